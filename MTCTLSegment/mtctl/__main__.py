@@ -1,0 +1,8 @@
+"""`python -m mtctl` is the command `mtctl`."""
+
+import sys
+
+from mtctl.commandline.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

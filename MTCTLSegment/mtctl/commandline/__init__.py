@@ -1,0 +1,1 @@
+"""The command `mtctl`: one small module a subcommand."""

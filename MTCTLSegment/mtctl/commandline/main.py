@@ -1,0 +1,92 @@
+"""Dispatch of `mtctl COMMAND ...` and the one place where errors become messages and exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import mtctl
+from mtctl.errors import MtctlError
+
+#: Subcommands and their lines in `mtctl --help`. Each is the module `mtctl.commandline.<name>`, whose
+#: `add_parser(subparsers)` sets `run(args) -> exit status`. Only the one that was asked for is imported: torch alone
+#: takes over a second, which neither `mtctl --help` nor a mistyped command should cost.
+COMMANDS = {
+    "segment": "segment scans, with distance map, uncertainty maps and a report",
+    "evaluate": "compare results with expert masks",
+    "train": "train a model",
+    "models": "list the installed models",
+    "phantom": "make a synthetic scan with its true mask",
+}
+
+FAILED = 1  # as for an input that failed; argparse itself exits with 2 on wrong usage
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+DEBUG = "MTCTL_DEBUG"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `mtctl` with the arguments `argv` (default: those of the process).
+
+    Returns:
+        Exit status: 0 all done, 1 something failed, 130 interrupted.
+
+    Raises:
+        SystemExit: From argparse: 2 on wrong usage, 0 after --help and --version.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _print_any_file_name()
+    try:
+        args = _parser(arguments).parse_args(arguments)
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("mtctl: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader left, as in `mtctl models list | head -1`. Python flushes stdout once more at exit: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if os.environ.get(DEBUG) == "1":
+            raise
+        print(f"mtctl: error: {_message(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, MtctlError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"this needs the Python package '{error.name}', which is not installed"
+    return f"unexpected {type(error).__name__}: {error} (a fault in mtctl; {DEBUG}=1 shows where)"
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mtctl",
+        description="Left-atrium segmentation with voxel-wise uncertainty on gadolinium-enhanced MRI. "
+        "For research; not a medical device.",
+        epilog="`mtctl COMMAND --help` explains a command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"mtctl {mtctl.__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if command in COMMANDS:
+        import_module(f"mtctl.commandline.{command}").add_parser(subparsers)
+    else:
+        for name, line in COMMANDS.items():
+            subparsers.add_parser(name, help=line)
+    return parser
+
+
+def _print_any_file_name() -> None:
+    """Let output that goes to a file or pipe on Windows (cp1252) hold any file name, with '?' at worst."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

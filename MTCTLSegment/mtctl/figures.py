@@ -1,0 +1,131 @@
+"""The paper's Figure 3 for any case: scan with outline, scan with uncertainty, uncertainty alone, in three planes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from mtctl.files import replacing
+
+#: Purple is low, yellow is high, as in the paper; even in brightness and safe for the colour-blind.
+COLOUR_MAP = "viridis"
+
+#: Outline of the mask; absent from the colour map and from grey.
+OUTLINE = "#ff4d4d"
+
+#: Below this the overlay is clear, so that the anatomy shows; an uncertainty of 0.1 is a probability of 0.013 or 0.987.
+_CLEAR_BELOW = 0.1
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One case on an LPS-aligned isotropic grid, all arrays (z, y, x).
+
+    Attributes:
+        image: Intensities.
+        mask: The segmentation.
+        uncertainty: In [0, 1].
+        title: First line.
+        subtitle: Second line.
+        truth: The true mask, drawn dashed where there is one.
+    """
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    uncertainty: NDArray[np.float32]
+    title: str
+    subtitle: str
+    truth: NDArray[np.bool_] | None = None
+
+
+def write_case_figure(view: CaseView, path: Path) -> None:
+    """Write the figure of a case as PNG.
+
+    Rows: axial, sagittal, coronal plane through the middle of the segmentation, as radiologists look at them (patient's
+    right on the left; anterior on the left in sagittal planes). Columns: scan with outline, scan with
+    uncertainty, uncertainty alone with its scale.
+    """
+    centre = _centre(view.mask)
+    planes = (
+        ("axial", 0, ("R", "L", "A", "P"), False),
+        ("sagittal", 2, ("A", "P", "S", "I"), True),
+        ("coronal", 1, ("R", "L", "S", "I"), True),
+    )
+    heights = [_plane(view.image, axis, centre, flip).shape for _, axis, _, flip in planes]
+    figure = Figure(figsize=(12.6, 0.9 + 4 * sum(rows / columns for rows, columns in heights)), facecolor="black")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{view.title}\n", color="white", fontsize=13, x=0.02, ha="left", y=0.995, va="top")
+    figure.text(0.02, 0.965, view.subtitle, color="#cccccc", fontsize=10, va="top")
+    grid = figure.add_gridspec(
+        3, 4, width_ratios=[1, 1, 1, 0.04], height_ratios=[rows / columns for rows, columns in heights],
+        left=0.02, right=0.94, bottom=0.01, top=0.915, wspace=0.03, hspace=0.04,
+    )  # fmt: skip
+    low, high = np.percentile(view.image, (1, 99.5))
+    grey = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6), "interpolation": "bilinear"}
+    for row, (name, axis, sides, flip) in enumerate(planes):
+        image = _plane(view.image, axis, centre, flip)
+        uncertainty = _plane(view.uncertainty, axis, centre, flip)
+        masks = [(_plane(view.mask, axis, centre, flip), "solid")]
+        if view.truth is not None:
+            masks.append((_plane(view.truth, axis, centre, flip), "dashed"))
+        for column in range(3):
+            axes = figure.add_subplot(grid[row, column])
+            axes.set_axis_off()
+            if column < 2:
+                axes.imshow(image, **grey)
+            if column == 1:
+                opacity = np.clip((uncertainty - _CLEAR_BELOW) / 0.3, 0, 0.85)
+                axes.imshow(uncertainty, cmap=COLOUR_MAP, vmin=0, vmax=1, alpha=opacity, interpolation="nearest")
+            if column == 2:
+                axes.imshow(uncertainty, cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="bilinear")
+            if column == 0:
+                for mask, style in masks:
+                    if mask.any() and not mask.all():
+                        colour = OUTLINE if style == "solid" else "white"
+                        axes.contour(mask, [0.5], colors=[colour], linewidths=1.4, linestyles=style)
+                _write(axes, name, 0.02, 0.955, "white", "left")
+            _letters(axes, sides)
+    bar = figure.add_subplot(grid[:, 3])
+    scale = figure.colorbar(_scale(), cax=bar)
+    scale.set_label("uncertainty (predictive entropy / ln 2)", color="white")
+    scale.ax.tick_params(colors="white")
+    with replacing(path) as part:
+        figure.savefig(part, dpi=110, format="png", facecolor="black")
+
+
+def _scale():  # type: ignore[no-untyped-def]  # matplotlib's ScalarMappable has no usable stub here
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(Normalize(0, 1), COLOUR_MAP)
+
+
+def _centre(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """The middle of the mask, or of the volume where the mask is empty."""
+    if not mask.any():
+        return mask.shape[0] // 2, mask.shape[1] // 2, mask.shape[2] // 2
+    z, y, x = (round(float(index.mean())) for index in np.nonzero(mask))
+    return z, y, x
+
+
+def _plane(array: NDArray, axis: int, centre: tuple[int, int, int], flip: bool) -> NDArray:  # type: ignore[type-arg]
+    plane = np.take(array, centre[axis], axis=axis)
+    return plane[::-1] if flip else plane
+
+
+def _letters(axes, sides: tuple[str, str, str, str]) -> None:  # type: ignore[no-untyped-def]
+    left, right, top, bottom = sides
+    for letter, x, y in ((left, 0.02, 0.5), (right, 0.98, 0.5), (top, 0.5, 0.96), (bottom, 0.5, 0.04)):
+        _write(axes, letter, x, y, "#ffd866", "center")
+
+
+def _write(axes, text: str, x: float, y: float, colour: str, side: str) -> None:  # type: ignore[no-untyped-def]
+    # Edged in black: blood pools are as white as the letters.
+    edge = [withStroke(linewidth=2, foreground="black")]
+    axes.text(x, y, text, color=colour, ha=side, va="center", transform=axes.transAxes, path_effects=edge, fontsize=9)

@@ -1,0 +1,71 @@
+"""Whole files or none: every file that the project writes goes through `replacing`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mtctl.errors import MtctlError
+
+TEMPORARY_PREFIX = ".mtctl-part-"
+
+
+class WriteError(MtctlError):
+    """A result could not be written; nothing half-written is left."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the place of `path` in one step.
+
+    The temporary file keeps the whole file name as its ending, so that writers which choose the format by
+    suffix (".seg.nrrd", ".nii.gz") behave as for the final name. It is flushed to the disk before the rename, so
+    that a power cut leaves the old file or the new one, never a part.
+
+    Raises:
+        WriteError: The folder is not writable, the disk is full, or the writer left no file.
+    """
+    path = Path(path)
+    part = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield part
+        # Some writers (safetensors) make files that only their owner may read; a shared model or result is for all.
+        part.chmod(0o644)
+        with open(part, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {write_reason(error)}") from error
+    finally:
+        with suppress(OSError):  # Never hide the error that is on its way.
+            part.unlink(missing_ok=True)
+
+
+def write_reason(error: OSError) -> str:
+    """Why a write failed and what to do, in the user's words."""
+    if error.errno == errno.ENOSPC:
+        return "the disk is full; free some space and run again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "no permission to write there; choose another output folder"
+    return error.strerror or str(error)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results and see that files can be written there.
+
+    Raises:
+        WriteError: They cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        probe.touch()
+        probe.unlink()
+    except FileExistsError:
+        raise WriteError(f"{path}: is a file, not a folder; choose another output folder") from None
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {write_reason(error)}") from error

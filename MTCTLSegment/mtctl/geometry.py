@@ -1,0 +1,137 @@
+"""Where the voxels of a volume lie in the patient: the data that all files and all stations of the engine share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import ArrayLike, NDArray
+
+from mtctl.errors import MtctlError
+
+Triple = tuple[float, float, float]
+Extent = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+# DICOM and NIfTI write direction cosines rounded: three decimals leave 3e-4 in D'D, a gantry tilt of 1 degree 2e-2.
+_ORTHONORMAL_TOLERANCE = 1e-3
+
+
+class VolumeError(MtctlError):
+    """A file, folder or array cannot be used as a volume."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The grid of a volume in the patient's LPS space.
+
+    Attributes:
+        size: Number of voxels along the axes x, y, z of the array (reverse of its numpy shape).
+        spacing: Distance of voxel centres along these axes, mm.
+        origin: Centre of the voxel (0, 0, 0), LPS mm.
+        direction: 3x3 matrix, row by row; its columns are the directions of the axes in LPS.
+
+    Raises:
+        VolumeError: The spacing is not positive, or something is not finite or not orthonormal.
+    """
+
+    size: tuple[int, int, int]
+    spacing: Triple
+    origin: Triple
+    direction: tuple[float, ...] = IDENTITY
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in self.direction):
+            raise VolumeError("the axis directions are not finite numbers; export the scan again from its source")
+        if not all(math.isfinite(value) for value in self.origin):
+            raise VolumeError("the origin is not finite; export the scan again from its source")
+        if not all(math.isfinite(value) and value > 0 for value in self.spacing):
+            raise VolumeError(
+                f"a voxel spacing of {_times(self.spacing)} mm is impossible; export the scan again with its spacing"
+            )
+        matrix = self.matrix
+        if np.abs(matrix.T @ matrix - np.eye(3)).max() > _ORTHONORMAL_TOLERANCE:
+            raise VolumeError(
+                "the axes are not at right angles (sheared or tilted scan); resample it to a rectangular grid first"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (z, y, x) of the array that belongs to this grid."""
+        return self.size[2], self.size[1], self.size[0]
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in millilitres."""
+        return math.prod(self.spacing) / 1000.0
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """`direction` as an array (3, 3)."""
+        return np.array(self.direction, dtype=np.float64).reshape(3, 3)
+
+    def index_to_physical(self, index: ArrayLike) -> NDArray[np.float64]:
+        """LPS mm of voxel indices [..., 3] in x, y, z order; fractions are allowed."""
+        scaled = np.asarray(index, dtype=np.float64) * self.spacing
+        return np.asarray(scaled @ self.matrix.T + self.origin, dtype=np.float64)
+
+    def physical_to_index(self, point: ArrayLike) -> NDArray[np.float64]:
+        """Fractional voxel indices [..., 3] in x, y, z order of LPS points in mm."""
+        offset = np.asarray(point, dtype=np.float64) - self.origin
+        return np.asarray(offset @ np.linalg.inv(self.matrix).T / self.spacing, dtype=np.float64)
+
+    def extent(self) -> Extent:
+        """The LPS box ((x0, x1), (y0, y1), (z0, z1)) of the voxel centres, mm."""
+        corners = self.index_to_physical(list(product(*[(0, count - 1) for count in self.size])))
+        low, high = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        return (low[0], high[0]), (low[1], high[1]), (low[2], high[2])
+
+    def window(self, start: tuple[int, int, int], size: tuple[int, int, int]) -> Geometry:
+        """The grid of the part that begins at index `start` (x, y, z) and has `size` (x, y, z) voxels."""
+        origin = self.index_to_physical(start).tolist()
+        return Geometry(size, self.spacing, (origin[0], origin[1], origin[2]), self.direction)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels and where they are.
+
+    Attributes:
+        array: Values, (z, y, x).
+        geometry: Its grid; `geometry.shape == array.shape`.
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.geometry.shape:
+            raise VolumeError(f"array of {self.array.shape} voxels on a grid of {self.geometry.shape} (z, y, x)")
+
+
+def to_image(volume: Volume) -> sitk.Image:
+    """A copy of the volume as a SimpleITK image."""
+    image = sitk.GetImageFromArray(volume.array)
+    image.SetSpacing(volume.geometry.spacing)
+    image.SetOrigin(volume.geometry.origin)
+    image.SetDirection(volume.geometry.direction)
+    return image
+
+
+def from_image(image: sitk.Image) -> Volume:
+    """A copy of a 3-D SimpleITK image.
+
+    Raises:
+        VolumeError: The image's geometry is impossible.
+    """
+    geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    return Volume(sitk.GetArrayFromImage(image), geometry)
+
+
+def _times(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{value:g}" for value in values)

@@ -1,0 +1,281 @@
+"""The engine's front door: a volume in, a prediction out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch.nn import functional
+
+from mtctl.device import describe, place
+from mtctl.geometry import Geometry, Volume
+from mtctl.locate import largest_component, locate, needs_locating
+from mtctl.model import Model
+from mtctl.network import STRIDE, LocatorNet, MTCTLNet
+from mtctl.passes import Maps, locator_pass, planes_at_once, sample_passes
+from mtctl.preprocess import NETWORK_SPACING, Box, canonical_geometry, halve, normalise
+from mtctl.resample import from_grid, to_grid
+from mtctl.uncertainty import disagreement, mean_pairwise_dice, uncertainty_maps
+
+#: Stages of a prediction, in order, with their usual share of the time.
+STAGES = {"locate": 0.2, "prepare": 0.1, "network": 0.5, "maps": 0.2}
+
+#: Value of every map outside the region that was looked at: no atrium, no doubt, far outside.
+OUTSIDE = {"probability": 0.0, "distance": -1.0, "entropy": 0.0, "mutual_information": 0.0, "disagreement": 0.0}
+
+#: Left atria that are not in doubt by their volume alone. The 80 training scans span 23 to 141 mL.
+_PLAUSIBLE_ML = (15.0, 250.0)
+
+Progress = Callable[[str, float], None]
+Map = NDArray[np.float32]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to predict.
+
+    Attributes:
+        samples: Monte-Carlo samples; None for the card's number.
+        region: Box to look at; "auto" to find it in scans larger than the atrium's surroundings; "none" for all.
+        seed: Of the dropout.
+    """
+
+    samples: int | None = None
+    region: Box | str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about one volume. Maps are (z, y, x) float32 on `grid`.
+
+    Attributes:
+        source: Grid of the input.
+        grid: LPS-aligned 0.625 mm grid of the region that was looked at.
+        region: That region.
+        located: Whether the region was found by the coarse pass.
+        segmentation: Mask on the source grid, largest component, (z, y, x) bool.
+        probability: f1.
+        distance: f2 in [-1, 1], positive inside; times `distance_map.DISTANCE_SCALE_MM` it is mm.
+        entropy, mutual_information, disagreement: Uncertainty maps in [0, 1].
+        sample_dice: Mean pairwise Dice of the samples.
+        samples, seed, device: How it was made.
+        seconds: Time per stage.
+        doubts: Why the result may be wrong as a whole, in sentences for the reader.
+        notes: What else happened on the way, likewise.
+    """
+
+    source: Geometry
+    grid: Geometry
+    region: Box
+    located: bool
+    segmentation: NDArray[np.bool_]
+    probability: Map
+    distance: Map
+    entropy: Map
+    mutual_information: Map
+    disagreement: Map
+    sample_dice: float
+    samples: int
+    seed: int
+    device: str
+    seconds: dict[str, float]
+    doubts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def on_source(self, name: str) -> Volume:
+        """The map of that name on the input's grid."""
+        return Volume(from_grid(getattr(self, name), self.grid, self.source, OUTSIDE[name]), self.source)
+
+    @property
+    def volume_ml(self) -> float:
+        """Volume of the segmentation."""
+        return float(self.segmentation.sum()) * self.source.voxel_ml
+
+
+@dataclass
+class Segmenter:
+    """A model on a device, ready for any number of volumes.
+
+    Raises (from the constructor):
+        ModelError: The weights cannot be used.
+    """
+
+    model: Model
+    device: torch.device
+    _network: MTCTLNet = field(init=False, repr=False)
+    _locator: LocatorNet | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._network = place(self.model.load_network(), self.device)
+        locator = self.model.card.locator
+        self._locator = place(self.model.load_locator(locator), self.device) if locator else None
+
+    def predict(
+        self, volume: Volume, options: Options | None = None, progress: Progress = lambda stage, share: None
+    ) -> Prediction:
+        """Segment one volume. The same volume, model, options and device give the same prediction.
+
+        Args:
+            volume: A scan; any orientation and spacing.
+            progress: Called with the stage's name (`STAGES`) and the share of the stage that is done.
+
+        Raises:
+            RegionError: The region of interest lies outside the scan.
+        """
+        options = options or Options()
+        samples = self.model.card.samples if options.samples is None else options.samples
+        clock, doubts, notes = _Clock(progress), list[str](), list[str]()
+        box = options.region if isinstance(options.region, Box) else None
+        located = False
+        with clock.stage("locate"):
+            if options.region == "auto" and needs_locating(canonical_geometry(volume.geometry)):
+                box = self._locate(volume, notes)
+                located = box is not None
+                if box is None:
+                    doubts.append("the coarse pass found no atrium; the whole scan was used: draw the region (--roi)")
+        with clock.stage("prepare"):
+            grid = canonical_geometry(volume.geometry, box=box)
+            array, inside = to_grid(volume, grid)
+        with clock.stage("network"):
+            normalised = normalise(array, inside)
+            halvings = round(math.log2(self.model.card.spacing_mm / NETWORK_SPACING))
+            for _ in range(halvings):
+                normalised = halve(normalised)
+            maps = self._sample_passes(
+                normalised, samples, options.seed, notes, lambda share: progress("network", share)
+            )
+        with clock.stage("maps"):
+            fine = grid.shape
+            sharpened = uncertainty_maps(_to_shape(sample, fine) for sample in maps.samples)
+            probability = expit(_to_shape(maps.segmentation, fine))
+            distance = _to_shape(maps.distance, fine)
+            segmentation = largest_component(from_grid(probability, grid, volume.geometry, 0.0) >= 0.5)
+            doubts += _doubts(segmentation, volume.geometry, Box.of(grid), located or isinstance(options.region, Box))
+        return Prediction(
+            source=volume.geometry,
+            grid=grid,
+            region=Box.of(grid),
+            located=located,
+            segmentation=segmentation,
+            probability=probability,
+            distance=distance,
+            entropy=sharpened.entropy,
+            mutual_information=sharpened.mutual_information,
+            disagreement=disagreement(probability, distance),
+            sample_dice=mean_pairwise_dice(maps.samples),
+            samples=samples,
+            seed=options.seed,
+            device=describe(self.device),
+            seconds=clock.seconds,
+            doubts=tuple(doubts),
+            notes=tuple(notes),
+        )
+
+    def _locate(self, volume: Volume, notes: list[str]) -> Box | None:
+        network, card = self._locator, self.model.card.locator
+        if network is None or card is None:
+            notes.append(f"the model '{self.model.id}' cannot search large scans")
+            return None
+        grid = canonical_geometry(volume.geometry, card.spacing_mm)
+        array, _ = to_grid(volume, grid)
+
+        def logits(array: Map) -> Map:
+            return self._retrying(lambda device, planes: locator_pass(network, array, device, planes), array, notes)
+
+        return locate(array, grid, logits)
+
+    def _sample_passes(
+        self, array: Map, samples: int, seed: int, notes: list[str], progress: Callable[[float], None]
+    ) -> Maps:
+        return self._retrying(
+            lambda device, planes: sample_passes(self._network, array, samples, seed, device, planes, progress),
+            array,
+            notes,
+        )
+
+    def _retrying(self, run: Callable[[torch.device, int], Result], array: Map, notes: list[str]) -> Result:
+        """`run` with as many planes as should fit; out of GPU memory, with fewer, at last on the CPU."""
+        filters = self.model.card.architecture.filters
+        shape = (array.shape[0], array.shape[1], array.shape[2])
+        planes = min(planes_at_once(self.device, filters, shape), STRIDE * math.ceil(shape[0] / STRIDE))
+        while self.device.type != "cpu":
+            try:
+                return run(self.device, planes)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                if planes <= STRIDE:
+                    break
+                planes = max(STRIDE, planes // 2 // STRIDE * STRIDE)
+                notes.append(f"the GPU's memory is too small: trying again in slabs of {planes} planes")
+        if self.device.type != "cpu":
+            notes.append("the GPU's memory is too small even for thin slabs: computed on the CPU")
+            self.device = torch.device("cpu")
+            self._network = place(self._network, self.device)
+            self._locator = place(self._locator, self.device) if self._locator else None
+        return run(self.device, planes_at_once(self.device, filters, shape))
+
+
+class _Clock:
+    def __init__(self, progress: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self._progress(name, 0.0)
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 3)
+        self._progress(name, 1.0)
+
+
+def _to_shape(coarse: Map, shape: tuple[int, int, int]) -> Map:
+    """Linear interpolation from the network's grid to the 0.625 mm grid that was halved into it, where they differ."""
+    if coarse.shape == shape:
+        return coarse
+    fine = functional.interpolate(torch.from_numpy(coarse)[None, None], scale_factor=2, mode="trilinear")[0, 0].numpy()
+    return fine[: shape[0], : shape[1], : shape[2]]
+
+
+def _doubts(mask: NDArray[np.bool_], source: Geometry, region: Box, bounded: bool) -> list[str]:
+    """What a reader should know about a result that may be wrong as a whole."""
+    if not mask.any():
+        return ["no atrium was found; check the scan, or draw the region (--roi)"]
+    found = Box.around(mask, source)
+    slack = max(source.spacing)
+    touched = [
+        side
+        for side, low, high in (
+            ("right", found.x0, region.x0),
+            ("front", found.y0, region.y0),
+            ("lower", found.z0, region.z0),
+        )
+        if low - high < slack
+    ] + [
+        side
+        for side, low, high in (
+            ("left", found.x1, region.x1),
+            ("back", found.y1, region.y1),
+            ("upper", found.z1, region.z1),
+        )
+        if high - low < slack
+    ]
+    doubts = []
+    if touched:
+        what = "region" if bounded else "scan"
+        advice = "draw a larger region (--roi)" if bounded else "the scan may cut the atrium off"
+        doubts.append(f"the segmentation touches the {', '.join(touched)} border of the {what}: {advice}")
+    volume = float(mask.sum()) * source.voxel_ml
+    if not _PLAUSIBLE_ML[0] <= volume <= _PLAUSIBLE_ML[1]:
+        doubts.append(f"{volume:.0f} mL is unusual for a left atrium: check the scan, or draw the region (--roi)")
+    return doubts

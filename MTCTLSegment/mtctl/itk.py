@@ -1,0 +1,67 @@
+"""Habits of ITK that the readers and writers work around."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import SimpleITK as sitk
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep ITK's warnings off the screen: what matters in them is checked here and said in our own errors."""
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+@contextmanager
+def readable(path: Path, ending: str) -> Iterator[str]:
+    """The name by which ITK can open the existing file `path`, whose format `ending` says."""
+    if _opens(str(path)):
+        yield str(path)
+    elif _opens(path.name):
+        yield os.path.join(short_name(path.parent), path.name)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(short_name(Path(folder)), f"scan{ending}")
+            shutil.copyfile(path, copy)
+            yield copy
+
+
+@contextmanager
+def writable(path: Path, ending: str) -> Iterator[str]:
+    """The name by which ITK can write the new file `path`; the file is at `path` afterwards."""
+    if _opens(str(path)):
+        yield str(path)
+    else:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            plain = os.path.join(short_name(Path(folder)), f"scan{ending}")
+            yield plain
+            os.replace(plain, path)
+
+
+def short_name(folder: Path) -> str:
+    """The name of an existing folder that ITK can open: on Windows, where needed, its 8.3 name."""
+    text = str(folder)
+    if sys.platform != "win32" or _opens(text):
+        return text
+    import ctypes
+
+    buffer = ctypes.create_unicode_buffer(32768)
+    return buffer.value if ctypes.windll.kernel32.GetShortPathNameW(text, buffer, len(buffer)) else text
+
+
+def _opens(name: str) -> bool:
+    # Outside Slicer, Python on Windows has no UTF-8 code page, and ITK's readers then fail on letters such as
+    # u with two dots (ITK issue 6739, SimpleITK issue 795).
+    return sys.platform != "win32" or name.isascii()

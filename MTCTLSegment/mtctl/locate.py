@@ -1,0 +1,74 @@
+"""Where in a large scan the atrium is: a coarse pass over everything, the largest component's box, a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mtctl.geometry import Geometry
+from mtctl.preprocess import Box
+
+#: Scans up to this many mm along x, y, z are the atrium's surroundings already. The crops of the training data span up
+#: to 143 x 91 x 55 mm; a whole thorax 400 x 400 mm.
+_SURROUNDINGS_MM = (160.0, 125.0, 90.0)
+
+#: Around the coarse mask. The crops of the training data leave 6 to 12 mm around the atrium in x and y, and more in z.
+_MARGIN_MM = 12.0
+
+#: Window (z, y, x) of the local z-score in mm: the mean size of the crops in the training data (88 x 141 x 190 voxels).
+_WINDOW_MM = (55.0, 88.0, 119.0)
+
+
+def needs_locating(grid: Geometry) -> bool:
+    """Whether a scan on `grid` (LPS-aligned) shows much more than the atrium's surroundings."""
+    return any(
+        count * step > limit for count, step, limit in zip(grid.size, grid.spacing, _SURROUNDINGS_MM, strict=True)
+    )
+
+
+def locate(
+    array: NDArray[np.float32], grid: Geometry, coarse_logits: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> Box | None:
+    """The region to look at closely, or None where the coarse pass finds no atrium.
+
+    Args:
+        array: Intensities (z, y, x) on `grid`, not normalised.
+        grid: LPS-aligned, isotropic, as coarse as the locator wants it.
+        coarse_logits: The network at that spacing: z-scored array to logits of f1.
+    """
+    component = largest_component(coarse_logits(normalise_locally(array, grid.spacing[0])) >= 0)
+    if not component.any():
+        return None
+    return Box.around(component, grid).expanded(_MARGIN_MM).clipped(grid)
+
+
+def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest face-connected component; an empty mask stays empty."""
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.reshape(-1))
+    sizes[0] = 0
+    return np.asarray(labels == int(sizes.argmax()))
+
+
+def normalise_locally(array: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
+    """z-score of every voxel by mean and deviation of a window of `_WINDOW_MM` around it.
+
+    The network knows scans that are z-scored over a crop around the atrium. Over a whole thorax air and lungs would
+    set the scale; over a moving window of the crop's size every place looks as it would in a crop of its own.
+
+    Args:
+        array: (z, y, x) intensities.
+        spacing: mm, isotropic.
+    """
+    size = [max(3, round(length / spacing)) for length in _WINDOW_MM]
+    mean = ndimage.uniform_filter(array, size, mode="nearest")
+    square = ndimage.uniform_filter(array * array, size, mode="nearest")
+    deviation = np.sqrt(np.maximum(square - mean * mean, 0))
+    # Air far from the body has almost no deviation; noise there must not be blown up to look like tissue.
+    floor = 0.1 * float(array.std())
+    return ((array - mean) / np.maximum(deviation, floor + 1e-6)).astype(np.float32)

@@ -1,0 +1,240 @@
+"""A model is a folder: weights (safetensors) and card (JSON). Finding, checking, loading and saving it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import mtctl
+from mtctl.errors import MtctlError
+from mtctl.files import replacing
+from mtctl.network import Architecture, LocatorNet, MTCTLNet
+
+CARD = "card.json"
+WEIGHTS = "weights.safetensors"
+LOCATOR = "locator.safetensors"
+
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+_ENGINE = Path(mtctl.__file__).resolve().parent
+#: Where shipped models may lie: in a wheel, in an installed Slicer extension, in a source tree.
+MODEL_FOLDERS = (
+    _ENGINE / "Resources" / "Models",
+    _ENGINE.parent / "Resources" / "MTCTL" / "Models",
+    _ENGINE.parents[1] / "Resources" / "Models",
+)
+
+
+class ModelError(MtctlError):
+    """A model cannot be found, or its files are not what its card says."""
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """The case score: expected Dice as a straight line of the samples' mean pairwise Dice, cut to [0, 1].
+
+    Attributes:
+        intercept, slope: The line.
+        below, above: Half-widths of the 90 % interval, below and above the line.
+        flag_below: A case with a lower expected Dice is flagged.
+    """
+
+    intercept: float = 0.0
+    slope: float = 1.0
+    below: float = 0.1
+    above: float = 0.1
+    flag_below: float = 0.8
+
+
+@dataclass(frozen=True)
+class Locator:
+    """The small network that finds the atrium in scans much larger than it.
+
+    Attributes:
+        sha256: Of its weights file.
+        filters: Of its first level.
+        spacing_mm: Voxel size it works at.
+    """
+
+    sha256: str
+    filters: int
+    spacing_mm: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about a model; everything in `card.json`.
+
+    Attributes:
+        id: Name to ask for it by.
+        version: Of the weights.
+        default: Whether it is the one that is used when none is named.
+        sha256: Of the weights file.
+        architecture: To build the network.
+        spacing_mm: Voxel size the network works at.
+        locator: For scans larger than the atrium's surroundings; None: the reader has to draw the region.
+        samples: Default number of Monte-Carlo samples.
+        threshold: Default uncertainty threshold, same unit as the maps.
+        score: Calibration of the case score.
+        data: What it was trained on, in words and case names.
+        recipe: Training settings.
+        command: Command that made it.
+        validation: Figures on validation cases, as printed by `mtctl evaluate`.
+    """
+
+    id: str
+    version: str
+    sha256: str
+    architecture: Architecture
+    spacing_mm: float
+    locator: Locator | None = None
+    default: bool = False
+    samples: int = 8
+    threshold: float = 0.5
+    score: ScoreLine = ScoreLine()
+    data: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+    validation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A card and the folder it was read from."""
+
+    folder: Path
+    card: Card
+
+    @property
+    def id(self) -> str:
+        return self.card.id
+
+    @property
+    def version(self) -> str:
+        return self.card.version
+
+    def load_network(self) -> MTCTLNet:
+        """The network with its weights, in evaluation mode, float32.
+
+        Raises:
+            ModelError: The weights are missing, damaged, or not those of the card.
+        """
+        return self._load(MTCTLNet(self.card.architecture), WEIGHTS, self.card.sha256)
+
+    def load_locator(self, locator: Locator) -> LocatorNet:
+        """The locator's network, as `load_network`."""
+        return self._load(LocatorNet(locator.filters), LOCATOR, locator.sha256)
+
+    def _load(self, network: Network, name: str, sha256: str) -> Network:
+        path = self.folder / name
+        if not path.is_file():
+            raise ModelError(f"{path}: the weights are missing; install the model '{self.id}' again")
+        found = file_sha256(path)
+        if found != sha256:
+            raise ModelError(
+                f"{path}: the file is damaged or not the one of this model (SHA-256 {found[:12]}..., the card says "
+                f"{sha256[:12]}...); install the model '{self.id}' again"
+            )
+        try:
+            state = {
+                name: tensor.float() if tensor.is_floating_point() else tensor
+                for name, tensor in load_file(path).items()
+            }
+            network.load_state_dict(state)
+        except (SafetensorError, RuntimeError) as error:
+            raise ModelError(f"{path}: not the weights of an MT-CTL network: {str(error).splitlines()[0]}") from error
+        return network.eval()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_model(folder: Path) -> Model:
+    """The model in `folder`; its weights are not read yet.
+
+    Raises:
+        ModelError: There is no readable card.
+    """
+    path = folder / CARD
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["architecture"] = Architecture(**values["architecture"])
+        values["score"] = ScoreLine(**values["score"])
+        if values.get("locator"):
+            values["locator"] = Locator(**values["locator"])
+        return Model(folder, Card(**values))
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: not a model folder, it holds no {CARD}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a readable model card: {error}") from error
+
+
+def list_models() -> list[Model]:
+    """All shipped models, the default one first, then by id."""
+    folders = next((folder for folder in MODEL_FOLDERS if folder.is_dir()), None)
+    cards = sorted(folders.glob(f"*/{CARD}")) if folders else []
+    return sorted((read_model(card.parent) for card in cards), key=lambda model: (not model.card.default, model.id))
+
+
+def find_model(name: str | None) -> Model:
+    """The model with that id, in that folder, or, for None, the default one.
+
+    Raises:
+        ModelError: There is none; the message lists those that exist.
+    """
+    models = list_models()
+    for model in models:
+        if name == model.id or (name is None and model.card.default):
+            return model
+    if name is None:
+        raise ModelError(f"no default model is installed; looked in {', '.join(map(str, MODEL_FOLDERS))}")
+    if Path(name).is_dir():
+        return read_model(Path(name))
+    known = ", ".join(model.id for model in models) or "none"
+    raise ModelError(f"unknown model '{name}': neither a model folder nor one of the installed models ({known})")
+
+
+def save_model(folder: Path, card: Card, state: dict[str, torch.Tensor]) -> Model:
+    """Write weights (float16) and card into `folder`; the card gets the hash of the weights and is written last.
+
+    Raises:
+        WriteError: Nothing is left half-written then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    card = dataclasses.replace(card, sha256=_save(folder / WEIGHTS, state))
+    write_card(folder, card)
+    return Model(folder, card)
+
+
+def save_locator(model: Model, filters: int, spacing_mm: float, state: dict[str, torch.Tensor]) -> Model:
+    """Add the weights of a `LocatorNet` to a model and its card."""
+    sha256 = _save(model.folder / LOCATOR, state)
+    card = dataclasses.replace(model.card, locator=Locator(sha256, filters, spacing_mm))
+    write_card(model.folder, card)
+    return Model(model.folder, card)
+
+
+def _save(path: Path, state: dict[str, torch.Tensor]) -> str:
+    half = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()
+    }
+    with replacing(path) as part:
+        save_file(half, part)
+    return file_sha256(path)
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write `card` into `folder`."""
+    with replacing(folder / CARD) as part:
+        part.write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="utf-8")

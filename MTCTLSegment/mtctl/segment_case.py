@@ -1,0 +1,245 @@
+"""One scan from file to files: read, predict, find regions, and put all results in place at once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl import __version__
+from mtctl.errors import MtctlError
+from mtctl.figures import CaseView, write_case_figure
+from mtctl.files import TEMPORARY_PREFIX, WriteError, write_reason
+from mtctl.geometry import Volume
+from mtctl.inference import Options, Prediction, Progress, Segmenter
+from mtctl.metrics import surface_band
+from mtctl.model import ScoreLine
+from mtctl.preprocess import Box
+from mtctl.regions import region_map
+from mtctl.resample import from_grid, to_grid
+from mtctl.volume import input_stem, read_volume, write_segmentation, write_volume
+
+#: What the person may choose as *the* uncertainty, and the prediction's map of it.
+UNCERTAINTIES = {"entropy": "entropy", "mutual-information": "mutual_information", "disagreement": "disagreement"}
+
+_EXTRA_MAPS = {"probability": "probability"} | UNCERTAINTIES
+
+
+class ResultsExistError(MtctlError):
+    """Other results lie where these would be written."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to do with every scan of a run.
+
+    Attributes:
+        out: Folder for the results.
+        options: How to predict.
+        uncertainty: One of `UNCERTAINTIES`.
+        threshold: Of the uncertainty, in [0, 1]; None for the model's.
+        all_maps: Whether to write every map.
+        overwrite: Whether other results with the same name may be replaced.
+    """
+
+    out: Path
+    options: Options = Options()
+    uncertainty: str = "entropy"
+    threshold: float | None = None
+    all_maps: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input.
+
+    Attributes:
+        source: The input.
+        stem: Of its results.
+        report: The content of <stem>.json.
+        skipped: Whether it was there already, made from the same input, model and settings.
+    """
+
+    source: Path
+    stem: str
+    report: dict[str, Any]
+    skipped: bool
+
+
+def segment_case(
+    source: Path, segmenter: Segmenter, request: Request, progress: Progress = lambda stage, share: None
+) -> Outcome:
+    """Segment one file or DICOM folder and write its results.
+
+    All files are written into a hidden folder first and moved into place together, the report last: whatever
+    happens on the way, `request.out` holds the old results or the new ones.
+
+    Raises:
+        MtctlError: The input, the region or the output folder is unusable; the message says why.
+    """
+    stem = input_stem(source)
+    volume = read_volume(source)
+    fingerprint = _fingerprint(source, segmenter, request)
+    report_path = request.out / f"{stem}.json"
+    previous = _read_report(report_path)
+    if previous and previous.get("fingerprint") == fingerprint and _complete(request, stem):
+        return Outcome(source, stem, previous, skipped=True)
+    in_the_way = sorted(path.name for path in request.out.glob("*") if _is_result(path.name, stem))
+    if in_the_way and not request.overwrite:
+        raise ResultsExistError(
+            f"{request.out / in_the_way[0]}: results of another input, model or setting are in the way; "
+            "use --overwrite or another output folder"
+        )
+
+    prediction = segmenter.predict(volume, request.options, progress)
+    card = segmenter.model.card
+    threshold = card.threshold if request.threshold is None else request.threshold
+    uncertainty = prediction.on_source(UNCERTAINTIES[request.uncertainty])
+    regions = region_map(uncertainty.array, prediction.segmentation, volume.geometry).regions_at(threshold)
+    report = {
+        "input": source.name if source.is_file() else stem,
+        "geometry": dataclasses.asdict(volume.geometry),
+        "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
+        "device": prediction.device,
+        "samples": prediction.samples,
+        "seed": prediction.seed,
+        "region_of_interest": {
+            "box_mm_lps": dataclasses.asdict(prediction.region),
+            "chosen_by": _chooser(prediction, request),
+        },
+        "volume_ml": round(prediction.volume_ml, 3),
+        "uncertainty": {"kind": request.uncertainty, **_means(uncertainty.array, prediction.segmentation)},
+        **_case_score(prediction, card.score),
+        "threshold": threshold,
+        "regions": [dataclasses.asdict(region) for region in regions],
+        "warnings": [*prediction.doubts, *prediction.notes],
+        "seconds": prediction.seconds,
+        "version": __version__,
+        "fingerprint": fingerprint,
+    }
+    with _all_or_none(request.out, report_path) as folder:
+        mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
+        write_segmentation(mask, folder / f"{stem}.seg.nrrd")
+        write_volume(uncertainty, folder / f"{stem}.uncertainty.nrrd")
+        write_volume(prediction.on_source("distance"), folder / f"{stem}.distance.nrrd")
+        if request.all_maps:
+            for kind, name in _EXTRA_MAPS.items():
+                write_volume(prediction.on_source(name), folder / f"{stem}.{kind}.nrrd")
+        write_case_figure(_view(stem, volume, prediction, report, request), folder / f"{stem}.png")
+        (folder / report_path.name).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return Outcome(source, stem, report, skipped=False)
+
+
+def _fingerprint(source: Path, segmenter: Segmenter, request: Request) -> str:
+    """SHA-256 over the input's bytes, the model's weights and card, and every setting that changes the results."""
+    digest = hashlib.sha256()
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    for path in files:
+        with open(path, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    settings = {
+        "options": dataclasses.asdict(request.options),
+        "uncertainty": request.uncertainty,
+        "threshold": request.threshold,
+        "all_maps": request.all_maps,
+        "card": dataclasses.asdict(segmenter.model.card),
+        "device": segmenter.device.type,
+        "version": __version__,
+    }
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _suffixes(request: Request) -> list[str]:
+    maps = list(_EXTRA_MAPS) if request.all_maps else []
+    return [".seg.nrrd", *(f".{name}.nrrd" for name in ["uncertainty", "distance", *maps]), ".json", ".png"]
+
+
+def _complete(request: Request, stem: str) -> bool:
+    return all((request.out / f"{stem}{suffix}").is_file() for suffix in _suffixes(request))
+
+
+def _is_result(name: str, stem: str) -> bool:
+    kinds = ("seg", "uncertainty", "distance", *_EXTRA_MAPS)
+    return name in {f"{stem}.json", f"{stem}.png", *(f"{stem}.{kind}.nrrd" for kind in kinds)}
+
+
+def _read_report(path: Path) -> dict[str, Any] | None:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+@contextlib.contextmanager
+def _all_or_none(out: Path, last: Path) -> Iterator[Path]:
+    """A hidden folder in `out`; on success its files move up, `last` at the end; on failure it vanishes."""
+    folder = out / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+        yield folder
+        last.unlink(missing_ok=True)
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == last.name):
+            with open(path, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(path, out / path.name)
+    except OSError as error:
+        raise WriteError(f"{out}: cannot be written: {write_reason(error)}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _chooser(prediction: Prediction, request: Request) -> str:
+    if isinstance(request.options.region, Box):
+        return "user"
+    return "coarse pass" if prediction.located else "whole scan"
+
+
+def _means(uncertainty: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, float]:
+    band = surface_band(mask) if mask.any() else np.ones_like(mask)
+    return {"mean": round(float(uncertainty.mean()), 5), "in_band_mean": round(float(uncertainty[band].mean()), 5)}
+
+
+def _case_score(prediction: Prediction, line: ScoreLine) -> dict[str, Any]:
+    """Expected Dice, its 90 % interval, and whether somebody must look; an empty result scores 0."""
+    found = bool(prediction.segmentation.any())
+    score = line.intercept + line.slope * prediction.sample_dice if found else 0.0
+    low, high = (score - line.below, score + line.above) if found else (0.0, 0.0)
+    score, low, high = (round(min(max(value, 0.0), 1.0), 4) for value in (score, low, high))
+    flagged = score < line.flag_below or bool(prediction.doubts)
+    return {
+        "case_score": score,
+        "case_score_interval": [low, high],
+        "sample_dice": round(prediction.sample_dice, 4),
+        "flagged": flagged,
+    }
+
+
+def _view(stem: str, volume: Volume, prediction: Prediction, report: dict[str, Any], request: Request) -> CaseView:
+    regions = report["regions"]
+    image, _ = to_grid(volume, prediction.grid)
+    mask = from_grid(prediction.segmentation.astype(np.float32), prediction.source, prediction.grid, 0.0) >= 0.5
+    low, high = report["case_score_interval"]
+    left = sum(region["volume_mm3"] for region in regions) / 1000
+    return CaseView(
+        image=image,
+        mask=mask,
+        uncertainty=getattr(prediction, UNCERTAINTIES[request.uncertainty]),
+        title=f"{stem}    left atrium {report['volume_ml']:.1f} mL",
+        subtitle=f"likely Dice {low:.2f}-{high:.2f}{', please look' if report['flagged'] else ''}    "
+        f"{len(regions)} uncertain regions, {left:.1f} mL    research use only",
+    )

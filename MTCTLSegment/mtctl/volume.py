@@ -1,0 +1,279 @@
+"""Scans and masks in, results out: NRRD, NIfTI, MetaImage and DICOM folders, with every check that a bad file needs."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from mtctl import dicom, header
+from mtctl.files import WriteError, replacing
+from mtctl.geometry import Geometry, Volume, VolumeError, from_image, to_image
+from mtctl.itk import quiet, readable, writable
+
+__all__ = [
+    "Geometry",
+    "Volume",
+    "VolumeError",
+    "from_image",
+    "input_stem",
+    "read_map",
+    "read_mask",
+    "read_volume",
+    "to_image",
+    "write_segmentation",
+    "write_volume",
+]
+
+#: The encoder halves the volume four times; below 16 voxels nothing is left at its bottom.
+SMALLEST_SIZE = 16
+
+# Finer than a microscope or coarser than a heart: metres or micrometres written where millimetres belong.
+_PLAUSIBLE_SPACING_MM = (0.02, 50.0)
+
+_FORMATS = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd or a folder of DICOM slices"
+
+# SNOMED CT 82471001 as Slicer writes terms: context ~ category ~ type ~ modifier ~ region context ~ region ~ modifier.
+_LEFT_ATRIUM = (
+    "Segmentation category and type - DICOM master list"
+    "~SCT^123037004^Anatomical Structure~SCT^82471001^Left atrium~^^~Anatomic codes - DICOM master list~^^~^^"
+)
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a scan.
+
+    Args:
+        path: .nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd, or a folder of DICOM slices.
+
+    Returns:
+        float32 (z, y, x) and its geometry in LPS mm.
+
+    Raises:
+        VolumeError: The file is missing, of another type, cut off, not a 3-D image of one value a voxel, without a
+            usable geometry, smaller than 16 voxels along an axis, constant, or holds NaN or infinite voxels.
+    """
+    path = Path(path)
+    try:
+        volume = dicom.read_folder(path) if path.is_dir() else from_image(_read_file(path, sitk.sitkFloat32))
+        _check_grid(volume.geometry)
+        _check_finite(volume.array)
+        _check_contrast(volume.array)
+    except (VolumeError, OSError) as error:
+        raise _named(path, error) from error
+    return volume
+
+
+def read_mask(path: Path) -> Volume:
+    """Read a segmentation, a Slicer .seg.nrrd of one segment included.
+
+    Returns:
+        uint8 (z, y, x), 1 inside, and its geometry.
+
+    Raises:
+        VolumeError: As `read_volume` (a mask may be constant or small), or there are labels other than 0 and 1.
+    """
+    path = Path(path)
+    try:
+        volume = from_image(_read_file(path, sitk.sitkUnknown))
+        binary = (volume.array == 0) | (volume.array == 1)
+        if not binary.all():
+            others = np.unique(volume.array[~binary])
+            listed = ", ".join(f"{value:g}" for value in others[:5].tolist()) + (", ..." if len(others) > 5 else "")
+            raise VolumeError(f"the mask has labels other than 0 and 1: {listed}; save the left atrium alone, as 1")
+    except (VolumeError, OSError) as error:
+        raise _named(path, error) from error
+    return Volume(volume.array.astype(np.uint8), volume.geometry)
+
+
+def read_map(path: Path) -> Volume:
+    """Read a result that is not a scan: an uncertainty, probability or distance map; it may be constant or small.
+
+    Returns:
+        float32 (z, y, x) and its geometry.
+
+    Raises:
+        VolumeError: As `read_volume`, except for small and constant volumes.
+    """
+    path = Path(path)
+    try:
+        volume = from_image(_read_file(path, sitk.sitkFloat32))
+        _check_finite(volume.array)
+    except (VolumeError, OSError) as error:
+        raise _named(path, error) from error
+    return volume
+
+
+def write_volume(volume: Volume, path: Path) -> None:
+    """Write a volume, compressed, in the format of the ending of `path`.
+
+    Geometry is kept to the last digit of a double in MetaImage and NRRD (in oblique NRRD within one unit in the last
+    place, since NRRD stores spacing times direction), and to that of a float32 in NIfTI, which has no more.
+
+    Raises:
+        WriteError: The folder is not there or not writable, or the disk is full; no part of a file is left.
+        VolumeError: The ending names no format that is written here.
+    """
+    _write_image(to_image(volume), Path(path))
+
+
+def write_segmentation(mask: Volume, path: Path) -> None:
+    """Write a left-atrium mask as a .seg.nrrd, which Slicer opens as a segmentation with one segment.
+
+    Args:
+        mask: 0 outside, anything else inside, (z, y, x).
+        path: Ends in .seg.nrrd.
+
+    Raises:
+        WriteError: As `write_volume`.
+    """
+    image = to_image(Volume((mask.array != 0).astype(np.uint8), mask.geometry))
+    last = [count - 1 for count in mask.geometry.size]
+    fields = {
+        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
+        # Slicer before 5.3 asks for the first name, later ones for the second.
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+        "Segmentation_SourceRepresentation": "Binary labelmap",
+        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+        "Segment0_ID": "LeftAtrium",
+        "Segment0_Name": "Left atrium",
+        "Segment0_NameAutoGenerated": "0",
+        "Segment0_Color": "0.85 0.25 0.25",
+        "Segment0_ColorAutoGenerated": "0",
+        "Segment0_LabelValue": "1",
+        "Segment0_Layer": "0",
+        "Segment0_Extent": _occupied(mask.array) or f"0 {last[0]} 0 {last[1]} 0 {last[2]}",
+        "Segment0_Tags": f"TerminologyEntry:{_LEFT_ATRIUM}|Segmentation.Status:inprogress|",
+    }
+    for key, value in fields.items():
+        image.SetMetaData(key, value)
+    _write_image(image, Path(path))
+
+
+def input_stem(path: Path) -> str:
+    """The name that the results of an input carry.
+
+    Returns:
+        The file name without its format and without a trailing ".image"; for a DICOM folder a pseudonym.
+
+    Raises:
+        VolumeError: `path` is a folder without one clear DICOM series.
+    """
+    path = Path(path)
+    if path.is_dir():
+        try:
+            return dicom.pseudonym(path)
+        except VolumeError as error:
+            raise _named(path, error) from error
+    ending = header.file_type(path)
+    name = path.name[: -len(ending)] if ending else path.stem
+    return name.removesuffix(".image")
+
+
+def _read_file(path: Path, pixel_type: int) -> sitk.Image:
+    if not path.exists():
+        raise VolumeError("no such file or folder; check the name")
+    if path.is_dir():
+        raise VolumeError("is a folder; name the file itself")
+    ending = header.file_type(path)
+    if ending is None:
+        raise VolumeError(f"unknown file type; expected {_FORMATS}")
+    if path.stat().st_size == 0:
+        raise VolumeError("the file is empty; copy or export it again")
+    header.CHECKS[ending](path)
+    reader = sitk.ImageFileReader()
+    with quiet(), readable(path, ending) as name:
+        reader.SetFileName(name)
+        try:
+            reader.ReadImageInformation()
+            _check_kind(reader)
+            if pixel_type != sitk.sitkUnknown:
+                reader.SetOutputPixelType(pixel_type)
+            return reader.Execute()
+        except RuntimeError as error:
+            raise VolumeError(_itk_cause(str(error))) from error
+
+
+def _itk_cause(message: str) -> str:
+    """Why ITK could not read a file whose header was found good."""
+    if "irection" in message or "orthonormal" in message:
+        return "the axis directions are not finite or not at right angles; export the scan again from its source"
+    return "the file is cut off or damaged; copy or export it again"
+
+
+def _check_kind(reader: sitk.ImageFileReader) -> None:
+    if reader.GetNumberOfComponents() != 1:
+        raise VolumeError(
+            f"a colour or vector image ({reader.GetNumberOfComponents()} values a voxel); save one grey value a voxel"
+        )
+    if reader.GetDimension() != 3:
+        what = "a single slice" if reader.GetDimension() < 3 else "several volumes in one file"
+        raise VolumeError(f"{reader.GetDimension()}-D image ({what}); save one 3-D volume")
+    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+        raise VolumeError("complex voxels; save the magnitude image")
+
+
+def _check_grid(geometry: Geometry) -> None:
+    for axis, count, spacing in zip("xyz", geometry.size, geometry.spacing, strict=True):
+        if count < SMALLEST_SIZE:
+            raise VolumeError(
+                f"only {count} voxels along {axis}; the network needs at least {SMALLEST_SIZE} along every axis"
+            )
+        if not _PLAUSIBLE_SPACING_MM[0] <= spacing <= _PLAUSIBLE_SPACING_MM[1]:
+            raise VolumeError(f"a voxel spacing of {spacing:g} mm along {axis} cannot be right; is the file in mm?")
+
+
+def _check_finite(array: NDArray[Any]) -> None:
+    # The sum of finite float32 voxels is finite in double, and far quicker to get than a mask of all voxels.
+    with np.errstate(invalid="ignore"):  # inf - inf
+        total = array.sum(dtype=np.float64)
+    if not np.isfinite(total):
+        count = array.size - int(np.isfinite(array).sum())
+        raise VolumeError(f"{count} voxels are NaN or infinite; replace them, for example by 0, and try again")
+
+
+def _check_contrast(array: NDArray[Any]) -> None:
+    if array.min() == array.max():
+        raise VolumeError(f"all voxels have the same value ({array.flat[0]:g}); the scan is empty")
+
+
+def _occupied(array: NDArray[Any]) -> str | None:
+    """First and last index of the voxels that are not 0 along x, y, z; None where there are none."""
+    bounds: list[int] = []
+    for axes in ((0, 1), (0, 2), (1, 2)):
+        hit = np.flatnonzero(array.any(axis=axes))
+        if not len(hit):
+            return None
+        bounds += [int(hit[0]), int(hit[-1])]
+    return " ".join(map(str, bounds))
+
+
+def _write_image(image: sitk.Image, path: Path) -> None:
+    ending = header.file_type(path)
+    if ending not in (".nrrd", ".nii", ".nii.gz", ".mha"):  # the others would leave a second file beside the first
+        raise VolumeError(f"{path}: cannot be written in this format; choose .nrrd, .nii.gz or .mha")
+    if not path.parent.is_dir():
+        raise WriteError(f"{path}: cannot be written: there is no folder {path.parent}; make it first")
+    with replacing(path) as part:
+        part.touch()  # says in the system's own words why a folder cannot be written to; ITK does not
+        try:
+            with quiet(), writable(part, ending) as name:
+                sitk.WriteImage(image, name, useCompression=True)
+            # On a full disk ITK leaves a NIfTI file short and says nothing; NRRD and MetaImage writers do say it.
+            header.CHECKS[ending](part)
+        except (RuntimeError, VolumeError) as error:
+            needed = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
+            if shutil.disk_usage(path.parent).free < needed:
+                raise OSError(errno.ENOSPC, "the disk is full") from error
+            raise OSError(errno.EIO, "the disk did not take the whole file") from error
+
+
+def _named(path: Path, error: VolumeError | OSError) -> VolumeError:
+    if isinstance(error, OSError):
+        return VolumeError(f"{path}: cannot be read: {error.strerror or error}")
+    return VolumeError(f"{path}: {error}")

@@ -1,0 +1,1 @@
+"""Training of MT-CTL networks; imports the engine `mtctl`, never the other way round."""

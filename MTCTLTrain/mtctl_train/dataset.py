@@ -1,0 +1,209 @@
+"""Cases for training: scans and masks on the network's grid, and the stream of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtctl.distance_map import normalised_distance, signed_distance_mm
+from mtctl.errors import MtctlError
+from mtctl.locate import normalise_locally
+from mtctl.phantom import make_full_field, make_phantom
+from mtctl.preprocess import NETWORK_SPACING, canonical_geometry, halve, normalise, to_grid
+from mtctl.volume import Volume, read_mask, read_volume
+from mtctl_train.augment import Variation, random_box, sample_patch, vary_intensity
+
+
+class DataError(MtctlError):
+    """A training case cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One labelled case on an LPS-aligned grid of `spacing` mm.
+
+    Attributes:
+        name: Case name.
+        image: (z, y, x) float32, z-scored over the whole crop.
+        distance_mm: (z, y, x) float32 signed distance to the true surface, positive inside.
+        spacing: mm per voxel: `NETWORK_SPACING` or twice that.
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    distance_mm: NDArray[np.float32]
+    spacing: float
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The true mask on this grid."""
+        return self.distance_mm > 0
+
+    def coarse(self) -> Case:
+        """The same case at twice the spacing."""
+        return Case(self.name, halve(self.image), halve(self.distance_mm), 2 * self.spacing)
+
+
+@dataclass(frozen=True)
+class LabelledVolume:
+    """A scan as it is in its file, and its true mask, (z, y, x) bool on the same grid."""
+
+    name: str
+    volume: Volume
+    mask: NDArray[np.bool_]
+
+
+def load_labelled(folder: Path, name: str) -> LabelledVolume:
+    """Read <name>.image.nrrd and <name>.label.nrrd from `folder`.
+
+    Raises:
+        DataError: The mask lies on another grid than the scan, or is empty.
+        VolumeError: A file is missing or unusable.
+    """
+    image, label = read_volume(folder / f"{name}.image.nrrd"), read_mask(folder / f"{name}.label.nrrd")
+    if image.geometry.shape != label.geometry.shape or not np.allclose(
+        image.geometry.spacing + image.geometry.origin + image.geometry.direction,
+        label.geometry.spacing + label.geometry.origin + label.geometry.direction,
+        atol=1e-3,
+    ):
+        raise DataError(f"{folder / name}.label.nrrd: lies on another grid than its scan; resample the mask first")
+    if not label.array.any():
+        raise DataError(f"{folder / name}.label.nrrd: the mask is empty; list the case as unlabelled instead")
+    return LabelledVolume(name, image, label.array > 0)
+
+
+def case_of(labelled: LabelledVolume) -> Case:
+    """The case on the 0.625 mm grid that the network sees."""
+    geometry = labelled.volume.geometry
+    grid = canonical_geometry(geometry)
+    array, inside = to_grid(labelled.volume, grid)
+    x, y, z = geometry.spacing
+    on_grid, _ = to_grid(Volume(signed_distance_mm(labelled.mask, (z, y, x)), geometry), grid)
+    return Case(labelled.name, normalise(array, inside), on_grid, NETWORK_SPACING)
+
+
+def phantom_case(seed: int) -> Case:
+    """A synthetic case; the seed of `mtctl phantom`."""
+    phantom = make_phantom(seed)
+    distance = signed_distance_mm(phantom.mask > 0, (NETWORK_SPACING,) * 3)
+    return Case(f"phantom-{seed}", normalise(phantom.image.astype(np.float32)), distance, NETWORK_SPACING)
+
+
+def full_field_case(seed: int) -> Case:
+    """A synthetic thorax at 1.25 mm, z-scored locally as for the coarse pass: teaches what is not the atrium."""
+    phantom = make_full_field(seed)
+    distance = signed_distance_mm(halve(phantom.mask.astype(np.float32)) >= 0.5, (2 * NETWORK_SPACING,) * 3)
+    image = normalise_locally(halve(phantom.image.astype(np.float32)), 2 * NETWORK_SPACING)
+    return Case(f"full-field-{seed}", image, distance, 2 * NETWORK_SPACING)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One unlabelled scan, as `Case` without the truth."""
+
+    name: str
+    image: NDArray[np.float32]
+    spacing: float
+
+    def coarse(self) -> Scan:
+        """The same scan at twice the spacing."""
+        return Scan(self.name, halve(self.image), 2 * self.spacing)
+
+
+def load_scan(folder: Path, name: str) -> Scan:
+    """Read <name>.image.nrrd from `folder` onto the 0.625 mm grid; a label beside it is not looked at.
+
+    Raises:
+        VolumeError: The file is missing or unusable.
+    """
+    image = read_volume(folder / f"{name}.image.nrrd")
+    return Scan(name, normalise(*to_grid(image, canonical_geometry(image.geometry))), NETWORK_SPACING)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches (n, 1, z, y, x) float32.
+
+    Attributes:
+        image: z-scored intensities.
+        mask: Soft target in [0, 1]: the fraction of the voxel inside the surface, estimated from the distance.
+        distance: pi(y), normalised signed distance.
+        unlabelled: z-scored intensities of scans without truth, as many patches or none.
+    """
+
+    image: Tensor
+    mask: Tensor
+    distance: Tensor
+    unlabelled: Tensor
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws batches from cases; batch `iteration` is the same whenever it is drawn.
+
+    Attributes:
+        labelled: Real cases.
+        unlabelled: Scans without truth; none: batches hold no unlabelled patches.
+        phantoms: Synthetic cases, drawn with probability `phantom_share` instead of a real one.
+        patch: (z, y, x) voxels.
+        paste_share: Probability that a random box of a patch comes from the batch's next patch (copy-paste).
+    """
+
+    labelled: Sequence[Case]
+    unlabelled: Sequence[Scan]
+    phantoms: Sequence[Case]
+    patch: tuple[int, int, int]
+    batch: int
+    phantom_share: float
+    paste_share: float
+    seed: int
+    variation: Variation = Variation()
+
+    def draw(self, iteration: int) -> Batch:
+        rng = np.random.default_rng((self.seed, iteration))
+        pairs = [self._patch(rng) for _ in range(self.batch)]
+        mixed = [self._paste(i, pairs, rng) for i in range(self.batch)]
+        spacing = self.labelled[0].spacing
+        image = torch.stack([vary_intensity(image, rng) for image, _ in mixed])[:, None]
+        distance = torch.stack([distance for _, distance in mixed])[:, None]
+        unlabelled = [self._unlabelled_patch(rng) for _ in range(self.batch if self.unlabelled else 0)]
+        return Batch(
+            image=image,
+            mask=(distance / spacing + 0.5).clamp(0, 1),
+            distance=normalised_distance(distance),
+            unlabelled=torch.stack(unlabelled)[:, None] if unlabelled else image.new_zeros(0, 1, *self.patch),
+        )
+
+    def _patch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        cases = self.phantoms if self.phantoms and rng.random() < self.phantom_share else self.labelled
+        case = cases[int(rng.integers(len(cases)))]
+        channels = torch.from_numpy(np.stack([case.image, case.distance_mm]))
+        sampled, zoom = sample_patch(channels, case.spacing, self.patch, self.variation, rng)
+        return sampled[0], sampled[1] * zoom
+
+    def _unlabelled_patch(self, rng: np.random.Generator) -> Tensor:
+        scan = self.unlabelled[int(rng.integers(len(self.unlabelled)))]
+        channels = torch.from_numpy(scan.image[None])
+        sampled, _ = sample_patch(channels, scan.spacing, self.patch, self.variation, rng)
+        return vary_intensity(sampled[0], rng)
+
+    def _paste(
+        self, index: int, pairs: Sequence[tuple[Tensor, Tensor]], rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        image, distance = pairs[index]
+        if rng.random() >= self.paste_share:
+            return image, distance
+        box = random_box(self.patch, rng)
+        other_image, other_distance = pairs[(index + 1) % len(pairs)]
+        image, distance = image.clone(), distance.clone()
+        image[box], distance[box] = other_image[box], other_distance[box]
+        # A patched distance map is wrong along the seam: measure it anew.
+        spacing = self.labelled[0].spacing
+        mask = (distance > 0).numpy()
+        return image, torch.from_numpy(np.nan_to_num(signed_distance_mm(mask, (spacing,) * 3), posinf=99, neginf=-99))

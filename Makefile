@@ -1,0 +1,41 @@
+# make demo    segment a synthetic scan and show where the picture and the report are
+# make test    everything that continuous integration checks
+# Both set up .venv first; once that is done, they start in seconds. PYTHON=... chooses another Python.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# The first that runs, is in range and can make an environment (Debian ships venv as a package of its own).
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		>/dev/null 2>&1 && echo $$python && break; done)
+
+.PHONY: demo test lint clean
+
+demo: $(INSTALLED)
+	$(BIN)/mtctl phantom -o demo
+	$(BIN)/mtctl segment demo/phantom-*.image.nrrd -o demo/result --overwrite
+	$(BIN)/mtctl evaluate --prediction demo/result --truth demo
+	@echo "The picture:" demo/result/*.png
+	@echo "The report: " demo/result/*.json
+
+# One thread a process: two workers that each start torch threads for all cores take longer than one.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@sh Testing/setup/system_libraries.sh
+	@if [ -z "$(PYTHON)" ] && ! [ -x $(BIN)/python ]; then \
+		echo "No Python 3.11, 3.12 or 3.13 with venv found. Install one (on Debian and Ubuntu also its -venv" \
+			"package), or name it: make PYTHON=/path/to/python"; exit 1; fi
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf build demo dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,176 @@
+"""The command `mtctl` itself: help, exit statuses, and what a person sees when something goes wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import mtctl
+from mtctl.commandline import main as commandline
+from mtctl.commandline.main import main
+from mtctl.errors import MtctlError
+
+
+def run_mtctl(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mtctl", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], None]:
+    """Puts an action in the place of `mtctl phantom`."""
+
+    def install(action: Callable[[], int]) -> None:
+        class Stub:
+            @staticmethod
+            def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+                subparsers.add_parser("phantom").set_defaults(run=lambda args: action())
+
+        monkeypatch.setattr(commandline, "import_module", lambda name: Stub)
+
+    monkeypatch.delenv("MTCTL_DEBUG", raising=False)
+    return install
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    def action() -> int:
+        raise error
+
+    return action
+
+
+def test_help_names_every_command_without_importing_the_engine() -> None:
+    program = (
+        "import sys; from mtctl.commandline.main import main\n"
+        "try: main(['--help'])\n"
+        "finally: print('HEAVY', {'torch', 'numpy', 'scipy', 'SimpleITK', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0
+    assert all(f"    {name} " in done.stdout for name in ("segment", "evaluate", "train", "models", "phantom"))
+    assert done.stdout.splitlines()[-1] == "HEAVY set()"
+
+
+@pytest.mark.parametrize("name", commandline.COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: mtctl {name} ")
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"mtctl {mtctl.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["segmnt"], ["--verbose"], ["models"], ["models", "lst"], ["segment"], ["--"]]
+)
+def test_wrong_usage_ends_with_status_2_and_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("usage: mtctl") and not printed.out
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_the_status_of_a_command_is_passed_on(status: int, command: Callable[[Callable[[], int]], None]) -> None:
+    command(lambda: status)
+    assert main(["phantom"]) == status
+
+
+def test_an_error_for_the_user_is_one_line_and_status_1(
+    command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(MtctlError("scan.nrrd: the file is cut off; copy it again")))
+    assert main(["phantom"]) == 1
+    assert capsys.readouterr().err == "mtctl: error: scan.nrrd: the file is cut off; copy it again\n"
+
+
+def test_a_fault_of_ours_is_one_line_too_and_says_how_to_see_more(
+    command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(ZeroDivisionError("division by zero")))
+    assert main(["phantom"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "unexpected ZeroDivisionError: division by zero" in printed and "MTCTL_DEBUG=1" in printed
+
+
+def test_a_package_that_is_not_installed_is_named(
+    command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(ModuleNotFoundError("No module named 'pydicom'", name="pydicom")))
+    assert main(["phantom"]) == 1
+    assert "needs the Python package 'pydicom', which is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [MtctlError("known"), ZeroDivisionError("unknown")])
+def test_debug_mode_shows_where_it_happened(
+    error: Exception, command: Callable[[Callable[[], int]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(raising(error))
+    monkeypatch.setenv("MTCTL_DEBUG", "1")
+    with pytest.raises(type(error)):
+        main(["phantom"])
+
+
+def test_interrupting_is_no_error_but_has_its_own_status(
+    command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(KeyboardInterrupt()))
+    assert main(["phantom"]) == 130
+    assert capsys.readouterr().err == "mtctl: interrupted\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed pipe as another error")
+def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
+    program = (
+        "import sys, time; from mtctl.commandline import main as m\n"
+        "class Stub:\n"
+        "    add_parser = staticmethod(lambda s: s.add_parser('phantom').set_defaults(run=chatter))\n"
+        "def chatter(args):\n"
+        "    time.sleep(0.3); print('line\\n' * 100000); return 0\n"
+        "m.import_module = lambda name: Stub\n"
+        "sys.exit(m.main(['phantom']))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_models_list_shows_the_default_model_with_hash_and_folder(tmp_path: Path) -> None:
+    done = run_mtctl("models", "list", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    heading, *lines = done.stdout.splitlines()
+    assert heading.split() == ["id", "version", "default", "sha256", "Dice", "folder"]
+    rows = [line.split(maxsplit=5) for line in lines]
+    assert [row[2] for row in rows].count("default") == 1
+    for _, _, _, digest, dice, folder in rows:
+        assert len(digest) == 12 and (Path(folder) / "card.json").is_file()
+        assert 80 < float(dice) < 100
+
+
+def test_models_list_without_any_model_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mtctl import model
+    from mtctl.commandline import models
+
+    for module in (model, models):
+        monkeypatch.setattr(module, "MODEL_FOLDERS", (tmp_path / "nowhere",))
+    assert main(["models", "list"]) == 1
+    assert capsys.readouterr().err == f"mtctl: error: no model is installed; looked in {tmp_path / 'nowhere'}\n"

@@ -1,0 +1,57 @@
+"""Finding the atrium in a large scan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mtctl.geometry import Geometry
+from mtctl.locate import largest_component, locate, needs_locating, normalise_locally
+from mtctl.preprocess import halve
+
+
+def grid(size: tuple[int, int, int]) -> Geometry:
+    return Geometry(size, (0.625,) * 3, (-30.0, 10.0, 5.0))
+
+
+def test_crops_like_the_training_data_are_not_searched_and_a_thorax_is() -> None:
+    assert not needs_locating(grid((229, 146, 88)))
+    assert needs_locating(grid((640, 640, 88)))
+
+
+def test_the_region_is_the_largest_component_s_box_and_a_margin_in_millimetres_of_the_patient() -> None:
+    geometry = Geometry((100, 80, 44), (1.25,) * 3, (-29.6875, 10.3125, 5.3125))
+    answer = -np.ones((44, 80, 100), np.float32)
+    answer[10:30, 30:50, 40:70] = 1  # The atrium, in 1.25 mm voxels.
+    answer[0:3, 0:3, 0:3] = 1  # Something small elsewhere.
+    box = locate(np.random.default_rng(0).normal(size=geometry.shape).astype(np.float32), geometry, lambda _: answer)
+    assert box is not None
+    assert (box.x0, box.x1) == pytest.approx((-30.3125 + 50 - 12, -30.3125 + 87.5 + 12))
+    assert (box.y0, box.y1) == pytest.approx((9.6875 + 37.5 - 12, 9.6875 + 62.5 + 12))
+    assert (box.z0, box.z1) == pytest.approx((4.6875 + 12.5 - 12, 4.6875 + 37.5 + 12))
+
+
+def test_no_atrium_gives_no_region() -> None:
+    geometry = Geometry((64, 64, 32), (1.25,) * 3, (0.0, 0.0, 0.0))
+    array = np.random.default_rng(0).normal(size=geometry.shape).astype(np.float32)
+    assert locate(array, geometry, lambda a: np.full(a.shape, -1, np.float32)) is None
+
+
+def test_only_the_largest_component_stays_and_an_empty_mask_stays_empty() -> None:
+    mask = np.zeros((8, 8, 8), bool)
+    mask[0:2, 0, 0] = mask[4:8, 4, 4] = True
+    assert largest_component(mask).sum() == 4
+    assert not largest_component(np.zeros((4, 4, 4), bool)).any()
+
+
+def test_a_local_z_score_sees_a_crop_as_the_crop_s_own_z_score_would_even_beside_air() -> None:
+    rng = np.random.default_rng(0)
+    array = rng.normal(2, 1, (88, 320, 420)).astype(np.float32)  # Air.
+    array[:, 60:260, 60:360] += 100 + 30 * rng.normal(size=(88, 200, 300))
+    coarse = halve(array)
+    local = normalise_locally(coarse, 1.25)
+    crop = coarse[:, 70:90, 90:120]  # In the middle of the tissue.
+    own = (crop - crop.mean()) / crop.std()
+    np.testing.assert_allclose(local[:, 70:90, 90:120].mean(), 0, atol=0.1)
+    assert np.abs(local[:, 70:90, 90:120] - own).mean() < 0.15
+    assert np.abs(local[:, :10, :10]).max() < 5  # Noise in air is not blown up.

@@ -1,0 +1,82 @@
+"""Models on disk: found, checked, refused with a clear reason."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from mtctl.model import CARD, WEIGHTS, Model, ModelError, file_sha256, find_model, list_models, read_model, write_card
+
+
+@pytest.fixture
+def folder(tiny_model: Model, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model.folder, tmp_path / "model"))
+
+
+def test_a_saved_model_gives_the_same_answers_again(tiny_model: Model) -> None:
+    networks = [tiny_model.load_network() for _ in range(2)]
+    volume = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        answers = [network.segmentation_decoder(network.encoder(volume)) for network in networks]
+    assert torch.equal(*answers)
+    assert not networks[0].training
+
+
+def test_a_card_comes_back_as_it_was_written(tiny_model: Model) -> None:
+    assert read_model(tiny_model.folder).card == tiny_model.card
+    assert tiny_model.card.sha256 == file_sha256(tiny_model.folder / WEIGHTS)
+
+
+def test_cut_off_weights_are_refused_by_their_hash(folder: Path) -> None:
+    weights = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelError, match=r"weights\.safetensors: the file is damaged or not the one of this model"):
+        read_model(folder).load_network()
+
+
+def test_missing_weights_and_missing_or_torn_cards_are_named(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match="the weights are missing"):
+        read_model(folder).load_network()
+    (folder / CARD).write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match="not a readable model card"):
+        read_model(folder)
+    (folder / CARD).unlink()
+    with pytest.raises(ModelError, match=r"not a model folder, it holds no card\.json"):
+        read_model(folder)
+
+
+def test_a_pickle_is_never_opened_even_if_the_card_has_its_hash(folder: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+            return (open, (str(folder / "executed"), "w"))
+
+    (folder / WEIGHTS).write_bytes(pickle.dumps(Trap()))
+    values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    values["sha256"] = file_sha256(folder / WEIGHTS)
+    (folder / CARD).write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ModelError, match="not the weights of an MT-CTL network"):
+        read_model(folder).load_network()
+    assert not (folder / "executed").exists()
+
+
+def test_weights_of_another_architecture_are_refused(folder: Path) -> None:
+    from dataclasses import replace
+
+    model = read_model(folder)
+    write_card(folder, replace(model.card, architecture=replace(model.card.architecture, filters=8)))
+    with pytest.raises(ModelError, match="not the weights of an MT-CTL network"):
+        read_model(folder).load_network()
+
+
+def test_a_model_is_found_by_folder_and_an_unknown_one_lists_what_there_is(folder: Path) -> None:
+    assert find_model(str(folder)).id == "tiny"
+    with pytest.raises(ModelError, match=r"unknown model 'nosuch'.*installed models") as caught:
+        find_model("nosuch")
+    for model in list_models():
+        assert model.id in str(caught.value)

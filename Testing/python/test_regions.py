@@ -1,0 +1,145 @@
+"""Regions of a made-up atrium with a good border but for three planted places, and what they keep at any threshold."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from conftest import shared_names, shared_scans
+from scipy import ndimage
+from scipy.spatial.distance import pdist
+
+from mtctl.geometry import Geometry
+from mtctl.regions import MOST_REGIONS, SMALLEST_ERROR_MM3, RegionMap, region_map
+
+SPACING = (1.0, 1.0, 1.25)  # x, y, z
+GEOMETRY = Geometry((76, 70, 48), SPACING, (10.0, -20.0, 30.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+PLANTED = ((12, 35, 24), (60, 35, 24), (38, 12, 30))  # x, y, z of doubtful places on the border of the ellipsoid
+
+
+def depth_in_ellipsoid() -> np.ndarray:
+    """Rough distance to the border of an ellipsoid of 26 x 23 x 20 mm half axes, mm, positive inside."""
+    x, y, z = (np.arange(count) - (count - 1) / 2 for count in GEOMETRY.size)
+    radius = np.sqrt(
+        (z[:, None, None] * SPACING[2] / 20) ** 2 + (y[None, :, None] / 23) ** 2 + (x[None, None, :] / 26) ** 2
+    )
+    return (1 - radius) * 23
+
+
+def prediction() -> tuple[np.ndarray, np.ndarray]:
+    """Uncertainty and mask: a thin uncertain shell all around, thick at the planted places."""
+    depth = depth_in_ellipsoid()
+    thickness = np.full(depth.shape, 0.7)
+    for middle in PLANTED:
+        offset = np.indices(depth.shape)[::-1] - np.reshape(middle, (3, 1, 1, 1))
+        squared = sum((axis * step) ** 2 for axis, step in zip(offset, SPACING, strict=True))
+        thickness += 2.0 * np.exp(-squared / (2 * 4.0**2))
+    return np.exp(-((depth / thickness) ** 2)).astype(np.float32), depth > 0
+
+
+@pytest.fixture(scope="module")
+def planted() -> RegionMap:
+    return region_map(*prediction(), GEOMETRY)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.6, 0.8])
+def test_the_doubtful_places_come_first(planted: RegionMap, threshold: float) -> None:
+    first = [region.centroid_lps for region in planted.regions_at(threshold)[: len(PLANTED)]]
+    for middle in PLANTED:
+        place = GEOMETRY.index_to_physical(middle)
+        assert min(np.linalg.norm(np.subtract(found, place)) for found in first) < 6
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3, 0.5])
+def test_one_connected_shell_becomes_few_places_that_fit_in_one_view(planted: RegionMap, threshold: float) -> None:
+    uncertainty, _ = prediction()
+    regions = planted.regions_at(threshold)
+    assert ndimage.label(uncertainty >= max(threshold, 0.05), np.ones((3, 3, 3)))[1] == 1
+    assert 3 <= len(regions) <= MOST_REGIONS
+    labels = planted.labels_at(threshold)
+    for region in regions[:10]:
+        points = np.argwhere(labels == region.id) * SPACING[::-1]
+        assert len(points) < 2 or pdist(points).max() <= 20
+        assert region.extent_mm <= 21.25  # its box counts whole voxels
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.7])
+def test_every_figure_is_that_of_the_labelled_voxels(planted: RegionMap, threshold: float) -> None:
+    uncertainty, mask = prediction()
+    labels = planted.labels_at(threshold)
+    regions = planted.regions_at(threshold)
+    assert set(np.unique(labels)) - {0} == {region.id for region in regions}
+    for region in regions:
+        member = labels == region.id
+        index = np.argwhere(member)[:, ::-1]
+        assert uncertainty[member].min() >= threshold
+        assert region.volume_mm3 == pytest.approx(member.sum() * 1.25)
+        assert region.mean_uncertainty == pytest.approx(uncertainty[member].mean(), abs=1e-6)
+        assert region.peak_uncertainty == pytest.approx(uncertainty[member].max())
+        assert (region.voxels_inside, region.voxels_outside) == ((member & mask).sum(), (member & ~mask).sum())
+        assert region.centroid_lps == pytest.approx(GEOMETRY.index_to_physical(index.mean(axis=0)))
+        assert region.extent_mm == pytest.approx(((np.ptp(index, axis=0) + 1) * SPACING).max())
+
+
+def test_most_expected_error_comes_first_and_too_little_is_dropped(planted: RegionMap) -> None:
+    for threshold in (0.1, 0.5, 0.9):
+        errors = [region.expected_error_mm3 for region in planted.regions_at(threshold)]
+        assert errors == sorted(errors, reverse=True)
+        assert min(errors) >= SMALLEST_ERROR_MM3
+
+
+def test_a_region_keeps_its_id_and_only_shrinks_when_the_threshold_rises(planted: RegionMap) -> None:
+    low, high = planted.labels_at(0.3), planted.labels_at(0.7)
+    assert (high > 0).any()
+    assert np.array_equal(low[high > 0], high[high > 0])
+
+
+def test_regions_begin_unvisited_and_cannot_be_changed_in_place(planted: RegionMap) -> None:
+    region = planted.regions_at(0.5)[0]
+    assert (region.visited, region.edited, region.accepted) == (False, False, False)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        region.visited = True  # type: ignore[misc]
+
+
+def test_no_region_where_nothing_is_uncertain_enough(planted: RegionMap) -> None:
+    _, mask = prediction()
+    assert planted.regions_at(1.01) == ()
+    assert not planted.labels_at(1.01).any()
+    certain = region_map(np.zeros(mask.shape, np.float32), mask, GEOMETRY)
+    assert certain.regions_at(0.0) == ()
+
+
+def test_an_empty_segmentation_still_has_its_doubtful_places() -> None:
+    uncertainty, mask = prediction()
+    regions = region_map(uncertainty, np.zeros_like(mask), GEOMETRY).regions_at(0.5)
+    assert regions and all(region.voxels_inside == 0 for region in regions)
+
+
+def test_same_input_gives_the_same_regions() -> None:
+    assert region_map(*prediction(), GEOMETRY).regions_at(0.4) == region_map(*prediction(), GEOMETRY).regions_at(0.4)
+
+
+def test_shapes_that_differ_are_refused() -> None:
+    uncertainty, mask = prediction()
+    with pytest.raises(ValueError, match="differ"):
+        region_map(uncertainty[1:], mask, GEOMETRY)
+
+
+def test_threshold_change_on_a_real_size_takes_less_than_a_tenth_of_a_second() -> None:
+    name = shared_names()[16]
+    truth = sitk.GetArrayFromImage(sitk.ReadImage(str(shared_scans() / f"{name}.label.nrrd"))) > 0
+    mask = np.zeros((88, 140, 190), dtype=bool)
+    common = tuple(slice(0, min(a, b)) for a, b in zip(mask.shape, truth.shape, strict=True))
+    mask[common] = truth[common]
+    blurred = ndimage.gaussian_filter(mask.astype(np.float32), 2)
+    uncertainty = 4 * blurred * (1 - blurred)
+    regions = region_map(uncertainty, mask, Geometry((190, 140, 88), (0.625,) * 3, (0.0,) * 3))  # type: ignore[arg-type]
+    for threshold in (0.0, 0.2, 0.9):  # 0: every voxel that can be in a region
+        start = time.process_time()
+        found = regions.regions_at(threshold)
+        assert time.process_time() - start < 0.1  # measured: 2 ms
+        assert 0 < len(found) <= MOST_REGIONS
+        assert max(region.extent_mm for region in found) <= 20.625

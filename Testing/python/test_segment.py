@@ -1,0 +1,263 @@
+"""`mtctl segment` as a person runs it: what it writes, what it keeps, and how it fails."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from conftest import scan
+
+from mtctl.commandline.main import main
+from mtctl.files import TEMPORARY_PREFIX
+from mtctl.geometry import Geometry, Volume
+from mtctl.model import Model
+from mtctl.volume import read_mask, read_volume, write_volume
+
+WRITTEN = {"a.seg.nrrd", "a.uncertainty.nrrd", "a.distance.nrrd", "a.json", "a.png"}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "a.image.nrrd"
+    path.parent.mkdir()
+    write_volume(scan(), path)
+    return path
+
+
+def run(model: Model, *arguments: object) -> int:
+    try:
+        return main(["segment", "--model", str(model.folder), "--device", "cpu", *map(str, arguments)])
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_scan_gives_segmentation_maps_report_and_picture_on_its_own_grid(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(tiny_model, source, "-o", out) == 0
+    assert names(out) == WRITTEN
+    for name in ("a.uncertainty.nrrd", "a.distance.nrrd"):
+        assert sitk.ReadImage(str(out / name)).GetSize() == scan().geometry.size
+    assert read_mask(out / "a.seg.nrrd").geometry == read_volume(source).geometry
+    report = json.loads((out / "a.json").read_text(encoding="utf-8"))
+    assert {
+        "input", "geometry", "model", "device", "samples", "seed", "seconds", "volume_ml", "uncertainty", "case_score",
+        "case_score_interval", "flagged", "threshold", "regions", "warnings", "version",
+    } <= set(report)  # fmt: skip
+    assert report["model"] == {"id": "tiny", "version": "1", "sha256": tiny_model.card.sha256}
+    assert set(report["uncertainty"]) == {"kind", "mean", "in_band_mean"}
+    low, high = report["case_score_interval"]
+    assert 0 <= low <= report["case_score"] <= high <= 1
+    assert "1 of 1 done" in capsys.readouterr().out
+
+
+def test_all_maps_are_written_when_asked_for(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    assert run(tiny_model, source, "-o", tmp_path / "out", "--maps", "all") == 0
+    extra = {f"a.{kind}.nrrd" for kind in ("probability", "entropy", "mutual-information", "disagreement")}
+    assert names(tmp_path / "out") == WRITTEN | extra
+
+
+def test_a_second_run_keeps_what_is_there_and_a_changed_setting_needs_overwrite(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(tiny_model, source, "-o", out) == 0
+    stamp = (out / "a.seg.nrrd").stat().st_mtime_ns
+    assert run(tiny_model, source, "-o", out) == 0
+    assert "unchanged, kept" in capsys.readouterr().out
+    assert (out / "a.seg.nrrd").stat().st_mtime_ns == stamp
+    assert run(tiny_model, source, "-o", out, "--seed", 7) == 1
+    assert "in the way; use --overwrite" in capsys.readouterr().err
+    assert run(tiny_model, source, "-o", out, "--seed", 7, "--overwrite") == 0
+    assert json.loads((out / "a.json").read_text(encoding="utf-8"))["seed"] == 7
+
+
+def test_a_changed_scan_of_the_same_name_is_not_taken_for_done(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_model, source, "-o", tmp_path / "out") == 0
+    write_volume(scan(seed=9), source)
+    assert run(tiny_model, source, "-o", tmp_path / "out") == 1
+    assert "in the way" in capsys.readouterr().err
+
+
+def test_the_same_input_gives_the_same_files_bit_for_bit(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        assert run(tiny_model, source, "-o", tmp_path / folder) == 0
+    for name in WRITTEN - {"a.json", "a.png"}:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def image(array: np.ndarray, path: Path, vector: bool = False) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(array, isVector=vector), str(path))
+
+
+def spoil(folder: Path) -> dict[str, str]:
+    """Bad inputs in `folder`, and what the message about each must say."""
+    good = scan().array
+    (folder / "empty folder").mkdir()
+    write_volume(scan(), folder / "cut.nrrd")
+    whole = (folder / "cut.nrrd").read_bytes()
+    (folder / "cut.nrrd").write_bytes(whole[: len(whole) // 2])
+    image(good[0], folder / "flat.nrrd")
+    image(np.stack([good] * 3, axis=-1).astype(np.uint8), folder / "colour.nrrd", vector=True)
+    sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(good)] * 2), str(folder / "movie.nrrd"))
+    for name, value in (("nan", np.nan), ("infinite", np.inf)):
+        bad = good.copy()
+        bad[3, 4, 5] = value
+        image(bad, folder / f"{name}.nrrd")
+    image(np.full_like(good, 7), folder / "constant.nrrd")
+    image(good[:9], folder / "thin.nrrd")
+    head = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 16 16 16\nencoding: raw\n"
+    voxels = b"\n" + bytes(range(256)) * 16
+    (folder / "no spacing.nrrd").write_bytes(head + voxels)
+    (folder / "zero.nrrd").write_bytes(head + b"spacings: 0 1 1\n" + voxels)
+    directions = b"space: left-posterior-superior\nspace directions: (nan,0,0) (0,1,0) (0,0,1)\n"
+    (folder / "direction.nrrd").write_bytes(head + directions + voxels)
+    return {
+        "absent.nrrd": "not exist|no such file|not found|missing",
+        "empty folder": "no .*(image|DICOM)",
+        "cut.nrrd": "cut off|truncated|incomplete|damaged|fewer",
+        "flat.nrrd": "2-D|2 dimension|two",
+        "colour.nrrd": "colou?r|vector|RGB|component",
+        "movie.nrrd": "4-D|4 dimension|four",
+        "nan.nrrd": "NaN|not a number|finite",
+        "infinite.nrrd": "infinite|finite",
+        "constant.nrrd": "constant|same value|one value",
+        "thin.nrrd": "16",
+        "no spacing.nrrd": "spacing",
+        "zero.nrrd": "spacing",
+        "direction.nrrd": "direction",
+    }
+
+
+def test_every_bad_input_gets_one_clear_line_and_the_good_ones_are_still_done(
+    tiny_model: Model, source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import re
+
+    expected = spoil(source.parent)
+    inputs = [source.parent / name for name in expected]
+    assert run(tiny_model, *inputs[:6], source, *inputs[6:], "-o", tmp_path / "out") == 1
+    captured = capfd.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.strip()]
+    assert len(lines) == len(expected), captured.err
+    for name, cause in expected.items():
+        line = next(line for line in lines if name in line)
+        assert line.startswith("mtctl: error: ")
+        assert re.search(cause, line.split(name, 1)[1], re.IGNORECASE), line
+    assert names(tmp_path / "out") == WRITTEN
+    assert f"1 of {len(inputs) + 1} done" in captured.out
+    assert "direction.nrrd" in captured.out.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows folders have no write bit")
+def test_an_output_folder_that_cannot_be_written_is_named(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("x", encoding="utf-8")
+    assert run(tiny_model, source, "-o", taken) == 1
+    assert "is a file, not a folder" in capsys.readouterr().err
+    if os.geteuid() == 0:
+        return  # The administrator may write anywhere.
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    assert run(tiny_model, source, "-o", locked) == 1
+    assert "no permission to write there" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_up_half_way_leaves_nothing_behind_and_old_results_untouched(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert run(tiny_model, source, "-o", out) == 0
+    before = {name: (out / name).read_bytes() for name in WRITTEN}
+
+    def full(volume: Volume, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mtctl.segment_case.write_volume", full)
+    assert run(tiny_model, source, "-o", out, "--seed", 3, "--overwrite") == 1
+    assert "the disk is full; free some space" in capsys.readouterr().err
+    assert {name: (out / name).read_bytes() for name in names(out)} == before
+    assert not [name for name in names(out) if name.startswith(TEMPORARY_PREFIX)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--roi", "1,2,3"], "expected six numbers"),
+        (["--threshold", "1.5"], "not between 0 and 1"),
+        (["--samples", "0"], "less than 1"),
+        (["--uncertainty", "guess"], "invalid choice"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "exclude each other"),
+    ],
+)
+def test_wrong_usage_ends_with_status_2(
+    tiny_model: Model,
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert run(tiny_model, source, "-o", tmp_path / "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_input_at_all_is_wrong_usage(tiny_model: Model, tmp_path: Path) -> None:
+    assert run(tiny_model, "-o", tmp_path / "out") == 2
+
+
+def test_an_unknown_model_and_two_inputs_with_one_name_are_refused_before_anything_is_done(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", str(source), "-o", str(tmp_path / "out"), "--model", "nosuch"]) == 1
+    assert "unknown model 'nosuch'" in capsys.readouterr().err
+    other = tmp_path / "other" / "a.nrrd"
+    other.parent.mkdir()
+    shutil.copy(source, other)
+    assert run(tiny_model, source, other, "-o", tmp_path / "out") == 1
+    assert "would both write a.seg.nrrd" in capsys.readouterr().err
+
+
+def test_a_manifest_names_further_inputs_relative_to_itself(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    manifest = source.parent / "list.csv"
+    manifest.write_text("patient,input\n1,a.image.nrrd\n", encoding="utf-8")
+    assert run(tiny_model, "--manifest", manifest, "-o", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == WRITTEN
+
+
+def test_a_manifest_without_an_input_column_says_what_it_has(
+    tiny_model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("patient,scan\n1,a\n", encoding="utf-8")
+    assert run(tiny_model, "--manifest", tmp_path / "list.csv", "-o", tmp_path / "out") == 1
+    assert "no column 'input' (it has patient, scan)" in capsys.readouterr().err
+
+
+def test_two_processes_give_what_one_gives(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    other = source.parent / "b.nrrd"
+    geometry = Geometry((50, 40, 30), (0.625, 0.625, 1.0), (1.0, 2.0, 3.0))
+    write_volume(Volume(scan((30, 40, 50), seed=5).array, geometry), other)
+    assert run(tiny_model, source, other, "-o", tmp_path / "one") == 0
+    assert run(tiny_model, source, other, "-o", tmp_path / "two", "--workers", 2) == 0
+    for stem in ("a", "b"):
+        first, second = (read_mask(tmp_path / folder / f"{stem}.seg.nrrd") for folder in ("one", "two"))
+        assert np.array_equal(first.array, second.array)
+        assert first.geometry == second.geometry

@@ -1,0 +1,103 @@
+"""The shipped model: intact, honest about itself, good on phantoms and a real scan, the same in slabs and whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import shared_names, shared_scans
+
+from mtctl.geometry import Geometry, Volume
+from mtctl.inference import Options, Segmenter
+from mtctl.metrics import dice
+from mtctl.model import WEIGHTS, find_model, list_models
+from mtctl.network import MTCTLNet
+from mtctl.passes import sample_passes
+from mtctl.phantom import make_full_field, make_phantom
+from mtctl.preprocess import halve, normalise
+from mtctl.volume import read_mask, read_volume
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter(find_model("mtctl-la16"), CPU)
+
+
+def phantom_volume(array: np.ndarray) -> Volume:
+    z, y, x = array.shape
+    return Volume(array.astype(np.float32), Geometry((x, y, z), (0.625,) * 3, (0.0, 0.0, 0.0)))
+
+
+def test_every_shipped_model_is_whole_small_enough_and_exactly_one_is_the_default() -> None:
+    models = list_models()
+    assert sum(model.card.default for model in models) == 1
+    for model in models:
+        assert (model.folder / WEIGHTS).stat().st_size < 30e6
+        assert isinstance(model.load_network(), MTCTLNet)
+        assert model.card.data["labelled"] and model.card.command and model.card.recipe
+        assert not set(model.card.data["labelled"]) & set(model.card.data["validation"])
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_phantom_it_never_saw_is_segmented_well(segmenter: Segmenter, seed: int) -> None:
+    phantom = make_phantom(seed)
+    prediction = segmenter.predict(phantom_volume(phantom.image))
+    assert dice(prediction.segmentation, phantom.mask > 0) > 0.85
+    assert prediction.sample_dice > 0.9
+
+
+def test_the_border_is_less_certain_than_the_inside_and_the_outside(segmenter: Segmenter) -> None:
+    phantom = make_phantom(3)
+    prediction = segmenter.predict(phantom_volume(phantom.image))
+    depth = np.abs(prediction.distance) * 20
+    assert prediction.entropy[depth < 1].mean() > 0.3
+    assert prediction.entropy[depth > 8].mean() < 0.05
+
+
+def test_the_atrium_is_found_in_a_whole_thorax(segmenter: Segmenter) -> None:
+    phantom = make_full_field(5)
+    prediction = segmenter.predict(phantom_volume(phantom.image))
+    assert prediction.located
+    assert dice(prediction.segmentation, phantom.mask > 0) > 0.8
+    assert prediction.grid.size[0] < 300
+
+
+def test_noise_gives_no_atrium_or_a_result_that_is_doubted(segmenter: Segmenter) -> None:
+    noise = np.random.default_rng(0).normal(50, 10, (88, 140, 190)).astype(np.float32)
+    prediction = segmenter.predict(phantom_volume(noise))
+    assert prediction.doubts or prediction.sample_dice < 0.8
+
+
+def test_slabs_give_the_same_answer_as_one_piece_to_within_bfloat16_rounding(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The yardstick is what rounding itself does: the same whole-volume pass in float32."""
+    array = halve(normalise(make_phantom(1).image.astype(np.float32)))
+    network = segmenter._network
+
+    def probability(planes: int) -> np.ndarray:
+        maps = sample_passes(network, array, 2, 0, CPU, planes)
+        return 1 / (1 + np.exp(-np.stack([maps.segmentation, *maps.samples])))
+
+    whole, slabs = probability(48), probability(16)
+    monkeypatch.setattr("mtctl.device.has_bfloat16", lambda device: False)
+    exact = probability(48)
+    assert np.abs(slabs - whole).mean() <= np.abs(whole - exact).mean() + 1e-7
+    assert dice(slabs[0] > 0.5, whole[0] > 0.5) > 0.9999
+
+
+def test_a_real_scan_of_the_validation_cases_is_segmented_well_flipped_or_not(segmenter: Segmenter) -> None:
+    folder, name = shared_scans(), shared_names()[70]
+    volume = read_volume(folder / f"{name}.image.nrrd")
+    truth = read_mask(folder / f"{name}.label.nrrd").array > 0
+    prediction = segmenter.predict(volume, Options(samples=2))
+    assert dice(prediction.segmentation, truth) > 0.9
+    x = volume.geometry.size[0] - 1
+    mirrored = Volume(
+        np.ascontiguousarray(volume.array[:, :, ::-1]),
+        Geometry(volume.geometry.size, volume.geometry.spacing, (x * 0.625, 0.0, 0.0), (-1, 0, 0, 0, 1, 0, 0, 0, 1)),
+    )
+    again = segmenter.predict(mirrored, Options(samples=2))
+    assert np.array_equal(again.segmentation[:, :, ::-1], prediction.segmentation)

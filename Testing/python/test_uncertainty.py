@@ -1,0 +1,63 @@
+"""Uncertainty maps: bounds, meaning, agreement with a plain calculation; the samples' agreement."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mtctl.uncertainty import binary_entropy, disagreement, mean_pairwise_dice, uncertainty_maps
+
+
+def test_predictive_entropy_is_that_of_the_mean_and_mutual_information_what_is_left_without_the_samples_own() -> None:
+    p = np.array([[0.9, 0.5, 0.99], [0.1, 0.5, 0.99]])
+    logits = np.log(p / (1 - p)).astype(np.float32).reshape(2, 1, 1, 3)
+
+    def plain(q: float) -> float:
+        return -(q * math.log(q) + (1 - q) * math.log(1 - q)) / math.log(2)
+
+    maps = uncertainty_maps(logits)
+    for i in range(3):
+        mean = p[:, i].mean()
+        assert maps.entropy[0, 0, i] == pytest.approx(plain(mean), abs=1e-5)
+        own = (plain(p[0, i]) + plain(p[1, i])) / 2
+        assert maps.mutual_information[0, 0, i] == pytest.approx(plain(mean) - own, abs=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(arrays(np.float32, (3, 2, 2, 2), elements=st.floats(-80, 80, width=32)))
+def test_all_maps_stay_within_0_and_1_for_any_logits(logits: np.ndarray) -> None:
+    maps = uncertainty_maps(logits)
+    for array in (maps.mean, maps.entropy, maps.mutual_information):
+        assert array.dtype == np.float32
+        assert (array >= 0).all() and (array <= 1).all()
+    assert (maps.mutual_information <= maps.entropy + 1e-6).all()
+
+
+def test_certain_voxels_have_no_entropy_and_even_odds_have_one_bit() -> None:
+    np.testing.assert_allclose(binary_entropy(np.array([0, 0.5, 1], np.float32)), [0, 1, 0], atol=1e-4)
+
+
+def test_no_samples_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        uncertainty_maps([])
+
+
+def test_disagreement_is_high_where_only_one_of_the_decoders_sees_the_atrium() -> None:
+    f1 = np.array([1.0, 1.0, 0.0], np.float32)
+    f2 = np.array([0.5, -0.5, -0.5], np.float32)
+    np.testing.assert_allclose(disagreement(f1, f2), [0, 1, 0], atol=1e-4)
+
+
+def test_pairwise_dice_of_samples_is_one_for_equal_and_for_empty_masks_and_a_half_for_half_overlap() -> None:
+    same = np.ones((3, 2, 2, 2), np.float32)
+    assert mean_pairwise_dice(same) == 1
+    assert mean_pairwise_dice(-same) == 1
+    assert mean_pairwise_dice(same[:1]) == 1
+    strips = -np.ones((2, 1, 1, 3), np.float32)
+    strips[0, 0, 0, :2] = strips[1, 0, 0, 1:] = 1
+    assert mean_pairwise_dice(strips) == pytest.approx(0.5)

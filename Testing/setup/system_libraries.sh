@@ -1,0 +1,36 @@
+#!/bin/sh
+# Makes sure of the system libraries that off-screen rendering needs: EGL, OpenGL and Mesa's software renderer.
+# Installs them where it may; otherwise says in one line what to install. Never fails: only rendering needs them.
+
+[ "$(uname -s)" = Linux ] || exit 0
+
+packages="libegl1 libgl1 libgl1-mesa-dri"
+
+if command -v dpkg-query >/dev/null 2>&1; then
+    missing=
+    for package in $packages; do
+        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            missing="$missing $package"
+    done
+    [ -n "$missing" ] || exit 0
+    if [ "$(id -u)" = 0 ]; then
+        echo "Installing system libraries for rendering:$missing"
+        export DEBIAN_FRONTEND=noninteractive
+        # Package lists may be absent (containers) or old: they are fetched only when the install fails without.
+        # shellcheck disable=SC2086  # a list of words
+        if apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >/dev/null 2>&1; then
+            exit 0
+        fi
+    fi
+    echo "System libraries for rendering are missing; to install them: sudo apt-get install$missing"
+    exit 0
+fi
+
+libraries=$(PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null)
+case $libraries in
+*libEGL.so.1*libGL.so.1* | *libGL.so.1*libEGL.so.1*) ;;
+*) echo "System libraries for rendering seem to be missing: libEGL.so.1, libGL.so.1 and Mesa's software renderer" \
+    "(on Fedora: mesa-libEGL mesa-libGL mesa-dri-drivers)" ;;
+esac
+exit 0
