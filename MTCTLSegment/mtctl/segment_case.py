@@ -24,10 +24,11 @@ from mtctl.files import TEMPORARY_PREFIX, WriteError, write_reason
 from mtctl.geometry import Volume
 from mtctl.inference import Options, Prediction, Progress, Segmenter
 from mtctl.metrics import surface_band
-from mtctl.model import ScoreLine
+from mtctl.model import Card, ScoreLine
 from mtctl.preprocess import Box
 from mtctl.regions import region_map
 from mtctl.resample import from_grid, to_grid
+from mtctl.uncertainty import FLAGGED_SHARE, threshold_for_volume
 from mtctl.volume import input_stem, read_volume, write_segmentation, write_volume
 
 #: What the person may choose as *the* uncertainty, and the prediction's map of it.
@@ -105,8 +106,8 @@ def segment_case(
 
     prediction = segmenter.predict(volume, request.options, progress)
     card = segmenter.model.card
-    threshold = card.threshold if request.threshold is None else request.threshold
     uncertainty = prediction.on_source(UNCERTAINTIES[request.uncertainty])
+    threshold = _threshold(request, card, uncertainty.array, prediction)
     regions = region_map(uncertainty.array, prediction.segmentation, volume.geometry).regions_at(threshold)
     report = {
         "input": source.name if source.is_file() else stem,
@@ -201,6 +202,15 @@ def _all_or_none(out: Path, last: Path) -> Iterator[Path]:
         raise WriteError(f"{out}: cannot be written: {write_reason(error)}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _threshold(request: Request, card: Card, uncertainty: NDArray[np.float32], prediction: Prediction) -> float:
+    """The threshold asked for, or the card's, which is of entropy; for other kinds what flags as much of this case."""
+    if request.threshold is not None:
+        return request.threshold
+    if request.uncertainty == "entropy":
+        return card.threshold
+    return round(threshold_for_volume(uncertainty, FLAGGED_SHARE * float(prediction.segmentation.sum())), 4)
 
 
 def _chooser(prediction: Prediction, request: Request) -> str:

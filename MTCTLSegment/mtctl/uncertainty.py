@@ -19,6 +19,9 @@ from scipy.special import expit
 
 from mtctl.distance_map import mask_probability
 
+#: The default threshold flags this share of the predicted atrium's volume.
+FLAGGED_SHARE = 0.10
+
 Map = NDArray[np.float32]
 
 
@@ -64,6 +67,13 @@ def uncertainty_maps(sample_logits: Iterable[Map]) -> UncertaintyMaps:
 def disagreement(f1: Map, f2: Map) -> Map:
     """Cross-task disagreement |f1 - pi^-1(f2)|: where the two decoders draw different masks."""
     return np.abs(f1 - mask_probability(f2)).astype(np.float32)
+
+
+def threshold_for_volume(uncertainty: Map, voxels: float) -> float:
+    """The threshold that as many voxels of the map reach."""
+    flat = uncertainty.reshape(-1)
+    count = min(max(round(voxels), 1), flat.size)
+    return float(np.partition(flat, flat.size - count)[flat.size - count])
 
 
 def mean_pairwise_dice(sample_logits: NDArray[np.float32]) -> float:

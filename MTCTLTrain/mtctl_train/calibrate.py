@@ -12,10 +12,8 @@ from scipy import stats
 from mtctl.inference import Segmenter
 from mtctl.metrics import dice, segmentation_metrics
 from mtctl.model import ScoreLine
+from mtctl.uncertainty import FLAGGED_SHARE, threshold_for_volume
 from mtctl_train.dataset import LabelledVolume
-
-#: The default threshold flags this share of the predicted atrium's volume.
-FLAGGED_SHARE = 0.10
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def calibrate(segmenter: Segmenter, cases: Sequence[LabelledVolume]) -> Calibrat
     for case in cases:
         prediction = segmenter.predict(case.volume)
         entropy = prediction.on_source("entropy").array
-        thresholds.append(_threshold(entropy, float(prediction.segmentation.sum()) * FLAGGED_SHARE))
+        thresholds.append(threshold_for_volume(entropy, FLAGGED_SHARE * float(prediction.segmentation.sum())))
         agreements.append(prediction.sample_dice)
         scores.append(dice(prediction.segmentation, case.mask))
         x, y, z = case.volume.geometry.spacing
@@ -66,10 +64,3 @@ def score_line(agreement: np.ndarray, score: np.ndarray) -> ScoreLine:
     spread = math.sqrt(float((residual**2).sum()) / max(n - 1, 1))
     half = float(stats.t.ppf(0.95, max(n - 1, 1))) * spread * math.sqrt(1 + 1 / n)
     return ScoreLine(intercept=1 - steepness, slope=steepness, below=half, above=half)
-
-
-def _threshold(uncertainty: np.ndarray, voxels: float) -> float:
-    """The value that `voxels` of the map reach."""
-    flat = uncertainty.reshape(-1)
-    count = min(max(round(voxels), 1), flat.size)
-    return float(np.partition(flat, flat.size - count)[flat.size - count])

@@ -84,10 +84,12 @@ def test_a_region_beside_the_scan_is_an_error_that_tells_where_the_scan_is(segme
 
 def test_more_samples_cost_no_further_encoder_pass(segmenter: Segmenter) -> None:
     calls: list[int] = []
-    hook = segmenter._network.encoder.register_forward_hook(lambda *_: calls.append(1))
+    blocks = segmenter._network.encoder.blocks
+    hooks = [block.register_forward_hook(lambda *_: calls.append(1)) for block in blocks]
     segmenter.predict(scan(), Options(samples=5))
-    hook.remove()
-    assert len(calls) == 1
+    for hook in hooks:
+        hook.remove()
+    assert len(calls) == len(blocks)
 
 
 def test_progress_passes_through_the_stages_in_order(segmenter: Segmenter) -> None:
@@ -108,6 +110,7 @@ def test_the_model_s_spacing_decides_at_which_resolution_the_network_works(tiny_
     for spacing in (1.25, 0.625):
         model = Model(tiny_model.folder, replace(tiny_model.card, spacing_mm=spacing))
         segmenter = Segmenter(model, CPU)
-        segmenter._network.encoder.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[2:]))
+        first = segmenter._network.encoder.blocks[0]
+        first.register_forward_hook(lambda _, inputs, __: shapes.append(tuple(inputs[0].shape[2:])))
         assert segmenter.predict(scan((40, 48, 56))).probability.shape == (40, 48, 56)
     assert shapes == [(32, 32, 32), (48, 48, 64)]

@@ -18,7 +18,7 @@ from mtctl.commandline.main import main
 from mtctl.files import TEMPORARY_PREFIX
 from mtctl.geometry import Geometry, Volume
 from mtctl.model import Model
-from mtctl.volume import read_mask, read_volume, write_volume
+from mtctl.volume import read_map, read_mask, read_volume, write_volume
 
 WRITTEN = {"a.seg.nrrd", "a.uncertainty.nrrd", "a.distance.nrrd", "a.json", "a.png"}
 
@@ -67,6 +67,19 @@ def test_all_maps_are_written_when_asked_for(tiny_model: Model, source: Path, tm
     assert run(tiny_model, source, "-o", tmp_path / "out", "--maps", "all") == 0
     extra = {f"a.{kind}.nrrd" for kind in ("probability", "entropy", "mutual-information", "disagreement")}
     assert names(tmp_path / "out") == WRITTEN | extra
+
+
+def test_another_uncertainty_is_written_with_a_threshold_of_its_own(
+    tiny_model: Model, source: Path, tmp_path: Path
+) -> None:
+    for kind in ("entropy", "mutual-information", "disagreement"):
+        assert run(tiny_model, source, "-o", tmp_path / kind, "--uncertainty", kind, "--maps", "all") == 0
+        report = json.loads((tmp_path / kind / "a.json").read_text(encoding="utf-8"))
+        assert report["uncertainty"]["kind"] == kind
+        written, same = (read_map(tmp_path / kind / f"a.{name}.nrrd").array for name in ("uncertainty", kind))
+        assert np.array_equal(written, same)
+        flagged = (written >= report["threshold"]).sum() / max(read_mask(tmp_path / kind / "a.seg.nrrd").array.sum(), 1)
+        assert kind == "entropy" or 0.05 < flagged < 0.2
 
 
 def test_a_second_run_keeps_what_is_there_and_a_changed_setting_needs_overwrite(

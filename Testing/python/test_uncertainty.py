@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mtctl.uncertainty import binary_entropy, disagreement, mean_pairwise_dice, uncertainty_maps
+from mtctl.uncertainty import binary_entropy, disagreement, mean_pairwise_dice, threshold_for_volume, uncertainty_maps
 
 
 def test_predictive_entropy_is_that_of_the_mean_and_mutual_information_what_is_left_without_the_samples_own() -> None:
@@ -45,6 +45,13 @@ def test_certain_voxels_have_no_entropy_and_even_odds_have_one_bit() -> None:
 def test_no_samples_is_an_error() -> None:
     with pytest.raises(ValueError, match="no samples"):
         uncertainty_maps([])
+
+
+def test_a_threshold_for_a_volume_is_reached_by_that_many_voxels() -> None:
+    uncertainty = np.random.default_rng(0).random((10, 10, 10)).astype(np.float32)
+    assert (uncertainty >= threshold_for_volume(uncertainty, 37)).sum() == 37
+    assert threshold_for_volume(uncertainty, 0) == uncertainty.max()
+    assert threshold_for_volume(uncertainty, 1e9) == uncertainty.min()
 
 
 def test_disagreement_is_high_where_only_one_of_the_decoders_sees_the_atrium() -> None:
