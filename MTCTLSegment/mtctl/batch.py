@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import functools
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -42,10 +42,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Failure:
-    """An input that could not be done, and why in one line."""
+    """An input that could not be done.
+
+    Attributes:
+        source: The input.
+        reason: Why, in one line.
+        process_died: Whether that was the end of its process, which takes others with it.
+    """
 
     source: Path
     reason: str
+    process_died: bool = False
 
 
 def run_here(job: Job, progress: Progress) -> Iterator[Outcome | Failure]:
@@ -58,8 +65,20 @@ def run_in_processes(job: Job, workers: int) -> Iterator[Outcome | Failure]:
     """In `workers` processes of this machine that share its cores; results come as they are ready."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     # "spawn": a fork would copy torch's thread pools in whatever state they are.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _limit_threads, (threads,)) as executor:
-        yield from _submit_all(job, executor)
+    start = partial(
+        ProcessPoolExecutor, mp_context=get_context("spawn"), initializer=_limit_threads, initargs=(threads,)
+    )
+    lost = []
+    with start(workers) as executor:
+        for result in _submit_all(job, executor):
+            if isinstance(result, Failure) and result.process_died:
+                lost.append(result.source)
+            else:
+                yield result
+    # One process that is killed (for memory, say) breaks the pool; the innocent and the guilty are tried again alone.
+    for source in lost:
+        with start(1) as executor:
+            yield from _submit_all(replace(job, sources=[source]), executor)
 
 
 def run_on_cluster(job: Job, scheduler: str) -> Iterator[Outcome | Failure]:
@@ -68,6 +87,10 @@ def run_on_cluster(job: Job, scheduler: str) -> Iterator[Outcome | Failure]:
     Raises:
         BatchError: dask.distributed is not installed, or the scheduler does not answer.
     """
+    # Workers run in folders of their own.
+    request = replace(job.request, out=job.request.out.resolve())
+    sources = [source.resolve() for source in job.sources]
+    job = replace(job, sources=sources, request=request, model=job.model.resolve())
     with _cluster(scheduler) as executor:
         yield from _submit_all(job, executor)
 
@@ -84,9 +107,10 @@ def check_stems(sources: Sequence[Path]) -> None:
             stem = input_stem(source)
         except MtctlError:
             continue  # It fails with its own message when its turn comes.
-        if stem in seen:
-            raise BatchError(f"{seen[stem]} and {source} would both write {stem}.seg.nrrd; give them separate runs")
-        seen[stem] = source
+        # Windows and macOS take names that differ in case for the same.
+        other = seen.setdefault(stem.casefold(), source)
+        if other is not source:
+            raise BatchError(f"{other} and {source} would both write {stem}.seg.nrrd; give them separate runs")
 
 
 def read_manifest(path: Path) -> list[Path]:
@@ -117,7 +141,8 @@ def _submit_all(job: Job, executor: Executor) -> Iterator[Outcome | Failure]:
     for future in as_completed(futures):
         error = future.exception()
         if error is not None:
-            yield Failure(futures[future], f"{futures[future]}: its process ended: {error or type(error).__name__}")
+            reason = f"{futures[future]}: its process was ended from outside, perhaps for want of memory"
+            yield Failure(futures[future], reason, process_died=True)
         else:
             yield future.result()
 
@@ -126,14 +151,15 @@ def _attempt(job: Job, source: Path, progress: Progress = lambda stage, share: N
     try:
         return segment_case(source, _segmenter(job.model, job.device), job.request, progress)
     except MtctlError as error:
-        return Failure(source, str(error))
+        message = str(error)
+        return Failure(source, message if str(source) in message else f"{source}: {message}")
     except MemoryError:
         return Failure(source, f"{source}: not enough memory; choose a smaller region (--roi) or fewer --workers")
     except Exception as error:
         return Failure(source, f"{source}: unexpected {type(error).__name__}: {error}")
 
 
-@functools.lru_cache(maxsize=1)
+@lru_cache(maxsize=1)
 def _segmenter(model: Path, device: str) -> Segmenter:
     """Loaded once a process."""
     from mtctl.device import choose_device

@@ -32,17 +32,17 @@ class CaseView:
         image: Intensities.
         mask: The segmentation.
         uncertainty: In [0, 1].
+        scale: What the uncertainty is, written at the colour scale.
         title: First line.
         subtitle: Second line.
-        truth: The true mask, drawn dashed where there is one.
     """
 
     image: NDArray[np.float32]
     mask: NDArray[np.bool_]
     uncertainty: NDArray[np.float32]
+    scale: str
     title: str
     subtitle: str
-    truth: NDArray[np.bool_] | None = None
 
 
 def write_case_figure(view: CaseView, path: Path) -> None:
@@ -61,8 +61,9 @@ def write_case_figure(view: CaseView, path: Path) -> None:
     heights = [_plane(view.image, axis, centre, flip).shape for _, axis, _, flip in planes]
     figure = Figure(figsize=(12.6, 0.9 + 4 * sum(rows / columns for rows, columns in heights)), facecolor="black")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{view.title}\n", color="white", fontsize=13, x=0.02, ha="left", y=0.995, va="top")
-    figure.text(0.02, 0.965, view.subtitle, color="#cccccc", fontsize=10, va="top")
+    # No mathematics: a "$" in a file's name is only that.
+    figure.text(0.02, 0.995, view.title, color="white", fontsize=13, va="top", parse_math=False)
+    figure.text(0.02, 0.965, view.subtitle, color="#cccccc", fontsize=10, va="top", parse_math=False)
     grid = figure.add_gridspec(
         3, 4, width_ratios=[1, 1, 1, 0.04], height_ratios=[rows / columns for rows, columns in heights],
         left=0.02, right=0.94, bottom=0.01, top=0.915, wspace=0.03, hspace=0.04,
@@ -72,9 +73,7 @@ def write_case_figure(view: CaseView, path: Path) -> None:
     for row, (name, axis, sides, flip) in enumerate(planes):
         image = _plane(view.image, axis, centre, flip)
         uncertainty = _plane(view.uncertainty, axis, centre, flip)
-        masks = [(_plane(view.mask, axis, centre, flip), "solid")]
-        if view.truth is not None:
-            masks.append((_plane(view.truth, axis, centre, flip), "dashed"))
+        mask = _plane(view.mask, axis, centre, flip)
         for column in range(3):
             axes = figure.add_subplot(grid[row, column])
             axes.set_axis_off()
@@ -86,15 +85,13 @@ def write_case_figure(view: CaseView, path: Path) -> None:
             if column == 2:
                 axes.imshow(uncertainty, cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="bilinear")
             if column == 0:
-                for mask, style in masks:
-                    if mask.any() and not mask.all():
-                        colour = OUTLINE if style == "solid" else "white"
-                        axes.contour(mask, [0.5], colors=[colour], linewidths=1.4, linestyles=style)
+                if mask.any() and not mask.all():
+                    axes.contour(mask, [0.5], colors=[OUTLINE], linewidths=1.4)
                 _write(axes, name, 0.02, 0.955, "white", "left")
             _letters(axes, sides)
     bar = figure.add_subplot(grid[:, 3])
     scale = figure.colorbar(_scale(), cax=bar)
-    scale.set_label("uncertainty (predictive entropy / ln 2)", color="white")
+    scale.set_label(view.scale, color="white")
     scale.ax.tick_params(colors="white")
     with replacing(path) as part:
         figure.savefig(part, dpi=110, format="png", facecolor="black")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,8 +18,9 @@ from scipy.special import expit
 from torch.nn import functional
 
 from mtctl.device import describe, place
+from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
-from mtctl.locate import largest_component, locate, needs_locating
+from mtctl.locate import largest_component, locate, needs_locating, touched_sides
 from mtctl.model import Model
 from mtctl.network import STRIDE, LocatorNet, MTCTLNet
 from mtctl.passes import Maps, locator_pass, planes_at_once, sample_passes
@@ -37,6 +40,7 @@ _PLAUSIBLE_ML = (15.0, 250.0)
 Progress = Callable[[str, float], None]
 Map = NDArray[np.float32]
 Result = TypeVar("Result")
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Options:
     """How to predict.
 
     Attributes:
-        samples: Monte-Carlo samples; None for the card's number.
+        samples: Monte-Carlo samples, at least 2; None for the card's number.
         region: Box to look at; "auto" to find it in scans larger than the atrium's surroundings; "none" for all.
         seed: Of the dropout.
     """
@@ -52,6 +56,10 @@ class Options:
     samples: int | None = None
     region: Box | str = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples is not None and self.samples < 2:
+            raise MtctlError(f"{self.samples} samples cannot disagree; take at least 2")
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,8 @@ class Segmenter:
     _locator: LocatorNet | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        # Else CUDA may choose other algorithms, and so other last digits, from run to run.
+        torch.backends.cudnn.deterministic = True
         self._network = place(self.model.load_network(), self.device)
         locator = self.model.card.locator
         self._locator = place(self.model.load_locator(locator), self.device) if locator else None
@@ -138,7 +148,7 @@ class Segmenter:
         box = options.region if isinstance(options.region, Box) else None
         located = False
         with clock.stage("locate"):
-            if options.region == "auto" and needs_locating(canonical_geometry(volume.geometry)):
+            if options.region == "auto" and needs_locating(volume.geometry):
                 box = self._locate(volume, notes)
                 located = box is not None
                 if box is None:
@@ -160,7 +170,14 @@ class Segmenter:
             probability = expit(_to_shape(maps.segmentation, fine))
             distance = _to_shape(maps.distance, fine)
             segmentation = largest_component(from_grid(probability, grid, volume.geometry, 0.0) >= 0.5)
-            doubts += _doubts(segmentation, volume.geometry, Box.of(grid), located or isinstance(options.region, Box))
+            doubts += _doubts(segmentation, volume.geometry)
+            if box is not None and not touched_sides(segmentation, volume.geometry):
+                sides = touched_sides(largest_component(probability >= 0.5), grid)
+                if sides:
+                    doubts.append(
+                        f"the segmentation touches the {', '.join(sides)} border of the region: "
+                        "draw a larger one (--roi)"
+                    )
         return Prediction(
             source=volume.geometry,
             grid=grid,
@@ -190,39 +207,49 @@ class Segmenter:
         array, _ = to_grid(volume, grid)
 
         def logits(array: Map) -> Map:
-            return self._retrying(lambda device, planes: locator_pass(network, array, device, planes), array, notes)
+            return self._retrying(network, partial(_locator_logits, array), array, notes)
 
         return locate(array, grid, logits)
 
     def _sample_passes(
         self, array: Map, samples: int, seed: int, notes: list[str], progress: Callable[[float], None]
     ) -> Maps:
-        return self._retrying(
-            lambda device, planes: sample_passes(self._network, array, samples, seed, device, planes, progress),
-            array,
-            notes,
-        )
+        def run(network: MTCTLNet, device: torch.device, planes: int) -> Maps:
+            return sample_passes(network, array, samples, seed, device, planes, progress)
 
-    def _retrying(self, run: Callable[[torch.device, int], Result], array: Map, notes: list[str]) -> Result:
+        return self._retrying(self._network, run, array, notes)
+
+    def _retrying(
+        self,
+        network: Network,
+        run: Callable[[Network, torch.device, int], Result],
+        array: Map,
+        notes: list[str],
+    ) -> Result:
         """`run` with as many planes as should fit; out of GPU memory, with fewer, at last on the CPU."""
         filters = self.model.card.architecture.filters
         shape = (array.shape[0], array.shape[1], array.shape[2])
         planes = min(planes_at_once(self.device, filters, shape), STRIDE * math.ceil(shape[0] / STRIDE))
-        while self.device.type != "cpu":
+        if self.device.type == "cpu":
+            return run(network, self.device, planes)
+        while True:
             try:
-                return run(self.device, planes)
-            except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                if planes <= STRIDE:
-                    break
-                planes = max(STRIDE, planes // 2 // STRIDE * STRIDE)
-                notes.append(f"the GPU's memory is too small: trying again in slabs of {planes} planes")
-        if self.device.type != "cpu":
-            notes.append("the GPU's memory is too small even for thin slabs: computed on the CPU")
-            self.device = torch.device("cpu")
-            self._network = place(self._network, self.device)
-            self._locator = place(self._locator, self.device) if self._locator else None
-        return run(self.device, planes_at_once(self.device, filters, shape))
+                return run(network, self.device, planes)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one; Apple's MPS raises the plain kind.
+                if "out of memory" not in str(error).lower():
+                    raise
+            torch.cuda.empty_cache()
+            if planes <= STRIDE:
+                break
+            planes = max(STRIDE, planes // 2 // STRIDE * STRIDE)
+            notes.append(f"the GPU's memory is too small: trying again in slabs of {planes} planes")
+        notes.append("the GPU's memory is too small even for thin slabs: computed on the CPU")
+        cpu = torch.device("cpu")
+        return run(place(copy.deepcopy(network), cpu), cpu, planes_at_once(cpu, filters, shape))
+
+
+def _locator_logits(array: Map, network: LocatorNet, device: torch.device, planes: int) -> Map:
+    return locator_pass(network, array, device, planes)
 
 
 class _Clock:
@@ -247,34 +274,16 @@ def _to_shape(coarse: Map, shape: tuple[int, int, int]) -> Map:
     return fine[: shape[0], : shape[1], : shape[2]]
 
 
-def _doubts(mask: NDArray[np.bool_], source: Geometry, region: Box, bounded: bool) -> list[str]:
+def _doubts(mask: NDArray[np.bool_], source: Geometry) -> list[str]:
     """What a reader should know about a result that may be wrong as a whole."""
     if not mask.any():
-        return ["no atrium was found; check the scan, or draw the region (--roi)"]
-    found = Box.around(mask, source)
-    slack = max(source.spacing)
-    touched = [
-        side
-        for side, low, high in (
-            ("right", found.x0, region.x0),
-            ("front", found.y0, region.y0),
-            ("lower", found.z0, region.z0),
-        )
-        if low - high < slack
-    ] + [
-        side
-        for side, low, high in (
-            ("left", found.x1, region.x1),
-            ("back", found.y1, region.y1),
-            ("upper", found.z1, region.z1),
-        )
-        if high - low < slack
-    ]
+        return ["no atrium was found: check the scan, or draw the region (--roi)"]
     doubts = []
-    if touched:
-        what = "region" if bounded else "scan"
-        advice = "draw a larger region (--roi)" if bounded else "the scan may cut the atrium off"
-        doubts.append(f"the segmentation touches the {', '.join(touched)} border of the {what}: {advice}")
+    sides = touched_sides(mask, source)
+    if sides:
+        doubts.append(
+            f"the segmentation touches the {', '.join(sides)} border of the scan, which may cut the atrium off"
+        )
     volume = float(mask.sum()) * source.voxel_ml
     if not _PLAUSIBLE_ML[0] <= volume <= _PLAUSIBLE_ML[1]:
         doubts.append(f"{volume:.0f} mL is unusual for a left atrium: check the scan, or draw the region (--roi)")

@@ -22,11 +22,27 @@ _MARGIN_MM = 12.0
 _WINDOW_MM = (55.0, 88.0, 119.0)
 
 
-def needs_locating(grid: Geometry) -> bool:
-    """Whether a scan on `grid` (LPS-aligned) shows much more than the atrium's surroundings."""
-    return any(
-        count * step > limit for count, step, limit in zip(grid.size, grid.spacing, _SURROUNDINGS_MM, strict=True)
-    )
+def needs_locating(geometry: Geometry) -> bool:
+    """Whether a scan shows much more than the atrium's surroundings; its axes count as the nearest of x, y, z."""
+    lengths = np.array(geometry.size) * geometry.spacing
+    nearest = np.abs(geometry.matrix).argmax(axis=0)
+    return bool((lengths > np.array(_SURROUNDINGS_MM)[nearest]).any())
+
+
+#: Names of the ends of the LPS axes: x from the patient's right to left, y from front to back, z upwards.
+_SIDES = (("right", "left"), ("front", "back"), ("lower", "upper"))
+
+
+def touched_sides(mask: NDArray[np.bool_], geometry: Geometry) -> list[str]:
+    """The sides of its array, named by where they lie in the patient, that a mask (z, y, x) reaches."""
+    sides = []
+    for axis in range(3):
+        direction = geometry.matrix[:, axis]
+        lps = int(np.abs(direction).argmax())
+        for end in (0, -1):
+            if np.take(mask, end, axis=2 - axis).any():
+                sides.append(_SIDES[lps][int((end == -1) == (direction[lps] > 0))])
+    return sides
 
 
 def locate(

@@ -34,9 +34,7 @@ class SegmentationMetrics:
     recall: float
 
 
-def segmentation_metrics(
-    prediction: Mask, truth: Mask, spacing: tuple[float, float, float]
-) -> SegmentationMetrics:
+def segmentation_metrics(prediction: Mask, truth: Mask, spacing: tuple[float, float, float]) -> SegmentationMetrics:
     """Compare a mask with the true one.
 
     Empty masks get the value that flatters nobody. Both empty: perfect agreement (overlaps 1, distances and RAVD 0).

@@ -53,7 +53,9 @@ class Maps:
 
 def planes_at_once(device: torch.device, filters: int, shape: tuple[int, int, int]) -> int:
     """How many planes (z) the finest level may be computed in at once, a multiple of `STRIDE`."""
-    free = 0.5 * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _CPU_BYTES
+    # Of all memory, not of what is free just now: the same scan is then cut alike every time.
+    cuda = device.type == "cuda"
+    free = 0.3 * torch.cuda.get_device_properties(device).total_memory if cuda else _CPU_BYTES
     bytes_per_plane = shape[1] * shape[2] * _MAPS_ALIVE * filters * (2 if has_bfloat16(device) else 4)
     return max(STRIDE, int(free / bytes_per_plane) // STRIDE * STRIDE)
 

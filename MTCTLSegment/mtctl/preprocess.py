@@ -175,6 +175,8 @@ def normalise(array: NDArray[np.float32], inside: NDArray[np.bool_] | None = Non
         RegionError: All voxels that count have one value.
     """
     counted = array.reshape(-1) if inside is None else array[inside]
+    if not counted.size:
+        raise RegionError("the region holds nothing of the scan; choose another region")
     # Piece by piece in double: as exact as a double copy of all 36 million voxels of a thorax, without making one.
     pieces = [counted[start : start + _PIECE] for start in range(0, counted.size, _PIECE)]
     mean = sum(float(piece.sum(dtype=np.float64)) for piece in pieces) / counted.size

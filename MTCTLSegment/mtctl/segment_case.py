@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,12 @@ from mtctl.volume import input_stem, read_volume, write_segmentation, write_volu
 
 #: What the person may choose as *the* uncertainty, and the prediction's map of it.
 UNCERTAINTIES = {"entropy": "entropy", "mutual-information": "mutual_information", "disagreement": "disagreement"}
+
+_SCALES = {
+    "entropy": "uncertainty (predictive entropy / ln 2)",
+    "mutual-information": "uncertainty (mutual information / ln 2)",
+    "disagreement": "uncertainty (cross-task disagreement)",
+}
 
 _EXTRA_MAPS = {"probability": "probability"} | UNCERTAINTIES
 
@@ -92,7 +98,7 @@ def segment_case(
     """
     stem = input_stem(source)
     volume = read_volume(source)
-    fingerprint = _fingerprint(source, segmenter, request)
+    fingerprint = _fingerprint(volume, segmenter, request)
     report_path = request.out / f"{stem}.json"
     previous = _read_report(report_path)
     if previous and previous.get("fingerprint") == fingerprint and _complete(request, stem):
@@ -108,6 +114,12 @@ def segment_case(
     card = segmenter.model.card
     uncertainty = prediction.on_source(UNCERTAINTIES[request.uncertainty])
     threshold = _threshold(request, card, uncertainty.array, prediction)
+    score = _case_score(prediction, card.score)
+    warnings = [*prediction.doubts, *prediction.notes]
+    if score["case_score"] < card.score.flag_below and not isinstance(request.options.region, Box):
+        warnings.append("the samples disagree a lot: check the scan; if the atrium was missed, draw the region (--roi)")
+    if not card.validation:
+        warnings.append(f"the model '{card.id}' was never calibrated on validation cases: its case score is a guess")
     regions = region_map(uncertainty.array, prediction.segmentation, volume.geometry).regions_at(threshold)
     report = {
         "input": source.name if source.is_file() else stem,
@@ -122,15 +134,15 @@ def segment_case(
         },
         "volume_ml": round(prediction.volume_ml, 3),
         "uncertainty": {"kind": request.uncertainty, **_means(uncertainty.array, prediction.segmentation)},
-        **_case_score(prediction, card.score),
+        **score,
         "threshold": threshold,
         "regions": [dataclasses.asdict(region) for region in regions],
-        "warnings": [*prediction.doubts, *prediction.notes],
+        "warnings": warnings,
         "seconds": prediction.seconds,
         "version": __version__,
         "fingerprint": fingerprint,
     }
-    with _all_or_none(request.out, report_path) as folder:
+    with _all_or_none(request.out, in_the_way) as folder:
         mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
         write_segmentation(mask, folder / f"{stem}.seg.nrrd")
         write_volume(uncertainty, folder / f"{stem}.uncertainty.nrrd")
@@ -143,14 +155,14 @@ def segment_case(
     return Outcome(source, stem, report, skipped=False)
 
 
-def _fingerprint(source: Path, segmenter: Segmenter, request: Request) -> str:
-    """SHA-256 over the input's bytes, the model's weights and card, and every setting that changes the results."""
-    digest = hashlib.sha256()
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    for path in files:
-        with open(path, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+def _fingerprint(volume: Volume, segmenter: Segmenter, request: Request) -> str:
+    """SHA-256 over the input's voxels and geometry, the model's card, and every setting that changes the results.
+
+    Of the voxels, not of the file: a header file (.nhdr, .mhd) stays the same when the voxels beside it change.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(volume.array).data)
     settings = {
+        "geometry": dataclasses.asdict(volume.geometry),
         "options": dataclasses.asdict(request.options),
         "uncertainty": request.uncertainty,
         "threshold": request.threshold,
@@ -174,7 +186,8 @@ def _complete(request: Request, stem: str) -> bool:
 
 def _is_result(name: str, stem: str) -> bool:
     kinds = ("seg", "uncertainty", "distance", *_EXTRA_MAPS)
-    return name in {f"{stem}.json", f"{stem}.png", *(f"{stem}.{kind}.nrrd" for kind in kinds)}
+    results = {f"{stem}.json", f"{stem}.png", *(f"{stem}.{kind}.nrrd" for kind in kinds)}
+    return name.casefold() in {result.casefold() for result in results}  # Windows and macOS take them for one.
 
 
 def _read_report(path: Path) -> dict[str, Any] | None:
@@ -186,22 +199,37 @@ def _read_report(path: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _all_or_none(out: Path, last: Path) -> Iterator[Path]:
-    """A hidden folder in `out`; on success its files move up, `last` at the end; on failure it vanishes."""
-    folder = out / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+def _all_or_none(out: Path, old: Sequence[str]) -> Iterator[Path]:
+    """A hidden folder in `out`; on success its files take the place of the `old` ones, on failure those stay."""
+    hidden = out / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    fresh, replaced = hidden / "new", hidden / "old"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
-        yield folder
-        last.unlink(missing_ok=True)
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == last.name):
+        for folder in (fresh, replaced):
+            folder.mkdir(parents=True)
+        yield fresh
+        for path in fresh.iterdir():
             with open(path, "rb+") as stream:
                 os.fsync(stream.fileno())
-            os.replace(path, out / path.name)
+        _exchange(out, fresh, replaced, old)
     except OSError as error:
         raise WriteError(f"{out}: cannot be written: {write_reason(error)}") from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _exchange(out: Path, fresh: Path, replaced: Path, old: Sequence[str]) -> None:
+    """Move `old` files out of the way and fresh ones in, the report last; undone where a move fails (a file in use)."""
+    moved: list[tuple[Path, Path]] = []
+    arriving = sorted((path.name for path in fresh.iterdir()), key=lambda name: name.endswith(".json"))
+    moves = [(out / name, replaced / name) for name in old] + [(fresh / name, out / name) for name in arriving]
+    try:
+        for source, target in moves:
+            os.replace(source, target)
+            moved.append((source, target))
+    except OSError:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        raise
 
 
 def _threshold(request: Request, card: Card, uncertainty: NDArray[np.float32], prediction: Prediction) -> float:
@@ -249,6 +277,7 @@ def _view(stem: str, volume: Volume, prediction: Prediction, report: dict[str, A
         image=image,
         mask=mask,
         uncertainty=getattr(prediction, UNCERTAINTIES[request.uncertainty]),
+        scale=_SCALES[request.uncertainty],
         title=f"{stem}    left atrium {report['volume_ml']:.1f} mL",
         subtitle=f"likely Dice {low:.2f}-{high:.2f}{', please look' if report['flagged'] else ''}    "
         f"{len(regions)} uncertain regions, {left:.1f} mL    research use only",

@@ -28,7 +28,7 @@ class Progress:
     Attributes:
         iteration: Iterations done.
         seconds: Time spent on them.
-        recipe: The settings as JSON text; a run resumes only with the settings that it began with.
+        recipe: Settings and case names as JSON text; a run resumes only with those that it began with.
     """
 
     iteration: int
@@ -67,7 +67,9 @@ def load_checkpoint(
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); delete it to start again") from error
     if json.loads(metadata["recipe"]) != json.loads(recipe):
-        raise CheckpointError(f"{path}: belongs to a run with other settings; use another --out, or the same settings")
+        raise CheckpointError(
+            f"{path}: belongs to a run with other settings or cases; use another --out, or the same ones"
+        )
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)

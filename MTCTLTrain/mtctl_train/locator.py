@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -28,6 +29,9 @@ LOCATOR_SPACING = 4 * NETWORK_SPACING
 
 FILTERS = 8
 
+#: A thorax in the making takes 1.3 GB.
+_PROCESSES = min(4, os.cpu_count() or 1)
+
 #: Phantoms of locator training take their seeds from here on, apart from those of other training and of demonstrations.
 FIRST_SEED = 2000
 
@@ -40,7 +44,7 @@ def train_locator(
     Cases with other than 88 slices do not fit the synthetic thorax and are left out.
     """
     fitting = [case for case in cases if case.image.shape[0] == 88]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as executor:
+    with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as executor:
         composed = [
             executor.submit(_composed, _grey_levels(case), case.mask, FIRST_SEED + i) for i, case in enumerate(fitting)
         ]

@@ -151,13 +151,16 @@ def train(
 
     Raises:
         TrainingError: A loss is not a number.
-        CheckpointError: `out` holds another run's checkpoint.
+        CheckpointError: `out` holds the checkpoint of a run with other settings or cases.
     """
     torch.manual_seed(recipe.seed)
     network = place(MTCTLNet(recipe.architecture), device)
     average = WeightAverage(network, recipe.average_decay)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
-    settings = json.dumps(dataclasses.asdict(recipe))
+    roles: dict[str, Sequence[Case] | Sequence[Scan]]
+    roles = {"labelled": labelled, "unlabelled": unlabelled, "phantoms": phantoms, "validation": validation}
+    cases = {role: [case.name for case in members] for role, members in roles.items()}
+    settings = json.dumps({"recipe": dataclasses.asdict(recipe), "method": repr(method), **cases})
     done = load_checkpoint(out, settings, network, average.state, optimizer) or Progress(0, 0.0, settings)
     report({"event": "start", "iteration": done.iteration, "of": recipe.iterations, "device": describe(device)})
 

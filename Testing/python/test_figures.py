@@ -19,7 +19,7 @@ def view() -> CaseView:
     z, y, x = np.meshgrid(*[np.arange(n) - n / 2 for n in image.shape], indexing="ij")
     radius = np.sqrt(z**2 + y**2 + x**2)
     uncertainty = np.exp(-0.5 * ((radius - 20) / 2) ** 2).astype(np.float32)
-    return CaseView(image, radius < 20, uncertainty, "a case    left atrium 50 mL", "likely Dice 0.90-0.95")
+    return CaseView(image, radius < 20, uncertainty, "entropy", "a $case$_$ 50 mL", "likely Dice 0.90-0.95")
 
 
 def drawn(view: CaseView, path: Path) -> np.ndarray:

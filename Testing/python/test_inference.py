@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import scan
 
+from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference import OUTSIDE, STAGES, Options, Segmenter
 from mtctl.model import Model
@@ -90,6 +91,46 @@ def test_more_samples_cost_no_further_encoder_pass(segmenter: Segmenter) -> None
     for hook in hooks:
         hook.remove()
     assert len(calls) == len(blocks)
+
+
+def test_a_gpu_without_memory_is_tried_in_thinner_slabs_and_left_for_the_cpu_which_is_said(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter(tiny_model, CPU)
+    segmenter.device = torch.device("cuda")  # Pretended: every attempt on it ends as on a full GPU.
+    monkeypatch.setattr("mtctl.inference.planes_at_once", lambda device, filters, shape: 64)
+    tried: list[tuple[str, int]] = []
+
+    def attempt(network: object, device: torch.device, planes: int) -> str:
+        tried.append((device.type, planes))
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    notes: list[str] = []
+    array = np.zeros((60, 16, 16), np.float32)
+    assert segmenter._retrying(segmenter._network, attempt, array, notes) == "done"
+    assert tried == [("cuda", 64), ("cuda", 32), ("cuda", 16), ("cpu", 64)]
+    assert "slabs of 32 planes" in notes[0] and "computed on the CPU" in notes[-1]
+    with pytest.raises(RuntimeError, match="something else"):
+        segmenter._retrying(segmenter._network, _fail, array, notes)
+
+
+def _fail(network: object, device: torch.device, planes: int) -> str:
+    raise RuntimeError("something else")
+
+
+def test_one_sample_is_refused_because_it_cannot_disagree() -> None:
+    with pytest.raises(MtctlError, match="take at least 2"):
+        Options(samples=1)
+
+
+def test_a_region_in_an_empty_corner_of_an_oblique_scan_is_an_error(segmenter: Segmenter) -> None:
+    c = float(np.sqrt(0.5))
+    geometry = Geometry((60, 60, 40), (1.0,) * 3, (0.0, 0.0, 0.0), (c, -c, 0.0, c, c, 0.0, 0.0, 0.0, 1.0))
+    volume = Volume(np.random.default_rng(0).normal(50, 9, geometry.shape).astype(np.float32), geometry)
+    with pytest.raises(RegionError, match="holds nothing of the scan"):
+        segmenter.predict(volume, Options(region=Box(-42, -30, 0, 12, 0, 12)))
 
 
 def test_progress_passes_through_the_stages_in_order(segmenter: Segmenter) -> None:

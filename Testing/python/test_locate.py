@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtctl.geometry import Geometry
-from mtctl.locate import largest_component, locate, needs_locating, normalise_locally
+from mtctl.locate import largest_component, locate, needs_locating, normalise_locally, touched_sides
 from mtctl.preprocess import halve
 
 
@@ -55,3 +55,25 @@ def test_a_local_z_score_sees_a_crop_as_the_crop_s_own_z_score_would_even_beside
     np.testing.assert_allclose(local[:, 70:90, 90:120].mean(), 0, atol=0.1)
     assert np.abs(local[:, 70:90, 90:120] - own).mean() < 0.15
     assert np.abs(local[:, :10, :10]).max() < 5  # Noise in air is not blown up.
+
+
+def test_a_turned_or_permuted_crop_is_as_small_as_it_was() -> None:
+    turned = (0.94, -0.342, 0.0, 0.342, 0.94, 0.0, 0.0, 0.0, 1.0)
+    norm = (0.94**2 + 0.342**2) ** 0.5
+    direction = tuple(v / norm if abs(v) not in (0.0, 1.0) else v for v in turned)
+    assert not needs_locating(Geometry((229, 146, 88), (0.625,) * 3, (0.0, 0.0, 0.0), direction))
+    coronal = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0)  # Array axes: x, then z, then y of the patient.
+    assert not needs_locating(Geometry((229, 88, 146), (0.625,) * 3, (0.0, 0.0, 0.0), coronal))
+    assert needs_locating(Geometry((229, 160, 88), (0.625,) * 3, (0.0, 0.0, 0.0), coronal))
+
+
+def test_touched_sides_are_named_after_the_patient_whatever_the_array_s_direction() -> None:
+    mask = np.zeros((5, 6, 7), bool)
+    mask[2, 0, 6] = True
+    straight = Geometry((7, 6, 5), (1.0,) * 3, (0.0, 0.0, 0.0))
+    turned = Geometry((7, 6, 5), (1.0,) * 3, (0.0, 0.0, 0.0), (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
+    assert touched_sides(mask, straight) == ["left", "front"]
+    assert touched_sides(mask, turned) == ["right", "back"]
+    mask[:] = False
+    mask[2, 3, 3] = True
+    assert touched_sides(mask, straight) == []

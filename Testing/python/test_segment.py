@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import scan
+from test_dicom import scan as dicom_scan
+from test_dicom import write_series
 
 from mtctl.commandline.main import main
 from mtctl.files import TEMPORARY_PREFIX
@@ -61,6 +63,20 @@ def test_a_scan_gives_segmentation_maps_report_and_picture_on_its_own_grid(
     low, high = report["case_score_interval"]
     assert 0 <= low <= report["case_score"] <= high <= 1
     assert "1 of 1 done" in capsys.readouterr().out
+
+
+def test_a_dicom_folder_gives_results_named_by_a_pseudonym_with_nothing_of_the_patient(
+    tiny_model: Model, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Miller^Anna"
+    array, geometry = dicom_scan(size=(56, 48, 40))
+    write_series(folder, array, geometry)
+    assert run(tiny_model, folder, "-o", tmp_path / "out") == 0
+    assert len(names(tmp_path / "out")) == 5
+    for path in (tmp_path / "out").iterdir():
+        assert b"Miller" not in path.read_bytes() and "Miller" not in path.name
+    (segmentation,) = (tmp_path / "out").glob("*.seg.nrrd")
+    assert read_mask(segmentation).geometry.size == geometry.size
 
 
 def test_all_maps_are_written_when_asked_for(tiny_model: Model, source: Path, tmp_path: Path) -> None:
@@ -215,7 +231,8 @@ def test_a_disk_that_fills_up_half_way_leaves_nothing_behind_and_old_results_unt
     [
         (["--roi", "1,2,3"], "expected six numbers"),
         (["--threshold", "1.5"], "not between 0 and 1"),
-        (["--samples", "0"], "less than 1"),
+        (["--samples", "1"], "not between 2 and 1000"),
+        (["--seed", "99999999999999999999"], "not between 0 and"),
         (["--uncertainty", "guess"], "invalid choice"),
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "exclude each other"),
     ],
@@ -231,6 +248,65 @@ def test_wrong_usage_ends_with_status_2(
     assert run(tiny_model, source, "-o", tmp_path / "out", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_region_may_begin_with_a_negative_number(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    assert run(tiny_model, source, "-o", tmp_path / "out", "--roi", "-5,25,0,25,0,20") == 0
+    report = json.loads((tmp_path / "out" / "a.json").read_text(encoding="utf-8"))
+    assert report["region_of_interest"]["chosen_by"] == "user"
+    assert report["region_of_interest"]["box_mm_lps"]["x1"] == pytest.approx(25, abs=0.7)
+
+
+def test_a_region_outside_one_of_the_scans_names_that_scan(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_model, source, "-o", tmp_path / "out", "--roi", "500,600,0,25,0,20") == 1
+    assert f"{source}: region 500,600,0,25,0,20 lies outside the scan" in capsys.readouterr().err
+
+
+def test_maps_of_an_earlier_run_do_not_stay_beside_new_results(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    assert run(tiny_model, source, "-o", tmp_path / "out", "--maps", "all") == 0
+    assert run(tiny_model, source, "-o", tmp_path / "out", "--seed", 3, "--overwrite") == 0
+    assert names(tmp_path / "out") == WRITTEN
+
+
+def test_voxels_in_a_file_beside_their_header_are_part_of_the_input(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = source.parent / "b.mhd"
+    image = sitk.Cast(sitk.ReadImage(str(source)), sitk.sitkFloat32)
+    sitk.WriteImage(image, str(header))
+    assert run(tiny_model, header, "-o", tmp_path / "out") == 0
+    same = header.read_bytes()
+    sitk.WriteImage(image + 1, str(header))
+    assert header.read_bytes() == same
+    assert run(tiny_model, header, "-o", tmp_path / "out") == 1
+    assert "in the way" in capsys.readouterr().err
+
+
+def test_a_result_that_cannot_be_moved_into_place_leaves_all_old_ones(
+    tiny_model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert run(tiny_model, source, "-o", out) == 0
+    before = {name: (out / name).read_bytes() for name in WRITTEN}
+    real = os.replace
+
+    def in_use(old: Path, new: Path) -> None:
+        if Path(new).name == "a.png" and Path(new).parent == out and Path(old).parent.name == "new":
+            raise PermissionError(errno.EACCES, "file in use")
+        real(old, new)
+
+    monkeypatch.setattr("mtctl.segment_case.os.replace", in_use)
+    assert run(tiny_model, source, "-o", out, "--seed", 3, "--overwrite") == 1
+    assert {name: (out / name).read_bytes() for name in names(out)} == before
+
+
+def test_a_dollar_in_a_name_is_only_a_dollar(tiny_model: Model, source: Path, tmp_path: Path) -> None:
+    odd = source.parent / "p$_$q.nrrd"
+    shutil.copy(source, odd)
+    assert run(tiny_model, odd, "-o", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "p$_$q.png").is_file()
 
 
 def test_no_input_at_all_is_wrong_usage(tiny_model: Model, tmp_path: Path) -> None:

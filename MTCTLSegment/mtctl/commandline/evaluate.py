@@ -250,7 +250,9 @@ def _print_paired_tests(
             print(f"{column.heading:<28}{'-':>10}{'-':>10}{'-':>12}{'-':>12}   (two common cases at least are needed)")
             continue
         wilcoxon, paired_t = paired_tests(change)
-        print(f"{column.heading:<28}{change.mean():>+10.3f}{change.std(ddof=1):>10.3f}{wilcoxon:>12.4g}{paired_t:>12.4g}")
+        print(
+            f"{column.heading:<28}{change.mean():>+10.3f}{change.std(ddof=1):>10.3f}{wilcoxon:>12.4g}{paired_t:>12.4g}"
+        )
 
 
 def paired_tests(change: NDArray[np.float64]) -> tuple[float, float]:

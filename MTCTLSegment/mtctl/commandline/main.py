@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _print_any_file_name()
     try:
-        args = _parser(arguments).parse_args(arguments)
+        args = _parser(arguments).parse_args(_with_negative_values(arguments))
         status = int(args.run(args))
         sys.stdout.flush()
         return status
@@ -56,6 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"mtctl: error: {_message(error)}", file=sys.stderr)
         return FAILED
+
+
+def _with_negative_values(arguments: Sequence[str]) -> list[str]:
+    """`--roi -5,20,...` as `--roi=-5,20,...`: argparse takes a value that begins with a minus for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        option = joined[-1] if joined else ""
+        if re.match(r"-[\d.]", argument) and option.startswith("--") and "=" not in option:
+            joined[-1] = f"{option}={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _message(error: Exception) -> str:

@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("input", nargs="*", type=Path, metavar="INPUT", help="NRRD, NIfTI, MetaImage or DICOM folder")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--model", metavar="ID|FOLDER", help="model (default: see `mtctl models list`)")
-    parser.add_argument("--samples", type=_at_least(1), metavar="N", help="Monte-Carlo samples (default: the model's)")
+    parser.add_argument("--samples", type=_whole(2, 1000), metavar="N", help="Monte-Carlo samples (default: by model)")
     parser.add_argument(
         "--uncertainty", choices=("entropy", "mutual-information", "disagreement"), default="entropy",
         help="which uncertainty to write and to find regions in (%(default)s)",
@@ -35,10 +35,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--roi", default="auto", metavar="auto|none|x0,x1,y0,y1,z0,z1", help="region in mm, LPS")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--seed", type=_at_least(0), default=0, help="of the Monte-Carlo dropout (%(default)s)")
+    parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, help="of the Monte-Carlo dropout (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace other results in the way")
     parser.add_argument("--maps", choices=("all",), help="write every map: probability and all uncertainties")
-    parser.add_argument("--workers", type=_at_least(1), default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--workers", type=_whole(1, 1000), default=1, metavar="N", help="processes (%(default)s)")
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster instead")
     parser.add_argument("--manifest", type=Path, metavar="CSV", help="further inputs, from the column 'input'")
     parser.set_defaults(run=run, parser=parser)
@@ -123,11 +123,11 @@ def _share(text: str) -> float:
     return value
 
 
-def _at_least(least: int) -> Any:
+def _whole(least: int, most: int) -> Any:
     def parse(text: str) -> int:
         value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
         return value
 
     parse.__name__ = "whole number"

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     import dataclasses
 
     from mtctl.device import choose_device
+    from mtctl.files import make_folder
     from mtctl.inference import Segmenter
     from mtctl.model import Card, save_model, write_card
     from mtctl_train.calibrate import calibrate
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         Stage(0.625, args.fine_iterations, (80, 112, 112), args.learning_rate / 2),
     )
     recipe = Recipe(tuple(stage for stage in stages if stage.iterations), batch=args.batch, seed=args.seed)
+    if args.batch < 1 or min(args.coarse_iterations, args.fine_iterations, args.locator_iterations) < 0:
+        raise MtctlError("--batch must be at least 1, and no number of iterations below 0")
     if not recipe.stages:
         raise MtctlError("nothing to do: both --coarse-iterations and --fine-iterations are 0")
     device = choose_device(args.device)
@@ -77,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
         both = sorted(set(names[first]) & set(names[second]))
         if both:
             raise MtctlError(f"{first} and {second} share {len(both)} cases, {both[0]} among them; list each once")
-    args.out.mkdir(parents=True, exist_ok=True)
+    if not names["labelled"]:
+        raise MtctlError("no labelled case is named; MT-CTL cannot learn from unlabelled scans alone")
+    make_folder(args.out)
     print(f"reading {', '.join(f'{len(cases)} {role}' for role, cases in names.items())} cases", flush=True)
     labelled = [case_of(load_labelled(args.data, name)) for name in names["labelled"]]
     unlabelled = [load_scan(args.data, name) for name in names["unlabelled"]]
