@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -90,17 +93,11 @@ def write_case_figure(view: CaseView, path: Path) -> None:
                 _write(axes, name, 0.02, 0.955, "white", "left")
             _letters(axes, sides)
     bar = figure.add_subplot(grid[:, 3])
-    scale = figure.colorbar(_scale(), cax=bar)
+    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), COLOUR_MAP), cax=bar)
     scale.set_label(view.scale, color="white")
     scale.ax.tick_params(colors="white")
     with replacing(path) as part:
         figure.savefig(part, dpi=110, format="png", facecolor="black")
-
-
-def _scale():  # type: ignore[no-untyped-def]  # matplotlib's ScalarMappable has no usable stub here
-    from matplotlib.cm import ScalarMappable
-
-    return ScalarMappable(Normalize(0, 1), COLOUR_MAP)
 
 
 def _centre(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
@@ -111,18 +108,18 @@ def _centre(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
     return z, y, x
 
 
-def _plane(array: NDArray, axis: int, centre: tuple[int, int, int], flip: bool) -> NDArray:  # type: ignore[type-arg]
+def _plane(array: NDArray[Any], axis: int, centre: tuple[int, int, int], flip: bool) -> NDArray[Any]:
     plane = np.take(array, centre[axis], axis=axis)
     return plane[::-1] if flip else plane
 
 
-def _letters(axes, sides: tuple[str, str, str, str]) -> None:  # type: ignore[no-untyped-def]
+def _letters(axes: Axes, sides: tuple[str, str, str, str]) -> None:
     left, right, top, bottom = sides
     for letter, x, y in ((left, 0.02, 0.5), (right, 0.98, 0.5), (top, 0.5, 0.96), (bottom, 0.5, 0.04)):
         _write(axes, letter, x, y, "#ffd866", "center")
 
 
-def _write(axes, text: str, x: float, y: float, colour: str, side: str) -> None:  # type: ignore[no-untyped-def]
+def _write(axes: Axes, text: str, x: float, y: float, colour: str, side: str) -> None:
     # Edged in black: blood pools are as white as the letters.
     edge = [withStroke(linewidth=2, foreground="black")]
     axes.text(x, y, text, color=colour, ha=side, va="center", transform=axes.transAxes, path_effects=edge, fontsize=9)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -207,7 +206,10 @@ class Segmenter:
         array, _ = to_grid(volume, grid)
 
         def logits(array: Map) -> Map:
-            return self._retrying(network, partial(_locator_logits, array), array, notes)
+            def run(network: LocatorNet, device: torch.device, planes: int) -> Map:
+                return locator_pass(network, array, device, planes)
+
+            return self._retrying(network, run, array, notes)
 
         return locate(array, grid, logits)
 
@@ -246,10 +248,6 @@ class Segmenter:
         notes.append("the GPU's memory is too small even for thin slabs: computed on the CPU")
         cpu = torch.device("cpu")
         return run(place(copy.deepcopy(network), cpu), cpu, planes_at_once(cpu, filters, shape))
-
-
-def _locator_logits(array: Map, network: LocatorNet, device: torch.device, planes: int) -> Map:
-    return locator_pass(network, array, device, planes)
 
 
 class _Clock:

@@ -16,20 +16,7 @@ from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple
-from mtctl.resample import SAME_VOXEL, from_grid, to_grid
-
-__all__ = [
-    "NETWORK_SPACING",
-    "Box",
-    "RegionError",
-    "canonical_geometry",
-    "from_grid",
-    "halve",
-    "halved",
-    "normalise",
-    "pad_to_multiple",
-    "to_grid",
-]
+from mtctl.resample import SAME_VOXEL
 
 #: Isotropic spacing of the training data and of the network's input, mm.
 NETWORK_SPACING = 0.625

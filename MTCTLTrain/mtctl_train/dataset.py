@@ -15,7 +15,8 @@ from mtctl.distance_map import normalised_distance, signed_distance_mm
 from mtctl.errors import MtctlError
 from mtctl.locate import normalise_locally
 from mtctl.phantom import make_full_field, make_phantom
-from mtctl.preprocess import NETWORK_SPACING, canonical_geometry, halve, normalise, to_grid
+from mtctl.preprocess import NETWORK_SPACING, canonical_geometry, halve, normalise
+from mtctl.resample import to_grid
 from mtctl.volume import Volume, read_mask, read_volume
 from mtctl_train.augment import Variation, random_box, sample_patch, vary_intensity
 

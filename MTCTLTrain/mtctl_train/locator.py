@@ -17,7 +17,8 @@ from mtctl.locate import normalise_locally
 from mtctl.model import Model, save_locator
 from mtctl.network import Architecture
 from mtctl.phantom import make_full_field
-from mtctl.preprocess import NETWORK_SPACING, canonical_geometry, to_grid
+from mtctl.preprocess import NETWORK_SPACING, canonical_geometry
+from mtctl.resample import to_grid
 from mtctl_train.dataset import Case
 from mtctl_train.methods import Location
 from mtctl_train.thorax import set_into_full_field

@@ -19,13 +19,12 @@ from mtctl.preprocess import (
     Box,
     RegionError,
     canonical_geometry,
-    from_grid,
     halve,
     halved,
     normalise,
     pad_to_multiple,
-    to_grid,
 )
+from mtctl.resample import from_grid, to_grid
 from mtctl.volume import Geometry, Volume, read_volume, write_volume
 
 CENTRE = np.array([11.3, -42.7, 75.1])  # of the blob, LPS mm
@@ -338,7 +337,8 @@ def test_a_thorax_goes_there_and_back_in_less_than_a_gigabyte() -> None:
     script = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from mtctl.preprocess import Box, canonical_geometry, from_grid, halve, halved, normalise, to_grid\n"
+        "from mtctl.preprocess import Box, canonical_geometry, halve, halved, normalise\n"
+        "from mtctl.resample import from_grid, to_grid\n"
         "from mtctl.volume import Geometry, Volume\n"
         "def peak():\n"
         "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)\n"
