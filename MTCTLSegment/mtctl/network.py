@@ -166,9 +166,13 @@ class UncertaintyDecoder(nn.Module):
             for channels, p in zip(self.channels, self.probabilities, strict=True)
         ]
 
+    def sample(self, projected: list[Tensor], masks: list[Tensor]) -> Tensor:
+        """Logits (n, 1, z, y, x) of the sample that drops the channels of `masks`."""
+        return self.decoder(dropped(projected, masks))
+
     def forward(self, projected: list[Tensor], generator: torch.Generator | None = None) -> Tensor:
         """Logits (n, 1, z, y, x) of one sample; the channels to drop are drawn from `generator`."""
-        return self.decoder(dropped(projected, self.masks(len(projected[0]), generator)))
+        return self.sample(projected, self.masks(len(projected[0]), generator))
 
 
 def dropped(features: list[Tensor], masks: list[Tensor]) -> list[Tensor]:

@@ -12,7 +12,9 @@ from itertools import product
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple
@@ -188,6 +190,22 @@ def halve(array: NDArray[np.floating]) -> NDArray[np.float32]:
     even = np.pad(array, odd, mode="edge") if any(after for _, after in odd) else array
     total = sum(even[..., z::2, y::2, x::2].astype(np.float32) for z, y, x in product((0, 1), repeat=3))
     return np.asarray(total * np.float32(0.125), dtype=np.float32)
+
+
+def coarsened(array: NDArray[np.floating], spacing: float) -> NDArray[np.float32]:
+    """A volume on the `NETWORK_SPACING` grid, halved until its voxels are `spacing` mm large."""
+    coarse = np.asarray(array, dtype=np.float32)
+    for _ in range(round(math.log2(spacing / NETWORK_SPACING))):
+        coarse = halve(coarse)
+    return coarse
+
+
+def refined(coarse: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Linear interpolation back to the grid of `shape` that was halved once into `coarse`; none where it was not."""
+    if coarse.shape == shape:
+        return coarse
+    fine = functional.interpolate(torch.from_numpy(coarse)[None, None], scale_factor=2, mode="trilinear")[0, 0].numpy()
+    return fine[: shape[0], : shape[1], : shape[2]]
 
 
 def halved(geometry: Geometry) -> Geometry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,12 +136,28 @@ class Batch:
         mask: Soft target in [0, 1]: the fraction of the voxel inside the surface, estimated from the distance.
         distance: pi(y), normalised signed distance.
         unlabelled: z-scored intensities of scans without truth, as many patches or none.
+        unlabelled_varied: The same patches with their intensities varied like those of `image`.
+        spacing: mm per voxel.
     """
 
     image: Tensor
     mask: Tensor
     distance: Tensor
     unlabelled: Tensor
+    unlabelled_varied: Tensor
+    spacing: float
+
+    def labelled_only(self) -> Batch:
+        """The batch without its unlabelled patches."""
+        return replace(self, unlabelled=self.unlabelled[:0], unlabelled_varied=self.unlabelled[:0])
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on `device`, in the memory layout that is quick there."""
+        moved = {
+            name: getattr(self, name).to(device, memory_format=torch.channels_last_3d)
+            for name in ("image", "mask", "distance", "unlabelled", "unlabelled_varied")
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -166,19 +182,22 @@ class Sampler:
     seed: int
     variation: Variation = Variation()
 
-    def draw(self, iteration: int) -> Batch:
-        rng = np.random.default_rng((self.seed, iteration))
-        pairs = [self._patch(rng) for _ in range(self.batch)]
-        mixed = [self._paste(i, pairs, rng) for i in range(self.batch)]
+    def draw(self, iteration: int, items: range | None = None) -> Batch:
+        """Batch `iteration`, or, for a process that shares the work, only its `items` of it."""
+        items = range(self.batch) if items is None else items
+        mixed = [self._mixed(iteration, item) for item in items]
         spacing = self.labelled[0].spacing
-        image = torch.stack([vary_intensity(image, rng) for image, _ in mixed])[:, None]
+        image = torch.stack([image for image, _ in mixed])[:, None]
         distance = torch.stack([distance for _, distance in mixed])[:, None]
-        unlabelled = [self._unlabelled_patch(rng) for _ in range(self.batch if self.unlabelled else 0)]
+        unlabelled = [self._unlabelled_patch(iteration, item) for item in items if self.unlabelled]
+        none = image.new_zeros(0, 1, *self.patch)
         return Batch(
             image=image,
             mask=(distance / spacing + 0.5).clamp(0, 1),
             distance=normalised_distance(distance),
-            unlabelled=torch.stack(unlabelled)[:, None] if unlabelled else image.new_zeros(0, 1, *self.patch),
+            unlabelled=torch.stack([plain for plain, _ in unlabelled])[:, None] if unlabelled else none,
+            unlabelled_varied=torch.stack([varied for _, varied in unlabelled])[:, None] if unlabelled else none,
+            spacing=spacing,
         )
 
     def _patch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -188,23 +207,27 @@ class Sampler:
         sampled, zoom = sample_patch(channels, case.spacing, self.patch, self.variation, rng)
         return sampled[0], sampled[1] * zoom
 
-    def _unlabelled_patch(self, rng: np.random.Generator) -> Tensor:
+    def _unlabelled_patch(self, iteration: int, item: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.seed, iteration, item, 1))
         scan = self.unlabelled[int(rng.integers(len(self.unlabelled)))]
         channels = torch.from_numpy(scan.image[None])
         sampled, _ = sample_patch(channels, scan.spacing, self.patch, self.variation, rng)
-        return vary_intensity(sampled[0], rng)
+        return sampled[0], vary_intensity(sampled[0], rng)
 
-    def _paste(
-        self, index: int, pairs: Sequence[tuple[Tensor, Tensor]], rng: np.random.Generator
+    def _mixed(self, iteration: int, item: int) -> tuple[Tensor, Tensor]:
+        """Patch `item` of a batch; each has a generator of its own, so that a process need not draw the others'."""
+        rng = np.random.default_rng((self.seed, iteration, item))
+        image, distance = self._patch(rng)
+        if rng.random() < self.paste_share:
+            partner = np.random.default_rng((self.seed, iteration, (item + 1) % self.batch))
+            image, distance = self._pasted(image, distance, *self._patch(partner), random_box(self.patch, rng))
+        return vary_intensity(image, rng), distance
+
+    def _pasted(
+        self, image: Tensor, distance: Tensor, other_image: Tensor, other_distance: Tensor, box: tuple[slice, ...]
     ) -> tuple[Tensor, Tensor]:
-        image, distance = pairs[index]
-        if rng.random() >= self.paste_share:
-            return image, distance
-        box = random_box(self.patch, rng)
-        other_image, other_distance = pairs[(index + 1) % len(pairs)]
         image, distance = image.clone(), distance.clone()
         image[box], distance[box] = other_image[box], other_distance[box]
         # A patched distance map is wrong along the seam: measure it anew.
         spacing = self.labelled[0].spacing
-        mask = (distance > 0).numpy()
-        return image, torch.from_numpy(np.nan_to_num(signed_distance_mm(mask, (spacing,) * 3), posinf=99, neginf=-99))
+        return image, torch.from_numpy(signed_distance_mm((distance > 0).numpy(), (spacing,) * 3).clip(-99, 99))

@@ -21,8 +21,10 @@ from mtctl.preprocess import NETWORK_SPACING, canonical_geometry
 from mtctl.resample import to_grid
 from mtctl_train.dataset import Case
 from mtctl_train.methods import Location
+from mtctl_train.monitor import Monitor
+from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.thorax import set_into_full_field
-from mtctl_train.trainer import Recipe, Report, Stage, train
+from mtctl_train.trainer import Cohort, train
 
 #: mm. Four times the training data's: a patch of 48x96x96 voxels then shows most of a thorax, so that the network knows
 #: where in the body it is, and a whole thorax costs a quarter of a second. The fine pass needs its box to 12 mm.
@@ -38,7 +40,13 @@ FIRST_SEED = 2000
 
 
 def train_locator(
-    model: Model, cases: Sequence[Case], phantoms: int, iterations: int, seed: int, device: torch.device, report: Report
+    model: Model,
+    cases: Sequence[Case],
+    phantoms: int,
+    iterations: int,
+    seed: int,
+    device: torch.device,
+    monitor: Monitor,
 ) -> Model:
     """Train a locator on `cases` (at 0.625 mm), each in a thorax of its own, and on `phantoms`; add it to `model`.
 
@@ -62,7 +70,7 @@ def train_locator(
     )
     out = model.folder / "locator-training"
     out.mkdir(exist_ok=True)
-    weights = train(recipe, Location(), thoraxes, [], [], [], out, device, report)
+    weights = train(recipe, Location(), Cohort(thoraxes), out, device, monitor).state_dict()
     kept = {name: tensor for name, tensor in weights.items() if name.startswith(("encoder.", "segmentation_decoder."))}
     return save_locator(model, FILTERS, LOCATOR_SPACING, kept)
 

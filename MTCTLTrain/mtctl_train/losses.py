@@ -1,7 +1,8 @@
-"""The losses of the paper, one small function each, in the order of its text.
+"""The losses of the paper, one small function each, in the order of its text, and those of its baselines.
 
 Tensors are (n, 1, z, y, x). f1 is a probability, f2 the normalised signed distance; means are taken over voxels where
-the paper writes sums, so that a loss does not depend on the patch size.
+the paper writes sums, so that a loss does not depend on the patch size. `weight` says how much each voxel counts: 1
+where an expert drew, less where a network guessed, 0 where nobody knows. Sums run over the batch of the whole team.
 """
 
 from __future__ import annotations
@@ -13,43 +14,96 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtctl.distance_map import mask_probability
+from mtctl_train.distributed import total
 
 #: Keeps the Dice loss finite when neither prediction nor truth has foreground; one voxel's worth.
 _SMOOTH = 1.0
 
+#: beta of Eq. 1: "we set beta = 0.5 in our experiment".
+GEMAN_MCCLURE_BETA = 0.5
 
-def dice_loss(f1: Tensor, target: Tensor) -> Tensor:
+
+def dice_loss(f1: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
     """L_seg, section 2: 1 - 2 sum(f1 y) / (sum f1 + sum y), over all voxels of the batch.
 
     The sums run over the whole batch: a patch without foreground then still has a useful gradient.
     """
-    return 1 - (2 * (f1 * target).sum() + _SMOOTH) / (f1.sum() + target.sum() + _SMOOTH)
+    return 1 - (2 * total((weight * f1 * target).sum()) + _SMOOTH) / (total((weight * (f1 + target)).sum()) + _SMOOTH)
 
 
-def cross_entropy_loss(logits: Tensor, target: Tensor) -> Tensor:
+def squared_dice_loss(f1: Tensor, target: Tensor) -> Tensor:
+    """Dice loss with squared denominators, 1 - 2 sum(f1 y) / (sum f1^2 + sum y^2): UA-MT's and SASSNet's."""
+    both = total((f1.square() + target.square()).sum())
+    return 1 - (2 * total((f1 * target).sum()) + _SMOOTH) / (both + _SMOOTH)
+
+
+def cross_entropy_loss(logits: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
     """Voxel-wise cross-entropy; not in the paper's sum, but in that of its V-Net baseline (UA-MT's code).
 
     Dice alone rewards saturated probabilities, which leaves the uncertainty without meaning.
     """
-    return functional.binary_cross_entropy_with_logits(logits, target)
+    return _mean(functional.binary_cross_entropy_with_logits(logits, target, reduction="none"), weight)
 
 
-def distance_loss(f2: Tensor, target: Tensor) -> Tensor:
+def distance_loss(f2: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
     """L_dis, section 2: mean of |f2 - pi(y)|^2."""
-    return functional.mse_loss(f2, target)
+    return _mean((f2 - target).square(), weight)
 
 
 def cross_task_loss(f1: Tensor, f2: Tensor) -> Tensor:
     """L_cross-task, section 2 ("smoothing loss"): mean of |f1 - pi^-1(f2)|^2; needs no label."""
-    return functional.mse_loss(f1, mask_probability(f2))
+    return _mean((f1 - mask_probability(f2)).square(), 1.0)
 
 
-def gaussian_ramp(step: int, length: int) -> float:
-    """exp(-5 (1 - t)^2), t = step / length up to 1: the ramp-up of UA-MT and DTC for terms that need a sane network."""
-    t = min(max(step / length, 0.0), 1.0) if length else 1.0
-    return math.exp(-5 * (1 - t) ** 2)
+def guidance_loss(f1: Tensor, f2: Tensor, uncertainty: Tensor, threshold: float) -> Tensor:
+    """L_G, section 2: mean of |f1 - pi^-1(f2)|^2 over the voxels with U < t; 0 where no voxel qualifies.
+
+    Args:
+        uncertainty: U, without gradient, in [0, 1].
+        threshold: t, in the same unit.
+    """
+    return _mean((f1 - mask_probability(f2)).square(), (uncertainty < threshold).to(f1.dtype))
 
 
-def is_finite(losses: dict[str, Tensor]) -> bool:
-    """Whether every named loss is a number."""
-    return all(bool(torch.isfinite(value)) for value in losses.values())
+def consistency_loss(p: Tensor, teacher: Tensor, uncertainty: Tensor, threshold: float) -> Tensor:
+    """UA-MT's: mean of |p - p_teacher|^2 over the voxels of which the teacher is sure."""
+    return _mean((p - teacher).square(), (uncertainty < threshold).to(p.dtype))
+
+
+def critic_loss(labelled: Tensor, unlabelled: Tensor) -> Tensor:
+    """L_adv-GM, Eq. 1, as the discriminator minimises it: labelled maps towards 0, unlabelled ones towards 1.
+
+    Args:
+        labelled, unlabelled: D's values, (n,) each, paired.
+    """
+    return _geman_mcclure(labelled.square() + (unlabelled - 1).square()).mean()
+
+
+def adversarial_loss(unlabelled: Tensor) -> Tensor:
+    """The network's side of Eq. 1: unlabelled maps shall be taken for labelled ones, D towards 0.
+
+    Eq. 1 prints the discriminator's objective alone; its labelled term does not depend on what the network does
+    with unlabelled scans, and the target of the other one turns round, as in a least-squares GAN.
+    """
+    return _geman_mcclure(unlabelled.square()).mean()
+
+
+def gaussian_ramp(share: float) -> float:
+    """exp(-5 (1 - t)^2) for t in 0..1: the ramp-up of UA-MT and DTC for terms that need a sane network."""
+    return math.exp(-5 * (1 - min(max(share, 0.0), 1.0)) ** 2)
+
+
+def certain_below(share: float) -> float:
+    """UA-MT's threshold on the entropy, (3/4 + 1/4 ramp) of its largest value: in the end nearly all voxels count."""
+    return 0.75 + 0.25 * gaussian_ramp(share)
+
+
+def _geman_mcclure(squares: Tensor) -> Tensor:
+    """x^2 / (2 beta + x^2): a least-squares loss for small x, never above 1 however far off an outlier is."""
+    return squares / (2 * GEMAN_MCCLURE_BETA + squares)
+
+
+def _mean(values: Tensor, weight: Tensor | float) -> Tensor:
+    """Weighted mean over all voxels of the team's batch; 0, with zero gradients, where every weight is 0."""
+    weights = torch.as_tensor(weight, dtype=values.dtype, device=values.device).expand_as(values)
+    return total((weights * values).sum()) / total(weights.sum()).clamp_min(torch.finfo(values.dtype).tiny)

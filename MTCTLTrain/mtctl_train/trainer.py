@@ -1,277 +1,234 @@
-"""The training loop: stages from coarse to fine, weight average, checkpoints, progress."""
+"""The training loop, one for all methods: stages from coarse to fine, weight average, checkpoints, progress."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from mtctl.device import autocast, describe, place
-from mtctl.errors import MtctlError
-from mtctl.metrics import dice
-from mtctl.network import STRIDE, Architecture, MTCTLNet
-from mtctl.preprocess import NETWORK_SPACING, pad_to_multiple
+from mtctl.preprocess import NETWORK_SPACING
+from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from mtctl_train.dataset import Batch, Case, Sampler, Scan
-from mtctl_train.losses import is_finite
-
-#: Gradient norms of good runs stay under 100.
-_LARGEST_NORM = 1e6
+from mtctl_train.discriminator import Discriminator
+from mtctl_train.distributed import average_gradients, average_values, synchronised, team
+from mtctl_train.divergence import Watch
+from mtctl_train.methods import Method, Networks, Student
+from mtctl_train.monitor import Monitor
+from mtctl_train.recipe import Recipe, Stage, TrainingError
+from mtctl_train.validation import picture_of, validation_dice
 
 AnyCase = TypeVar("AnyCase", Case, Scan)
-Report = Callable[[dict[str, Any]], None]
-
-
-class TrainingError(MtctlError):
-    """The run had to stop; the last checkpoint is good."""
-
-
-class Method(Protocol):
-    """What the trainer needs to know of a training method."""
-
-    def losses(
-        self, network: MTCTLNet, batch: Batch, progress: float, generator: torch.Generator
-    ) -> dict[str, Tensor]: ...
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A part of the run at one resolution.
+class Cohort:
+    """The cases of a run at `NETWORK_SPACING`, or, phantoms only, coarser: those are left out of finer stages.
 
     Attributes:
-        spacing: mm; 1.25 or 0.625. A 1.25 mm iteration costs an eighth of a 0.625 mm one.
-        iterations: Optimiser steps.
-        patch: (z, y, x) voxels, multiples of 16. Not 16 or 32 planes: oneDNN of torch 2.13 leaves garbage in the
-            bfloat16 weight gradients of feature maps that are two planes deep.
-        learning_rate: At the stage's start; falls to zero as (1 - t)^0.9 (poly).
-
-    Raises:
-        TrainingError: The patch does not suit the network.
+        validation: Only measured, never chosen by.
     """
 
-    spacing: float
-    iterations: int
-    patch: tuple[int, int, int]
-    learning_rate: float
+    labelled: Sequence[Case]
+    unlabelled: Sequence[Scan] = ()
+    phantoms: Sequence[Case] = ()
+    validation: Sequence[Case] = ()
 
-    def __post_init__(self) -> None:
-        if any(side % STRIDE for side in self.patch) or self.patch[0] < 3 * STRIDE:
-            raise TrainingError(
-                f"a patch of {self.patch} voxels: each side must be a multiple of {STRIDE}, z at least 48"
-            )
+    def names(self) -> dict[str, list[str]]:
+        """Case names by role."""
+        return {name: [case.name for case in getattr(self, name)] for name in vars(self)}
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """All settings of a run besides its cases.
-
-    Attributes:
-        stages: In order.
-        architecture: Of the network.
-        batch: Patches a step.
-        weight_decay: AdamW's.
-        average_decay: Of the exponential moving average of weights and batch-norm statistics, reached by a warm-up
-            min(decay, (1 + i) / (10 + i)), so that the start is forgotten.
-        phantom_share, paste_share: See `Sampler`.
-        gradient_norm: Gradients are clipped to it.
-        seed: Of everything random.
-        checkpoint_seconds, validate_every: How often to save (s) and to measure validation Dice (iterations).
-    """
-
-    stages: tuple[Stage, ...]
-    architecture: Architecture = Architecture()
-    batch: int = 2
-    weight_decay: float = 1e-2
-    average_decay: float = 0.998
-    phantom_share: float = 0.2
-    paste_share: float = 0.3
-    gradient_norm: float = 5.0
-    seed: int = 0
-    checkpoint_seconds: float = 180.0
-    validate_every: int = 250
-
-    @property
-    def iterations(self) -> int:
-        return sum(stage.iterations for stage in self.stages)
-
-    def at(self, iteration: int) -> tuple[Stage, float]:
-        """The stage that `iteration` belongs to and how far it is through it, 0..1."""
-        for stage in self.stages:
-            if iteration < stage.iterations:
-                return stage, iteration / stage.iterations
-            iteration -= stage.iterations
-        raise IndexError("beyond the last stage")
-
-
-class WeightAverage:
-    """Exponential moving average of every floating-point tensor of a network, batch-norm statistics included."""
-
-    def __init__(self, network: MTCTLNet, decay: float) -> None:
-        self.decay = decay
-        self.state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, network: MTCTLNet, iteration: int) -> None:
-        decay = min(self.decay, (1 + iteration) / (10 + iteration))
-        for name, tensor in network.state_dict().items():
-            if tensor.is_floating_point():
-                self.state[name].lerp_(tensor, 1 - decay)
-            else:
-                self.state[name].copy_(tensor)
+    def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
+        """The stream of batches of a stage."""
+        fit = [case for case in self.phantoms if case.spacing in (stage.spacing, NETWORK_SPACING)]
+        return Sampler(
+            labelled=[_at(case, stage.spacing) for case in self.labelled],
+            unlabelled=[_at(scan, stage.spacing) for scan in self.unlabelled],
+            phantoms=[_at(case, stage.spacing) for case in fit],
+            patch=stage.patch,
+            batch=recipe.batch,
+            phantom_share=recipe.phantom_share,
+            paste_share=recipe.paste_share,
+            seed=recipe.seed,
+        )
 
 
 def train(
     recipe: Recipe,
-    method: Method,
-    labelled: Sequence[Case],
-    unlabelled: Sequence[Scan],
-    phantoms: Sequence[Case],
-    validation: Sequence[Case],
+    method: Method[Student],
+    cohort: Cohort,
     out: Path,
     device: torch.device,
-    report: Report,
-) -> dict[str, Tensor]:
+    monitor: Monitor,
+    base: dict[str, Tensor] | None = None,
+) -> Student:
     """Run `recipe` to its end, from the checkpoint in `out` where there is one.
 
+    Inside `distributed.joined` all processes of the team call this alike; the first one writes and reports.
+
     Args:
-        labelled, unlabelled, phantoms, validation: Cases at `NETWORK_SPACING`, or, phantoms only, at twice that; those
-            that do not reach a stage's resolution are left out of it. Validation cases are only measured, never
-            chosen by.
-        report: Called with every progress event, a JSON-ready dictionary with the key "event".
+        base: Weights to start from; by default random ones.
 
     Returns:
-        The averaged weights of the last iteration.
+        The averaged network after the last iteration, in evaluation mode.
 
     Raises:
-        TrainingError: A loss is not a number.
+        TrainingError: The loss is not a number or diverges, or the batch cannot be shared evenly.
         CheckpointError: `out` holds the checkpoint of a run with other settings or cases.
     """
-    torch.manual_seed(recipe.seed)
-    network = place(MTCTLNet(recipe.architecture), device)
-    average = WeightAverage(network, recipe.average_decay)
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
-    roles: dict[str, Sequence[Case] | Sequence[Scan]]
-    roles = {"labelled": labelled, "unlabelled": unlabelled, "phantoms": phantoms, "validation": validation}
-    cases = {role: [case.name for case in members] for role, members in roles.items()}
-    settings = json.dumps({"recipe": dataclasses.asdict(recipe), "method": repr(method), **cases})
-    done = load_checkpoint(out, settings, network, average.state, optimizer) or Progress(0, 0.0, settings)
-    report({"event": "start", "iteration": done.iteration, "of": recipe.iterations, "device": describe(device)})
-
-    began, saved, stage = time.monotonic() - done.seconds, time.monotonic(), None
-    recent: dict[str, float] = {}
+    crew = team()
+    if recipe.batch % crew.size:
+        raise TrainingError(f"a batch of {recipe.batch} cannot be shared by {crew.size} processes; take a multiple")
+    items = range(crew.rank * recipe.batch // crew.size, (crew.rank + 1) * recipe.batch // crew.size)
+    run = Run.begin(recipe, method, device, base)
+    settings = json.dumps(
+        {"recipe": dataclasses.asdict(recipe), "method": repr(method), "base": _print_of(base), **cohort.names()}
+    )
+    done = load_checkpoint(out, settings, run.networks_by_name(), run.optimizers_by_name()) or Progress(0, 0, settings)
+    first = crew.rank == 0
+    if first:
+        monitor.report(
+            {"event": "start", "iteration": done.iteration, "of": recipe.iterations, "device": describe(device)}
+        )
+    began, saved, stage, watch = time.monotonic() - done.seconds, time.monotonic(), None, Watch()
     for iteration in range(done.iteration, recipe.iterations):
         current, share = recipe.at(iteration)
         if current is not stage:
-            stage, sampler = current, _sampler(recipe, current, labelled, unlabelled, phantoms)
-            watched = [_at(case, stage.spacing) for case in validation]
+            stage, sampler = current, cohort.sampler(recipe, current)
+            watched = [_at(case, stage.spacing) for case in cohort.validation]
             stage_began, stage_first = time.monotonic(), iteration
-        for group in optimizer.param_groups:
-            group["lr"] = stage.learning_rate * (1 - share) ** 0.9
-        batch = _to(sampler.draw(iteration), device)
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + iteration)
-        network.train()
-        with autocast(device):
-            losses = method.losses(network, batch, iteration / recipe.iterations, generator)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
-        # Before the step: weights that are not numbers must never reach a checkpoint.
-        if not is_finite(losses) or not norm < _LARGEST_NORM:
+        rate = recipe.optimisation.rate(stage.learning_rate, share)
+        try:
+            norm = run.step(sampler.draw(iteration, items).to(device), iteration, rate, watch)
+        except TrainingError as error:
+            if first:
+                monitor.report({"event": "stopped", "iteration": iteration, "reason": str(error)})
             raise TrainingError(
-                f"the loss is not a number or its gradient explodes (norm {norm:.3g}) at iteration {iteration} "
-                f"({_written(losses)}); the checkpoint in {out} is from before: lower the learning rate and resume"
-            )
-        optimizer.step()
-        average.update(network, iteration)
+                f"{error} at iteration {iteration}; the checkpoint in {out} is from before: lower the learning rate "
+                "and start anew, or resume"
+            ) from None
 
-        for name, value in losses.items():
-            recent[name] = 0.95 * recent.get(name, float(value.detach())) + 0.05 * float(value.detach())
         finished = iteration + 1
-        if finished % 10 == 0 or finished == recipe.iterations:
+        last = finished == recipe.iterations
+        if not first:
+            continue
+        if finished % 10 == 0 or last:
             per_iteration = (time.monotonic() - stage_began) / (finished - stage_first)
-            report(
+            monitor.report(
                 {
                     "event": "progress",
                     "iteration": finished,
                     "of": recipe.iterations,
-                    "losses": {name: round(value, 5) for name, value in recent.items()},
-                    "seconds_left": round(_seconds_left(recipe, finished, per_iteration)),
+                    "losses": {name: round(value, 5) for name, value in watch.losses.items()},
+                    "learning_rate": rate,
+                    "gradient_norm": round(norm, 4),
+                    "seconds_left": round(recipe.seconds_left(finished, per_iteration)),
                 }
             )
-        if watched and (finished % recipe.validate_every == 0 or finished == recipe.iterations):
-            scores = validation_dice(recipe.architecture, average.state, watched, device)
-            mean = sum(scores.values()) / len(scores)
-            report({"event": "validation", "iteration": finished, "dice": round(mean, 4), "cases": scores})
-        if time.monotonic() - saved > recipe.checkpoint_seconds or finished == recipe.iterations:
+        if watched and (finished % recipe.validate_every == 0 or last):
+            scores = validation_dice(run.average.network, watched, device)
+            mean = round(sum(scores.values()) / len(scores), 4)
+            monitor.report({"event": "validation", "iteration": finished, "dice": mean, "cases": scores})
+            if monitor.pictures:
+                monitor.picture(finished, picture_of(run.average.network, watched[0], device))
+        if (time.monotonic() - saved > recipe.checkpoint_seconds and not watch.suspect) or last:
             saved = time.monotonic()
-            save_checkpoint(out, Progress(finished, saved - began, settings), network, average.state, optimizer)
-    return average.state
+            progress = Progress(finished, saved - began, settings)
+            save_checkpoint(out, progress, run.networks_by_name(), run.optimizers_by_name())
+    if first:
+        monitor.report({"event": "end", "iteration": recipe.iterations})
+    return run.average.network
 
 
-def validation_dice(
-    architecture: Architecture, state: dict[str, Tensor], cases: Iterable[Case], device: torch.device
-) -> dict[str, float]:
-    """Dice of f1 >= 0.5 on each case at its own spacing, with the weights `state`."""
-    network = MTCTLNet(architecture)
-    network.load_state_dict(state)
-    network = place(network, device).eval()
-    scores = {}
-    for case in cases:
-        padded, inner = pad_to_multiple(case.image)
-        with torch.no_grad(), autocast(device):
-            volume = torch.from_numpy(padded)[None, None].to(device, memory_format=torch.channels_last_3d)
-            logits = network.segmentation_decoder(network.encoder(volume))
-        scores[case.name] = round(dice(logits[0, 0].float().cpu().numpy()[inner] >= 0, case.mask), 4)
-    return scores
+@dataclass(frozen=True)
+class Run(Generic[Student]):
+    """Everything that changes from step to step."""
+
+    recipe: Recipe
+    method: Method[Student]
+    device: torch.device
+    networks: Networks[Student]
+    average: WeightAverage[Student]
+    optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer | None
+
+    @classmethod
+    def begin(
+        cls, recipe: Recipe, method: Method[Student], device: torch.device, base: dict[str, Tensor] | None
+    ) -> Run[Student]:
+        torch.manual_seed(recipe.seed)
+        student = method.build(recipe.architecture)
+        if base is not None:
+            student.load_state_dict(base)
+        average = WeightAverage(place(student, device), recipe.average_decay)
+        student = synchronised(student)
+        critic = place(Discriminator(), device) if method.has_critic else None
+        return cls(
+            recipe,
+            method,
+            device,
+            Networks(student, average.network, critic),
+            average,
+            recipe.optimisation.build(student.parameters()),
+            # SASSNet's code.
+            torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.9, 0.99)) if critic else None,
+        )
+
+    def networks_by_name(self) -> dict[str, torch.nn.Module]:
+        networks = {"network": self.networks.student, "average": self.networks.teacher, "critic": self.networks.critic}
+        return {name: network for name, network in networks.items() if network is not None}
+
+    def optimizers_by_name(self) -> dict[str, torch.optim.Optimizer]:
+        optimizers = {"optimizer": self.optimizer, "critic_optimizer": self.critic_optimizer}
+        return {name: optimizer for name, optimizer in optimizers.items() if optimizer is not None}
+
+    def step(self, batch: Batch, iteration: int, rate: float, watch: Watch) -> float:
+        """One step of the student, and of the critic; returns the gradient's norm.
+
+        Raises:
+            TrainingError: The step would have led nowhere; it was not taken.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        student, critic = self.networks.student, self.networks.critic
+        student.train()
+        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + iteration)
+        with autocast(self.device):
+            objective = self.method.objective(self.networks, batch, iteration / self.recipe.iterations, generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(objective.student.values())).sum().backward()
+        average_gradients(student.parameters())
+        norm = float(torch.nn.utils.clip_grad_norm_(student.parameters(), self.recipe.gradient_norm))
+        losses = average_values(objective.student)
+        if objective.critic is not None and critic is not None and self.critic_optimizer is not None:
+            # Anew: the student's terms have left gradients in it.
+            self.critic_optimizer.zero_grad(set_to_none=True)
+            objective.critic.backward()
+            average_gradients(critic.parameters())
+            losses |= average_values({"critic": objective.critic})
+        # Before the step: weights that are not numbers must never reach a checkpoint.
+        complaint = watch.complaint(losses, norm)
+        if complaint:
+            raise TrainingError(complaint)
+        self.optimizer.step()
+        if objective.critic is not None and self.critic_optimizer is not None:
+            self.critic_optimizer.step()
+        self.average.update(student, iteration)
+        return norm
 
 
 def _at(case: AnyCase, spacing: float) -> AnyCase:
     return case if case.spacing == spacing else case.coarse()
 
 
-def _sampler(
-    recipe: Recipe, stage: Stage, labelled: Sequence[Case], unlabelled: Sequence[Scan], phantoms: Sequence[Case]
-) -> Sampler:
-    return Sampler(
-        labelled=[_at(case, stage.spacing) for case in labelled],
-        unlabelled=[_at(scan, stage.spacing) for scan in unlabelled],
-        phantoms=[_at(case, stage.spacing) for case in phantoms if case.spacing in (stage.spacing, NETWORK_SPACING)],
-        patch=stage.patch,
-        batch=recipe.batch,
-        phantom_share=recipe.phantom_share,
-        paste_share=recipe.paste_share,
-        seed=recipe.seed,
-    )
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    image, unlabelled = (
-        tensor.to(device, memory_format=torch.channels_last_3d) for tensor in (batch.image, batch.unlabelled)
-    )
-    return Batch(image, batch.mask.to(device), batch.distance.to(device), unlabelled)
-
-
-def _seconds_left(recipe: Recipe, finished: int, per_iteration: float) -> float:
-    """Time of the remaining iterations; another stage's cost is taken in proportion to its patch."""
-    left, seen = 0.0, 0
-    voxels_now = _voxels(recipe.at(finished - 1)[0])
-    for stage in recipe.stages:
-        remaining = max(0, seen + stage.iterations - max(finished, seen))
-        left += remaining * per_iteration * _voxels(stage) / voxels_now
-        seen += stage.iterations
-    return left
-
-
-def _voxels(stage: Stage) -> int:
-    return stage.patch[0] * stage.patch[1] * stage.patch[2]
-
-
-def _written(losses: dict[str, Tensor]) -> str:
-    return ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in losses.items())
+def _print_of(base: dict[str, Tensor] | None) -> float | None:
+    """What tells one set of starting weights from another in a checkpoint's settings."""
+    return None if base is None else float(sum(tensor.double().abs().sum() for tensor in base.values()))

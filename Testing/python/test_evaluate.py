@@ -1,19 +1,28 @@
-"""`mtctl evaluate` on small synthetic cases: the figures, the pairs that are missing, what cannot be compared."""
+"""`mtctl evaluate` on small synthetic cases: figures, tests between methods, tables, and what cannot be compared."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
+import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from mtctl.calibration import correction_gain, ece, error_auroc
 from mtctl.commandline import evaluate
-from mtctl.metrics import segmentation_metrics, surface_band
+from mtctl.metrics import SegmentationMetrics, segmentation_metrics, surface_band
+from mtctl.model import list_models
+from mtctl_train.comparison import METRICS, PValues, compare, holm, paired_tests
+from mtctl_train.evaluation import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
+from mtctl_train.evaluation_tables import empty_note, paired_test_table, table_1
 
 SHAPE = (16, 17, 18)
 SPACING = (0.7, 0.8, 2.0)  # x, y, z
@@ -84,6 +93,7 @@ def test_csv_holds_the_figures_of_segmentation_and_uncertainty(folders: tuple[Pa
     assert evaluate_command("--prediction", results, "--truth", truth, "--csv", tmp_path / "figures.csv") == 0
     rows = rows_of(tmp_path / "figures.csv")
     assert [row["case"] for row in rows] == ["case0", "case1", "case2"]
+    assert {row["method"] for row in rows} == {"results"} and {row["prediction"] for row in rows} == {str(results)}
     prediction, true = ball(5, (7, 8, 10)), ball(5)
     expected = segmentation_metrics(prediction, true, (2.0, 0.8, 0.7))
     for key in ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm", "ravd", "precision", "recall"):
@@ -138,29 +148,258 @@ def test_a_case_that_only_one_prediction_folder_has_is_named(
     assert evaluate_command("--prediction", results, "--prediction", other, "--truth", truth) == 1
     printed = capsys.readouterr()
     assert f"{other / 'case2.seg.nrrd'}: missing" in printed.err
-    assert "paired over 2 common cases" in printed.out
+    assert "Paired over 2 common cases" in printed.out
 
 
-def test_paired_tests_are_scipys_and_equal_folders_do_not_differ(
+def method(name: str, **values: list[float]) -> MethodResult:
+    """A method whose cases have these metrics, and middling ones for the rest."""
+    count = len(next(iter(values.values())))
+    middling = dict.fromkeys(SegmentationMetrics.__dataclass_fields__, 0.5)
+    cases = {
+        f"case{number}": CaseResult(
+            SegmentationMetrics(**{**middling, **{key: column[number] for key, column in values.items()}})
+        )
+        for number in range(count)
+    }
+    return MethodResult(name, Path(name), cases)
+
+
+def test_paired_tests_are_scipys(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    results, truth = folders
+    for number in range(3):
+        write(tmp_path / "other" / f"case{number}.seg.nrrd", ball(4.6 + 0.3 * number))
+    methods = [
+        MethodResult(
+            folder.name,
+            folder,
+            {f"case{n}": evaluate_case(folder, f"case{n}", truth / f"case{n}.label.nrrd") for n in range(3)},
+        )
+        for folder in (results, tmp_path / "other")
+    ]
+    tests = compare(methods).tests
+    assert [test.metric for test in tests] == list(METRICS)
+    for test in tests:
+        first, second = (np.array([case.figures()[test.metric.key] for case in m.cases.values()]) for m in methods)
+        if test.metric.key == "ravd":
+            first, second = abs(first), abs(second)
+        assert test.mean == pytest.approx((second - first).mean())
+        assert test.sd == pytest.approx((second - first).std(ddof=1))
+        assert test.raw.wilcoxon == pytest.approx(stats.wilcoxon(second, first).pvalue)
+        assert test.raw.t == pytest.approx(stats.ttest_rel(second, first).pvalue)
+        assert test.holm == test.raw  # one pair is a family of its own
+
+
+def test_equal_methods_do_not_differ_and_one_that_is_always_better_by_the_same_does() -> None:
+    assert paired_tests(np.zeros(5)) == PValues(1.0, 1.0)
+    steady = np.array([0.3, 0.4, 0.5, 0.6]) - [0.2, 0.3, 0.4, 0.5]  # 0.1 each, but for the last bits of a double
+    assert paired_tests(steady) == PValues(stats.wilcoxon(np.full(4, 0.1)).pvalue, 0.0)
+
+
+@pytest.mark.parametrize("change", [[], [0.1], [0.1, math.inf], [0.1, math.nan]])
+def test_too_few_or_infinite_differences_leave_the_tests_undefined(change: list[float]) -> None:
+    p = paired_tests(change)
+    assert math.isnan(p.wilcoxon) and math.isnan(p.t)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0, 1))
+def test_holm_corrected_p_rejects_what_holms_procedure_rejects(p_values: list[float], level: float) -> None:
+    # The procedure itself: from the smallest p on, reject while p <= level / (tests that are left).
+    rejected: set[int] = set()
+    for left, index in zip(range(len(p_values), 0, -1), np.argsort(p_values, kind="stable"), strict=True):
+        if p_values[index] * left > level:
+            break
+        rejected.add(int(index))
+    assert {index for index, p in enumerate(holm(p_values)) if p <= level} == (
+        rejected if level < 1 else set(range(len(p_values)))
+    )
+
+
+def test_holm_on_the_textbooks_numbers() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_the_family_is_all_pairs_of_methods_within_a_metric() -> None:
+    rng = np.random.default_rng(0)
+    methods = [method(name, dice=list(rng.random(9)), recall=list(rng.random(9))) for name in "abc"]
+    comparison = compare(methods)
+    assert len(comparison.tests) == 3 * len(METRICS)
+    for key in ("dice", "recall"):
+        family = [test for test in comparison.tests if test.metric.key == key]
+        assert [(test.first, test.second) for test in family] == [("a", "b"), ("a", "c"), ("b", "c")]
+        assert [test.holm.wilcoxon for test in family] == holm([test.raw.wilcoxon for test in family]).tolist()
+        assert [test.holm.t for test in family] == holm([test.raw.t for test in family]).tolist()
+
+
+def test_methods_are_compared_over_the_cases_that_all_have() -> None:
+    shorter, longer = method("a", dice=[0.8, 0.9]), method("b", dice=[0.9, 0.8, 0.1])
+    comparison = compare([shorter, longer])
+    assert comparison.cases == ("case0", "case1")
+    assert comparison.tests[0].mean == pytest.approx(0)
+    assert "mean ± SD over the 2 cases" in table_1(comparison)
+
+
+def test_volume_errors_of_opposite_sign_do_not_cancel_in_the_tests() -> None:
+    wild, tame = method("wild", ravd=[-0.4, 0.4, -0.4, 0.4]), method("tame", ravd=[0.1, 0.1, 0.1, 0.1])
+    (test,) = (test for test in compare([wild, tame]).tests if test.metric.key == "ravd")
+    assert test.mean == pytest.approx(-0.3) and test.better == "tame"
+
+
+def rows_of_table_1(text: str) -> dict[str, str]:
+    lines = text.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("METHOD"))
+    return {line.split()[0]: line for line in lines[start + 1 :]}
+
+
+def test_table_1_has_the_papers_columns_best_values_and_stars() -> None:
+    rng = np.random.default_rng(1)
+    base = 0.8 + 0.01 * rng.random(10)
+    methods = [
+        method("V-Net", dice=list(base - 0.1), hd95_voxel=[20.0] * 10, precision=[0.9] * 10, ravd=[0.3, -0.3] * 5),
+        method("UA-MT", dice=list(base), hd95_voxel=[9.0] * 10, precision=[0.7] * 10, ravd=[0.2] * 10),
+        method("MT-CTL", dice=list(base + 0.05), hd95_voxel=[5.0] * 10, precision=[0.6] * 10, ravd=[-0.1] * 10),
+    ]
+    text = table_1(compare(methods))
+    heading = next(line for line in text.splitlines() if line.startswith("METHOD"))
+    columns = ("Dice", "Jaccard", "95HD (voxel)", "ASD", "RAVD", "Precision", "Recall")
+    assert all(heading.index(left) < heading.index(right) for left, right in pairwise(columns))
+    lines = rows_of_table_1(text)
+    mean, sd = 100 * (base + 0.05).mean(), 100 * base.std(ddof=1)
+    assert f"**[{mean:.2f} ± {sd:.2f}]" in lines["MT-CTL"]
+    assert "**[5.00 ± 0.00]" in lines["MT-CTL"]
+    assert "[0.00 ± 31.62]" in lines["V-Net"]  # RAVD: nearest to 0, as signed means go
+    assert "**-10.00 ± 0.00" in lines["MT-CTL"]  # but smaller in size than its rival's
+    assert "[90.00 ± 0.00]" in lines["V-Net"]
+    assert "**70.00 ± 0.00" in lines["UA-MT"] and " 60.00 ± 0.00" in lines["MT-CTL"]  # a loss is no star of the loser's
+    assert "sample SD" in text and "Holm" in text
+
+
+@pytest.mark.parametrize(("cases", "stars"), [(4, ""), (5, "*"), (6, "**")])
+def test_stars_follow_the_papers_levels(cases: int, stars: str) -> None:
+    # All differences of one sign: the exact Wilcoxon p is 2^(1 - n): 0.125, 0.0625, 0.03125.
+    better = [0.8 + 0.01 * number for number in range(cases)]
+    lines = rows_of_table_1(table_1(compare([method("old", dice=[0.7] * cases), method("new", dice=better)])))
+    cell = lines["new"].split("]")[0].split()[-3]
+    assert cell.split("[")[0] == stars
+
+
+def test_methods_that_do_not_differ_share_the_mark_and_get_no_star() -> None:
+    same = [method(name, dice=[0.8, 0.9, 0.7]) for name in "ab"]
+    lines = rows_of_table_1(table_1(compare(same)))
+    for name in "ab":
+        assert "[80.00 ± 10.00]" in lines[name] and "*" not in lines[name]
+
+
+def test_tests_are_printed_raw_and_corrected_for_every_pair(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results, truth = folders
-    other = tmp_path / "other"
+    others = [tmp_path / "b", tmp_path / "c"]
     for number in range(3):
-        write(other / f"case{number}.seg.nrrd", ball(4.6 + 0.3 * number))
-    figures = tmp_path / "figures.csv"
-    command = ("--prediction", results, "--prediction", other, "--truth", truth, "--csv", figures)
+        write(others[0] / f"case{number}.seg.nrrd", ball(4.6 + 0.3 * number))
+        write(others[1] / f"case{number}.seg.nrrd", ball(5.3))
+    command = ["--truth", truth, "--names", "A x", "B", "C"]
+    for folder in (results, *others):
+        command += ["--prediction", folder]
     assert evaluate_command(*command) == 0
-    rows = rows_of(figures)
-    first = np.array([float(row["dice"]) for row in rows if row["prediction"] == str(results)])
-    second = np.array([float(row["dice"]) for row in rows if row["prediction"] == str(other)])
-    lines = capsys.readouterr().out.split("paired over 3 common cases")[1].splitlines()
-    dice = next(line.split() for line in lines if line.startswith("Dice"))
-    assert float(dice[2]) == pytest.approx(100 * (second - first).mean(), abs=5e-4)
-    assert float(dice[4]) == pytest.approx(stats.wilcoxon(second, first).pvalue, rel=1e-3)
-    assert float(dice[5]) == pytest.approx(stats.ttest_rel(second, first).pvalue, rel=1e-3)
-    assert [line.split()[0] for line in lines[2:6]] == ["Dice", "Jacc.", "HD95", "ASD"]
-    assert evaluate.paired_tests(np.zeros(5)) == (1.0, 1.0)
+    printed = capsys.readouterr().out
+    assert "family: the 3 pairs of methods within a metric" in printed
+    for pair in ("B - A x", "C - A x", "C - B"):
+        assert printed.count(pair) == len(METRICS)
+    assert f"A x: {results}" in printed
+    assert printed.index("Paired over 3") < printed.index("Table 1: mean ± SD over the 3 cases")
+
+
+def test_infinite_figures_are_not_tested_and_printed_as_a_dash() -> None:
+    nothing_there = method("a", ravd=[math.inf, 0.1, 0.2]), method("b", ravd=[math.inf, 0.2, 0.1])
+    comparison = compare(nothing_there)
+    line = next(line for line in paired_test_table(comparison).splitlines() if line.startswith("RAVD"))
+    assert line.split()[-4:] == ["-"] * 4
+    assert "inf ± -" in table_1(comparison)
+
+
+def test_an_empty_result_is_counted_both_ways() -> None:
+    result, whole = np.zeros(SHAPE, bool), ball(5)
+    cases = {
+        "gone": CaseResult(segmentation_metrics(result, whole, (1.0, 1.0, 1.0))),
+        "there": CaseResult(segmentation_metrics(ball(4), whole, (1.0, 1.0, 1.0))),
+    }
+    note = empty_note(MethodResult("m", Path("m"), cases))
+    there = cases["there"].segmentation
+    assert "nothing was segmented in gone" in note
+    assert f"{there.hd95_voxel / 2:.2f} and {there.asd_voxel / 2:.2f} voxels" in note
+    assert empty_note(MethodResult("m", Path("m"), {"there": cases["there"]})) == ""
+
+
+def write_card(folder: Path, **data: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "card.json").write_text(json.dumps({"data": data}), encoding="utf-8")
+
+
+def test_numbers_of_training_scans_come_from_the_card_above_the_results(tmp_path: Path) -> None:
+    write_card(tmp_path / "run", labelled=["a", "b"], unlabelled=["c"])
+    (tmp_path / "run" / "validation").mkdir()
+    assert training_cases(tmp_path / "run" / "validation") == TrainingCases(2, 1)
+    write_card(tmp_path / "run" / "validation", labelled=["a"])
+    assert training_cases(tmp_path / "run" / "validation") == TrainingCases(1, 0)
+
+
+def test_numbers_of_training_scans_come_from_the_installed_model_that_made_the_results(tmp_path: Path) -> None:
+    card = list_models()[0].card
+    report = {"model": {"id": card.id, "version": card.version, "sha256": card.sha256}}
+    (tmp_path / "x.json").write_text(json.dumps(report), encoding="utf-8")
+    expected = TrainingCases(len(card.data["labelled"]), len(card.data["unlabelled"]))
+    assert training_cases(tmp_path) == expected
+    report["model"]["sha256"] = "of another model"
+    (tmp_path / "y.json").write_text(json.dumps(report), encoding="utf-8")
+    assert training_cases(tmp_path) is None  # made by two models
+
+
+@pytest.mark.parametrize("card", ["", "{", "[1]", '{"data": 3}', '{"data": {"labelled": 16}}'])
+def test_a_card_that_says_nothing_leaves_a_dash(card: str, tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(card, encoding="utf-8")
+    assert training_cases(tmp_path) is None
+    lines = rows_of_table_1(table_1(compare([method("a", dice=[0.1, 0.2]), method("b", dice=[0.2, 0.3])])))
+    assert lines["a"].split()[1:3] == ["-", "-"]
+
+
+def test_names_are_the_fewest_parts_of_the_paths_that_tell_folders_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / "vnet" / "validation", tmp_path / "mtctl" / "validation"]
+    assert evaluate.method_names(paths, None) == ["vnet/validation", "mtctl/validation"]
+    assert evaluate.method_names([tmp_path / "vnet", tmp_path / "mtctl"], None) == ["vnet", "mtctl"]
+    assert evaluate.method_names(paths, ["V-Net", "ours"]) == ["V-Net", "ours"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--names", "a", "b"], "2 names for 1 prediction folders"),
+        (["--names", "a", "a"], "--names a: given twice"),
+        (["--case", "case0"], "--case needs --figures"),
+        (["--figures", "figures", "--case", "nobody"], "--case nobody: no result has this name"),
+    ],
+)
+def test_options_that_do_not_fit_are_wrong_usage(
+    arguments: list[str], message: str, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate_command("--prediction", folders[0], "--truth", folders[1], *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_given_twice_is_wrong_usage(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    again = folders[0].parent / "truth" / ".." / "results"
+    assert evaluate_command("--prediction", folders[0], "--prediction", again, "--truth", folders[1]) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
+def test_figures_without_the_scan_say_which_file_is_needed_after_the_tables(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("--prediction", folders[0], "--truth", folders[1], "--figures", tmp_path / "figures")
+    assert evaluate_command(*command, "--case", "case1") == 1
+    printed = capsys.readouterr()
+    assert "case1.image.nrrd: the picture of a case needs its scan" in printed.err
+    assert "mean of 3" in printed.out and f"written: {tmp_path / 'figures' / 'metrics.png'}" in printed.out
+    assert (tmp_path / "figures" / "metrics.png").is_file()
 
 
 def test_one_common_case_is_too_few_for_a_test_and_said_so(

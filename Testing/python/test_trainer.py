@@ -10,16 +10,22 @@ import numpy as np
 import pytest
 import torch
 from conftest import scan
+from safetensors import safe_open
 
 from mtctl.distance_map import signed_distance_mm
 from mtctl.geometry import Volume
 from mtctl.network import Architecture, MTCTLNet
 from mtctl.preprocess import normalise
 from mtctl.volume import write_volume
+from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, CheckpointError
 from mtctl_train.dataset import Case, DataError, Sampler, Scan, load_labelled, load_scan
-from mtctl_train.methods import SupervisedMTCTL
-from mtctl_train.trainer import Recipe, Stage, TrainingError, WeightAverage, train
+from mtctl_train.divergence import Watch
+from mtctl_train.methods import UAMT, Method, Objective, SASSNet, VNetMethod
+from mtctl_train.monitor import Monitor
+from mtctl_train.mtctl_method import BEST, MTCTL
+from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage, TrainingError
+from mtctl_train.trainer import Cohort, train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
@@ -42,7 +48,11 @@ SCANS = [Scan("unlabelled", CASES[2].image, 0.625)]
 
 
 def run(
-    out: Path, recipe: Recipe = RECIPE, stop_after: int | None = None, scans: list[Scan] = SCANS
+    out: Path,
+    recipe: Recipe = RECIPE,
+    stop_after: int | None = None,
+    scans: list[Scan] = SCANS,
+    method: Method[Any] = BEST,
 ) -> tuple[dict[str, torch.Tensor], list[Any]]:
     out.mkdir(exist_ok=True)
     events: list[Any] = []
@@ -52,7 +62,8 @@ def run(
         if event["event"] == "validation" and event["iteration"] == stop_after:
             raise KeyboardInterrupt
 
-    return train(recipe, SupervisedMTCTL(), CASES[:2], scans, [], CASES[2:], out, CPU, report), events
+    cohort = Cohort(CASES[:2], scans, [], CASES[2:])
+    return train(recipe, method, cohort, out, CPU, Monitor((report,))).state_dict(), events
 
 
 def test_it_learns_a_bright_ball_within_a_minute(tmp_path: Path) -> None:
@@ -60,16 +71,21 @@ def test_it_learns_a_bright_ball_within_a_minute(tmp_path: Path) -> None:
     _, events = run(tmp_path, recipe, scans=[])
     dice = [event["dice"] for event in events if event["event"] == "validation"]
     assert dice[-1] > 0.75
-    first, last = (event["losses"]["dice"] for event in (events[1], events[-2]))
+    losses = [event["losses"]["dice"] for event in events if event["event"] == "progress"]
+    first, last = losses[0], losses[-1]
     assert last < first
 
 
-def test_a_run_that_was_stopped_goes_on_bit_for_bit_as_if_it_had_not(tmp_path: Path) -> None:
+METHODS = {"vnet": VNetMethod(), "uamt": UAMT(samples=2), "sassnet": SASSNet(), "mtctl": MTCTL(), "best": BEST}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_run_that_was_stopped_goes_on_bit_for_bit_as_if_it_had_not(tmp_path: Path, method: Method[Any]) -> None:
     torch.set_num_threads(1)
-    whole, _ = run(tmp_path / "whole")
+    whole, _ = run(tmp_path / "whole", method=method)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "stopped", stop_after=4)
-    resumed, events = run(tmp_path / "stopped")
+        run(tmp_path / "stopped", stop_after=4, method=method)
+    resumed, events = run(tmp_path / "stopped", method=method)
     assert events[0]["iteration"] == 3  # The event of iteration 4 came before its checkpoint.
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -93,24 +109,65 @@ def test_progress_names_the_losses_and_the_time_left_falls_to_nothing(tmp_path: 
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
-    class Broken(SupervisedMTCTL):
-        def losses(self, *args: Any) -> dict[str, torch.Tensor]:
-            losses = super().losses(*args)
-            return losses if args[2] < 0.4 else {**losses, "dice": torch.tensor(float("nan"))}
+    class Broken(MTCTL):
+        def objective(self, *args: Any) -> Objective:
+            objective = super().objective(*args)
+            return objective if args[2] < 0.4 else Objective({"dice": torch.tensor(float("nan"), requires_grad=True)})
 
-    with pytest.raises(TrainingError, match=r"not a number .* at iteration 4 .*dice nan"):
-        train(RECIPE, Broken(), CASES[:2], [], [], [], tmp_path, CPU, lambda event: None)
+    events: list[Any] = []
+    with pytest.raises(TrainingError, match=r"not a number \(dice nan.* at iteration 4;.*lower the learning rate"):
+        train(RECIPE, Broken(adversarial_weight=0), Cohort(CASES[:2]), tmp_path, CPU, Monitor((events.append,)))
     assert (tmp_path / CHECKPOINT).is_file()
+    assert events[-1]["event"] == "stopped" and "dice nan" in events[-1]["reason"]
+
+
+def test_a_diverging_run_stops_and_its_checkpoint_is_from_before(tmp_path: Path) -> None:
+    class Diverging(VNetMethod):
+        def objective(self, *args: Any) -> Objective:
+            terms = super().objective(*args).student
+            return Objective({name: term * (1 + max(0.0, args[2] - 0.6) * 1000) for name, term in terms.items()})
+
+    recipe = replace(RECIPE, stages=(Stage(1.25, 100, (48, 16, 16), 1e-3),))
+    events: list[Any] = []
+    with pytest.raises(TrainingError, match=r"the loss diverges: smoothed .* it had been down to"):
+        train(recipe, Diverging(), Cohort(CASES[:2]), tmp_path, CPU, Monitor((events.append,)))
+    assert 61 <= events[-1]["iteration"] < 70
+    with safe_open(tmp_path / CHECKPOINT, "pt") as stream:
+        assert int(stream.metadata()["iteration"]) <= 62
+
+
+def test_a_watch_forgives_fluctuations_and_ramps_but_not_an_exploding_gradient() -> None:
+    watch, rng = Watch(), np.random.default_rng(0)
+    for step in range(500):
+        assert watch.complaint({"dice": 0.2 * rng.uniform(0.3, 3), "cross_task": step / 5000}, 10.0) is None
+        assert not watch.suspect
+    assert "explodes" in str(watch.complaint({"dice": 0.2}, 1e7))
+    assert "explodes" in str(watch.complaint({"dice": 0.2}, float("nan")))
 
 
 def test_the_average_follows_the_weights_and_the_batch_norm_statistics() -> None:
     network = MTCTLNet(RECIPE.architecture)
     average = WeightAverage(network, 0.9)
     name = "encoder.blocks.0.1.running_mean"
-    before = average.state[name].clone()
+    before = average.network.state_dict()[name].clone()
     network.state_dict()[name].add_(1.0)
     average.update(network, iteration=1_000_000)
-    torch.testing.assert_close(average.state[name], before + 0.1)
+    torch.testing.assert_close(average.network.state_dict()[name], before + 0.1)
+
+
+def test_a_run_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
+    base = MTCTLNet(RECIPE.architecture).state_dict()
+    recipe = replace(RECIPE, stages=(Stage(1.25, 1, (48, 16, 16), 0.0),))
+    result = train(recipe, BEST, Cohort(CASES[:1]), tmp_path, CPU, Monitor(), base).state_dict()
+    weights = [name for name in base if name.endswith("weight")]
+    assert all(torch.equal(result[name], base[name]) for name in weights)
+    with pytest.raises(CheckpointError, match="other settings"):
+        train(recipe, BEST, Cohort(CASES[:1]), tmp_path, CPU, Monitor())
+
+
+def test_the_literature_s_rate_falls_in_steps_and_ours_to_zero() -> None:
+    assert [SGDSteps().rate(0.01, i / 6000) for i in (0, 2499, 2500, 5000)] == pytest.approx([0.01, 0.01, 1e-3, 1e-4])
+    assert AdamWPoly().rate(1e-3, 0) == 1e-3 and AdamWPoly().rate(1e-3, 1) == 0
 
 
 def test_patches_that_the_network_or_its_library_cannot_take_are_refused() -> None:
@@ -128,6 +185,11 @@ def test_a_batch_depends_on_seed_and_iteration_alone_and_its_target_on_the_dista
     assert first.unlabelled.shape == (0, 1, 16, 16, 16)
     mixed = replace(sampler, unlabelled=[SCANS[0].coarse()]).draw(3)
     assert torch.equal(mixed.image, first.image) and mixed.unlabelled.shape == first.image.shape
+    assert mixed.unlabelled_varied.shape == first.image.shape
+    assert not torch.equal(mixed.unlabelled_varied, mixed.unlabelled)
+    halves = [replace(sampler, unlabelled=[SCANS[0].coarse()]).draw(3, range(i, i + 1)) for i in range(2)]
+    assert torch.equal(torch.cat([half.image for half in halves]), mixed.image)
+    assert torch.equal(torch.cat([half.unlabelled_varied for half in halves]), mixed.unlabelled_varied)
 
 
 def test_an_unlabelled_scan_is_read_without_its_label(tmp_path: Path) -> None:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
-import time
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mtctl.errors import MtctlError
 
-#: Training phantoms take their seeds from here on, far from those that people type for demonstrations.
-FIRST_PHANTOM_SEED = 1000
-
-#: Synthetic thoraxes that the locator sees besides those with a real atrium.
-LOCATOR_PHANTOMS = 12
+METHODS = ("vnet", "uamt", "sassnet", "mtctl", "mtctl-best")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,10 +19,20 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a model",
-        description="Train MT-CTL on <case>.image.nrrd and <case>.label.nrrd in a folder. Continues where an earlier "
-        "run into the same --out stopped. Writes a model folder that `mtctl segment --model` takes.",
+        description="Train on <case>.image.nrrd and <case>.label.nrrd in a folder. Continues where an earlier run into "
+        "the same --out stopped. Writes a model folder that `mtctl segment --model` takes, and the masks of the "
+        "validation cases in its folder 'validation' for `mtctl evaluate`. Several processes: "
+        "torchrun --nproc-per-node N -m mtctl train ...",
     )
-    parser.add_argument("--method", choices=("mtctl",), default="mtctl", help="training method (default: %(default)s)")
+    parser.add_argument(
+        "--method", choices=METHODS, default="mtctl-best",
+        help="mtctl: the paper's; mtctl-best: with our additions; the others: the paper's baselines "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=NUMBER",
+        help="change one of the method's or the recipe's numbers, e.g. copy_paste_weight=0; an unknown NAME lists them",
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the cases")
     for role, need in (("labelled", True), ("unlabelled", False), ("validation", False)):
         parser.add_argument(
@@ -37,10 +40,17 @@ def add_parser(subparsers: Any) -> None:
         )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
     parser.add_argument("--id", help="model id in the card (default: the folder's name)")
+    parser.add_argument("--base", metavar="ID|FOLDER", help="start from this model's weights (default: random ones)")
     parser.add_argument("--coarse-iterations", type=int, default=3000, metavar="N", help="at 1.25 mm (%(default)s)")
     parser.add_argument("--fine-iterations", type=int, default=600, metavar="N", help="at 0.625 mm (%(default)s)")
-    parser.add_argument("--batch", type=int, default=2, metavar="N", help="patches a step (%(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="of AdamW (%(default)s)")
+    parser.add_argument(
+        "--coarse-patch", default="48,64,80", metavar="Z,Y,X", help="voxels at 1.25 mm (%(default)s)"
+    )  # fmt: skip
+    parser.add_argument("--batch", type=int, default=2, metavar="N", help="labelled patches a step (%(default)s)")
+    parser.add_argument(
+        "--optimiser", choices=("adamw", "sgd"), default="adamw", help="sgd: the literature's (default: %(default)s)"
+    )
+    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="at the start (%(default)s)")
     parser.add_argument("--phantoms", type=int, default=12, metavar="N", help="synthetic crops to mix in (%(default)s)")
     parser.add_argument("--full-fields", type=int, default=4, metavar="N", help="synthetic thoraxes (%(default)s)")
     parser.add_argument(
@@ -53,105 +63,84 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when the model is written."""
-    import dataclasses
+    from mtctl_train.job import Job, carry_out
+    from mtctl_train.methods import UAMT, SASSNet, VNetMethod
+    from mtctl_train.mtctl_method import BEST, MTCTL
+    from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage
 
-    from mtctl.device import choose_device
-    from mtctl.files import make_folder
-    from mtctl.inference import Segmenter
-    from mtctl.model import Card, save_model, write_card
-    from mtctl_train.calibrate import calibrate
-    from mtctl_train.dataset import case_of, full_field_case, load_labelled, load_scan, phantom_case
-    from mtctl_train.locator import train_locator
-    from mtctl_train.methods import SupervisedMTCTL
-    from mtctl_train.trainer import Recipe, Stage, train
-
-    stages = (
-        Stage(1.25, args.coarse_iterations, (48, 64, 80), args.learning_rate),
-        Stage(0.625, args.fine_iterations, (80, 112, 112), args.learning_rate / 2),
-    )
-    recipe = Recipe(tuple(stage for stage in stages if stage.iterations), batch=args.batch, seed=args.seed)
     if args.batch < 1 or min(args.coarse_iterations, args.fine_iterations, args.locator_iterations) < 0:
         raise MtctlError("--batch must be at least 1, and no number of iterations below 0")
+    stages = (
+        Stage(1.25, args.coarse_iterations, _patch(args.coarse_patch), args.learning_rate),
+        Stage(0.625, args.fine_iterations, (80, 112, 112), args.learning_rate / 2),
+    )
+    recipe = Recipe(
+        tuple(stage for stage in stages if stage.iterations),
+        batch=args.batch,
+        optimisation={"adamw": AdamWPoly, "sgd": SGDSteps}[args.optimiser](),
+        seed=args.seed,
+    )
     if not recipe.stages:
         raise MtctlError("nothing to do: both --coarse-iterations and --fine-iterations are 0")
-    device = choose_device(args.device)
-    names = {role: case_names(getattr(args, role)) for role in ("labelled", "unlabelled", "validation")}
-    for first, second in combinations(names, 2):
-        both = sorted(set(names[first]) & set(names[second]))
-        if both:
-            raise MtctlError(f"{first} and {second} share {len(both)} cases, {both[0]} among them; list each once")
-    if not names["labelled"]:
-        raise MtctlError("no labelled case is named; MT-CTL cannot learn from unlabelled scans alone")
-    make_folder(args.out)
-    print(f"reading {', '.join(f'{len(cases)} {role}' for role, cases in names.items())} cases", flush=True)
-    labelled = [case_of(load_labelled(args.data, name)) for name in names["labelled"]]
-    unlabelled = [load_scan(args.data, name) for name in names["unlabelled"]]
-    watched = [load_labelled(args.data, name) for name in names["validation"]]
-    validation = [case_of(case) for case in watched]
-    print(f"making {args.phantoms} phantoms, {args.full_fields} full-field ones", flush=True)
-    phantoms = [phantom_case(FIRST_PHANTOM_SEED + i) for i in range(args.phantoms)]
-    phantoms += [full_field_case(FIRST_PHANTOM_SEED + i) for i in range(args.full_fields)]
-
-    method = SupervisedMTCTL()
-    with open(args.out / "progress.jsonl", "a", encoding="utf-8") as log:
-        weights = train(recipe, method, labelled, unlabelled, phantoms, validation, args.out, device, Reporter(log))
-    card = Card(
-        id=args.id or args.out.resolve().name,
-        version=time.strftime("%Y.%m.%d", time.gmtime()),
-        sha256="",
-        architecture=recipe.architecture,
-        spacing_mm=recipe.stages[-1].spacing,
-        data={**names, "phantom_seeds": [FIRST_PHANTOM_SEED, args.phantoms], "full_field_phantoms": args.full_fields},
-        recipe={"method": args.method, **dataclasses.asdict(method), **dataclasses.asdict(recipe)},
-        command=shlex.join(["mtctl", *sys.argv[1:]]),
-    )
-    model = save_model(args.out, card, weights)
-    if args.locator_iterations:
-        print("training the locator for scans larger than the atrium's surroundings", flush=True)
-        with open(args.out / "locator.jsonl", "a", encoding="utf-8") as log:
-            model = train_locator(
-                model, labelled, LOCATOR_PHANTOMS, args.locator_iterations, args.seed, device, Reporter(log)
-            )
-    if watched:
-        print("setting threshold and case score on the validation cases", flush=True)
-        found = calibrate(Segmenter(model, device), watched)
-        card = dataclasses.replace(
-            model.card,
-            threshold=found.threshold,
-            score=found.score,
-            validation={"cases": len(watched), **found.figures},
+    methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
+    method, recipe = _with_options(methods[args.method], recipe, args.option)
+    carry_out(
+        Job(
+            data=args.data,
+            labelled=case_names(args.labelled),
+            unlabelled=case_names(args.unlabelled),
+            validation=case_names(args.validation),
+            out=args.out,
+            id=args.id or args.out.resolve().name,
+            method_name=args.method,
+            method=method,
+            recipe=recipe,
+            phantoms=args.phantoms,
+            full_fields=args.full_fields,
+            locator_iterations=args.locator_iterations,
+            base=args.base,
+            device=args.device,
+            command=shlex.join(["mtctl", *sys.argv[1:]]),
         )
-        write_card(args.out, card)
-        print(f"validation Dice {found.figures['dice']:.4f}, worst {found.figures['dice_worst']:.4f}")
-    print(f"model {model.id} written to {args.out}")
+    )
     return 0
 
 
-def case_names(arguments: Sequence[str]) -> list[str]:
+def case_names(arguments: Sequence[str]) -> tuple[str, ...]:
     """Case names from names and from files with one name a line, each once, in order."""
     names: list[str] = []
     for argument in arguments:
         path = Path(argument)
         names += path.read_text(encoding="utf-8").split() if path.is_file() else [argument]
-    return list(dict.fromkeys(names))
+    return tuple(dict.fromkeys(names))
 
 
-class Reporter:
-    """Progress events: all of them as JSON lines into a log, one line every ten seconds for the person watching."""
+def _patch(text: str) -> tuple[int, int, int]:
+    try:
+        z, y, x = map(int, text.split(","))
+    except ValueError:
+        raise MtctlError(f"--coarse-patch {text}: give three whole numbers, e.g. 48,64,80") from None
+    return z, y, x
 
-    def __init__(self, log: IO[str]) -> None:
-        self._log = log
-        self._printed = float("-inf")
 
-    def __call__(self, event: dict[str, Any]) -> None:
-        self._log.write(json.dumps(event) + "\n")
-        self._log.flush()
-        if event["event"] == "start":
-            print(f"iteration {event['iteration']} of {event['of']} on {event['device']}", flush=True)
-        elif event["event"] == "validation":
-            print(f"  iteration {event['iteration']}: validation Dice {event['dice']:.4f}", flush=True)
-        elif time.monotonic() - self._printed > 10:
-            self._printed = time.monotonic()
-            minutes, seconds = divmod(event["seconds_left"], 60)
-            losses = "  ".join(f"{name} {value:.3f}" for name, value in event["losses"].items())
-            print(f"{event['iteration']}/{event['of']}  {minutes} min {seconds:02d} s left  {losses}", flush=True)
+def _with_options(method: Any, recipe: Any, options: Sequence[str]) -> tuple[Any, Any]:
+    """Method and recipe with the numbers that --option gives."""
+    import dataclasses
+
+    known = {
+        field.name: (settings, field.type)
+        for settings in (recipe, method)
+        for field in dataclasses.fields(settings)
+        if field.type in ("int", "float") and field.name not in ("batch", "seed")
+    }
+    changes: dict[int, dict[str, float]] = {id(method): {}, id(recipe): {}}
+    for option in options:
+        name, _, text = option.partition("=")
+        if name not in known:
+            raise MtctlError(f"--option {option}: this method has {', '.join(sorted(known))}")
+        settings, kind = known[name]
+        try:
+            changes[id(settings)][name] = int(text) if kind == "int" else float(text)
+        except ValueError:
+            raise MtctlError(f"--option {option}: '{text}' is no number") from None
+    return dataclasses.replace(method, **changes[id(method)]), dataclasses.replace(recipe, **changes[id(recipe)])

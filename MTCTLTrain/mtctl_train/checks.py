@@ -1,0 +1,218 @@
+"""All faults in the cases of a run, found before its first step: a run of a day must not stop at the last case."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.errors import MtctlError
+from mtctl.geometry import Geometry, VolumeError
+from mtctl.volume import read_map, read_volume
+
+#: 16 voxels, the least that the network takes, at the 1.25 mm of the coarse stage; an atrium is 40 to 60 mm across.
+SMALLEST_MM = 20.0
+
+# Headers are written with three decimals or more; a mask that was drawn on another grid differs by far more.
+_ROUNDING = 1e-3
+
+# The values of a mask that are listed; a scan saved as mask has hundreds.
+_LISTED = 5
+
+# What can be done with a case of this role when it has no usable mask.
+_WITHOUT_MASK = {"labelled": "list the case as unlabelled", "validation": "leave the case out"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault that has to be put right before training.
+
+    Attributes:
+        where: The file, folder or case.
+        what: What is wrong with it, and after a semicolon what to do.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class DataProblemsError(MtctlError):
+    """The cases cannot be trained on; the message has one line for each problem.
+
+    Attributes:
+        problems: All of them.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = [str(problem) for problem in problems]
+        count = f"{len(lines)} problems with the cases; nothing was trained:"
+        super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([count, *lines]))
+
+
+def check_cases(
+    folder: Path, labelled: Sequence[str], unlabelled: Sequence[str], validation: Sequence[str]
+) -> list[Problem]:
+    """Look for every fault in the lists of cases and in their files; reads each file once, 0.05 s a case.
+
+    Args:
+        folder: Holds <case>.image.nrrd and, for labelled and validation cases, <case>.label.nrrd.
+        labelled, unlabelled, validation: Case names.
+
+    Returns:
+        The problems: of the lists, then of the files case by case, then scans that are there twice.
+    """
+    if not folder.is_dir():
+        return [Problem(str(folder), "no such folder; name the one that holds <case>.image.nrrd")]
+    roles: dict[str, list[str]] = defaultdict(list)
+    for role, names in (("labelled", labelled), ("unlabelled", unlabelled), ("validation", validation)):
+        for name in names:
+            roles[name].append(role)
+    problems = [
+        Problem(f"case {name}", f"is listed {len(listed)} times, as {', '.join(listed)}; list it once")
+        for name, listed in roles.items()
+        if len(listed) > 1
+    ]
+    if not labelled:
+        problems.append(Problem("labelled cases", "none is listed; no method learns from unlabelled scans alone"))
+
+    scans: dict[str, list[str]] = defaultdict(list)
+    for name, listed in roles.items():
+        grid = None
+        try:
+            scan = read_volume(_image(folder, name))
+            grid = scan.geometry
+            problems += _small(_image(folder, name), grid)
+            scans[_voxel_hash(scan.array)].append(name)
+        except VolumeError as error:
+            problems.append(_read_problem(_image(folder, name), error))
+        with_mask = [role for role in listed if role in _WITHOUT_MASK]
+        if with_mask:
+            problems += _mask_problems(folder, name, with_mask[0], grid)
+
+    for first, *others in scans.values():
+        problems += [
+            Problem(
+                str(_image(folder, other)),
+                f"holds the same voxels as {first}.image.nrrd; keep one of {other} ({roles[other][0]}) "
+                f"and {first} ({roles[first][0]})",
+            )
+            for other in others
+        ]
+    return problems
+
+
+def check_unlabelled(method: str, unlabelled: Sequence[str]) -> list[Problem]:
+    """The problem of a `method` that learns from unlabelled scans and has none."""
+    if unlabelled:
+        return []
+    return [
+        Problem(
+            "unlabelled cases", f"none is listed, but {method} learns from them; list some, or use a supervised method"
+        )
+    ]
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Stop where there is a problem.
+
+    Raises:
+        DataProblemsError: There is one; the message names all.
+    """
+    if problems:
+        raise DataProblemsError(problems)
+
+
+def grid_differences(scan: Geometry, mask: Geometry) -> list[str]:
+    """In what, and by how much, the grid of a mask differs from that of its scan; empty where they are one grid."""
+    differences = []
+    if mask.size != scan.size:
+        differences.append(f"{_times(mask.size)} voxels instead of {_times(scan.size)}")
+    if not _same(mask.spacing, scan.spacing):
+        differences.append(f"a spacing of {_times(mask.spacing)} mm instead of {_times(scan.spacing)}")
+    if not _same(mask.origin, scan.origin):
+        shift = np.subtract(mask.origin, scan.origin)
+        apart = ", ".join(f"{value:.3g}" for value in shift)
+        differences.append(f"its origin {np.linalg.norm(shift):.3g} mm away ({apart} mm in LPS)")
+    if not _same(mask.direction, scan.direction):
+        cosines = (mask.matrix * scan.matrix).sum(axis=0).clip(-1, 1)
+        differences.append(f"its axes turned by up to {np.degrees(np.arccos(cosines.min())):.3g} degrees")
+    return differences
+
+
+def _mask_problems(folder: Path, name: str, role: str, grid: Geometry | None) -> list[Problem]:
+    path = folder / f"{name}.label.nrrd"
+    if not path.exists():
+        return [Problem(str(path), f"the mask is missing; put it there, or {_WITHOUT_MASK[role]}")]
+    try:
+        mask = read_map(path)  # not read_mask, which stops at other labels and does not count them
+    except VolumeError as error:
+        return [_read_problem(path, error)]
+    problems = []
+    differences = [] if grid is None else grid_differences(grid, mask.geometry)
+    if differences:
+        remedy = "resample it to the scan, nearest neighbour, or draw it anew"
+        problems.append(
+            Problem(str(path), f"the mask has another grid than its scan: {', '.join(differences)}; {remedy}")
+        )
+    inside, outside = mask.array == 1, mask.array == 0
+    if not (inside | outside).all():
+        others = _listed(mask.array[~(inside | outside)])
+        remedy = "save the left atrium alone, as 1"
+        problems.append(Problem(str(path), f"the mask has labels other than 0 and 1: {others}; {remedy}"))
+    elif outside.all():
+        problems.append(Problem(str(path), f"the mask is empty; draw the atrium, or {_WITHOUT_MASK[role]}"))
+    elif inside.all():
+        problems.append(Problem(str(path), "the mask covers the whole scan; save the atrium as 1 and the rest as 0"))
+    return problems
+
+
+def _small(path: Path, geometry: Geometry) -> list[Problem]:
+    lengths = [count * spacing for count, spacing in zip(geometry.size, geometry.spacing, strict=True)]
+    if min(lengths) >= SMALLEST_MM:
+        return []
+    return [
+        Problem(
+            str(path),
+            f"the scan is only {_times(lengths)} mm large, and the network needs {SMALLEST_MM:g} mm along every axis; "
+            "export the whole scan, or leave the case out",
+        )
+    ]
+
+
+def _read_problem(path: Path, error: VolumeError) -> Problem:
+    return Problem(str(path), str(error).removeprefix(f"{path}: "))
+
+
+def _voxel_hash(array: NDArray[np.float32]) -> str:
+    """The same for the same voxels, wherever the header puts them."""
+    digest = hashlib.blake2b(str(array.shape).encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _listed(values: NDArray[np.float32]) -> str:
+    found, counts = np.unique(values, return_counts=True)
+    pairs = zip(found[:_LISTED].tolist(), counts[:_LISTED].tolist(), strict=True)
+    more = f" and {len(found) - _LISTED} more values" if len(found) > _LISTED else ""
+    return ", ".join(f"{value:g} ({count} voxels)" for value, count in pairs) + more
+
+
+def _same(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    return np.allclose(first, second, rtol=0, atol=_ROUNDING)
+
+
+def _times(values: Iterable[float]) -> str:
+    return " x ".join(f"{value:g}" for value in values)
+
+
+def _image(folder: Path, name: str) -> Path:
+    return folder / f"{name}.image.nrrd"

@@ -1,0 +1,97 @@
+"""Bidirectional copy-paste (BCP, Bai et al. 2023): labelled and unlabelled scans exchange a box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from mtctl.distance_map import normalised_distance, signed_distance_mm
+from mtctl_train.dataset import Batch
+
+#: The box takes two thirds of each axis, as BCP's.
+_BOX_SHARE = 2 / 3
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Volumes to train on, what they should give, and how much each voxel counts; (m, 1, z, y, x) each.
+
+    Attributes:
+        volume: z-scored intensities.
+        mask, distance: As in `Batch`; anything where `weight` is 0.
+        weight: 1 for an expert's voxels, less for guesses, 0 for those without any.
+    """
+
+    volume: Tensor
+    mask: Tensor
+    distance: Tensor
+    weight: Tensor
+
+
+def side_by_side(batch: Batch) -> Supervision:
+    """Labelled patches, then unlabelled ones with weight 0."""
+    image, unlabelled = batch.image, batch.unlabelled
+    blank = torch.zeros_like(unlabelled)
+    return Supervision(
+        torch.cat([image, unlabelled]),
+        torch.cat([batch.mask, blank]),
+        torch.cat([batch.distance, blank]),
+        torch.cat([torch.ones_like(image), blank]),
+    )
+
+
+def pasted(batch: Batch, guess: Tensor, guess_weight: float, corners: Tensor) -> Supervision:
+    """Labelled patches with a box from their unlabelled partner, then unlabelled ones with that box from the labelled.
+
+    Args:
+        batch: As many labelled as unlabelled patches.
+        guess: The teacher's probability for the unlabelled patches; of it the largest component is taken.
+        guess_weight: How much guessed voxels count.
+        corners: (n, 3) in 0..1: where each pair's box lies in the room that it has.
+    """
+    inside = torch.zeros_like(batch.image)
+    for index, corner in enumerate(corners.tolist()):
+        inside[index, 0][_box(batch.image.shape[2:], corner)] = 1
+    guessed = torch.stack([_largest_component(one[0]) for one in guess])[:, None].to(batch.mask)
+    mask = torch.cat([_exchange(batch.mask, guessed, inside), _exchange(guessed, batch.mask, inside)])
+    return Supervision(
+        # The strongly varied scan: the teacher saw it as it is.
+        torch.cat(
+            [
+                _exchange(batch.image, batch.unlabelled_varied, inside),
+                _exchange(batch.unlabelled_varied, batch.image, inside),
+            ]
+        ),
+        mask,
+        torch.stack([_distance(one[0], batch.spacing) for one in mask])[:, None].to(mask),
+        torch.cat([1 - inside * (1 - guess_weight), guess_weight + inside * (1 - guess_weight)]),
+    )
+
+
+def _exchange(outer: Tensor, inner: Tensor, inside: Tensor) -> Tensor:
+    return torch.where(inside > 0, inner, outer)
+
+
+def _box(shape: torch.Size, corner: list[float]) -> tuple[slice, slice, slice]:
+    z, y, x = (
+        slice(start := round(at * (n - round(n * _BOX_SHARE))), start + round(n * _BOX_SHARE))
+        for n, at in zip(shape, corner, strict=True)
+    )
+    return z, y, x
+
+
+def _largest_component(probability: Tensor) -> Tensor:
+    labels, count = ndimage.label((probability >= 0.5).cpu().numpy())
+    if count < 2:
+        return torch.from_numpy(labels > 0)
+    return torch.from_numpy(labels == np.argmax(np.bincount(labels.ravel())[1:]) + 1)
+
+
+def _distance(mask: Tensor, spacing: float) -> Tensor:
+    """pi of a pasted mask: pasted distance maps would be wrong along the seam."""
+    distance = signed_distance_mm((mask > 0.5).cpu().numpy(), (spacing,) * 3)
+    return normalised_distance(torch.from_numpy(distance))

@@ -1,0 +1,206 @@
+"""The figures of a case: its result, and the maps beside it, against the expert mask.
+
+Distances are the literature's (voxels, medpy's definitions) and in mm; see `mtctl.metrics`. `comparison.py` tests
+methods against each other, `evaluation_tables.py` and `comparison_figure.py` show them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc
+from mtctl.errors import MtctlError
+from mtctl.geometry import Volume
+from mtctl.metrics import Mask, SegmentationMetrics, segmentation_metrics, surface_band
+from mtctl.volume import read_map, read_mask
+
+SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
+UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
+
+
+class EvaluationError(MtctlError):
+    """A result and its expert mask cannot be compared."""
+
+
+@dataclass(frozen=True)
+class ErrorDetection:
+    """How well an uncertainty map finds the errors, in the whole volume and in the 5-voxel band.
+
+    `gain_10` is the Dice (a fraction) that is won when the most uncertain voxels, 10 % of the predicted volume, are set
+    right; `gain_10_ceiling` is what they would win if all of them were wrong.
+    """
+
+    auroc_crop: float
+    auroc_band: float
+    aupr_crop: float
+    aupr_band: float
+    gain_10: float
+    gain_10_ceiling: float
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """Expected calibration error of the probability, in the whole volume and in the 5-voxel band."""
+
+    ece_crop: float
+    ece_band: float
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case of one method; `detection` and `calibration` are None where the maps for them are absent."""
+
+    segmentation: SegmentationMetrics
+    detection: ErrorDetection | None = None
+    calibration: CalibrationError | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was segmented though there was an atrium."""
+        return self.segmentation.ravd == -1.0
+
+    def figures(self) -> dict[str, float]:
+        """All figures that there are by name: fractions, voxels, mm."""
+        parts = (part for part in (self.segmentation, self.detection, self.calibration) if part)
+        return {name: value for part in parts for name, value in asdict(part).items()}
+
+
+@dataclass(frozen=True)
+class TrainingCases:
+    """How many scans a model was trained on, with and without expert mask."""
+
+    labelled: int
+    unlabelled: int
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """A method's results.
+
+    Attributes:
+        name: To show.
+        folder: That the results lie in.
+        cases: By case name.
+        training: None where nothing beside the results says so.
+    """
+
+    name: str
+    folder: Path
+    cases: Mapping[str, CaseResult]
+    training: TrainingCases | None = None
+
+
+def evaluate_case(folder: Path, case: str, label: Path) -> CaseResult:
+    """All figures of <case>.seg.nrrd in `folder`, and of the uncertainty and probability maps beside it.
+
+    Raises:
+        MtctlError: A file cannot be read, or its grid is not the result's.
+    """
+    file = folder / (case + SEGMENTATION)
+    result = read_mask(file)
+    truth = on_same_grid(read_mask(label), label, result, file).array.astype(bool)
+    prediction = result.array.astype(bool)
+    x, y, z = result.geometry.spacing
+    band = surface_band(prediction)
+    detection, calibration = None, None
+    map_file = folder / (case + UNCERTAINTY)
+    if map_file.exists():
+        uncertainty = on_same_grid(read_map(map_file), map_file, result, file).array
+        detection = _error_detection(uncertainty, prediction, truth, band)
+    map_file = folder / (case + PROBABILITY)
+    if map_file.exists():
+        probability = on_same_grid(read_map(map_file), map_file, result, file).array
+        low, high = float(probability.min()), float(probability.max())
+        if low < 0 or high > 1:
+            raise EvaluationError(f"{map_file}: values from {low:g} to {high:g} are no probabilities (0 to 1)")
+        calibration = CalibrationError(ece(probability, truth), ece(probability, truth, band))
+    return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration)
+
+
+def training_cases(folder: Path) -> TrainingCases | None:
+    """The numbers of training scans behind a folder of results, or None where nothing beside them says so.
+
+    Looked up in the card that `mtctl train` leaves in the folder or the one above it, then in the card of the installed
+    model that the reports of `mtctl segment` in the folder name.
+    """
+    for path in (folder / "card.json", folder.absolute().parent / "card.json"):
+        found = _counts(_json(path).get("data"))
+        if found:
+            return found
+    made_by = [_json(path).get("model") for path in sorted(folder.glob("*.json"))]
+    hashes = {model.get("sha256") for model in made_by if isinstance(model, dict)}
+    if len(hashes) != 1:
+        return None
+    from mtctl.model import list_models  # here: it imports torch, a second that other evaluations should not wait
+
+    return next((_counts(model.card.data) for model in list_models() if model.card.sha256 in hashes), None)
+
+
+def files_by_case(folder: Path, ending: str) -> dict[str, Path]:
+    """The files <case><ending> of a folder by case name.
+
+    Raises:
+        EvaluationError: There is no such folder, or no such file in it.
+    """
+    if not folder.is_dir():
+        raise EvaluationError(f"{folder}: no such folder; give one that holds <stem>{ending} files")
+    found = {path.name.removesuffix(ending): path for path in sorted(folder.glob(f"*{ending}"))}
+    if not found:
+        raise EvaluationError(f"{folder}: holds no <stem>{ending} file; is it the right folder?")
+    return found
+
+
+def on_same_grid(volume: Volume, path: Path, reference: Volume, reference_path: Path) -> Volume:
+    """`volume` itself.
+
+    Raises:
+        EvaluationError: It lies on another grid than `reference`; both files are named.
+    """
+    ours, theirs = volume.geometry, reference.geometry
+    for name, of_volume, of_reference, tolerance in (
+        ("size (z, y, x)", volume.array.shape, reference.array.shape, 0),
+        ("spacing", ours.spacing, theirs.spacing, 1e-3 * min(theirs.spacing)),
+        ("origin", ours.origin, theirs.origin, 1e-2 * min(theirs.spacing)),
+        ("direction", ours.direction, theirs.direction, 1e-3),
+    ):
+        if not np.allclose(np.ravel(of_volume), np.ravel(of_reference), rtol=0, atol=tolerance):
+            raise EvaluationError(
+                f"{path}: its {name} {of_volume} is not the {of_reference} of {reference_path}; "
+                "resample one onto the other"
+            )
+    return volume
+
+
+def _error_detection(uncertainty: NDArray[np.float32], prediction: Mask, truth: Mask, band: Mask) -> ErrorDetection:
+    error = prediction != truth
+    gain = correction_gain(uncertainty, prediction, truth)
+    return ErrorDetection(
+        auroc_crop=error_auroc(uncertainty, error),
+        auroc_band=error_auroc(uncertainty, error, band),
+        aupr_crop=error_aupr(uncertainty, error),
+        aupr_band=error_aupr(uncertainty, error, band),
+        gain_10=gain.after - gain.before,
+        gain_10_ceiling=gain.ceiling - gain.before,
+    )
+
+
+def _json(path: Path) -> dict[str, object]:
+    """The object in a JSON file, empty where there is none: a card that is absent or damaged only says nothing."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _counts(data: object) -> TrainingCases | None:
+    if not isinstance(data, dict) or not isinstance(data.get("labelled"), list):
+        return None
+    unlabelled = data.get("unlabelled")
+    return TrainingCases(len(data["labelled"]), len(unlabelled) if isinstance(unlabelled, list) else 0)

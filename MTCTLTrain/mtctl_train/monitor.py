@@ -1,0 +1,250 @@
+"""Who watches a run: the person at the console, a log of JSON lines, TensorBoard.
+
+The trainer reports events, JSON-ready dictionaries with the keys "event" and "iteration", and shows pictures of a
+validation case; each watcher takes from them what it needs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch.utils.tensorboard import SummaryWriter
+
+Event = dict[str, Any]
+
+#: A person wants to see that it goes on; more lines than this hide the validation results.
+SECONDS_BETWEEN_LINES = 10.0
+
+#: What a run is told that cannot have TensorBoard.
+NO_TENSORBOARD = (
+    "training goes on without TensorBoard's curves and pictures ({reason}); to have them, stop it, "
+    "run 'pip install tensorboard' and start it again: it resumes"
+)
+
+#: Outline of the truth: apart from the red of the prediction for the colour-blind too, and absent from grey.
+TRUTH = "#4dd2ff"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One validation case as the network sees it now; all arrays (z, y, x) on one LPS-aligned grid.
+
+    Attributes:
+        name: Case name.
+        image: z-scored intensities.
+        truth: True mask.
+        probability: f1, in [0, 1].
+        distance: f2, in [-1, 1], positive inside; None for methods without it.
+        uncertainty: In [0, 1]; None for methods without it.
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    truth: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    distance: NDArray[np.float32] | None = None
+    uncertainty: NDArray[np.float32] | None = None
+
+
+Report = Callable[[Event], None]
+Picture = Callable[[int, Sample], None]
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Passes each event and each picture to all who want it; without arguments, for the second process, to nobody."""
+
+    reports: tuple[Report, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+    def report(self, event: Event) -> None:
+        for report in self.reports:
+            report(event)
+
+    def picture(self, iteration: int, sample: Sample) -> None:
+        for picture in self.pictures:
+            picture(iteration, sample)
+
+
+@contextmanager
+def watched(log: Path, board: Path) -> Iterator[Monitor]:
+    """Watch a run on the console, in the file `log` and, where it is installed, with TensorBoard in folder `board`.
+
+    A resumed run goes on in the same `log`, from its own "start" event on.
+    """
+    with open(log, "a", encoding="utf-8") as lines:
+        reports: tuple[Report, ...] = (JsonLines(lines), Console())
+        try:
+            import torch.utils.tensorboard  # noqa: F401
+        except ImportError as error:
+            print(NO_TENSORBOARD.format(reason=error), flush=True)
+            yield Monitor(reports)
+            return
+        writer = Board(board)
+        try:
+            yield Monitor((*reports, writer.report), (writer.picture,))
+        finally:
+            writer.close()
+
+
+class JsonLines:
+    """Writes every event as a line of JSON, at once: a killed run has lost none."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        self._stream.write(json.dumps(event) + "\n")
+        self._stream.flush()
+
+
+class Console:
+    """Prints validation results as they come, and progress as a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._printed = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        match event["event"]:
+            case "start":
+                print(f"iteration {event['iteration']} of {event['of']} on {event['device']}", flush=True)
+            case "validation":
+                worst, dice = min(event["cases"].items(), key=lambda item: item[1])
+                mean = f"validation Dice {event['dice']:.4f}"
+                print(f"  iteration {event['iteration']}: {mean}, worst {dice:.4f} ({worst})", flush=True)
+            case "stopped":
+                print(f"stopped at iteration {event['iteration']}: {event['reason']}", flush=True)
+            case "progress" if time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
+                self._printed = time.monotonic()
+                losses = "  ".join(f"{name} {value:.3f}" for name, value in event["losses"].items())
+                left = in_words(event["seconds_left"])
+                print(f"{event['iteration']}/{event['of']}  {left} left  {losses}", flush=True)
+
+
+class Board:
+    """Writes TensorBoard's event files.
+
+    Curves: loss/<name>, learning_rate, gradient_norm, validation/dice, validation_cases/<case>. Pictures: <case>.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: SummaryWriter | None = None
+
+    def report(self, event: Event) -> None:
+        """Draw what an event adds to the curves; "start" opens the files."""
+        iteration: int = event["iteration"]
+        match event["event"]:
+            case "start":
+                self._open(iteration)
+            case "progress":
+                for name, value in event["losses"].items():
+                    self._scalar(f"loss/{name}", value, iteration)
+                for name in ("learning_rate", "gradient_norm"):
+                    self._scalar(name, event[name], iteration)
+            case "validation":
+                self._scalar("validation/dice", event["dice"], iteration)
+                for name, value in event["cases"].items():
+                    self._scalar(f"validation_cases/{name}", value, iteration)
+            case "stopped" if self._writer:
+                self._writer.add_text("stopped", event["reason"], iteration)
+
+    def picture(self, iteration: int, sample: Sample) -> None:
+        """Add the picture of a validation case."""
+        if self._writer:
+            self._writer.add_image(sample.name, draw(sample), iteration, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def _open(self, iteration: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.close()
+        # What an interrupted run wrote after its last checkpoint comes again: TensorBoard forgets the first copy.
+        self._writer = SummaryWriter(str(self._folder), purge_step=iteration + 1, flush_secs=30)
+
+    def _scalar(self, name: str, value: float, iteration: int) -> None:
+        if self._writer:
+            self._writer.add_scalar(name, value, iteration)
+
+
+def in_words(seconds: float) -> str:
+    """A time to wait as people say it, in its two largest units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def draw(sample: Sample) -> NDArray[np.uint8]:
+    """The axial plane through the middle of the atrium: scan with outlines, uncertainty, distance map.
+
+    Returns:
+        (rows, columns, 3) RGB; patient's right on the left, anterior above.
+    """
+    # Here, so that a run without pictures does not load it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from mtctl.figures import COLOUR_MAP, OUTLINE
+
+    plane = middle_plane(sample.truth)
+    truth, predicted = sample.truth[plane], sample.probability[plane] >= 0.5
+    low, high = np.percentile(sample.image, (1, 99.5))
+    panels: list[tuple[str, NDArray[Any], dict[str, Any]]] = [
+        (
+            "truth blue, prediction red",
+            sample.image[plane],
+            {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)},
+        )
+    ]
+    if sample.uncertainty is not None:
+        panels.append(("uncertainty", sample.uncertainty[plane], {"cmap": COLOUR_MAP, "vmin": 0, "vmax": 1}))
+    if sample.distance is not None:
+        panels.append(("distance map", sample.distance[plane], {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}))
+
+    rows, columns = truth.shape
+    figure = Figure(figsize=(4.4 * len(panels), 4 * rows / columns + 0.6), dpi=80, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(f"{sample.name}, plane {plane}", fontsize=9, parse_math=False)
+    row = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, values, style) in zip(row, panels, strict=True):
+        shown = axes.imshow(values, interpolation="nearest", **style)
+        _outline(axes, truth, TRUTH)
+        _outline(axes, predicted, OUTLINE)
+        axes.set_title(title, fontsize=9)
+        axes.set_axis_off()
+        if axes is not row[0]:
+            figure.colorbar(shown, ax=axes, shrink=0.8)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def middle_plane(mask: NDArray[np.bool_]) -> int:
+    """The axial plane with half of the mask below it, or the volume's middle where the mask is empty."""
+    below = np.cumsum(mask.sum(axis=(1, 2)))
+    return int(np.searchsorted(below, below[-1] / 2)) if below[-1] else len(below) // 2
+
+
+def _outline(axes: Axes, mask: NDArray[np.bool_], colour: str) -> None:
+    if mask.any() and not mask.all():
+        axes.contour(mask, [0.5], colors=[colour], linewidths=1.2)

@@ -1,0 +1,137 @@
+"""MT-CTL's training step (the paper's section 2), and what we add to it, each addition a named weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mtctl.network import Architecture, MTCTLNet
+from mtctl_train.copy_paste import Supervision, pasted, side_by_side
+from mtctl_train.dataset import Batch
+from mtctl_train.losses import (
+    adversarial_loss,
+    certain_below,
+    critic_loss,
+    cross_entropy_loss,
+    cross_task_loss,
+    dice_loss,
+    distance_loss,
+    gaussian_ramp,
+    guidance_loss,
+)
+from mtctl_train.methods import Networks, Objective, drawn, entropy, required
+
+
+@dataclass(frozen=True)
+class MTCTL:
+    """The paper's objective. The weights that it does not print are those of the code that it builds on.
+
+    Attributes:
+        distance_weight: Of L_dis; 0.3 in SASSNet and DTC.
+        cross_task_weight: Of L_cross-task when ramped up; 1 in DTC.
+        guidance_weight: Of L_G when ramped up; alike.
+        adversarial_weight: Of L_adv-GM; 0.01 in SASSNet with 16 labels.
+        samples: N Monte-Carlo samples that the guidance takes its uncertainty from; the paper does not say how many.
+        ramp_share: Share of the run over which the unsupervised terms rise.
+        cross_entropy_weight: Ours. Of the voxel-wise cross-entropy beside Dice, in both decoders.
+        copy_paste_weight: Ours. Of voxels that the averaged network labelled, in bidirectional copy-paste; 0: labelled
+            and unlabelled patches stay apart and nothing is guessed.
+        pretraining_share: Ours. Share of the run, from its start, that sees labelled patches alone, with copy-paste
+            among themselves (the sampler's).
+    """
+
+    distance_weight: float = 0.3
+    cross_task_weight: float = 1.0
+    guidance_weight: float = 1.0
+    adversarial_weight: float = 0.01
+    samples: int = 4
+    ramp_share: float = 1.0
+    cross_entropy_weight: float = 0.0
+    copy_paste_weight: float = 0.0
+    pretraining_share: float = 0.0
+
+    needs_unlabelled: ClassVar[bool] = False
+
+    @property
+    def has_critic(self) -> bool:
+        return self.adversarial_weight > 0
+
+    def build(self, architecture: Architecture) -> MTCTLNet:
+        return MTCTLNet(architecture)
+
+    def objective(
+        self, networks: Networks[MTCTLNet], batch: Batch, progress: float, generator: torch.Generator
+    ) -> Objective:
+        if progress < self.pretraining_share:
+            batch = batch.labelled_only()
+        labelled, unlabelled = len(batch.image), len(batch.unlabelled)
+        truth = self._supervision(networks.teacher, batch, generator)
+        network = networks.student
+        features = network.encoder(truth.volume)
+        projected = network.uncertainty_decoder.project(features)
+        groups = 2 if unlabelled else 1
+        masks = drawn(network.uncertainty_decoder.masks, labelled, groups, generator)
+        logits = network.segmentation_decoder(features).float()
+        f2 = torch.tanh(network.distance_decoder(features).float())
+        sample = network.uncertainty_decoder.sample(projected, masks).float()
+        f1 = torch.sigmoid(logits)
+
+        terms = {
+            "dice": dice_loss(f1, truth.mask, truth.weight),
+            "uncertainty_dice": dice_loss(torch.sigmoid(sample), truth.mask, truth.weight),
+            "distance": self.distance_weight * distance_loss(f2, truth.distance, truth.weight),
+        }
+        if self.cross_entropy_weight:
+            terms["cross_entropy"] = self.cross_entropy_weight * cross_entropy_loss(logits, truth.mask, truth.weight)
+            terms["uncertainty_cross_entropy"] = self.cross_entropy_weight * cross_entropy_loss(
+                sample, truth.mask, truth.weight
+            )
+        ramp = gaussian_ramp((progress - self.pretraining_share) / self.ramp_share)
+        if self.cross_task_weight:
+            # Over D, labelled and unlabelled scans alike: it needs no truth.
+            terms["cross_task"] = self.cross_task_weight * ramp * cross_task_loss(f1, f2)
+        if self.guidance_weight:
+            uncertainty = self._uncertainty(network, projected, labelled, groups, generator)
+            guidance = guidance_loss(f1, f2, uncertainty, certain_below(progress))
+            terms["guidance"] = self.guidance_weight * ramp * guidance
+        if not (self.adversarial_weight and unlabelled):
+            return Objective(terms)
+        critic = required(networks.critic)
+        ours, theirs = truth.volume[:labelled], truth.volume[labelled:]
+        terms["adversarial"] = self.adversarial_weight * adversarial_loss(critic(theirs, f2[labelled:]))
+        fixed = f2.detach()
+        return Objective(terms, critic_loss(critic(ours, fixed[:labelled]), critic(theirs, fixed[labelled:])))
+
+    def _supervision(self, teacher: MTCTLNet, batch: Batch, generator: torch.Generator) -> Supervision:
+        if not (self.copy_paste_weight and len(batch.unlabelled)):
+            return side_by_side(batch)
+        with torch.no_grad():
+            guess = torch.sigmoid(teacher.segmentation_decoder(teacher.encoder(batch.unlabelled)).float())
+        corners = drawn(lambda n: [torch.rand((n, 3), generator=generator)], len(batch.image), 1)[0]
+        return pasted(batch, guess, self.copy_paste_weight, corners)
+
+    def _uncertainty(
+        self, network: MTCTLNet, projected: list[Tensor], part: int, groups: int, generator: torch.Generator
+    ) -> Tensor:
+        """U: predictive entropy of the samples' mean, in bits."""
+        with torch.no_grad():
+            total = torch.zeros((), device=projected[0].device)
+            for _ in range(self.samples):
+                masks = drawn(network.uncertainty_decoder.masks, part, groups, generator)
+                total = total + torch.sigmoid(network.uncertainty_decoder.sample(projected, masks).float())
+        return entropy(total / self.samples)
+
+
+#: What pays on validation with 16 labels; see Testing/benchmarks/RESULTS.md.
+BEST = MTCTL(
+    distance_weight=1.0,
+    cross_task_weight=0.5,
+    guidance_weight=0.0,
+    adversarial_weight=0.0,
+    ramp_share=0.4,
+    cross_entropy_weight=1.0,
+    copy_paste_weight=0.5,
+)

@@ -1,0 +1,128 @@
+"""All settings of a run besides its cases and its method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mtctl.errors import MtctlError
+from mtctl.network import STRIDE, Architecture
+
+
+class TrainingError(MtctlError):
+    """The run cannot start, or had to stop; the last checkpoint is good."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the run at one resolution.
+
+    Attributes:
+        spacing: mm; 1.25 or 0.625. A 1.25 mm iteration costs an eighth of a 0.625 mm one.
+        iterations: Optimiser steps.
+        patch: (z, y, x) voxels, multiples of 16. Not 16 or 32 planes: oneDNN of torch 2.13 leaves garbage in the
+            bfloat16 weight gradients of feature maps that are two planes deep.
+        learning_rate: At the stage's start; how it falls is the optimiser's.
+
+    Raises:
+        TrainingError: The patch does not suit the network.
+    """
+
+    spacing: float
+    iterations: int
+    patch: tuple[int, int, int]
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        if any(side % STRIDE for side in self.patch) or self.patch[0] < 3 * STRIDE:
+            raise TrainingError(
+                f"a patch of {self.patch} voxels: each side must be a multiple of {STRIDE}, z at least 48"
+            )
+
+
+@dataclass(frozen=True)
+class AdamWPoly:
+    """AdamW, its rate falling to zero as (1 - t)^0.9: better than SGD with steps in a short run."""
+
+    weight_decay: float = 1e-2
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, weight_decay=self.weight_decay)
+
+    def rate(self, first: float, share: float) -> float:
+        """The rate at `share` of a stage that begins with `first`."""
+        return first * (1 - share) ** 0.9
+
+
+@dataclass(frozen=True)
+class SGDSteps:
+    """The literature's: momentum 0.9, a tenth of the rate after 2500 and again after 5000 of 6000 iterations."""
+
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=1e-2, momentum=self.momentum, weight_decay=self.weight_decay)
+
+    def rate(self, first: float, share: float) -> float:
+        """The rate at `share` of a stage that begins with `first`."""
+        return first * 0.1 ** int(share * 6000 / 2500)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a run besides its cases and its method.
+
+    Attributes:
+        stages: In order.
+        architecture: Of the network.
+        batch: Labelled patches a step, of all processes together; as many unlabelled ones where there are such scans.
+        optimisation: Optimiser and fall of its rate.
+        average_decay: Of the exponential moving average of weights and batch-norm statistics, reached by a warm-up
+            min(decay, (1 + i) / (10 + i)), so that the start is forgotten. The average is teacher and result.
+        phantom_share, paste_share: See `Sampler`.
+        gradient_norm: Gradients are clipped to it.
+        seed: Of everything random.
+        checkpoint_seconds, validate_every: How often to save (s) and to measure validation Dice (iterations).
+    """
+
+    stages: tuple[Stage, ...]
+    architecture: Architecture = Architecture()
+    batch: int = 2
+    optimisation: AdamWPoly | SGDSteps = AdamWPoly()
+    average_decay: float = 0.998
+    phantom_share: float = 0.2
+    paste_share: float = 0.3
+    gradient_norm: float = 5.0
+    seed: int = 0
+    checkpoint_seconds: float = 180.0
+    validate_every: int = 250
+
+    @property
+    def iterations(self) -> int:
+        return sum(stage.iterations for stage in self.stages)
+
+    def at(self, iteration: int) -> tuple[Stage, float]:
+        """The stage that `iteration` belongs to and how far it is through it, 0..1."""
+        for stage in self.stages:
+            if iteration < stage.iterations:
+                return stage, iteration / stage.iterations
+            iteration -= stage.iterations
+        raise IndexError("beyond the last stage")
+
+    def seconds_left(self, finished: int, per_iteration: float) -> float:
+        """Time of the remaining iterations; another stage's cost is taken in proportion to its patch."""
+        left, seen = 0.0, 0
+        voxels_now = _voxels(self.at(finished - 1)[0])
+        for stage in self.stages:
+            remaining = max(0, seen + stage.iterations - max(finished, seen))
+            left += remaining * per_iteration * _voxels(stage) / voxels_now
+            seen += stage.iterations
+        return left
+
+
+def _voxels(stage: Stage) -> int:
+    return stage.patch[0] * stage.patch[1] * stage.patch[2]

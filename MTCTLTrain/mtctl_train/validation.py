@@ -1,0 +1,80 @@
+"""The network on validation cases: Dice as a run goes on, and its masks in files at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from mtctl.device import autocast
+from mtctl.files import make_folder
+from mtctl.geometry import Volume
+from mtctl.locate import largest_component
+from mtctl.metrics import dice
+from mtctl.network import MTCTLNet
+from mtctl.passes import planes_at_once, sample_passes
+from mtctl.preprocess import canonical_geometry, coarsened, normalise, pad_to_multiple, refined
+from mtctl.resample import from_grid, to_grid
+from mtctl.uncertainty import uncertainty_maps
+from mtctl.volume import write_segmentation, write_volume
+from mtctl_train.dataset import Case, LabelledVolume
+from mtctl_train.monitor import Sample
+from mtctl_train.vnet import VNet
+
+#: Monte-Carlo samples for the picture of a run.
+_SAMPLES = 4
+
+Array = NDArray[np.float32]
+
+
+def segmentation_logits(network: MTCTLNet | VNet, image: Array, device: torch.device) -> Array:
+    """Logits of f1, (z, y, x), for a z-scored volume (z, y, x) on the network's own grid; no dropout."""
+    padded, inner = pad_to_multiple(image)
+    with torch.no_grad(), autocast(device):
+        volume = torch.from_numpy(padded)[None, None].to(device, memory_format=torch.channels_last_3d)
+        logits = network.segmentation_decoder(network.encoder(volume))
+    return logits[0, 0].float().cpu().numpy()[inner]
+
+
+def validation_dice(network: MTCTLNet | VNet, cases: Sequence[Case], device: torch.device) -> dict[str, float]:
+    """Dice of f1 >= 0.5 on each case at its own spacing."""
+    return {
+        case.name: round(dice(segmentation_logits(network, case.image, device) >= 0, case.mask), 4) for case in cases
+    }
+
+
+def picture_of(network: MTCTLNet | VNet, case: Case, device: torch.device) -> Sample:
+    """What there is to see of one case."""
+    if isinstance(network, VNet):
+        probability = expit(segmentation_logits(network, case.image, device))
+        return Sample(case.name, case.image, case.mask, probability, None, None)
+    filters, shape = network.architecture.filters, case.image.shape
+    planes = planes_at_once(device, filters, (shape[0], shape[1], shape[2]))
+    maps = sample_passes(network, case.image, _SAMPLES, 0, device, planes)
+    entropy = uncertainty_maps(maps.samples).entropy
+    return Sample(case.name, case.image, case.mask, expit(maps.segmentation), maps.distance, entropy)
+
+
+def write_masks(
+    network: MTCTLNet | VNet, spacing: float, cases: Sequence[LabelledVolume], folder: Path, device: torch.device
+) -> None:
+    """Segment each case as it is in its file: <case>.seg.nrrd and <case>.probability.nrrd, largest component.
+
+    The same for every method, so that `mtctl evaluate` compares the methods and not what surrounds them.
+
+    Args:
+        spacing: mm; what the network was trained at last.
+    """
+    make_folder(folder)
+    for case in cases:
+        grid = canonical_geometry(case.volume.geometry)
+        array = coarsened(normalise(*to_grid(case.volume, grid)), spacing)
+        probability = refined(expit(segmentation_logits(network, array, device)), grid.shape)
+        on_source = from_grid(probability, grid, case.volume.geometry, 0.0)
+        write_volume(Volume(on_source, case.volume.geometry), folder / f"{case.name}.probability.nrrd")
+        mask = largest_component(on_source >= 0.5)
+        write_segmentation(Volume(mask, case.volume.geometry), folder / f"{case.name}.seg.nrrd")

@@ -1,0 +1,189 @@
+"""Several processes: a step of two equals one of one with the same batch; a run by torchrun; kill -9 and resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import scan
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import distributed, nn
+
+from mtctl.geometry import Volume
+from mtctl.network import Architecture
+from mtctl.volume import write_volume
+from mtctl_train.checkpoint import CHECKPOINT
+from mtctl_train.dataset import Case, Sampler, Scan
+from mtctl_train.discriminator import Discriminator
+from mtctl_train.distributed import Team, average_gradients, synchronised, team
+from mtctl_train.methods import UAMT, Method, Networks, SASSNet, VNetMethod
+from mtctl_train.mtctl_method import BEST, MTCTL
+
+METHODS: dict[str, Method[Any]] = {
+    "vnet": VNetMethod(),
+    "uamt": UAMT(samples=2),
+    "sassnet": SASSNet(),
+    "mtctl": MTCTL(samples=2),
+    "mtctl-best": BEST,
+}
+
+pytestmark = pytest.mark.skipif(not distributed.is_gloo_available(), reason="this torch has no gloo")
+
+
+def step(method: Method[Any]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Gradients and batch-norm statistics after one step on this process's half of a batch, or on all of it.
+
+    In float64: in float32 a rounding error turns some voxel's ReLU round, and gradients differ by a hundredth.
+    """
+    torch.manual_seed(0)
+    architecture = Architecture(filters=4, uncertainty_filters=2)
+    networks = Networks(
+        synchronised(method.build(architecture)).double(),
+        method.build(architecture).eval().double(),
+        Discriminator() if method.has_critic else None,
+    )
+    rng = np.random.default_rng(0)
+    cases = [
+        Case(
+            f"{i}",
+            rng.normal(size=(48, 40, 40)).astype(np.float32),
+            np.float32(9 - abs(rng.normal(9, 4, (48, 40, 40)))),
+            1.25,
+        )
+        for i in range(3)
+    ]
+    sampler = Sampler(cases[:2], [Scan("u", cases[2].image, 1.25)], [], (32, 32, 32), 2, 0.0, 0.5, seed=3)
+    crew = team()
+    part = 2 // crew.size
+    batch = sampler.draw(1, range(crew.rank * part, (crew.rank + 1) * part))
+    doubled = {name: value.double() for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    objective = method.objective(networks, replace(batch, **doubled), 0.9, torch.Generator().manual_seed(1))
+    torch.stack(list(objective.student.values())).sum().backward()
+    trained: list[nn.Module] = [networks.student]
+    if objective.critic is not None and networks.critic is not None:
+        networks.critic.zero_grad()
+        objective.critic.backward()
+        trained.append(networks.critic)
+    gradients = {}
+    for index, network in enumerate(trained):
+        average_gradients(network.parameters())
+        gradients |= {
+            f"{index}.{name}": parameter.grad
+            for name, parameter in network.named_parameters()
+            if parameter.grad is not None
+        }
+    return gradients, dict(networks.student.named_buffers())
+
+
+def take_part(meeting: str, rank: int) -> None:
+    """What each of two processes does: a step by every method, its results in files."""
+    distributed.init_process_group("gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=2)
+    for name, method in METHODS.items():
+        gradients, buffers = step(method)
+        save_file({key: value.contiguous() for key, value in (gradients | buffers).items()}, f"{meeting}.{name}.{rank}")
+    distributed.destroy_process_group()
+
+
+def test_one_step_of_two_processes_is_one_step_of_one_with_the_same_batch(tmp_path: Path) -> None:
+    imports = "import sys; sys.path.insert(0, sys.argv[1]); from test_distributed import take_part"
+    arguments = [str(Path(__file__).parent), str(tmp_path / "meeting")]
+    children = [
+        subprocess.Popen([sys.executable, "-c", f"{imports}; take_part(sys.argv[2], {rank})", *arguments])
+        for rank in range(2)
+    ]
+    assert [child.wait(300) for child in children] == [0, 0]
+    for name, method in METHODS.items():
+        gradients, buffers = step(method)
+        for rank in range(2):
+            found = load_file(f"{tmp_path / 'meeting'}.{name}.{rank}")
+            assert set(found) == {*gradients, *buffers}
+            for key, expected in (gradients | buffers).items():
+                scale = float(expected.abs().max()) or 1.0
+                torch.testing.assert_close(found[key], expected, rtol=1e-3, atol=2e-4 * scale, msg=f"{name} {key}")
+
+
+def test_a_team_of_one_takes_everything_and_two_take_halves_of_each_group() -> None:
+    whole = torch.arange(8)
+    assert torch.equal(Team().share(whole, 2), whole)
+    assert Team(0, 2).share(whole, 2).tolist() == [0, 1, 4, 5]
+    assert Team(1, 2).share(whole, 2).tolist() == [2, 3, 6, 7]
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    """Of `mtctl train` on three small cases."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for seed, name in enumerate(("a", "b", "c")):
+        volume = scan((40, 48, 56), seed)
+        z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
+        write_volume(volume, data / f"{name}.image.nrrd")
+        mask = (np.sqrt(z**2 + y**2 + x**2) < 0.6).astype(np.uint8)
+        write_volume(Volume(mask, volume.geometry), data / f"{name}.label.nrrd")
+    return [
+        *("train", "--data", str(data), "--labelled", "a", "b", "--unlabelled", "c", "--fine-iterations", "0"),
+        *("--coarse-patch", "48,16,16", "--locator-iterations", "0", "--phantoms", "0", "--full-fields", "0"),
+        *("--device", "cpu"),
+    ]  # fmt: skip
+
+
+def test_two_processes_under_torchrun_train_a_model(tmp_path: Path, arguments: list[str]) -> None:
+    out = tmp_path / "model"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *arguments, "--method", "mtctl", "--coarse-iterations", "3", "--out", str(out)],
+        env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (out / "weights.safetensors").is_file() and (out / "card.json").is_file()
+    events = [json.loads(line) for line in (out / "progress.jsonl").read_text("utf-8").splitlines()]
+    assert [event["event"] for event in events] == ["start", "progress", "end"]  # One process writes, not both.
+
+
+def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
+    done = subprocess.run(
+        [*command, *arguments, "--batch", "3", "--coarse-iterations", "3", "--out", str(tmp_path / "model")],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "a batch of 3 cannot be shared by 2 processes" in done.stdout + done.stderr
+
+
+def test_a_run_killed_in_the_middle_ends_bit_for_bit_as_one_that_was_not(tmp_path: Path, arguments: list[str]) -> None:
+    common = [*arguments, "--coarse-iterations", "14", "--option", "checkpoint_seconds=0"]
+    command = [sys.executable, "-m", "mtctl", *common]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def at(folder: Path) -> int:
+        try:
+            with safe_open(folder / CHECKPOINT, "pt") as stream:
+                return int(stream.metadata()["iteration"])
+        except OSError:
+            return 0
+
+    killed = tmp_path / "killed"
+    for wanted in (3, 6):
+        child = subprocess.Popen([*command, "--out", str(killed)], env=environment, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 240
+        while at(killed) < wanted and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        child.wait()
+        assert wanted <= at(killed) < 14, "the run was over before it could be killed"
+    for folder in (killed, tmp_path / "whole"):
+        subprocess.run([*command, "--out", str(folder)], env=environment, check=True, stdout=subprocess.DEVNULL)
+    first, second = (load_file(folder / "weights.safetensors") for folder in (killed, tmp_path / "whole"))
+    assert all(torch.equal(first[name], second[name]) for name in second)
