@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import integrate
 
 from mtctl.metrics import Mask, same_shape
 
@@ -104,6 +105,44 @@ def correction_gain(uncertainty: Map, prediction: Mask, truth: Mask, fraction: f
     share = (budget - int(above.sum())) / int(tied.sum())
     fixed = [int((above & kind).sum()) + share * int((tied & kind).sum()) for kind in (superfluous, missed)]
     return CorrectionGain(after(0, 0), after(*fixed), ceiling)
+
+
+@dataclass(frozen=True)
+class QuBrats:
+    """The QU-BraTS measures: areas under three curves over the threshold, each in [0, 1].
+
+    Attributes:
+        dice: Area under the Dice of the voxels that stay (higher is better).
+        lost_positives: Area under the share of true positives filtered out (lower is better).
+        lost_negatives: The same for true negatives.
+    """
+
+    dice: float
+    lost_positives: float
+    lost_negatives: float
+
+    @property
+    def score(self) -> float:
+        """Mean of the three, the last two turned round: 1 is perfect."""
+        return (self.dice + (1 - self.lost_positives) + (1 - self.lost_negatives)) / 3
+
+
+def qu_brats(uncertainty: Map, prediction: Mask, truth: Mask, thresholds: int = 100) -> QuBrats:
+    """The score of Mehta et al., "QU-BraTS", MELBA 2022, for one foreground class.
+
+    At each of `thresholds` + 1 thresholds from 0 to 1, voxels more uncertain than it are filtered out. The areas are
+    trapezoids. Where no positive stays in either mask, the Dice is 1; nothing to lose counts as nothing lost.
+    """
+    prediction, truth = same_shape(prediction, truth)
+    values = uncertainty.astype(np.float32, copy=False)
+    levels = np.linspace(0, 1, thresholds + 1, dtype=np.float32)
+    kinds = (prediction & truth, prediction & ~truth, truth & ~prediction, ~prediction & ~truth)
+    true_positive, extra, lost, true_negative = (_counts_below(values[kind], levels)[1].astype(float) for kind in kinds)
+    total = 2 * true_positive + extra + lost
+    overlap = np.divide(2 * true_positive, total, out=np.ones_like(total), where=total > 0)
+    shares = [1 - kept / kept[-1] if kept[-1] else np.zeros_like(kept) for kept in (true_positive, true_negative)]
+    areas = [float(integrate.trapezoid(curve, levels)) for curve in (overlap, *shares)]
+    return QuBrats(areas[0], areas[1], areas[2])
 
 
 def _select(values: NDArray[Scalar], where: Mask | None) -> NDArray[Scalar]:

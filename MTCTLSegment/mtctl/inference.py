@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch.nn import functional
 
+from mtctl.case_score import self_dice
 from mtctl.device import describe, place
+from mtctl.doubts import doubts_about
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.locate import largest_component, locate, needs_locating, touched_sides
@@ -32,9 +34,6 @@ STAGES = {"locate": 0.2, "prepare": 0.1, "network": 0.5, "maps": 0.2}
 
 #: Value of every map outside the region that was looked at: no atrium, no doubt, far outside.
 OUTSIDE = {"probability": 0.0, "distance": -1.0, "entropy": 0.0, "mutual_information": 0.0, "disagreement": 0.0}
-
-#: Left atria that are not in doubt by their volume alone. The 80 training scans span 23 to 141 mL.
-_PLAUSIBLE_ML = (15.0, 250.0)
 
 Progress = Callable[[str, float], None]
 Map = NDArray[np.float32]
@@ -70,10 +69,12 @@ class Prediction:
         grid: LPS-aligned 0.625 mm grid of the region that was looked at.
         region: That region.
         located: Whether the region was found by the coarse pass.
-        segmentation: Mask on the source grid, largest component, (z, y, x) bool.
-        probability: f1.
+        segmentation: Mask on the source grid: f1 >= 0.5, largest component, (z, y, x) bool.
+        probability: Of the atrium: the samples' mean, calibrated. The mask is not made from it: on validation f1
+            segments as well or better (91.05 against 90.97 mean Dice with mtctl-la16).
         distance: f2 in [-1, 1], positive inside; times `distance_map.DISTANCE_SCALE_MM` it is mm.
         entropy, mutual_information, disagreement: Uncertainty maps in [0, 1].
+        self_dice: The Dice that the samples' mean, not calibrated, promises the mask (`case_score.self_dice`).
         sample_dice: Mean pairwise Dice of the samples.
         samples, seed, device: How it was made.
         seconds: Time per stage.
@@ -91,6 +92,7 @@ class Prediction:
     entropy: Map
     mutual_information: Map
     disagreement: Map
+    self_dice: float
     sample_dice: float
     samples: int
     seed: int
@@ -165,13 +167,14 @@ class Segmenter:
             )
         with clock.stage("maps"):
             fine = grid.shape
-            sharpened = uncertainty_maps(_to_shape(sample, fine) for sample in maps.samples)
-            probability = expit(_to_shape(maps.segmentation, fine))
+            sharpened = (_to_shape(sample, fine) for sample in maps.samples)
+            uncertain = uncertainty_maps(sharpened, self.model.card.voxel_calibration)
+            f1 = expit(_to_shape(maps.segmentation, fine))
             distance = _to_shape(maps.distance, fine)
-            segmentation = largest_component(from_grid(probability, grid, volume.geometry, 0.0) >= 0.5)
-            doubts += _doubts(segmentation, volume.geometry)
+            segmentation = largest_component(from_grid(f1, grid, volume.geometry, 0.0) >= 0.5)
+            doubts += doubts_about(segmentation, volume.geometry, self.model.card.usual_shape)
             if box is not None and not touched_sides(segmentation, volume.geometry):
-                sides = touched_sides(largest_component(probability >= 0.5), grid)
+                sides = touched_sides(largest_component(f1 >= 0.5), grid)
                 if sides:
                     doubts.append(
                         f"the segmentation touches the {', '.join(sides)} border of the region: "
@@ -183,11 +186,12 @@ class Segmenter:
             region=Box.of(grid),
             located=located,
             segmentation=segmentation,
-            probability=probability,
+            probability=uncertain.probability,
             distance=distance,
-            entropy=sharpened.entropy,
-            mutual_information=sharpened.mutual_information,
-            disagreement=disagreement(probability, distance),
+            entropy=uncertain.entropy,
+            mutual_information=uncertain.mutual_information,
+            disagreement=disagreement(f1, distance),
+            self_dice=_self_dice(maps, self.model.card.spacing_mm) if segmentation.any() else 0.0,
             sample_dice=mean_pairwise_dice(maps.samples),
             samples=samples,
             seed=options.seed,
@@ -272,17 +276,7 @@ def _to_shape(coarse: Map, shape: tuple[int, int, int]) -> Map:
     return fine[: shape[0], : shape[1], : shape[2]]
 
 
-def _doubts(mask: NDArray[np.bool_], source: Geometry) -> list[str]:
-    """What a reader should know about a result that may be wrong as a whole."""
-    if not mask.any():
-        return ["no atrium was found: check the scan, or draw the region (--roi)"]
-    doubts = []
-    sides = touched_sides(mask, source)
-    if sides:
-        doubts.append(
-            f"the segmentation touches the {', '.join(sides)} border of the scan, which may cut the atrium off"
-        )
-    volume = float(mask.sum()) * source.voxel_ml
-    if not _PLAUSIBLE_ML[0] <= volume <= _PLAUSIBLE_ML[1]:
-        doubts.append(f"{volume:.0f} mL is unusual for a left atrium: check the scan, or draw the region (--roi)")
-    return doubts
+def _self_dice(maps: Maps, spacing: float) -> float:
+    """On the network's own grid: eight times cheaper than on the 0.625 mm one."""
+    mean = np.mean([expit(sample) for sample in maps.samples], axis=0)
+    return self_dice(largest_component(maps.segmentation >= 0), mean, spacing)

@@ -14,9 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import mtctl
+from mtctl.case_score import CaseScore, UsualShape
 from mtctl.errors import MtctlError
 from mtctl.files import replacing
 from mtctl.network import Architecture, LocatorNet, MTCTLNet
+from mtctl.uncertainty import VoxelCalibration
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
@@ -35,23 +37,6 @@ MODEL_FOLDERS = (
 
 class ModelError(MtctlError):
     """A model cannot be found, or its files are not what its card says."""
-
-
-@dataclass(frozen=True)
-class ScoreLine:
-    """The case score: expected Dice as a straight line of the samples' mean pairwise Dice, cut to [0, 1].
-
-    Attributes:
-        intercept, slope: The line.
-        below, above: Half-widths of the 90 % interval, below and above the line.
-        flag_below: A case with a lower expected Dice is flagged.
-    """
-
-    intercept: float = 0.0
-    slope: float = 1.0
-    below: float = 0.1
-    above: float = 0.1
-    flag_below: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -82,8 +67,10 @@ class Card:
         spacing_mm: Voxel size the network works at.
         locator: For scans larger than the atrium's surroundings; None: the reader has to draw the region.
         samples: Default number of Monte-Carlo samples.
+        voxel_calibration: From the samples' mean probability to a calibrated one.
         threshold: Default uncertainty threshold, same unit as the maps.
-        score: Calibration of the case score.
+        score: Calibration of the case score; None: never calibrated.
+        usual_shape: What results are shaped like; None: nothing is known about it.
         data: What it was trained on, in words and case names.
         recipe: Training settings.
         command: Command that made it.
@@ -98,8 +85,10 @@ class Card:
     locator: Locator | None = None
     default: bool = False
     samples: int = 8
+    voxel_calibration: VoxelCalibration = VoxelCalibration()
     threshold: float = 0.5
-    score: ScoreLine = ScoreLine()
+    score: CaseScore | None = None
+    usual_shape: UsualShape | None = None
     data: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -170,7 +159,7 @@ def read_model(folder: Path) -> Model:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["architecture"] = Architecture(**values["architecture"])
-        values["score"] = ScoreLine(**values["score"])
+        values |= _calibration(values)
         if values.get("locator"):
             values["locator"] = Locator(**values["locator"])
         return Model(folder, Card(**values))
@@ -178,6 +167,19 @@ def read_model(folder: Path) -> Model:
         raise ModelError(f"{folder}: not a model folder, it holds no {CARD}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a readable model card: {error}") from error
+
+
+def _calibration(values: dict[str, Any]) -> dict[str, Any]:
+    """The card's calibration; cards from before it lack these values, or hold a score of another kind."""
+    score, shape = values.get("score") or {}, values.get("usual_shape")
+    if shape:
+        first, second, third = (tuple(row) for row in shape["covariance"])
+        shape = UsualShape(tuple(shape["mean"]), (first, second, third), shape["limit"])
+    return {
+        "voxel_calibration": VoxelCalibration(**values.get("voxel_calibration", {})),
+        "score": CaseScore(**score) if "likely" in score else None,
+        "usual_shape": shape,
+    }
 
 
 def list_models() -> list[Model]:

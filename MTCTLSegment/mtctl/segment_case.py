@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl import __version__
+from mtctl.case_score import CaseScore
 from mtctl.errors import MtctlError
 from mtctl.figures import CaseView, write_case_figure
 from mtctl.files import TEMPORARY_PREFIX, WriteError, write_reason
 from mtctl.geometry import Volume
 from mtctl.inference import Options, Prediction, Progress, Segmenter
 from mtctl.metrics import surface_band
-from mtctl.model import Card, ScoreLine
+from mtctl.model import Card
 from mtctl.preprocess import Box
 from mtctl.regions import region_map
 from mtctl.resample import from_grid, to_grid
@@ -114,12 +115,19 @@ def segment_case(
     card = segmenter.model.card
     uncertainty = prediction.on_source(UNCERTAINTIES[request.uncertainty])
     threshold = _threshold(request, card, uncertainty.array, prediction)
-    score = _case_score(prediction, card.score)
+    calibrated = card.score or CaseScore()
+    score = _case_score(prediction, calibrated)
     warnings = [*prediction.doubts, *prediction.notes]
-    if score["case_score"] < card.score.flag_below and not isinstance(request.options.region, Box):
-        warnings.append("the samples disagree a lot: check the scan; if the atrium was missed, draw the region (--roi)")
-    if not card.validation:
-        warnings.append(f"the model '{card.id}' was never calibrated on validation cases: its case score is a guess")
+    if score["case_score"] < calibrated.flag_below:
+        redraw = (
+            "" if isinstance(request.options.region, Box) else "; if the atrium was missed, draw the region (--roi)"
+        )
+        warnings.append(f"the model is unsure of this scan (expected Dice {score['case_score']:.2f}): check it{redraw}")
+    if card.score is None:
+        warnings.append(
+            f"the model '{card.id}' was never calibrated on validation cases: its case score is a guess "
+            "(mtctl models calibrate)"
+        )
     regions = region_map(uncertainty.array, prediction.segmentation, volume.geometry).regions_at(threshold)
     report = {
         "input": source.name if source.is_file() else stem,
@@ -252,18 +260,16 @@ def _means(uncertainty: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[st
     return {"mean": round(float(uncertainty.mean()), 5), "in_band_mean": round(float(uncertainty[band].mean()), 5)}
 
 
-def _case_score(prediction: Prediction, line: ScoreLine) -> dict[str, Any]:
+def _case_score(prediction: Prediction, score: CaseScore) -> dict[str, Any]:
     """Expected Dice, its 90 % interval, and whether somebody must look; an empty result scores 0."""
-    found = bool(prediction.segmentation.any())
-    score = line.intercept + line.slope * prediction.sample_dice if found else 0.0
-    low, high = (score - line.below, score + line.above) if found else (0.0, 0.0)
-    score, low, high = (round(min(max(value, 0.0), 1.0), 4) for value in (score, low, high))
-    flagged = score < line.flag_below or bool(prediction.doubts)
+    expected, (low, high) = score.expected(prediction.self_dice), score.interval(prediction.self_dice)
+    expected, low, high = (round(value, 4) for value in (expected, low, high))
     return {
-        "case_score": score,
+        "case_score": expected,
         "case_score_interval": [low, high],
+        "self_dice": round(prediction.self_dice, 4),
         "sample_dice": round(prediction.sample_dice, 4),
-        "flagged": flagged,
+        "flagged": expected < score.flag_below or bool(prediction.doubts),
     }
 
 

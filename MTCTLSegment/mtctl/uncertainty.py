@@ -3,7 +3,7 @@
 The paper prints U(x) = -(1/N) sum p log p_i and speaks both of "mean entropy over all N samples" and of
 "predictive entropy". Ours is the predictive entropy of the mean, H(1/N sum p_i) / ln 2: the formula as printed
 multiplies unlike samples and has no upper bound; this one is bounded by 1, standard, and its parts are mutual
-information (what the samples disagree on) and their mean entropy.
+information (what the samples disagree on) and their mean entropy. The mean is calibrated on validation cases first.
 """
 
 from __future__ import annotations
@@ -15,14 +15,36 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from mtctl.distance_map import mask_probability
 
 #: The default threshold flags this share of the predicted atrium's volume.
 FLAGGED_SHARE = 0.10
 
+#: Probabilities are kept this far from 0 and 1 before logarithms are taken.
+_SURE = 1e-6
+
 Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class VoxelCalibration:
+    """From the samples' mean probability p to one that means what it says: sigmoid(slope logit p + offset).
+
+    Networks are surer than they are right: slope is below 1 (1 / temperature). The offset corrects an atrium that is
+    drawn too large or too small. As it stands here, nothing is changed.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, probability: Map) -> Map:
+        """The calibrated probability, float32 (z, y, x)."""
+        if self == VoxelCalibration():
+            return probability
+        p = np.clip(probability, _SURE, 1 - _SURE)
+        return np.asarray(expit(np.float32(self.slope) * logit(p) + np.float32(self.offset)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -30,12 +52,13 @@ class UncertaintyMaps:
     """Voxel maps, each (z, y, x) float32 in [0, 1].
 
     Attributes:
-        mean: Mean probability of the samples.
-        entropy: Predictive entropy H(mean) / ln 2; 1 at probability 0.5.
-        mutual_information: (H(mean) - mean H(sample)) / ln 2: what further training could settle.
+        probability: Mean probability of the samples, calibrated.
+        entropy: Its entropy, in bits: 1 at probability 0.5.
+        mutual_information: (H(mean) - mean H(sample)) / ln 2 of the samples as they are: what further training could
+            settle. Calibration does not touch it.
     """
 
-    mean: Map
+    probability: Map
     entropy: Map
     mutual_information: Map
 
@@ -46,7 +69,9 @@ def binary_entropy(probability: Map) -> Map:
     return (-(p * np.log(p) + (1 - p) * np.log1p(-p)) / math.log(2)).astype(np.float32)
 
 
-def uncertainty_maps(sample_logits: Iterable[Map]) -> UncertaintyMaps:
+def uncertainty_maps(
+    sample_logits: Iterable[Map], calibration: VoxelCalibration = VoxelCalibration()
+) -> UncertaintyMaps:
     """Maps from the logits (z, y, x) of one or more samples, taken one by one: they need not all be in memory."""
     total: Map | None = None
     entropies: Map | None = None
@@ -60,8 +85,9 @@ def uncertainty_maps(sample_logits: Iterable[Map]) -> UncertaintyMaps:
     if total is None or entropies is None:
         raise ValueError("no samples")
     mean = total / np.float32(count)
-    entropy = binary_entropy(mean)
-    return UncertaintyMaps(mean, entropy, np.clip(entropy - entropies / np.float32(count), 0, 1))
+    mutual = np.clip(binary_entropy(mean) - entropies / np.float32(count), 0, 1)
+    probability = calibration(mean)
+    return UncertaintyMaps(probability, binary_entropy(probability), mutual)
 
 
 def disagreement(f1: Map, f2: Map) -> Map:

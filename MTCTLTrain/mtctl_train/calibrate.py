@@ -1,19 +1,75 @@
-"""What a card takes from validation cases: the default threshold, the case score's line, and figures to show."""
+"""What a card takes from validation cases: voxel calibration, threshold, case score, usual shape, figures to show."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
-from mtctl.inference import Segmenter
-from mtctl.metrics import dice, segmentation_metrics
-from mtctl.model import ScoreLine
-from mtctl.uncertainty import FLAGGED_SHARE, threshold_for_volume
+from mtctl.case_score import CaseScore, Triple, UsualShape, spread_mm
+from mtctl.geometry import Geometry
+from mtctl.inference import Prediction, Segmenter
+from mtctl.metrics import Mask, SegmentationMetrics, dice, segmentation_metrics, surface_band
+from mtctl.model import Card, Model
+from mtctl.uncertainty import FLAGGED_SHARE, VoxelCalibration, binary_entropy, threshold_for_volume
+from mtctl_train.calibration_fits import (
+    FAILED_BELOW,
+    LogitCounts,
+    fit_case_score,
+    fit_usual_shape,
+    fit_voxel_calibration,
+    logit_counts,
+)
+from mtctl_train.corruptions import KINDS, SEVERITIES, corrupted
 from mtctl_train.dataset import LabelledVolume
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One prediction and how good it is.
+
+    Attributes:
+        case: Name of the scan that it comes from.
+        version: "clean", or how the scan was corrupted.
+        dice: Against the truth.
+        self_dice, sample_dice: See `Prediction`.
+        spread: `spread_mm` of the segmentation; None for an empty one.
+        doubted: Whether something but its shape casts doubt on it.
+    """
+
+    case: str
+    version: str
+    dice: float
+    self_dice: float
+    sample_dice: float
+    spread: Triple | None
+    doubted: bool
+
+
+@dataclass(frozen=True)
+class CleanResult:
+    """The prediction for an uncorrupted scan, on the scan's grid, (z, y, x).
+
+    Attributes:
+        observation: As for the others.
+        mask: Segmentation.
+        truth: The expert's.
+        geometry: The scan's grid.
+        probability: Mean of the samples, not calibrated.
+        counts: Its logits in the 5-voxel band.
+        metrics: All figures of the mask.
+    """
+
+    observation: Observation
+    mask: Mask
+    truth: Mask
+    geometry: Geometry
+    probability: NDArray[np.float32]
+    counts: LogitCounts
+    metrics: SegmentationMetrics
 
 
 @dataclass(frozen=True)
@@ -21,46 +77,129 @@ class Calibration:
     """Values for a card.
 
     Attributes:
-        threshold: Of the predictive entropy.
-        score: Expected Dice as a line of the samples' agreement.
+        voxel_calibration: Of the probability.
+        threshold: Of the calibrated predictive entropy.
+        score: Of the case.
+        usual_shape: Of good results.
         figures: Mean metrics on the validation cases.
     """
 
+    voxel_calibration: VoxelCalibration
     threshold: float
-    score: ScoreLine
+    score: CaseScore
+    usual_shape: UsualShape | None
     figures: dict[str, float]
 
+    def applied_to(self, card: Card, cases: int) -> Card:
+        """`card` with these values, taken from so many validation cases."""
+        values = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "figures"
+        }
+        return dataclasses.replace(card, **values, validation={"cases": cases, **self.figures})
 
-def calibrate(segmenter: Segmenter, cases: Sequence[LabelledVolume]) -> Calibration:
-    """Predict validation cases with the default settings and derive the card's values from them."""
-    thresholds, agreements, scores = [], [], []
-    metrics = []
+
+def calibrate(
+    segmenter: Segmenter,
+    cases: Sequence[LabelledVolume],
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Calibration:
+    """Predict validation cases, clean and in every corruption, with the default settings; derive the card's values.
+
+    19 predictions a case. What the card says about calibration so far does not matter.
+
+    Args:
+        segmenter: The model, on its device.
+        cases: Scans with truth that the model was not trained on.
+        progress: Called with the number of predictions done and of all.
+    """
+    plain, done, of = uncalibrated(segmenter), 0, len(cases) * (1 + len(KINDS) * len(SEVERITIES))
+    clean, observations = [], []
     for case in cases:
-        prediction = segmenter.predict(case.volume)
-        entropy = prediction.on_source("entropy").array
-        thresholds.append(threshold_for_volume(entropy, FLAGGED_SHARE * float(prediction.segmentation.sum())))
-        agreements.append(prediction.sample_dice)
-        scores.append(dice(prediction.segmentation, case.mask))
-        x, y, z = case.volume.geometry.spacing
-        metrics.append(segmentation_metrics(prediction.segmentation, case.mask, (z, y, x)))
-    names = vars(metrics[0])
-    figures = {name: round(float(np.mean([getattr(m, name) for m in metrics])), 4) for name in names}
+        clean.append(examine(plain, case))
+        observations.append(clean[-1].observation)
+        for observation in observe_corrupted(plain, case):
+            observations.append(observation)
+            done += 1
+            progress(done, of)
+        done += 1
+        progress(done, of)
+    return calibration_of(clean, observations)
+
+
+def calibration_of(clean: Sequence[CleanResult], observations: Sequence[Observation]) -> Calibration:
+    """The values for a card from predictions that were made already.
+
+    Args:
+        clean: Every case without corruption.
+        observations: All predictions, corrupted and clean.
+    """
+    voxels = fit_voxel_calibration([result.counts for result in clean])
+    return Calibration(
+        voxel_calibration=voxels,
+        threshold=round(float(np.median([_threshold(result, voxels) for result in clean])), 3),
+        score=fit_case_score([o.self_dice for o in observations], [o.dice for o in observations]),
+        usual_shape=fit_usual_shape(good_spreads(clean)),
+        figures=_figures(clean),
+    )
+
+
+def uncalibrated(segmenter: Segmenter) -> Segmenter:
+    """The same model on the same device, its probabilities as the network gives them and no shape doubted."""
+    card = dataclasses.replace(segmenter.model.card, voxel_calibration=VoxelCalibration(), usual_shape=None)
+    return Segmenter(Model(segmenter.model.folder, card), segmenter.device)
+
+
+def examine(plain: Segmenter, case: LabelledVolume) -> CleanResult:
+    """Predict an uncorrupted scan with an `uncalibrated` segmenter."""
+    prediction = plain.predict(case.volume)
+    probability = prediction.on_source("probability").array
+    x, y, z = case.volume.geometry.spacing
+    mask = prediction.segmentation
+    return CleanResult(
+        observation=_observation(prediction, case.name, "clean", case.mask),
+        mask=mask,
+        truth=case.mask,
+        geometry=case.volume.geometry,
+        probability=probability,
+        counts=logit_counts(probability, case.mask, surface_band(mask)),
+        metrics=segmentation_metrics(mask, case.mask, (z, y, x)),
+    )
+
+
+def observe_corrupted(plain: Segmenter, case: LabelledVolume) -> list[Observation]:
+    """Predict every corrupted version of a scan."""
+    versions = [(f"{kind}-{severity}", corrupted(case, kind, severity)) for kind in KINDS for severity in SEVERITIES]
+    return [_observation(plain.predict(v.volume), case.name, name, v.mask) for name, v in versions]
+
+
+def good_spreads(clean: Sequence[CleanResult]) -> list[Triple]:
+    """Spreads of the results that have not failed."""
+    observations = [result.observation for result in clean]
+    return [o.spread for o in observations if o.spread and o.dice >= FAILED_BELOW]
+
+
+def _observation(prediction: Prediction, case: str, version: str, truth: Mask) -> Observation:
+    mask = prediction.segmentation
+    return Observation(
+        case=case,
+        version=version,
+        dice=dice(mask, truth),
+        self_dice=prediction.self_dice,
+        sample_dice=prediction.sample_dice,
+        spread=spread_mm(mask, prediction.source) if mask.any() else None,
+        doubted=bool(prediction.doubts),
+    )
+
+
+def _threshold(result: CleanResult, voxels: VoxelCalibration) -> float:
+    entropy = binary_entropy(voxels(result.probability))
+    return threshold_for_volume(entropy, FLAGGED_SHARE * float(result.mask.sum()))
+
+
+def _figures(clean: Sequence[CleanResult]) -> dict[str, float]:
+    metrics = [result.metrics for result in clean]
+    figures = {name: round(float(np.mean([getattr(m, name) for m in metrics])), 4) for name in vars(metrics[0])}
+    scores = [m.dice for m in metrics]
     figures["dice_sd"] = round(float(np.std(scores, ddof=1)), 4) if len(scores) > 1 else 0.0
     figures["dice_worst"] = round(min(scores), 4)
-    line = score_line(np.array(agreements), np.array(scores))
-    return Calibration(round(float(np.median(thresholds)), 3), line, figures)
-
-
-def score_line(agreement: np.ndarray, score: np.ndarray) -> ScoreLine:
-    """Expected Dice = 1 - c (1 - agreement), c by least squares, with a 90 % prediction interval.
-
-    The line goes through (1, 1): a slope and an intercept cannot both be told from a dozen good cases whose agreement
-    differs by 0.03, and a line that is right there could be absurd for a bad scan.
-    """
-    apart, missed = 1 - agreement, 1 - score
-    steepness = float((apart * missed).sum() / max(float((apart * apart).sum()), 1e-9))
-    residual = missed - steepness * apart
-    n = len(score)
-    spread = math.sqrt(float((residual**2).sum()) / max(n - 1, 1))
-    half = float(stats.t.ppf(0.95, max(n - 1, 1))) * spread * math.sqrt(1 + 1 / n)
-    return ScoreLine(intercept=1 - steepness, slope=steepness, below=half, above=half)
+    return figures

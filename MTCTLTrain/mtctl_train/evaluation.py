@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc
+from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask, SegmentationMetrics, segmentation_metrics, surface_band
@@ -34,6 +34,7 @@ class ErrorDetection:
 
     `gain_10` is the Dice (a fraction) that is won when the most uncertain voxels, 10 % of the predicted volume, are set
     right; `gain_10_ceiling` is what they would win if all of them were wrong.
+    `qu_brats` is the score of `mtctl.calibration.qu_brats`.
     """
 
     auroc_crop: float
@@ -42,6 +43,7 @@ class ErrorDetection:
     aupr_band: float
     gain_10: float
     gain_10_ceiling: float
+    qu_brats: float
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def _error_detection(uncertainty: NDArray[np.float32], prediction: Mask, truth: 
         aupr_band=error_aupr(uncertainty, error, band),
         gain_10=gain.after - gain.before,
         gain_10_ceiling=gain.ceiling - gain.before,
+        qu_brats=qu_brats(uncertainty, prediction, truth).score,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from mtctl.files import replacing
 from mtctl_train.comparison import METRICS, Comparison, Metric, PairedTest, mean_and_sd
 from mtctl_train.evaluation import MethodResult
+from mtctl_train.selective import FAILED_BELOW, coverage, judge, reported_scores
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ UNCERTAINTY_COLUMNS = (
     Column("ece_band", "in band", digits=4),
     Column("gain_10", "gain 10%", 100),
     Column("gain_10_ceiling", "ceiling", 100),
+    Column("qu_brats", "QU-BraTS", digits=4),
 )
 #: The paper's Table 1, with its order and headings, but for the unit of the distances.
 TABLE_1_COLUMNS = (
@@ -98,6 +100,22 @@ def uncertainty_table(method: MethodResult) -> str:
         header(UNCERTAINTY_COLUMNS), *lines, summary(method, UNCERTAINTY_COLUMNS),
         "gain 10%: Dice points if the most uncertain voxels, 10 % of the predicted volume, are set right; "
         "ceiling: if all of them were wrong",
+    ))  # fmt: skip
+
+
+def case_score_table(method: MethodResult) -> str:
+    """How well the case scores of the reports beside the results foretell their Dice; empty where there are none."""
+    reports = {name: score for name, score in reported_scores(method.folder).items() if name in method.cases}
+    if len(reports) < 2:
+        return ""
+    dice = [method.cases[name].segmentation.dice for name in reports]
+    estimates = judge([report.score for report in reports.values()], dice, list(reports))
+    covered = coverage(dice, *zip(*((report.low, report.high) for report in reports.values()), strict=True))
+    flagged = sum(report.flagged for report in reports.values())
+    lines = [f"{name:<20}{estimate}" for name, estimate in estimates.items()]
+    return "\n".join((
+        f"Case score of {len(reports)} reports against Dice, 95 % intervals; failed: below {FAILED_BELOW:.2f}",
+        *lines, f"{'in its 90 % interval':<20} {covered:.3f}", f"{'flagged':<20} {flagged}",
     ))  # fmt: skip
 
 

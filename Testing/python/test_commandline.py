@@ -161,7 +161,8 @@ def test_models_list_shows_the_default_model_with_hash_and_folder(tmp_path: Path
     assert [row[2] for row in rows].count("default") == 1
     for _, _, _, digest, dice, folder in rows:
         assert len(digest) == 12 and (Path(folder) / "card.json").is_file()
-        assert 80 < float(dice) < 100
+        assert dice == "-" or 80 < float(dice) < 100  # No scan is left to measure a model that learnt from all.
+    assert any(row[4] != "-" for row in rows)
 
 
 def test_models_list_without_any_model_says_where_it_looked(

@@ -18,8 +18,11 @@ from scipy import stats
 
 from mtctl.calibration import correction_gain, ece, error_auroc
 from mtctl.commandline import evaluate
+from mtctl.commandline.main import main
+from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import SegmentationMetrics, segmentation_metrics, surface_band
 from mtctl.model import list_models
+from mtctl.volume import write_segmentation, write_volume
 from mtctl_train.comparison import METRICS, PValues, compare, holm, paired_tests
 from mtctl_train.evaluation import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
 from mtctl_train.evaluation_tables import empty_note, paired_test_table, table_1
@@ -475,3 +478,27 @@ def test_a_csv_that_cannot_be_written_is_an_error_after_the_tables(
     assert evaluate_command("--prediction", folders[0], "--truth", folders[1], "--csv", tmp_path / "no" / "f.csv") == 1
     printed = capsys.readouterr()
     assert "f.csv" in printed.err and "mean of 3" in printed.out
+
+
+def test_the_case_scores_of_reports_beside_the_results_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = tmp_path / "results", tmp_path / "truth"
+    geometry = Geometry((20, 20, 20), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    full = np.zeros((20, 20, 20), np.uint8)
+    full[5:15, 5:15, 5:15] = 1
+    for folder in (results, truth):
+        folder.mkdir()
+    for index, cut in enumerate((0, 1, 2, 6)):
+        drawn = full.copy()
+        drawn[5 : 5 + cut] = 0
+        write_volume(Volume(full, geometry), truth / f"c{index}.label.nrrd")
+        write_segmentation(Volume(drawn, geometry), results / f"c{index}.seg.nrrd")
+        score = 0.95 - cut / 20
+        report = {"case_score": score, "case_score_interval": [score - 0.2, 1.0], "flagged": cut == 6}
+        (results / f"c{index}.json").write_text(json.dumps(report), encoding="utf-8")
+    assert main(["evaluate", "--prediction", str(results), "--truth", str(truth)]) == 0
+    printed = capsys.readouterr().out
+    assert "Case score of 4 reports" in printed
+    assert "Spearman            1.000" in printed and "failure AUROC       1.000" in printed
+    assert "flagged              1" in printed and "in its 90 % interval 1.000" in printed

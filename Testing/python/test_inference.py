@@ -14,6 +14,7 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.inference import OUTSIDE, STAGES, Options, Segmenter
 from mtctl.model import Model
 from mtctl.preprocess import Box, RegionError
+from mtctl.uncertainty import VoxelCalibration, binary_entropy
 
 CPU = torch.device("cpu")
 
@@ -43,6 +44,34 @@ def test_the_same_volume_and_seed_give_the_same_prediction_and_another_seed_othe
     assert np.array_equal(first.entropy, again.entropy)
     assert not np.array_equal(first.entropy, other.entropy)
     assert np.array_equal(first.segmentation, other.segmentation)
+
+
+def test_calibration_changes_the_probability_and_its_entropy_but_neither_mask_nor_case_score(tiny_model: Model) -> None:
+    calibrated = replace(tiny_model.card, voxel_calibration=VoxelCalibration(0.5, -1.0))
+    models = (tiny_model, Model(tiny_model.folder, calibrated))
+    plain, changed = (Segmenter(model, CPU).predict(scan()) for model in models)
+    expected = VoxelCalibration(0.5, -1.0)(plain.probability)
+    np.testing.assert_array_equal(changed.probability, expected)
+    np.testing.assert_array_equal(changed.entropy, binary_entropy(expected))
+    for name in ("segmentation", "distance", "disagreement", "mutual_information"):
+        np.testing.assert_array_equal(getattr(changed, name), getattr(plain, name), err_msg=name)
+    assert (changed.self_dice, changed.sample_dice) == (plain.self_dice, plain.sample_dice)
+
+
+def test_what_the_probabilities_promise_is_between_nothing_and_certainty_and_nothing_without_a_mask(
+    segmenter: Segmenter,
+) -> None:
+    promised = segmenter.predict(scan()).self_dice
+    assert 0 <= promised <= 1
+    with torch.no_grad():
+        head = segmenter._network.segmentation_decoder.head
+        kept, head.bias[:] = head.bias.clone(), -1e3
+    try:
+        empty = segmenter.predict(scan())
+    finally:
+        with torch.no_grad():
+            head.bias[:] = kept
+    assert empty.self_dice == 0 and empty.doubts == ("no atrium was found: check the scan, or draw the region (--roi)",)
 
 
 def test_a_flipped_file_gives_the_same_atrium_at_the_same_place_of_the_patient(segmenter: Segmenter) -> None:

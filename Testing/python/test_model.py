@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from mtctl.case_score import CaseScore, UsualShape
 from mtctl.model import CARD, WEIGHTS, Model, ModelError, file_sha256, find_model, list_models, read_model, write_card
+from mtctl.uncertainty import VoxelCalibration
 
 
 @pytest.fixture
@@ -30,6 +33,28 @@ def test_a_saved_model_gives_the_same_answers_again(tiny_model: Model) -> None:
 def test_a_card_comes_back_as_it_was_written(tiny_model: Model) -> None:
     assert read_model(tiny_model.folder).card == tiny_model.card
     assert tiny_model.card.sha256 == file_sha256(tiny_model.folder / WEIGHTS)
+
+
+def test_a_calibrated_card_comes_back_as_it_was_written(folder: Path) -> None:
+    shape = UsualShape((3.1, 2.5, 2.6), ((0.02, 0.01, 0.0), (0.01, 0.03, 0.0), (0.0, 0.0, 0.02)), 4.5)
+    card = replace(
+        read_model(folder).card,
+        voxel_calibration=VoxelCalibration(0.6, -0.3),
+        score=CaseScore(1.8, 1.2, 3.4, 0.84),
+        usual_shape=shape,
+    )
+    write_card(folder, card)
+    assert read_model(folder).card == card
+
+
+def test_a_card_from_before_the_calibration_is_read_and_counts_as_not_calibrated(folder: Path) -> None:
+    values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    for name in ("voxel_calibration", "usual_shape"):
+        del values[name]
+    values["score"] = {"intercept": -2.4, "slope": 3.4, "below": 0.03, "above": 0.03, "flag_below": 0.8}
+    (folder / CARD).write_text(json.dumps(values), encoding="utf-8")
+    card = read_model(folder).card
+    assert card.score is None and card.usual_shape is None and card.voxel_calibration == VoxelCalibration()
 
 
 def test_cut_off_weights_are_refused_by_their_hash(folder: Path) -> None:
@@ -66,8 +91,6 @@ def test_a_pickle_is_never_opened_even_if_the_card_has_its_hash(folder: Path) ->
 
 
 def test_weights_of_another_architecture_are_refused(folder: Path) -> None:
-    from dataclasses import replace
-
     model = read_model(folder)
     write_card(folder, replace(model.card, architecture=replace(model.card.architecture, filters=8)))
     with pytest.raises(ModelError, match="not the weights of an MT-CTL network"):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from conftest import scan
 from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 
+from mtctl.case_score import CaseScore, UsualShape
 from mtctl.commandline.main import main
 from mtctl.files import TEMPORARY_PREFIX
 from mtctl.geometry import Geometry, Volume
-from mtctl.model import Model
+from mtctl.model import Model, write_card
 from mtctl.volume import read_map, read_mask, read_volume, write_volume
 
 WRITTEN = {"a.seg.nrrd", "a.uncertainty.nrrd", "a.distance.nrrd", "a.json", "a.png"}
@@ -56,13 +58,37 @@ def test_a_scan_gives_segmentation_maps_report_and_picture_on_its_own_grid(
     report = json.loads((out / "a.json").read_text(encoding="utf-8"))
     assert {
         "input", "geometry", "model", "device", "samples", "seed", "seconds", "volume_ml", "uncertainty", "case_score",
-        "case_score_interval", "flagged", "threshold", "regions", "warnings", "version",
+        "case_score_interval", "self_dice", "sample_dice", "flagged", "threshold", "regions", "warnings", "version",
     } <= set(report)  # fmt: skip
     assert report["model"] == {"id": "tiny", "version": "1", "sha256": tiny_model.card.sha256}
     assert set(report["uncertainty"]) == {"kind", "mean", "in_band_mean"}
     low, high = report["case_score_interval"]
     assert 0 <= low <= report["case_score"] <= high <= 1
     assert "1 of 1 done" in capsys.readouterr().out
+
+
+def test_what_the_model_is_unsure_of_or_shaped_like_no_atrium_is_flagged_and_the_report_says_why(
+    tiny_model: Model, source: Path, tmp_path: Path
+) -> None:
+    never = UsualShape((9.0, 9.0, 9.0), ((0.01, 0.0, 0.0), (0.0, 0.01, 0.0), (0.0, 0.0, 0.01)), 4.0)
+    sure, unsure = CaseScore(likely=0.0, least=0.0, most=0.0, flag_below=0.0), CaseScore(flag_below=1.0)
+    said = {}
+    for name, changes in (
+        ("sure", {"score": sure}),
+        ("unsure", {"score": unsure}),
+        ("misshapen", {"score": sure, "usual_shape": never}),
+        ("uncalibrated", {"score": None}),
+    ):
+        folder = Path(shutil.copytree(tiny_model.folder, tmp_path / name))
+        write_card(folder, replace(tiny_model.card, **changes))  # type: ignore[arg-type]
+        assert main(["segment", str(source), "-o", str(tmp_path / f"{name}-out"), "--model", str(folder)]) == 0
+        said[name] = json.loads((tmp_path / f"{name}-out" / "a.json").read_text(encoding="utf-8"))
+    assert said["sure"]["case_score"] == 1 and said["sure"]["case_score_interval"] == [1, 1]
+    assert said["unsure"]["flagged"] and said["misshapen"]["flagged"]
+    warnings = {name: " ".join(report["warnings"]) for name, report in said.items()}
+    assert "the model is unsure of this scan" in warnings["unsure"] and "unsure" not in warnings["sure"]
+    assert "unlike a left atrium" in warnings["misshapen"] and "unlike" not in warnings["sure"]
+    assert "never calibrated" in warnings["uncalibrated"] and "never calibrated" not in warnings["sure"]
 
 
 def test_a_dicom_folder_gives_results_named_by_a_pseudonym_with_nothing_of_the_patient(

@@ -18,7 +18,6 @@ from mtctl.model import read_model
 from mtctl.phantom import Phantom, make_phantom
 from mtctl.volume import read_mask, write_volume
 from mtctl_train import thorax
-from mtctl_train.calibrate import score_line
 from mtctl_train.dataset import phantom_case
 from mtctl_train.locator import LOCATOR_SPACING, _composed, _grey_levels
 
@@ -143,18 +142,6 @@ def test_options_change_the_method_s_and_the_recipe_s_numbers_and_wrong_ones_are
     for option, message in (("nosuch=1", "this method has adversarial_weight"), ("samples=x", "'x' is no number")):
         assert run(data, *out, "--option", option) == 1
         assert message in capsys.readouterr().err
-
-
-def test_the_case_score_s_line_goes_through_one_and_its_interval_covers_what_it_was_fitted_to() -> None:
-    rng = np.random.default_rng(0)
-    agreement = rng.uniform(0.9, 1.0, 200)
-    score = 1 - 3 * (1 - agreement) + rng.normal(0, 0.01, 200)
-    line = score_line(agreement, score)
-    assert line.intercept + line.slope == pytest.approx(1)
-    assert line.slope == pytest.approx(3, abs=0.1)
-    expected = line.intercept + line.slope * agreement
-    covered = ((score >= expected - line.below) & (score <= expected + line.above)).mean()
-    assert 0.85 < covered < 0.95
 
 
 def test_a_case_in_a_thorax_for_the_locator_has_its_atrium_where_the_crop_was_put(

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mtctl.uncertainty import binary_entropy, disagreement, mean_pairwise_dice, threshold_for_volume, uncertainty_maps
+from mtctl.uncertainty import (
+    VoxelCalibration,
+    binary_entropy,
+    disagreement,
+    mean_pairwise_dice,
+    threshold_for_volume,
+    uncertainty_maps,
+)
 
 
 def test_predictive_entropy_is_that_of_the_mean_and_mutual_information_what_is_left_without_the_samples_own() -> None:
@@ -32,10 +39,26 @@ def test_predictive_entropy_is_that_of_the_mean_and_mutual_information_what_is_l
 @given(arrays(np.float32, (3, 2, 2, 2), elements=st.floats(-80, 80, width=32)))
 def test_all_maps_stay_within_0_and_1_for_any_logits(logits: np.ndarray) -> None:
     maps = uncertainty_maps(logits)
-    for array in (maps.mean, maps.entropy, maps.mutual_information):
+    for array in (maps.probability, maps.entropy, maps.mutual_information):
         assert array.dtype == np.float32
         assert (array >= 0).all() and (array <= 1).all()
     assert (maps.mutual_information <= maps.entropy + 1e-6).all()
+
+
+def test_calibration_changes_probability_and_entropy_and_leaves_what_the_samples_disagree_on() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (4, 3, 3, 3)).astype(np.float32)
+    plain, calibrated = uncertainty_maps(logits), uncertainty_maps(logits, VoxelCalibration(0.5, -0.4))
+    mean = plain.probability.astype(float)
+    expected = 1 / (1 + np.exp(-(0.5 * np.log(mean / (1 - mean)) - 0.4)))
+    np.testing.assert_allclose(calibrated.probability, expected, atol=1e-5)
+    np.testing.assert_allclose(calibrated.entropy, binary_entropy(expected), atol=1e-5)
+    np.testing.assert_array_equal(calibrated.mutual_information, plain.mutual_information)
+
+
+def test_calibrated_probabilities_of_certain_samples_stay_within_0_and_1() -> None:
+    logits = np.array([[[[-80.0, 80.0, 0.0]]]], np.float32)
+    maps = uncertainty_maps(logits, VoxelCalibration(0.6, -0.3))
+    assert np.isfinite(maps.entropy).all() and (maps.probability > 0).all() and (maps.probability < 1).all()
 
 
 def test_certain_voxels_have_no_entropy_and_even_odds_have_one_bit() -> None:

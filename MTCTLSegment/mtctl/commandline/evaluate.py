@@ -116,6 +116,7 @@ def _evaluate_folder(
     from mtctl_train.evaluation import LABEL, CaseResult, EvaluationError, MethodResult, evaluate_case, training_cases
     from mtctl_train.evaluation_tables import (
         SEGMENTATION_COLUMNS,
+        case_score_table,
         empty_note,
         header,
         row,
@@ -135,7 +136,7 @@ def _evaluate_folder(
             failures.append(str(error))
     method = MethodResult(name, folder, cases, training_cases(folder))
     print(summary(method, SEGMENTATION_COLUMNS))
-    for text in (empty_note(method), uncertainty_table(method)):
+    for text in (empty_note(method), uncertainty_table(method), case_score_table(method)):
         if text:
             print(f"\n{text}")
     return method

@@ -1,0 +1,109 @@
+"""The child process of `worker`: `python -m mtctl.worker_process PARENT EXCHANGE_FOLDER`; not for people.
+
+It keeps a model loaded and answers requests (`worker_protocol`) until its input ends or its parent is gone, even if
+that was killed; it then removes the exchange folder, in which a patient's voxels may lie.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import queue
+import shutil
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtctl.process_tree import step_back, wait_for_end_of
+from mtctl.worker_protocol import EXCHANGE_PREFIX, Lines, decode, encode
+
+if TYPE_CHECKING:
+    from mtctl.worker_engine import Engine
+
+Requests = queue.SimpleQueue[dict[str, Any] | None]
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until told to stop; never returns."""
+    parent, exchange = int(arguments[0]), Path(arguments[1])
+    requests: Requests = queue.SimpleQueue()
+    source, events = _take_channels()
+    faulthandler.enable()  # A crash in a library says where it was.
+    step_back()
+    # Before the slow imports: who is orphaned meanwhile must end too.
+    threading.Thread(target=_receive, args=(source, requests, exchange), daemon=True).start()
+    threading.Thread(target=_watch, args=(parent, exchange), daemon=True).start()
+
+    from mtctl.worker_engine import Engine
+
+    def emit(event: str, **content: Any) -> None:
+        os.write(events, encode({"event": event, **content}))
+
+    # A launcher may have printed half a line before.
+    os.write(events, b"\n")
+    emit("ready", pid=os.getpid(), device=Engine.default_device())
+    engine = Engine(emit)
+    while (request := requests.get()) is not None:
+        _answer(engine, request)
+    _leave(exchange)
+
+
+def _answer(engine: Engine, request: dict[str, Any]) -> None:
+    number = request.get("id")
+    try:
+        engine.segment(request)
+    except Exception as error:
+        from mtctl.errors import MtctlError
+
+        if isinstance(error, MtctlError):
+            message = str(error)
+        elif isinstance(error, MemoryError):
+            message = "not enough memory; choose a smaller region"
+        else:
+            traceback.print_exc()
+            message = f"unexpected {type(error).__name__}: {error}"
+        engine.emit("failed", id=number, message=message)
+
+
+def _take_channels() -> tuple[int, int]:
+    """Own copies of standard input and output; under their old numbers, libraries read nothing and write to stderr."""
+    source, events = os.dup(0), os.dup(1)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.dup2(2, 1)
+    os.close(empty)
+    sys.stdout = sys.stderr
+    return source, events
+
+
+def _receive(source: int, requests: Requests, exchange: Path) -> None:
+    lines = Lines()
+    # Not sys.stdin: a thread that waits in it makes Python's own exit fail.
+    while piece := os.read(source, 1 << 16):
+        for line in lines.add(piece):
+            message = decode(line)
+            if message and message.get("request") == "segment":
+                requests.put(message)
+            elif message and message.get("request") == "stop":
+                requests.put(None)
+            else:
+                print(f"not a request: {line[:200]}", file=sys.stderr)
+    _leave(exchange)
+
+
+def _watch(parent: int, exchange: Path) -> None:
+    """A launcher between the two may keep the input open when the parent is killed."""
+    wait_for_end_of(parent)
+    _leave(exchange)
+
+
+def _leave(exchange: Path) -> None:
+    if exchange.name.startswith(EXCHANGE_PREFIX):
+        shutil.rmtree(exchange, ignore_errors=True)
+    os._exit(0)  # At once, in the middle of a computation or of taking torch down.
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,81 @@
+"""What the client and the child process of `worker` say to each other: one JSON object a line.
+
+Requests, on the child's standard input:
+    {"request": "segment", "id", "input", "geometry", "options", "output"}
+    {"request": "stop"}; the end of the input says the same.
+Events, on its standard output:
+    {"event": "ready", "pid", "device"}
+    {"event": "progress", "id", "stage", "share"}
+    {"event": "note", "id", "text"}
+    {"event": "done", "id", "report", "arrays"}
+    {"event": "failed", "id", "message"}
+Volumes travel as .npy files (z, y, x) in an exchange folder; the scan's geometry travels in the request, and "arrays"
+says where on it the parts lie that the result's files hold (`worker_exchange.Place` by name).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from mtctl.geometry import Geometry, VolumeError
+
+#: Begins the name of every exchange folder; the child refuses to remove any other.
+EXCHANGE_PREFIX = "mtctl-exchange-"
+
+SEGMENTATION = "segmentation"
+
+EVENTS = ("ready", "progress", "note", "done", "failed")
+
+
+class Lines:
+    """Whole lines from pieces that may end anywhere, in the middle of a character even."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def add(self, piece: bytes) -> list[str]:
+        """The lines that this piece completes, without their ends."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        return [line.decode("utf-8", errors="replace").rstrip("\r") for line in whole]
+
+    def rest(self) -> str:
+        """What came after the last line's end."""
+        return self._rest.decode("utf-8", errors="replace")
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """A message as a line."""
+    return json.dumps(message).encode("ascii") + b"\n"
+
+
+def decode(line: str) -> dict[str, Any] | None:
+    """The message in a line; None where a line is none (a library's chatter, say)."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def geometry_message(geometry: Geometry) -> dict[str, Any]:
+    """A geometry as JSON; floats survive to the last digit."""
+    return dataclasses.asdict(geometry)
+
+
+def geometry_of(message: Any) -> Geometry:
+    """The way back.
+
+    Raises:
+        VolumeError: It is not the geometry of a volume.
+    """
+    try:
+        size, spacing, origin, direction = (message[key] for key in ("size", "spacing", "origin", "direction"))
+        x, y, z = (int(count) for count in size)
+        spacing, origin, direction = (tuple(float(v) for v in values) for values in (spacing, origin, direction))
+        if len(spacing) != 3 or len(origin) != 3 or len(direction) != 9:
+            raise ValueError("3 spacings, 3 coordinates of the origin and 9 direction cosines are needed")
+    except (KeyError, TypeError, ValueError) as error:
+        raise VolumeError(f"the scan's geometry is not usable: {type(error).__name__}: {error}") from error
+    return Geometry((x, y, z), spacing, origin, direction)

@@ -1,0 +1,115 @@
+"""The numbers of a card's calibration, each from plain arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.special import expit, logit
+
+from mtctl.case_score import CaseScore, Triple, UsualShape
+from mtctl.metrics import Mask
+from mtctl.uncertainty import VoxelCalibration
+
+#: Share of the predictions that the case score's interval is to hold.
+LEVEL = 0.90
+#: A result with a lower Dice has failed ...
+FAILED_BELOW = 0.80
+#: ... and this share of those is to be flagged.
+SENSITIVITY = 0.95
+#: A left atrium exceeds the usual shape's limit that rarely.
+UNUSUAL = 0.02
+#: Three means and six covariances are not to be had from fewer cases.
+FEWEST_SHAPES = 8
+
+#: Logits of this size are certain; bins of 0.05 are finer than anything the calibration could notice.
+_REACH, _STEP = 14.0, 0.05
+#: A slope outside of this has been fitted to next to nothing.
+_SLOPES = (0.1, 3.0)
+
+
+@dataclass(frozen=True)
+class LogitCounts:
+    """How many voxels of one case have which logit: of background and of atrium, at `LOGITS`."""
+
+    background: NDArray[np.int64]
+    atrium: NDArray[np.int64]
+
+
+LOGITS = np.arange(-round(_REACH / _STEP), round(_REACH / _STEP) + 1) * _STEP
+
+
+def logit_counts(probability: NDArray[np.float32], truth: Mask, where: Mask) -> LogitCounts:
+    """Count the voxels in `where` (the 5-voxel band) by logit and truth."""
+    values = np.clip(logit(np.clip(probability[where].astype(np.float64), 1e-9, 1 - 1e-9)), -_REACH, _REACH)
+    index = np.rint(values / _STEP).astype(np.intp) + round(_REACH / _STEP)
+    true = truth[where]
+    background, atrium = (np.bincount(index[kind], minlength=len(LOGITS)) for kind in (~true, true))
+    return LogitCounts(background, atrium)
+
+
+def fit_voxel_calibration(cases: Sequence[LogitCounts]) -> VoxelCalibration:
+    """Slope and offset with the least log-loss (Newton's method), every case with the same weight.
+
+    In the band only: the many sure voxels far from the surface would decide alone, and are hardly changed. Over the
+    calibration as it is when the cases hold nothing of one class.
+    """
+    totals = [(case.background + case.atrium).sum() for case in cases]
+    weighed = [(case, total) for case, total in zip(cases, totals, strict=True) if total]
+    atrium = sum((case.atrium / total for case, total in weighed), np.zeros(len(LOGITS)))
+    both = sum((case.background / total for case, total in weighed), atrium.copy())
+    if not 0 < atrium.sum() < both.sum():
+        return VoxelCalibration()
+    design, weights = np.stack([LOGITS, np.ones_like(LOGITS)], axis=1), np.array([1.0, 0.0])
+    for _ in range(50):
+        p = expit(design @ weights)
+        curvature = (design * (both * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, design.T @ (atrium - both * p))
+        weights += np.clip(step, -1, 1)
+        weights[0] = np.clip(weights[0], *_SLOPES)
+        if np.abs(step).max() < 1e-9:
+            break
+    return VoxelCalibration(round(float(weights[0]), 4), round(float(weights[1]), 4))
+
+
+def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
+    """Ratios and flag threshold from predictions, clean and corrupted.
+
+    The interval's ends are split-conformal: the ratio itself is the measure of nonconformity, no fit stands between.
+    Without a failed prediction the flag stands at `FAILED_BELOW` itself.
+    """
+    promised, true = np.asarray(self_dice, float), np.asarray(dice, float)
+    ratio = np.sort((1 - true) / np.maximum(1 - promised, 1e-6))
+    n, tail = len(ratio), (1 - LEVEL) / 2
+    least, most = math.floor(tail * (n + 1)), math.ceil((1 - tail) * (n + 1))
+    score = CaseScore(
+        likely=round(float(np.median(ratio)), 4),
+        least=round(float(ratio[max(least - 1, 0)]), 4),
+        most=round(float(ratio[min(most, n) - 1]), 4),
+        flag_below=FAILED_BELOW,
+        sensitivity=SENSITIVITY,
+        failed_below=FAILED_BELOW,
+    )
+    failed = sorted(score.expected(float(s)) for s in promised[true < FAILED_BELOW])
+    if not failed:
+        return score
+    last = failed[math.ceil(SENSITIVITY * len(failed)) - 1]
+    return CaseScore(**{**vars(score), "flag_below": math.floor(last * 1e4 + 1) / 1e4})
+
+
+def fit_usual_shape(spreads: Sequence[Triple]) -> UsualShape | None:
+    """Mean, covariance and limit of the logarithms; None from fewer than `FEWEST_SHAPES`."""
+    n = len(spreads)
+    if n < FEWEST_SHAPES:
+        return None
+    values = np.log(np.array(spreads))
+    x, y, z = (round(float(v), 5) for v in values.mean(axis=0))
+    rows = [tuple(round(float(v), 7) for v in row) for row in np.cov(values.T)]
+    covariance = tuple((row[0], row[1], row[2]) for row in rows)
+    # A further case against mean and covariance of n: T^2 = p (n + 1)(n - 1) / (n (n - p)) F(p, n - p).
+    limit = math.sqrt(3 * (n + 1) * (n - 1) / (n * (n - 3)) * float(stats.f.isf(UNUSUAL, 3, n - 3)))
+    return UsualShape((x, y, z), (covariance[0], covariance[1], covariance[2]), round(limit, 4))

@@ -1,0 +1,1 @@
+"""The application around the scene: logics, files, views, layouts, main window and modules."""

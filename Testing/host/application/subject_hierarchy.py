@@ -1,0 +1,59 @@
+"""Data nodes appear in the subject hierarchy by themselves: the application's plugin logic does that, which is Qt's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+
+SHOWN = (
+    "vtkMRMLVolumeNode",
+    "vtkMRMLSegmentationNode",
+    "vtkMRMLModelNode",
+    "vtkMRMLMarkupsNode",
+    "vtkMRMLTransformNode",
+    "vtkMRMLTableNode",
+    "vtkMRMLTextNode",
+    "vtkMRMLPlotChartNode",
+    "vtkMRMLSequenceNode",
+)
+
+
+def fill_subject_hierarchy(scene: Any) -> None:
+    """From now on every data node gets its item, and loses it when it is removed."""
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def added(_: Any, event: str, node: Any) -> None:
+        if not scene.IsImporting():
+            _add(scene, node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def removed(_: Any, event: str, node: Any) -> None:
+        if scene.IsClosing() or not _is_shown(node):
+            return
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        if hierarchy.GetItemByDataNode(node):
+            hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False, False)
+
+    def imported(*_: Any) -> None:
+        for name in SHOWN:
+            for node in slicer.util.getNodesByClass(name, scene):
+                _add(scene, node)
+
+    scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, added)
+    scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, removed)
+    scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, imported)
+
+
+def _is_shown(node: Any) -> bool:
+    return node is not None and not node.GetHideFromEditors() and any(node.IsA(name) for name in SHOWN)
+
+
+def _add(scene: Any, node: Any) -> None:
+    # Asking for the hierarchy node in the middle of an import merges hierarchies: only for nodes that need it.
+    if not _is_shown(node):
+        return
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    if not hierarchy.GetItemByDataNode(node):
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

@@ -1,0 +1,34 @@
+"""Fixtures for tests that drive a module in the host: ``from host.fixtures import host, running_application``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .requirements import missing_requirement
+
+if TYPE_CHECKING:
+    from .driving import Host
+
+
+@pytest.fixture(scope="session")
+def running_application() -> Host:
+    """The host of this process; skips with what to install where it cannot run."""
+    missing = missing_requirement()
+    if missing is not None:
+        pytest.skip(f"the test host cannot run: {missing}")
+    from .driving import running_host
+
+    return running_host()
+
+
+@pytest.fixture
+def host(running_application: Host) -> Iterator[Host]:
+    """The host with an empty scene and no module entered; fails the test for what failed unseen."""
+    running_application.leave()
+    running_application.clear()
+    yield running_application
+    unseen = [str(failure) for failure in running_application.failures]
+    assert not unseen, f"exceptions that the application would only have printed: {unseen}"

@@ -1,0 +1,1 @@
+"""The Python parts of the application that slicer-core lacks, put where modules import them from."""

@@ -1,0 +1,688 @@
+"""The warm child process: right answers, clear failures, and never a process or a patient's voxels left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import torch
+from conftest import scan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtctl import inference, worker_engine
+from mtctl.geometry import Geometry, Volume, VolumeError
+from mtctl.inference import OUTSIDE, Options, Segmenter
+from mtctl.model import Model
+from mtctl.process_tree import family_of, is_running, kill_tree
+from mtctl.time_left import STAGES, Timekeeper
+from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
+from mtctl.worker_exchange import read_steps, write_steps, write_trimmed
+from mtctl.worker_protocol import Lines, decode, encode, geometry_message, geometry_of
+from mtctl.worker_transport import SubprocessTransport
+
+#: Long, for machines that are busy with other things; nothing here waits for it to pass.
+PATIENCE = 300.0
+
+#: So many samples that whatever happens meanwhile happens in the middle of the case.
+LONG = 4000
+
+
+@dataclass
+class Answer:
+    """What the handlers of one request were told."""
+
+    progress: list[Progress] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    result: Result | None = None
+    failure: str = ""
+
+    def handlers(self) -> Handlers:
+        return Handlers(self.progress.append, self.notes.append, self._done, self._failed)
+
+    def ended(self) -> bool:
+        return self.result is not None or bool(self.failure)
+
+    def stages(self) -> list[str]:
+        return list(dict.fromkeys(progress.stage for progress in self.progress))
+
+    def _done(self, result: Result) -> None:
+        assert not self.ended()
+        self.result = result
+
+    def _failed(self, message: str) -> None:
+        assert not self.ended()
+        self.failure = message
+
+
+def drive(client: WorkerClient, until: Callable[[], bool]) -> None:
+    """Poll as a window does."""
+    deadline = time.monotonic() + PATIENCE
+    while not until():
+        assert time.monotonic() < deadline, f"waited for ever; the child said: {client.last_words}"
+        client.poll()
+        time.sleep(0.01)
+
+
+def ask(client: WorkerClient, volume: Volume, settings: Settings | None = None) -> Answer:
+    answer = Answer()
+    client.segment(volume, settings or Settings(), answer.handlers())
+    drive(client, answer.ended)
+    return answer
+
+
+def child_pid(client: WorkerClient) -> int:
+    assert client._child and isinstance(client._child.transport, SubprocessTransport)
+    assert client._child.transport._process
+    return client._child.transport._process.pid
+
+
+def exchange_of(client: WorkerClient) -> Path:
+    assert client._child
+    return client._child.exchange
+
+
+def gone(pids: set[int], within: float) -> bool:
+    deadline = time.monotonic() + within
+    while any(is_running(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def oblique() -> Volume:
+    angle = np.deg2rad(20)
+    turn = (np.cos(angle), -np.sin(angle), 0.0, np.sin(angle), np.cos(angle), 0.0, 0.0, 0.0, 1.0)
+    geometry = Geometry((50, 44, 20), (0.7, 0.8, 2.0), (-11.0, 7.0, 33.3), tuple(float(v) for v in turn))
+    return Volume(np.random.default_rng(0).normal(50, 9, geometry.shape).astype(np.int16), geometry)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[WorkerClient]:
+    """One real child for all tests that leave it alive."""
+    client = WorkerClient()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_model: Model) -> Settings:
+    return Settings(model=str(tiny_model.folder), device="cpu")
+
+
+# ---- A real child with torch
+
+
+def test_a_case_is_answered_as_in_process_bit_for_bit_on_the_scan_s_own_grid(
+    client: WorkerClient, settings: Settings, tiny_model: Model
+) -> None:
+    volume = oblique()
+    answer = ask(client, volume, replace(settings, samples=3, seed=5))
+    assert answer.result, answer.failure
+    same = Volume(volume.array.astype(np.float32), volume.geometry)
+    expected = Segmenter(tiny_model, torch.device("cpu")).predict(same, Options(samples=3, seed=5))
+    assert answer.result.geometry == volume.geometry
+    assert np.array_equal(answer.result.segmentation, expected.segmentation)
+    assert answer.result.segmentation.dtype == np.uint8
+    assert set(answer.result.maps) == set(OUTSIDE)
+    for name, array in answer.result.maps.items():
+        assert array.dtype == np.float32
+        assert np.array_equal(array, expected.on_source(name).array), name
+    assert answer.result.report["samples"] == 3
+    assert answer.result.report["warnings"] == [*expected.doubts, *expected.notes]
+
+
+def test_a_second_case_needs_no_start_and_its_time_left_is_known_from_the_first(
+    client: WorkerClient, settings: Settings
+) -> None:
+    ask(client, scan(), settings)
+    pid = child_pid(client)
+    answer = ask(client, scan(seed=1), settings)
+    assert answer.result and child_pid(client) == pid
+    assert "start" not in answer.stages()
+    assert all(progress.seconds_left is not None for progress in answer.progress)
+    overall = [progress.overall for progress in answer.progress]
+    assert overall == sorted(overall) and overall[-1] <= 1
+
+
+def test_what_is_wrong_with_a_request_is_said_and_the_child_lives_on(
+    client: WorkerClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(client, scan(), settings).result
+    pid = child_pid(client)
+    holes, flat, thin = scan(), scan(), scan((8, 48, 56))
+    holes.array[3, 4, 5] = np.nan
+    flat.array[:] = 7
+    sheared = replace(scan().geometry)
+    object.__setattr__(sheared, "spacing", (0.0, 1.0, 1.0))
+    phases = Volume(scan().array.astype(np.complex64), scan().geometry)
+    wrong = [
+        (scan(), replace(settings, model="no-such-model"), "unknown model 'no-such-model'"),
+        (scan(), replace(settings, device="abacus"), "device 'abacus' is unknown"),
+        (scan(), replace(settings, samples=1), "take at least 2"),
+        (scan(), replace(settings, region="1,2,3"), "expected six numbers"),
+        (scan(), replace(settings, region="500,600,0,10,0,10"), "lies outside the scan"),
+        (holes, settings, "1 voxels are NaN or infinite"),
+        (flat, settings, "all voxels have the same value"),
+        (thin, settings, "only 8 voxels along z"),
+        (phases, settings, "one grey value a voxel"),
+        (Volume(scan().array, sheared), settings, "spacing of 0 x 1 x 1 mm is impossible"),
+    ]
+    for volume, request, message in wrong:
+        assert message in ask(client, volume, request).failure
+    monkeypatch.setattr("mtctl.worker.write_steps", lambda array, path: iter([path.write_bytes(b"no array")]))
+    assert "scan.npy is missing or damaged" in ask(client, scan(), settings).failure
+    monkeypatch.undo()
+    assert ask(client, scan(), settings).result
+    assert child_pid(client) == pid
+
+
+def test_two_requests_are_answered_in_turn_and_a_waiting_one_can_be_dropped(
+    client: WorkerClient, settings: Settings
+) -> None:
+    order: list[str] = []
+    for name in ("first", "second"):
+        client.segment(scan(), settings, Handlers(done=lambda _, name=name: order.append(name)))
+    dropped = client.segment(scan(), settings, Handlers(done=lambda _: order.append("dropped")))
+    client.poll()
+    client.cancel(dropped)
+    drive(client, lambda: not client.busy)
+    assert order == ["first", "second"]
+
+
+def test_cancel_in_the_middle_leaves_no_process_and_the_next_case_gets_a_new_child(settings: Settings) -> None:
+    client = WorkerClient()
+    answer = Answer()
+    number = client.segment(scan(), replace(settings, samples=LONG), answer.handlers())
+    drive(client, lambda: "network" in answer.stages())
+    family, told, exchange = family_of(child_pid(client)), len(answer.progress), exchange_of(client)
+    began = time.monotonic()
+    client.cancel(number)
+    took = time.monotonic() - began
+    assert not any(is_running(pid) for pid in family)
+    assert took < 0.5
+    assert not exchange.exists()
+    for _ in range(5):
+        client.poll()
+    assert not answer.ended() and len(answer.progress) == told and not client.busy
+
+    answer = Answer()
+    client.segment(scan(), replace(settings, samples=LONG), answer.handlers())
+    drive(client, lambda: "network" in answer.stages())
+    exchange = exchange_of(client)
+    os.kill(child_pid(client), signal.SIGKILL)
+    drive(client, answer.ended)
+    assert "ended unexpectedly (SIGKILL, perhaps for want of memory)" in answer.failure
+    assert not exchange.exists()
+    client.close()
+
+
+PARENT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from conftest import scan
+from mtctl.process_tree import family_of
+from mtctl.worker import Handlers, Settings, WorkerClient
+client = WorkerClient({launcher})
+def told(progress):
+    family = family_of(client._child.transport._process.pid)
+    if progress.stage == {stage!r} and len(family) == {members}:
+        print(client._child.exchange, *family, flush=True)
+client.segment(scan(), Settings({model!r}, "cpu", {samples}), Handlers(progress=told))
+while True:
+    client.poll()
+    time.sleep(0.01)
+"""
+
+
+def orphans(stage: str, model: Model, members: int = 1, launcher: str = "") -> tuple[Path, set[int]]:
+    """Exchange folder and processes of a client that was killed when its request was at that stage."""
+    tests = str(Path(__file__).parent)
+    code = PARENT.format(
+        tests=tests, launcher=launcher, stage=stage, members=members, model=str(model.folder), samples=LONG
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    exchange, *pids = parent.stdout.readline().split()
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    return Path(exchange), {int(pid) for pid in pids}
+
+
+def test_when_the_parent_is_killed_the_child_ends_in_the_middle_of_its_work_and_removes_the_scan(
+    tiny_model: Model,
+) -> None:
+    exchange, pids = orphans("network", tiny_model)
+    assert pids and gone(pids, within=5)
+    assert not exchange.exists()
+
+
+LAUNCHER = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-m", "mtctl.worker_process", *sys.argv[1:]], stdin=subprocess.PIPE)
+sys.exit(child.wait())
+"""
+
+
+def test_when_the_parent_of_a_launcher_that_holds_the_input_is_killed_nothing_is_left_either(tiny_model: Model) -> None:
+    exchange, pids = orphans("start", tiny_model, 2, f"arguments=('-c', {LAUNCHER!r})")
+    assert len(pids) == 2 and gone(pids, within=10)
+    assert not exchange.exists()
+
+
+# ---- Children that do without torch
+
+
+def acting(engine: str) -> tuple[str, ...]:
+    """Arguments for the real child process with another engine."""
+    code = f"""
+import os, subprocess, sys, types
+from mtctl.errors import MtctlError
+class Engine:
+    default_device = staticmethod(lambda: "pretended")
+    def __init__(self, emit):
+        self.emit = emit
+    def segment(self, request):
+{engine}
+sys.modules["mtctl.worker_engine"] = types.SimpleNamespace(Engine=Engine)
+from mtctl.worker_process import main
+main(sys.argv[1:])
+"""
+    return "-c", code
+
+
+RESULT = """
+        import numpy as np
+        np.save(request["output"] + "/segmentation.npy", np.ones((2, 3, 4), np.uint8))
+        self.emit("done", id=request["id"], report={}, arrays={"segmentation": {"start": [1, 0, 0], "outside": 0}})
+"""
+
+
+@pytest.fixture
+def play() -> Iterator[Callable[[str], WorkerClient]]:
+    """Makes clients whose child has a pretended engine."""
+    clients: list[WorkerClient] = []
+
+    def make(engine: str) -> WorkerClient:
+        clients.append(WorkerClient(arguments=acting(engine)))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def test_what_libraries_print_or_read_does_not_disturb_the_talk(play: Callable[[str], WorkerClient]) -> None:
+    client = play(
+        """
+        os.write(1, b"half a line \\xff\\xfe")
+        print('{"event": "failed", "id": 1, "message": "not meant"}')
+        subprocess.run([sys.executable, "-c", "print('a grandchild')"])
+        assert sys.stdin.read() == ""
+        self.emit("note", id=request["id"], text="Vorhof: linksatrial, \\u5fc3\\u623f")
+"""
+        + RESULT
+    )
+    answer = ask(client, scan())
+    assert answer.result, answer.failure
+    assert answer.result.segmentation.sum() == 24 and answer.result.segmentation[1:3, :3, :4].all()
+    assert answer.notes == ["Vorhof: linksatrial, \u5fc3\u623f"]
+    assert "a grandchild" in client.last_words
+    assert client.device == "pretended"
+
+
+def test_a_launcher_s_chatter_and_lines_in_pieces_are_understood() -> None:
+    code = """
+import json, sys, time
+import numpy as np
+out = sys.stdout.buffer
+out.write(b"Launcher 1.0 \\xff\\n[1, 2]\\n{\\"event\\": \\"unheard of\\"}\\n\\n")
+request = json.loads(sys.stdin.readline())
+np.save(request["output"] + "/segmentation.npy", np.ones((2, 2, 2), np.uint8))
+note = {"event": "note", "id": request["id"], "text": "K\\u00fcrette \\u5fc3"}
+place = {"start": [0] * 3, "outside": 1}
+done = {"event": "done", "id": request["id"], "report": {}, "arrays": {"segmentation": place}}
+text = json.dumps(note, ensure_ascii=False) + "\\r\\n" + json.dumps(done) + "\\n"
+for byte in text.encode():
+    out.write(bytes([byte]))
+    out.flush()
+sys.stdin.read()
+"""
+    client = WorkerClient(arguments=("-c", code))
+    answer = ask(client, scan())
+    assert answer.result and (answer.result.segmentation == 1).all()
+    assert answer.notes == ["K\u00fcrette \u5fc3"]
+    assert "Launcher 1.0" in client.last_words
+    client.close()
+
+
+def test_a_crash_is_reported_with_the_last_words_and_the_next_request_finds_a_new_child(
+    play: Callable[[str], WorkerClient],
+) -> None:
+    client = play(
+        """
+        if request["options"]["seed"] == 13:
+            print("the GPU caught fire", file=sys.stderr)
+            os._exit(3)
+"""
+        + RESULT
+    )
+    crashed, waiting = Answer(), Answer()
+    client.segment(scan(), Settings(seed=13), crashed.handlers())
+    client.segment(scan(), Settings(), waiting.handlers())
+    drive(client, waiting.ended)
+    assert "the segmentation process ended unexpectedly (exit status 3)" in crashed.failure
+    assert "the GPU caught fire" in crashed.failure
+    assert waiting.result
+
+
+def test_a_segmentation_fault_says_where_it_was(play: Callable[[str], WorkerClient]) -> None:
+    failure = ask(play("        import ctypes; ctypes.string_at(0)"), scan()).failure
+    assert "SIGSEGV" in failure or "exit status" in failure
+    assert "Segmentation fault" in failure or "access violation" in failure
+    assert "in segment" in failure
+
+
+def test_errors_come_as_the_sentence_meant_for_the_reader(play: Callable[[str], WorkerClient]) -> None:
+    client = play(
+        """
+        errors = [MtctlError("draw the region"), MemoryError(), KeyError("surprise")]
+        raise errors[request["options"]["seed"]]
+"""
+    )
+    said = [ask(client, scan(), Settings(seed=seed)).failure for seed in range(3)]
+    assert said == [
+        "draw the region",
+        "not enough memory; choose a smaller region",
+        "unexpected KeyError: 'surprise'",
+    ]
+    assert "Traceback" in client.last_words
+
+
+def test_a_child_that_cannot_start_says_why() -> None:
+    client = WorkerClient(program="/no/such/python")
+    assert "could not start (/no/such/python could not be started: No such file" in ask(client, scan()).failure
+    client.close()
+    client = WorkerClient(arguments=("-c", "import no_such_torch"))
+    failure = ask(client, scan()).failure
+    assert "could not start (exit status 1)" in failure and "No module named 'no_such_torch'" in failure
+    client.close()
+
+
+def test_a_message_to_stop_ends_the_child_by_itself(play: Callable[[str], WorkerClient]) -> None:
+    client = play(RESULT)
+    assert ask(client, scan()).result
+    pid = child_pid(client)
+    client._child.transport.write(encode({"request": "stop"}))  # type: ignore[union-attr]
+    assert gone({pid}, within=10)
+    assert ask(client, scan()).result
+
+
+def test_cancel_reaches_the_process_behind_a_launcher() -> None:
+    sleeper = "import time; time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {sleeper!r}])"
+    client = WorkerClient(arguments=("-c", code))
+    number = client.segment(scan(), Settings(), Handlers())
+    drive(client, lambda: len(family_of(child_pid(client))) == 2 if client._child else False)
+    family = family_of(child_pid(client))
+    client.cancel(number)
+    assert not any(is_running(pid) for pid in family)
+    client.close()
+
+
+def test_closing_in_the_middle_of_a_handler_and_using_the_client_again_is_safe(
+    play: Callable[[str], WorkerClient],
+) -> None:
+    client = play(RESULT)
+    seen: list[str] = []
+
+    def close(_: object) -> None:
+        seen.append("closed")
+        client.close()
+
+    client.segment(scan(), Settings(), Handlers(progress=close, done=lambda _: seen.append("done")))
+    drive(client, lambda: bool(seen))
+    for _ in range(5):
+        client.poll()
+    assert seen == ["closed"] and not client.busy
+    assert ask(client, scan()).result
+
+
+def test_an_error_in_a_handler_is_the_owner_s_and_loses_no_later_event(play: Callable[[str], WorkerClient]) -> None:
+    client = play('        self.emit("note", id=request["id"], text="x")' + RESULT)
+    results: list[Result] = []
+
+    def fail(_: str) -> None:
+        raise RuntimeError("the owner's own")
+
+    client.segment(scan(), Settings(), Handlers(note=fail, done=results.append))
+    with pytest.raises(RuntimeError, match="the owner's own"):
+        drive(client, lambda: False)
+    drive(client, lambda: bool(results))
+
+
+def test_a_result_that_is_cut_off_is_a_failure(play: Callable[[str], WorkerClient]) -> None:
+    client = play(
+        """
+        open(request["output"] + "/segmentation.npy", "wb").write(b"\\x93NUMPY")
+        self.emit("done", id=request["id"], report={}, arrays={"segmentation": {"start": [0] * 3, "outside": 0}})
+"""
+    )
+    assert "the result could not be fetched" in ask(client, scan()).failure
+    assert not list(exchange_of(client).iterdir())
+
+
+def test_a_folder_that_is_not_the_exchange_s_is_never_removed(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    arguments = [sys.executable, *acting(RESULT), str(os.getpid()), str(tmp_path)]
+    subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=PATIENCE)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_the_client_does_without_torch_and_the_child_ignores_modules_in_the_current_folder(tmp_path: Path) -> None:
+    code = "import sys, mtctl.worker; assert not {'torch', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    (tmp_path / "json.py").write_text("raise SystemExit('not the json you want')")
+    code = "import time\nfrom mtctl.worker import WorkerClient\nclient = WorkerClient(arguments=('-m', 'json.tool'))\n"
+    code += "client.start()\ntime.sleep(1)\nclient.poll()\nassert 'not the json' not in client.last_words"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=tmp_path)
+
+
+# ---- Parts
+
+
+def test_a_gpu_without_memory_for_the_network_is_left_for_the_cpu_which_is_said_at_once_and_in_the_report(
+    tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return network
+
+    monkeypatch.setattr(inference, "place", full)
+    monkeypatch.setattr(worker_engine, "choose_device", lambda name: torch.device("cuda"))
+    events: list[dict[str, object]] = []
+    engine = worker_engine.Engine(lambda event, **content: events.append({"event": event, **content}))
+    volume = scan()
+    np.save(tmp_path / "scan.npy", volume.array)
+    request = {
+        "id": 1,
+        "input": str(tmp_path / "scan.npy"),
+        "geometry": geometry_message(volume.geometry),
+        "options": {"model": str(tiny_model.folder)},
+        "output": str(tmp_path),
+    }
+    engine.segment(request)
+    notes = [event["text"] for event in events if event["event"] == "note"]
+    assert len(notes) == 1 and "computed on the CPU" in str(notes[0])
+    report = events[-1]["report"]
+    assert isinstance(report, dict) and notes[0] in report["warnings"] and report["device"].startswith("cpu")
+
+
+@given(st.lists(st.text(), min_size=1), st.lists(st.integers(0, 400)))
+def test_lines_survive_being_cut_anywhere(texts: list[str], cuts: list[int]) -> None:
+    sent = [{"event": "note", "text": text} for text in texts]
+    data = b"".join(encode(message) for message in sent)
+    lines, heard = Lines(), list[object]()
+    edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    for start, stop in pairwise(edges):
+        heard += [decode(line) for line in lines.add(data[start:stop])]
+    assert heard == sent and lines.rest() == ""
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_can_be_a_line(noise: bytes) -> None:
+    for line in Lines().add(noise + b"\n"):
+        assert decode(line) is None or isinstance(decode(line), dict)
+
+
+def test_geometry_survives_the_message_to_the_last_digit_and_nonsense_is_refused() -> None:
+    geometry = oblique().geometry
+    message = decode(encode(geometry_message(geometry)).decode())
+    assert message and geometry_of(message) == geometry
+    for nonsense in (
+        None,
+        {},
+        {**message, "size": [1, 2]},
+        {**message, "origin": ["a", 0, 0]},
+        {**message, "spacing": [1]},
+    ):
+        with pytest.raises(VolumeError, match="geometry is not usable"):
+            geometry_of(nonsense)
+
+
+@pytest.mark.parametrize("kind", ["float32", "int16", ">u2", "bool"])
+def test_scans_survive_the_way_there_whatever_their_layout(tmp_path: Path, kind: str) -> None:
+    array = np.random.default_rng(0).integers(0, 2000, (7, 5, 3)).astype(kind)
+    for layout in (array, np.asfortranarray(array), array[::-1, ::2]):
+        for _ in write_steps(layout, tmp_path / "scan.npy"):
+            pass
+        read = np.load(tmp_path / "scan.npy")
+        assert np.array_equal(read, layout) and read.dtype == layout.dtype
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, -1.0]), st.integers(0, 4))
+def test_results_survive_the_way_back_wherever_they_differ_from_the_outside(seed: int, outside: float, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    array = np.full((4, 6, 5), outside, np.float32)
+    array[tuple(rng.integers(0, size, n) for size in array.shape)] = rng.random(n)
+    with TemporaryDirectory() as name:
+        place = write_trimmed(array, outside, Path(name) / "map.npy")
+        read: dict[str, np.ndarray] = {}
+        for _ in read_steps(Path(name), {"map": place}, (4, 6, 5), read):
+            pass
+        assert np.array_equal(read["map"], array) and read["map"].dtype == np.float32
+        assert not list(Path(name).iterdir())
+
+
+def test_a_large_volume_is_copied_in_steps_of_a_megabyte_and_nothing_is_written_of_its_outside(tmp_path: Path) -> None:
+    array = np.full((64, 512, 512), -1, np.float32)  # 64 MB
+    assert len(list(write_steps(array, tmp_path / "scan.npy"))) == 64
+    array[20:30, 100:200, 100:200] = 0.5
+    place = write_trimmed(array, -1.0, tmp_path / "map.npy")
+    assert (tmp_path / "map.npy").stat().st_size < 500_000
+    assert 64 < len(list(read_steps(tmp_path, {"map": place}, array.shape, {}))) < 70
+
+
+def test_the_stages_are_those_of_the_engine_in_its_order() -> None:
+    assert [stage for stage in STAGES if stage in inference.STAGES] == list(inference.STAGES)
+
+
+def run_case(times: Timekeeper, cold: bool, speed: float, start: float = 4.0) -> list[tuple[float, float | None]]:
+    """Seconds really left and those estimated, after every event of a case that takes 10 s / `speed`."""
+    events = [("start", 0.0, start)] if cold else []
+    events += [("load", 0.0, 0.5), ("locate", 0.0, 0.5), ("prepare", 0.0, 1.0), ("network", 0.0, 4.0)]
+    events += [
+        ("network", 0.5, 2.0),
+        ("network", 1.0, 0.0),
+        ("maps", 0.0, 2.0),
+        ("save", 0.0, 0.4),
+        ("receive", 0.0, 0.1),
+    ]
+    # Starting takes as long as ever whatever the case.
+    events = [(stage, share, s if stage in ("start", "load") else s / speed) for stage, share, s in events]
+    now, end, pairs = 100.0, 100.0 + sum(seconds for *_, seconds in events), []
+    run = times.begin("kind", cold, now)
+    for stage, share, seconds in events:
+        run.advance(stage, share, now)
+        pairs.append((end - now, run.seconds_left(now)))
+        now += seconds
+    times.learn("kind", run, now)
+    return pairs
+
+
+def test_time_left_is_unknown_at_first_then_rough_then_exact_for_a_case_like_the_last() -> None:
+    times = Timekeeper()
+    first = run_case(times, cold=True, speed=1)
+    assert [left for _, left in first[:5]] == [None] * 5
+    assert all(left is not None for _, left in first[5:])
+    for cold in (True, False):
+        again = run_case(times, cold, speed=1)
+        assert [left for _, left in again] == pytest.approx([true for true, _ in again])
+
+
+def test_time_left_of_a_case_that_is_slower_than_the_last_is_corrected_on_the_way() -> None:
+    times = Timekeeper()
+    run_case(times, cold=True, speed=1)
+    pairs = run_case(times, cold=False, speed=0.5)
+    errors = [abs(true - left) / 20 for true, left in pairs if left is not None]
+    assert errors[0] > 0.4 and errors == sorted(errors, reverse=True)
+    assert errors[-2] < 0.1
+
+
+def test_time_left_falls_while_nothing_is_heard_and_a_step_back_is_no_harm() -> None:
+    times = Timekeeper()
+    run_case(times, cold=False, speed=1)
+    run = times.begin("kind", False, 0.0)
+    run.advance("network", 0.0, 2.0)
+    early, later, stuck = (run.seconds_left(now) for now in (2.0, 4.0, 60.0))
+    assert early and later and stuck and early == pytest.approx(later + 2) and stuck > 0
+    run.advance("network", 1.0, 6.0)
+    shown = run.overall(6.0)
+    run.advance("network", 0.0, 7.0)
+    assert run.overall(7.0) == shown
+    left = run.seconds_left(7.0)
+    assert left and left > 4
+
+
+def test_a_family_of_processes_ends_as_one_and_strangers_live() -> None:
+    grandchild = "import time; time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {grandchild!r}])"
+    stranger = subprocess.Popen([sys.executable, "-c", grandchild])
+    top = subprocess.Popen([sys.executable, "-c", code])
+    while len(family_of(top.pid)) < 2:
+        time.sleep(0.01)
+    family = family_of(top.pid)
+    assert kill_tree(top.pid, patience=5) and not any(is_running(pid) for pid in family)
+    assert kill_tree(top.pid)  # Nothing left to do.
+    assert is_running(stranger.pid)
+    stranger.kill()
+    stranger.wait()
+    top.wait()
+    assert not is_running(stranger.pid)
+
+
+def test_a_temporary_folder_that_was_tidied_away_is_made_again_and_none_is_left_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    client = WorkerClient(arguments=acting(RESULT))
+    client.start()
+    assert len(list(tmp_path.iterdir())) == 1
+    shutil.rmtree(next(tmp_path.iterdir()))  # Somebody tidied up.
+    assert ask(client, scan()).result
+    client.close()
+    assert not list(tmp_path.iterdir())
