@@ -176,7 +176,7 @@ def _limit_threads(threads: int) -> None:
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[Executor]:
     try:
-        from distributed import Client  # type: ignore[import-not-found]
+        from distributed import Client
     except ImportError:
         raise BatchError("--scheduler needs dask.distributed: pip install 'slicer-mtctl[cluster]'") from None
     try:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 Requests = queue.SimpleQueue[dict[str, Any] | None]
 
+_REMOVALS = 20
+
+# The ends of the input, of the output and of the parent come together: one thread removes, the others wait for it.
+_leaving = threading.Lock()
+
 
 def main(arguments: list[str]) -> None:
     """Serve until told to stop; never returns."""
@@ -39,7 +44,10 @@ def main(arguments: list[str]) -> None:
     from mtctl.worker_engine import Engine
 
     def emit(event: str, **content: Any) -> None:
-        os.write(events, encode({"event": event, **content}))
+        try:
+            os.write(events, encode({"event": event, **content}))
+        except OSError:  # Nobody listens any more.
+            _leave(exchange)
 
     # A launcher may have printed half a line before.
     os.write(events, b"\n")
@@ -100,8 +108,12 @@ def _watch(parent: int, exchange: Path) -> None:
 
 
 def _leave(exchange: Path) -> None:
+    _leaving.acquire()  # And never released.
     if exchange.name.startswith(EXCHANGE_PREFIX):
-        shutil.rmtree(exchange, ignore_errors=True)
+        for _ in range(_REMOVALS):  # A result may be written meanwhile.
+            shutil.rmtree(exchange, ignore_errors=True)
+            if not exchange.exists():
+                break
     os._exit(0)  # At once, in the middle of a computation or of taking torch down.
 
 

@@ -128,6 +128,61 @@ def test_shapes_that_differ_are_refused() -> None:
         region_map(uncertainty[1:], mask, GEOMETRY)
 
 
+def test_no_gap_is_left_between_the_segmentation_and_what_lies_outside_it(planted: RegionMap) -> None:
+    _, mask = prediction()
+    labels = planted.labels_at(0.4)
+    outside = (labels > 0) & ~mask
+    layer = ndimage.binary_dilation(mask, np.ones((3, 3, 3))) & ~mask
+    beyond = outside & ~layer
+    assert beyond.sum() > 50
+    bridged = ndimage.binary_propagation(mask, np.ones((3, 3, 3)), mask=mask | outside)
+    assert (bridged & beyond).sum() == beyond.sum()
+
+
+def test_the_first_layer_outside_counts_only_under_what_is_uncertain_beyond_it() -> None:
+    mask = np.zeros((12, 12, 12), dtype=bool)
+    mask[:, :, :5] = True
+    uncertainty = np.zeros(mask.shape, dtype=np.float32)
+    uncertainty[:, :, 3:5] = 0.9
+    uncertainty[:, :, 5] = 0.8
+    uncertainty[:6, :, 6] = 0.6
+    found = region_map(uncertainty, mask, Geometry((12,) * 3, (1.0,) * 3, (0.0,) * 3))  # type: ignore[arg-type]
+    layer = found.labels_at(0.5)[:, :, 5] > 0
+    assert layer[:7].all() and not layer[7:].any()  # plane 6 is a neighbour of planes 0 to 5
+    assert not (found.labels_at(0.7)[:, :, 5] > 0).any()
+
+
+def test_the_threshold_for_a_volume_is_the_lowest_that_keeps_to_it(planted: RegionMap) -> None:
+    for ml in (0.5, 1.0, 2.0):
+        threshold = planted.threshold_for(ml)
+        listed, more = (sum(r.volume_mm3 for r in planted.regions_at(t)) for t in (threshold, threshold - 0.01))
+        assert listed <= 1000 * ml < more
+    assert planted.threshold_for(1000.0) == 0.0
+    assert planted.threshold_for(0.0) == 1.0 or not planted.regions_at(planted.threshold_for(0.0))
+
+
+def test_depth_counts_from_the_outline_and_sides_from_the_mask() -> None:
+    uncertainty, mask = prediction()
+    none = np.zeros_like(mask)
+    same = region_map(uncertainty, mask, GEOMETRY, outline=mask)
+    assert same.regions_at(0.4) == region_map(uncertainty, mask, GEOMETRY).regions_at(0.4)
+    found = region_map(uncertainty, none, GEOMETRY, outline=mask)
+    assert np.array_equal(found.labels_at(0.4), same.labels_at(0.4))
+    assert all(region.voxels_inside == 0 for region in found.regions_at(0.4))
+
+
+def test_voxels_of_a_region_are_those_that_are_labelled(planted: RegionMap) -> None:
+    labels = planted.labels_at(0.6)
+    for region in planted.regions_at(0.6):
+        assert set(planted.voxels_at(region.id, 0.6)) == set(np.flatnonzero(labels == region.id))
+
+
+def test_nothing_at_all_is_no_region_either() -> None:
+    nothing = np.zeros(GEOMETRY.shape, dtype=np.float32)
+    for mask in (nothing > 0, nothing == 0):
+        assert region_map(nothing, mask, GEOMETRY).regions_at(0.0) == ()
+
+
 def test_threshold_change_on_a_real_size_takes_less_than_a_tenth_of_a_second() -> None:
     name = shared_names()[16]
     truth = sitk.GetArrayFromImage(sitk.ReadImage(str(shared_scans() / f"{name}.label.nrrd"))) > 0

@@ -1,0 +1,85 @@
+"""What a review looks at: the maps of a case on one grid, and the voxels of one region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.errors import MtctlError
+from mtctl.geometry import Geometry
+from mtctl.metrics import Mask
+
+Map = NDArray[np.float32]
+Box = tuple[slice, slice, slice]
+
+
+class ReviewError(MtctlError):
+    """A review cannot go on like that."""
+
+
+@dataclass(frozen=True)
+class CaseMaps:
+    """What is known of a case, on one grid; arrays are (z, y, x).
+
+    Attributes:
+        segmentation: The mask under review, as it is before the review.
+        uncertainty: 0 to 1.
+        probability: Of the atrium, by the samples' consensus.
+        distance: f2, positive inside.
+        geometry: The grid.
+        outline: The mask from whose surface distances count; None for `segmentation`.
+
+    Raises:
+        ReviewError: The shapes differ.
+    """
+
+    segmentation: Mask
+    uncertainty: Map
+    probability: Map
+    distance: Map
+    geometry: Geometry
+    outline: Mask | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("segmentation", "uncertainty", "probability", "distance", "outline"):
+            array = getattr(self, name)
+            if array is not None and array.shape != self.geometry.shape:
+                raise ReviewError(f"{name}: {array.shape} voxels on a grid of {self.geometry.shape} (z, y, x)")
+
+    def reviewing(self, mask: Mask) -> CaseMaps:
+        """The same for somebody else's segmentation.
+
+        Where it and the prediction differ, one of them is wrong: the uncertainty is 1 there. What either holds
+        counts as inside, so that no difference is too far from the mask, or too near, to become a region.
+
+        Raises:
+            ReviewError: The mask is on another grid.
+        """
+        if mask.shape != self.geometry.shape:
+            raise ReviewError(
+                f"the segmentation has {mask.shape} voxels, the scan {self.geometry.shape} (z, y, x): "
+                "resample it to the scan first"
+            )
+        mask = np.asarray(mask, dtype=bool)
+        uncertainty = np.where(mask != self.segmentation, np.float32(1), self.uncertainty)
+        return replace(self, segmentation=mask, uncertainty=uncertainty, outline=mask | self.segmentation)
+
+
+@dataclass(frozen=True)
+class RegionPart:
+    """The voxels of a region: `inside` (z, y, x) marks them in the `box` of the volume."""
+
+    box: Box
+    inside: Mask
+
+    @classmethod
+    def of(cls, voxels: NDArray[np.int64], shape: tuple[int, int, int]) -> RegionPart:
+        """The part that one or more voxels of a volume of that shape (z, y, x) fill; they are given as flat indices."""
+        index = np.stack(np.unravel_index(voxels, shape))
+        low, high = index.min(axis=1), index.max(axis=1) + 1
+        inside = np.zeros(tuple(high - low), dtype=bool)
+        inside[tuple(index - low[:, None])] = True
+        z, y, x = (slice(first, end) for first, end in zip(low.tolist(), high.tolist(), strict=True))
+        return cls((z, y, x), inside)

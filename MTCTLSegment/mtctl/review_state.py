@@ -1,0 +1,97 @@
+"""What a review of one case remembers: plain data, written to the review file and read back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Status(Enum):
+    """What became of the case."""
+
+    DRAFT = "draft"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a person did with one region. Thresholds, as the region grows when the threshold falls.
+
+    Attributes:
+        seen_at: Lowest threshold at which it was looked at; None: never.
+        accepted_at: Lowest threshold at which it was accepted; None: it is open.
+        edited: The segmentation differs there from what it was before the review.
+        seconds: Spent while it was the current one.
+    """
+
+    seen_at: float | None = None
+    accepted_at: float | None = None
+    edited: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of the segmentation.
+
+    Attributes:
+        kind: How it was made: "paint", "erase", "undo", or the name of a proposal.
+        region: The current region; None where there was none.
+        seconds: When, on the clock of the review.
+        added_ml, removed_ml: Volume added to the segmentation and taken from it.
+    """
+
+    kind: str
+    region: int | None
+    seconds: float
+    added_ml: float
+    removed_ml: float
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left to check: regions that are not accepted, and their volume without what was accepted before."""
+
+    regions: int
+    ml: float
+
+
+@dataclass(frozen=True)
+class ReviewState:
+    """A review as it stands.
+
+    Attributes:
+        threshold: Of the uncertainty.
+        current: Id of the region that the person is at.
+        marks: What was done with each region, by id.
+        edits: In order.
+        seconds: Spent on the review.
+        status: Decision on the case.
+        reason: Why it was rejected.
+    """
+
+    threshold: float
+    current: int | None = None
+    marks: Mapping[int, Mark] = field(default_factory=dict)
+    edits: tuple[Edit, ...] = ()
+    seconds: float = 0.0
+    status: Status = Status.DRAFT
+    reason: str = ""
+
+
+def summary(left: Left, likely_dice: tuple[float, float] | None = None) -> str:
+    """In plain words: "3 regions, 1.2 mL to check; likely Dice 0.90-0.93".
+
+    Args:
+        left: See there.
+        likely_dice: The case score's interval; None where it is not known, as for somebody else's segmentation.
+    """
+    if not left.regions:
+        words = "nothing left to check"
+    elif left.regions == 1:
+        words = f"1 region, {left.ml:.1f} mL to check"
+    else:
+        words = f"{left.regions} regions, {left.ml:.1f} mL to check"
+    return words if likely_dice is None else f"{words}; likely Dice {likely_dice[0]:.2f}-{likely_dice[1]:.2f}"
