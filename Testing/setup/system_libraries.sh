@@ -17,7 +17,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
     done
     [ -n "$missing" ] || exit 0
     if [ "$(id -u)" = 0 ]; then
-        echo "Installing system libraries for rendering:$missing"
+        echo "Installing system libraries for rendering and browser tests:$missing"
         export DEBIAN_FRONTEND=noninteractive
         # Package lists may be absent (containers) or old: they are fetched only when the install fails without.
         # shellcheck disable=SC2086  # a list of words
@@ -26,7 +26,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
             exit 0
         fi
     fi
-    echo "System libraries for rendering are missing; to install them: sudo apt-get install$missing"
+    echo "System libraries for rendering and browser tests are missing; to install them: sudo apt-get install$missing"
     exit 0
 fi
 
