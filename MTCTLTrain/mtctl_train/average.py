@@ -17,15 +17,15 @@ class WeightAverage(Generic[Student]):
         network: The averaged network, in evaluation mode.
     """
 
-    def __init__(self, network: Student, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, network: Student, decay: float, warm_up: float = 10.0) -> None:
+        self.decay, self.warm_up = decay, warm_up
         self.network = copy.deepcopy(network)
         self.network.requires_grad_(False).eval()
 
     @torch.no_grad()
     def update(self, network: Student, iteration: int) -> None:
-        """Move towards `network` after its step `iteration`; early on faster, so that the start is forgotten."""
-        decay = min(self.decay, (1 + iteration) / (10 + iteration))
+        """Move towards `network` after its step `iteration`; early on faster, unless `warm_up` is 1."""
+        decay = min(self.decay, (1 + iteration) / (self.warm_up + iteration))
         averaged = self.network.state_dict()
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():

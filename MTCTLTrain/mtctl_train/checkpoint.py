@@ -30,11 +30,13 @@ class Progress:
         iteration: Iterations done.
         seconds: Time spent on them.
         settings: Settings and case names as JSON text; a run resumes only with those that it began with.
+        planned: Iterations of each stage: of a run that is to last some time, set by the speed that it has.
     """
 
     iteration: int
     seconds: float
     settings: str
+    planned: tuple[int, ...]
 
 
 def save_checkpoint(
@@ -52,6 +54,7 @@ def save_checkpoint(
             "iteration": str(progress.iteration),
             "seconds": repr(progress.seconds),
             "settings": progress.settings,
+            "planned": json.dumps(progress.planned),
         }
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file, metadata)
 
@@ -89,4 +92,5 @@ def load_checkpoint(
             index, moment = key.split(".", 1)
             moments.setdefault(int(index), {})[moment] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    return Progress(int(metadata["iteration"]), float(metadata["seconds"]), settings)
+    planned = tuple(json.loads(metadata["planned"]))
+    return Progress(int(metadata["iteration"]), float(metadata["seconds"]), settings, planned)

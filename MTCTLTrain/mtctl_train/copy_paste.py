@@ -23,7 +23,7 @@ class Supervision:
     Attributes:
         volume: z-scored intensities.
         mask, distance: As in `Batch`; anything where `weight` is 0.
-        weight: 1 for an expert's voxels, less for guesses, 0 for those without any.
+        weight: The batch's for an expert's voxels, less for guesses, 0 for those without any.
     """
 
     volume: Tensor
@@ -40,7 +40,7 @@ def side_by_side(batch: Batch) -> Supervision:
         torch.cat([image, unlabelled]),
         torch.cat([batch.mask, blank]),
         torch.cat([batch.distance, blank]),
-        torch.cat([torch.ones_like(image), blank]),
+        torch.cat([batch.weight, blank]),
     )
 
 
@@ -57,6 +57,7 @@ def pasted(batch: Batch, guess: Tensor, guess_weight: float, corners: Tensor) ->
     for index, corner in enumerate(corners.tolist()):
         inside[index, 0][_box(batch.image.shape[2:], corner)] = 1
     guessed = torch.stack([_largest_component(one[0]) for one in guess])[:, None].to(batch.mask)
+    guessed_weight = torch.full_like(batch.weight, guess_weight)
     mask = torch.cat([_exchange(batch.mask, guessed, inside), _exchange(guessed, batch.mask, inside)])
     return Supervision(
         # The strongly varied scan: the teacher saw it as it is.
@@ -68,7 +69,7 @@ def pasted(batch: Batch, guess: Tensor, guess_weight: float, corners: Tensor) ->
         ),
         mask,
         torch.stack([_distance(one[0], batch.spacing) for one in mask])[:, None].to(mask),
-        torch.cat([1 - inside * (1 - guess_weight), guess_weight + inside * (1 - guess_weight)]),
+        torch.cat([_exchange(batch.weight, guessed_weight, inside), _exchange(guessed_weight, batch.weight, inside)]),
     )
 
 

@@ -34,12 +34,14 @@ class Case:
         image: (z, y, x) float32, z-scored over the whole crop.
         distance_mm: (z, y, x) float32 signed distance to the true surface, positive inside.
         spacing: mm per voxel: `NETWORK_SPACING` or twice that.
+        weight: (z, y, x) float32, how much each voxel counts, 0 where nobody knows the truth; None: all of them, 1.
     """
 
     name: str
     image: NDArray[np.float32]
     distance_mm: NDArray[np.float32]
     spacing: float
+    weight: NDArray[np.float32] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -48,7 +50,8 @@ class Case:
 
     def coarse(self) -> Case:
         """The same case at twice the spacing."""
-        return Case(self.name, halve(self.image), halve(self.distance_mm), 2 * self.spacing)
+        weight = None if self.weight is None else halve(self.weight)
+        return Case(self.name, halve(self.image), halve(self.distance_mm), 2 * self.spacing, weight)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class Batch:
         image: z-scored intensities.
         mask: Soft target in [0, 1]: the fraction of the voxel inside the surface, estimated from the distance.
         distance: pi(y), normalised signed distance.
+        weight: How much each voxel of the three counts.
         unlabelled: z-scored intensities of scans without truth, as many patches or none.
         unlabelled_varied: The same patches with their intensities varied like those of `image`.
         spacing: mm per voxel.
@@ -143,6 +147,7 @@ class Batch:
     image: Tensor
     mask: Tensor
     distance: Tensor
+    weight: Tensor
     unlabelled: Tensor
     unlabelled_varied: Tensor
     spacing: float
@@ -155,7 +160,7 @@ class Batch:
         """The batch on `device`, in the memory layout that is quick there."""
         moved = {
             name: getattr(self, name).to(device, memory_format=torch.channels_last_3d)
-            for name in ("image", "mask", "distance", "unlabelled", "unlabelled_varied")
+            for name in ("image", "mask", "distance", "weight", "unlabelled", "unlabelled_varied")
         }
         return replace(self, **moved)
 
@@ -170,6 +175,8 @@ class Sampler:
         phantoms: Synthetic cases, drawn with probability `phantom_share` instead of a real one.
         patch: (z, y, x) voxels.
         paste_share: Probability that a random box of a patch comes from the batch's next patch (copy-paste).
+        unlabelled_share: Of the batches that hold unlabelled patches, where there are such scans.
+        replay: Real cases of an earlier training, drawn with probability `replay_share` instead of a labelled one.
     """
 
     labelled: Sequence[Case]
@@ -180,6 +187,9 @@ class Sampler:
     phantom_share: float
     paste_share: float
     seed: int
+    unlabelled_share: float = 1.0
+    replay: Sequence[Case] = ()
+    replay_share: float = 0.0
     variation: Variation = Variation()
 
     def draw(self, iteration: int, items: range | None = None) -> Batch:
@@ -187,25 +197,37 @@ class Sampler:
         items = range(self.batch) if items is None else items
         mixed = [self._mixed(iteration, item) for item in items]
         spacing = self.labelled[0].spacing
-        image = torch.stack([image for image, _ in mixed])[:, None]
-        distance = torch.stack([distance for _, distance in mixed])[:, None]
-        unlabelled = [self._unlabelled_patch(iteration, item) for item in items if self.unlabelled]
+        image, distance, weight = torch.stack(mixed)[:, :, None].unbind(1)
+        unlabelled = [self._unlabelled_patch(iteration, item) for item in items if self._has_unlabelled(iteration)]
         none = image.new_zeros(0, 1, *self.patch)
         return Batch(
             image=image,
             mask=(distance / spacing + 0.5).clamp(0, 1),
             distance=normalised_distance(distance),
+            weight=weight,
             unlabelled=torch.stack([plain for plain, _ in unlabelled])[:, None] if unlabelled else none,
             unlabelled_varied=torch.stack([varied for _, varied in unlabelled])[:, None] if unlabelled else none,
             spacing=spacing,
         )
 
-    def _patch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        cases = self.phantoms if self.phantoms and rng.random() < self.phantom_share else self.labelled
+    def _has_unlabelled(self, iteration: int) -> bool:
+        """Evenly spread: a share of 0.5 is every second batch."""
+        before, after = (int((iteration + one) * self.unlabelled_share) for one in (0, 1))
+        return bool(self.unlabelled) and after > before
+
+    def _patch(self, rng: np.random.Generator) -> Tensor:
+        """Image, distance in mm and weight, (3, z, y, x)."""
+        cases = self.labelled
+        if self.phantoms and rng.random() < self.phantom_share:
+            cases = self.phantoms
+        elif self.replay and rng.random() < self.replay_share:
+            cases = self.replay
         case = cases[int(rng.integers(len(cases)))]
-        channels = torch.from_numpy(np.stack([case.image, case.distance_mm]))
+        weight = np.ones_like(case.image) if case.weight is None else case.weight
+        channels = torch.from_numpy(np.stack([case.image, case.distance_mm, weight]))
         sampled, zoom = sample_patch(channels, case.spacing, self.patch, self.variation, rng)
-        return sampled[0], sampled[1] * zoom
+        sampled[1] *= zoom
+        return sampled
 
     def _unlabelled_patch(self, iteration: int, item: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, iteration, item, 1))
@@ -214,20 +236,19 @@ class Sampler:
         sampled, _ = sample_patch(channels, scan.spacing, self.patch, self.variation, rng)
         return sampled[0], vary_intensity(sampled[0], rng)
 
-    def _mixed(self, iteration: int, item: int) -> tuple[Tensor, Tensor]:
+    def _mixed(self, iteration: int, item: int) -> Tensor:
         """Patch `item` of a batch; each has a generator of its own, so that a process need not draw the others'."""
         rng = np.random.default_rng((self.seed, iteration, item))
-        image, distance = self._patch(rng)
+        patch = self._patch(rng)
         if rng.random() < self.paste_share:
             partner = np.random.default_rng((self.seed, iteration, (item + 1) % self.batch))
-            image, distance = self._pasted(image, distance, *self._patch(partner), random_box(self.patch, rng))
-        return vary_intensity(image, rng), distance
+            patch = self._pasted(patch, self._patch(partner), random_box(self.patch, rng))
+        patch[0] = vary_intensity(patch[0], rng)
+        return patch
 
-    def _pasted(
-        self, image: Tensor, distance: Tensor, other_image: Tensor, other_distance: Tensor, box: tuple[slice, ...]
-    ) -> tuple[Tensor, Tensor]:
-        image, distance = image.clone(), distance.clone()
-        image[box], distance[box] = other_image[box], other_distance[box]
+    def _pasted(self, patch: Tensor, other: Tensor, box: tuple[slice, ...]) -> Tensor:
+        patch[:, *box] = other[:, *box]
         # A patched distance map is wrong along the seam: measure it anew.
         spacing = self.labelled[0].spacing
-        return image, torch.from_numpy(signed_distance_mm((distance > 0).numpy(), (spacing,) * 3).clip(-99, 99))
+        patch[1] = torch.from_numpy(signed_distance_mm((patch[1] > 0).numpy(), (spacing,) * 3).clip(-99, 99))
+        return patch

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from mtctl.errors import MtctlError
 from mtctl.network import STRIDE, Architecture
+
+
+#: Of a run that is to last some time, however short: fewer are no training.
+FEWEST_ITERATIONS = 20
 
 
 class TrainingError(MtctlError):
@@ -83,10 +87,15 @@ class Recipe:
         optimisation: Optimiser and fall of its rate.
         average_decay: Of the exponential moving average of weights and batch-norm statistics, reached by a warm-up
             min(decay, (1 + i) / (10 + i)), so that the start is forgotten. The average is teacher and result.
-        phantom_share, paste_share: See `Sampler`.
+        average_warm_up: The 10 in that; 1: no warm-up, the average starts from the weights that were handed in.
+        phantom_share, paste_share, unlabelled_share, replay_share: See `Sampler`.
+        anchor: Pull of every weight back to where it started (L2-SP, Li et al. 2018), decoupled from the gradient as
+            AdamW's decay is: a step moves it by the learning rate times `anchor` of the way.
         gradient_norm: Gradients are clipped to it.
         seed: Of everything random.
         checkpoint_seconds, validate_every: How often to save (s) and to measure validation Dice (iterations).
+        seconds: How long the run is to last; its iterations are set once a few steps were timed (`fitted`). None: as
+            many as the stages say.
     """
 
     stages: tuple[Stage, ...]
@@ -94,12 +103,17 @@ class Recipe:
     batch: int = 2
     optimisation: AdamWPoly | SGDSteps = AdamWPoly()
     average_decay: float = 0.998
+    average_warm_up: float = 10.0
     phantom_share: float = 0.2
     paste_share: float = 0.3
+    unlabelled_share: float = 1.0
+    replay_share: float = 0.0
+    anchor: float = 0.0
     gradient_norm: float = 5.0
     seed: int = 0
     checkpoint_seconds: float = 180.0
     validate_every: int = 250
+    seconds: float | None = None
 
     @property
     def iterations(self) -> int:
@@ -112,6 +126,26 @@ class Recipe:
                 return stage, iteration / stage.iterations
             iteration -= stage.iterations
         raise IndexError("beyond the last stage")
+
+    def with_iterations(self, iterations: Sequence[int]) -> Recipe:
+        """The recipe with other numbers of iterations, one for each stage."""
+        pairs = zip(self.stages, iterations, strict=True)
+        return replace(self, stages=tuple(replace(stage, iterations=count) for stage, count in pairs))
+
+    def fitted(self, finished: int, per_iteration: float, spent: float) -> Recipe:
+        """The recipe with as many iterations as fit into `seconds`, all stages stretched alike; 20 at least.
+
+        Args:
+            finished: Iterations done, of the first stage.
+            per_iteration: Seconds that one of them took.
+            spent: Seconds that the run has taken so far.
+        """
+        if self.seconds is None:
+            return self
+        stretch = max(self.seconds - spent, 0.0) / max(self.seconds_left(finished, per_iteration), 1e-9)
+        first, *others = (stage.iterations for stage in self.stages)
+        first = max(finished + round((first - finished) * stretch), FEWEST_ITERATIONS)
+        return self.with_iterations([first, *(max(round(count * stretch), 1) for count in others)])
 
     def seconds_left(self, finished: int, per_iteration: float) -> float:
         """Time of the remaining iterations; another stage's cost is taken in proportion to its patch."""

@@ -6,9 +6,9 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,15 +23,36 @@ from mtctl_train.distributed import average_gradients, average_values, synchroni
 from mtctl_train.divergence import Watch
 from mtctl_train.methods import Method, Networks, Student
 from mtctl_train.monitor import Monitor
+from mtctl_train.pace import Pace
 from mtctl_train.recipe import Recipe, Stage, TrainingError
 from mtctl_train.validation import picture_of, validation_dice
 
 AnyCase = TypeVar("AnyCase", Case, Scan)
 
+#: After so many steps the speed of a run is known well enough to say how many of them fit into the time that it has.
+_TIMED_STEPS = 8
+
+
+class Source(Protocol):
+    """Where the cases of a run come from.
+
+    Attributes:
+        validation: Only measured, never chosen by.
+    """
+
+    @property
+    def validation(self) -> Sequence[Case]: ...
+
+    def names(self) -> dict[str, list[str]]:
+        """Case names by role; a run resumes only with the same."""
+
+    def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
+        """The stream of batches of a stage."""
+
 
 @dataclass(frozen=True)
 class Cohort:
-    """The cases of a run at `NETWORK_SPACING`, or, phantoms only, coarser: those are left out of finer stages.
+    """Named lists: the cases of a run at `NETWORK_SPACING`, or, phantoms only, coarser: those are left out of finer stages.
 
     Attributes:
         validation: Only measured, never chosen by.
@@ -58,13 +79,14 @@ class Cohort:
             phantom_share=recipe.phantom_share,
             paste_share=recipe.paste_share,
             seed=recipe.seed,
+            unlabelled_share=recipe.unlabelled_share,
         )
 
 
 def train(
     recipe: Recipe,
     method: Method[Student],
-    cohort: Cohort,
+    cohort: Source,
     out: Path,
     device: torch.device,
     monitor: Monitor,
@@ -92,22 +114,27 @@ def train(
     settings = json.dumps(
         {"recipe": dataclasses.asdict(recipe), "method": repr(method), "base": _print_of(base), **cohort.names()}
     )
-    done = load_checkpoint(out, settings, run.networks_by_name(), run.optimizers_by_name()) or Progress(0, 0, settings)
+    begun = Progress(0, 0, settings, tuple(stage.iterations for stage in recipe.stages))
+    done = load_checkpoint(out, settings, run.networks_by_name(), run.optimizers_by_name()) or begun
+    recipe = recipe.with_iterations(done.planned)
     first = crew.rank == 0
     if first:
         monitor.report(
             {"event": "start", "iteration": done.iteration, "of": recipe.iterations, "device": describe(device)}
         )
     began, saved, stage, watch = time.monotonic() - done.seconds, time.monotonic(), None, Watch()
-    for iteration in range(done.iteration, recipe.iterations):
+    finished = done.iteration
+    while finished < recipe.iterations:
+        iteration = finished
         current, share = recipe.at(iteration)
         if current is not stage:
-            stage, sampler = current, cohort.sampler(recipe, current)
-            watched = [_at(case, stage.spacing) for case in cohort.validation]
-            stage_began, stage_first = time.monotonic(), iteration
+            stage, sampler, pace = current, cohort.sampler(recipe, current), Pace()
         rate = recipe.optimisation.rate(stage.learning_rate, share)
+        before = time.monotonic()
+        batch = sampler.draw(iteration, items).to(device)
+        drawn = time.monotonic()
         try:
-            norm = run.step(sampler.draw(iteration, items).to(device), iteration, rate, watch)
+            norm = run.step(batch, iteration, rate, watch)
         except TrainingError as error:
             if first:
                 monitor.report({"event": "stopped", "iteration": iteration, "reason": str(error)})
@@ -117,11 +144,14 @@ def train(
             ) from None
 
         finished = iteration + 1
+        pace.add(drawn - before, time.monotonic() - drawn)
+        if finished == _TIMED_STEPS and recipe.seconds is not None:
+            recipe = _fitted(recipe, pace, finished, time.monotonic() - began)
+            run, stage = replace(run, recipe=recipe), recipe.at(iteration)[0]
         last = finished == recipe.iterations
         if not first:
             continue
-        if finished % 10 == 0 or last:
-            per_iteration = (time.monotonic() - stage_began) / (finished - stage_first)
+        if finished % 10 == 0 or last or iteration == done.iteration:
             monitor.report(
                 {
                     "event": "progress",
@@ -130,10 +160,11 @@ def train(
                     "losses": {name: round(value, 5) for name, value in watch.losses.items()},
                     "learning_rate": rate,
                     "gradient_norm": round(norm, 4),
-                    "seconds_left": round(recipe.seconds_left(finished, per_iteration)),
+                    "seconds_left": round(recipe.seconds_left(finished, pace.per_iteration)),
                 }
             )
-        if watched and (finished % recipe.validate_every == 0 or last):
+        if cohort.validation and (finished % recipe.validate_every == 0 or last):
+            watched = [_at(case, stage.spacing) for case in cohort.validation]
             scores = validation_dice(run.average.network, watched, device)
             mean = round(sum(scores.values()) / len(scores), 4)
             monitor.report({"event": "validation", "iteration": finished, "dice": mean, "cases": scores})
@@ -141,7 +172,7 @@ def train(
                 monitor.picture(finished, picture_of(run.average.network, watched[0], device))
         if (time.monotonic() - saved > recipe.checkpoint_seconds and not watch.suspect) or last:
             saved = time.monotonic()
-            progress = Progress(finished, saved - began, settings)
+            progress = Progress(finished, saved - began, settings, tuple(s.iterations for s in recipe.stages))
             save_checkpoint(out, progress, run.networks_by_name(), run.optimizers_by_name())
     if first:
         monitor.report({"event": "end", "iteration": recipe.iterations})
@@ -157,6 +188,7 @@ class Run(Generic[Student]):
     device: torch.device
     networks: Networks[Student]
     average: WeightAverage[Student]
+    start: list[Tensor]
     optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer | None
 
@@ -168,7 +200,7 @@ class Run(Generic[Student]):
         student = method.build(recipe.architecture)
         if base is not None:
             student.load_state_dict(base)
-        average = WeightAverage(place(student, device), recipe.average_decay)
+        average = WeightAverage(place(student, device), recipe.average_decay, recipe.average_warm_up)
         student = synchronised(student)
         critic = place(Discriminator(), device) if method.has_critic else None
         return cls(
@@ -177,6 +209,7 @@ class Run(Generic[Student]):
             device,
             Networks(student, average.network, critic),
             average,
+            [parameter.detach().clone() for parameter in student.parameters()] if recipe.anchor else [],
             recipe.optimisation.build(student.parameters()),
             # SASSNet's code.
             torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.9, 0.99)) if critic else None,
@@ -219,6 +252,10 @@ class Run(Generic[Student]):
         if complaint:
             raise TrainingError(complaint)
         self.optimizer.step()
+        if self.start:
+            with torch.no_grad():
+                for parameter, start in zip(student.parameters(), self.start, strict=True):
+                    parameter.lerp_(start, rate * self.recipe.anchor)
         if objective.critic is not None and self.critic_optimizer is not None:
             self.critic_optimizer.step()
         self.average.update(student, iteration)
@@ -227,6 +264,13 @@ class Run(Generic[Student]):
 
 def _at(case: AnyCase, spacing: float) -> AnyCase:
     return case if case.spacing == spacing else case.coarse()
+
+
+def _fitted(recipe: Recipe, pace: Pace, finished: int, spent: float) -> Recipe:
+    """The recipe for the time that the run has; the same in all processes."""
+    measured = {"pace": torch.tensor(pace.per_iteration), "spent": torch.tensor(spent)}
+    agreed = average_values(measured)
+    return recipe.fitted(finished, agreed["pace"], agreed["spent"])
 
 
 def _print_of(base: dict[str, Tensor] | None) -> float | None:

@@ -29,7 +29,8 @@ def batch(seed: int = 0, unlabelled: int = 2) -> Batch:
     distance = torch.from_numpy(signed_distance_mm(mask[0, 0].numpy() > 0, (1.25,) * 3)).expand(2, 1, *SIZE)
     image = mask + 0.3 * torch.randn(2, 1, *SIZE, generator=generator)
     others = torch.randn(unlabelled, 1, *SIZE, generator=generator)
-    return Batch(image, mask, normalised_distance(distance.clone()), others, others + 0.1, 1.25)
+    weight = torch.ones_like(image)
+    return Batch(image, mask, normalised_distance(distance.clone()), weight, others, others + 0.1, 1.25)
 
 
 def terms(method: Method[Any], data: Batch, progress: float = 1.0) -> tuple[Objective, Networks[Any]]:

@@ -1,0 +1,28 @@
+"""How fast a run is: what its estimate of the time left, and a run that is to last some time, go by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import fmean
+
+
+@dataclass
+class Pace:
+    """Seconds of the iterations of one stage, one by one: of drawing their batches, and of their steps."""
+
+    draws: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+
+    def add(self, draw: float, step: float) -> None:
+        """Note an iteration."""
+        self.draws.append(draw)
+        self.steps.append(step)
+
+    @property
+    def per_iteration(self) -> float:
+        """Seconds; without the first step, which warms up, and without the reading of cases that some draws wait for.
+
+        Raises:
+            StatisticsError: No iteration was noted.
+        """
+        return min(self.draws, default=0.0) + fmean(self.steps[1:] or self.steps)
