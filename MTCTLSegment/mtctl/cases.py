@@ -13,18 +13,60 @@ its own author saves the next one or decides. Every folder has a record.json wit
 
 from __future__ import annotations
 
+import getpass
+import hashlib
+import re
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mtctl.case_entry import Case, Draft, State
-from mtctl.case_record import CaseDamagedError, CaseError
-from mtctl.case_verify import Finding
+import numpy as np
+
+from mtctl.case_entry import Case, Draft, State, read_case
+from mtctl.case_files import check_mask, mask_sum, same_grid, scan_sum, write_mask, write_prediction
+from mtctl.case_look import looked_at
+from mtctl.case_record import (
+    CASE,
+    FORMAT,
+    LOOKED_AT,
+    REVIEW,
+    SCAN,
+    START,
+    CaseError,
+    Kind,
+    Record,
+    append_record,
+)
+from mtctl.case_verify import Finding, Trouble, verify_store
+from mtctl.files import WriteError, replacing, write_reason
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask
+from mtctl.store_files import DamagedError, checksums, commit, now, staged, write_json, write_sealed
+from mtctl.volume import write_segmentation, write_volume
 from mtctl.worker_request import Result
 
-__all__ = ["Case", "CaseDamagedError", "CaseError", "CaseStore", "Draft", "Finding", "State"]
+__all__ = ["Case", "CaseError", "CaseStore", "DamagedError", "Draft", "Finding", "State", "Trouble"]
+
+_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
+
+#: Windows makes no folders of these names, whatever follows a dot.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", "lpt") for number in range(1, 10))}
+
+_README = "README.txt"
+_EXPLAINED = """This folder is a case store of SlicerMTCTL.
+
+Every folder in "cases" is one scan. It holds the scan itself (scan.nrrd) and, numbered in the order in which it was
+done, what was made of it: predictions of a model, drafts of unfinished reviews, and decisions of a person. The
+segmentations (segmentation.seg.nrrd) open in 3D Slicer. Nothing is ever overwritten; the highest number counts.
+
+Copy and back up the folder as you like, while it is in use, too. Change nothing by hand: every file is checked against
+its checksum. To check all of them:  mtctl cases verify --store FOLDER
+
+No names of patients are stored. Keep it that way: choose case names and reviewers' names that say nothing.
+"""
 
 
 class CaseStore:
@@ -33,11 +75,15 @@ class CaseStore:
     Nothing is kept in memory: every call looks at the folder. Volumes take their time to read and write (tenths of
     seconds to seconds): inside Slicer leave that to a child process (`store_child`).
 
+    Where a method takes a case, it takes the case as it was read, or its id. What is stored then replaces only drafts
+    that this case knows of: one that another window saved since stays.
+
     Attributes:
         folder: See there.
 
     Raises (from all methods that write):
         WriteError: The folder is not writable or the disk is full. The store is as it was before.
+        LockError: Another program keeps the case locked.
         CaseError: The case is unknown (deleted in the meantime, too), or something lies on another grid.
     """
 
@@ -45,26 +91,43 @@ class CaseStore:
         """The store in `folder`, which need not exist before something is added.
 
         Raises:
-            CaseError: The folder holds something else.
+            CaseError: It is a file.
         """
         self.folder = Path(folder)
+        self._cases = self.folder / "cases"
+        if self.folder.exists() and not self.folder.is_dir():
+            raise CaseError(f"{self.folder}: is a file, not a folder; choose the folder of a case store")
 
     def ids(self) -> list[str]:
-        """Names of all cases, sorted."""
-        raise NotImplementedError
+        """Names of all cases, sorted.
+
+        Raises:
+            CaseError: The folder cannot be read.
+        """
+        try:
+            return sorted(path.parent.name for path in self._cases.glob(f"*/{CASE}") if _ID.fullmatch(path.parent.name))
+        except OSError as error:
+            raise CaseError(f"{self._cases}: cannot be read: {error.strerror or error}") from error
 
     def case(self, id: str) -> Case:
         """A case as it stands now.
 
         Raises:
             CaseError: It is unknown.
-            CaseDamagedError: Its case.json cannot be read.
+            DamagedError: Its case.json cannot be read.
         """
-        raise NotImplementedError
+        # Only a folder in `cases` can be meant, whatever the name says.
+        if not _ID.fullmatch(id) or not (self._cases / id).is_dir():
+            raise CaseError(f"{id}: there is no such case in {self.folder}; `mtctl cases list` names them")
+        return read_case(self._cases / id)
 
     def cases(self) -> list[Case]:
         """All cases that can be read, by id; what is damaged is left out (`verify` names it)."""
-        raise NotImplementedError
+        found = []
+        for id in self.ids():
+            with suppress(CaseError, DamagedError):  # damaged, or deleted since
+                found.append(self.case(id))
+        return found
 
     def verify(self) -> list[Finding]:
         """Read everything and compare it with its checksums.
@@ -72,10 +135,10 @@ class CaseStore:
         Returns:
             What is damaged or lost, what is not of this store, and what was left by a write that was cut off.
         """
-        raise NotImplementedError
+        return verify_store(self._cases, _ID)
 
     def add(self, volume: Volume, id: str | None = None) -> Case:
-        """Add a scan. The same scan added again gives the case that is there.
+        """Add a scan. The same scan added again under the same name gives the case that is there.
 
         Args:
             volume: The scan; any orientation.
@@ -84,36 +147,86 @@ class CaseStore:
         Raises:
             CaseError: The name is unusable, or that of another scan.
         """
-        raise NotImplementedError
+        if not np.isfinite(volume.array).all():
+            raise CaseError("the scan has voxels that are NaN or infinite; replace them, for example by 0")
+        total = scan_sum(volume)
+        name = f"case-{total[:12]}" if id is None else _usable(id)
+        while not (there := self._with_name(name)):
+            self._make()
+            try:
+                with staged(self._cases) as hidden:
+                    write_volume(Volume(volume.array.astype(np.float32), volume.geometry), hidden / SCAN)
+                    document = {
+                        "format": FORMAT,
+                        "added": now(),
+                        "geometry": asdict(volume.geometry),
+                        "scan_sha256": total,
+                        "files": checksums(hidden),
+                    }
+                    write_sealed(hidden / CASE, document)
+                    commit(hidden, self._cases / name)
+            except FileExistsError as error:  # Added by somebody just now? Then see whether it is the same scan.
+                if not self._with_name(name):
+                    raise CaseError(f"{self._cases / name}: something that is no case is in the way") from error
+            except OSError as error:
+                raise WriteError(f"{self._cases}: cannot be written: {write_reason(error)}") from error
+        case = self.case(there)
+        if there != name or case.scan_sha256 != total:
+            raise CaseError(f"{name}: the store holds another scan with the name {there}; choose another name")
+        return case
 
     def add_prediction(self, case: Case | str, result: Result) -> Case:
         """Store a segmentation with its maps and its report.
 
         Args:
             case: The case or its id.
-            result: On the grid of the scan (`worker_request.Result`; `case_files.result_of` makes one from an
-                `inference.Prediction`).
+            result: On the grid of the scan (`worker_request.Result`; `case_import.result_of` makes one from an
+                `inference.Prediction`, `case_import.read_results` from what `mtctl segment` wrote). Its maps may be
+                some of those that there are.
         """
-        raise NotImplementedError
+        known = self._known(case)
+        if not same_grid(result.geometry, known.geometry):
+            raise CaseError(f"{known.id}: the prediction is on another grid than the scan; segment the scan itself")
+        return self._append(known, Kind.PREDICTION, lambda folder: write_prediction(folder, result))
 
     def add_label(self, case: Case | str, mask: Mask, reviewer: str = "") -> Case:
         """Store a segmentation that a person vouches for and that was made elsewhere; the case is then corrected."""
-        raise NotImplementedError
+        known = self._known(case)
+        mask = check_mask(mask, known.geometry, known.id)
+        prediction = known.reviewed_by(None)
 
-    def save_draft(self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "") -> Case:
+        def write(folder: Path) -> Mapping[str, Any]:
+            return write_mask(folder, mask, known.geometry) | {"prediction": prediction and prediction.number}
+
+        return self._append(known, Kind.CORRECTED, write, reviewer)
+
+    def save_draft(
+        self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "", start: Mask | None = None
+    ) -> Case:
         """Store an unfinished review in place of this author's last one; those of others stay.
 
         Args:
             case: The case or its id.
             mask: The segmentation as it is now, (z, y, x).
             review: What `review_file.review_document` gives.
-            reviewer: Pseudonym of the person, or "".
+            reviewer: Pseudonym of the person; "": who is logged in on this computer is the author.
+            start: Where somebody else's segmentation is reviewed (`CaseMaps.reviewing`): that, (z, y, x).
         """
-        raise NotImplementedError
+        known = self._known(case)
+        written = _Reviewed(known, mask, review, start)
+        return self._append(known, Kind.DRAFT, written.write, reviewer, _drafts(known, reviewer))
 
-    def accept(self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "") -> Case:
-        """Store what a person vouches for as a new version: accepted where it is as predicted, else corrected."""
-        raise NotImplementedError
+    def accept(
+        self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "", start: Mask | None = None
+    ) -> Case:
+        """Store what a person vouches for as a new version: accepted where it is as predicted, else corrected.
+
+        Args: See `save_draft`.
+        """
+        known = self._known(case)
+        written = _Reviewed(known, mask, review, start)
+        kind = Kind.ACCEPTED if written.as_predicted else Kind.CORRECTED
+        return self._append(known, kind, written.write_decided, reviewer, _drafts(known, reviewer))
 
     def reject(
         self, case: Case | str, reason: str, review: Mapping[str, Any] | None = None, reviewer: str = ""
@@ -129,4 +242,101 @@ class CaseStore:
         Raises:
             CaseError: There is no reason.
         """
-        raise NotImplementedError
+        if not reason.strip():
+            raise CaseError("say in a few words why the case is rejected, without anything that names the patient")
+        known = self._known(case)
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            if review is not None:
+                write_json(folder / REVIEW, review)
+            return {"reason": reason.strip()}
+
+        return self._append(known, Kind.REJECTED, write, reviewer)
+
+    def _known(self, case: Case | str) -> Case:
+        return self.case(case) if isinstance(case, str) else case
+
+    def _append(
+        self, case: Case, kind: Kind, write: Any, reviewer: str = "", replaces: tuple[Record, ...] = ()
+    ) -> Case:
+        def write_signed(folder: Path) -> Mapping[str, Any]:
+            return {**write(folder), "author": _author(reviewer)}
+
+        append_record(case.folder, kind, write_signed, reviewer, replaces)
+        return self.case(case.id)
+
+    def _with_name(self, name: str) -> str | None:
+        """The case of that name, upper and lower case being one: on Windows and macOS they are."""
+        return next((id for id in self.ids() if id.casefold() == name.casefold()), None)
+
+    def _make(self) -> None:
+        try:
+            self._cases.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"{self._cases}: cannot be made: {write_reason(error)}") from error
+        if not (self.folder / _README).exists():
+            with replacing(self.folder / _README) as part:
+                part.write_text(_EXPLAINED, encoding="utf-8")
+
+
+class _Reviewed:
+    """A segmentation and its review, ready to be written."""
+
+    def __init__(self, case: Case, mask: Mask, review: Mapping[str, Any], start: Mask | None) -> None:
+        self.case = case
+        self.mask = check_mask(mask, case.geometry, case.id)
+        self.start = None if start is None else check_mask(start, case.geometry, case.id)
+        self.review = review
+        self.prediction = case.reviewed_by(review)
+
+    @property
+    def as_predicted(self) -> bool:
+        known = self.prediction and self.prediction.content.get("segmentation_sha256")
+        return known == mask_sum(self.mask)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        content = write_mask(folder, self.mask, self.case.geometry)
+        write_json(folder / REVIEW, self.review)
+        if self.start is not None:
+            write_segmentation(Volume(self.start, self.case.geometry), folder / START)
+        return content | {"prediction": self.prediction and self.prediction.number}
+
+    def write_decided(self, folder: Path) -> dict[str, Any]:
+        content = self.write(folder)
+        try:
+            found = self.prediction and looked_at(self.case, self.prediction, self.start, self.mask, folder / REVIEW)
+        except (CaseError, DamagedError):  # A damaged or partial prediction must not keep the person's work out.
+            found = None
+        if found:
+            kind, voxels = found
+            write_volume(Volume(voxels.astype(np.uint8), self.case.geometry), folder / LOOKED_AT)
+            content["uncertainty"] = kind
+        return content
+
+
+def _drafts(case: Case, reviewer: str) -> tuple[Record, ...]:
+    """The drafts of this author that the case knows of."""
+    author = _author(reviewer)
+    return tuple(
+        record for record in case.records if record.kind is Kind.DRAFT and record.content.get("author") == author
+    )
+
+
+def _author(reviewer: str) -> str:
+    """Whose draft it is. Without a pseudonym: who is logged in on this computer, hashed, as that is a name."""
+    if reviewer:
+        return reviewer
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # KeyError until Python 3.13
+        user = ""
+    return hashlib.sha256(f"{user}@{socket.gethostname()}".encode()).hexdigest()[:12]
+
+
+def _usable(id: str) -> str:
+    if not _ID.fullmatch(id) or id.split(".")[0].casefold() in _DEVICES:
+        raise CaseError(
+            f"'{id}' cannot be the name of a case: 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter "
+            "or digit and not ending with '.'"
+        )
+    return id

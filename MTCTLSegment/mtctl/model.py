@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 import mtctl
 from mtctl.case_score import CaseScore, UsualShape
 from mtctl.errors import MtctlError
-from mtctl.files import replacing
+from mtctl.files import file_sha256, replacing
 from mtctl.network import Architecture, LocatorNet, MTCTLNet
 from mtctl.uncertainty import VoxelCalibration
 
@@ -67,6 +66,7 @@ class Card:
         spacing_mm: Voxel size the network works at.
         locator: For scans larger than the atrium's surroundings; None: the reader has to draw the region.
         samples: Default number of Monte-Carlo samples.
+        views: How many of `views.VIEWS` the network looks at a scan in.
         voxel_calibration: From the samples' mean probability to a calibrated one.
         threshold: Default uncertainty threshold, same unit as the maps.
         score: Calibration of the case score; None: never calibrated.
@@ -85,6 +85,7 @@ class Card:
     locator: Locator | None = None
     default: bool = False
     samples: int = 8
+    views: int = 1
     voxel_calibration: VoxelCalibration = VoxelCalibration()
     threshold: float = 0.5
     score: CaseScore | None = None
@@ -141,12 +142,6 @@ class Model:
         except (SafetensorError, RuntimeError) as error:
             raise ModelError(f"{path}: not the weights of an MT-CTL network: {str(error).splitlines()[0]}") from error
         return network.eval()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_model(folder: Path) -> Model:

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from mtctl.case_score import CaseScore, UsualShape
-from mtctl.model import CARD, WEIGHTS, Model, ModelError, file_sha256, find_model, list_models, read_model, write_card
+from mtctl.files import file_sha256
+from mtctl.model import CARD, WEIGHTS, Model, ModelError, find_model, list_models, read_model, write_card
 from mtctl.uncertainty import VoxelCalibration
 
 

@@ -1,0 +1,112 @@
+"""The volumes of a case: how they are written, what they are called, and how their voxels are summed up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.case_record import REPORT, SEGMENTATION, CaseError, Record
+from mtctl.geometry import Geometry, Volume
+from mtctl.metrics import Mask
+from mtctl.store_files import DamagedError, write_json
+from mtctl.volume import VolumeError, read_map, read_mask, write_segmentation, write_volume
+from mtctl.worker_request import Result
+
+UNCERTAINTIES = ("entropy", "mutual_information", "disagreement")
+MAPS = ("probability", "distance", *UNCERTAINTIES)
+
+#: Names of scanners' and files' in a report of `mtctl segment`, which may name a patient.
+_NOT_STORED = ("input", "fingerprint")
+
+#: Positions of one grid that went through different programs differ by less, mm.
+_SAME_MM = 1e-3
+
+
+def file_of(map_name: str) -> str:
+    """The file of a map."""
+    return f"{map_name.replace('_', '-')}.nrrd"
+
+
+def same_grid(first: Geometry, second: Geometry) -> bool:
+    """Whether two grids are one, written by different programs."""
+    return first.size == second.size and all(
+        np.allclose(getattr(first, name), getattr(second, name), atol=_SAME_MM)
+        for name in ("spacing", "origin", "direction")
+    )
+
+
+def check_mask(mask: Mask, geometry: Geometry, case: str) -> Mask:
+    """The mask as bool.
+
+    Raises:
+        CaseError: It is on another grid than the scan.
+    """
+    if mask.shape != geometry.shape:
+        raise CaseError(
+            f"{case}: the segmentation has {mask.shape} voxels, the scan {geometry.shape} (z, y, x); resample it first"
+        )
+    return np.asarray(mask, dtype=bool)
+
+
+def write_prediction(folder: Path, result: Result) -> Mapping[str, Any]:
+    """Write the files of a prediction; returns the content of its record."""
+    for name in MAPS:
+        if name in result.maps:
+            write_volume(Volume(np.asarray(result.maps[name], np.float32), result.geometry), folder / file_of(name))
+    report = {name: value for name, value in result.report.items() if name not in _NOT_STORED}
+    write_json(folder / REPORT, report)
+    told = {name: report[name] for name in ("model", "threshold", "case_score", "flagged") if name in report}
+    return told | write_mask(folder, np.asarray(result.segmentation, dtype=bool), result.geometry)
+
+
+def write_mask(folder: Path, mask: Mask, geometry: Geometry) -> dict[str, Any]:
+    """Write a segmentation; returns what its record says of it."""
+    write_segmentation(Volume(mask, geometry), folder / SEGMENTATION)
+    return {"segmentation_sha256": mask_sum(mask), "volume_ml": round(float(mask.sum()) * geometry.voxel_ml, 3)}
+
+
+def stored_mask(record: Record, name: str, geometry: Geometry) -> Mask:
+    """A mask of a record, checked, (z, y, x) bool.
+
+    Raises:
+        DamagedError: It is missing, torn or changed.
+    """
+    return _array(record.path(name), read_mask, geometry).astype(bool)
+
+
+def stored_map(path: Path, geometry: Geometry) -> NDArray[np.float32]:
+    """A scan or map in a file that was checked, (z, y, x).
+
+    Raises:
+        DamagedError: It cannot be read, or is on another grid.
+    """
+    return _array(path, read_map, geometry)
+
+
+def mask_sum(mask: Mask) -> str:
+    """What a review calls `segmentation_sha256`."""
+    return hashlib.sha256(np.packbits(mask).data).hexdigest()
+
+
+def scan_sum(volume: Volume) -> str:
+    """SHA-256 over voxels (as float32) and grid, whatever file they come from."""
+    digest = hashlib.sha256(np.ascontiguousarray(volume.array, dtype=np.float32).data)
+    digest.update(json.dumps(asdict(volume.geometry), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _array(path: Path, read: Any, geometry: Geometry) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = read(path).array
+    except VolumeError as error:
+        raise DamagedError(str(error)) from error
+    if array.shape != geometry.shape:
+        raise DamagedError(f"{path}: is not on the grid of its scan; restore it from a backup")
+    return array
