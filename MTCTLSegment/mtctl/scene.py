@@ -1,90 +1,110 @@
 """A case in a MRML scene: what the worker found, as nodes; how they are shown; and back to arrays for the review.
 
 Every function takes the scene or the nodes, so that Slicer and the browser reviewer use the same ones. Nothing here
-needs Qt, the application or torch. Positions are LPS mm as everywhere else; MRML's RAS stays inside.
+needs Qt, the application or torch. Positions are LPS mm as everywhere else; MRML's RAS stays inside. The scene must
+have Slicer's Segmentations logic, which knows how to make surfaces.
 
 A case is found again, also after a saved scene was loaded, by what its nodes carry: the attribute `MTCTL.Role` and a
 node reference to their scan. No two cases share a node except the colour table.
+
+One place to import from; by reason to change: scene_nodes.py (what a case is), scene_record.py, scene_folder.py,
+scene_geometry.py, scene_masks.py, scene_review.py (what is reviewed), scene_displays.py, scene_layers.py,
+scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
 from typing import Any
 
-from mtctl.case_maps import CaseMaps
-from mtctl.errors import MtctlError
-from mtctl.geometry import Triple, Volume
+import numpy as np
+import slicer
+from numpy.typing import NDArray
+
+from mtctl.geometry import Geometry
 from mtctl.metrics import Mask
-from mtctl.proposals import Proposal
-from mtctl.regions import Region
+from mtctl.scene_displays import (
+    draw_as_heatmap,
+    draw_as_outline,
+    set_threshold,
+    show_legend,
+    threshold_of,
+)
+from mtctl.scene_folder import put_in_folder, remove_folder
+from mtctl.scene_geometry import follow, set_voxels, volume_of
+from mtctl.scene_layers import hide_layers, jump, opacity_of, set_heatmap_visible, set_opacity, show_layers
+from mtctl.scene_masks import add_segment, mask_of, segment_mask, set_mask, set_segment
+from mtctl.scene_nodes import (
+    KINDS,
+    ROLE,
+    SEGMENT_ID,
+    CaseNodes,
+    Node,
+    Scene,
+    SceneError,
+    add_part,
+    cases,
+    find_case,
+    is_there,
+    keep,
+    kept,
+    made_here,
+    missing,
+    parts_of,
+)
+from mtctl.scene_preview import remove_preview, show_preview
+from mtctl.scene_record import keep_mask, kept_mask
+from mtctl.scene_regions import fill_region_table, state_of
+from mtctl.scene_review import case_maps, review_segmentation, show_kind, update_heatmap
+from mtctl.scene_surface import color_surface, set_surface_visible
 from mtctl.worker_request import Result
 
-Node = Any  # a vtkMRMLNode of the class that the name says
-Scene = Any  # a vtkMRMLScene
+__all__ = [
+    "KINDS",
+    "ROLE",
+    "SEGMENT_ID",
+    "CaseNodes",
+    "Node",
+    "Scene",
+    "SceneError",
+    "case_maps",
+    "cases",
+    "close_case",
+    "color_surface",
+    "fill_region_table",
+    "find_case",
+    "hide_layers",
+    "jump",
+    "keep",
+    "kept",
+    "mask_of",
+    "missing",
+    "opacity_of",
+    "remove_preview",
+    "review_segmentation",
+    "set_heatmap_visible",
+    "set_mask",
+    "set_opacity",
+    "set_surface_visible",
+    "set_threshold",
+    "show_kind",
+    "show_layers",
+    "show_legend",
+    "show_preview",
+    "show_result",
+    "state_of",
+    "threshold_of",
+    "volume_of",
+]
 
-#: Attribute of all nodes made here; its value is one of "segmentation", "uncertainty", "distance", "probability",
-#: "regions", "surface", "preview", "record", "colors". A scan selector leaves out the volumes that have it.
-ROLE = "MTCTL.Role"
-
-#: The uncertainties that a case may have, by the names of the worker's maps; the first is shown at first.
-KINDS = ("entropy", "mutual_information", "disagreement")
-
-#: Id of the segment that holds the prediction, in our segmentation; the same as in a written .seg.nrrd.
-SEGMENT_ID = "LeftAtrium"
-
-
-class SceneError(MtctlError):
-    """The scene cannot be used like that."""
-
-
-@dataclass(frozen=True)
-class CaseNodes:
-    """The nodes of one case. None (or missing from a mapping) is what is not there, or not there any more.
-
-    Get a fresh one from `find_case` after something was added or deleted.
-
-    Attributes:
-        scene: Where they are.
-        scan: vtkMRMLScalarVolumeNode.
-        segmentation: vtkMRMLSegmentationNode made here, with the prediction, as edited.
-        reviewed: vtkMRMLSegmentationNode that is under review: `segmentation`, or somebody else's.
-        segment_id: The segment of `reviewed` that is under review.
-        uncertainty: vtkMRMLScalarVolumeNode by kind, see KINDS.
-        heatmap: The vtkMRMLScalarVolumeNode that is (or would be) shown, and to which painting is tied: one of
-            `uncertainty`, or a copy that also marks where somebody else's segmentation differs from the prediction.
-        kind: That of `heatmap`.
-        distance: vtkMRMLScalarVolumeNode.
-        probability: vtkMRMLScalarVolumeNode.
-        regions: vtkMRMLTableNode.
-        surface: vtkMRMLModelNode, the surface coloured by uncertainty; made by `color_surface`.
-        preview: vtkMRMLSegmentationNode of a proposal; made by `show_preview`.
-        record: Hidden vtkMRMLScriptedModuleNode with what has no node of its own; see `keep`.
-        folder: Subject hierarchy item of the case; None where the scene has no subject hierarchy.
-    """
-
-    scene: Scene
-    scan: Node
-    segmentation: Node | None
-    reviewed: Node | None
-    segment_id: str
-    uncertainty: Mapping[str, Node]
-    heatmap: Node | None
-    kind: str
-    distance: Node | None
-    probability: Node | None
-    regions: Node | None
-    surface: Node | None
-    preview: Node | None
-    record: Node | None
-    folder: int | None
+#: Grids that went to the worker and back differ by less, mm.
+_SAME_MM = 1e-3
 
 
-# --- cases ------------------------------------------------------------------------------------------------------------
-
-
-def show_result(scene: Scene, scan: Node, result: Result, save_for_undo: Callable[[], None] = lambda: None) -> CaseNodes:
+def show_result(
+    scene: Scene, scan: Node, result: Result, save_for_undo: Callable[[], None] = lambda: None
+) -> CaseNodes:
     """Turn the worker's answer into nodes, or update those of the same scan.
 
     Running again replaces maps and segment in place. A segment that was edited since (or in any way is not as it was
@@ -102,22 +122,38 @@ def show_result(scene: Scene, scan: Node, result: Result, save_for_undo: Callabl
     Raises:
         SceneError: The scan was moved, replaced or taken out of the scene since it was handed to the worker.
     """
-    raise NotImplementedError
+    _check_grid(scan, result.geometry)
+    parts = {role: node for role, node in _by_role(find_case(scene, scan)).items() if is_there(node)}
+    name = scan.GetName()
 
+    def volume(role: str, array: NDArray[np.float32], label: str, kind: str | None = None) -> Node:
+        node = parts.get(kind or role)
+        if node is None:
+            node = slicer.vtkMRMLScalarVolumeNode()
+            node.SetName(f"{name}: {label}")
+            set_voxels(node, array, scan)
+            return add_part(scene, scan, node, role, kind)
+        set_voxels(node, array, scan)
+        return node
 
-def find_case(scene: Scene, scan: Node) -> CaseNodes | None:
-    """The nodes of the case of that scan; None where it has none (about 1 ms)."""
-    raise NotImplementedError
-
-
-def cases(scene: Scene) -> tuple[CaseNodes, ...]:
-    """All cases of the scene whose scan is still there, in the order in which they were made."""
-    raise NotImplementedError
-
-
-def missing(nodes: CaseNodes) -> str | None:
-    """What a review of this case lacks because somebody deleted it, in a sentence that says what to do; or None."""
-    raise NotImplementedError
+    record = parts.get("record") or _new_record(scene, scan)
+    threshold = float(result.report.get("threshold", 0.5))
+    wanted = int(np.count_nonzero(result.maps["entropy"] >= threshold)) if "entropy" in result.maps else 0
+    for kind in [kind for kind in KINDS if kind in result.maps]:
+        array = result.maps[kind]
+        node = volume("uncertainty", array, kind.replace("_", " "), kind)
+        draw_as_heatmap(scene, node, threshold if kind == "entropy" else _threshold_for(array, wanted, threshold))
+    for role in ("distance", "probability"):
+        volume(role, result.maps[role], f"{role} map").CreateDefaultDisplayNodes()
+    if "regions" not in parts:
+        table = slicer.vtkMRMLTableNode()
+        table.SetName(f"{name}: uncertain regions")
+        add_part(scene, scan, table, "regions")
+    _show_segmentation(scene, scan, parts.get("segmentation"), record, result.segmentation != 0, save_for_undo)
+    nodes = _found(scene, scan)
+    keep(nodes, "report", result.report)
+    put_in_folder(scene, scan, parts_of(nodes))
+    return update_heatmap(_found(scene, scan))
 
 
 def close_case(nodes: CaseNodes) -> None:
@@ -125,213 +161,100 @@ def close_case(nodes: CaseNodes) -> None:
 
     The scan and somebody else's segmentation stay. Nodes that are gone already, also the scan, do no harm.
     """
-    raise NotImplementedError
-
-
-def keep(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
-    """Keep plain data with the case, so that a saved scene has it; `show_result` keeps "report".
-
-    For example the `review_document` of a draft under "review".
-
-    Raises:
-        SceneError: The case's record was deleted.
-    """
-    raise NotImplementedError
-
-
-def kept(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
-    """What `keep` kept under that name; None where there is nothing."""
-    raise NotImplementedError
-
-
-# --- to and from arrays -----------------------------------------------------------------------------------------------
-
-
-def volume_of(scan: Node) -> Volume:
-    """The voxels of a scalar volume node and where they lie in the patient, as a person sees them in the views.
-
-    A linear transform that the scan is under counts: the grid is the moved one, and what `show_result` makes is put
-    under the same transform, so that it stays on the scan whatever becomes of the transform.
-
-    Returns:
-        A copy-free view of the node's voxels (z, y, x) as they are (any type): do not write to it.
-
-    Raises:
-        SceneError: The node has no voxels, more than one value a voxel, or is under a warping transform.
-        VolumeError: Its axes are not at right angles, with its transform.
-    """
-    raise NotImplementedError
-
-
-def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
-    """What a `ReviewSession` reviews: the prediction as it was made, not as edited since.
-
-    For somebody else's segmentation (`review_segmentation`): that as it was when its review began.
-
-    Args:
-        nodes: The case.
-        kind: Of uncertainty; None for the one that is shown.
-
-    Raises:
-        SceneError: Something that is needed was deleted; the message is that of `missing`.
-    """
-    raise NotImplementedError
-
-
-def mask_of(nodes: CaseNodes) -> Mask:
-    """The reviewed segment as it is now: bool (z, y, x) on the scan's grid, whatever extent the segment has itself.
-
-    Raises:
-        SceneError: The segment, its node or the scan was deleted.
-    """
-    raise NotImplementedError
-
-
-def set_mask(nodes: CaseNodes, mask: Mask) -> None:
-    """Write the reviewed segment; for undo, save the editor's state before.
-
-    Args:
-        nodes: The case.
-        mask: bool (z, y, x) on the scan's grid.
-
-    Raises:
-        SceneError: The segment, its node or the scan was deleted, or the shape is another one.
-    """
-    raise NotImplementedError
-
-
-def review_segmentation(nodes: CaseNodes, segmentation: Node, segment_id: str) -> CaseNodes:
-    """Review a segment that exists already; for the prediction again: `nodes.segmentation` and SEGMENT_ID.
-
-    A segment on the scan's grid (any extent) is reviewed and edited in place. One on another grid, or under another
-    transform, is copied to the scan's grid as a new segment of `nodes.segmentation`, which is then reviewed: the
-    original stays as it is. As it is now it is kept as the start of the review (`case_maps`).
-
-    Returns:
-        The nodes with `reviewed`, `segment_id` and `heatmap` as they are then.
-
-    Raises:
-        SceneError: There is no such segment, or it is empty on the scan's grid.
-    """
-    raise NotImplementedError
-
-
-# --- displays ---------------------------------------------------------------------------------------------------------
-
-
-def show_layers(nodes: CaseNodes, opacity: float = 0.7) -> None:
-    """Scan as background and heatmap as foreground in all slice views of the scene; may be called again at any time.
-
-    What the views showed before is remembered in the case and comes back with `close_case` or `hide_layers`.
-    """
-    raise NotImplementedError
-
-
-def hide_layers(nodes: CaseNodes) -> None:
-    """Give the slice views back what they showed before `show_layers`, unless the person changed it since."""
-    raise NotImplementedError
-
-
-def show_kind(nodes: CaseNodes, kind: str) -> CaseNodes:
-    """Show another kind of uncertainty, with its own threshold.
-
-    Returns:
-        The nodes with `heatmap` and `kind` as they are then.
-
-    Raises:
-        SceneError: The case has no map of that kind.
-    """
-    raise NotImplementedError
-
-
-def set_threshold(nodes: CaseNodes, threshold: float) -> None:
-    """Show only what is at least so uncertain (0 to 1): one call of MRML, fast enough for a slider."""
-    raise NotImplementedError
-
-
-def threshold_of(nodes: CaseNodes) -> float:
-    """The threshold at which the heatmap is shown.
-
-    Raises:
-        SceneError: The heatmap was deleted.
-    """
-    raise NotImplementedError
-
-
-def set_opacity(nodes: CaseNodes, opacity: float) -> None:
-    """How much the heatmap covers the scan, 0 to 1, in all slice views that show it."""
-    raise NotImplementedError
-
-
-def set_heatmap_visible(nodes: CaseNodes, visible: bool) -> None:
-    """Show or hide the heatmap in the slice views; opacity and threshold stay."""
-    raise NotImplementedError
-
-
-def set_surface_visible(nodes: CaseNodes, visible: bool) -> None:
-    """Show or hide the smoothed surface of the reviewed segmentation in 3-D; the first time takes 0.1 to 0.8 s."""
-    raise NotImplementedError
-
-
-def color_surface(nodes: CaseNodes) -> Node:
-    """Show the surface coloured by uncertainty in 3-D in place of the plain one; call again after the mask changed.
-
-    `set_surface_visible` goes back to the plain one, or to none.
-
-    Returns:
-        vtkMRMLModelNode with the uncertainty at its points.
-
-    Raises:
-        SceneError: Segment or heatmap was deleted, or the segment is empty.
-    """
-    raise NotImplementedError
-
-
-def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
-    """Show the colours' meaning in these views (slice or 3-D view nodes) and no others.
-
-    Returns:
-        vtkMRMLColorLegendDisplayNode.
-    """
-    raise NotImplementedError
-
-
-def jump(scene: Scene, lps: Triple) -> None:
-    """Centre all slice views on a position, put the crosshair there, and turn every 3-D camera to it without tilting."""
-    raise NotImplementedError
-
-
-# --- regions and proposals --------------------------------------------------------------------------------------------
-
-
-def fill_region_table(nodes: CaseNodes, regions: Sequence[Region]) -> None:
-    """Write the region list into the case's table node, in the list's order; no effect where it was deleted.
-
-    Columns: "Region", "State", "Volume (mL)", "Mean uncertainty", "Peak uncertainty", "Expected error (mL)",
-    "Inside", "Outside" (voxels).
-    """
-    raise NotImplementedError
-
-
-def state_of(region: Region) -> str:
-    """One word for what was done with a region: "accepted", "edited", "visited" or "open"."""
-    raise NotImplementedError
-
-
-def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
-    """Show what a proposal would add and take away; replaces the preview before. The segmentation is not touched.
-
-    It lives in a segmentation node of its own that is hidden from selectors, from undo and from saved scenes.
-
-    Returns:
-        The nodes with `preview`.
-
-    Raises:
-        SceneError: The segment, its node or the scan was deleted.
-    """
-    raise NotImplementedError
-
-
-def remove_preview(nodes: CaseNodes) -> None:
-    """Remove the preview; nothing happens where there is none."""
-    raise NotImplementedError
+    hide_layers(nodes)
+    for node in parts_of(nodes):
+        # MRML leaves what belongs to a node behind.
+        for owned in [*_owned(node, "Display"), *_owned(node, "Storage"), node]:
+            nodes.scene.RemoveNode(owned)
+    remove_folder(nodes.scene, nodes.folder)
+    if not any(node.GetAttribute(ROLE) != "colors" for node in made_here(nodes.scene)):
+        for table in list(made_here(nodes.scene)):
+            nodes.scene.RemoveNode(table)
+
+
+def _check_grid(scan: Node, wanted: Geometry) -> None:
+    if not is_there(scan):
+        raise SceneError("The scan was deleted while it was segmented: load it again.")
+    here = volume_of(scan).geometry
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(wanted.size) - 1)
+    same = here.size == wanted.size and np.allclose(
+        here.index_to_physical(corners), wanted.index_to_physical(corners), rtol=0, atol=_SAME_MM
+    )
+    if not same:
+        raise SceneError(
+            f"'{scan.GetName()}' was moved or replaced while it was segmented, so that the result does not fit it any "
+            "more: segment it again."
+        )
+
+
+def _owned(node: Node, what: str) -> list[Node]:
+    if not hasattr(node, f"GetNumberOf{what}Nodes"):
+        return []
+    count = getattr(node, f"GetNumberOf{what}Nodes")()
+    return [each for each in (getattr(node, f"GetNth{what}Node")(index) for index in range(count)) if is_there(each)]
+
+
+def _by_role(nodes: CaseNodes | None) -> dict[str, Node | None]:
+    if nodes is None:
+        return {}
+    single = ("segmentation", "distance", "probability", "regions", "record")
+    return {**nodes.uncertainty, **{role: getattr(nodes, role) for role in single}}
+
+
+def _found(scene: Scene, scan: Node) -> CaseNodes:
+    nodes = find_case(scene, scan)
+    assert nodes is not None
+    return nodes
+
+
+def _new_record(scene: Scene, scan: Node) -> Node:
+    record = slicer.vtkMRMLScriptedModuleNode()
+    record.SetName(f"{scan.GetName()}: record")
+    record.SetHideFromEditors(True)
+    return add_part(scene, scan, record, "record")
+
+
+def _threshold_for(array: NDArray[np.float32], voxels: int, otherwise: float) -> float:
+    """The threshold at which a map shows as many voxels as the entropy does at its own."""
+    values = array[array > 0]
+    count = min(voxels, values.size)
+    return float(np.partition(values, values.size - count)[values.size - count]) if count else otherwise
+
+
+def _show_segmentation(
+    scene: Scene, scan: Node, node: Node | None, record: Node, mask: Mask, save_for_undo: Callable[[], None]
+) -> None:
+    """Write the prediction into its segment, after a copy of what was edited there."""
+    predicted = kept_mask(record, "prediction")
+    if node is None:
+        node = slicer.vtkMRMLSegmentationNode()
+        node.SetName(f"{scan.GetName()}: left atrium")
+        node = add_part(scene, scan, node, "segmentation")
+        node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+    follow(node, scan)
+    draw_as_outline(node)
+    if node.GetSegmentation().GetSegment(SEGMENT_ID) is None:
+        if node.GetSegmentation().GetNumberOfSegments():
+            save_for_undo()
+        add_segment(node, SEGMENT_ID, "Left atrium")
+        set_segment(node, SEGMENT_ID, mask, scan)
+    else:
+        current = segment_mask(node, SEGMENT_ID, scan)
+        if not np.array_equal(current, mask):
+            save_for_undo()
+            edited = current.any() and (predicted is None or not np.array_equal(current, predicted))
+            if edited:
+                _back_up(node)
+            set_segment(node, SEGMENT_ID, mask, scan)
+    keep_mask(record, "prediction", mask)
+
+
+def _back_up(segmentation: Node) -> None:
+    ours = segmentation.GetSegmentation()
+    copy: Any = slicer.vtkSegment()
+    copy.DeepCopy(ours.GetSegment(SEGMENT_ID))
+    number = sum(ours.GetNthSegmentID(index).startswith("Backup") for index in range(ours.GetNumberOfSegments())) + 1
+    copy.SetName(f"{copy.GetName()} before {time.strftime('%H:%M')} ({number})")
+    backup = ours.GenerateUniqueSegmentID(f"Backup{number}")
+    ours.AddSegment(copy, backup)
+    segmentation.GetDisplayNode().SetSegmentVisibility(backup, False)

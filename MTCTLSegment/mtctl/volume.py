@@ -38,8 +38,8 @@ _PLAUSIBLE_SPACING_MM = (0.02, 50.0)
 
 _FORMATS = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd or a folder of DICOM slices"
 
-# SNOMED CT 82471001 as Slicer writes terms: context ~ category ~ type ~ modifier ~ region context ~ region ~ modifier.
-_LEFT_ATRIUM = (
+#: SNOMED CT 82471001 as Slicer writes terms: context ~ category ~ type ~ modifier ~ region context ~ region ~ modifier.
+LEFT_ATRIUM = (
     "Segmentation category and type - DICOM master list"
     "~SCT^123037004^Anatomical Structure~SCT^82471001^Left atrium~^^~Anatomic codes - DICOM master list~^^~^^"
 )
@@ -148,7 +148,7 @@ def write_segmentation(mask: Volume, path: Path) -> None:
         "Segment0_LabelValue": "1",
         "Segment0_Layer": "0",
         "Segment0_Extent": _occupied(mask.array) or f"0 {last[0]} 0 {last[1]} 0 {last[2]}",
-        "Segment0_Tags": f"TerminologyEntry:{_LEFT_ATRIUM}|Segmentation.Status:inprogress|",
+        "Segment0_Tags": f"TerminologyEntry:{LEFT_ATRIUM}|Segmentation.Status:inprogress|",
     }
     for key, value in fields.items():
         image.SetMetaData(key, value)
