@@ -80,28 +80,53 @@ def read_review(
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReviewError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ReviewError(f"{path}: not a readable review; start a new one ({error})") from error
+    return resume_review(document, maps, mask, clock, str(path))
+
+
+def resume_review(
+    document: Mapping[str, Any],
+    maps: CaseMaps,
+    mask: Mask | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    source: str = "the draft",
+) -> ReviewSession:
+    """Go on with what `review_document` gave, wherever it was kept.
+
+    Args:
+        document: See there.
+        maps, mask, clock: As for `read_review`.
+        source: Where it was kept, for messages.
+
+    Raises:
+        ReviewError: It is damaged, or the review of another scan, segmentation or prediction.
+    """
+    try:
         if document["format"] != FORMAT:
-            raise ReviewError(f"{path}: written by version {document['version']}, which this one cannot read: update")
+            raise ReviewError(f"{source}: written by version {document['version']}, which this one cannot read: update")
         geometry = {name: _numbers(values) for name, values in document["geometry"].items()}
         sums = str(document["segmentation_sha256"]), str(document["regions_sha256"])
         state = _state(document)
-    except OSError as error:
-        raise ReviewError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReviewError(f"{path}: not a readable review; start a new one ({error})") from error
+        raise ReviewError(f"{source}: not a readable review; start a new one ({error})") from error
     if not _same_grid(geometry, maps.geometry):
-        raise ReviewError(f"{path}: the review of another scan, whose voxels lie elsewhere; open the one it belongs to")
+        raise ReviewError(
+            f"{source}: the review of another scan, whose voxels lie elsewhere; open the one it belongs to"
+        )
     if sums[0] != _segmentation_sum(maps):
         raise ReviewError(
-            f"{path}: the review of another segmentation of this scan; open that one, or start a new review"
+            f"{source}: the review of another segmentation of this scan; open that one, or start a new review"
         )
     try:
         session = ReviewSession(maps, state, mask, clock)
     except ReviewError as error:
-        raise ReviewError(f"{path}: {error}") from error
+        raise ReviewError(f"{source}: {error}") from error
     if sums[1] != _regions_sum(session.places):
         raise ReviewError(
-            f"{path}: the uncertainty was computed anew since, and its regions differ; start a new review"
+            f"{source}: the uncertainty was computed anew since, and its regions differ; start a new review"
         )
     return session
 
