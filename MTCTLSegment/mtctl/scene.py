@@ -31,7 +31,7 @@ from mtctl.scene_displays import (
     show_legend,
     threshold_of,
 )
-from mtctl.scene_folder import put_in_folder, remove_folder
+from mtctl.scene_folder import put_in_folder, remove_folder, take_out
 from mtctl.scene_geometry import follow, set_voxels, volume_of
 from mtctl.scene_layers import hide_layers, jump, opacity_of, set_heatmap_visible, set_opacity, show_layers
 from mtctl.scene_masks import add_segment, mask_of, segment_mask, set_mask, set_segment
@@ -163,6 +163,7 @@ def close_case(nodes: CaseNodes) -> None:
     """
     hide_layers(nodes)
     for node in parts_of(nodes):
+        take_out(nodes.scene, node)
         # MRML leaves what belongs to a node behind.
         for owned in [*_owned(node, "Display"), *_owned(node, "Storage"), node]:
             nodes.scene.RemoveNode(owned)

@@ -47,6 +47,14 @@ def folder_of(scene: Scene, parts: Iterable[Node]) -> int | None:
     return None
 
 
+def take_out(scene: Scene, node: Node) -> None:
+    """Remove the item of a node that is about to be deleted: the application does that by itself, others do not."""
+    hierarchy = _hierarchy(scene)
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if item:
+        hierarchy.RemoveItem(item, False, True)
+
+
 def remove_folder(scene: Scene, folder: int | None) -> None:
     """Remove the folder of a case, unless a person has put something else into it."""
     hierarchy = _hierarchy(scene)

@@ -1,0 +1,591 @@
+"""A case becomes nodes of a MRML scene and comes back from them, wherever its voxels lie."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed: pip install slicer-mtctl[slicer]")
+
+import SimpleITK as sitk  # noqa: E402
+import vtk  # noqa: E402
+from scene_example import (  # noqa: E402
+    DIRECTIONS,
+    SHAPE,
+    SPACING,
+    empty_scene,
+    grid,
+    load,
+    positions,
+    result_for,
+    rotation,
+    scan_image,
+)
+
+from mtctl import scene  # noqa: E402
+from mtctl.geometry import VolumeError, from_image  # noqa: E402
+from mtctl.volume import read_mask, write_segmentation  # noqa: E402
+
+PARTS = ["segmentation", "distance", "probability", "regions", "record", *scene.KINDS]
+
+
+@pytest.fixture
+def world() -> Any:
+    return empty_scene()
+
+
+@pytest.fixture
+def scan(world: Any, tmp_path: Path) -> Any:
+    return load(world, scan_image(), tmp_path)
+
+
+@pytest.fixture
+def case(world: Any, scan: Any) -> scene.CaseNodes:
+    return scene.show_result(world, scan, result_for(scan))
+
+
+def transform(world: Any, matrix: np.ndarray) -> Any:
+    node = world.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    vtk_matrix = vtk.vtkMatrix4x4()
+    vtk_matrix.DeepCopy(matrix.ravel().tolist())
+    node.SetMatrixTransformToParent(vtk_matrix)
+    return node
+
+
+def moving(angle: float = 20.0) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation(angle, -7, 33)
+    matrix[:3, 3] = 12.5, -40, 7.25
+    return matrix
+
+
+def part(nodes: scene.CaseNodes, name: str) -> Any:
+    return nodes.uncertainty[name] if name in nodes.uncertainty else getattr(nodes, name)
+
+
+def segment_names(nodes: scene.CaseNodes) -> list[str]:
+    segments = nodes.segmentation.GetSegmentation()
+    return [segments.GetNthSegment(index).GetName() for index in range(segments.GetNumberOfSegments())]
+
+
+def segments_in_patient(nodes: scene.CaseNodes, segment_id: str = scene.SEGMENT_ID) -> np.ndarray:
+    """LPS positions of a segment's voxels, by MRML's own export."""
+    image = slicer.vtkOrientedImageData()
+    assert nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id, image)
+    values = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+    matrix, points = vtk.vtkMatrix4x4(), []
+    image.GetImageToWorldMatrix(matrix)
+    parent = vtk.vtkMatrix4x4()
+    if nodes.segmentation.GetParentTransformNode():
+        nodes.segmentation.GetParentTransformNode().GetMatrixTransformToWorld(parent)
+    dimensions, extent = image.GetDimensions(), image.GetExtent()
+    for flat in np.flatnonzero(values):
+        z, y, x = np.unravel_index(flat, dimensions[::-1])
+        ras = matrix.MultiplyPoint((x + extent[0], y + extent[2], z + extent[4], 1.0))
+        ras = parent.MultiplyPoint(ras)
+        points.append((-ras[0], -ras[1], ras[2]))
+    return np.array(sorted(np.round(points, 4).tolist()))
+
+
+def other_segmentation(world: Any, scan: Any, mask: np.ndarray, name: str = "by hand") -> Any:
+    """Somebody else's segmentation, on the grid of the scan."""
+    node = world.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+    node.CreateDefaultDisplayNodes()
+    node.GetSegmentation().AddEmptySegment("drawn", "drawn")
+    from mtctl.scene_masks import set_segment
+
+    set_segment(node, "drawn", mask, scan)
+    return node
+
+
+class TestWhereVoxelsLie:
+    @pytest.mark.parametrize("ending", [".nrrd", ".nii.gz"])
+    @pytest.mark.parametrize("directions", DIRECTIONS)
+    def test_every_voxel_lies_where_simpleitk_says(
+        self, world: Any, tmp_path: Path, directions: str, ending: str
+    ) -> None:
+        node = load(world, scan_image(directions), tmp_path, ending=ending)
+        read = from_image(sitk.ReadImage(str(tmp_path / f"scan{ending}")))
+        volume = scene.volume_of(node)
+        # MRML may turn the axes of the array on reading; a value is at one place, whatever its index.
+        for value in (0, 31, 1279, 17000, int(np.prod(SHAPE)) - 1):
+            here, there = (np.argwhere(each.array == value)[0][::-1] for each in (volume, read))
+            expected = read.geometry.index_to_physical(there)
+            np.testing.assert_allclose(volume.geometry.index_to_physical(here), expected, atol=2e-4)
+
+    def test_the_grid_of_a_nrrd_file_is_kept_as_it_is_written(self, scan: Any) -> None:
+        here, there = scene.volume_of(scan).geometry, grid()
+        assert here.size == there.size
+        np.testing.assert_allclose(here.spacing, there.spacing, rtol=1e-12)
+        np.testing.assert_allclose(here.origin, there.origin, rtol=1e-12)
+        np.testing.assert_allclose(here.direction, there.direction, atol=1e-12)
+
+    def test_a_linear_transform_moves_the_grid_as_the_views_show_it(self, world: Any, scan: Any) -> None:
+        before = scene.volume_of(scan).geometry.index_to_physical((3, 5, 7))
+        scan.SetAndObserveTransformNodeID(transform(world, moving()).GetID())
+        after = scene.volume_of(scan).geometry.index_to_physical((3, 5, 7))
+        ras = moving() @ [-before[0], -before[1], before[2], 1]
+        np.testing.assert_allclose(after, [-ras[0], -ras[1], ras[2]], atol=1e-9)
+
+    def test_a_warping_transform_is_refused_with_what_to_do(self, world: Any, scan: Any) -> None:
+        warp = world.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
+        spline = vtk.vtkThinPlateSplineTransform()
+        points = vtk.vtkPoints()
+        for point in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50), (9, 8, 7)):
+            points.InsertNextPoint(point)
+        moved = vtk.vtkPoints()
+        moved.DeepCopy(points)
+        moved.SetPoint(4, 20, 8, 7)
+        spline.SetSourceLandmarks(points)
+        spline.SetTargetLandmarks(moved)
+        spline.SetBasisToR()
+        warp.SetAndObserveTransformToParent(spline)
+        scan.SetAndObserveTransformNodeID(warp.GetID())
+        with pytest.raises(scene.SceneError, match="warping transform 'warp': harden"):
+            scene.volume_of(scan)
+
+    def test_a_shearing_transform_is_refused(self, world: Any, scan: Any) -> None:
+        matrix = np.eye(4)
+        matrix[0, 1] = 0.3
+        scan.SetAndObserveTransformNodeID(transform(world, matrix).GetID())
+        with pytest.raises(VolumeError, match="right angles"):
+            scene.volume_of(scan)
+
+    def test_colour_volumes_and_volumes_without_voxels_are_refused(self, world: Any) -> None:
+        node = world.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing")
+        with pytest.raises(scene.SceneError, match="'nothing' has no voxels"):
+            scene.volume_of(node)
+        image = vtk.vtkImageData()
+        image.SetDimensions(20, 20, 20)
+        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
+        node.SetAndObserveImageData(image)
+        with pytest.raises(scene.SceneError, match="3 values a voxel"):
+            scene.volume_of(node)
+
+
+class TestAResult:
+    @pytest.mark.parametrize("directions", DIRECTIONS)
+    def test_the_segment_lies_where_the_mask_does(self, world: Any, tmp_path: Path, directions: str) -> None:
+        scan = load(world, scan_image(directions), tmp_path)
+        result = result_for(scan)
+        nodes = scene.show_result(world, scan, result)
+        np.testing.assert_allclose(
+            segments_in_patient(nodes), positions(result.segmentation != 0, result.geometry), atol=1e-3
+        )
+        assert np.array_equal(scene.mask_of(nodes), result.segmentation != 0)
+        for name, node in nodes.uncertainty.items():
+            volume = scene.volume_of(node)
+            assert np.array_equal(volume.array, result.maps[name])
+            np.testing.assert_allclose(volume.geometry.direction, result.geometry.direction, atol=1e-12)
+            np.testing.assert_allclose(volume.geometry.origin, result.geometry.origin, atol=1e-9)
+
+    def test_under_a_transform_everything_lies_on_the_scan_and_goes_with_it(self, world: Any, scan: Any) -> None:
+        mover = transform(world, moving())
+        scan.SetAndObserveTransformNodeID(mover.GetID())
+        result = result_for(scan)
+        nodes = scene.show_result(world, scan, result)
+        mask = result.segmentation != 0
+        np.testing.assert_allclose(segments_in_patient(nodes), positions(mask, result.geometry), atol=2e-3)
+        matrix = vtk.vtkMatrix4x4()
+        matrix.DeepCopy(moving(55).ravel().tolist())
+        mover.SetMatrixTransformToParent(matrix)
+        moved = scene.volume_of(scan).geometry
+        np.testing.assert_allclose(segments_in_patient(nodes), positions(mask, moved), atol=2e-3)
+        assert np.array_equal(scene.mask_of(nodes), mask)
+        assert scene.case_maps(nodes).geometry == moved
+
+    def test_the_segment_carries_the_codes_that_a_written_file_has(self, case: scene.CaseNodes, tmp_path: Path) -> None:
+        mask = scene.volume_of(case.probability)
+        write_segmentation(replace(mask, array=(mask.array > 0.5).astype(np.uint8)), tmp_path / "x.seg.nrrd")
+        tags = sitk.ReadImage(str(tmp_path / "x.seg.nrrd")).GetMetaData("Segment0_Tags")
+        here = vtk.mutable("")
+        segment = case.segmentation.GetSegmentation().GetSegment(scene.SEGMENT_ID)
+        assert segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), here)
+        assert "82471001^Left atrium" in str(here)
+        assert f"TerminologyEntry:{here}|" in tags
+
+    def test_the_scan_is_the_reference_geometry_so_that_dicom_export_works(self, case: scene.CaseNodes) -> None:
+        role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+        assert case.segmentation.GetNodeReference(role) is case.scan
+
+    def test_it_is_in_a_folder_beside_the_scan(self, case: scene.CaseNodes) -> None:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(case.scene)
+        for node in (case.segmentation, case.heatmap, case.distance, case.regions):
+            assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == case.folder
+        scan = hierarchy.GetItemByDataNode(case.scan)
+        assert hierarchy.GetItemParent(scan) == hierarchy.GetItemParent(case.folder)
+
+    def test_a_scene_without_subject_hierarchy_will_do(self, world: Any, scan: Any) -> None:
+        world.RemoveNode(world.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode"))
+        nodes = scene.show_result(world, scan, result_for(scan))
+        if world.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") is None:  # logics may make one again
+            assert nodes.folder is None
+        assert scene.missing(nodes) is None
+        scene.close_case(nodes)
+
+    def test_the_report_is_kept(self, case: scene.CaseNodes) -> None:
+        assert scene.kept(case, "report") == result_for(case.scan).report
+        assert scene.kept(case, "review") is None
+        scene.keep(case, "review", {"threshold": 0.25})
+        assert scene.kept(case, "review") == {"threshold": 0.25}
+
+    def test_maps_carry_a_role_and_the_scan_none(self, case: scene.CaseNodes) -> None:
+        assert case.scan.GetAttribute(scene.ROLE) is None
+        assert {node.GetAttribute(scene.ROLE) for node in case.uncertainty.values()} == {"uncertainty"}
+
+    def test_the_review_gets_the_arrays_back_bit_by_bit(self, case: scene.CaseNodes) -> None:
+        result, maps = result_for(case.scan), scene.case_maps(case)
+        assert np.array_equal(maps.segmentation, result.segmentation != 0)
+        assert np.array_equal(maps.uncertainty, result.maps["entropy"])
+        assert np.array_equal(maps.probability, result.maps["probability"])
+        assert np.array_equal(maps.distance, result.maps["distance"])
+        assert maps.geometry == result.geometry
+        assert np.array_equal(scene.case_maps(case, "disagreement").uncertainty, result.maps["disagreement"])
+
+    def test_the_review_starts_from_the_prediction_whatever_was_edited_since(self, case: scene.CaseNodes) -> None:
+        scene.set_mask(case, np.zeros(SHAPE, dtype=bool))
+        assert np.array_equal(scene.case_maps(case).segmentation, result_for(case.scan).segmentation != 0)
+
+    def test_a_scan_that_was_moved_meanwhile_does_not_take_the_result(self, world: Any, scan: Any) -> None:
+        result = result_for(scan)
+        scan.SetOrigin(0, 0, 5)
+        with pytest.raises(scene.SceneError, match="'scan' was moved or replaced while it was segmented"):
+            scene.show_result(world, scan, result)
+        assert scene.find_case(world, scan) is None
+
+    def test_a_scan_that_was_deleted_meanwhile_does_not_take_the_result(self, world: Any, scan: Any) -> None:
+        result = result_for(scan)
+        world.RemoveNode(scan)
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.show_result(world, scan, result)
+
+    def test_importing_needs_neither_torch_nor_scikit_image_nor_qt(self) -> None:
+        program = (
+            "import sys; import mtctl.scene;"
+            "print([name for name in ('torch', 'skimage', 'PySide6', 'qt') if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+        assert done.stdout.strip() == "[]"
+
+
+class TestRunningAgain:
+    def test_updates_the_same_nodes(self, case: scene.CaseNodes) -> None:
+        before = case.scene.GetNumberOfNodes()
+        result = result_for(case.scan, seed=2)
+        again = scene.show_result(case.scene, case.scan, result)
+        assert again == case
+        assert case.scene.GetNumberOfNodes() == before
+        assert np.array_equal(scene.mask_of(again), result.segmentation != 0)
+        assert np.array_equal(scene.case_maps(again).uncertainty, result.maps["entropy"])
+
+    def test_keeps_no_backup_of_what_nobody_edited(self, case: scene.CaseNodes) -> None:
+        saved: list[int] = []
+        scene.show_result(case.scene, case.scan, result_for(case.scan), lambda: saved.append(1))
+        assert not saved
+        scene.show_result(case.scene, case.scan, result_for(case.scan, seed=2), lambda: saved.append(1))
+        assert saved == [1]
+        assert segment_names(case) == ["Left atrium"]
+
+    def test_keeps_every_edited_segment_as_a_hidden_backup(self, case: scene.CaseNodes) -> None:
+        rng = np.random.default_rng(0)
+        edits = [rng.random(SHAPE) > 0.7 for _ in range(2)]
+        for edit in edits:
+            scene.set_mask(case, edit)
+            scene.show_result(case.scene, case.scan, result_for(case.scan))
+        names = segment_names(case)
+        assert [name.partition(" before ")[0] for name in names] == ["Left atrium"] * 3
+        assert [name[-3:] for name in names[1:]] == ["(1)", "(2)"]
+        segments, display = case.segmentation.GetSegmentation(), case.segmentation.GetDisplayNode()
+        from mtctl.scene_masks import segment_mask
+
+        for index, edit in enumerate(edits, 1):
+            backup = segments.GetNthSegmentID(index)
+            assert np.array_equal(segment_mask(case.segmentation, backup, case.scan), edit)
+            assert not display.GetSegmentVisibility(backup)
+        assert np.array_equal(scene.mask_of(case), result_for(case.scan).segmentation != 0)
+
+    def test_is_one_step_that_undo_takes_back(self, case: scene.CaseNodes) -> None:
+        editor = slicer.vtkSlicerSegmentEditorLogic()
+        editor.SetMRMLScene(case.scene)
+        editor.SetMRMLApplicationLogic(case.scene._kept.application)
+        node = case.scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+        editor.SetSegmentEditorNode(node)
+        editor.SetSegmentationNode(case.segmentation)
+        edit = np.random.default_rng(1).random(SHAPE) > 0.5
+        scene.set_mask(case, edit)
+        scene.show_result(case.scene, case.scan, result_for(case.scan), editor.SaveStateForUndo)
+        assert len(segment_names(case)) == 2
+        editor.Undo()
+        assert segment_names(case) == ["Left atrium"]
+        assert np.array_equal(scene.mask_of(case), edit)
+
+    def test_brings_back_whatever_was_deleted(self, case: scene.CaseNodes) -> None:
+        for name in PARTS:
+            current = scene.find_case(case.scene, case.scan)
+            case.scene.RemoveNode(part(current, name))
+        again = scene.show_result(case.scene, case.scan, result_for(case.scan))
+        assert scene.missing(again) is None
+        assert all(part(again, name) is not None for name in PARTS)
+
+    def test_keeps_the_colours_and_the_threshold_that_a_person_chose(self, case: scene.CaseNodes) -> None:
+        scene.set_threshold(case, 0.35)
+        again = scene.show_result(case.scene, case.scan, result_for(case.scan, seed=1))
+        assert scene.threshold_of(again) == 0.35
+
+
+class TestCases:
+    def test_two_in_one_scene_do_not_mix(self, world: Any, tmp_path: Path) -> None:
+        scans = [load(world, scan_image(directions), tmp_path, directions) for directions in ("axial", "oblique")]
+        first, second = (scene.show_result(world, scan, result_for(scan, seed)) for seed, scan in enumerate(scans))
+        assert scene.cases(world) == (first, second)
+        assert first.folder != second.folder
+        scene.set_mask(first, np.zeros(SHAPE, dtype=bool))
+        assert scene.mask_of(second).any()
+        scene.close_case(first)
+        assert scene.cases(world) == (second,)
+        assert scene.missing(second) is None
+        assert second.heatmap.GetDisplayNode().GetColorNode() is not None
+
+    def test_a_scan_without_a_case_has_none(self, world: Any, scan: Any) -> None:
+        assert scene.find_case(world, scan) is None
+        assert scene.cases(world) == ()
+
+    def test_closing_leaves_the_scene_as_it_was(self, world: Any, scan: Any) -> None:
+        before = [world.GetNthNode(index) for index in range(world.GetNumberOfNodes())]
+        nodes = scene.show_result(world, scan, result_for(scan))
+        scene.color_surface(nodes)
+        nodes = scene.review_segmentation(
+            nodes, other := other_segmentation(world, scan, scene.mask_of(nodes)), "drawn"
+        )
+        scene.close_case(nodes)
+        after = [world.GetNthNode(index) for index in range(world.GetNumberOfNodes())]
+        assert set(after) - set(before) == {other, other.GetDisplayNode()}
+        assert set(before) <= set(after)
+        hierarchy = world.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+        assert not hierarchy.GetItemByName("scan: left atrium")
+
+    def test_closing_works_when_the_scan_is_gone(self, case: scene.CaseNodes) -> None:
+        case.scene.RemoveNode(case.scan)
+        assert scene.missing(case) == "The scan was deleted: close this case."
+        scene.close_case(case)
+        assert not [
+            node.GetName()
+            for node in (case.scene.GetNthNode(index) for index in range(case.scene.GetNumberOfNodes()))
+            if node.GetAttribute(scene.ROLE)
+        ]
+
+
+class TestDeletions:
+    @pytest.mark.parametrize("name", PARTS)
+    def test_any_node_may_be_deleted_and_what_is_missing_is_said(self, case: scene.CaseNodes, name: str) -> None:
+        case.scene.RemoveNode(part(case, name))
+        nodes = scene.find_case(case.scene, case.scan)
+        needed = {"segmentation", "distance", "probability", "record", "entropy"} - set(nodes.uncertainty)
+        if name in needed and name != "entropy":
+            assert scene.missing(nodes).startswith("The ")
+            assert "'scan' was deleted: segment the scan again." in scene.missing(nodes)
+            with pytest.raises(scene.SceneError, match="deleted"):
+                scene.case_maps(nodes)
+        else:
+            assert scene.missing(nodes) is None
+            scene.case_maps(nodes)
+        # Whatever is missing, a slider that still moves and a view that is still shown do no harm.
+        for current in (case, nodes):
+            scene.set_threshold(current, 0.5)
+            scene.set_opacity(current, 0.5)
+            scene.show_layers(current)
+            scene.set_heatmap_visible(current, False)
+            scene.set_surface_visible(current, True)
+            scene.fill_region_table(current, [])
+            scene.hide_layers(current)
+            scene.remove_preview(current)
+        scene.close_case(nodes)
+
+    def test_the_deleted_shown_map_gives_way_to_another_kind(self, case: scene.CaseNodes) -> None:
+        case.scene.RemoveNode(case.heatmap)
+        nodes = scene.find_case(case.scene, case.scan)
+        assert nodes.kind == "mutual_information"
+        assert np.array_equal(scene.case_maps(nodes).uncertainty, result_for(case.scan).maps["mutual_information"])
+
+    def test_a_deleted_segment_is_said(self, case: scene.CaseNodes) -> None:
+        case.segmentation.GetSegmentation().RemoveSegment(scene.SEGMENT_ID)
+        assert "reviewed segment" in scene.missing(case)
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.mask_of(case)
+
+    def test_deleted_display_and_colours_come_back(self, case: scene.CaseNodes) -> None:
+        case.scene.RemoveNode(case.heatmap.GetDisplayNode().GetColorNode())
+        scene.set_threshold(case, 0.4)
+        assert case.heatmap.GetDisplayNode().GetColorNode().GetName().startswith("Uncertainty")
+        case.scene.RemoveNode(case.heatmap.GetDisplayNode())
+        scene.set_threshold(case, 0.45)
+        assert scene.threshold_of(case) == 0.45
+
+
+class TestMasks:
+    def test_any_mask_comes_back_as_it_was_written(self, case: scene.CaseNodes) -> None:
+        rng = np.random.default_rng(3)
+        for mask in (rng.random(SHAPE) > 0.5, np.zeros(SHAPE, bool), np.ones(SHAPE, bool), rng.random(SHAPE) > 0.99):
+            scene.set_mask(case, mask)
+            assert np.array_equal(scene.mask_of(case), mask)
+
+    def test_a_mask_of_another_shape_is_refused(self, case: scene.CaseNodes) -> None:
+        with pytest.raises(scene.SceneError, match="do not belong together"):
+            scene.set_mask(case, np.zeros((3, 4, 5), dtype=bool))
+
+    def test_writing_one_segment_leaves_the_others_of_the_node_alone(self, case: scene.CaseNodes) -> None:
+        segments = case.segmentation.GetSegmentation()
+        segments.AddEmptySegment("scar", "scar")
+        from mtctl.scene_masks import segment_mask, set_segment
+
+        scar = np.zeros(SHAPE, dtype=bool)
+        scar[10:14, 14:22, 10:20] = True
+        set_segment(case.segmentation, "scar", scar, case.scan)
+        scene.set_mask(case, np.ones(SHAPE, dtype=bool))
+        assert np.array_equal(segment_mask(case.segmentation, "scar", case.scan), scar)
+        scene.set_mask(case, np.zeros(SHAPE, dtype=bool))
+        assert np.array_equal(segment_mask(case.segmentation, "scar", case.scan), scar)
+
+    def test_a_file_of_the_command_line_lies_on_the_scan(self, world: Any, scan: Any, tmp_path: Path) -> None:
+        mask = np.random.default_rng(4).random(SHAPE) > 0.8
+        geometry = scene.volume_of(scan).geometry
+        write_segmentation(replace(scene.volume_of(scan), array=mask.astype(np.uint8)), tmp_path / "x.seg.nrrd")
+        node = world.AddNewNodeByClass("vtkMRMLSegmentationNode", "x")
+        node.AddDefaultStorageNode()
+        node.GetStorageNode().SetFileName(str(tmp_path / "x.seg.nrrd"))
+        assert node.GetStorageNode().ReadData(node)
+        from mtctl.scene_masks import segment_mask
+
+        assert np.array_equal(segment_mask(node, "LeftAtrium", scan), mask)
+        assert read_mask(tmp_path / "x.seg.nrrd").geometry.size == geometry.size
+
+
+class TestSomebodyElsesSegmentation:
+    @pytest.fixture
+    def drawn(self, case: scene.CaseNodes) -> np.ndarray:
+        mask = scene.mask_of(case)
+        mask[12:15, 24:34, 10:20] = True
+        mask[:9] = False
+        return mask
+
+    def test_is_reviewed_and_edited_in_place(self, case: scene.CaseNodes, drawn: np.ndarray) -> None:
+        other = other_segmentation(case.scene, case.scan, drawn)
+        nodes = scene.review_segmentation(case, other, "drawn")
+        assert nodes.reviewed is other and nodes.segmentation is case.segmentation
+        assert np.array_equal(scene.mask_of(nodes), drawn)
+        maps = scene.case_maps(nodes)
+        assert np.array_equal(maps.segmentation, drawn)
+        differs = drawn != (result_for(case.scan).segmentation != 0)
+        assert differs.any() and (maps.uncertainty[differs] == 1).all()
+        edited = drawn.copy()
+        edited[13, 20:30, 12:18] ^= True
+        scene.set_mask(nodes, edited)
+        assert np.array_equal(scene.mask_of(nodes), edited)
+        assert np.array_equal(scene.case_maps(nodes).segmentation, drawn)
+        assert np.array_equal(scene.mask_of(case), result_for(case.scan).segmentation != 0)
+
+    def test_the_heatmap_that_painting_is_tied_to_shows_the_differences(
+        self, case: scene.CaseNodes, drawn: np.ndarray
+    ) -> None:
+        nodes = scene.review_segmentation(case, other_segmentation(case.scene, case.scan, drawn), "drawn")
+        assert nodes.heatmap not in nodes.uncertainty.values()
+        assert np.array_equal(scene.volume_of(nodes.heatmap).array, scene.case_maps(nodes).uncertainty)
+        assert scene.threshold_of(nodes) == 0.9
+        nodes = scene.show_kind(nodes, "disagreement")
+        assert np.array_equal(scene.volume_of(nodes.heatmap).array, scene.case_maps(nodes, "disagreement").uncertainty)
+
+    def test_the_prediction_can_be_reviewed_again(self, case: scene.CaseNodes, drawn: np.ndarray) -> None:
+        nodes = scene.review_segmentation(case, other_segmentation(case.scene, case.scan, drawn), "drawn")
+        assert scene.review_segmentation(nodes, nodes.segmentation, scene.SEGMENT_ID) == case
+        assert np.array_equal(scene.case_maps(case).segmentation, result_for(case.scan).segmentation != 0)
+
+    def test_on_another_grid_it_is_copied_and_stays_as_it_is(
+        self, case: scene.CaseNodes, world: Any, tmp_path: Path
+    ) -> None:
+        fine = sitk.Resample(
+            sitk.Cast(sitk.Image(1, 1, 1, sitk.sitkUInt8), sitk.sitkUInt8), (70, 70, 60), sitk.Transform(),
+            sitk.sitkNearestNeighbor, (-45.0, -5.0, 95.0), (0.9, 0.9, 0.9),
+        )  # fmt: skip
+        reference = load(world, fine, tmp_path, "fine")
+        geometry = scene.volume_of(reference).geometry
+        centre = scene.volume_of(case.scan).geometry.index_to_physical((15, 20, 12))
+        places = geometry.index_to_physical(np.moveaxis(np.indices(geometry.shape), 0, -1)[..., ::-1])
+        ball = np.linalg.norm(places - centre, axis=-1) < 7
+        other = other_segmentation(world, reference, ball)
+        nodes = scene.review_segmentation(case, other, "drawn")
+        assert nodes.reviewed is nodes.segmentation and nodes.segment_id != scene.SEGMENT_ID
+        here = scene.volume_of(case.scan).geometry
+        expected = (
+            np.linalg.norm(here.index_to_physical(np.moveaxis(np.indices(SHAPE), 0, -1)[..., ::-1]) - centre, axis=-1)
+            < 7
+        )
+        got = scene.mask_of(nodes)
+        assert 2 * (got & expected).sum() / (got.sum() + expected.sum()) > 0.93
+        scene.set_mask(nodes, np.zeros(SHAPE, dtype=bool))
+        from mtctl.scene_masks import segment_mask
+
+        assert np.array_equal(segment_mask(other, "drawn", reference), ball)
+
+    def test_under_another_transform_it_is_reviewed_where_it_is_seen(self, case: scene.CaseNodes, world: Any) -> None:
+        mask = np.zeros(SHAPE, dtype=bool)
+        mask[8:16, 14:26, 10:20] = True
+        other = other_segmentation(world, case.scan, mask)
+        matrix = np.eye(4)
+        # By two voxels along x of the scan, in RAS.
+        matrix[:3, 3] = np.diag([-1, -1, 1]) @ grid().matrix[:, 0] * 2 * SPACING[0]
+        other.SetAndObserveTransformNodeID(transform(world, matrix).GetID())
+        nodes = scene.review_segmentation(case, other, "drawn")
+        assert np.array_equal(scene.mask_of(nodes), np.roll(mask, 2, axis=2))
+        scene.set_mask(nodes, mask)
+        assert np.array_equal(scene.mask_of(nodes), mask)
+
+    def test_a_surface_without_voxels_is_copied(self, case: scene.CaseNodes, world: Any) -> None:
+        sphere = vtk.vtkSphereSource()
+        lps = scene.volume_of(case.scan).geometry.index_to_physical((15, 20, 12))
+        sphere.SetCenter(-lps[0], -lps[1], lps[2])
+        sphere.SetRadius(6)
+        sphere.SetThetaResolution(40)
+        sphere.SetPhiResolution(40)
+        sphere.Update()
+        other = world.AddNewNodeByClass("vtkMRMLSegmentationNode", "surface")
+        other.SetReferenceImageGeometryParameterFromVolumeNode(case.scan)
+        other.GetSegmentation().SetSourceRepresentationName("Closed surface")
+        other.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "ball", [1, 0, 0], "ball")
+        assert other.GetSegmentation().GetSourceRepresentationName() == "Closed surface"
+        nodes = scene.review_segmentation(case, other, "ball")
+        millilitres = scene.mask_of(nodes).sum() * grid().voxel_ml
+        assert millilitres == pytest.approx(4 / 3 * np.pi * 0.6**3, rel=0.08)
+        assert other.GetSegmentation().GetSourceRepresentationName() == "Closed surface"
+
+    def test_elsewhere_or_gone_it_is_refused(self, case: scene.CaseNodes, world: Any) -> None:
+        other = other_segmentation(world, case.scan, np.zeros(SHAPE, dtype=bool))
+        with pytest.raises(scene.SceneError, match="Segment 'drawn' of 'by hand' holds no voxel of 'scan'"):
+            scene.review_segmentation(case, other, "drawn")
+        with pytest.raises(scene.SceneError, match="not there any more"):
+            scene.review_segmentation(case, other, "never")
+        assert scene.find_case(world, case.scan) == case
+
+    def test_deleted_in_mid_review_it_is_said(self, case: scene.CaseNodes, drawn: np.ndarray) -> None:
+        other = other_segmentation(case.scene, case.scan, drawn)
+        nodes = scene.review_segmentation(case, other, "drawn")
+        case.scene.RemoveNode(other)
+        assert scene.missing(nodes) == (
+            "The segmentation under review of 'scan' was deleted: choose the segmentation to review."
+        )
+        again = scene.find_case(case.scene, case.scan)
+        assert again.reviewed is None
+        assert scene.review_segmentation(again, again.segmentation, scene.SEGMENT_ID) == case
+
+    def test_running_again_leaves_it_alone(self, case: scene.CaseNodes, drawn: np.ndarray) -> None:
+        nodes = scene.review_segmentation(case, other_segmentation(case.scene, case.scan, drawn), "drawn")
+        again = scene.show_result(case.scene, case.scan, result_for(case.scan, seed=2))
+        assert again == nodes
+        assert np.array_equal(scene.mask_of(again), drawn)
+        assert np.array_equal(scene.volume_of(again.heatmap).array, scene.case_maps(again).uncertainty)
