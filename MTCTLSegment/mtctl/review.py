@@ -5,6 +5,7 @@ The segmentation as it is now lives in the caller's editor: it is handed in wher
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -94,7 +95,8 @@ class ReviewSession:
     @property
     def looked_at_ml(self) -> float:
         """Volume of all regions that were visited, each at the lowest threshold at which it was."""
-        return sum(self._ml(number, mark.seen_at) for number, mark in self.state.marks.items())
+        # Rounded once: a resumed review, whose marks are in another order, has the same sum to the last digit.
+        return math.fsum(self._ml(number, mark.seen_at) for number, mark in self.state.marks.items())
 
     def set_threshold(self, threshold: float) -> tuple[Region, ...]:
         """Move the threshold; the regions that are then listed keep their ids and what was done with them.
