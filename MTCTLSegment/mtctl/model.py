@@ -12,26 +12,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-import mtctl
+from mtctl import shipped
 from mtctl.case_score import CaseScore, UsualShape
 from mtctl.errors import MtctlError
 from mtctl.files import file_sha256, replacing
+from mtctl.model_store import LOCATOR as LOCATOR
+from mtctl.model_store import WEIGHTS as WEIGHTS
+from mtctl.model_store import ModelStore
 from mtctl.network import Architecture, LocatorNet, MTCTLNet
+from mtctl.shipped import CARD as CARD
 from mtctl.uncertainty import VoxelCalibration
 
-CARD = "card.json"
-WEIGHTS = "weights.safetensors"
-LOCATOR = "locator.safetensors"
-
 Network = TypeVar("Network", bound=torch.nn.Module)
-
-_ENGINE = Path(mtctl.__file__).resolve().parent
-#: Where shipped models may lie: in a wheel, in an installed Slicer extension, in a source tree.
-MODEL_FOLDERS = (
-    _ENGINE / "Resources" / "Models",
-    _ENGINE.parent / "Resources" / "MTCTL" / "Models",
-    _ENGINE.parents[1] / "Resources" / "Models",
-)
 
 
 class ModelError(MtctlError):
@@ -177,27 +169,50 @@ def _calibration(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def list_models() -> list[Model]:
-    """All shipped models, the default one first, then by id."""
-    folders = next((folder for folder in MODEL_FOLDERS if folder.is_dir()), None)
-    cards = sorted(folders.glob(f"*/{CARD}")) if folders else []
-    return sorted((read_model(card.parent) for card in cards), key=lambda model: (not model.card.default, model.id))
+def shipped_models() -> list[Model]:
+    """The models that came with the program, the default one first, then by id."""
+    models = (read_model(card.parent) for card in shipped.shipped_cards())
+    return sorted(models, key=lambda model: (not model.card.default, model.id))
 
 
-def find_model(name: str | None) -> Model:
-    """The model with that id, in that folder, or, for None, the default one.
+def list_models(store: ModelStore | None = None) -> list[Model]:
+    """Shipped models and those of the site, the one in use first.
+
+    Args:
+        store: The site's models; None: those in `model_store.site_folder()`.
+    """
+    store, came_with_it = store or ModelStore(), shipped_models()
+    number, site = store.in_use(), [(version.number, read_model(version.folder)) for version in store.versions()]
+    used = [model for version, model in site if version == number]
+    return used + came_with_it + [model for version, model in site if version != number]
+
+
+def find_model(name: str | None, store: ModelStore | None = None) -> Model:
+    """The model with that id, in that folder, or, for None, the one in use: the site's, or else the shipped default.
+
+    Looked up anew every time, so that a program that runs for days takes what was published since.
+
+    Args:
+        name: See above.
+        store: See `list_models`.
 
     Raises:
         ModelError: There is none; the message lists those that exist.
+        ModelStoreError: The site's model that is in use is damaged, or the site's folder is not there.
     """
-    models = list_models()
-    for model in models:
+    if name is None and (version := (store or ModelStore()).current()):
+        return read_model(version.folder)
+    for model in shipped_models():
         if name == model.id or (name is None and model.card.default):
             return model
     if name is None:
-        raise ModelError(f"no default model is installed; looked in {', '.join(map(str, MODEL_FOLDERS))}")
+        raise ModelError(f"no default model is installed; looked in {', '.join(map(str, shipped.MODEL_FOLDERS))}")
     if Path(name).is_dir():
         return read_model(Path(name))
+    models = list_models(store)
+    for model in models:
+        if name == model.id:
+            return model
     known = ", ".join(model.id for model in models) or "none"
     raise ModelError(f"unknown model '{name}': neither a model folder nor one of the installed models ({known})")
 

@@ -10,15 +10,47 @@ Nothing here needs torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.verdict import ModelName, Verdict
+from mtctl.files import WriteError, file_sha256, replacing, write_reason
+from mtctl.shipped import CARD, shipped_default
+from mtctl.store_files import (
+    DamagedError,
+    checked,
+    checksums,
+    commit,
+    now,
+    read_json,
+    read_sealed,
+    remove_leftovers,
+    staged,
+    write_json,
+    write_sealed,
+)
+from mtctl.store_lock import locked
+from mtctl.verdict import VERDICT, ModelName, Verdict, read_verdict
 
 #: Environment variable that names the site's folder of models; it must exist, so that a share that is not mounted is
 #: noticed. Else they lie in the user's own data folder.
 VARIABLE = "MTCTL_MODELS"
+
+FORMAT = 1
+CURRENT = "current.json"
+VERSION = "version.json"
+WEIGHTS = "weights.safetensors"
+LOCATOR = "locator.safetensors"
+
+#: What a model folder is made of; nothing else of a candidate (checkpoints, logs) is published.
+_FILES = (CARD, WEIGHTS, LOCATOR, VERDICT)
+
+_NUMBER = re.compile(r"\d{4,9}")
 
 
 class ModelStoreError(MtctlError):
@@ -26,9 +58,15 @@ class ModelStoreError(MtctlError):
 
 
 class NotBetterError(ModelStoreError):
-    """The candidate may not be published without an override; `reasons` say why."""
+    """The candidate may not be published without an override.
 
-    reasons: tuple[str, ...]
+    Attributes:
+        reasons: Why not, in sentences.
+    """
+
+    def __init__(self, candidate: Path, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"{candidate}: is not published: {'; '.join(reasons)}. To publish it even so, give a reason")
+        self.reasons = reasons
 
 
 @dataclass(frozen=True)
@@ -38,9 +76,8 @@ class Version:
     Attributes:
         folder: A model folder as `model.read_model` wants it.
         number: 1, 2, ...
-        name: The id to ask for it by (`mtctl segment --model site-0002`): that of its card.
+        model: Its card's id, to ask for it by (`mtctl segment --model site-0002`), version, and SHA-256 of its weights.
         parent: The model that it was made from.
-        sha256: Of the weights.
         published: When, UTC, ISO 8601.
         override: Why it was published though it was not better; "": it was.
         verdict: Old against new.
@@ -48,9 +85,8 @@ class Version:
 
     folder: Path
     number: int
-    name: str
+    model: ModelName
     parent: ModelName
-    sha256: str
     published: str
     override: str
     verdict: Verdict
@@ -79,7 +115,14 @@ def site_folder() -> Path:
     Raises:
         ModelStoreError: $MTCTL_MODELS names a folder that is not there.
     """
-    raise NotImplementedError
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return _user_data() / "mtctl" / "models"
+    if not Path(named).is_dir():
+        raise ModelStoreError(
+            f"{named}: the site's folder of models (${VARIABLE}) is not there; connect the drive, or make the folder"
+        )
+    return Path(named)
 
 
 class ModelStore:
@@ -92,18 +135,46 @@ class ModelStore:
     def __init__(self, folder: Path | None = None) -> None:
         """The store in `folder`; None: in `site_folder()`. It need not exist before something is published."""
         self.folder = Path(folder) if folder is not None else site_folder()
+        self._versions = self.folder / "versions"
 
     def versions(self) -> list[Version]:
         """All versions that can be read, newest first."""
-        raise NotImplementedError
+        found = []
+        for number in reversed(self.numbers()):
+            with suppress(ModelStoreError):
+                found.append(self.version(number))
+        return found
+
+    def numbers(self) -> list[int]:
+        """The numbers of all versions, damaged ones too, in order."""
+        names = os.listdir(self._versions) if self._versions.is_dir() else []
+        return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
 
     def version(self, number: int) -> Version:
-        """That version.
+        """That version. Its weights are checked when they are loaded (`model.Model.load_network`).
 
         Raises:
             ModelStoreError: There is none, or its files are damaged.
         """
-        raise NotImplementedError
+        folder = self._folder(number)
+        if not folder.is_dir():
+            raise ModelStoreError(f"{self.folder}: there is no version {number} (`mtctl models list`)")
+        try:
+            document = read_sealed(folder / VERSION, FORMAT)
+            for name in (CARD, VERDICT):
+                checked(folder, name, document["files"])
+            card = read_json(folder / CARD)
+            return Version(
+                folder,
+                number,
+                ModelName(card["id"], card["version"], document["files"][WEIGHTS]),
+                ModelName(**document["parent"]),
+                document["published"],
+                document["override"],
+                read_verdict(folder),
+            )
+        except MtctlError as error:
+            raise ModelStoreError(str(error)) from error
 
     def current(self) -> Version | None:
         """The version in use; None: the shipped default is.
@@ -111,19 +182,40 @@ class ModelStore:
         Raises:
             ModelStoreError: It cannot be read. Another model is never used silently in its place.
         """
-        raise NotImplementedError
+        number = self.in_use()
+        try:
+            return None if number is None else self.version(number)
+        except ModelStoreError as error:
+            raise ModelStoreError(f"{error}; or go back to the model before it: mtctl models rollback") from error
+
+    def in_use(self) -> int | None:
+        """The number of the version in use, whether or not it can be read; None: the shipped default is.
+
+        Raises:
+            ModelStoreError: The pointer cannot be read.
+        """
+        steps = self.history()
+        return steps[-1].version if steps else None
 
     def history(self) -> tuple[Step, ...]:
-        """What was in use, oldest first."""
-        raise NotImplementedError
+        """What was in use, oldest first.
 
-    def publish(self, candidate: Path, base: ModelName, override: str = "") -> Version:
+        Raises:
+            ModelStoreError: It cannot be read.
+        """
+        path = self.folder / CURRENT
+        if not path.exists():
+            return ()
+        try:
+            return tuple(Step(**step) for step in read_sealed(path, FORMAT)["history"])
+        except DamagedError as error:
+            raise ModelStoreError(str(error)) from error
+
+    def publish(self, candidate: Path, override: str = "") -> Version:
         """Make a candidate the model in use. The candidate's folder stays as it is.
 
         Args:
             candidate: A model folder with a `verdict.json`.
-            base: The model that is in use now (`ModelName` of `model.find_model(None).card`): the verdict must compare
-                with that one.
             override: Why it is to be published even so; recorded with the version.
 
         Raises:
@@ -132,15 +224,109 @@ class ModelStore:
             ModelStoreError: It is not a model folder with a verdict, or its files are damaged.
             WriteError: The store is not writable or the disk is full; it is as it was before.
         """
-        raise NotImplementedError
+        candidate = Path(candidate)
+        try:
+            verdict = read_verdict(candidate)
+            card = read_json(candidate / CARD)
+            if file_sha256(candidate / WEIGHTS) != card.get("sha256"):
+                raise ModelStoreError(f"{candidate / WEIGHTS}: is not the file of this model's card; train it again")
+        except OSError as error:
+            raise ModelStoreError(f"{candidate}: not a model folder: {error.strerror or error}") from error
+        try:
+            self._versions.mkdir(parents=True, exist_ok=True)
+            with staged(self._versions) as hidden:
+                for name in _FILES:
+                    if (candidate / name).exists():
+                        with replacing(hidden / name) as part:
+                            shutil.copyfile(candidate / name, part)
+                with locked(self.folder) as held:
+                    self._check(candidate, verdict, override)
+                    number = max(self.numbers(), default=0) + 1
+                    write_json(hidden / CARD, {**card, "id": f"site-{number:04d}", "default": False})
+                    published = now()
+                    document = {
+                        "format": FORMAT,
+                        "parent": asdict(verdict.base),
+                        "published": published,
+                        "override": override.strip(),
+                        "files": checksums(hidden),
+                    }
+                    write_sealed(hidden / VERSION, document)
+                    held.check()
+                    commit(hidden, self._folder(number))
+                    self._point(Step(number, "publish", published, override.strip()))
+                    remove_leftovers(self._versions, self._versions)
+        except OSError as error:
+            raise WriteError(f"{self.folder}: cannot be written: {write_reason(error)}") from error
+        return self.version(number)
 
     def rollback(self, reason: str = "") -> Version | None:
-        """Go back to what was in use before the version in use was.
+        """Go back to what was in use before the version in use was; what is damaged is passed over.
 
         Returns:
             The version that is in use then; None: the shipped default.
 
         Raises:
             ModelStoreError: The shipped default is in use: there is nothing to go back to.
+            WriteError: The store is not writable.
         """
-        raise NotImplementedError
+        self._check_in_use()
+        try:
+            with locked(self.folder) as held:
+                self._check_in_use()
+                target = self._earlier()
+                held.check()
+                self._point(Step(target.number if target else None, "rollback", now(), reason.strip()))
+        except OSError as error:
+            raise WriteError(f"{self.folder}: cannot be written: {write_reason(error)}") from error
+        return target
+
+    def _check_in_use(self) -> None:
+        if self.in_use() is None:
+            raise ModelStoreError("the shipped model is in use: there is nothing to go back to")
+
+    def _earlier(self) -> Version | None:
+        """What was in use before the version that is, and can be read."""
+        for number in reversed(_way_here(self.history())[:-1]):
+            with suppress(ModelStoreError):
+                return None if number is None else self.version(number)
+        return None
+
+    def _check(self, candidate: Path, verdict: Verdict, override: str) -> None:
+        """Raise unless the candidate may be published now."""
+        if override.strip():
+            return
+        current, reasons = self.current(), verdict.against
+        used = shipped_default() if current is None else current.model
+        if used and verdict.base.sha256 != used.sha256:
+            old = verdict.base
+            reasons = (f"it was compared with {old.id} {old.version}, but {used.id} {used.version} is in use", *reasons)
+        if reasons:
+            raise NotBetterError(candidate, reasons)
+
+    def _point(self, step: Step) -> None:
+        steps = [asdict(one) for one in (*self.history(), step)]
+        write_sealed(self.folder / CURRENT, {"format": FORMAT, "version": step.version, "history": steps})
+
+    def _folder(self, number: int) -> Path:
+        return self._versions / f"{number:04d}"
+
+
+def _way_here(steps: tuple[Step, ...]) -> list[int | None]:
+    """What was in use, from the shipped default to what is now, without what was rolled back."""
+    way: list[int | None] = [None]
+    for step in steps:
+        if step.action == "publish":
+            way.append(step.version)
+        else:
+            del way[way.index(step.version) + 1 :]
+    return way
+
+
+def _user_data() -> Path:
+    """Where programs keep data of the user that is not a setting."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
+from mtctl.store_files import DamagedError, read_sealed, write_sealed
 
 VERDICT = "verdict.json"
+FORMAT = 1
 
 #: No case may lose more Dice than this: 2 points of 100.
 MOST_LOST = 0.02
+
+#: Dice and calibration error are compared as they are shown: a hundredth of a point of Dice, a tenth of a per cent of
+#: probability. Less is the noise of adding in another order.
+_DICE_DIGITS = 4
+_CALIBRATION_DIGITS = 3
+
+Pair = tuple[float, float]
 
 
 class VerdictError(MtctlError):
@@ -26,13 +36,13 @@ class Compared:
     Attributes:
         case: Its id.
         old, new: Dice of the model before and of the candidate, 0 to 1.
-        metrics: Further figures, [old, new] by name ("hd95_mm", ...).
+        metrics: Further figures, (old, new) by name ("hd95_mm", ...).
     """
 
     case: str
     old: float
     new: float
-    metrics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    metrics: Mapping[str, Pair] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,30 +71,52 @@ class Verdict:
 
     base: ModelName
     cases: tuple[Compared, ...]
-    calibration: tuple[float, float] | None = None
+    calibration: Pair | None = None
     p_value: float | None = None
     held_out: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    uncertainty: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    uncertainty: Mapping[str, Pair] = field(default_factory=dict)
 
     @property
-    def dice(self) -> tuple[float, float]:
+    def dice(self) -> Pair:
         """Mean Dice of old and new model; NaN without cases."""
-        raise NotImplementedError
+        count = len(self.cases)
+        if not count:
+            return math.nan, math.nan
+        return sum(case.old for case in self.cases) / count, sum(case.new for case in self.cases) / count
 
     @property
     def worst(self) -> Compared | None:
         """The case that loses most."""
-        raise NotImplementedError
+        return min(self.cases, key=lambda case: case.new - case.old, default=None)
 
     @property
     def against(self) -> tuple[str, ...]:
         """Why the candidate may not be published, in sentences; empty: it is not worse.
 
-        The rule: mean Dice not lower, no case worse by more than MOST_LOST, calibration not worse.
+        The rule: mean Dice not lower, no case worse by more than MOST_LOST, calibration not worse. What was not
+        measured is not known to be no worse.
         """
-        raise NotImplementedError
+        reasons = []
+        old, new = self.dice
+        worst = self.worst
+        if worst is None:
+            reasons.append("it was compared on no case")
+        elif not round(new, _DICE_DIGITS) >= round(old, _DICE_DIGITS):  # NaN is against it, too
+            reasons.append(f"its mean Dice is lower: {100 * new:.2f}, was {100 * old:.2f}")
+        if worst is not None and not round(worst.old - worst.new, _DICE_DIGITS) <= MOST_LOST:
+            reasons.append(
+                f"case {worst.case} loses {100 * (worst.old - worst.new):.1f} points of Dice "
+                f"({100 * worst.old:.1f} to {100 * worst.new:.1f}); at most {100 * MOST_LOST:.0f} are allowed"
+            )
+        if self.calibration is None:
+            reasons.append("its calibration was not measured")
+        else:
+            before, after = self.calibration
+            if not round(after, _CALIBRATION_DIGITS) <= round(before, _CALIBRATION_DIGITS):
+                reasons.append(f"its probabilities are off by {after:.3f}, were by {before:.3f}")
+        return tuple(reasons)
 
 
 def write_verdict(folder: Path, verdict: Verdict) -> None:
@@ -93,7 +125,7 @@ def write_verdict(folder: Path, verdict: Verdict) -> None:
     Raises:
         WriteError: The folder is not writable or the disk is full.
     """
-    raise NotImplementedError
+    write_sealed(folder / VERDICT, {"format": FORMAT, **asdict(verdict)})
 
 
 def read_verdict(folder: Path) -> Verdict:
@@ -102,4 +134,34 @@ def read_verdict(folder: Path) -> Verdict:
     Raises:
         VerdictError: There is none, or it is damaged.
     """
-    raise NotImplementedError
+    path = folder / VERDICT
+    if not path.exists():
+        raise VerdictError(f"{folder}: holds no {VERDICT}: the model was never compared with the one in use")
+    try:
+        document = read_sealed(path, FORMAT)
+        return Verdict(
+            base=ModelName(**document["base"]),
+            cases=tuple(
+                Compared(case["case"], float(case["old"]), float(case["new"]), _pairs(case["metrics"]))
+                for case in document["cases"]
+            ),
+            calibration=None if document["calibration"] is None else _pair(document["calibration"]),
+            p_value=None if document["p_value"] is None else float(document["p_value"]),
+            held_out=str(document["held_out"]),
+            data=document["data"],
+            recipe=document["recipe"],
+            uncertainty=_pairs(document["uncertainty"]),
+        )
+    except DamagedError as error:
+        raise VerdictError(str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise VerdictError(f"{path}: not a readable verdict: {type(error).__name__} {error}") from error
+
+
+def _pair(values: Any) -> Pair:
+    old, new = values
+    return float(old), float(new)
+
+
+def _pairs(values: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: _pair(pair) for name, pair in values.items()}

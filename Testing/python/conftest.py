@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from mtctl.model import Card, Model, save_model
 from mtctl.network import Architecture, MTCTLNet
 
 ROOT = Path(__file__).resolve().parents[2]
+
+#: Tests see no models that somebody published on this computer, and publish none there; child processes likewise.
+NO_MODELS = tempfile.TemporaryDirectory(prefix="mtctl-no-models-")
+os.environ["MTCTL_MODELS"] = NO_MODELS.name
 
 
 def shared_scans() -> Path:

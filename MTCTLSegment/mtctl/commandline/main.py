@@ -20,7 +20,10 @@ COMMANDS = {
     "segment": "segment scans, with distance map, uncertainty maps and a report",
     "evaluate": "compare results with expert masks",
     "train": "train a model",
-    "models": "list the installed models",
+    "finetune": "fine-tune a model on corrected cases",
+    "models": "the installed models: list, publish, roll back, calibrate",
+    "cases": "the case store: add, list, verify, export",
+    "review": "review and correct segmentations in the browser",
     "phantom": "make a synthetic scan with its true mask",
 }
 

@@ -1,12 +1,16 @@
-"""`mtctl models`: what models are installed, and their calibration."""
+"""`mtctl models`: what models there are, publishing a new one and going back, and their calibration."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 
-from mtctl.model import MODEL_FOLDERS, Model, ModelError, find_model, list_models, write_card
+from mtctl import shipped
+from mtctl.model import Model, ModelError, find_model, list_models, write_card
+from mtctl.model_store import VARIABLE, ModelStore, ModelStoreError
+from mtctl.verdict import Verdict, read_verdict
 
 HEADINGS = ("id", "version", "default", "sha256", "Dice", "folder")
 
@@ -15,17 +19,38 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Register `mtctl models`."""
     parser = subparsers.add_parser(
         "models",
-        help="list or calibrate models",
-        description="The models that `mtctl segment --model` takes by id.",
+        help="list, publish, roll back or calibrate models",
+        description="The models that `mtctl segment --model` takes by id: shipped ones and those of the site.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser(
         "list",
-        help="list the installed models",
+        help="list the models",
         description="One line a model: id, version, whether it is the default, start of the weights' SHA-256, mean "
         "Dice (%%) on the validation cases, from its card, folder.",
     )
+    _add_site(listing)
     listing.set_defaults(run=run_list)
+    publishing = actions.add_parser(
+        "publish",
+        help="make a fine-tuned model the default",
+        description="Publishes a candidate of `mtctl finetune` as a new version and makes it the default. Refused "
+        "where its verdict says that it is worse: mean Dice lower, a case worse by more than 2 points, or calibration "
+        "worse. Nothing is overwritten; `mtctl models rollback` goes back.",
+    )
+    publishing.add_argument("candidate", type=Path, metavar="FOLDER", help="model folder with a verdict.json")
+    publishing.add_argument("--override", default="", metavar="REASON", help="publish it even so; the reason is kept")
+    _add_site(publishing)
+    publishing.set_defaults(run=run_publish)
+    back = actions.add_parser(
+        "rollback",
+        help="go back to the model before",
+        description="Makes the model the default that was it before the present one was published; from the first "
+        "version on, the shipped one. The version stays in the store.",
+    )
+    back.add_argument("--reason", default="", metavar="REASON", help="kept in the history")
+    _add_site(back)
+    back.set_defaults(run=run_rollback)
     calibration = actions.add_parser(
         "calibrate",
         help="set a model's probabilities, threshold, case score and flag on validation cases",
@@ -43,18 +68,47 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print the table of models.
+    """Print the table of models; 1 if a version of the site is damaged.
 
     Raises:
-        ModelError: None is installed, or a card cannot be read.
+        MtctlError: None is installed, or a card cannot be read.
     """
-    models = list_models()
+    store = ModelStore(args.site)
+    models = list_models(store)
     if not models:
-        raise ModelError(f"no model is installed; looked in {', '.join(map(str, MODEL_FOLDERS))}")
-    rows = [HEADINGS, *map(_row, models)]
+        raise ModelError(f"no model is installed; looked in {', '.join(map(str, shipped.MODEL_FOLDERS))}")
+    damaged = _damaged(store)
+    default = _default(store, models)
+    rows = [HEADINGS, *(_row(model, model == default) for model in models)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for reason in damaged:
+        print(f"mtctl: error: {reason}", file=sys.stderr)
+    return 1 if damaged else 0
+
+
+def run_publish(args: argparse.Namespace) -> int:
+    """Publish a candidate.
+
+    Raises:
+        MtctlError: It is worse and there is no override, or it cannot be read or stored.
+    """
+    store = ModelStore(args.site)
+    _print_verdict(read_verdict(args.candidate))
+    version = store.publish(args.candidate, args.override)
+    print(f"published as {version.model.id}, the default from now on ({version.folder})")
+    return 0
+
+
+def run_rollback(args: argparse.Namespace) -> int:
+    """Go back to the model before.
+
+    Raises:
+        MtctlError: There is none, or the store cannot be written.
+    """
+    version = ModelStore(args.site).rollback(args.reason)
+    print(f"{version.model.id if version else 'the shipped model'} is the default again")
     return 0
 
 
@@ -65,6 +119,10 @@ def run_calibrate(args: argparse.Namespace) -> int:
         MtctlError: A model or a case cannot be used, or a case was among the model's training cases.
     """
     model = find_model(args.model)
+    if model.folder.parent.parent == ModelStore().folder:
+        raise ModelStoreError(
+            f"{model.id} is published and never changes; calibrate a candidate before it is published"
+        )
     if args.like:
         _calibrate_like(model, find_model(args.like))
     else:
@@ -120,13 +178,49 @@ def _print_progress(done: int, of: int) -> None:
         print(f"{done} of {of} predictions", flush=True)
 
 
-def _row(model: Model) -> tuple[str, ...]:
+def _add_site(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--site", type=Path, metavar="DIR", help=f"the site's models (default: ${VARIABLE}, or the user's data folder)"
+    )
+
+
+def _default(store: ModelStore, models: list[Model]) -> Model | None:
+    """The model that is used where none is named; None where that is damaged."""
+    number = store.in_use()
+    if number is None:
+        return next((model for model in models if model.card.default), None)
+    return next((model for model in models if model.folder == store.folder / "versions" / f"{number:04d}"), None)
+
+
+def _damaged(store: ModelStore) -> list[str]:
+    reasons = []
+    for number in store.numbers():
+        try:
+            store.version(number)
+        except ModelStoreError as error:
+            reasons.append(str(error))
+    return reasons
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    old, new = verdict.dice
+    print(f"compared with {verdict.base.id} {verdict.base.version} on {len(verdict.cases)} cases: {verdict.held_out}")
+    print(f"mean Dice {100 * old:.2f} before, {100 * new:.2f} now")
+    if verdict.worst:
+        print(
+            f"worst case {verdict.worst.case}: {100 * verdict.worst.old:.2f} before, {100 * verdict.worst.new:.2f} now"
+        )
+    if verdict.calibration:
+        print(f"calibration error {verdict.calibration[0]:.3f} before, {verdict.calibration[1]:.3f} now")
+
+
+def _row(model: Model, default: bool) -> tuple[str, ...]:
     card = model.card
     dice = card.validation.get("dice")
     return (
         card.id,
         card.version,
-        "default" if card.default else "-",
+        "default" if default else "-",
         card.sha256[:12],
         "-" if dice is None else f"{100 * dice:.2f}",
         str(model.folder),

@@ -1,0 +1,106 @@
+"""Scans, results of `mtctl segment` and expert masks from files into the case store. No name or tag goes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtctl.case_files import MAPS, file_of, mask_sum, same_grid
+from mtctl.cases import Case, CaseError, CaseStore
+from mtctl.geometry import Volume
+from mtctl.header import CHECKS
+from mtctl.store_files import read_json
+from mtctl.volume import input_stem, read_map, read_mask, read_volume
+from mtctl.worker_request import Result
+
+if TYPE_CHECKING:
+    from mtctl.inference import Prediction
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What goes with the scans.
+
+    Attributes:
+        results: Folder with what `mtctl segment` made of them, or None.
+        labels: Folder with <stem>.label.nrrd (or .nii.gz ...), expert masks that are vouched for, or None.
+        keep_names: Name each case like its file: only where file names are pseudonyms. Else by the voxels.
+    """
+
+    results: Path | None = None
+    labels: Path | None = None
+    keep_names: bool = False
+
+
+def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None = None) -> Case:
+    """Add a file or DICOM folder to the store, with its results and its label where there are any.
+
+    What the store has already is not added again.
+
+    Args:
+        store: Where to.
+        path: The scan.
+        sources: What goes with it.
+        id: Name of the case; None: see `Sources.keep_names`.
+
+    Raises:
+        MtctlError: Something cannot be read, does not fit together, or cannot be written.
+    """
+    stem = input_stem(path)
+    scan = read_volume(path)
+    result = read_results(sources.results, stem, scan) if sources.results else None
+    label = _read_label(sources.labels, stem, scan) if sources.labels else None
+    case = store.add(scan, id or (stem if sources.keep_names else None))
+    if result is not None and not _has_prediction(case, result):
+        case = store.add_prediction(case, result)
+    if label is not None and not (case.version and np.array_equal(case.corrected_mask(), label)):
+        case = store.add_label(case, label)
+    return case
+
+
+def result_of(prediction: Prediction, report: Mapping[str, Any]) -> Result:
+    """A prediction as the store takes it; `report` as in <stem>.json."""
+    maps = {name: prediction.on_source(name).array.astype(np.float32, copy=False) for name in MAPS}
+    return Result(prediction.source, prediction.segmentation.astype(np.uint8), maps, report)
+
+
+def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
+    """What `mtctl segment` wrote about a scan; None where it wrote nothing. Without --maps all some maps are missing.
+
+    Raises:
+        MtctlError: A file is damaged, or of another scan.
+    """
+    if not (folder / f"{stem}.json").is_file():
+        return None
+    report = read_json(folder / f"{stem}.json")
+    mask = _on_grid(read_mask(folder / f"{stem}.seg.nrrd"), scan, folder / f"{stem}.seg.nrrd")
+    names = {name: file_of(name) for name in MAPS}
+    chosen = str(report.get("uncertainty", {}).get("kind", "entropy")).replace("-", "_")
+    paths = {chosen: folder / f"{stem}.uncertainty.nrrd"}
+    paths |= {name: path for name, file in names.items() if (path := folder / f"{stem}.{file}").is_file()}
+    maps = {name: _on_grid(read_map(path), scan, path) for name, path in paths.items()}
+    return Result(scan.geometry, mask, maps, report)
+
+
+def _read_label(folder: Path, stem: str, scan: Volume) -> Any:
+    paths = [path for ending in CHECKS if (path := folder / f"{stem}.label{ending}").is_file()]
+    return _on_grid(read_mask(paths[0]), scan, paths[0]).astype(bool) if paths else None
+
+
+def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
+    if not same_grid(volume.geometry, scan.geometry):
+        raise CaseError(f"{path}: lies on another grid than its scan; resample it first")
+    return volume.array
+
+
+def _has_prediction(case: Case, result: Result) -> bool:
+    model = result.report.get("model")
+    return any(
+        record.content.get("model") == model
+        and record.content.get("segmentation_sha256") == mask_sum(np.asarray(result.segmentation, dtype=bool))
+        for record in case.records
+    )

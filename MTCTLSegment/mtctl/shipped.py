@@ -1,0 +1,37 @@
+"""The models that came with the program, as far as that can be told without torch."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import mtctl
+from mtctl.verdict import ModelName
+
+_ENGINE = Path(mtctl.__file__).resolve().parent
+
+#: Where shipped models may lie: in a wheel, in an installed Slicer extension, in a source tree.
+MODEL_FOLDERS = (
+    _ENGINE / "Resources" / "Models",
+    _ENGINE.parent / "Resources" / "MTCTL" / "Models",
+    _ENGINE.parents[1] / "Resources" / "Models",
+)
+
+CARD = "card.json"
+
+
+def shipped_cards() -> list[Path]:
+    """The cards of all shipped models."""
+    folder = next((folder for folder in MODEL_FOLDERS if folder.is_dir()), None)
+    return sorted(folder.glob(f"*/{CARD}")) if folder else []
+
+
+def shipped_default() -> ModelName | None:
+    """The shipped model that is used where none is named and the site has published none; None: none is installed."""
+    for path in shipped_cards():
+        with suppress(OSError, ValueError, KeyError):
+            card = json.loads(path.read_text(encoding="utf-8"))
+            if card.get("default"):
+                return ModelName(card["id"], card["version"], card["sha256"])
+    return None
