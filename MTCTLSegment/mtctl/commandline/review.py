@@ -1,0 +1,107 @@
+"""`mtctl review`: the browser reviewer on 127.0.0.1."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from mtctl.cases import CaseStore
+from mtctl.errors import MtctlError
+from mtctl.reviewer.folder import FolderError, find_case, is_store
+from mtctl.worker_request import Settings
+
+#: As `device.DEVICES`, which would load torch into the server.
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `mtctl review`."""
+    parser = subparsers.add_parser(
+        "review",
+        help="review and correct segmentations in the browser",
+        description="Serves the review of one case, of a folder (scans, with or without results of `mtctl segment`) or "
+        "of a case store on 127.0.0.1, and prints the link that opens it. Reviews are saved as you go, beside the "
+        "results or in the store. Ctrl-C ends it.",
+    )
+    parser.add_argument(
+        "target", nargs="?", type=Path, default=Path(), metavar="CASE|FOLDER|STORE", help="default: the current folder"
+    )
+    parser.add_argument("--port", type=_port, default=0, metavar="P", help="default: any that is free")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="where decisions go; default: FOLDER/case-store")
+    parser.add_argument("--model", metavar="ID|FOLDER", help="to segment scans with; default: the default model")
+    parser.add_argument("--device", choices=_DEVICES, default="auto", help="to segment scans on (%(default)s)")
+    parser.add_argument(
+        "--largest-upload", type=_megabytes, default=512, metavar="MB", help="largest scan to be dropped (%(default)s)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the link")
+    parser.add_argument(
+        "--check", action="store_true", help="see that the page answers, and end; always so with CI set"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until it is interrupted.
+
+    Raises:
+        MtctlError: There is nothing to review, something that is needed is not installed, or the port is taken.
+    """
+    from mtctl.reviewer.folder_shelf import FolderShelf
+    from mtctl.reviewer.shelf import Shelf
+    from mtctl.reviewer.store_shelf import StoreShelf
+
+    target = args.target.resolve()
+    shelf: Shelf
+    if not target.exists():
+        raise FolderError(f"{args.target}: no such file or folder; check the name")
+    if target.is_file():
+        root, key = find_case(target)
+        shelf = FolderShelf(root, CaseStore(args.store or root / "case-store"), key)
+    elif is_store(target):
+        shelf = StoreShelf(CaseStore(target))
+    else:
+        shelf = FolderShelf(target, CaseStore(args.store or target / "case-store"))
+    _require_libraries()
+    from mtctl.reviewer.server import Serving, serve
+
+    check = args.check or bool(os.environ.get("CI"))
+    return serve(
+        shelf,
+        Serving(
+            port=args.port,
+            settings=Settings(model=args.model, device=args.device),
+            largest=args.largest_upload * 1_000_000,
+            browse=not (check or args.no_browser) and _has_display(),
+            check=check,
+        ),
+    )
+
+
+def _require_libraries() -> None:
+    """Raises MtctlError where the views cannot be drawn; VTK would end the process without a word."""
+    try:
+        import trame_slicer  # noqa: F401
+    except ImportError as error:
+        raise MtctlError(
+            f"the reviewer needs the Python package '{error.name}': python -m pip install 'slicer-mtctl[review]'"
+        ) from error
+
+
+def _has_display() -> bool:
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
+    return int(text)
+
+
+def _megabytes(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: a whole number of megabytes")
+    return int(text)

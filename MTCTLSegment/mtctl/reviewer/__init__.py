@@ -1,0 +1,1 @@
+"""The browser reviewer: the review of `mtctl.review` in a web page, with the views of 3D Slicer and no Slicer."""

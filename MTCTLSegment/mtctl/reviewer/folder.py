@@ -1,0 +1,173 @@
+"""Which cases a folder holds, and which of its files belong to each; nothing outside the folder is ever named."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtctl.errors import MtctlError
+from mtctl.files import TEMPORARY_PREFIX
+from mtctl.header import file_type
+
+#: Files that `mtctl segment` writes beside <stem>.json.
+RESULTS = ("seg", "uncertainty", "distance", "probability", "mutual-information", "disagreement", "entropy")
+
+#: Ends of names that are no scans: results, masks of an expert, and what a review leaves.
+_NO_SCANS = tuple(f".{kind}" for kind in (*RESULTS, "label", "review.seg"))
+
+#: Folders within folders that are searched: demo/result, store/cases/<case>.
+_DEPTH = 3
+
+#: Marks a case store, whose scans are not to be listed as files; see `mtctl.cases`.
+_STORE_CASES = "cases"
+
+
+class FolderError(MtctlError):
+    """A folder or case cannot be reviewed."""
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one case; those that are not there are missing from `results`.
+
+    Attributes:
+        stem: Name of the case, as in its results.
+        scan: The scan.
+        folder: Where its results and its review are, or go.
+        results: Paths of results by kind (see RESULTS), and of the report ("json").
+    """
+
+    stem: str
+    scan: Path
+    folder: Path
+    results: Mapping[str, Path]
+
+    @property
+    def segmented(self) -> bool:
+        """Whether there is something to review."""
+        return {"seg", "uncertainty"} <= self.results.keys()
+
+    @property
+    def review(self) -> Path:
+        """The review of this case, a JSON file."""
+        return self.folder / f"{self.stem}.review.json"
+
+    @property
+    def corrected(self) -> Path:
+        """The segmentation as the review left it."""
+        return self.folder / f"{self.stem}.review.seg.nrrd"
+
+
+def find_cases(root: Path) -> dict[str, CaseFiles]:
+    """The cases in a folder and the folders in it.
+
+    A scan's results lie beside it or in another of the folders: those whose report names it as "input", or those
+    with its name. Links are followed nowhere, neither to files nor to folders.
+
+    Args:
+        root: The folder, resolved.
+
+    Returns:
+        The cases by a key that is unique in the folder, sorted.
+    """
+    files = sorted(_files(root))
+    scans = [path for path in files if _is_scan(path)]
+    reports = [path for path in files if path.suffix == ".json" and not path.name.endswith(".review.json")]
+    found: dict[str, CaseFiles] = {}
+    for scan in scans:
+        stem = _stem(scan)
+        candidates = [path for path in reports if _input_of(path) == scan.name] + [
+            path for path in files if path.name == f"{stem}.seg.nrrd"
+        ]
+        case = _case(scan, candidates)
+        found[scan.relative_to(root).as_posix()] = case
+    return found
+
+
+def find_case(path: Path) -> tuple[Path, str]:
+    """The folder and the key of the case that a file belongs to: the scan itself, or one of its results.
+
+    Raises:
+        FolderError: It belongs to none.
+    """
+    path = path.resolve()
+    root = path.parent
+    for key, case in find_cases(root).items():
+        if path == case.scan or path in case.results.values() or path in (case.review, case.corrected):
+            return root, key
+    raise FolderError(f"{path}: neither a scan nor a result of one that lies beside it; name the folder of both")
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is a case store."""
+    return any(folder.glob(f"{_STORE_CASES}/*/case.json"))
+
+
+def confined(root: Path, path: Path) -> Path:
+    """The path, when it lies in the folder `root` (resolved) and no link on the way leads out of it.
+
+    Raises:
+        FolderError: It does not.
+    """
+    resolved = path.resolve()
+    if not resolved.is_relative_to(root):
+        raise FolderError(f"{path.name}: lies outside the folder under review")
+    return resolved
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root, followlinks=False):
+        depth = len(Path(folder).relative_to(root).parts)
+        subfolders[:] = [
+            name
+            for name in subfolders
+            if not name.startswith(".") and depth < _DEPTH and not is_store(Path(folder, name))
+        ]
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith((".", TEMPORARY_PREFIX)) and not path.is_symlink() and path.is_file():
+                yield path
+
+
+def _is_scan(path: Path) -> bool:
+    ending = file_type(path)
+    return ending is not None and not path.name[: -len(ending)].endswith(_NO_SCANS)
+
+
+def _stem(path: Path) -> str:
+    return path.name[: -len(file_type(path) or "")].removesuffix(".image")
+
+
+def _input_of(report: Path) -> str | None:
+    try:
+        document = json.loads(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = document.get("input") if isinstance(document, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _case(scan: Path, candidates: list[Path]) -> CaseFiles:
+    """The case with the results of the candidate (a report or a segmentation) nearest to the scan."""
+    ranked = sorted(candidates, key=lambda path: (len(path.parts), path.parent != scan.parent, str(path)))
+    for candidate in ranked:
+        stem = candidate.name.removesuffix(".json").removesuffix(".seg.nrrd")
+        paths = {kind: candidate.with_name(f"{stem}.{kind}.nrrd") for kind in RESULTS}
+        paths["json"] = candidate.with_name(f"{stem}.json")
+        there = {kind: path for kind, path in paths.items() if path.is_file() and not path.is_symlink()}
+        if "seg" in there:
+            return CaseFiles(stem, scan, candidate.parent, there)
+    return CaseFiles(_stem(scan), scan, scan.parent, {})
+
+
+def read_report(case: CaseFiles) -> dict[str, Any]:
+    """What the case's JSON says; empty where there is none that can be read."""
+    try:
+        report = json.loads(case.results["json"].read_text(encoding="utf-8"))
+    except (KeyError, OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}

@@ -1,0 +1,229 @@
+"""What a page may say over its WebSocket, and how much of it: anything else ends that connection, and no other.
+
+trame lets a client set any part of the state and allocates what a message claims to be long; VTK trusts what it is told
+of the mouse. So only the calls below are taken, with checked arguments.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import WSCloseCode
+from wslink.chunking import UnChunker
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a message; the page's are some hundred. Scans come by HTTP.
+MESSAGE_LIMIT = 1 << 18
+
+#: Messages that a connection may send at once, and per second in the long run. A mouse over a view sends 100 a second;
+#: the server may lag by some seconds while a case opens.
+BURST, RATE = 800, 200
+
+#: Pixels of a view along a side: an 8K screen.
+LARGEST_VIEW = 8192
+
+#: Events of mouse and wheel that the views know; the page sends more (keys, fingers), which are left out.
+_EVENTS = frozenset(
+    [f"{side}Button{what}" for side in ("Left", "Middle", "Right") for what in ("Press", "Release")]
+    + [f"{side}ButtonDoubleClick" for side in ("Left", "Middle", "Right")]
+    + ["MouseMove", "MouseWheel", "StartMouseWheel", "EndMouseWheel", "Enter", "Leave"]
+)
+
+#: What VTK reads of an event. It ends the process where a number is something else, and where a flag is no number.
+_POSITIONS, _FLAGS = ("x", "y", "w", "h", "spinY"), ("controlKey", "altKey", "shiftKey", "metaKey")
+
+#: Triggers of trame_slicer's views, which make the view under the mouse quicker; the page itself has only named ones.
+_OF_THE_VIEWS = re.compile(r"trigger__\d{1,4}")
+
+
+class Refused(Exception):
+    """The message is not one of the page's."""
+
+
+class Allowance:
+    """Counts messages: BURST at once, RATE a second in the long run."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._left, self._last = clock, float(BURST), clock()
+
+    def take(self) -> bool:
+        """Take one; False where none is left."""
+        now = self._clock()
+        self._left = min(BURST, self._left + (now - self._last) * RATE) - 1
+        self._last = now
+        return self._left >= 0
+
+
+class LimitedUnChunker(UnChunker):  # type: ignore[misc]
+    """Puts messages together, none longer than MESSAGE_LIMIT, whatever their head claims."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.max_message_size = MESSAGE_LIMIT
+
+    def set_max_message_size(self, size: int) -> None:
+        """wslink lifts the limit for known clients."""
+        self.max_message_size = min(size, MESSAGE_LIMIT)
+
+    def process_chunk(self, chunk: bytes) -> Any:
+        """A piece of a message; the whole message when it is complete.
+
+        Raises:
+            Refused: It is none.
+        """
+        if len(self.pending_messages) > 8:
+            raise Refused("too many unfinished messages")
+        try:
+            message = super().process_chunk(chunk)
+        except Exception as error:  # of many kinds: msgpack's, struct's, MemoryError
+            raise Refused("not a message") from error
+        if message is not None and not _is_call(message):
+            raise Refused("not a call")
+        return message
+
+
+def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None:
+    """Put a wslink handler under guard.
+
+    Args:
+        handler: wslink's handler of one WebSocket route.
+        views: Names of the views.
+        triggers: Names of what the page may trigger.
+    """
+    checks: dict[str, Callable[..., None]] = {
+        "trame.state.get": _nothing,
+        "trame.trigger": _known_trigger(triggers),
+        "trame.rca.size": _sized_view(views),
+        "trame.rca.event": _mouse_event(views),
+        "trame.rca.reset": _view(views),
+        "trame.lifecycle.update": _life_cycle,
+        "trame.error.client": _text,
+    }
+    allowances: dict[str, Allowance] = {}
+    on_connect, on_close, on_message = handler.onConnect, handler.onClose, handler.onMessage
+
+    for uri, (owner, function) in list(handler.functionMap.items()):
+        if uri in checks:
+            handler.functionMap[uri] = owner, _checked(function, checks[uri])
+        elif uri == "trame.state.update":  # The page tells what it wants by triggers; what it sends here is ignored.
+            handler.functionMap[uri] = owner, lambda *_, **__: None
+        else:
+            del handler.functionMap[uri]
+
+    async def connect(request: Any, client: str) -> None:
+        await on_connect(request, client)
+        handler.unchunkers[client] = LimitedUnChunker()
+        allowances[client] = Allowance()
+
+    async def close(client: str) -> None:
+        allowances.pop(client, None)
+        await on_close(client)
+
+    async def message(is_binary: bool, content: Any, client: str) -> None:
+        socket = handler.connections[client]
+        if socket.closed:
+            return
+        try:
+            if not allowances[client].take():
+                raise Refused("too many messages")
+            if not is_binary:
+                raise Refused("text instead of a message")
+            await on_message(is_binary, content, client)
+        except Refused as refusal:
+            log.warning("a connection was closed: %s", refusal)
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=str(refusal).encode())
+
+    handler.onConnect, handler.onClose, handler.onMessage = connect, close, message
+
+
+def _checked(function: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
+    def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            check(*args, **kwargs)
+        except (Refused, TypeError) as refusal:
+            log.warning("a call was refused: %s", refusal)
+            return {"refused": str(refusal)}
+        return function(owner, *args, **kwargs)
+
+    return call
+
+
+def _is_call(message: Any) -> bool:
+    return (
+        isinstance(message, dict)
+        and isinstance(message.get("id"), str)
+        and isinstance(message.get("method"), str)
+        and isinstance(message.get("args", []), list)
+        and message.get("kwargs", {}) in ({}, None)
+    )
+
+
+def _nothing() -> None:
+    pass
+
+
+def _text(message: Any = "", *_: Any) -> None:
+    if len(str(message)) > 4096:
+        raise Refused("too long")
+
+
+def _life_cycle(name: Any) -> None:
+    if name not in ("client_connected", "client_exited", "client_unmounted"):
+        raise Refused("no such stage of a page's life")
+
+
+def _known_trigger(names: frozenset[str]) -> Callable[..., None]:
+    def check(name: Any, args: Any = (), kwargs: Any = None) -> None:
+        known = name in names or (isinstance(name, str) and _OF_THE_VIEWS.fullmatch(name))
+        if not known or not isinstance(args, list) or kwargs:
+            raise Refused("no such command")
+
+    return check
+
+
+def _view(views: frozenset[str]) -> Callable[..., None]:
+    def check(name: Any) -> None:
+        if name not in views:
+            raise Refused("no such view")
+
+    return check
+
+
+def _sized_view(views: frozenset[str]) -> Callable[..., None]:
+    def check(name: Any, origin: Any, size: Any) -> None:
+        if name not in views or not isinstance(size, Mapping) or not size.keys() <= {"w", "h", "p"}:
+            raise Refused("no such view or size")
+        width, height, ratio = (_finite(size.get(key, 1)) for key in "whp")
+        if not (0 <= width * ratio <= LARGEST_VIEW and 0 <= height * ratio <= LARGEST_VIEW and 0.25 <= ratio <= 8):
+            raise Refused("impossible size of a view")
+
+    return check
+
+
+def _mouse_event(views: frozenset[str]) -> Callable[..., None]:
+    def check(name: Any, origin: Any, event: Any) -> None:
+        if name not in views or not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            raise Refused("no such view or event")
+        for key in event.keys() - {"type", *_POSITIONS, *_FLAGS}:
+            del event[key]
+        for key in event.keys() & set(_POSITIONS):
+            if abs(_finite(event[key])) > 1e6:
+                raise Refused("an impossible position")
+        for key in event.keys() & set(_FLAGS):
+            event[key] = int(bool(event[key]))
+        if event["type"] not in _EVENTS:
+            event["type"] = "EndInteractionEvent"  # which does nothing
+
+    return check
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Refused("not a number")
+    return float(value)

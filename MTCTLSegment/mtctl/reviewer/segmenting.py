@@ -1,0 +1,93 @@
+"""Segmentation of a scan while people look at the page: the warm child of `worker`, polled from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mtctl.geometry import Volume
+from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
+
+#: Seconds between two looks at the child: the progress moves smoothly.
+_PERIOD = 0.05
+
+
+@dataclass(frozen=True)
+class Running:
+    """A segmentation under way.
+
+    Attributes:
+        key: Of the case.
+        number: Of the request, for the worker.
+    """
+
+    key: str
+    number: int
+
+
+class Segmenting:
+    """One segmentation at a time, with progress and cancel.
+
+    Attributes:
+        running: What is under way; None: nothing.
+    """
+
+    def __init__(self, settings: Settings, client: WorkerClient | None = None) -> None:
+        """How to segment; `client` for tests."""
+        self._settings = settings
+        self._client = client or WorkerClient()
+        self._poller: asyncio.Task[None] | None = None
+        self.running: Running | None = None
+
+    def start(
+        self,
+        key: str,
+        scan: Volume,
+        progress: Callable[[Progress], None],
+        done: Callable[[str, Result], None],
+        failed: Callable[[str, str], None],
+    ) -> bool:
+        """Begin; False where another one is under way. Callbacks come from the event loop, none after `cancel`.
+
+        Args:
+            key: Handed back to `done` and `failed`.
+            scan: Its array must not change meanwhile.
+            progress: At every step, and twice a second in between.
+            done: The result.
+            failed: Why there is none.
+        """
+        if self.running:
+            return False
+
+        def finished(result: Result) -> None:
+            self.running = None
+            done(key, result)
+
+        def broken(why: str) -> None:
+            self.running = None
+            failed(key, why)
+
+        handlers = Handlers(progress=progress, done=finished, failed=broken)
+        self.running = Running(key, self._client.segment(scan, self._settings, handlers))
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.get_running_loop().create_task(self._poll())
+        return True
+
+    def cancel(self) -> None:
+        """Drop what is under way; its child ends within half a second."""
+        running, self.running = self.running, None
+        if running:
+            self._client.cancel(running.number)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._poller:
+            self._poller.cancel()
+        self.running = None
+        self._client.close()
+
+    async def _poll(self) -> None:
+        while self.running:
+            self._client.poll()
+            await asyncio.sleep(_PERIOD)

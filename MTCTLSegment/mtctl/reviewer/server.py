@@ -1,0 +1,154 @@
+"""The web server of the reviewer: trame's, bound to this machine, with a gate before it and a guard behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import webbrowser
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from trame.app import get_server
+from trame_slicer import module as views_module
+
+from mtctl.errors import MtctlError
+from mtctl.reviewer.app import Reviewer
+from mtctl.reviewer.page import make_page
+from mtctl.reviewer.rpc_guard import guard
+from mtctl.reviewer.security import Gate
+from mtctl.reviewer.segmenting import Segmenting
+from mtctl.reviewer.shelf import Shelf
+from mtctl.reviewer.upload import LARGEST, Uploads
+from mtctl.reviewer.views import SLICES, VOLUME
+from mtctl.worker_request import Settings
+
+HOST = "127.0.0.1"
+
+#: Seconds until a page that does not answer is given up.
+_PATIENCE = 30.0
+
+
+class ServeError(MtctlError):
+    """The page cannot be served."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How to serve.
+
+    Attributes:
+        port: 0 for any that is free.
+        settings: How new scans are segmented.
+        largest: Bytes of the largest scan that a browser may send.
+        browse: Whether to open the page in the browser of this machine.
+        check: Whether to fetch the page once and end.
+    """
+
+    port: int = 0
+    settings: Settings = Settings()
+    largest: int = LARGEST
+    browse: bool = False
+    check: bool = False
+
+
+def serve(shelf: Shelf, how: Serving) -> int:
+    """Serve until the process is interrupted, or for a check.
+
+    Returns:
+        0; 1 where a check failed.
+
+    Raises:
+        ServeError: The port is taken.
+    """
+    logging.getLogger("wslink").setLevel(logging.CRITICAL)  # it prints a traceback for whatever a client sends
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    return asyncio.run(_serve(shelf, how))
+
+
+async def _serve(shelf: Shelf, how: Serving) -> int:
+    server = _make_server()
+    reviewer = Reviewer(server, shelf, Segmenting(how.settings))
+    make_page(server)
+    uploads = Uploads(reviewer.add_scan, how.largest)
+    gate = Gate(lambda: print(f"For another browser: {_link(server, gate)}", flush=True))
+
+    def bind(bound: Any) -> None:
+        bound.app.middlewares.append(gate.middleware)
+        bound.app.add_routes([web.put("/scans/{name}", uploads.handle)])
+        for handler in bound._ws_handlers:
+            guard(handler, frozenset((*SLICES, VOLUME)), frozenset(reviewer.commands))
+
+    server.controller.on_server_bind.add(bind)
+    server.controller.on_client_connected.add(reviewer.views.redraw)
+    running = asyncio.ensure_future(
+        server.start(
+            host=HOST,
+            port=how.port,
+            exec_mode="coroutine",
+            open_browser=False,
+            show_connection_info=False,
+            disable_logging=True,
+            follow_symlinks=False,
+            timeout=0,
+        )
+    )
+    try:
+        await _started(server, running)
+        link = _link(server, gate)
+        print(f"The reviewer: {link}", flush=True)
+        if how.check:
+            return await _check(link, reviewer)
+        print("Ctrl-C ends it; the review is saved as you go.", flush=True)
+        if how.browse:
+            await asyncio.to_thread(webbrowser.open, link)
+        opening = asyncio.ensure_future(_begin(reviewer))
+        await running
+        await opening
+    finally:
+        await reviewer.close()
+        with contextlib.suppress(Exception):
+            await server.stop()
+    return 0
+
+
+def _make_server() -> Any:
+    arguments, sys.argv = sys.argv, sys.argv[:1]  # trame reads the command line, where our options are none of its own
+    try:
+        server = get_server("mtctl-review", client_type="vue3")
+        server.cli  # noqa: B018  is made now, from an empty command line
+    finally:
+        sys.argv = arguments
+    server.enable_module(views_module)
+    return server
+
+
+async def _started(server: Any, running: asyncio.Future[Any]) -> None:
+    ready = asyncio.ensure_future(
+        asyncio.wrap_future(server.ready) if not asyncio.isfuture(server.ready) else server.ready
+    )
+    done, _ = await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE)
+    if ready not in done:
+        error = running.exception() if running in done else None
+        raise ServeError(f"the page cannot be served: {error or 'the server does not start'}; try another --port")
+
+
+async def _begin(reviewer: Reviewer) -> None:
+    await reviewer._reported(reviewer.begin())
+
+
+async def _check(link: str, reviewer: Reviewer) -> int:
+    """Open the first case and fetch the page as a browser would."""
+    await reviewer.begin()
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session, session.get(link) as page:
+        text = await page.text()
+        good = page.status == 200 and 'id="app"' in text
+    print("The page answers." if good else f"The page does not answer as it should: {page.status}", flush=True)
+    return 0 if good else 1
+
+
+def _link(server: Any, gate: Gate) -> str:
+    return f"http://{HOST}:{server.port}/?token={gate.token}"

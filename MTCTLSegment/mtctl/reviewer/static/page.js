@@ -1,0 +1,146 @@
+// What the page does by itself: keys, sliders, files that are dropped on it. Everything else is told to the server.
+(function () {
+  const SLIDERS = "[data-slide]";
+  const trame = () => window.trame;
+  const tell = (name, ...args) => trame().trigger(name, args);
+
+  // Sliders: one value is under way at a time, and the last one always arrives; so the server is never flooded and the
+  // picture follows the hand as fast as it can. While a hand is on a slider, the server does not move it.
+  const waiting = new Map();
+  const held = new Set();
+
+  function slide(input) {
+    const name = input.dataset.slide;
+    const args = input.dataset.view ? [input.dataset.view, Number(input.value)] : [Number(input.value)];
+    const key = name + (input.dataset.view || "");
+    held.add(input);
+    if (waiting.has(key)) {
+      waiting.set(key, args);
+      return;
+    }
+    waiting.set(key, null);
+    send(name, key, args);
+  }
+
+  async function send(name, key, args) {
+    try {
+      while (args) {
+        await tell(name, ...args);
+        args = waiting.get(key);
+        waiting.set(key, null);
+      }
+    } finally {
+      waiting.delete(key);
+    }
+  }
+
+  function place(input) {
+    if (held.has(input)) return;
+    const state = trame().state.state;
+    const name = input.dataset.slide;
+    const value = name === "slice" ? state.slices?.[input.dataset.view]?.value : state[name];
+    if (value !== undefined && Number(input.value) !== value) input.value = value;
+  }
+
+  const placeAll = () => document.querySelectorAll(SLIDERS).forEach(place);
+  document.addEventListener("change", (event) => {
+    const input = event.target;
+    if (input.matches?.(SLIDERS)) setTimeout(() => (held.delete(input), place(input)), 400);
+  });
+  setInterval(() => trame()?.state && placeAll(), 150);
+
+  // Keys.
+  const ARROWS = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 };
+  let view = "Axial";
+  document.addEventListener("mouseover", (event) => {
+    const over = event.target.closest?.(".mt-view")?.dataset.view;
+    if (over && over !== "ThreeD") view = over;
+  });
+  document.addEventListener("keydown", (event) => {
+    const target = event.target;
+    if (!trame() || target.matches?.("input:not([type=range]), textarea")) {
+      if (event.key === "Escape") ask(false);
+      return;
+    }
+    if (event.altKey || event.metaKey || (event.ctrlKey && !"zy".includes(event.key.toLowerCase()))) return;
+    const state = trame().state.state;
+    const keys = {
+      n: () => tell("next"),
+      p: () => tell("previous"),
+      a: () => tell("accept_region"),
+      d: () => tell("tool", state.tool === "paint" ? "look" : "paint"),
+      e: () => tell("tool", state.tool === "erase" ? "look" : "erase"),
+      z: () => tell("undo"),
+      y: () => tell("redo"),
+      h: () => tell("heatmap", !state.heatmap),
+      w: () => list(),
+      Enter: () => state.preview && tell("apply"),
+      Escape: () => (list(false), state.preview ? tell("discard") : tell("tool", "look")),
+    };
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (key in ARROWS) tell("step", view, ARROWS[key]);
+    else if (key in keys) keys[key]();
+    else return;
+    event.preventDefault();
+    if (target.matches?.("button, input[type=range]")) target.blur();
+  });
+
+  // The work list and the question before a case is rejected: this tab's alone.
+  const open = (id, shown) => document.getElementById(id)?.classList.toggle("mt-open", shown);
+  const list = (shown) => open("mt-list", shown);
+  function ask(shown) {
+    open("mt-ask", shown);
+    if (shown) document.getElementById("mt-reason").focus();
+  }
+  function reject(form) {
+    tell("reject_case", form.reason.value);
+    form.reset();
+    ask(false);
+    return false;
+  }
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.(".mt-pick")) list(false);
+  });
+
+  // A scan that is dropped: its bytes go to the server, which takes one at a time.
+  let depth = 0;
+  const carries = (event) => event.dataTransfer?.types?.includes("Files");
+  document.addEventListener("dragenter", (event) => {
+    if (carries(event)) open("mt-drop", ++depth > 0);
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (carries(event)) open("mt-drop", --depth > 0);
+  });
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    open("mt-drop", (depth = 0) > 0);
+    const files = [...(event.dataTransfer?.files || [])];
+    if (files.length === 1) take(files[0]);
+    else if (files.length) say("Drop one file at a time.", "bad");
+  });
+
+  function say(text, kind) {
+    trame().state.state.notice = { text, kind };
+  }
+
+  function take(file) {
+    return new Promise((resolve) => {
+      const request = new XMLHttpRequest();
+      request.open("PUT", "scans/" + encodeURIComponent(file.name));
+      request.upload.onprogress = (event) => {
+        const share = event.total ? Math.round((100 * event.loaded) / event.total) : 0;
+        say(share < 100 ? `Taking in ${file.name}: ${share} %` : `Reading ${file.name} …`, "good");
+      };
+      request.onload = () => {
+        if (request.status === 200) say("", "");
+        else say(request.responseText.trim() || `Refused (${request.status})`, "bad");
+        resolve(request.status);
+      };
+      request.onerror = () => (say("The scan could not be sent: it is too large, or the reviewer has ended.", "bad"), resolve(0));
+      request.send(file);
+    });
+  }
+
+  window.mtctl = { slide, list, ask, reject, take };
+})();

@@ -1,0 +1,167 @@
+"""The four views of 3D Slicer in the page, and how the brush works in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from trame_slicer.core import SlicerApp
+from trame_slicer.rca_view import register_rca_factories
+from trame_slicer.segmentation import (
+    BrushDiameterMode,
+    SegmentationEffectErase,
+    SegmentationEffectNoTool,
+    SegmentationEffectPaint,
+)
+from trame_slicer.views import SliceView, ViewLayoutDefinition
+from vtkmodules.vtkCommonCore import vtkLogger, vtkObject
+
+from mtctl.scene import CaseNodes
+
+#: Names of the views in the page's template.
+SLICES, VOLUME = ("Axial", "Coronal", "Sagittal"), "ThreeD"
+
+#: Colours of the slice views' frames: Slicer's, which radiologists know.
+COLORS = {"Axial": "#F34A33", "Coronal": "#6DAD4A", "Sagittal": "#EFD64D"}
+
+#: Tools of the mouse: the names are those of the edits that they make.
+TOOLS = ("look", "paint", "erase")
+
+#: Millimetres; a voxel is 0.625, a region at most 20.
+BRUSHES = (1.0, 20.0)
+
+_EFFECTS = {"look": SegmentationEffectNoTool, "paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}
+
+#: Frames a second of the view under the mouse and of the others, and JPEG quality while something moves: a slider far
+#: from the views moves all of them.
+_FPS, _OTHER_FPS, _QUALITY = 30.0, 25.0, 60
+
+_BACKGROUND = ("#0b0e13", "#1b2430")
+
+
+class Views:
+    """The scene and its views.
+
+    Attributes:
+        app: trame_slicer's application: scene, logics and views.
+        tool: One of TOOLS.
+    """
+
+    def __init__(self, server: Any, on_moved: Callable[[str, dict[str, float]], None]) -> None:
+        """Make the views.
+
+        Args:
+            server: trame's.
+            on_moved: Called with a slice view's name and its position: "low", "high", "step" and "value", mm.
+        """
+        _quieten()
+        self.app = SlicerApp()
+        self.tool = "look"
+        manager = self.app.view_manager
+        register_rca_factories(
+            manager,
+            server,
+            slice_view_ui_f=_nothing,
+            three_d_view_ui_f=_nothing,
+            target_fps=_FPS,
+            blur_fps=_OTHER_FPS,
+            interactive_quality=_QUALITY,
+        )
+        self._slices: dict[str, SliceView] = {}
+        for name in SLICES:
+            view = manager.create_view(ViewLayoutDefinition.slice_view(name, color=COLORS[name]))
+            view.set_background_color_from_string("#000000")
+            view.modified.connect(lambda moved, name=name: on_moved(name, _position(moved)))
+            self._slices[name] = view
+        self.volume = manager.create_view(ViewLayoutDefinition.threed_view(name=VOLUME, background_color=_BACKGROUND))
+        manager.set_current_view_ids([*SLICES, VOLUME])
+
+    @property
+    def scene(self) -> Any:
+        """The vtkMRMLScene."""
+        return self.app.scene
+
+    def fit(self) -> None:
+        """Show all of the scan in every view."""
+        self.app.display_manager.reset_views()
+
+    def position(self, name: str) -> dict[str, float]:
+        """Where a slice view is; see `on_moved` of the constructor."""
+        return _position(self._slices[name])
+
+    def move(self, name: str, value: float) -> None:
+        """Move a slice view to a position on its axis, mm."""
+        self._slices[name].set_slice_value(value)
+
+    def step(self, name: str, steps: int) -> None:
+        """Move a slice view by some slices."""
+        view = self._slices[name]
+        low, high = view.get_slice_range()
+        view.set_slice_value(min(max(view.get_slice_value() + steps * view.get_slice_step(), low), high))
+
+    def redraw(self) -> None:
+        """Draw all views anew, for a page that has just come."""
+        for view in self.app.view_manager.get_views():
+            view.schedule_render()
+
+
+class Brush:
+    """Paints and erases in the views, only where the uncertainty reaches the threshold."""
+
+    def __init__(self, views: Views, on_stroke: Callable[[str], None]) -> None:
+        """`on_stroke` is called with the tool's name after the segment may have changed."""
+        self._views, self._editor = views, views.app.segmentation_editor
+        self._bound = False
+        self._editor.segmentation_modified.connect(lambda: on_stroke(views.tool) if self._bound else None)
+        self._diameter = 6.0
+
+    def bind(self, nodes: CaseNodes, threshold: float) -> None:
+        """Work on a case."""
+        self._editor.set_active_segmentation(nodes.reviewed, nodes.heatmap)
+        self._editor.set_active_segment_id(nodes.segment_id)
+        self._editor.editor_node.SetSourceVolumeIntensityMask(True)
+        self._bound = True
+        self.restrict(threshold)
+        self.take(self._views.tool)
+
+    def release(self) -> None:
+        """Work on nothing."""
+        self._bound = False
+        self._editor.deactivate_effect()
+
+    def restrict(self, threshold: float) -> None:
+        """Paint only where the uncertainty is at least that: compared as float32, like `ReviewSession.paintable`."""
+        if self._bound:
+            self._editor.editor_node.SetSourceVolumeIntensityMaskRange(float(np.float32(threshold)), 1.01)
+
+    def take(self, tool: str) -> None:
+        """Take one of TOOLS."""
+        self._views.tool = tool
+        if self._bound:
+            effect = self._editor.set_active_effect_type(_EFFECTS[tool])
+            if tool != "look":
+                effect.set_use_sphere_brush(True)
+                effect.set_brush_diameter(self._diameter, BrushDiameterMode.Absolute)
+
+    def resize(self, diameter: float) -> None:
+        """Of the ball, mm."""
+        self._diameter = diameter
+        self.take(self._views.tool)
+
+
+def _quieten() -> None:
+    """VTK warns of the missing display and of its own deprecations, at every view."""
+    if not os.environ.get("MTCTL_DEBUG"):
+        vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
+        vtkObject.GlobalWarningDisplayOff()
+
+
+def _nothing(*_: Any) -> None:
+    """The page draws what lies over the views."""
+
+
+def _position(view: SliceView) -> dict[str, float]:
+    low, high = view.get_slice_range()
+    return {"low": low, "high": high, "step": view.get_slice_step(), "value": view.get_slice_value()}
