@@ -10,6 +10,18 @@ HEADER = 24
 WIDGET_MAXIMUM = 16777215  # QWIDGETSIZE_MAX
 
 
+def _fold_children(widget: QtWidgets.QWidget, shown: dict[QtWidgets.QWidget, bool], opened: bool) -> None:
+    """Hides the children, or shows those again that were not hidden before; `shown` remembers which."""
+    for child in widget.children():
+        if not isinstance(child, QtWidgets.QWidget):
+            continue
+        if opened:
+            child.setVisible(shown.pop(child, not child.isHidden()))
+        elif child not in shown:
+            shown[child] = not child.isHidden()
+            child.hide()
+
+
 class ctkCollapsibleButton(Setters, QtWidgets.QAbstractButton):
     """A header that folds away what is inside. As in CTK it is a checkable button: checked means open."""
 
@@ -67,14 +79,7 @@ class ctkCollapsibleButton(Setters, QtWidgets.QAbstractButton):
         painter.drawText(area, QtCore.Qt.AlignmentFlag.AlignVCenter, self.text().replace("&&", "&"))
 
     def _fold(self, opened: bool) -> None:
-        for child in self.children():
-            if not isinstance(child, QtWidgets.QWidget):
-                continue
-            if opened:
-                child.setVisible(self._shown_before.pop(child, not child.isHidden()))
-            else:
-                self._shown_before[child] = not child.isHidden()
-                child.hide()
+        _fold_children(self, self._shown_before, opened)
         preferred, fixed = QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Fixed
         self.setSizePolicy(preferred, preferred if opened else fixed)
         self.setMaximumHeight(WIDGET_MAXIMUM if opened else HEADER)  # the empty layout would keep its margins
@@ -88,13 +93,20 @@ class ctkCollapsibleGroupBox(Setters, QtWidgets.QGroupBox):
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
+        self._shown_before: dict[QtWidgets.QWidget, bool] = {}
         self.setCheckable(True)
         self.toggled.connect(self._fold)
 
+    def childEvent(self, event: QtCore.QChildEvent) -> None:
+        child = event.child()
+        if event.added() and self.collapsed and isinstance(child, QtWidgets.QWidget):
+            self._shown_before[child] = True
+            child.hide()
+        super().childEvent(event)
+
     def _fold(self, opened: bool) -> None:
-        for child in self.children():
-            if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(opened)
+        _fold_children(self, self._shown_before, opened)
+        self.setMaximumHeight(WIDGET_MAXIMUM if opened else self.fontMetrics().height() + 6)
 
 
 class ctkExpandableWidget(QtWidgets.QFrame):

@@ -151,7 +151,7 @@ class qMRMLNodeComboBox(Setters, QtWidgets.QWidget):
         self._list.clear()
         for name, identifier in entries:
             self._list.addItem(name, identifier)
-        self._follow_names(nodes)
+        self._follow_nodes()
         listed = [identifier for _, identifier in entries]
         wanted = [each for each in (self._requested, self._current) if each and each in listed]
         self._choose(wanted[0] if wanted else listed[0] if listed else "")
@@ -181,14 +181,18 @@ class qMRMLNodeComboBox(Setters, QtWidgets.QWidget):
         self._choose(self._requested)
         self.nodeActivated.emit(self.currentNode())
 
-    def _follow_names(self, nodes: list[Any]) -> None:
+    def _follow_nodes(self) -> None:
         for node, tag in self._name_observers:
             node.RemoveObserver(tag)
         event = vtk.vtkCommand.ModifiedEvent
+        nodes = {node for name in self.nodeTypes for node in slicer.util.getNodesByClass(name, self._scene)}
         self._name_observers = [(node, node.AddObserver(event, self._node_modified)) for node in nodes]
 
     def _node_modified(self, node: Any, _: str) -> None:
         row = self._list.findData(node.GetID())
+        if (row >= 0) != (node in self.nodes()):  # an attribute that the list asks for came or went
+            self.update_list()
+            return
         if row >= 0 and self._list.itemText(row) != node.GetName():
             self._list.setItemText(row, node.GetName())
 

@@ -106,6 +106,7 @@ class SegmentEditorPanel:
             while self._effects_grid.count():
                 widget = self._effects_grid.takeAt(0).widget()
                 if widget in self._effect_buttons.values():
+                    widget.hide()
                     widget.deleteLater()
             self._effect_buttons = {name: self._effect_button(name) for name in names}
             cells = [*self._effect_buttons.values(), self._undo, self._redo]

@@ -1,0 +1,342 @@
+"""MT-CTL Segment: the left atrium on late-enhancement MRI, and a review of the places where the model is unsure."""
+
+from pathlib import Path
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from MTCTLSegmentLib.choices import Kind, Place, Restrict, Surface
+
+HELP = _(
+    "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. "
+    "<ol><li><b>Scan</b>: choose one and press Apply.</li>"
+    "<li><b>Uncertainty</b>: the heatmap shows what is at least as uncertain as the threshold.</li>"
+    "<li><b>Regions</b>: step through the ranked places with N (next) and P (previous); A accepts the one you look "
+    "at.</li>"
+    "<li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is uncertain, unless you "
+    "choose otherwise. Z takes a change back.</li>"
+    "<li><b>Finish</b>: accept the case, or reject it; either is saved into the case store.</li></ol>"
+    "For research only, not for clinical use."
+)
+
+
+class MTCTLSegment(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("MT-CTL Segment")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["SlicerMTCTL contributors"]
+        self.parent.helpText = HELP
+        self.parent.acknowledgementText = _(
+            "The network follows the paper on multi-task cross-task learning (MT-CTL) for the semi-supervised "
+            "segmentation of the left atrium; the shipped models were trained on the 2018 Left Atrium Challenge."
+        )
+        slicer.app.connect("startupCompleted()", self._registerSampleData)
+
+    def _registerSampleData(self):
+        from MTCTLSegmentLib import sample_data
+
+        sample_data.register(Path(self.resourcePath("Icons/MTCTLSegment.png")))
+
+
+@parameterNodeWrapper
+class MTCTLSegmentParameterNode:
+    """What a saved scene remembers of the panel; the review itself is kept with the case (`mtctl.scene`).
+
+    Attributes:
+        scan: What is, or will be, segmented.
+        reviewed: A segmentation that exists already and is checked instead; None for the model's own.
+        model: Id or folder; "" before one was chosen.
+        device: Where the network runs.
+        samples: Monte-Carlo samples.
+        place: Where the atrium is looked for.
+        roi: The box for Place.box.
+        kind: Uncertainty in the heatmap.
+        heatmap: Whether it is shown.
+        threshold: Of the heatmap, and for the reviewed kind of the regions.
+        opacity: Of the heatmap.
+        surface: How the atrium is shown in 3-D.
+        consensus: Probability level of that suggestion.
+        restrict: Where painting is allowed.
+    """
+
+    scan: slicer.vtkMRMLScalarVolumeNode
+    reviewed: slicer.vtkMRMLSegmentationNode
+    model: str = ""
+    device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
+    samples: Annotated[int, WithinRange(2, 64)] = 8
+    place: Place = Place.automatic
+    roi: slicer.vtkMRMLMarkupsROINode
+    kind: Kind = Kind.entropy
+    heatmap: bool = True
+    threshold: Annotated[float, WithinRange(0, 1)] = 0.5
+    opacity: Annotated[float, WithinRange(0, 1)] = 0.7
+    surface: Surface = Surface.plain
+    consensus: Annotated[float, WithinRange(0.05, 0.95)] = 0.5
+    restrict: Restrict = Restrict.uncertain
+
+
+class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Makes the panels and tells them when a parameter or the scene changed; what they do is in MTCTLSegmentLib."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._guiTag = None
+        self._known = {}
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        from MTCTLSegmentLib.desk import Desk
+        from MTCTLSegmentLib.editor_panel import EditorPanel
+        from MTCTLSegmentLib.finish_panel import FinishPanel
+        from MTCTLSegmentLib.heatmap_panel import HeatmapPanel
+        from MTCTLSegmentLib.proposal_panel import ProposalPanel
+        from MTCTLSegmentLib.region_panel import RegionPanel
+        from MTCTLSegmentLib.scan_panel import ScanPanel
+        from MTCTLSegmentLib.scan_tags import ScanTags
+        from MTCTLSegmentLib.shortcuts import Shortcuts
+        from MTCTLSegmentLib.status_panel import StatusPanel
+
+        panel = slicer.util.loadUI(self.resourcePath("UI/MTCTLSegment.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = MTCTLSegmentLogic()
+        self.desk = Desk()
+        self.scanTags = ScanTags(self.ui.scanSelector, self.ui.reviewSelector)
+        self.scanPanel = ScanPanel(self.ui, self.desk, self.logic.job, self.onResult)
+        self.statusPanel = StatusPanel(self.ui, self.desk)
+        self.heatmapPanel = HeatmapPanel(self.ui, self.desk)
+        self.regionPanel = RegionPanel(self.ui, self.desk)
+        self.editorPanel = EditorPanel(self.ui, self.desk, self.heatmapPanel.edited)
+        self.proposalPanel = ProposalPanel(self.ui, self.desk, self.editorPanel)
+        self.finishPanel = FinishPanel(self.ui, self.desk)
+        self.shortcuts = Shortcuts(
+            {"N": self.regionPanel.next, "P": self.regionPanel.previous, "A": self.regionPanel.accept}
+        )
+        self._reactions = {
+            "scan": self.onScanChosen,
+            "reviewed": self.onReviewedChosen,
+            "place": self.scanPanel.refresh,
+            "kind": self.heatmapPanel.show_kind,
+            "threshold": self.onThreshold,
+            "opacity": self.heatmapPanel.show_opacity,
+            "heatmap": self.heatmapPanel.show_heatmap,
+            "surface": self.heatmapPanel.show_surface,
+            "consensus": self.proposalPanel.level_changed,
+            "restrict": self.editorPanel.restrict,
+        }
+        events = slicer.vtkMRMLScene
+        for event, slot in (
+            (events.StartCloseEvent, self.onSceneLeaves),
+            (events.EndCloseEvent, self.onSceneArrived),
+            (events.StartImportEvent, self.onSceneStartImport),
+            (events.EndImportEvent, self.onSceneArrived),
+            (events.StartSaveEvent, self.onSceneSaved),
+            (events.NodeRemovedEvent, self.onNodeRemoved),
+        ):
+            self.addObserver(slicer.mrmlScene, event, slot)
+        self.initializeParameterNode()
+
+    def enter(self):
+        self.initializeParameterNode()
+        self.editorPanel.enter()
+        self.shortcuts.enable(True)
+
+    def exit(self):
+        self.shortcuts.enable(False)
+        self.editorPanel.leave()
+        if self.desk.review is not None:
+            self.desk.review.session.pause()
+        self.desk.keep_draft()
+        self.setParameterNode(None)
+
+    def cleanup(self):
+        # Reload calls this without exit: whatever would live on is stopped here.
+        self.shortcuts.close()
+        self.setParameterNode(None)
+        self.removeObservers()
+        self.logic.job.close()
+        for panel in (
+            self.editorPanel,
+            self.desk,
+            self.scanPanel,
+            self.heatmapPanel,
+            self.regionPanel,
+            self.proposalPanel,
+            self.statusPanel,
+            self.finishPanel,
+            self.scanTags,
+        ):
+            panel.close()
+
+    # --- parameter node -----------------------------------------------------------------------------------------------
+
+    def initializeParameterNode(self):
+        """Bind the panel to the scene's parameter node and open the case of its scan."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode):
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(
+                self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified
+            )
+        self._parameterNode = self.desk.parameters = parameterNode
+        self._known = {}
+        if parameterNode is not None:
+            self.scanTags.tag()
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.scanPanel.show_model()
+            self._known = self._values()
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+            self.onScanChosen()
+
+    def onParametersModified(self, caller=None, event=None):
+        if self._parameterNode is None:
+            return
+        for name, value in self._values().items():
+            if self._known.get(name) != value:
+                self._known[name] = value
+                self._reactions[name]()
+
+    def _values(self):
+        return {name: getattr(self._parameterNode, name) for name in self._reactions}
+
+    # --- what the user does -------------------------------------------------------------------------------------------
+
+    def onScanChosen(self):
+        """Put the open case aside and open the one of the chosen scan, where it has one."""
+        from MTCTLSegmentLib.messages import telling
+
+        with telling():
+            scan = self._parameterNode.scan
+            open_ = self.desk.review.nodes.scan if self.desk.review is not None else None
+            if open_ is not scan:
+                self.heatmapPanel.hide_case()
+                self.desk.open(scan)
+                if self.desk.review is None and scan is not None:
+                    slicer.util.setSliceViewerLayers(background=scan, foreground=None)
+            self.showCase()
+
+    def onReviewedChosen(self):
+        """Check another segmentation, or the model's own again."""
+        from MTCTLSegmentLib.messages import telling
+
+        with telling():
+            self.scanPanel.list_segments()
+            if self.desk.review is not None:
+                self.scanPanel.review_chosen()
+                self.showCase()
+
+    def onResult(self, scan, result):
+        """The segmentation is there."""
+        attached = self.desk.review is not None and self.desk.review.nodes.scan is scan
+        self.desk.take_result(scan, result, self.editorPanel.save_for_undo if attached else lambda: None)
+        if self._parameterNode is None or self._parameterNode.scan is not scan:
+            self.desk.put_aside()  # The user went on to another scan meanwhile, or to another module.
+            if self._parameterNode is not None:
+                self.desk.open(self._parameterNode.scan)
+        else:
+            self.scanPanel.review_chosen()
+        self.showCase()
+
+    def onThreshold(self):
+        self.heatmapPanel.show_threshold()
+        self.editorPanel.restrict()
+
+    def showCase(self):
+        """All panels show the open case."""
+        self.heatmapPanel.show_case()
+        self.editorPanel.attach()
+        self.desk.changed()
+
+    # --- what the scene does ------------------------------------------------------------------------------------------
+
+    def onSceneLeaves(self, caller=None, event=None):
+        """The scene is closed or loaded: let go of all of its nodes before they are gone."""
+        self.logic.job.cancel()
+        self.editorPanel.leave()
+        self.editorPanel.detach()
+        self.desk.clear()
+        self.setParameterNode(None)
+        self.desk.changed()
+
+    def onSceneStartImport(self, caller=None, event=None):
+        self.desk.keep_draft()  # What is there already stays in the scene.
+        self.onSceneLeaves()
+
+    def onSceneArrived(self, caller=None, event=None):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+            self.editorPanel.enter()
+
+    def onSceneSaved(self, caller=None, event=None):
+        self.desk.keep_draft()
+
+    def onNodeRemoved(self, caller=None, event=None):
+        if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsBatchProcessing():
+            return
+        had = self.desk.review is not None
+        self.desk.look_around()
+        if had and self.desk.review is None:
+            self.editorPanel.detach()
+
+
+class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
+    """What can be done without the panel."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        from MTCTLSegmentLib.segmentation_job import SegmentationJob
+
+        self.job = SegmentationJob()
+
+    def getParameterNode(self):
+        return MTCTLSegmentParameterNode(super().getParameterNode())
+
+    def review(self, scan):
+        """The review of a scan that was segmented (`MTCTLSegmentLib.case_review.CaseReview`); None where it was not."""
+        from mtctl import scene
+        from MTCTLSegmentLib.case_review import open_review
+
+        nodes = scene.find_case(slicer.mrmlScene, scan)
+        return None if nodes is None else open_review(nodes)
+
+
+class MTCTLSegmentTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer's test menu, and in the project's test host; needs no internet."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear(0)
+
+    def runTest(self):
+        self.setUp()
+        self.test_a_phantom_gets_through_the_review()
+
+    def test_a_phantom_gets_through_the_review(self):
+        """A result as the worker gives it becomes a case that is stepped through, corrected, undone and kept."""
+        from MTCTLSegmentLib import sample_data, self_test
+
+        self.delayDisplay("Computing a phantom")
+        scan = sample_data.phantom(7)
+        self.delayDisplay("Reviewing it")
+        self_test.review_a_phantom(self, scan, MTCTLSegmentLogic())
+        self.delayDisplay("Test passed")

@@ -1,0 +1,46 @@
+"""The box in which the atrium is looked for: a Markups ROI node, and what the worker wants to know of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from mtctl.errors import MtctlError
+
+# A left atrium with its veins, with room on all sides: the benchmark's crops are 119 x 88 x 55 mm and end near it.
+_SIZE_MM = (130.0, 110.0, 90.0)
+
+
+class BoxError(MtctlError):
+    """The box cannot be used."""
+
+
+def box_of(roi: Any) -> str:
+    """The box "x0,x1,y0,y1,z0,z1" in LPS mm around a ROI node, with its rotation and transforms.
+
+    Raises:
+        BoxError: There is no node, or nothing was placed with it.
+    """
+    if roi is None or not roi.GetNumberOfControlPoints():
+        raise BoxError(_("place a box first: press 'Centre here', or choose one, or look for the atrium automatically"))
+    bounds = [0.0] * 6
+    roi.GetRASBounds(bounds)
+    right, left, back, front, bottom, top = bounds
+    return ",".join(f"{value:.2f}" for value in (-left, -right, -front, -back, bottom, top))
+
+
+def place_box(roi: Any) -> Any:
+    """Put a box of the usual size in the middle of the axial view; a new one where there is none."""
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    if red is None:
+        raise BoxError(_("there is no axial view to take the place from: choose a layout with one"))
+    middle = [red.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+    if roi is None:
+        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("Atrium box"))
+        roi.CreateDefaultDisplayNodes()
+        roi.GetDisplayNode().SetFillOpacity(0.05)
+    roi.SetSize(*_SIZE_MM)
+    roi.SetCenter(middle)
+    return roi

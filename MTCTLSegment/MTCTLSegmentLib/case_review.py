@@ -1,0 +1,209 @@
+"""The review of one case in the scene: its session, its nodes, and what ties the two. No Qt: tests and scripts use it
+as the panels do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtctl import scene
+from mtctl.case_maps import ReviewError
+from mtctl.review import ReviewSession
+from mtctl.review_file import resume_review, review_document
+from mtctl.review_state import summary
+
+if TYPE_CHECKING:
+    from mtctl.metrics import Mask
+    from mtctl.proposals import Proposal
+    from mtctl.regions import Region
+    from mtctl.review_state import Edit
+    from mtctl.scene import CaseNodes
+
+# The regions were tuned on this kind; the others can be looked at.
+REVIEWED_KIND = scene.KINDS[0]
+
+# Edits that may mark a side for `random_walk`; a suggestion or an undo is no stroke.
+_STROKES = ("paint", "erase", "draw", "scissors")
+
+
+@dataclass
+class CaseReview:
+    """A person's review of one case. Make one with `open_review`.
+
+    Attributes:
+        nodes: The case in the scene; a fresh one after something was added or deleted (`refresh`).
+        session: What is known and was done.
+        note: What the person should know about how the review began, or "".
+        preview: The suggestion that is shown, if one is.
+    """
+
+    nodes: CaseNodes
+    session: ReviewSession
+    note: str = ""
+    preview: Proposal | None = None
+    _mask: Mask = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
+    _before_strokes: Mask = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
+    _seen: set[bytes] = field(default_factory=set)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the worker said about the case."""
+        return scene.kept(self.nodes, "report") or {}
+
+    @property
+    def own(self) -> bool:
+        """Whether the model's own segmentation is reviewed, not somebody else's."""
+        return self.nodes.reviewed is self.nodes.segmentation and self.nodes.segment_id == scene.SEGMENT_ID
+
+    def summary(self) -> str:
+        """ "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
+        interval = self.report.get("case_score_interval") if self.own else None
+        return summary(self.session.left, (interval[0], interval[1]) if interval else None)
+
+    def warnings(self) -> list[str]:
+        """Sentences that the person should read before anything else."""
+        flagged = self.report.get("flagged") and not self.report.get("warnings") and self.own
+        doubt = ["the model expects a poor result on this scan: look at all of it, not at the regions alone"]
+        return [*([self.note] if self.note else []), *self.report.get("warnings", []), *(doubt if flagged else [])]
+
+    def refresh(self) -> str | None:
+        """Look at the scene afresh.
+
+        Returns:
+            What is missing for the review, in a sentence; None where it can go on.
+        """
+        nodes = scene.find_case(self.nodes.scene, self.nodes.scan)
+        if nodes is None:
+            return "the results of this scan were deleted: press Apply to make them again"
+        self.nodes = nodes
+        return scene.missing(nodes)
+
+    def go_to(self, region: Region | None) -> None:
+        """Show a region in the views, and take what is painted from now on as strokes in it."""
+        self.discard()
+        self._before_strokes = self._mask
+        if region is not None:
+            scene.jump(self.nodes.scene, region.centroid_lps)
+
+    def propose(self, kind: str, level: float) -> Proposal:
+        """Work out a suggestion for the current region and show it; the segmentation stays as it is.
+
+        Args:
+            kind: "add", "remove", "distance", "consensus" or "fill".
+            level: Probability for "consensus".
+
+        Raises:
+            ReviewError: There is no current region.
+            SceneError: Something was deleted.
+        """
+        from mtctl import proposals  # needs scikit-image, which may be installed only now
+
+        region = self.session.current
+        if region is None:
+            raise ReviewError("choose a region in the list first")
+        maps, part, mask = self.session.maps, self.session.part(region.id), scene.mask_of(self.nodes)
+        if kind == "consensus":
+            proposal = proposals.consensus(maps, part, mask, level)
+        elif kind == "fill":
+            before = self._before_strokes
+            proposal = proposals.random_walk(
+                maps, part, mask, self.session.state.threshold, mask & ~before, before & ~mask
+            )
+        else:
+            simple = {"add": proposals.add, "remove": proposals.remove, "distance": proposals.distance_map}
+            proposal = simple[kind](maps, part, mask)
+        self.nodes = scene.show_preview(self.nodes, proposal)
+        self.preview = proposal
+        return proposal
+
+    def discard(self) -> None:
+        """Take the suggestion that is shown away."""
+        if self.preview is not None:
+            self.preview = None
+            scene.remove_preview(self.nodes)
+
+    def use(self, save_for_undo: Callable[[], None]) -> Edit | None:
+        """Change the segmentation as the suggestion shows: one undo step.
+
+        Args:
+            save_for_undo: Called right before.
+
+        Raises:
+            SceneError: Something was deleted.
+        """
+        proposal = self.preview
+        if proposal is None:
+            return None
+        self.discard()
+        mask = scene.mask_of(self.nodes).copy()
+        mask[proposal.box] = proposal.mask
+        save_for_undo()
+        scene.set_mask(self.nodes, mask)
+        return self._record(proposal.name, mask)
+
+    def note_edit(self, kind: str) -> Edit | None:
+        """The segmentation may have been changed: by a tool of that name, or by undo or redo, which is found out.
+
+        Raises:
+            SceneError: Something was deleted.
+        """
+        return self._record(kind, scene.mask_of(self.nodes))
+
+    def draft(self) -> dict[str, Any]:
+        """The review as plain data."""
+        return review_document(self.session)
+
+    def keep(self) -> None:
+        """Keep the draft with the case in the scene.
+
+        Raises:
+            SceneError: The case's record was deleted.
+        """
+        scene.keep(self.nodes, _draft_name(self.nodes), self.draft())
+
+    def _record(self, kind: str, mask: Mask) -> Edit | None:
+        if np.array_equal(mask, self._mask):
+            return None
+        digest = _digest(mask)
+        self.discard()  # It was worked out for the segmentation as it was.
+        kind = "undo" if digest in self._seen else kind
+        self._seen.add(digest)
+        self._mask = mask
+        if kind not in _STROKES:
+            self._before_strokes = mask
+        return self.session.record(kind, mask)
+
+
+def open_review(nodes: CaseNodes) -> CaseReview:
+    """Begin the review of a case, or go on with its draft.
+
+    Raises:
+        SceneError: Something that is needed was deleted.
+    """
+    maps, mask, note = scene.case_maps(nodes, REVIEWED_KIND), scene.mask_of(nodes), ""
+    draft, session = scene.kept(nodes, _draft_name(nodes)), None
+    if draft:
+        try:
+            session = resume_review(draft, maps, mask)
+        except ReviewError as error:
+            note = str(error)
+    if session is None:
+        session = ReviewSession(maps, mask=mask)
+    return CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
+
+
+def forget_draft(nodes: CaseNodes) -> None:
+    """The case was computed anew: its regions are others."""
+    scene.keep(nodes, _draft_name(nodes), {})
+
+
+def _draft_name(nodes: CaseNodes) -> str:
+    return f"review {nodes.segment_id}"
+
+
+def _digest(mask: Mask) -> bytes:
+    return hashlib.blake2b(np.packbits(mask).data, digest_size=16).digest()

@@ -1,0 +1,157 @@
+"""What the segmentation needs beyond what Slicer ships: asked for and installed at the first Apply, never before.
+
+Without internet the user is told which files to bring, and how to install them from a folder.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import sysconfig
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+#: Package to install, by the name it is imported by. torch comes through the PyTorch extension, which chooses the
+#: build that fits the graphics card.
+NEEDED = {"torch": "torch>=2.6", "safetensors": "safetensors>=0.4.3", "skimage": "scikit-image>=0.24"}
+
+_REQUESTER = "MT-CTL"
+
+
+def missing() -> list[str]:
+    """Requirements that are not installed; nothing is imported to find out."""
+    importlib.invalidate_caches()
+    return [requirement for name, requirement in NEEDED.items() if not _is_installed(name)]
+
+
+def ensure() -> bool:
+    """See that all is there, installing what is missing after asking.
+
+    Returns:
+        Whether all is there now; where it is not, the user has read why.
+    """
+    wanted = missing()
+    if not wanted:
+        return True
+    question = _(
+        "The segmentation needs Python packages that are not installed yet:\n\n{packages}\n\n"
+        "They are downloaded (about 1 GB with PyTorch, up to 3 GB for a graphics card) and installed into this Slicer, "
+        "once. Slicer does not respond while that lasts. Install them now?"
+    ).format(packages="\n".join(wanted))
+    if not slicer.util.confirmOkCancelDisplay(question, _("Install Python packages")):
+        slicer.util.infoDisplay(
+            _("Nothing was installed, so the scan cannot be segmented. Press Apply to be asked again.")
+        )
+        return False
+    try:
+        _install(wanted)
+    except Exception as error:  # pip, the PyTorch extension and the network fail in many ways: all mean the same here
+        return _offer_folder(str(error))
+    still = missing()
+    if still:
+        return _offer_folder(_("after installing, {packages} could not be found").format(packages=", ".join(still)))
+    return True
+
+
+def wheels_to_bring() -> str:
+    """Which files a computer without internet needs, and the command that fetches them on another one."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    platform = _wheel_platform()
+    names = "\n".join(
+        [
+            f"  torch-*-{tag}-{tag}-{platform}.whl   (2.6 or newer)",
+            f"  safetensors-*-{platform}.whl   (0.4.3 or newer)",
+            f"  scikit_image-*-{tag}-{tag}-{platform}.whl   (0.24 or newer)",
+            f"  pillow, markupsafe: *-{tag}-{tag}-{platform}.whl",
+            "  filelock, fsspec, imageio, jinja2, lazy_loader, mpmath, networkx, packaging, setuptools, sympy, "
+            "tifffile, typing_extensions: *-py3-none-any.whl",
+        ]
+    )
+    packages = " ".join(f'"{requirement}"' for requirement in NEEDED.values())
+    return _(
+        "On a computer with internet and any Python, run\n\n"
+        "  python -m pip download --only-binary=:all: --python-version {python} --platform {platform} "
+        "-d mtctl-wheels {packages}\n\n"
+        "and bring the folder mtctl-wheels here. It then holds, for this Slicer (Python {python}, {platform}):\n\n"
+        "{names}"
+    ).format(python=python, platform=platform, packages=packages, names=names)
+
+
+def _install(wanted: list[str]) -> None:
+    torch = [requirement for requirement in wanted if requirement.startswith("torch")]
+    others = [requirement for requirement in wanted if requirement not in torch]
+    if torch:
+        _install_torch(torch[0].removeprefix("torch"))
+    if others:
+        _install_others(others)
+
+
+def _install_torch(version: str) -> None:
+    try:
+        import PyTorchUtils
+    except ImportError as error:
+        raise RuntimeError(
+            _("the PyTorch extension is not installed: install it with the Extensions Manager and restart Slicer")
+        ) from error
+    # The user has agreed already; the requirement keeps an older torch that lies around from being taken.
+    if PyTorchUtils.PyTorchUtilsLogic().installTorch(False, None, version) is None:
+        raise RuntimeError(_("PyTorch was not installed"))
+
+
+def _install_others(requirements: list[str]) -> None:
+    try:
+        from packaging.requirements import Requirement
+        from slicer import packaging
+    except ImportError:  # Slicer 5.10
+        slicer.util.pip_install(requirements)
+        return
+    packaging.pip_ensure(
+        [Requirement(each) for each in requirements],
+        prompt_install=False,
+        requester=_REQUESTER,
+        skip_in_testing=False,
+    )
+
+
+def _offer_folder(reason: str) -> bool:
+    """Installing failed: from a folder of wheel files it works without internet."""
+    question = _(
+        "The packages could not be installed: {reason}.\n\nIs this computer without internet? {wheels}\n\n"
+        "Choose such a folder now?"
+    ).format(reason=reason.rstrip("."), wheels=wheels_to_bring())
+    if not slicer.util.confirmOkCancelDisplay(question, _("Install from a folder")):
+        return False
+    folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder with the wheel files"))
+    if not folder:
+        return False
+    try:
+        slicer.util.pip_install(["--no-index", "--find-links", str(Path(folder)), *missing()])
+    except Exception as error:
+        slicer.util.errorDisplay(
+            _("The packages could not be installed from {folder}: {error}\n\n{wheels}").format(
+                folder=folder, error=error, wheels=wheels_to_bring()
+            )
+        )
+        return False
+    if missing():
+        slicer.util.errorDisplay(_("Still missing: {packages}").format(packages=", ".join(missing())))
+        return False
+    return True
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _wheel_platform() -> str:
+    """The tag of wheels for this computer, as pip's --platform takes it."""
+    machine = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    if machine.startswith("linux"):
+        return machine.replace("linux", "manylinux_2_28")
+    if machine.startswith("macosx"):
+        return f"macosx_11_0_{machine.rpartition('_')[2]}" if machine.endswith("arm64") else "macosx_11_0_x86_64"
+    return machine

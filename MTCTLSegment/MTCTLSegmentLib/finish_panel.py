@@ -1,0 +1,138 @@
+"""Section 5: the decision on the case, and the case store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from mtctl import scene
+from mtctl.review_state import Status
+from MTCTLSegmentLib import settings
+from MTCTLSegmentLib.case_review import REVIEWED_KIND, CaseReview
+from MTCTLSegmentLib.desk import Desk
+from MTCTLSegmentLib.messages import telling
+from MTCTLSegmentLib.store_job import StoreJob, StoreRequest
+
+
+class FinishPanel:
+    """Accept or reject; either is saved at once."""
+
+    def __init__(self, ui: Any, desk: Desk) -> None:
+        self._ui, self._desk, self._job = ui, desk, StoreJob()
+        self._saving: CaseReview | None = None
+        ui.storeEdit.currentPath = settings.setting("caseStore")
+        self._slots = (
+            (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),
+            (ui.acceptCaseButton, "clicked()", self.accept),
+            (ui.rejectCaseButton, "clicked()", self.reject),
+        )
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        self._job.close()
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def refresh(self) -> None:
+        """Show the decision, or that it is still to come."""
+        review = self._desk.review
+        ui = self._ui
+        ui.finishSection.enabled = review is not None
+        for button in (ui.acceptCaseButton, ui.rejectCaseButton):
+            button.enabled = review is not None and not self._job.running
+        if review is not None and not self._job.running:
+            left = review.session.left.regions
+            status = review.session.state.status
+            ui.finishLabel.text = {
+                Status.ACCEPTED: _("Accepted and saved. Any change opens the case again."),
+                Status.REJECTED: _("Rejected and saved: {reason}").format(reason=review.session.state.reason),
+                Status.DRAFT: _("{count} regions are still open.").format(count=left) if left else "",
+            }[status]
+        elif review is None:
+            ui.finishLabel.text = ""
+
+    def accept(self) -> None:
+        """The person vouches for the segmentation as it is now."""
+        with telling():
+            review, store = self._desk.review, self._chosen_store()
+            if review is None or store is None:
+                return
+            left = review.session.left
+            question = _("{count} regions ({ml:.1f} mL) were not accepted yet. Accept the case all the same?")
+            if left.regions and not slicer.util.confirmYesNoDisplay(
+                question.format(count=left.regions, ml=left.ml), _("Accept case")
+            ):
+                return
+            review.discard()
+            review.session.accept_case()
+            self._save(review, store, self._decision(review, "accept"))
+
+    def reject(self) -> None:
+        """The person finds the case unusable."""
+        with telling():
+            review, store = self._desk.review, self._chosen_store()
+            if review is None or store is None:
+                return
+            review.discard()
+            review.session.reject_case(self._ui.reasonEdit.text)
+            self._save(review, store, self._decision(review, "reject"))
+
+    def _decision(self, review: CaseReview, operation: str) -> list[StoreRequest]:
+        scan = np.asarray(scene.volume_of(review.nodes.scan).array)
+        maps = review.session.maps
+        prediction = StoreRequest(
+            "prediction",
+            {
+                "scan": scan,
+                "segmentation": maps.segmentation.astype(np.uint8),
+                "probability": maps.probability,
+                "distance": maps.distance,
+                REVIEWED_KIND: maps.uncertainty,
+            },
+            {"report": review.report},
+        )
+        content = {"review": review.draft(), "reviewer": "", "reason": review.session.state.reason}
+        mask = scene.mask_of(review.nodes).astype(np.uint8)
+        arrays = {"scan": scan} | ({"segmentation": mask} if operation == "accept" else {})
+        # Somebody else's segmentation is no prediction of the model's.
+        return [*([prediction] if review.own else []), StoreRequest(operation, arrays, content)]
+
+    def _save(self, review: CaseReview, store: Path, requests: list[StoreRequest]) -> None:
+        self._saving = review
+        self._job.start(store, review.session.maps.geometry, requests, self._saved, self._not_saved)
+        self._desk.acted()
+        self._ui.finishLabel.text = _("Saving into {folder} ...").format(folder=store)
+
+    def _saved(self, answer: dict[str, Any]) -> None:
+        review, self._saving = self._saving, None
+        if review is not None and review.refresh() is None:
+            review.keep()
+        self._desk.acted()
+        if review is self._desk.review:
+            self._ui.finishLabel.text += " " + _("Case {case}, version {version}.").format(
+                case=answer["case"], version=answer.get("version", "")
+            )
+
+    def _not_saved(self, reason: str) -> None:
+        review, self._saving = self._saving, None
+        if review is not None:
+            review.session.reopen_case()
+        self._desk.acted()
+        slicer.util.errorDisplay(_("The case was not saved: {reason}").format(reason=reason))
+
+    def _chosen_store(self) -> Path | None:
+        path = self._ui.storeEdit.currentPath
+        if path:
+            return Path(path)
+        slicer.util.errorDisplay(_("Choose the folder of the case store first: cases are saved there."))
+        return None
+
+    def _store_chosen(self, path: str) -> None:
+        settings.remember("caseStore", path)

@@ -1,0 +1,21 @@
+"""Errors as sentences on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import slicer
+
+from mtctl.errors import MtctlError
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Shows errors that are meant for the user as they are, and others with their traceback."""
+    with slicer.util.tryWithErrorDisplay("Something unexpected went wrong.", waitCursor=False):
+        try:
+            yield
+        except MtctlError as error:
+            message = str(error)
+            slicer.util.errorDisplay(message[:1].upper() + message[1:])

@@ -1,0 +1,100 @@
+"""Section 4, upper part: suggestions for the current region, shown before they are used; undo and redo."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from MTCTLSegmentLib.desk import Desk
+from MTCTLSegmentLib.editor_panel import EditorPanel
+from MTCTLSegmentLib.messages import telling
+from MTCTLSegmentLib.words import change_words
+
+
+class ProposalPanel:
+    """One button a suggestion; the one that is shown is pressed."""
+
+    def __init__(self, ui: Any, desk: Desk, editor: EditorPanel) -> None:
+        self._ui, self._desk, self._editor = ui, desk, editor
+        self._shown = ""
+        self._buttons = {
+            "add": ui.proposalAddButton,
+            "remove": ui.proposalRemoveButton,
+            "distance": ui.proposalDistanceButton,
+            "fill": ui.proposalFillButton,
+            "consensus": ui.proposalConsensusButton,
+        }
+        self._slots = [
+            (ui.applyProposalButton, "clicked()", self.use),
+            (ui.discardProposalButton, "clicked()", self.discard),
+            *((button, "clicked()", partial(self.show, kind)) for kind, button in self._buttons.items()),
+        ]
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def refresh(self) -> None:
+        """Show what can be suggested, and what is."""
+        review = self._desk.review
+        preview = review.preview if review is not None else None
+        if preview is None:
+            self._shown = ""
+        current = review.session.current if review is not None else None
+        self._ui.correctSection.enabled = review is not None
+        for kind, button in self._buttons.items():
+            button.enabled = current is not None
+            button.checked = kind == self._shown
+        self._ui.consensusSlider.enabled = current is not None
+        self._ui.proposalFrame.setVisible(preview is not None)
+        if preview is not None:
+            self._ui.proposalLabel.text = _("Shown in blue (added) and white (removed): {change}.").format(
+                change=change_words(preview.added_ml, preview.removed_ml)
+            )
+            self._ui.applyProposalButton.enabled = bool(preview.added_ml or preview.removed_ml)
+        self._ui.suggestionsLabel.text = (
+            _("Suggestions for this region, shown before anything changes:")
+            if current is not None
+            else _("Choose a region above to get suggestions for it.")
+        )
+
+    def show(self, kind: str, *_signal: Any) -> None:
+        """Show a suggestion, or take it away where it is the one that is shown."""
+        with telling():
+            review = self._desk.review
+            if review is None or self._desk.parameters is None:
+                return
+            if self._shown == kind:
+                self.discard()
+                return
+            self._shown = ""
+            review.propose(kind, self._desk.parameters.consensus)
+            self._shown = kind
+        self._desk.changed()
+
+    def level_changed(self) -> None:
+        """The slider of the consensus moved."""
+        if self._shown == "consensus":
+            with telling():
+                self._desk.review.propose("consensus", self._desk.parameters.consensus)
+            self._desk.changed()
+
+    def discard(self) -> None:
+        """Take the suggestion that is shown away."""
+        self._shown = ""
+        if self._desk.review is not None:
+            self._desk.review.discard()
+        self._desk.changed()
+
+    def use(self) -> None:
+        """Change the segmentation as shown: one undo step."""
+        with telling():
+            if self._desk.review is not None:
+                self._desk.review.use(self._editor.save_for_undo)
+                self._editor.changed_by_us()

@@ -1,0 +1,60 @@
+"""Sample data that needs no internet: phantoms, computed on this computer when they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+CATEGORY = "MT-CTL"
+
+#: Seeds that no training uses.
+_SEEDS = (7, 11)
+
+
+def register(thumbnail: Path) -> None:
+    """Tell the Sample Data module; call it when the application has started."""
+    import SampleData
+
+    for number, seed in enumerate(_SEEDS, 1):
+        SampleData.SampleDataLogic.registerCustomSampleDataSource(
+            category=CATEGORY,
+            sampleName=f"MTCTLPhantom{number}",
+            thumbnailFileName=str(thumbnail),
+            uris=None,
+            fileNames=None,
+            nodeNames=None,
+            loadFileTypes="VolumeFile",
+            sampleDescription=_("Synthetic late-enhancement MRI of the left atrium, computed here: no download."),
+            customDownloader=_downloader(seed),
+        )
+
+
+def phantom(seed: int) -> Any:
+    """A synthetic scan as a volume node, shown in the views.
+
+    Args:
+        seed: 0 or more; the same seed gives the same scan.
+    """
+    from mtctl.phantom import make_phantom
+
+    made = make_phantom(seed)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"LGE phantom {seed}")
+    node.SetSpacing(*(made.spacing_mm,) * 3)
+    # The phantom's axes are LPS, MRML's are RAS.
+    node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(made.image))
+    node.CreateDefaultDisplayNodes()
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    return node
+
+
+def _downloader(seed: int) -> Any:
+    def download(_source: Any) -> Any:
+        slicer.util.showStatusMessage(_("Computing the phantom ..."), 3000)
+        return phantom(seed)
+
+    return download

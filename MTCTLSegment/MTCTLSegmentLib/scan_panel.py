@@ -1,0 +1,218 @@
+"""Section 1: which scan, which model, and Apply, which becomes Cancel."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from mtctl import scene
+from mtctl.worker import Progress, Result, Settings
+from MTCTLSegmentLib import dependencies, model_catalogue, settings
+from MTCTLSegmentLib.atrium_box import box_of, place_box
+from MTCTLSegmentLib.choices import Place
+from MTCTLSegmentLib.desk import Desk
+from MTCTLSegmentLib.messages import telling
+from MTCTLSegmentLib.segmentation_job import SegmentationJob
+from MTCTLSegmentLib.words import progress_words
+
+
+class ScanPanel:
+    """Asks for segmentations; `arrived` is called with the scan and the result."""
+
+    def __init__(self, ui: Any, desk: Desk, job: SegmentationJob, arrived: Callable[[Any, Result], None]) -> None:
+        self._ui, self._desk, self._job, self._arrived = ui, desk, job, arrived
+        self._scan: Any = None
+        self._notes: list[str] = []
+        self._segment_ids: list[str] = []
+        ui.progressBar.hide()
+        ui.progressLabel.hide()
+        ui.segmentSelector.hide()
+        self._list_models()
+        self._slots = (
+            (ui.applyButton, "clicked()", self.apply_or_cancel),
+            (ui.modelSelector, "activated(int)", self._model_chosen),
+            (ui.modelFolderButton, "clicked()", self._choose_model_folder),
+            (ui.centerRoiButton, "clicked()", self._center_box),
+        )
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def refresh(self) -> None:
+        """Show what can be done now."""
+        ui, parameters = self._ui, self._desk.parameters
+        scan = parameters.scan if parameters is not None else None
+        button = ui.applyButton
+        button.text = _("Cancel") if self._job.running else _("Apply")
+        button.enabled = self._job.running or scan is not None
+        if self._job.running:
+            button.toolTip = _("Stop the segmentation; nothing is changed.")
+        elif scan is None:
+            button.toolTip = _("Choose a scan first.")
+        else:
+            button.toolTip = _("Segment the scan. Done again, your edits stay as a backup segment.")
+        for widget in (ui.scanSelector, ui.modelSelector, ui.modelFolderButton, ui.advancedBox, ui.reviewSelector):
+            widget.enabled = not self._job.running
+        boxed = parameters is not None and parameters.place == Place.box
+        ui.roiSelector.enabled = boxed
+        ui.roiLabel.enabled = boxed
+
+    def apply_or_cancel(self) -> None:
+        """The button was clicked."""
+        with telling():
+            if self._job.running:
+                self.cancel()
+            else:
+                self.apply()
+
+    def cancel(self) -> None:
+        """Stop what is under way; the process is gone on return."""
+        self._job.cancel()
+        self._show_end(_("Cancelled."))
+
+    def apply(self) -> None:
+        """Hand the chosen scan to the child process.
+
+        Raises:
+            MtctlError: It cannot be segmented.
+        """
+        parameters = self._desk.parameters
+        if parameters is None or parameters.scan is None or not dependencies.ensure():
+            return
+        self._scan, self._notes = parameters.scan, []
+        volume = scene.volume_of(self._scan)
+        self._job.start(volume, self._settings(), self._progressed, self._noted, self._done, self._failed)
+        self._ui.progressBar.value = 0
+        self._ui.progressBar.show()
+        self._ui.progressLabel.show()
+        self._ui.progressLabel.text = _("Starting")
+        self.refresh()
+
+    def _settings(self) -> Settings:
+        parameters = self._desk.parameters
+        region = parameters.place.value if parameters.place != Place.box else box_of(parameters.roi)
+        return Settings(parameters.model or None, parameters.device, parameters.samples, region)
+
+    def _progressed(self, progress: Progress) -> None:
+        self._ui.progressBar.value = int(1000 * progress.overall)
+        self._ui.progressLabel.text = progress_words(progress)
+
+    def _noted(self, text: str) -> None:
+        self._notes.append(text)
+
+    def _done(self, result: Result) -> None:
+        scan, self._scan = self._scan, None
+        self._show_end("; ".join(self._notes))
+        with telling():
+            self._arrived(scan, result)
+
+    def _failed(self, message: str) -> None:
+        self._show_end(_("Failed."))
+        slicer.util.errorDisplay(message[:1].upper() + message[1:])
+
+    def _show_end(self, words: str) -> None:
+        self._ui.progressBar.hide()
+        self._ui.progressLabel.text = words
+        self._ui.progressLabel.setVisible(bool(words))
+        self.refresh()
+
+    # --- models -------------------------------------------------------------------------------------------------------
+
+    def _list_models(self) -> None:
+        box = self._ui.modelSelector
+        self._models = model_catalogue.installed_models()
+        own = settings.setting("modelFolder")
+        if own:
+            with contextlib.suppress(ValueError):  # The folder went; the shipped models are still there.
+                self._models.append(model_catalogue.model_in(Path(own)))
+        box.clear()
+        for index, model in enumerate(self._models):
+            box.addItem(model.title)
+            box.setItemData(index, model.details, qt.Qt.ToolTipRole)
+
+    def show_model(self) -> None:
+        """Show the model of the parameter node; one that is not installed here gives way to the default one."""
+        parameters = self._desk.parameters
+        if parameters is None or not self._models:
+            return
+        names = [model.name for model in self._models]
+        wanted = parameters.model or settings.setting("model")
+        index = names.index(wanted) if wanted in names else 0
+        self._ui.modelSelector.currentIndex = index
+        if parameters.model != names[index]:
+            self._take_model(index)
+
+    def _model_chosen(self, index: int) -> None:
+        if 0 <= index < len(self._models):
+            self._take_model(index)
+            settings.remember("model", self._models[index].name)
+
+    def _take_model(self, index: int) -> None:
+        parameters, model = self._desk.parameters, self._models[index]
+        if parameters is not None:
+            parameters.model = model.name
+            parameters.samples = model.samples
+
+    def _choose_model_folder(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(self._ui.modelSelector, _("Folder of a model"))
+        if not folder:
+            return
+        try:
+            model = model_catalogue.model_in(Path(folder))
+        except ValueError as error:
+            slicer.util.errorDisplay(str(error))
+            return
+        settings.remember("modelFolder", model.name)
+        self._list_models()
+        index = [each.name for each in self._models].index(model.name)
+        self._ui.modelSelector.currentIndex = index
+        self._model_chosen(index)
+
+    # --- what is checked ----------------------------------------------------------------------------------------------
+
+    def list_segments(self) -> None:
+        """Another segmentation was chosen to be checked: which of its segments?"""
+        parameters, box = self._desk.parameters, self._ui.segmentSelector
+        segmentation = parameters.reviewed.GetSegmentation() if parameters.reviewed is not None else None
+        self._segment_ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
+        box.blockSignals(True)
+        box.clear()
+        box.addItems([segmentation.GetSegment(each).GetName() for each in self._segment_ids])
+        box.blockSignals(False)
+        box.setVisible(len(self._segment_ids) > 1)
+
+    def review_chosen(self) -> None:
+        """Let the open case's review be about what was chosen.
+
+        Raises:
+            SceneError: It is empty on the scan, or was deleted.
+        """
+        parameters, review = self._desk.parameters, self._desk.review
+        if review is None or parameters is None:
+            return
+        index = self._ui.segmentSelector.currentIndex
+        if parameters.reviewed is None or not 0 <= index < len(self._segment_ids):
+            self._desk.review_other(review.nodes.segmentation, scene.SEGMENT_ID)
+        else:
+            self._desk.review_other(parameters.reviewed, self._segment_ids[index])
+
+    # --- box ----------------------------------------------------------------------------------------------------------
+
+    def _center_box(self) -> None:
+        parameters = self._desk.parameters
+        if parameters is None:
+            return
+        with telling():
+            parameters.roi = place_box(parameters.roi)
+            parameters.place = Place.box

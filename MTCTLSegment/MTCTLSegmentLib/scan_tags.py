@@ -1,0 +1,58 @@
+"""Keeps what this module makes out of its own selectors.
+
+A selector can only ask that a node has an attribute, not that it lacks one: so the others get one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+from slicer.util import VTKObservationMixin
+
+from mtctl.scene import ROLE
+
+LISTED = "MTCTL.Listed"
+_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
+
+
+class ScanTags(VTKObservationMixin):
+    """Marks volumes and segmentations that were not made by this module, as they come."""
+
+    def __init__(self, *selectors: Any) -> None:
+        """Begin.
+
+        Args:
+            selectors: Node selectors that shall list only these.
+        """
+        super().__init__()
+        # Not at once: a node's role is set after it was added.
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self.tag)
+        for selector in selectors:
+            for kind in selector.nodeTypes:
+                selector.addAttribute(kind, LISTED, "1")
+        events = slicer.vtkMRMLScene
+        for event in (events.NodeAddedEvent, events.EndImportEvent, events.EndBatchProcessEvent):
+            self.addObserver(slicer.mrmlScene, event, self._soon)
+        self.tag()
+
+    def close(self) -> None:
+        """Mark no more."""
+        self.removeObservers()
+        self._timer.stop()
+        self._timer.disconnect("timeout()", self.tag)
+
+    def tag(self) -> None:
+        """Mark what is there now."""
+        for kind in _CLASSES:
+            for node in slicer.util.getNodesByClass(kind):
+                wanted = None if node.GetAttribute(ROLE) else "1"
+                if node.GetAttribute(LISTED) != wanted:
+                    node.SetAttribute(LISTED, wanted)
+
+    def _soon(self, *_event: Any) -> None:
+        self._timer.start()

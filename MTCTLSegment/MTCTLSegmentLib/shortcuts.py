@@ -1,0 +1,40 @@
+"""Keys that work while a slice view has the focus, and only while the module is in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import qt
+import slicer
+
+
+class Shortcuts:
+    """Keys of the main window: below the panel they would be dead while a view has the focus."""
+
+    def __init__(self, actions: Mapping[str, Callable[[], None]]) -> None:
+        """All off at first; without a main window there are none.
+
+        Args:
+            actions: What to call, by key.
+        """
+        self._shortcuts: list[tuple[qt.QShortcut, Callable[[], None]]] = []
+        window = slicer.util.mainWindow()
+        for key, action in actions.items() if window else ():
+            shortcut = qt.QShortcut(window)
+            shortcut.setKey(qt.QKeySequence(key))
+            shortcut.connect("activated()", action)
+            shortcut.enabled = False
+            self._shortcuts.append((shortcut, action))
+
+    def enable(self, on: bool) -> None:
+        """The module came to the front, or left it."""
+        for shortcut, _ in self._shortcuts:
+            shortcut.enabled = on
+
+    def close(self) -> None:
+        """Gone for good: a reloaded module makes its own."""
+        for shortcut, action in self._shortcuts:
+            shortcut.enabled = False
+            shortcut.disconnect("activated()", action)
+            shortcut.deleteLater()
+        self._shortcuts = []

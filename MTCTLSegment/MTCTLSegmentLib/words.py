@@ -1,0 +1,50 @@
+"""Numbers as a person says them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from mtctl.worker import Progress
+
+
+def stage_words(stage: str) -> str:
+    """What goes on in one of `mtctl.time_left.STAGES`."""
+    return {
+        "start": _("Starting the segmentation process"),
+        "send": _("Handing over the scan"),
+        "load": _("Loading the model"),
+        "locate": _("Finding the atrium"),
+        "prepare": _("Preparing the scan"),
+        "network": _("Segmenting"),
+        "maps": _("Computing the uncertainty"),
+        "save": _("Collecting the results"),
+        "receive": _("Fetching the results"),
+    }.get(stage, stage)
+
+
+def time_words(seconds: float) -> str:
+    """ "about 20 seconds left": never more exact than it is known."""
+    if seconds < 2:
+        return _("a moment left")
+    if seconds < 10:
+        return _("a few seconds left")
+    if seconds < 55:
+        return _("about {count} seconds left").format(count=5 * round(seconds / 5))
+    minutes = round(seconds / 60)
+    return _("about a minute left") if minutes <= 1 else _("about {count} minutes left").format(count=minutes)
+
+
+def progress_words(progress: Progress) -> str:
+    """ "Segmenting, about 20 seconds left"."""
+    words = stage_words(progress.stage)
+    return words if progress.seconds_left is None else f"{words}, {time_words(progress.seconds_left)}"
+
+
+def change_words(added_ml: float, removed_ml: float) -> str:
+    """ "adds 0.42 mL, removes 0.10 mL"."""
+    parts = [_("adds {ml:.2f} mL").format(ml=added_ml)] if added_ml else []
+    parts += [_("removes {ml:.2f} mL").format(ml=removed_ml)] if removed_ml else []
+    return ", ".join(parts) or _("changes nothing here")
