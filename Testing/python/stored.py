@@ -1,0 +1,63 @@
+"""What the tests of the stores share: a case with everything that belongs to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conftest import scan
+from scipy import ndimage
+
+from mtctl.cases import Case, CaseStore
+from mtctl.geometry import Volume
+from mtctl.metrics import Mask
+from mtctl.review import ReviewSession
+from mtctl.review_file import review_document
+from mtctl.worker_request import Result
+
+MODEL = {"id": "mtctl-la16", "version": "2026.11.23", "sha256": "51" * 32}
+
+
+def result_for(volume: Volume, seed: int = 0) -> Result:
+    """A box for an atrium and smooth noise for uncertainty."""
+    mask = np.zeros(volume.geometry.shape, dtype=bool)
+    z, y, x = (slice(count // 4, 3 * count // 4) for count in mask.shape)
+    mask[z, y, x] = True
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).random(mask.shape), 2).astype(np.float32)
+    entropy = (noise - noise.min()) / (noise.max() - noise.min())
+    maps = {
+        "probability": mask * np.float32(0.9),
+        "distance": mask * np.float32(2) - 1,
+        "entropy": entropy,
+        "mutual_information": entropy * np.float32(0.5),
+        "disagreement": entropy * np.float32(0.25),
+    }
+    report = {"input": "MILLER_ANN_1961.nrrd", "model": MODEL, "threshold": 0.75, "case_score": 0.91, "warnings": []}
+    return Result(volume.geometry, mask.astype(np.uint8), maps, report)
+
+
+def predicted(store: CaseStore, volume: Volume | None = None, id: str | None = None) -> Case:
+    """A case with a prediction."""
+    volume = volume or scan((20, 24, 28))
+    return store.add_prediction(store.add(volume, id), result_for(volume))
+
+
+def reviewed(case: Case, voxels: int = 50) -> tuple[Mask, dict[str, Any]]:
+    """A person visits the first region and changes some voxels in it (none with 0); the mask and the review so far."""
+    session, mask = ReviewSession(case.maps()), case.prediction()
+    region = session.next()
+    assert region is not None
+    part = session.part(region.id)
+    changed = np.flatnonzero(part.inside)[:voxels]
+    box = mask[part.box].copy()
+    box.ravel()[changed] ^= True
+    mask[part.box] = box
+    session.record("paint", mask)
+    return mask, review_document(session)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, locks aside."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and ".mtctl-lock" not in path.name)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
