@@ -27,6 +27,8 @@ from mtctl.metrics import Mask
 from mtctl.scene_displays import (
     draw_as_heatmap,
     draw_as_outline,
+    draw_in_grey,
+    is_drawn,
     set_threshold,
     show_legend,
     threshold_of,
@@ -115,7 +117,7 @@ def show_result(
     Args:
         scene: The scene of `scan`.
         scan: What was segmented.
-        result: On the grid of `volume_of(scan)`.
+        result: On the grid of `volume_of(scan)`. The nodes take over its maps' memory: do not write to them any more.
         save_for_undo: Called once right before the segmentation changes; hand in the Segment Editor's
             `saveStateForUndo`, and this is one step of its history. Not called for a first result.
 
@@ -138,13 +140,13 @@ def show_result(
 
     record = parts.get("record") or _new_record(scene, scan)
     threshold = float(result.report.get("threshold", 0.5))
-    wanted = int(np.count_nonzero(result.maps["entropy"] >= threshold)) if "entropy" in result.maps else 0
     for kind in [kind for kind in KINDS if kind in result.maps]:
         array = result.maps[kind]
         node = volume("uncertainty", array, kind.replace("_", " "), kind)
-        draw_as_heatmap(scene, node, threshold if kind == "entropy" else _threshold_for(array, wanted, threshold))
-    for role in ("distance", "probability"):
-        volume(role, result.maps[role], f"{role} map").CreateDefaultDisplayNodes()
+        if not is_drawn(node):
+            draw_as_heatmap(scene, node, _threshold_like(result.maps.get("entropy", array), threshold, array))
+    for role, low in (("distance", -1.0), ("probability", 0.0)):
+        draw_in_grey(scene, volume(role, result.maps[role], f"{role} map"), low, 1.0)
     if "regions" not in parts:
         table = slicer.vtkMRMLTableNode()
         table.SetName(f"{name}: uncertain regions")
@@ -215,11 +217,16 @@ def _new_record(scene: Scene, scan: Node) -> Node:
     return add_part(scene, scan, record, "record")
 
 
-def _threshold_for(array: NDArray[np.float32], voxels: int, otherwise: float) -> float:
-    """The threshold at which a map shows as many voxels as the entropy does at its own."""
-    values = array[array > 0]
-    count = min(voxels, values.size)
-    return float(np.partition(values, values.size - count)[values.size - count]) if count else otherwise
+def _threshold_like(known: NDArray[np.float32], threshold: float, other: NDArray[np.float32]) -> float:
+    """The threshold at which another map shows as many voxels as a map does at a threshold that is known."""
+    if other is known:
+        return threshold
+    every_eighth = (slice(None, None, 2),) * 3  # will do for where a slider starts
+    count = int(np.count_nonzero(known[every_eighth] >= threshold))
+    values = other[every_eighth]
+    values = values[values > 0]
+    count = min(count, values.size)
+    return float(np.partition(values, values.size - count)[values.size - count]) if count else threshold
 
 
 def _show_segmentation(

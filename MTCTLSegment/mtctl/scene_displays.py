@@ -23,7 +23,8 @@ _TITLES = {
 def set_threshold(nodes: CaseNodes, threshold: float) -> None:
     """Show only what is at least so uncertain (0 to 1): one call of MRML, fast enough for a slider."""
     if is_there(nodes.heatmap):
-        draw_as_heatmap(nodes.scene, nodes.heatmap, threshold)
+        if not is_drawn(nodes.heatmap):
+            draw_as_heatmap(nodes.scene, nodes.heatmap, threshold)
         # A value that is equal shall be shown: MRML keeps doubles, the voxels are float32.
         nodes.heatmap.GetDisplayNode().SetLowerThreshold(float(np.float32(threshold)))
 
@@ -67,25 +68,45 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
     legend.SetAndObservePrimaryDisplayNode(nodes.heatmap.GetDisplayNode())
     legend.SetAndObserveColorNodeID(nodes.heatmap.GetDisplayNode().GetColorNodeID())
     nodes.heatmap.AddAndObserveDisplayNodeID(legend.GetID())
+    legend.Modified()  # the views have looked at it before it belonged to a volume
     return legend
 
 
+def is_drawn(volume: Node) -> bool:
+    """Whether a map has a display with colours: what a person has made of it stays."""
+    return volume.GetDisplayNode() is not None and volume.GetDisplayNode().GetColorNode() is not None
+
+
 def draw_as_heatmap(scene: Scene, volume: Node, threshold: float) -> None:
-    """Give a map its colours; one that has them keeps what a person has made of them."""
-    display = volume.GetDisplayNode()
-    if display is not None and display.GetColorNode() is not None:
-        return
-    volume.CreateDefaultDisplayNodes()
-    display = volume.GetDisplayNode()
+    """Show a map in the heatmap's colours, from 0 to 1, where it reaches the threshold."""
+    display = _display(scene, volume, 0.0, 1.0)
     was_modified = display.StartModify()
     display.SetAndObserveColorNodeID(heatmap_table(scene).GetID())
-    display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0, 1)
-    display.AutoThresholdOff()
     display.SetThreshold(float(np.float32(threshold)), 1)
     display.SetApplyThreshold(True)
     display.SetInterpolate(False)  # what lights up are the voxels that may be painted, no more and no less
     display.EndModify(was_modified)
+
+
+def draw_in_grey(scene: Scene, volume: Node, low: float, high: float) -> None:
+    """Give a map that is not the heatmap a display, for who wants to look at it."""
+    _display(scene, volume, low, high).SetDefaultColorMap()
+
+
+def _display(scene: Scene, volume: Node, low: float, high: float) -> Node:
+    """The display node of a map.
+
+    Slicer's default one would first look for the best window through all voxels: 0.6 s each for a full-field scan.
+    """
+    display = volume.GetDisplayNode()
+    if display is None:
+        display = slicer.vtkMRMLScalarVolumeDisplayNode()
+        display.AutoWindowLevelOff()
+        display.AutoThresholdOff()
+        display.SetWindowLevelMinMax(low, high)
+        display = scene.AddNode(display)
+        volume.SetAndObserveDisplayNodeID(display.GetID())
+    return display
 
 
 def draw_as_outline(segmentation: Node) -> None:

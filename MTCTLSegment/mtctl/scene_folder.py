@@ -50,9 +50,8 @@ def folder_of(scene: Scene, parts: Iterable[Node]) -> int | None:
 def take_out(scene: Scene, node: Node) -> None:
     """Remove the item of a node that is about to be deleted: the application does that by itself, others do not."""
     hierarchy = _hierarchy(scene)
-    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-    if item:
-        hierarchy.RemoveItem(item, False, True)
+    if hierarchy is not None and hierarchy.GetItemByDataNode(node):
+        hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False, True)
 
 
 def remove_folder(scene: Scene, folder: int | None) -> None:

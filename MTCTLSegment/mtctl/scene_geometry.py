@@ -102,10 +102,13 @@ def moved_by(node: Node) -> Matrix:
 
 
 def set_voxels(volume: Node, array: NDArray[Any], scan: Node) -> None:
-    """Fill a volume node with a copy of an array (z, y, x) on the grid of the scan, and under its transform."""
+    """Fill a volume node with an array (z, y, x) on the grid of the scan, and put it under the scan's transform.
+
+    The array is not copied (five maps of a full-field scan are 700 MB): VTK keeps it alive as long as it needs it.
+    """
     image = vtk.vtkImageData()
     image.SetDimensions(array.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel()))
     was_modified = volume.StartModify()
     volume.CopyOrientation(scan)
     follow(volume, scan)

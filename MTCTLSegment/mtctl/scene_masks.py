@@ -83,11 +83,16 @@ def segment_mask(segmentation: Node, segment_id: str, scan: Node) -> Mask:
 
 
 def set_segment(segmentation: Node, segment_id: str, mask: Mask, scan: Node) -> None:
-    """Write a mask (z, y, x) on the scan's grid into a segment that has that grid too."""
+    """Write a mask (z, y, x) on the scan's grid into a segment that has that grid too.
+
+    SegmentModified is fired as for a stroke of the Segment Editor.
+    """
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     hit = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
     if not len(hit[0]):
         logic.ClearSegment(segmentation, segment_id)
+        segment.Modified()
         return
     box = tuple(slice(int(each[0]), int(each[-1]) + 1) for each in hit)
     # The segment may count its voxels from another corner: keep to its own grid, or Slicer would resample the others.
@@ -99,6 +104,7 @@ def set_segment(segmentation: Node, segment_id: str, mask: Mask, scan: Node) -> 
         start = (start[0] - offset[0], start[1] - offset[1], start[2] - offset[2])
         matrix = _matrix(image)
     logic.SetBinaryLabelmapToSegment(labelmap(mask[box], start, matrix), segmentation, segment_id)
+    segment.Modified()
 
 
 def add_segment(segmentation: Node, segment_id: str, name: str) -> None:

@@ -123,7 +123,6 @@ def update_heatmap(nodes: CaseNodes) -> CaseNodes:
         set_voxels(differences, case_maps(nodes).uncertainty, nodes.scan)
         threshold = nodes.uncertainty[nodes.kind].GetDisplayNode().GetLowerThreshold()
         draw_as_heatmap(nodes.scene, differences, threshold)
-        differences.GetDisplayNode().SetLowerThreshold(threshold)
         nodes = fresh(nodes)
     swap_heatmap(nodes)
     if is_there(nodes.legend):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from dataclasses import replace
@@ -249,6 +250,17 @@ class TestAResult:
         assert maps.geometry == result.geometry
         assert np.array_equal(scene.case_maps(case, "disagreement").uncertainty, result.maps["disagreement"])
 
+    def test_the_maps_outlive_the_result_whose_memory_they_took(self, world: Any, scan: Any) -> None:
+        result = result_for(scan)
+        expected = {name: array.copy() for name, array in result.maps.items()}
+        nodes = scene.show_result(world, scan, result)
+        del result
+        gc.collect()
+        rubbish = [np.full(SHAPE, 7, dtype=np.float32) for _ in range(200)]  # goes where memory was given back
+        for name, node in nodes.uncertainty.items():
+            assert np.array_equal(scene.volume_of(node).array, expected[name])
+        assert rubbish
+
     def test_the_review_starts_from_the_prediction_whatever_was_edited_since(self, case: scene.CaseNodes) -> None:
         scene.set_mask(case, np.zeros(SHAPE, dtype=bool))
         assert np.array_equal(scene.case_maps(case).segmentation, result_for(case.scan).segmentation != 0)
@@ -273,6 +285,27 @@ class TestAResult:
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
         assert done.stdout.strip() == "[]"
+
+
+class TestTheBrowsersScene:
+    def test_takes_a_case_as_the_applications_does(self, tmp_path: Path) -> None:
+        core = pytest.importorskip("trame_slicer.core", reason="pip install slicer-mtctl[review]")
+        application = core.SlicerApp()
+        sitk.WriteImage(scan_image(), str(tmp_path / "scan.nrrd"))
+        (scan,) = application.io_manager.load_volumes(str(tmp_path / "scan.nrrd"))
+        nodes = scene.show_result(application.scene, scan, result_for(scan))
+        assert scene.missing(nodes) is None
+        scene.show_layers(nodes)
+        scene.jump(application.scene, (0.0, 0.0, 0.0))
+        scene.set_surface_visible(nodes, True)
+        scene.color_surface(nodes)
+        assert scene.show_legend(nodes, []).GetTitleText() == "Uncertainty"
+        edited = np.random.default_rng(0).random(SHAPE) > 0.5
+        scene.set_mask(nodes, edited)
+        assert np.array_equal(scene.mask_of(nodes), edited)
+        np.testing.assert_allclose(scene.volume_of(scan).geometry.origin, grid().origin)
+        scene.close_case(scene.find_case(application.scene, scan))
+        assert scene.cases(application.scene) == ()
 
 
 class TestRunningAgain:
@@ -435,6 +468,15 @@ class TestMasks:
         for mask in (rng.random(SHAPE) > 0.5, np.zeros(SHAPE, bool), np.ones(SHAPE, bool), rng.random(SHAPE) > 0.99):
             scene.set_mask(case, mask)
             assert np.array_equal(scene.mask_of(case), mask)
+
+    def test_writing_is_told_to_who_watches_the_segment(self, case: scene.CaseNodes) -> None:
+        events: list[str] = []
+        segmentation = case.segmentation.GetSegmentation()
+        segmentation.AddObserver(slicer.vtkSegmentation.SegmentModified, lambda *_: events.append("modified"))
+        for mask in (np.ones(SHAPE, dtype=bool), np.zeros(SHAPE, dtype=bool)):
+            events.clear()
+            scene.set_mask(case, mask)
+            assert events
 
     def test_a_mask_of_another_shape_is_refused(self, case: scene.CaseNodes) -> None:
         with pytest.raises(scene.SceneError, match="do not belong together"):
