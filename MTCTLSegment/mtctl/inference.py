@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from mtctl.case_score import self_dice
 from mtctl.device import describe, place
-from mtctl.doubts import doubts_about
+from mtctl.doubts import doubts_about, notes_about
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.locate import largest_component, locate, needs_locating, touched_sides
@@ -174,6 +174,7 @@ class Segmenter:
             distance = _to_shape(maps.distance, fine)
             segmentation = largest_component(from_grid(f1, grid, volume.geometry, 0.0) >= 0.5)
             doubts += doubts_about(segmentation, volume.geometry, self.model.card.usual_shape)
+            notes += notes_about(segmentation, volume.geometry)
             if box is not None and not touched_sides(segmentation, volume.geometry):
                 sides = touched_sides(largest_component(f1 >= 0.5), grid)
                 if sides:

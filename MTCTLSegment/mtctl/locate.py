@@ -33,15 +33,20 @@ def needs_locating(geometry: Geometry) -> bool:
 _SIDES = (("right", "left"), ("front", "back"), ("lower", "upper"))
 
 
-def touched_sides(mask: NDArray[np.bool_], geometry: Geometry) -> list[str]:
-    """The sides of its array, named by where they lie in the patient, that a mask (z, y, x) reaches."""
-    sides = []
+def touched_sides(mask: NDArray[np.bool_], geometry: Geometry) -> dict[str, float]:
+    """The sides of its array that a mask (z, y, x) reaches, named by where they lie in the patient.
+
+    Returns:
+        For each, the area of the contact as a share of the mask's largest section parallel to it.
+    """
+    sides = {}
     for axis in range(3):
         direction = geometry.matrix[:, axis]
         lps = int(np.abs(direction).argmax())
+        areas = mask.sum(axis=tuple({0, 1, 2} - {2 - axis}))
         for end in (0, -1):
-            if np.take(mask, end, axis=2 - axis).any():
-                sides.append(_SIDES[lps][int((end == -1) == (direction[lps] > 0))])
+            if areas[end]:
+                sides[_SIDES[lps][int((end == -1) == (direction[lps] > 0))]] = float(areas[end] / areas.max())
     return sides
 
 

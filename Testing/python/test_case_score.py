@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtctl.case_score import CaseScore, UsualShape, self_dice, spread_mm
-from mtctl.doubts import doubts_about
+from mtctl.doubts import doubts_about, notes_about
 from mtctl.geometry import Geometry
 
 GRID = Geometry((60, 50, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
@@ -79,3 +79,17 @@ def test_a_shape_turned_on_its_side_is_doubted_and_an_upright_one_is_not() -> No
     (doubt,) = doubts_about(turned, scale, usual)
     assert "unlike a left atrium" in doubt and "stored turned" in doubt
     assert not doubts_about(turned, scale, None)
+
+
+def test_a_vein_at_the_scan_s_end_is_noted_and_a_cut_through_the_atrium_is_doubted() -> None:
+    middle = ball((12, 16, 16))
+
+    def grid(planes: int) -> Geometry:
+        return Geometry((60, 50, planes), (1.3, 1.3, 1.3), (0.0, 0.0, 0.0))
+
+    grazed, cut = middle[:32], middle[:24]
+    assert grazed[31].any() and not doubts_about(grazed, grid(32), None)
+    assert notes_about(grazed, grid(32)) == ["the segmentation just reaches the upper border of the scan"]
+    (doubt,) = doubts_about(cut, grid(24), None)
+    assert "upper border of the scan cuts" in doubt and not notes_about(cut, grid(24))
+    assert not doubts_about(middle, grid(40), None) and not notes_about(middle, grid(40))

@@ -72,8 +72,11 @@ def test_touched_sides_are_named_after_the_patient_whatever_the_array_s_directio
     mask[2, 0, 6] = True
     straight = Geometry((7, 6, 5), (1.0,) * 3, (0.0, 0.0, 0.0))
     turned = Geometry((7, 6, 5), (1.0,) * 3, (0.0, 0.0, 0.0), (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
-    assert touched_sides(mask, straight) == ["left", "front"]
-    assert touched_sides(mask, turned) == ["right", "back"]
+    assert touched_sides(mask, straight) == {"left": 1, "front": 1}
+    assert touched_sides(mask, turned) == {"right": 1, "back": 1}
+    mask[1:4, 1:3, 3:7] = True  # sections across x: 7 voxels at the left border, 6 elsewhere
+    mask[:, :, :3] = False
+    assert touched_sides(mask, straight)["front"] == 1 / 12
     mask[:] = False
     mask[2, 3, 3] = True
-    assert touched_sides(mask, straight) == []
+    assert touched_sides(mask, straight) == {}
