@@ -1,0 +1,113 @@
+"""The lock of the stores: one at a time, nobody waits for the dead, and who slept too long changes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mtctl import store_lock
+from mtctl.store_lock import LOCK_PREFIX, LockError, locked
+
+HOLD = "import sys, time\nfrom pathlib import Path\nfrom mtctl.store_lock import locked\n"
+
+
+def holder(folder: Path, program: str) -> subprocess.Popen[str]:
+    """A process that has taken the lock."""
+    code = f"{HOLD}with locked(Path({str(folder)!r})):\n    print('held', flush=True)\n    {program}"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_lock_of_a_process_that_was_killed_is_taken_over_at_once(tmp_path: Path) -> None:
+    process = holder(tmp_path, "time.sleep(60)")
+    process.kill()
+    process.wait()
+    began = time.monotonic()
+    with locked(tmp_path) as held:
+        held.check()
+    assert time.monotonic() - began < 2 < store_lock.EXPIRY
+
+
+def test_who_waits_gets_the_lock_when_its_owner_is_done(tmp_path: Path) -> None:
+    process = holder(tmp_path, "sys.stdin.readline()")
+    assert process.stdin is not None
+    threading.Timer(0.3, lambda: (process.stdin.write("\n"), process.stdin.flush())).start()  # type: ignore[union-attr]
+    began = time.monotonic()
+    with locked(tmp_path):
+        assert 0.2 < time.monotonic() - began < store_lock.EXPIRY
+    assert process.wait(10) == 0
+
+
+def test_a_lock_of_another_machine_expires_and_its_owner_notices_when_it_wakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_lock, "EXPIRY", 0.3)
+    with locked(tmp_path) as asleep:
+        monkeypatch.setattr(store_lock, "_machine", lambda: "another")
+        began = time.monotonic()
+        with locked(tmp_path) as awake:
+            assert time.monotonic() - began >= 0.3
+            awake.check()
+            with pytest.raises(LockError, match="this took too long"):
+                asleep.check()
+        with pytest.raises(LockError):
+            asleep.check()
+    with locked(tmp_path) as later:  # What the late owner releases is not the lock of the next.
+        later.check()
+
+
+def test_an_owner_that_died_before_it_wrote_its_name_is_waited_for_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_lock, "EXPIRY", 0.2)
+    (tmp_path / f"{LOCK_PREFIX}00000001").touch()
+    with locked(tmp_path) as held:
+        assert held.generation == 2
+
+
+def test_who_waits_in_vain_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_lock, "PATIENCE", 0.2)
+    with locked(tmp_path), pytest.raises(LockError, match="other programs keep it locked; try again"), locked(tmp_path):
+        pass
+
+
+def test_many_threads_and_processes_hold_it_one_at_a_time(tmp_path: Path) -> None:
+    counter, lock = tmp_path / "counter", tmp_path / "lock"
+    lock.mkdir()
+    counter.write_text("0")
+    count = (
+        f"{HOLD}counter = Path({str(counter)!r})\n"
+        f"for _ in range(40):\n    with locked(Path({str(lock)!r})):\n"
+        "        value = int(counter.read_text()); time.sleep(0.001); counter.write_text(str(value + 1))"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", count]) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert counter.read_text() == "120"
+    assert [name for name in os.listdir(lock) if not name.endswith(".free")] == []
+
+
+def test_few_files_remain(tmp_path: Path) -> None:
+    for _ in range(5):
+        with locked(tmp_path):
+            pass
+    assert os.listdir(tmp_path) == [f"{LOCK_PREFIX}00000005.free"]
+
+
+def test_a_generation_that_others_used_up_in_the_meantime_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at a network folder may be seconds old: what it shows as the next generation was taken and freed."""
+    with locked(tmp_path):
+        pass
+    (tmp_path / f"{LOCK_PREFIX}00000002.free").touch()
+    newest, looks = store_lock._newest, iter([(1, True)])
+    monkeypatch.setattr(store_lock, "_newest", lambda folder: next(looks, None) or newest(folder))
+    with locked(tmp_path) as held:
+        assert held.generation == 3
