@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.inference import Progress, Segmenter
 from mtctl.model import read_model
+from mtctl.result_files import settle, unsettled
 from mtctl.segment_case import Outcome, Request, segment_case
 from mtctl.volume import input_stem
+from mtctl.work_queue import Lost, run_queue
+
+# A cluster's worker may hand several scans at once to threads of one process: each would want all memory and all cores.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class BatchError(MtctlError):
-    """A run over many scans cannot begin."""
+    """A run over many scans cannot begin or go on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do with a scan, the same for all of a run.
+
+    Attributes:
+        request: What to write, and where.
+        model: Folder of the model.
+        device: Name for `device.choose_device`.
+    """
+
+    request: Request
+    model: Path
+    device: str
 
 
 @dataclass(frozen=True)
@@ -29,15 +46,11 @@ class Job:
 
     Attributes:
         sources: Files and DICOM folders.
-        request: The same for all.
-        model: Folder of the model.
-        device: Name for `device.choose_device`.
+        task: What to do with each.
     """
 
     sources: Sequence[Path]
-    request: Request
-    model: Path
-    device: str
+    task: Task
 
 
 @dataclass(frozen=True)
@@ -46,117 +59,74 @@ class Failure:
 
     Attributes:
         source: The input.
-        reason: Why, in one line.
-        process_died: Whether that was the end of its process, which takes others with it.
+        cause: Why, in one line, without the input's name.
     """
 
     source: Path
-    reason: str
-    process_died: bool = False
+    cause: str
 
 
-def run_here(job: Job, progress: Progress) -> Iterator[Outcome | Failure]:
+def run_here(job: Job, progress: Progress) -> Generator[Outcome | Failure, None, None]:
     """One after the other in this process, each with all processor cores."""
-    for source in job.sources:
-        yield _attempt(job, source, progress)
+    with _Sweep(job):
+        for source in job.sources:
+            yield attempt(job.task, source, progress)
 
 
-def run_in_processes(job: Job, workers: int) -> Iterator[Outcome | Failure]:
-    """In `workers` processes of this machine that share its cores; results come as they are ready."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    # "spawn": a fork would copy torch's thread pools in whatever state they are.
-    start = partial(
-        ProcessPoolExecutor, mp_context=get_context("spawn"), initializer=_limit_threads, initargs=(threads,)
-    )
-    lost = []
-    with start(workers) as executor:
-        for result in _submit_all(job, executor):
-            if isinstance(result, Failure) and result.process_died:
-                lost.append(result.source)
+def run_in_processes(job: Job, workers: int) -> Generator[Outcome | Failure, None, None]:
+    """In `workers` processes of this machine, which share its cores and its GPUs; results come as they are ready."""
+    with _Sweep(job):
+        for result in run_queue(job.sources, partial(attempt, job.task), _environments(workers, job.task.device)):
+            if isinstance(result, Lost):
+                yield killed(result.item, result.ending)
             else:
-                yield result
-    # One process that is killed (for memory, say) breaks the pool; the innocent and the guilty are tried again alone.
-    for source in lost:
-        with start(1) as executor:
-            yield from _submit_all(replace(job, sources=[source]), executor)
+                yield result.result
 
 
-def run_on_cluster(job: Job, scheduler: str) -> Iterator[Outcome | Failure]:
-    """On the workers of a Dask scheduler (tcp://host:port), which must see the same paths.
+def attempt(task: Task, source: Path, progress: Progress = lambda stage, share: None) -> Outcome | Failure:
+    """Do one scan; whatever is wrong with it becomes a `Failure`."""
+    try:
+        with _ONE_AT_A_TIME:
+            return segment_case(source, _segmenter(task.model, task.device), task.request, progress)
+    except MtctlError as error:
+        return Failure(source, str(error).removeprefix(f"{source}: "))
+    except MemoryError:
+        return Failure(source, "not enough memory; choose a smaller region (--roi) or fewer --workers")
+    except Exception as error:
+        return Failure(source, f"unexpected {type(error).__name__}: {error}")
 
-    Raises:
-        BatchError: dask.distributed is not installed, or the scheduler does not answer.
-    """
-    # Workers run in folders of their own.
-    request = replace(job.request, out=job.request.out.resolve())
-    sources = [source.resolve() for source in job.sources]
-    job = replace(job, sources=sources, request=request, model=job.model.resolve())
-    with _cluster(scheduler) as executor:
-        yield from _submit_all(job, executor)
+
+def killed(source: Path, ending: str) -> Failure:
+    """An input whose process was ended from outside, each time that it was tried."""
+    return Failure(source, f"its process was ended from outside ({ending}), perhaps for want of memory")
 
 
-def check_stems(sources: Sequence[Path]) -> None:
-    """Raise where two inputs would write the same result files.
+class _Sweep:
+    """At the end, however it comes: what processes that were killed have left of the job's cases is put in order."""
 
-    Raises:
-        BatchError: Naming both.
-    """
-    seen: dict[str, Path] = {}
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        sweep(self._job)
+
+
+def sweep(job: Job) -> None:
+    """Finish or remove what killed processes have left of the job's cases; none may be at work any more."""
+    out = job.task.request.out
+    if unsettled(out):
+        settle(out, _stems(job.sources))
+
+
+def _stems(sources: Sequence[Path]) -> Iterator[str]:
     for source in sources:
         try:
-            stem = input_stem(source)
+            yield input_stem(source)
         except MtctlError:
-            continue  # It fails with its own message when its turn comes.
-        # Windows and macOS take names that differ in case for the same.
-        other = seen.setdefault(stem.casefold(), source)
-        if other is not source:
-            raise BatchError(f"{other} and {source} would both write {stem}.seg.nrrd; give them separate runs")
-
-
-def read_manifest(path: Path) -> list[Path]:
-    """Inputs of a CSV manifest: its column "input", or its only column; relative paths are relative to the manifest.
-
-    Raises:
-        BatchError: It cannot be read or has no such column.
-    """
-    try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BatchError(f"{path}: cannot be read as a CSV manifest: {error}") from error
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    if not rows:
-        raise BatchError(f"{path}: the manifest is empty")
-    header = [cell.strip().lower() for cell in rows[0]]
-    if "input" in header:
-        column, rows = header.index("input"), rows[1:]
-    elif len(header) == 1:
-        column = 0
-    else:
-        raise BatchError(f"{path}: the manifest has no column 'input' (it has {', '.join(header)})")
-    return [path.parent / row[column].strip() for row in rows if len(row) > column and row[column].strip()]
-
-
-def _submit_all(job: Job, executor: Executor) -> Iterator[Outcome | Failure]:
-    futures = {executor.submit(_attempt, job, source): source for source in job.sources}
-    for future in as_completed(futures):
-        error = future.exception()
-        if error is not None:
-            reason = f"{futures[future]}: its process was ended from outside, perhaps for want of memory"
-            yield Failure(futures[future], reason, process_died=True)
-        else:
-            yield future.result()
-
-
-def _attempt(job: Job, source: Path, progress: Progress = lambda stage, share: None) -> Outcome | Failure:
-    try:
-        return segment_case(source, _segmenter(job.model, job.device), job.request, progress)
-    except MtctlError as error:
-        message = str(error)
-        return Failure(source, message if str(source) in message else f"{source}: {message}")
-    except MemoryError:
-        return Failure(source, f"{source}: not enough memory; choose a smaller region (--roi) or fewer --workers")
-    except Exception as error:
-        return Failure(source, f"{source}: unexpected {type(error).__name__}: {error}")
+            continue
 
 
 @lru_cache(maxsize=1)
@@ -167,21 +137,25 @@ def _segmenter(model: Path, device: str) -> Segmenter:
     return Segmenter(read_model(model), choose_device(device))
 
 
-def _limit_threads(threads: int) -> None:
+def cores() -> int:
+    """Processor cores that this process may use: a scheduler (Slurm, a container) may give it fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _environments(workers: int, device: str) -> list[dict[str, str]]:
+    """An equal part of the cores for each process, and one of the GPUs in turn."""
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // workers))
+    shared = {"OMP_NUM_THREADS": threads, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads}
+    gpus = _gpus() if device in ("auto", "cuda") else []
+    return [shared | ({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}) for number in range(workers)]
+
+
+def _gpus() -> list[str]:
+    """Names of the GPUs as CUDA_VISIBLE_DEVICES takes them."""
     import torch
 
-    torch.set_num_threads(threads)
-
-
-@contextmanager
-def _cluster(scheduler: str) -> Iterator[Executor]:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise BatchError("--scheduler needs dask.distributed: pip install 'slicer-mtctl[cluster]'") from None
-    try:
-        client = Client(scheduler, timeout=10)
-    except (OSError, ValueError) as error:
-        raise BatchError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-    with client:
-        yield client.get_executor()
+    count = torch.cuda.device_count()
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return listed.split(",")[:count] if listed else [str(number) for number in range(count)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from PIL import Image
 
 from mtctl.files import replacing
 
@@ -25,6 +28,10 @@ OUTLINE = "#ff4d4d"
 
 #: Below this the overlay is clear, so that the anatomy shows; an uncertainty of 0.1 is a probability of 0.013 or 0.987.
 _CLEAR_BELOW = 0.1
+
+
+#: Under this key the PNG file says where its first two panels lie.
+_AXIAL_ROW = "mtctl axial row"
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,45 @@ def write_case_figure(view: CaseView, path: Path) -> None:
     scale = figure.colorbar(ScalarMappable(Normalize(0, 1), COLOUR_MAP), cax=bar)
     scale.set_label(view.scale, color="white")
     scale.ax.tick_params(colors="white")
-    with replacing(path) as part:
-        figure.savefig(part, dpi=110, format="png", facecolor="black")
+    with replacing(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # A name in a script that the font lacks shows as boxes.
+        figure.savefig(part, dpi=110, format="png", facecolor="black", metadata={_AXIAL_ROW: _row_place(figure)})
+
+
+def axial_thumbnail(path: Path, height: int = 128) -> bytes | None:
+    """The axial slice of a case's figure, with outline and with uncertainty, as a small JPEG.
+
+    Args:
+        path: As `write_case_figure` wrote it.
+        height: Of the thumbnail, pixels.
+
+    Returns:
+        The JPEG, or None where there is no such figure.
+    """
+    try:
+        with Image.open(path) as picture:
+            left, upper, right, lower = (float(share) for share in picture.info[_AXIAL_ROW].split())
+            columns, rows = picture.size
+            row = picture.crop(
+                (round(left * columns), round(upper * rows), round(right * columns), round(lower * rows))
+            )
+            small = row.convert("RGB").resize(
+                (round(height * row.width / row.height), height), Image.Resampling.LANCZOS
+            )
+    except (OSError, KeyError, ValueError, ZeroDivisionError):
+        return None
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=75)
+    return stream.getvalue()
+
+
+def _row_place(figure: Figure) -> str:
+    """Left, upper, right and lower end of the first two panels, as shares of the figure."""
+    first, second = figure.axes[:2]
+    for axes in (first, second):
+        axes.apply_aspect()
+    left, right = first.get_position(), second.get_position()
+    return f"{left.x0:.5f} {1 - left.y1:.5f} {right.x1:.5f} {1 - left.y0:.5f}"
 
 
 def _centre(mask: NDArray[np.bool_]) -> tuple[int, int, int]:

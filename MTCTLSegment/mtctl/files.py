@@ -8,9 +8,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.process_tree import is_running
 
 TEMPORARY_PREFIX = ".mtctl-part-"
 
@@ -52,6 +54,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def remove_parts(path: Path) -> None:
+    """Remove what processes that were killed while they wrote `path` have left beside it."""
+    for part in path.parent.glob(f"{TEMPORARY_PREFIX}*-{escape(path.name)}"):
+        number, _, rest = part.name.removeprefix(TEMPORARY_PREFIX).partition("-")
+        ours = rest.partition("-")[2] == path.name and number.isdigit()
+        if ours and not (int(number) != os.getpid() and is_running(int(number))):
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
 def write_reason(error: OSError) -> str:
     """Why a write failed and what to do, in the user's words."""
     if error.errno == errno.ENOSPC:
@@ -71,7 +83,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except FileExistsError:
         raise WriteError(f"{path}: is a file, not a folder; choose another output folder") from None
     except OSError as error:

@@ -14,12 +14,15 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mtctl.geometry import VolumeError
 
 _CUT_OFF = "the file is cut off or damaged; copy or export it again"
+# 1024 x 1024 x 512: more than any scan of a heart has. What claims to be larger is no such scan, or damaged; reading it
+# would take all memory and end the process.
+_MOST_VOXELS = 1 << 29
 _HEADER_LIMIT = 1 << 20  # a header of text is some hundred bytes; DWI tables reach 100 kB
 
 
@@ -36,6 +39,7 @@ def check_nrrd(path: Path) -> None:
         raise VolumeError(_CUT_OFF)
     fields = {key.strip().lower(): value.strip() for key, sep, value in (line.partition(":") for line in lines) if sep}
     _check_detached(path, fields.get("data file") or fields.get("datafile"))
+    _check_count(_numbers(fields.get("sizes", "")))
     if fields.get("dimension") != "3" or "none" in fields.get("space directions", ""):
         return  # not three axes of space: the reader says so
     if "space directions" in fields:
@@ -59,6 +63,7 @@ def check_metaimage(path: Path) -> None:
         raise VolumeError("is not a MetaImage file in spite of its name; copy or export it again")
     if fields["ElementDataFile"].upper() != "LOCAL":
         _check_detached(path, fields["ElementDataFile"])
+    _check_count(_numbers(fields.get("DimSize", "")))
     if fields["NDims"] == "3":
         _check_spacing(_numbers(fields.get("ElementSpacing") or fields.get("ElementSize", "")))
 
@@ -75,15 +80,16 @@ def check_nifti(path: Path) -> None:
         stream = gzip.GzipFile(fileobj=file) if compressed else file
         try:
             header = stream.read(348)
+            if len(header) < 348 or header[344:347] != b"n+1":
+                raise VolumeError("is not a NIfTI-1 file in spite of its name; save it as NIfTI-1 or NRRD")
+            order = "<" if struct.unpack("<i", header[:4])[0] == 348 else ">"
+            dim = struct.unpack(f"{order}8h", header[40:56])
+            _check_count(dim[1 : 1 + dim[0]])
             length = len(header)
             while block := stream.read(1 << 22):
                 length += len(block)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise VolumeError(_CUT_OFF) from error
-    if len(header) < 348 or header[344:347] != b"n+1":
-        raise VolumeError("is not a NIfTI-1 file in spite of its name; save it as NIfTI-1 or NRRD")
-    order = "<" if struct.unpack("<i", header[:4])[0] == 348 else ">"
-    dim = struct.unpack(f"{order}8h", header[40:56])
     bits = struct.unpack(f"{order}h", header[72:74])[0]
     pixdim = struct.unpack(f"{order}8f", header[76:108])
     offset = struct.unpack(f"{order}f", header[108:112])[0]
@@ -144,6 +150,11 @@ def _numbers(text: str) -> list[float]:
         raise VolumeError("its header is damaged; copy or export it again") from error
 
 
+def _check_count(sizes: Sequence[float]) -> None:
+    if math.prod(sizes) > _MOST_VOXELS:
+        raise VolumeError(f"{_listed(sizes)} voxels cannot be a scan of a heart; crop it, or export it again")
+
+
 def _check_spacing(spacing: list[float]) -> None:
     if len(spacing) != 3 or not all(math.isfinite(number) for number in spacing):
         raise VolumeError("the voxel spacing is missing from the file; export the scan again with its spacing in mm")
@@ -151,5 +162,5 @@ def _check_spacing(spacing: list[float]) -> None:
         raise VolumeError(f"the voxel spacing is 0 ({_listed(spacing)}); export the scan again with its spacing in mm")
 
 
-def _listed(numbers: tuple[float, ...] | list[float]) -> str:
+def _listed(numbers: Sequence[float]) -> str:
     return " x ".join(f"{number:g}" for number in numbers)

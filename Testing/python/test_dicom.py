@@ -34,6 +34,7 @@ def write_series(
     slices: Iterable[int] | None = None,
     prefix: str = "slice",
     hide: int | None = None,
+    study: str = f"{UID}.9",
 ) -> None:
     """One file a slice; names in reverse order, so that sorting by name would turn the scan over."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def write_series(
             "0008|0060": "MR",
             "0010|0010": PATIENT,
             "0010|0020": "4711",
-            "0020|000d": f"{UID}.9",
+            "0020|000d": study,
             "0020|000e": uid,
             "0020|0011": str(number),
             "0020|0013": str(index + 1),

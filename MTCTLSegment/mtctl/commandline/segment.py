@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtctl.batch import Failure, Job
+    from mtctl.batch import Failure, Job, Task
     from mtctl.segment_case import Outcome
 
 
@@ -19,10 +23,13 @@ def add_parser(subparsers: Any) -> None:
         "segment",
         help="segment the left atrium",
         description="Segment the left atrium on LGE-MRI. Per input: <stem>.seg.nrrd, .uncertainty.nrrd, "
-        ".distance.nrrd, .json and .png in the output folder. Results made from the same input, model and settings "
-        "are kept.",
+        ".distance.nrrd, .json and .png in the output folder; of several inputs also cohort.csv and "
+        "cohort.html, which say which to look at. Results made from the same input, model and settings are kept.",
     )
-    parser.add_argument("input", nargs="*", type=Path, metavar="INPUT", help="NRRD, NIfTI, MetaImage or DICOM folder")
+    parser.add_argument(
+        "input", nargs="*", type=Path, metavar="INPUT",
+        help="NRRD, NIfTI or MetaImage file, DICOM folder, folder of any of these, or a pattern such as 'data/*.nrrd'",
+    )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--model", metavar="ID|FOLDER", help="model (default: see `mtctl models list`)")
     parser.add_argument("--samples", type=_whole(2, 1000), metavar="N", help="Monte-Carlo samples (default: by model)")
@@ -38,7 +45,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, help="of the Monte-Carlo dropout (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace other results in the way")
     parser.add_argument("--maps", choices=("all",), help="write every map: probability and all uncertainties")
-    parser.add_argument("--workers", type=_whole(1, 1000), default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument(
+        "--workers", type=_whole(1, 1000), default=1, metavar="N", help="processes, which share the GPUs (%(default)s)"
+    )
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster instead")
     parser.add_argument("--manifest", type=Path, metavar="CSV", help="further inputs, from the column 'input'")
     parser.set_defaults(run=run, parser=parser)
@@ -47,14 +56,15 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Segment all inputs; 0 all done, 1 some failed, 2 wrong usage."""
     if not args.input and not args.manifest:
-        args.parser.error("no input: name files, DICOM folders or --manifest")
+        args.parser.error("no input: name files, folders or --manifest")
     if args.workers > 1 and args.scheduler:
         args.parser.error("--workers and --scheduler exclude each other")
 
-    from mtctl.batch import Job, check_stems, read_manifest, run_here, run_in_processes, run_on_cluster
+    from mtctl.batch import Task
     from mtctl.device import choose_device
     from mtctl.files import make_folder
     from mtctl.inference import Options
+    from mtctl.inputs import find_scans, read_manifest
     from mtctl.model import find_model
     from mtctl.preprocess import Box, RegionError
     from mtctl.segment_case import Request
@@ -63,53 +73,117 @@ def run(args: argparse.Namespace) -> int:
         region = args.roi if args.roi in ("auto", "none") else Box.parse(args.roi)
     except RegionError as error:
         args.parser.error(str(error))
-    sources = [*args.input, *(read_manifest(args.manifest) if args.manifest else [])]
-    check_stems(sources)
-    choose_device(args.device)  # Fails now, not once a scan.
+    sources = find_scans([*args.input, *(read_manifest(args.manifest) if args.manifest else [])])
+    if not args.scheduler:  # There, the workers' devices are what counts.
+        choose_device(args.device)  # Fails now, not once a scan.
     model = find_model(args.model)
     make_folder(args.out)
     options = Options(args.samples, region, args.seed)
     request = Request(args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.overwrite)
-    job = Job(sources, request, model.folder, args.device)
-    if args.scheduler:
-        results = run_on_cluster(job, args.scheduler)
-    elif args.workers > 1:
-        results = run_in_processes(job, args.workers)
-    else:
-        results = run_here(job, _show_stage if sys.stdout.isatty() else lambda stage, share: None)
-    return _report(job, results)
+    task = Task(request, model.folder, args.device)
+    with _ended_like_interrupted(), closing(_results(sources, task, args)) as results:
+        return _report(args.out, sources, results)
 
 
-def _report(job: Job, results: Iterator[Outcome | Failure]) -> int:
+def _results(sources: Sequence[Path], task: Task, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
+    """Results of all; of two inputs whose results have one name, the second one's turn comes where the first failed."""
+    from mtctl.batch import Failure, Job
+    from mtctl.inputs import name_clashes
+
+    clashes, failed = name_clashes(sources), set[Path]()
+    with closing(_run(Job([source for source in sources if source not in clashes], task), args)) as results:
+        for result in results:
+            if isinstance(result, Failure):
+                failed.add(result.source)
+            yield result
+    for source, first in clashes.items():
+        if first not in failed:
+            yield Failure(source, f"{first} and it would write the same files; rename it, or give it a separate run")
+    with closing(_run(Job([source for source, first in clashes.items() if first in failed], task), args)) as results:
+        yield from results
+
+
+def _run(job: Job, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
+    from mtctl.batch import run_here, run_in_processes
+
+    if args.scheduler and job.sources:
+        from mtctl.cluster import run_on_cluster
+
+        return run_on_cluster(job, args.scheduler)
+    if args.workers > 1 and len(job.sources) > 1:
+        return run_in_processes(job, min(args.workers, len(job.sources)))
+    return run_here(job, _show_stage if sys.stdout.isatty() else lambda stage, share: None)
+
+
+def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Failure]) -> int:
     from mtctl.batch import Failure
+    from mtctl.cohort import PAGE, write_cohort
+    from mtctl.pace import Pace
 
-    failures: list[Failure] = []
-    for number, result in enumerate(results, start=1):
-        place = f"[{number}/{len(job.sources)}]"
-        if isinstance(result, Failure):
-            failures.append(result)
-            print(f"mtctl: error: {result.reason}", file=sys.stderr, flush=True)
-            continue
-        if result.skipped:
-            print(f"{place} {result.stem}: unchanged, kept", flush=True)
-            continue
-        report = result.report
-        low, high = report["case_score_interval"]
-        regions = report["regions"]
-        to_check = sum(region["volume_mm3"] for region in regions) / 1000
-        print(
-            f"{place} {result.stem}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
-            f"check, likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
-            f"({sum(report['seconds'].values()):.1f} s)",
-            flush=True,
-        )
-        for warning in report["warnings"]:
-            print(f"    warning: {warning}", flush=True)
-    done = len(job.sources) - len(failures)
-    print(f"{done} of {len(job.sources)} done, results in {job.request.out}", flush=True)
+    total = len(sources)
+    pace, failures = Pace(total, time.monotonic()), list[Failure]()
+    try:
+        for result in results:
+            computed = not isinstance(result, Failure) and not result.skipped
+            pace.finish(time.monotonic(), computed)
+            if isinstance(result, Failure):
+                failures.append(result)
+                print(f"mtctl: error: {result.source}: {result.cause}", file=sys.stderr, flush=True)
+            else:
+                _print_case(f"[{pace.finished}/{total}]", result, str(pace))
+    finally:  # After Control-C too: the table says what there is.
+        if total > 1:
+            write_cohort(out, sources, failures)
+    print(f"{total - len(failures)} of {total} done, results in {out}", flush=True)
+    if total > 1:
+        print(f"which to look at: {out / PAGE}", flush=True)
     if failures:
-        print(f"{len(failures)} failed: {', '.join(str(failure.source) for failure in failures)}", flush=True)
+        print(f"{len(failures)} failed:", flush=True)
+        for failure in failures:
+            print(f"    {_named(failure)}: {failure.cause}", flush=True)
     return 1 if failures else 0
+
+
+def _named(failure: Failure) -> str:
+    from mtctl.cohort import row_name
+
+    # In the table a folder has another name than here: its own may be a patient's.
+    return f"{failure.source} ({row_name(failure.source)})" if failure.source.is_dir() else str(failure.source)
+
+
+def _print_case(place: str, outcome: Outcome, pace: str) -> None:
+    if outcome.skipped:
+        print(f"{place} {outcome.stem}: unchanged, kept", flush=True)
+        return
+    report = outcome.report
+    low, high = report["case_score_interval"]
+    regions = report["regions"]
+    to_check = sum(region["volume_mm3"] for region in regions) / 1000
+    print(
+        f"{place} {outcome.stem}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
+        f"check, likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
+        f"({sum(report['seconds'].values()):.1f} s){f'; {pace}' if pace else ''}",
+        flush=True,
+    )
+    for warning in report["warnings"]:
+        print(f"    warning: {warning}", flush=True)
+
+
+@contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """A polite end (SIGTERM: Slurm, Kubernetes, a shutdown) is taken like Control-C: only whole results are left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show_stage(stage: str, share: float) -> None:

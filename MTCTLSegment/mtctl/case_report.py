@@ -1,0 +1,117 @@
+"""What is said about one case: the content of <stem>.json, made from a prediction."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl import __version__
+from mtctl.case_score import CaseScore
+from mtctl.geometry import Volume
+from mtctl.inference import Options, Prediction
+from mtctl.metrics import surface_band
+from mtctl.model import Card
+from mtctl.preprocess import Box
+from mtctl.regions import region_map
+from mtctl.uncertainty import FLAGGED_SHARE, threshold_for_volume
+
+#: What the person may choose as *the* uncertainty, and the prediction's map of it.
+UNCERTAINTIES = {"entropy": "entropy", "mutual-information": "mutual_information", "disagreement": "disagreement"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A case as it is handed out.
+
+    Attributes:
+        uncertainty: The map that was asked for, on the scan's grid.
+        report: What <stem>.json holds; all of it can be written as JSON.
+    """
+
+    uncertainty: Volume
+    report: dict[str, Any]
+
+
+def find(prediction: Prediction, card: Card, options: Options, kind: str, threshold: float | None) -> Findings:
+    """Look at a prediction as its reader will.
+
+    Args:
+        prediction: Of one scan.
+        card: Of the model that made it.
+        options: As it was asked for.
+        kind: One of `UNCERTAINTIES`.
+        threshold: Of that uncertainty, in [0, 1]; None for the model's.
+    """
+    uncertainty = prediction.on_source(UNCERTAINTIES[kind])
+    chosen = _threshold(threshold, kind, card, uncertainty.array, prediction)
+    calibrated = card.score or CaseScore()
+    score = _case_score(prediction, calibrated)
+    warnings = [*prediction.doubts, *prediction.notes]
+    if score["case_score"] < calibrated.flag_below:
+        redraw = "" if isinstance(options.region, Box) else "; if the atrium was missed, draw the region (--roi)"
+        warnings.append(f"the model is unsure of this scan (expected Dice {score['case_score']:.2f}): check it{redraw}")
+    if card.score is None:
+        warnings.append(
+            f"the model '{card.id}' was never calibrated on validation cases: its case score is a guess "
+            "(mtctl models calibrate)"
+        )
+    regions = region_map(uncertainty.array, prediction.segmentation, prediction.source).regions_at(chosen)
+    report = {
+        "geometry": dataclasses.asdict(prediction.source),
+        "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
+        "device": prediction.device,
+        "samples": prediction.samples,
+        "seed": prediction.seed,
+        "region_of_interest": {
+            "box_mm_lps": dataclasses.asdict(prediction.region),
+            "chosen_by": _chooser(prediction, options),
+        },
+        "volume_ml": round(prediction.volume_ml, 3),
+        "uncertainty": {"kind": kind, **_means(uncertainty.array, prediction.segmentation)},
+        **score,
+        "threshold": chosen,
+        "regions": [dataclasses.asdict(region) for region in regions],
+        "warnings": warnings,
+        "seconds": prediction.seconds,
+        "version": __version__,
+    }
+    return Findings(uncertainty, report)
+
+
+def _threshold(
+    asked: float | None, kind: str, card: Card, uncertainty: NDArray[np.float32], prediction: Prediction
+) -> float:
+    """The threshold asked for, or the card's, which is of entropy; for other kinds what flags as much of this case."""
+    if asked is not None:
+        return asked
+    if kind == "entropy":
+        return card.threshold
+    return round(threshold_for_volume(uncertainty, FLAGGED_SHARE * float(prediction.segmentation.sum())), 4)
+
+
+def _chooser(prediction: Prediction, options: Options) -> str:
+    if isinstance(options.region, Box):
+        return "user"
+    return "coarse pass" if prediction.located else "whole scan"
+
+
+def _means(uncertainty: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, float]:
+    band = surface_band(mask) if mask.any() else np.ones_like(mask)
+    return {"mean": round(float(uncertainty.mean()), 5), "in_band_mean": round(float(uncertainty[band].mean()), 5)}
+
+
+def _case_score(prediction: Prediction, score: CaseScore) -> dict[str, Any]:
+    """Expected Dice, its 90 % interval, and whether somebody must look; an empty result scores 0."""
+    expected, (low, high) = score.expected(prediction.self_dice), score.interval(prediction.self_dice)
+    expected, low, high = (round(value, 4) for value in (expected, low, high))
+    return {
+        "case_score": expected,
+        "case_score_interval": [low, high],
+        "self_dice": round(prediction.self_dice, 4),
+        "sample_dice": round(prediction.sample_dice, 4),
+        "flagged": expected < score.flag_below or bool(prediction.doubts),
+    }

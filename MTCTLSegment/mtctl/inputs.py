@@ -1,0 +1,154 @@
+"""What is to be segmented: files, folders, patterns and a CSV manifest, as a list of scans."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from mtctl.errors import MtctlError
+from mtctl.header import file_type
+from mtctl.itk import quiet, short_name
+from mtctl.result_files import MAPS
+from mtctl.volume import input_stem
+
+# What belongs to a scan but is none: expert masks, and results of an earlier run in the same folder.
+_NOT_SCANS = ("label", "seg", *MAPS)
+
+_STUDY = "0020|000d"
+
+
+class InputError(MtctlError):
+    """A list of inputs that cannot be used."""
+
+
+def find_scans(named: Iterable[Path]) -> list[Path]:
+    """The scans behind the names that a person gave.
+
+    A file stands for itself. A folder stands for all volumes in it and below, and for one scan an examination (DICOM
+    study) that lies there; a name with *, ? or [] that is no file for all that match it. What is not there is in the
+    list too: it fails with its own message when its turn comes, and the others are done.
+    """
+    found: dict[str, Path] = {}
+    for name in named:
+        for place in _matches(name):
+            for scan in _scans_in(place) if place.is_dir() else [place]:
+                found.setdefault(os.path.abspath(scan), scan)
+    return list(found.values())
+
+
+def read_manifest(path: Path) -> list[Path]:
+    """Inputs of a CSV manifest: its column "input", or its only column; relative paths are relative to the manifest.
+
+    Raises:
+        InputError: It cannot be read or has no such column.
+    """
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a CSV manifest: {error}") from error
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    if not rows:
+        raise InputError(f"{path}: the manifest is empty")
+    header = [cell.strip().lower() for cell in rows[0]]
+    if "input" in header:
+        column, rows = header.index("input"), rows[1:]
+    elif len(header) == 1:
+        column = 0
+    else:
+        raise InputError(f"{path}: the manifest has no column 'input' (it has {', '.join(header)})")
+    return [path.parent / row[column].strip() for row in rows if len(row) > column and row[column].strip()]
+
+
+def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
+    """Files whose results would have the names of an earlier one's, with that one."""
+    clashes: dict[Path, Path] = {}
+    seen: dict[str, Path] = {}
+    for source in sources:
+        if not source.is_dir():  # A folder's are named by its series' own number.
+            # Windows and macOS take names that differ in case for the same.
+            first = seen.setdefault(input_stem(source).casefold(), source)
+            if first is not source:
+                clashes[source] = first
+    return clashes
+
+
+def _matches(name: Path) -> list[Path]:
+    if os.path.lexists(name) or not glob.has_magic(str(name)):
+        return [name]
+    return sorted(Path(match) for match in glob.glob(str(name), recursive=True)) or [name]
+
+
+def _scans_in(folder: Path) -> list[Path]:
+    """Volumes and DICOM studies in a folder; the folder itself where there are none, so that it fails by its name."""
+    volumes: list[Path] = []
+    studies: dict[str, list[Path]] = defaultdict(list)
+    for place, names in _walk(folder):
+        here = [place / name for name in names if file_type(Path(name)) and not _derived(name)]
+        volumes += here
+        study = None if here else _study(place, names)
+        if study is not None:
+            studies[study].append(place)
+    if len(studies) == 1 and not volumes:
+        return [folder]
+    return volumes + _folders(studies) or [folder]
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders with their files, sorted, links followed; a link that leads back is followed once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(place), sorted(name for name in names if not name.startswith("."))
+
+
+def _derived(name: str) -> bool:
+    stem = name[: -len(file_type(Path(name)) or "")]
+    return any(stem.lower().endswith(f".{kind}") for kind in _NOT_SCANS)
+
+
+def _study(place: Path, names: Sequence[str]) -> str | None:
+    """The study of the first DICOM image in a folder."""
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    with quiet():
+        for name in names:
+            if not _is_dicom(place / name):
+                continue
+            reader.SetFileName(os.path.join(short_name(place), name))
+            try:
+                reader.ReadImageInformation()
+            except RuntimeError:
+                continue  # A report or another object without an image.
+            return reader.GetMetaData(_STUDY) if reader.HasMetaDataKey(_STUDY) else ""
+    return None
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        if not path.is_file():  # A pipe would never answer.
+            return False
+        with open(path, "rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _folders(studies: dict[str, list[Path]]) -> list[Path]:
+    """One folder a study: the one that holds all of it, or each of its folders where that one holds others too."""
+    chosen: list[Path] = []
+    for study, places in studies.items():
+        top = Path(os.path.commonpath(places))
+        others = (place for other, of in studies.items() if other != study for place in of)
+        chosen += places if any(place.is_relative_to(top) for place in others) else [top]
+    return sorted(chosen)

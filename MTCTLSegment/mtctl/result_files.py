@@ -1,0 +1,147 @@
+"""The result files of a case in their folder: which they are, and how they get there all together or not at all.
+
+A set of results is written into a hidden folder first. Then a note of what is to be moved is put beside it, and from
+that moment on the exchange is finished: by this process or, had it been killed, by the next that looks (`settle`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtctl.files import TEMPORARY_PREFIX, WriteError, write_reason
+
+#: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
+REPORT = ".json"
+PICTURE = ".png"
+MAPS = ("uncertainty", "distance", "probability", "entropy", "mutual-information", "disagreement")
+SEGMENTATION = ".seg.nrrd"
+DICOM_SEGMENTATION = ".seg.dcm"
+DICOM_MAP = ".uncertainty.dcm"
+_ALL = (SEGMENTATION, *(f".{name}.nrrd" for name in MAPS), DICOM_SEGMENTATION, DICOM_MAP, PICTURE, REPORT)
+
+_HIDDEN = f"{TEMPORARY_PREFIX}case-"
+_FRESH, _REPLACED, _NOTE = "new", "old", "ready.json"
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The results of one case.
+
+    Attributes:
+        out: Their folder.
+        stem: What their names begin with.
+    """
+
+    out: Path
+    stem: str
+
+    def path(self, ending: str) -> Path:
+        return self.out / f"{self.stem}{ending}"
+
+    def present(self) -> list[str]:
+        """Names of the results that are there; asked one by one, since a folder may hold those of 30,000 cases."""
+        return [self.path(ending).name for ending in _ALL if os.path.lexists(self.path(ending))]
+
+    def complete(self, endings: Iterable[str]) -> bool:
+        return all(self.path(ending).is_file() for ending in endings)
+
+    def report(self) -> dict[str, Any] | None:
+        """The content of the report; None where there is none that can be read."""
+        return read_report(self.path(REPORT))
+
+    @contextmanager
+    def replacing(self, old: Sequence[str]) -> Iterator[Path]:
+        """A hidden folder; on success its files take the place of the `old` ones, on failure those stay.
+
+        Raises:
+            WriteError: The folder is not writable, the disk is full, or a file to be replaced is in use.
+        """
+        hidden = self.out / f"{_HIDDEN}{_tag(self.stem)}-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            for name in (_FRESH, _REPLACED):
+                (hidden / name).mkdir(parents=True)
+            yield hidden / _FRESH
+            for path in (hidden / _FRESH).iterdir():
+                with open(path, "rb+") as stream:
+                    os.fsync(stream.fileno())
+            (hidden / "note").write_text(json.dumps(list(old)), encoding="utf-8")
+            os.replace(hidden / "note", hidden / _NOTE)
+            _exchange(self.out, hidden, old)
+        except OSError as error:
+            raise WriteError(f"{self.out}: cannot be written: {write_reason(error)}") from error
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """The content of a <stem>.json; None where it is missing, damaged or of another kind."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) and "fingerprint" in report else None
+
+
+def settle(out: Path, stems: Iterable[str]) -> None:
+    """Finish or remove what processes that were killed have left of these cases in `out`."""
+    left: dict[str, list[Path]] = {}
+    with suppress(OSError), os.scandir(out) as entries:
+        for entry in entries:
+            if entry.name.startswith(_HIDDEN):
+                left.setdefault(entry.name[len(_HIDDEN) :].split("-")[0], []).append(Path(entry.path))
+    if not left:
+        return
+    for stem in stems:
+        for hidden in left.pop(_tag(stem), []):
+            _finish(out, hidden)
+
+
+def unsettled(out: Path) -> bool:
+    """Whether a process that was killed, or one that is at work, has left something in `out`."""
+    with suppress(OSError), os.scandir(out) as entries:
+        return any(entry.name.startswith(_HIDDEN) for entry in entries)
+    return False
+
+
+def _finish(out: Path, hidden: Path) -> None:
+    # Under a new name first: should its process be alive after all (a cluster's worker that was given up for lost), it
+    # fails at its next step instead of working in a folder that is being emptied.
+    claimed = hidden.with_name(f"{hidden.name.rsplit('-', 2)[0]}-{os.getpid()}-{secrets.token_hex(4)}")
+    with suppress(OSError, ValueError):  # Where it does not succeed now (a file in use), the next one that looks tries.
+        os.replace(hidden, claimed)
+        note = claimed / _NOTE
+        if note.exists():
+            _exchange(out, claimed, json.loads(note.read_text(encoding="utf-8")))
+        shutil.rmtree(claimed, ignore_errors=True)
+
+
+def _exchange(out: Path, hidden: Path, old: Sequence[str]) -> None:
+    """Move `old` files out of the way and the fresh ones in, the report last; undone where a move fails."""
+    fresh, replaced = hidden / _FRESH, hidden / _REPLACED
+    arriving = sorted((path.name for path in fresh.iterdir()), key=lambda name: name.endswith(REPORT))
+    # What an interrupted exchange has moved already stays where it is.
+    leaving = [name for name in old if not (replaced / name).exists() and (out / name).exists()]
+    moves = [(out / name, replaced / name) for name in leaving] + [(fresh / name, out / name) for name in arriving]
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            os.replace(source, target)
+            moved.append((source, target))
+    except OSError:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        raise
+
+
+def _tag(stem: str) -> str:
+    """What a hidden folder is recognised by: a stem may be too long, or hold what parts the name."""
+    return hashlib.sha256(stem.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,206 @@
+"""A queue of work for several processes of this machine. One that the system ends takes nothing with it but its item.
+
+`concurrent.futures` cannot do this: there, one process that is killed for want of memory ends the pool with all its
+work.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic, TypeVar
+
+from mtctl.errors import MtctlError
+
+# "spawn": a fork would copy torch's thread pools in whatever state they are.
+_SPAWN = get_context("spawn")
+_STARTS = 3  # processes in a row that end before they take work: then none ever will
+_READY, _GONE = "ready", "gone"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class QueueError(MtctlError):
+    """No process can be started."""
+
+
+@dataclass(frozen=True)
+class Done(Generic[Item, Result]):
+    """An item and what came of it."""
+
+    item: Item
+    result: Result
+
+
+@dataclass(frozen=True)
+class Lost(Generic[Item]):
+    """An item whose process ended under it, and ended again when it was tried once more alone."""
+
+    item: Item
+    ending: str
+
+
+@dataclass
+class _Worker(Generic[Item]):
+    process: SpawnProcess
+    pipe: Connection
+    ready: bool = False
+    item: Item | None = None
+
+
+def run_queue(
+    items: Sequence[Item], work: Callable[[Item], Result], environments: Sequence[Mapping[str, str]]
+) -> Generator[Done[Item, Result] | Lost[Item], None, None]:
+    """Do all items, in as many processes as there are `environments`; results come as they are ready.
+
+    Processes end when the iterator is closed or this process ends, however it ends.
+
+    Args:
+        items: What to do; can be pickled.
+        work: Does one item; a function of a module, or a partial of one. It must not raise.
+        environments: Variables for each process.
+
+    Raises:
+        QueueError: Processes end before they take any work.
+    """
+    lost: list[Item] = []
+    for result in _run(items, work, environments):
+        if isinstance(result, Lost):
+            lost.append(result.item)
+        else:
+            yield result
+    # One at a time, with all the memory that there is.
+    yield from _run(lost, work, environments[:1])
+
+
+def _run(
+    items: Sequence[Item], work: Callable[[Item], Result], environments: Sequence[Mapping[str, str]]
+) -> Generator[Done[Item, Result] | Lost[Item], None, None]:
+    waiting = deque(items)
+    workers: dict[int, _Worker[Item]] = {}
+    failed_starts = 0
+    try:
+        while waiting or any(worker.item is not None for worker in workers.values()):
+            for place, environment in enumerate(environments):
+                if place not in workers and waiting and len(workers) < len(items):
+                    workers[place] = _start(work, environment)
+                worker = workers.get(place)
+                if worker and worker.ready and worker.item is None and waiting:
+                    worker.item = waiting.popleft()
+                    with suppress(OSError):  # It has ended; the next look says so.
+                        worker.pipe.send((worker.item,))
+            connection.wait([worker.pipe for worker in workers.values()])
+            for place, worker in list(workers.items()):
+                said = _said(worker)
+                if said == _READY:
+                    worker.ready, failed_starts = True, 0
+                elif isinstance(said, tuple):
+                    done, worker.item = worker.item, None
+                    assert done is not None
+                    yield Done(done, said[0])
+                elif said == _GONE:
+                    del workers[place]
+                    ending = _bury(worker)
+                    if worker.item is not None:
+                        yield Lost(worker.item, ending)
+                    elif not worker.ready:
+                        failed_starts += 1
+                        if failed_starts == _STARTS:
+                            raise QueueError(f"the worker processes end before they can begin ({ending})")
+    finally:
+        _end(workers.values())
+
+
+def _start(work: Callable[[Item], Any], environment: Mapping[str, str]) -> _Worker[Item]:
+    ours, theirs = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_serve, args=(theirs, work), daemon=True)
+    with _variables(environment), _deaf_to_interrupt():
+        process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _said(worker: _Worker[Item]) -> Any:
+    """What the worker has said: `_READY`, (result,), `_GONE`, or None where it is silent."""
+    try:
+        return worker.pipe.recv() if worker.pipe.poll() else None
+    except (EOFError, OSError):
+        return _GONE
+
+
+def _bury(worker: _Worker[Item]) -> str:
+    """How a process ended that has closed its pipe."""
+    worker.pipe.close()
+    worker.process.join(5)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
+    status = worker.process.exitcode
+    if status is None or status >= 0:
+        return f"exit status {status}"
+    with suppress(ValueError):
+        return signal.Signals(-status).name
+    return f"signal {-status}"
+
+
+def _end(workers: Collection[_Worker[Item]]) -> None:
+    for worker in workers:
+        if worker.item is not None or not worker.ready:
+            worker.process.kill()
+        worker.pipe.close()
+    for worker in workers:
+        _bury(worker)
+
+
+@contextmanager
+def _variables(environment: Mapping[str, str]) -> Iterator[None]:
+    """With these variables set: a child gets them before its first import, which is when libraries look at them."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def _deaf_to_interrupt() -> Iterator[None]:
+    """Children are born deaf to Control-C, which is for the parent: it ends them. Else each would print a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
+    """A worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # On Windows nothing of it is inherited.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe.send(_READY)
+    with suppress(EOFError, OSError):
+        while True:
+            (item,) = pipe.recv()
+            pipe.send((work(item),))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)  # At once, in the middle of a scan: whoever starts again must not meet this one at work.
