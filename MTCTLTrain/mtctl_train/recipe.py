@@ -11,7 +11,6 @@ from torch import nn
 from mtctl.errors import MtctlError
 from mtctl.network import STRIDE, Architecture
 
-
 #: Of a run that is to last some time, however short: fewer are no training.
 FEWEST_ITERATIONS = 20
 

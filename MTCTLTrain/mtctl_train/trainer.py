@@ -52,7 +52,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Cohort:
-    """Named lists: the cases of a run at `NETWORK_SPACING`, or, phantoms only, coarser: those are left out of finer stages.
+    """The cases of a run at `NETWORK_SPACING`, or, phantoms only, coarser: those are left out of finer stages.
 
     Attributes:
         validation: Only measured, never chosen by.

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if not recipe.stages:
         raise MtctlError("nothing to do: both --coarse-iterations and --fine-iterations are 0")
     methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
-    method, recipe = _with_options(methods[args.method], recipe, args.option)
+    method, recipe = with_options(methods[args.method], recipe, args.option)
     carry_out(
         Job(
             data=args.data,
@@ -123,7 +123,7 @@ def _patch(text: str) -> tuple[int, int, int]:
     return z, y, x
 
 
-def _with_options(method: Any, recipe: Any, options: Sequence[str]) -> tuple[Any, Any]:
+def with_options(method: Any, recipe: Any, options: Sequence[str]) -> tuple[Any, Any]:
     """Method and recipe with the numbers that --option gives."""
     import dataclasses
 

@@ -1,0 +1,265 @@
+"""From a published model and a case store to a candidate and its verdict: `mtctl finetune`.
+
+The candidate starts from the model's weights and learns MT-CTL's semi-supervised objective: labelled are the corrected
+and accepted cases, unlabelled all others. What keeps it from forgetting: it starts from the model and the average does
+too, weights are pulled back to the model's (L2-SP), phantoms and any cases of the earlier training are shown again.
+Locator and calibration are the model's: a handful of cases is too few to set them anew.
+
+What a run writes, and how to find and follow one that runs detached, is in `run_folder`. To stop it, end its process
+tree at any time (`process_tree.kill_tree`); started again with the same folder and settings it goes on from its last
+checkpoint, bit for bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtctl.cases import CaseStore
+from mtctl.device import choose_device
+from mtctl.errors import MtctlError
+from mtctl.files import TEMPORARY_PREFIX, make_folder, replacing
+from mtctl.inference import Segmenter
+from mtctl.model import LOCATOR, Card, Model, find_model, save_model
+from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
+from mtctl_train.finetune_cases import Classroom, Replay
+from mtctl_train.finetune_plan import Plan, plan_of
+from mtctl_train.finetune_verdict import compared, figures, means, p_value
+from mtctl_train.mtctl_method import MTCTL
+from mtctl_train.recipe import AdamWPoly, Recipe, Stage
+from mtctl_train.run_folder import CANDIDATE, working_in
+from mtctl_train.run_watch import Watchers, watchers_of
+from mtctl_train.trainer import train
+from mtctl_train.weighting import Weighting
+
+#: Patches (z, y, x) by the network's spacing: the same 60 x 80 x 80 mm.
+_PATCHES = {1.25: (48, 64, 64), 0.625: (96, 128, 128)}
+
+#: Share of the time that training gets; the rest is for reading, validation and the verdict.
+_TRAINING_SHARE = 0.9
+
+#: Iterations that a run which is to last some time is planned with until its speed is known.
+_PROVISIONAL = 600
+
+#: MT-CTL's terms for a network that is sane from the first step on: they need no long ramp.
+METHOD = MTCTL(
+    distance_weight=1.0,
+    cross_task_weight=0.5,
+    guidance_weight=0.0,
+    adversarial_weight=0.0,
+    ramp_share=0.05,
+    cross_entropy_weight=1.0,
+    copy_paste_weight=0.5,
+)
+
+#: Everything else; the average forgets the model within a hundred steps or so, if the steps lead elsewhere.
+RECIPE = Recipe(
+    stages=(),
+    optimisation=AdamWPoly(),
+    average_decay=0.99,
+    average_warm_up=1.0,
+    phantom_share=0.1,
+    paste_share=0.3,
+    unlabelled_share=1.0,
+    replay_share=0.4,
+    anchor=0.0,
+    checkpoint_seconds=60.0,
+    validate_every=60,
+)
+
+
+@dataclass(frozen=True)
+class Minutes:
+    """As many iterations as fit into that time, all folds together."""
+
+    minutes: float
+
+    def recipe(self, recipe: Recipe, stage: Stage, folds: int) -> Recipe:
+        """The recipe of one fold."""
+        seconds = 60 * self.minutes * _TRAINING_SHARE / folds
+        return dataclasses.replace(recipe, stages=(stage,), seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Iterations:
+    """That many iterations, all folds together."""
+
+    iterations: int
+
+    def recipe(self, recipe: Recipe, stage: Stage, folds: int) -> Recipe:
+        """The recipe of one fold."""
+        count = max(round(self.iterations / folds), 1)
+        return dataclasses.replace(recipe, stages=(dataclasses.replace(stage, iterations=count),))
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What to do.
+
+    Attributes:
+        store: Folder of the case store.
+        base: The model to start from: id or folder; None: the default one.
+        out: Folder of the run.
+        length: How long: `Minutes` or `Iterations`.
+        device: As in `choose_device`.
+        learning_rate: At the start.
+        method, recipe: As for any training; the recipe without stages.
+        weighting: Of the corrected cases' voxels.
+        replay: Cases of the earlier training to show again.
+        command: That was typed, for the card.
+    """
+
+    store: Path
+    base: str | None
+    out: Path
+    length: Minutes | Iterations
+    device: str = "auto"
+    learning_rate: float = 5e-4
+    method: MTCTL = METHOD
+    recipe: Recipe = RECIPE
+    weighting: Weighting = Weighting()
+    replay: Replay | None = None
+    command: str = ""
+
+
+def fine_tune(job: FineTuning) -> Verdict:
+    """Train, or go on with it, and write candidate and verdict into `job.out`.
+
+    Raises:
+        RunError: No case is corrected, or another process works in `job.out`.
+        TrainingError: Training had to stop.
+        CheckpointError: `job.out` holds a run with other settings.
+    """
+    make_folder(job.out)
+    with working_in(job.out):
+        device, model = choose_device(job.device), find_model(job.base)
+        plan = plan_of(job.out, CaseStore(job.store), job.recipe.seed)
+        with watchers_of(job.out, len(plan.folds)) as watchers:
+            try:
+                return _Run(job, model, device, plan, watchers).carry_out()
+            except MtctlError as error:
+                watchers.tell(0, {"event": "stopped", "iteration": 0, "reason": str(error)})
+                raise
+
+
+@dataclass(frozen=True)
+class _Run:
+    job: FineTuning
+    model: Model
+    device: torch.device
+    plan: Plan
+    watchers: Watchers
+
+    def carry_out(self) -> Verdict:
+        start, states, cases = self.model.load_network().state_dict(), [], list[Compared]()
+        for fold in range(len(self.plan.folds)):
+            folder = self.job.out / f"fold-{fold + 1}"
+            make_folder(folder)
+            monitor, lessons = self.watchers.monitor(fold), self._classroom.lessons(fold)
+            network = train(self._recipe, self.job.method, lessons, folder, self.device, monitor, start)
+            states.append(network.state_dict())
+            cases += self._judged(self._saved(folder, states[-1]), self.plan.folds[fold])
+        verdict = self._verdict(cases)
+        self._write_candidate(mean_of(states), verdict)
+        return verdict
+
+    @property
+    def _recipe(self) -> Recipe:
+        job, card = self.job, self.model.card
+        stage = Stage(card.spacing_mm, _PROVISIONAL, _PATCHES[card.spacing_mm], job.learning_rate)
+        recipe = dataclasses.replace(job.recipe, architecture=card.architecture)
+        return job.length.recipe(recipe, stage, len(self.plan.folds))
+
+    @property
+    def _classroom(self) -> Classroom:
+        job = self.job
+        spacing, complain = self.model.card.spacing_mm, self.watchers.skipped
+        return Classroom(CaseStore(job.store), self.plan, job.replay, job.weighting, spacing, job.out, complain)
+
+    def _judged(self, trained: Model, ids: Sequence[str]) -> list[Compared]:
+        cases, old, new = [], Segmenter(self.model, self.device), Segmenter(trained, self.device)
+        for id in ids:
+            try:
+                case = self._classroom.held_out(id)
+            except MtctlError as error:
+                self.watchers.skipped(id, str(error))
+                continue
+            cases.append(compared(id, figures(old, case), figures(new, case)))
+        return cases
+
+    def _saved(self, folder: Path, state: dict[str, Tensor]) -> Model:
+        """A model with these weights; locator and calibration are those of the model it started from."""
+        job, base = self.job, self.model.card
+        if base.locator:
+            with replacing(folder / LOCATOR) as part:
+                shutil.copyfile(self.model.folder / LOCATOR, part)
+        card = dataclasses.replace(
+            base,
+            id=f"{base.id}-finetuned",
+            version=time.strftime("%Y.%m.%d", time.gmtime()),
+            default=False,
+            data={
+                "base": dataclasses.asdict(name_of(base)),
+                "labelled": list(self.plan.labelled),
+                "unlabelled": list(self.plan.unlabelled),
+                "replay": list(job.replay.names) if job.replay else [],
+                "calibration": f"that of {base.id} {base.version} (SHA-256 {base.sha256[:12]}...)",
+            },
+            recipe=self._settings,
+            command=job.command,
+            validation={},
+        )
+        return save_model(folder, card, state)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        parts = (self.job.method, self._recipe, self.job.weighting, self.job.length)
+        return {name: value for part in parts for name, value in dataclasses.asdict(part).items()}
+
+    def _verdict(self, cases: Sequence[Compared]) -> Verdict:
+        auroc = means(cases, "error_auroc")
+        return Verdict(
+            base=name_of(self.model.card),
+            cases=tuple(cases),
+            calibration=means(cases, "ece_band"),
+            p_value=p_value(cases),
+            held_out=self.plan.held_out,
+            data=self.plan.fingerprints,
+            recipe=self._settings,
+            uncertainty={"error_auroc": auroc} if auroc else {},
+        )
+
+    def _write_candidate(self, state: dict[str, Tensor], verdict: Verdict) -> None:
+        """All of it under another name first: a folder of that name is whole."""
+        part = self.job.out / f"{TEMPORARY_PREFIX}{CANDIDATE}"
+        shutil.rmtree(part, ignore_errors=True)
+        make_folder(part)
+        self._saved(part, state)
+        write_verdict(part, verdict)
+        shutil.rmtree(self.job.out / CANDIDATE, ignore_errors=True)
+        part.rename(self.job.out / CANDIDATE)
+        dice = verdict.dice if verdict.cases else None
+        told = {"candidate": CANDIDATE, "dice": dice, "against": verdict.against}
+        self.watchers.tell(len(self.plan.folds) - 1, {"event": "verdict", "iteration": 0, **told})
+
+
+def mean_of(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of networks that were trained from the same start: near it, the loss between them is no higher than at
+    them (model soups, Wortsman et al. 2022)."""
+    return {
+        name: torch.stack([state[name] for state in states]).mean(0) if tensor.is_floating_point() else tensor
+        for name, tensor in states[0].items()
+    }
+
+
+def name_of(card: Card) -> ModelName:
+    """How a verdict names a model."""
+    return ModelName(card.id, card.version, card.sha256)

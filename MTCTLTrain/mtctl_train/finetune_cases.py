@@ -1,0 +1,160 @@
+"""The cases of a fine-tuning run as the trainer wants them: from the case store, replayed ones, phantoms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.cases import CaseStore
+from mtctl.geometry import Volume
+from mtctl.metrics import Mask
+from mtctl.preprocess import canonical_geometry, coarsened, normalise
+from mtctl.resample import to_grid
+from mtctl_train.dataset import Case, LabelledVolume, Sampler, Scan, case_of, load_labelled, phantom_case
+from mtctl_train.finetune_plan import Plan
+from mtctl_train.recipe import Recipe, Stage
+from mtctl_train.run_folder import PREPARED
+from mtctl_train.shelf import AnyCase, Complaint, Shelf
+from mtctl_train.weighting import Weighting, trusted
+
+#: Synthetic cases that are replayed against forgetting; each takes a second or two when it is first drawn.
+PHANTOMS = 6
+_FIRST_PHANTOM_SEED = 3000
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Labelled cases of an earlier training that are shown again.
+
+    Attributes:
+        folder: Of <case>.image.nrrd and <case>.label.nrrd.
+        names: Of the cases.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A corrected case to judge models by: the scan, the mask, and where that is to be believed, (z, y, x)."""
+
+    labelled: LabelledVolume
+    trusted: Mask
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The cases of one fold; a `trainer.Source`."""
+
+    labelled: Shelf[Case]
+    unlabelled: Shelf[Scan]
+    replay: Shelf[Case]
+    phantoms: Shelf[Case]
+    held_out: Shelf[Case]
+    versions: tuple[int, ...]
+
+    @property
+    def validation(self) -> Sequence[Case]:
+        return self.held_out.usable()
+
+    def names(self) -> dict[str, list[str]]:
+        """Case names by role, the corrected ones with their versions."""
+        named = {role: list(shelf.names) for role, shelf in vars(self).items() if isinstance(shelf, Shelf)}
+        return named | {"versions": [str(version) for version in self.versions]}
+
+    def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
+        """The stream of batches; everything is at the stage's spacing already."""
+        return Sampler(
+            labelled=self.labelled,
+            unlabelled=self.unlabelled,
+            phantoms=self.phantoms,
+            patch=stage.patch,
+            batch=recipe.batch,
+            phantom_share=recipe.phantom_share,
+            paste_share=recipe.paste_share,
+            seed=recipe.seed,
+            unlabelled_share=recipe.unlabelled_share,
+            replay=self.replay,
+            replay_share=recipe.replay_share,
+        )
+
+
+@dataclass(frozen=True)
+class Classroom:
+    """Makes the lessons of every fold of a run.
+
+    Attributes:
+        store: Where the cases are.
+        plan: Which of them.
+        replay: Cases to show again; None: phantoms alone.
+        weighting: Of the corrected cases' voxels.
+        spacing: mm; the network's.
+        folder: Of the run.
+        complain: Told of cases that cannot be used.
+    """
+
+    store: CaseStore
+    plan: Plan
+    replay: Replay | None
+    weighting: Weighting
+    spacing: float
+    folder: Path
+    complain: Complaint
+
+    def lessons(self, fold: int) -> Lessons:
+        """What a fold learns from, read when it is first needed."""
+        learnt, replay = self.plan.learnt(fold), self.replay
+        phantoms = [str(_FIRST_PHANTOM_SEED + number) for number in range(PHANTOMS)]
+        return Lessons(
+            labelled=self._shelf(Case, "corrected", learnt, self._corrected),
+            unlabelled=self._shelf(Scan, "unlabelled", self.plan.unlabelled, self._scan),
+            replay=self._shelf(Case, "replay", replay.names if replay else (), self._replayed),
+            phantoms=self._shelf(Case, "phantoms", phantoms, lambda seed: self._at(phantom_case(int(seed)))),
+            held_out=self._shelf(Case, "corrected", self.plan.folds[fold], self._corrected),
+            versions=tuple(self.plan.labelled[id] for id in learnt),
+        )
+
+    def held_out(self, id: str) -> HeldOut:
+        """A corrected case as it is in the store.
+
+        Raises:
+            CaseError: Its files cannot be used.
+        """
+        case, version = self.store.case(id), self.plan.labelled[id]
+        volume, mask = case.scan(), case.corrected_mask(version)
+        return HeldOut(LabelledVolume(id, volume, mask), trusted(self.weighting.of(case, version), mask.shape))
+
+    def _corrected(self, id: str) -> Case:
+        case, version = self.store.case(id), self.plan.labelled[id]
+        volume = case.scan()
+        weights = self.weighting.of(case, version)
+        plain = case_of(LabelledVolume(id, volume, case.corrected_mask(version)))
+        on_grid = None if weights is None else _weights_on_grid(weights, volume)
+        return self._at(Case(id, plain.image, plain.distance_mm, plain.spacing, on_grid))
+
+    def _scan(self, id: str) -> Scan:
+        volume = self.store.case(id).scan()
+        image = normalise(*to_grid(volume, canonical_geometry(volume.geometry)))
+        return Scan(id, coarsened(image, self.spacing), self.spacing)
+
+    def _replayed(self, name: str) -> Case:
+        assert self.replay is not None
+        return self._at(case_of(load_labelled(self.replay.folder, name)))
+
+    def _at(self, case: Case) -> Case:
+        return case if case.spacing == self.spacing else case.coarse()
+
+    def _shelf(
+        self, kind: type[AnyCase], role: str, names: Sequence[str], prepare: Callable[[str], AnyCase]
+    ) -> Shelf[AnyCase]:
+        return Shelf(kind, names, prepare, self.folder / PREPARED / role, self.complain)
+
+
+def _weights_on_grid(weights: NDArray[np.float32], volume: Volume) -> NDArray[np.float32]:
+    on_grid, _ = to_grid(Volume(weights, volume.geometry), canonical_geometry(volume.geometry))
+    return on_grid

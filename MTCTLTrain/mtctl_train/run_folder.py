@@ -1,0 +1,163 @@
+"""The folder of a fine-tuning run, as the process that trains writes it and anybody else reads it. Needs no torch.
+
+    plan.json             what the run learns from and what it holds out: fixed when it first starts
+    status.json           who works on it: pid, state, and when it was last heard of (every five seconds)
+    progress.jsonl        one event a line, appended at once; a resumed run goes on in it
+    pictures/000100.png   the scan of a held-out case with the prediction as it was then
+    prepared/             the cases as the network sees them, so that the run does not depend on the store any more
+    fold-1/ ...           checkpoint, and when its training has ended the fold's model
+    candidate/            the result: a model folder with verdict.json; appears whole, and last
+
+Events are dictionaries with "event", "fold" and "folds" (from 1), and "iteration" within the fold:
+
+    start       "of": iterations, "device"
+    progress    "of", "losses" {name: value}, "learning_rate", "gradient_norm", "seconds_left" and "share" of the
+                whole run; the first after the first step, then every ten
+    validation  "dice": mean, "cases" {id: Dice} of the fold's held-out cases, at the network's resolution
+    picture     "file": relative to the run's folder
+    skipped     "case", "reason": a case that cannot be used; the run goes on without it
+    end         the fold is trained
+    stopped     "reason": the run cannot go on
+    verdict     "candidate": the folder; "dice": [old, new]; "against": sentences; the run is finished
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from mtctl.errors import MtctlError
+from mtctl.files import WriteError, replacing
+from mtctl.process_tree import is_running
+
+PLAN = "plan.json"
+STATUS = "status.json"
+PROGRESS = "progress.jsonl"
+PICTURES = "pictures"
+PREPARED = "prepared"
+CANDIDATE = "candidate"
+
+#: A run tells that often that it is there, seconds ...
+_HEARTBEAT = 5.0
+#: ... and is given up for lost after such a silence: its pid may be another program's by now.
+_SILENCE = 60.0
+
+
+class RunError(MtctlError):
+    """A fine-tuning run cannot start or go on."""
+
+
+class RunState(Enum):
+    """How a run stands; the values are the words that a person sees."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Content of status.json.
+
+    Attributes:
+        pid: Of the process that trains.
+        started: When it did, seconds since 1970.
+        heard: When it last said so.
+        state: What it said.
+        message: Why it failed, or "".
+    """
+
+    pid: int
+    started: float
+    heard: float
+    state: RunState
+    message: str = ""
+
+
+def read_status(folder: Path) -> RunStatus | None:
+    """How the run in `folder` stands now; None where none was started. One whose process is gone has stopped."""
+    try:
+        values = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        status = RunStatus(**values | {"state": RunState(values["state"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    lost = time.time() - status.heard > _SILENCE or not is_running(status.pid)
+    if status.state is RunState.RUNNING and lost:
+        return RunStatus(status.pid, status.started, status.heard, RunState.STOPPED)
+    return status
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events read from a run's progress.jsonl, and the place to read on from."""
+
+    events: list[dict[str, Any]]
+    offset: int
+
+
+def read_events(folder: Path, offset: int = 0) -> Events:
+    """The events from byte `offset` of progress.jsonl on; a line that is still being written is left for next time."""
+    try:
+        with open(folder / PROGRESS, "rb") as stream:
+            stream.seek(offset)
+            data = stream.read()
+    except OSError:
+        return Events([], offset)
+    whole = data[: data.rfind(b"\n") + 1]
+    events = []
+    for line in whole.splitlines():
+        with suppress(ValueError):  # Torn by a power cut.
+            events.append(json.loads(line))
+    return Events(events, offset + len(whole))
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Say in status.json that this process works on the run, and at the end how it went.
+
+    Raises:
+        RunError: Another process does.
+    """
+    status = read_status(folder)
+    if status and status.state is RunState.RUNNING and status.pid != os.getpid():
+        raise RunError(f"{folder}: a run is under way there (process {status.pid}); stop it, or use another --out")
+    started, ended = time.time(), threading.Event()
+    _write(folder, started, RunState.RUNNING)
+
+    def beat() -> None:
+        while not ended.wait(_HEARTBEAT):
+            with suppress(WriteError):  # On Windows, while somebody reads it.
+                _write(folder, started, RunState.RUNNING)
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
+    state, message = RunState.FAILED, ""
+    try:
+        yield
+        state = RunState.FINISHED
+    except KeyboardInterrupt:
+        state = RunState.STOPPED
+        raise
+    except BaseException as error:
+        message = str(error) if isinstance(error, MtctlError) else f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        ended.set()
+        heart.join()
+        with suppress(WriteError):  # Never hide the error that is on its way, such as a full disk.
+            _write(folder, started, state, message)
+
+
+def _write(folder: Path, started: float, state: RunState, message: str = "") -> None:
+    status = RunStatus(os.getpid(), started, time.time(), state, message)
+    with replacing(folder / STATUS) as part:
+        part.write_text(json.dumps(asdict(status) | {"state": state.value}) + "\n", encoding="utf-8")

@@ -1,0 +1,114 @@
+"""Cases that are read when a step first needs them, and kept in the folder of the run from then on.
+
+So the first step waits for the cases of its own batch alone, and a run goes on, and resumes bit for bit, though the
+store has changed in the meantime: a case that was deleted after it was read does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from mtctl.errors import MtctlError
+from mtctl.files import make_folder, replacing
+from mtctl_train.dataset import Case, DataError, Scan
+
+AnyCase = TypeVar("AnyCase", Case, Scan)
+
+#: Told of a case that cannot be used: its name and why.
+Complaint = Callable[[str, str], None]
+
+
+class Shelf(Sequence[AnyCase], Generic[AnyCase]):
+    """Cases by name. One that cannot be read is passed over for good, and the next one stands in for it.
+
+    Attributes:
+        names: In order.
+    """
+
+    def __init__(
+        self,
+        kind: type[AnyCase],
+        names: Sequence[str],
+        prepare: Callable[[str], AnyCase],
+        folder: Path,
+        complain: Complaint = lambda name, reason: None,
+    ) -> None:
+        """Cases that `prepare` makes and that are kept in `folder`."""
+        self.names = tuple(names)
+        self._kind: type[AnyCase] = kind
+        self._prepare: Callable[[str], AnyCase] = prepare
+        self._folder, self._complain = folder, complain
+        self._taken: dict[str, AnyCase | None] = {}
+        if names:
+            make_folder(folder)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> AnyCase: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[AnyCase]: ...
+    def __getitem__(self, index: int | slice) -> AnyCase | Sequence[AnyCase]:
+        """The case at that place, or the next one that can be used.
+
+        Raises:
+            IndexError: There is no such place.
+            DataError: None of all these cases can be used.
+        """
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        for name in self.names[index:] + self.names[:index]:
+            case = self._take(name)
+            if case is not None:
+                return case
+        raise DataError(f"none of {len(self)} cases can be used; `mtctl cases verify` says what is wrong with them")
+
+    def usable(self) -> list[AnyCase]:
+        """All cases that can be used, each once."""
+        return [case for case in map(self._take, self.names) if case is not None]
+
+    def _take(self, name: str) -> AnyCase | None:
+        if name not in self._taken:
+            self._taken[name] = self._kept(name) or self._fresh(name)
+        return self._taken[name]
+
+    def _fresh(self, name: str) -> AnyCase | None:
+        refusal = self._folder / f"{name}.unusable"
+        if refusal.exists():  # As the run that is resumed found it, though it may be there again.
+            return None
+        try:
+            case = self._prepare(name)
+        except MtctlError as error:
+            with replacing(refusal) as part:
+                part.write_text(f"{error}\n", encoding="utf-8")
+            self._complain(name, str(error))
+            return None
+        arrays = {name: array for name, array in vars(case).items() if isinstance(array, np.ndarray)}
+        with replacing(self._path(name)) as part:
+            save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, part, _metadata(case))
+        return case
+
+    def _kept(self, name: str) -> AnyCase | None:
+        try:
+            with safe_open(self._path(name), "numpy") as stream:
+                arrays: dict[str, NDArray[np.float32]] = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
+                return self._kind(name=name, spacing=float(stream.metadata()["spacing"]), **arrays)
+        except (OSError, SafetensorError):
+            return None
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.safetensors"
+
+
+def _metadata(case: Case | Scan) -> dict[str, str]:
+    return {"spacing": repr(case.spacing)}

@@ -1,0 +1,64 @@
+"""How much each voxel of a corrected case teaches: what a person looked at, what nobody did, and what was in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.cases import Case, CaseError
+from mtctl.metrics import Mask
+
+#: A voxel that counts less than that is no truth to judge a model by.
+_TRUSTED = 0.5
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """Weights of the voxels of a corrected case; elsewhere a voxel counts 1.
+
+    In a case that was reviewed region by region, the mask outside the regions that were visited is still the old
+    model's: taught as truth, its errors would be learnt for good.
+
+    Attributes:
+        corrected: Of voxels that a person looked at and of which the old model was unsure: there it has most to learn.
+        unseen: Of voxels that nobody looked at: (1 - uncertainty) to this power. 0: they count like all others.
+    """
+
+    corrected: float = 2.0
+    unseen: float = 1.0
+
+    def weights(self, uncertainty: NDArray[np.float32], uncertain: Mask, looked_at: Mask) -> NDArray[np.float32]:
+        """The weight of each voxel.
+
+        Args:
+            uncertainty: Of the old model, 0 to 1, (z, y, x).
+            uncertain: Where it reached the threshold of the review, or a person changed its mask.
+            looked_at: What the person looked at.
+
+        Returns:
+            float32 (z, y, x).
+        """
+        unseen = (1 - np.clip(uncertainty, 0, 1)) ** np.float32(self.unseen)
+        seen = np.where(uncertain, np.float32(self.corrected), np.float32(1))
+        return np.asarray(np.where(looked_at, seen, unseen), np.float32)
+
+    def of(self, case: Case, version: int | None = None) -> NDArray[np.float32] | None:
+        """The weights (z, y, x) of a version of a case of the store (None: the last); None where all of them are 1.
+
+        Raises:
+            CaseError: What was looked at is unknown.
+            DamagedError: A file of it is damaged.
+        """
+        looked_at = case.looked_at(version)
+        try:
+            changed, uncertain = case.changed_voxels(version), case.uncertain_voxels(version=version)
+        except CaseError:  # A label that was made elsewhere, of a case without a prediction.
+            return None
+        return self.weights(case.uncertainty(), uncertain | changed, looked_at | changed)
+
+
+def trusted(weights: NDArray[np.float32] | None, shape: tuple[int, int, int]) -> Mask:
+    """Where the mask of a corrected case may be taken for the truth: a person looked, or the old model was sure."""
+    return np.ones(shape, dtype=bool) if weights is None else np.asarray(weights >= _TRUSTED)

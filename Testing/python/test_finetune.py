@@ -1,0 +1,290 @@
+"""Fine-tuning from a case store: candidate and verdict, stop and resume, what it must never do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import scan
+
+from mtctl.case_import import result_of
+from mtctl.case_report import find
+from mtctl.cases import CaseStore, State
+from mtctl.errors import MtctlError
+from mtctl.files import WriteError
+from mtctl.geometry import Volume
+from mtctl.inference import Options, Segmenter
+from mtctl.metrics import Mask
+from mtctl.model import WEIGHTS, Model, file_sha256, find_model, read_model
+from mtctl.process_tree import kill_tree
+from mtctl.review import ReviewSession
+from mtctl.review_file import review_document
+from mtctl.verdict import read_verdict
+from mtctl.volume import write_volume
+from mtctl_train import finetune, finetune_cases
+from mtctl_train.checkpoint import CheckpointError
+from mtctl_train.finetune import FineTuning, Iterations, Minutes, fine_tune, mean_of
+from mtctl_train.finetune_cases import Replay
+from mtctl_train.finetune_plan import plan_of
+from mtctl_train.monitor import Event
+from mtctl_train.run_folder import RunError, RunState, read_events, read_status, working_in
+from mtctl_train.run_watch import Watchers
+
+CPU = torch.device("cpu")
+SHAPE = (40, 48, 56)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(finetune, "_PATCHES", {1.25: (48, 16, 16)})
+    monkeypatch.setattr(finetune_cases, "PHANTOMS", 0)
+
+
+def truth() -> Mask:
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in SHAPE], indexing="ij")
+    return np.asarray(np.sqrt(z**2 + y**2 + x**2) < 0.6)
+
+
+def corrected(store: CaseStore, id: str, region_by_region: bool) -> None:
+    """Correct a case, as an imported label or in the first region of the list."""
+    case = store.case(id)
+    if not region_by_region:
+        store.add_label(case, truth(), "tester")
+        return
+    session, mask = ReviewSession(case.maps()), case.prediction().copy()
+    region = session.regions[0]
+    session.jump(region.id)
+    part = session.part(region.id)
+    mask[part.box] = np.where(part.inside, ~mask[part.box], mask[part.box])
+    session.record("paint", mask)
+    session.accept_region(region.id)
+    session.accept_case()
+    store.accept(case, mask, review_document(session), "tester")
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
+    """Five predicted cases: three corrected, one of them only in one region, two that nobody has looked at."""
+    store = CaseStore(tmp_path_factory.mktemp("filled") / "store")
+    segmenter = Segmenter(tiny_model, CPU)
+    for seed, id in enumerate(("a", "b", "c", "d", "e")):
+        prediction = segmenter.predict(scan(SHAPE, seed))
+        report = find(prediction, tiny_model.card, Options(), "entropy", None).report
+        store.add_prediction(store.add(scan(SHAPE, seed), id), result_of(prediction, report))
+    corrected(store, "a", region_by_region=True)
+    corrected(store, "b", region_by_region=False)
+    corrected(store, "c", region_by_region=False)
+    return store.folder
+
+
+@pytest.fixture
+def job(filled: Path, tiny_model: Model, tmp_path: Path) -> FineTuning:
+    shutil.copytree(filled, tmp_path / "store")
+    recipe = replace(finetune.RECIPE, checkpoint_seconds=0.0, validate_every=2)
+    base = str(tiny_model.folder)
+    return FineTuning(tmp_path / "store", base, tmp_path / "run", Iterations(8), device="cpu", recipe=recipe)
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, stop: Callable[[Event], bool]) -> None:
+    """Let the run be interrupted as by Ctrl-C when an event is told."""
+    tell = Watchers.tell
+
+    def interrupting(self: Watchers, fold: int, event: Event) -> None:
+        tell(self, fold, event)
+        if stop(event | {"fold": fold + 1}):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watchers, "tell", interrupting)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return read_model(folder).load_network().state_dict()
+
+
+def test_corrected_cases_become_a_candidate_with_a_verdict_and_leave_base_and_store_as_they_were(
+    job: FineTuning, tiny_model: Model
+) -> None:
+    before = file_sha256(tiny_model.folder / WEIGHTS)
+    verdict = fine_tune(job)
+    candidate = job.out / "candidate"
+    written = read_verdict(candidate)
+    assert (written.cases, written.base, written.held_out) == (verdict.cases, verdict.base, verdict.held_out)
+    assert verdict.base.sha256 == before == file_sha256(tiny_model.folder / WEIGHTS)
+    assert [case.case for case in sorted(verdict.cases, key=lambda case: case.case)] == ["a", "b", "c"]
+    assert verdict.held_out.startswith("2 folds of 3 corrected cases")
+    assert dict(verdict.data) == {id: CaseStore(job.store).case(id).fingerprint for id in "abc"}
+    assert verdict.calibration is not None
+    assert verdict.recipe["stages"][0]["learning_rate"] == job.learning_rate
+    card = find_model(str(candidate)).card
+    assert card.voxel_calibration == tiny_model.card.voxel_calibration and not card.default
+    assert any(not torch.equal(new, old) for new, old in zip(
+        weights(candidate).values(), tiny_model.load_network().state_dict().values(), strict=True
+    ))  # fmt: skip
+    assert CaseStore(job.store).verify() == []
+    assert not list(job.out.glob(".mtctl-part*"))
+
+
+def test_whoever_looks_at_the_folder_can_follow_the_run(job: FineTuning, capsys: pytest.CaptureFixture[str]) -> None:
+    fine_tune(job)
+    events, end = read_events(job.out).events, read_events(job.out).offset
+    assert read_events(job.out, end).events == []
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert printed == events
+    progress = [event for event in events if event["event"] == "progress"]
+    assert progress[0]["iteration"] == 1 and {"dice", "distance", "cross_task"} <= set(progress[0]["losses"])
+    shares = [event["share"] for event in progress]
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert {event["fold"] for event in events} == {1, 2} and {event["folds"] for event in events} == {2}
+    pictures = [job.out / event["file"] for event in events if event["event"] == "picture"]
+    assert pictures and all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    assert events[-1]["event"] == "verdict"
+    status = read_status(job.out)
+    assert status is not None and status.state is RunState.FINISHED and status.pid == os.getpid()
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_a_run_that_was_interrupted_goes_on_bit_for_bit_though_the_store_has_changed(
+    job: FineTuning, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fold: int
+) -> None:
+    whole = replace(job, out=tmp_path / "whole")
+    fine_tune(whole)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, lambda event: event["event"] == "validation" and event["fold"] == fold)
+        fine_tune(job)
+    status = read_status(job.out)
+    assert status is not None and status.state is RunState.STOPPED
+    assert not (job.out / "candidate").exists()
+    corrected(CaseStore(job.store), "d", region_by_region=False)
+    fine_tune(job)
+    first, second = weights(whole.out / "candidate"), weights(job.out / "candidate")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_killed_process_leaves_nothing_half_written_and_the_same_command_finishes(job: FineTuning) -> None:
+    program = (
+        "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCHES = {1.25: (48, 16, 16)};"
+        "finetune_cases.PHANTOMS = 0; from mtctl.commandline.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "finetune", "--cases", str(job.store), "--base", str(job.base), "--out"]
+    command += [str(job.out), "--device", "cpu", "--option", "checkpoint_seconds=0", "--iterations"]
+    with subprocess.Popen([*command, "4000"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "progress" and event["iteration"] >= 10:
+                break
+        status = read_status(job.out)
+        assert status is not None and status.state is RunState.RUNNING and status.pid == process.pid
+        with pytest.raises(RunError, match="a run is under way there"):
+            fine_tune(job)
+        assert kill_tree(process.pid, 10)
+    status = read_status(job.out)
+    assert status is not None and status.state is RunState.STOPPED
+    assert not (job.out / "candidate").exists()
+    assert CaseStore(job.store).verify() == []
+    with pytest.raises(CheckpointError, match="belongs to a run with other settings"):
+        fine_tune(job)
+
+
+def test_nothing_to_learn_from_is_said_in_a_sentence(job: FineTuning, tmp_path: Path) -> None:
+    store = CaseStore(tmp_path / "other")
+    store.add(scan(SHAPE, 9), "x")
+    with pytest.raises(RunError, match="none of its 1 cases is corrected or accepted; review some cases first"):
+        fine_tune(replace(job, store=store.folder))
+    status = read_status(job.out)
+    assert status is not None and status.state is RunState.FAILED and "review some cases" in status.message
+
+
+def test_a_case_that_is_deleted_or_damaged_meanwhile_is_skipped_and_named(job: FineTuning) -> None:
+    job.out.mkdir()
+    plan_of(job.out, CaseStore(job.store), job.recipe.seed)
+    shutil.rmtree(job.store / "cases" / "b")
+    next((job.store / "cases" / "d").glob("scan*.nrrd")).write_bytes(b"torn")
+    verdict = fine_tune(job)
+    skipped = {event["case"] for event in read_events(job.out).events if event["event"] == "skipped"}
+    assert "b" in skipped
+    assert {case.case for case in verdict.cases} == {"a", "c"}
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_no_candidate_and_the_same_command_writes_it(
+    job: FineTuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, verdict: Any) -> None:
+        raise WriteError(f"{folder}: cannot be written: the disk is full; free some space and run again")
+
+    with monkeypatch.context() as patch, pytest.raises(WriteError, match="the disk is full"):
+        patch.setattr(finetune, "write_verdict", full)
+        fine_tune(job)
+    assert not (job.out / "candidate").exists()
+    assert read_events(job.out).events[-1]["event"] == "stopped"
+    fine_tune(job)
+    assert (job.out / "candidate" / "verdict.json").is_file()
+
+
+def test_with_many_corrected_cases_a_quarter_is_held_out_and_never_learnt_from(job: FineTuning, tmp_path: Path) -> None:
+    store = CaseStore(tmp_path / "many")
+    for seed in range(9):
+        store.add_label(store.add(scan(SHAPE, seed), f"case{seed}"), truth())
+    assert all(case.state is State.CORRECTED for case in store.cases())
+    tmp_path.joinpath("one").mkdir()
+    plan = plan_of(tmp_path / "one", store, seed=1)
+    assert len(plan.folds) == 1 and len(plan.folds[0]) == 2
+    assert not set(plan.learnt(0)) & set(plan.folds[0]) and len(plan.learnt(0)) == 7
+    store.add_label(store.add(scan(SHAPE, 10), "late"), truth())
+    assert plan_of(tmp_path / "one", store, seed=2) == plan
+
+
+def test_a_single_corrected_case_gives_a_candidate_that_cannot_be_called_better(
+    job: FineTuning, tmp_path: Path
+) -> None:
+    store = CaseStore(tmp_path / "single")
+    store.add_label(store.add(scan(SHAPE, 0), "only"), truth())
+    verdict = fine_tune(replace(job, store=store.folder, length=Iterations(2)))
+    assert not verdict.cases and verdict.against
+    assert all(json.dumps(event, allow_nan=False) for event in read_events(job.out).events)
+
+
+def test_a_run_of_some_minutes_sets_its_iterations_by_its_speed(job: FineTuning) -> None:
+    fine_tune(replace(job, length=Minutes(0.05)))
+    ends = [event["of"] for event in read_events(job.out).events if event["event"] == "progress"]
+    assert ends[0] == 600 and 20 <= ends[-1] < 600
+
+
+def test_replayed_cases_are_read_from_their_folder_and_named_in_the_card(job: FineTuning, tmp_path: Path) -> None:
+    volume = scan(SHAPE, 7)
+    write_volume(volume, tmp_path / "old.image.nrrd")
+    write_volume(Volume(truth().astype(np.uint8), volume.geometry), tmp_path / "old.label.nrrd")
+    fine_tune(replace(job, replay=Replay(tmp_path, ("old",)), recipe=replace(job.recipe, replay_share=1.0)))
+    assert find_model(str(job.out / "candidate")).card.data["replay"] == ["old"]
+    assert (job.out / "prepared" / "replay" / "old.safetensors").is_file()
+
+
+def test_the_mean_of_networks_leaves_counters_alone() -> None:
+    states = [{"w": torch.tensor([value]), "n": torch.tensor(3)} for value in (1.0, 3.0)]
+    assert mean_of(states) == {"w": torch.tensor([2.0]), "n": torch.tensor(3)}
+
+
+def test_a_run_whose_process_is_gone_has_stopped_and_a_torn_line_waits(tmp_path: Path) -> None:
+    with pytest.raises(MtctlError), working_in(tmp_path):
+        raise MtctlError("no")
+    status = json.loads((tmp_path / "status.json").read_text("utf-8"))
+    assert status["state"] == "failed" and status["message"] == "no"
+    process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    gone = status | {"pid": int(process.stdout), "state": "running"}
+    (tmp_path / "status.json").write_text(json.dumps(gone), "utf-8")
+    found = read_status(tmp_path)
+    assert found is not None and found.state is RunState.STOPPED
+    (tmp_path / "progress.jsonl").write_bytes(b'{"event": "start"}\n{"event": "prog')
+    events = read_events(tmp_path)
+    assert [event["event"] for event in events.events] == ["start"] and events.offset == 19
