@@ -9,7 +9,7 @@ node reference to their scan. No two cases share a node except the colour table.
 
 One place to import from; by reason to change: scene_nodes.py (what a case is), scene_record.py, scene_folder.py,
 scene_geometry.py, scene_masks.py, scene_review.py (what is reviewed), scene_displays.py, scene_layers.py,
-scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py.
+scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py, scene_paint.py.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ from mtctl.scene_nodes import (
     missing,
     parts_of,
 )
+from mtctl.scene_paint import paintable_node
 from mtctl.scene_preview import remove_preview, show_preview
 from mtctl.scene_record import keep_mask, kept_mask
 from mtctl.scene_regions import fill_region_table, state_of
@@ -83,6 +84,7 @@ __all__ = [
     "mask_of",
     "missing",
     "opacity_of",
+    "paintable_node",
     "remove_preview",
     "review_segmentation",
     "set_heatmap_visible",

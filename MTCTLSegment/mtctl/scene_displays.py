@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 
 from mtctl.scene_colors import heatmap_table
-from mtctl.scene_nodes import CaseNodes, Node, Scene, SceneError, add_part, is_there
+from mtctl.scene_nodes import CaseNodes, Node, Scene, SceneError, add_part, is_there, part_of
 
 #: Smoothing of the closed surface; Slicer's own default, written down so that every scene draws alike.
 _SMOOTHING = "0.5"
@@ -51,8 +51,9 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
     """
     if not is_there(nodes.heatmap):
         raise SceneError("The uncertainty map was deleted: segment the scan again.")
-    if is_there(nodes.legend):
-        nodes.scene.RemoveNode(nodes.legend)
+    before = part_of(nodes.scene, nodes.scan, "legend")
+    if before is not None:
+        nodes.scene.RemoveNode(before)
     if nodes.scene.GetClassNameByTag("ColorLegendDisplay") is None:  # the browser's scene does not know it by itself
         nodes.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     legend = slicer.vtkMRMLColorLegendDisplayNode()

@@ -110,7 +110,11 @@ def set_voxels(volume: Node, array: NDArray[Any], scan: Node) -> None:
     image.SetDimensions(array.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel()))
     was_modified = volume.StartModify()
-    volume.CopyOrientation(scan)
+    directions = vtk.vtkMatrix4x4()  # CopyOrientation would go through a product and lose the last digit
+    scan.GetIJKToRASDirectionMatrix(directions)
+    volume.SetIJKToRASDirectionMatrix(directions)
+    volume.SetSpacing(scan.GetSpacing())
+    volume.SetOrigin(scan.GetOrigin())
     follow(volume, scan)
     volume.SetAndObserveImageData(image)
     volume.EndModify(was_modified)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mtctl.geometry import Triple
-from mtctl.scene_nodes import CaseNodes, Node, Scene, is_there
+from mtctl.scene_nodes import CaseNodes, Node, Scene, is_there, part_of
 
 _HIDDEN = "MTCTL.HeatmapHidden"
 _BEFORE = "MTCTL.Before."
@@ -81,8 +81,9 @@ def set_heatmap_visible(nodes: CaseNodes, visible: bool) -> None:
     """Show or hide the heatmap in the slice views, and its legend; opacity and threshold stay."""
     if is_there(nodes.record):
         nodes.record.SetAttribute(_HIDDEN, None if visible else "true")
-    if is_there(nodes.legend):
-        nodes.legend.SetVisibility(visible)
+    legend = part_of(nodes.scene, nodes.scan, "legend") if is_there(nodes.scan) else None
+    if legend is not None:
+        legend.SetVisibility(visible)
     for view in composites(nodes.scene):
         if is_there(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
             current = view.GetForegroundVolumeID()

@@ -15,8 +15,8 @@ Node = Any  # a vtkMRMLNode of the class that the name says
 Scene = Any  # a vtkMRMLScene
 
 #: Attribute of all nodes made here; its value is one of "segmentation", "uncertainty", "differences", "distance",
-#: "probability", "regions", "surface", "preview", "legend", "record", "colors". A scan selector leaves out the volumes
-#: that have it.
+#: "probability", "regions", "surface", "preview", "paintable", "legend", "record", "colors". A scan selector leaves out
+#: the volumes that have it.
 ROLE = "MTCTL.Role"
 
 #: The uncertainties that a case may have, by the names of the worker's maps; the first is shown at first.
@@ -56,6 +56,7 @@ class CaseNodes:
         regions: vtkMRMLTableNode.
         surface: vtkMRMLModelNode, the surface coloured by uncertainty; made by `color_surface`.
         preview: vtkMRMLSegmentationNode of a proposal; made by `show_preview`.
+        paintable: vtkMRMLScalarVolumeNode; made by `paintable_node`.
         legend: vtkMRMLColorLegendDisplayNode; made by `show_legend`.
         record: Hidden vtkMRMLScriptedModuleNode with what has no node of its own; see `keep`.
         folder: Subject hierarchy item of the case; None where the scene has no subject hierarchy.
@@ -74,6 +75,7 @@ class CaseNodes:
     regions: Node | None
     surface: Node | None
     preview: Node | None
+    paintable: Node | None
     legend: Node | None
     record: Node | None
     folder: int | None
@@ -172,6 +174,13 @@ def made_here(scene: Scene) -> Iterator[Node]:
     return (node for node in everything if node.GetAttribute(ROLE) is not None)
 
 
+def part_of(scene: Scene, scan: Node, role: str) -> Node | None:
+    """The node of that role, also when it was made since the case's nodes were looked up."""
+    return next(
+        (n for n in made_here(scene) if n.GetAttribute(ROLE) == role and n.GetNodeReference(_SCAN) is scan), None
+    )
+
+
 def parts_of(nodes: CaseNodes) -> list[Node]:
     """All nodes that were made for the case and are still there, also when its scan is not."""
     named = [*nodes.uncertainty.values()] + [getattr(nodes, name) for name in _SINGLE] + [nodes.heatmap]
@@ -181,7 +190,7 @@ def parts_of(nodes: CaseNodes) -> list[Node]:
     return list(found.values())
 
 
-_SINGLE = ("legend", "surface", "preview", "segmentation", "distance", "probability", "regions", "record")
+_SINGLE = ("legend", "surface", "preview", "paintable", "segmentation", "distance", "probability", "regions", "record")
 
 
 def _case(scene: Scene, scan: Node, parts: list[Node]) -> CaseNodes:

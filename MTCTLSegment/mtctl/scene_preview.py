@@ -9,7 +9,7 @@ import slicer
 
 from mtctl.scene_geometry import follow
 from mtctl.scene_masks import mask_of, set_segment
-from mtctl.scene_nodes import CaseNodes, Node, add_part, is_there
+from mtctl.scene_nodes import CaseNodes, Node, add_part, is_there, part_of
 
 if TYPE_CHECKING:
     from mtctl.proposals import Proposal
@@ -32,7 +32,7 @@ def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
     before = mask_of(nodes)
     after = before.copy()
     after[proposal.box] = proposal.mask
-    preview = nodes.preview if is_there(nodes.preview) else _new_preview(nodes)
+    preview = part_of(nodes.scene, nodes.scan, "preview") or _new_preview(nodes)
     follow(preview, nodes.scan)
     for name, mask in {"added": after & ~before, "removed": before & ~after}.items():
         set_segment(preview, name, mask, nodes.scan)
@@ -41,8 +41,9 @@ def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
 
 def remove_preview(nodes: CaseNodes) -> None:
     """Remove the preview; nothing happens where there is none."""
-    if is_there(nodes.preview):
-        nodes.scene.RemoveNode(nodes.preview)
+    preview = part_of(nodes.scene, nodes.scan, "preview") if is_there(nodes.scan) else nodes.preview
+    if is_there(preview):
+        nodes.scene.RemoveNode(preview)
 
 
 def _new_preview(nodes: CaseNodes) -> Node:

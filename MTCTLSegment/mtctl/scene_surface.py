@@ -14,7 +14,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from mtctl.scene_colors import heatmap_table
 from mtctl.scene_geometry import follow, index_to_ras, moved_by, voxels_of
 from mtctl.scene_masks import reviewed_in
-from mtctl.scene_nodes import CaseNodes, Node, SceneError, add_part, is_there
+from mtctl.scene_nodes import CaseNodes, Node, SceneError, add_part, is_there, part_of
 
 #: The surface runs where the network is undecided, so that the uncertainty at its points is high everywhere. How far
 #: it is high to either side tells a sharp border from a doubtful one: the mean over so many mm along the normal.
@@ -26,8 +26,9 @@ _ARRAY = "Uncertainty"
 
 def set_surface_visible(nodes: CaseNodes, visible: bool) -> None:
     """Show or hide the smoothed surface of the reviewed segmentation in 3-D; the first time takes 0.1 to 0.8 s."""
-    if is_there(nodes.surface):
-        nodes.surface.GetDisplayNode().SetVisibility(False)
+    surface = part_of(nodes.scene, nodes.scan, "surface") if is_there(nodes.scan) else nodes.surface
+    if is_there(surface):
+        surface.GetDisplayNode().SetVisibility(False)
     if not is_there(nodes.reviewed):
         return
     if visible:
@@ -62,7 +63,7 @@ def color_surface(nodes: CaseNodes) -> Node:
     values = numpy_to_vtk(_doubt(nodes, surface), deep=True)
     values.SetName(_ARRAY)
     surface.GetPointData().SetScalars(values)
-    model = nodes.surface if is_there(nodes.surface) else _new_model(nodes)
+    model = part_of(nodes.scene, nodes.scan, "surface") or _new_model(nodes)
     was_modified = model.StartModify()
     follow(model, reviewed)
     model.SetAndObservePolyData(surface)
