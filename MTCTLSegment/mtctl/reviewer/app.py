@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -24,6 +26,12 @@ log = logging.getLogger(__name__)
 #: Seconds after the last change until the list, the surface and the files follow: a slider or a stroke goes on.
 _LIST_AFTER, _SURFACE_AFTER, _SAVE_AFTER = 0.08, 0.5, 0.4
 
+#: Seconds between two looks at the folder that the page asks for.
+_LOOK_EVERY = 1.0
+
+#: No position in a scan is farther from its origin, mm.
+_FAR = 1e5
+
 
 class Reviewer:
     """Answers the page. All methods run in the event loop; files are read and written in threads, one at a time."""
@@ -39,6 +47,7 @@ class Reviewer:
         self._key: str | None = None
         self._proposal: Proposal | None = None
         self._unsaved = False
+        self._looked = -math.inf
         self._state.update(
             {
                 "busy": "",
@@ -65,7 +74,7 @@ class Reviewer:
         self._state.slices = {name: self.views.position(name) for name in SLICES}
         self.commands: dict[str, Callable[..., Any]] = {
             "open": self.open,
-            "refresh": self.refresh,
+            "refresh": self.look_again,
             "threshold": self.set_threshold,
             "opacity": self.set_opacity,
             "heatmap": self.show_heatmap,
@@ -89,6 +98,7 @@ class Reviewer:
             "cancel": self.cancel,
             "slice": self.move_slice,
             "step": self.step_slice,
+            "fit": self.views.fit,
             "dismiss": self.dismiss,
         }
         for name, method in self.commands.items():
@@ -104,8 +114,14 @@ class Reviewer:
         if first:
             await self.open(first.key)
 
+    async def look_again(self) -> None:
+        """Look at the folder anew, where that was not done just now."""
+        if time.monotonic() - self._looked > _LOOK_EVERY:
+            await self.refresh()
+
     async def refresh(self) -> None:
         """Look at the folder anew."""
+        self._looked = time.monotonic()
         entries = await self._in_thread(self._shelf.entries)
         self._entries = {entry.key: entry for entry in entries}
         with self._state as state:
@@ -151,8 +167,6 @@ class Reviewer:
             return
         self._unsaved = False
         session, mask = case.snapshot()
-        with self._state as state:
-            state.saved = "saving …"
         try:
             await self._in_thread(functools.partial(self._shelf.save, case.key, session, mask))
         except MtctlError:
@@ -160,8 +174,9 @@ class Reviewer:
             with self._state as state:
                 state.saved = "NOT SAVED"
             raise
-        with self._state as state:
-            state.saved = "saved"
+        if not self._unsaved:
+            with self._state as state:
+                state.saved = "saved"
 
     async def accept_case(self) -> None:
         """The person vouches for the segmentation.
@@ -196,17 +211,18 @@ class Reviewer:
 
     def set_threshold(self, threshold: float) -> None:
         """Show and list what is at least so uncertain."""
-        case, value = self._open_case(), min(max(float(threshold), 0.0), 1.0)
+        case, value = self._open_case(), _within(threshold, 0.0, 1.0)
         self._shown.set_threshold(value)
         case.session.set_threshold(value)
         self._unsaved = True
+        self._state.saved = "not saved yet"
         self._state.threshold = value
         self._soon(self._list_soon, _LIST_AFTER)
         self._soon(self._save_soon, _SAVE_AFTER)
 
     def set_opacity(self, opacity: float) -> None:
         """Of the heatmap."""
-        self._state.opacity = min(max(float(opacity), 0.0), 1.0)
+        self._state.opacity = _within(opacity, 0.0, 1.0)
         self._shown.set_opacity(self._state.opacity if self._state.heatmap else 0.0)
 
     def show_heatmap(self, shown: bool) -> None:
@@ -248,8 +264,7 @@ class Reviewer:
 
     def set_brush(self, diameter: float) -> None:
         """Of the ball that paints, mm."""
-        low, high = BRUSHES
-        self._state.brush = min(max(float(diameter), low), high)
+        self._state.brush = _within(diameter, *BRUSHES)
         self._brush.resize(self._state.brush)
 
     def undo(self) -> None:
@@ -266,7 +281,7 @@ class Reviewer:
 
     def set_level(self, level: float) -> None:
         """Of the consensus; its preview follows."""
-        self._state.level = min(max(float(level), 0.0), 1.0)
+        self._state.level = _within(level, 0.0, 1.0)
         if self._proposal and self._proposal.name == "consensus":
             self.propose("consensus")
 
@@ -319,12 +334,12 @@ class Reviewer:
     def move_slice(self, name: str, value: float) -> None:
         """Move a slice view, mm."""
         if name in SLICES:
-            self.views.move(name, float(value))
+            self.views.move(name, _within(value, -_FAR, _FAR))
 
     def step_slice(self, name: str, steps: int) -> None:
         """Move a slice view by some slices."""
         if name in SLICES:
-            self.views.step(name, max(-50, min(50, int(steps))))
+            self.views.step(name, round(_within(steps, -50, 50)))
 
     def dismiss(self) -> None:
         """The notice was read."""
@@ -374,6 +389,7 @@ class Reviewer:
     def _changed(self) -> None:
         """The review is not as it is on the disk."""
         self._unsaved = True
+        self._state.saved = "not saved yet"
         self._tell()
         self._soon(self._save_soon, _SAVE_AFTER)
 
@@ -501,6 +517,13 @@ class _Busy:
     def __exit__(self, *_: object) -> None:
         with self._state as state:
             state.busy = ""
+
+
+def _within(value: object, low: float, high: float) -> float:
+    """A number from the page, moved into a range."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.40} is no number")
+    return min(max(float(value), low), high)
 
 
 def _notice(sentence: str, kind: str = "bad") -> dict[str, str] | None:

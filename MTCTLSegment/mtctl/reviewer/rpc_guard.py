@@ -35,8 +35,8 @@ _EVENTS = frozenset(
     + ["MouseMove", "MouseWheel", "StartMouseWheel", "EndMouseWheel", "Enter", "Leave"]
 )
 
-#: What VTK reads of an event. It ends the process where a number is something else, and where a flag is no number.
-_POSITIONS, _FLAGS = ("x", "y", "w", "h", "spinY"), ("controlKey", "altKey", "shiftKey", "metaKey")
+#: What VTK reads of an event. Where one of them is no number, it ends the process.
+_POSITIONS, _FLAGS = ("x", "y", "w", "h", "spinY"), ("ctrlKey", "altKey", "shiftKey", "metaKey")
 
 #: Triggers of trame_slicer's views, which make the view under the mouse quicker; the page itself has only named ones.
 _OF_THE_VIEWS = re.compile(r"trigger__\d{1,4}")
@@ -212,11 +212,11 @@ def _mouse_event(views: frozenset[str]) -> Callable[..., None]:
             raise Refused("no such view or event")
         for key in event.keys() - {"type", *_POSITIONS, *_FLAGS}:
             del event[key]
-        for key in event.keys() & set(_POSITIONS):
-            if abs(_finite(event[key])) > 1e6:
+        for key in _POSITIONS:
+            if abs(_finite(event.setdefault(key, 0))) > 1e6:
                 raise Refused("an impossible position")
-        for key in event.keys() & set(_FLAGS):
-            event[key] = int(bool(event[key]))
+        for key in _FLAGS:
+            event[key] = int(bool(event.get(key)))
         if event["type"] not in _EVENTS:
             event["type"] = "EndInteractionEvent"  # which does nothing
 

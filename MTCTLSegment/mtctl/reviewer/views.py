@@ -77,6 +77,9 @@ class Views:
             self._slices[name] = view
         self.volume = manager.create_view(ViewLayoutDefinition.threed_view(name=VOLUME, background_color=_BACKGROUND))
         manager.set_current_view_ids([*SLICES, VOLUME])
+        crosshair = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
+        crosshair.SetCrosshairColor(0.35, 0.66, 1.0)
 
     @property
     def scene(self) -> Any:

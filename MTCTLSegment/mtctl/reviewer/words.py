@@ -64,7 +64,7 @@ def _region_state(rank: int, region: Region) -> dict[str, Any]:
         "rank": rank,
         "state": state_of(region),
         "volume": f"{region.volume_mm3 / 1000:.2f} mL",
-        "error": f"{region.expected_error_mm3 / 1000:.2f} mL",
+        "error": f"{region.expected_error_mm3 / 1000:.2f} mL likely wrong",
         "mean": round(region.mean_uncertainty, 3),
         "side": "mostly inside" if inside > 0.65 else "mostly outside" if inside < 0.35 else "on the border",
     }

@@ -73,6 +73,7 @@
       z: () => tell("undo"),
       y: () => tell("redo"),
       h: () => tell("heatmap", !state.heatmap),
+      f: () => tell("fit"),
       w: () => list(),
       Enter: () => state.preview && tell("apply"),
       Escape: () => (list(false), state.preview ? tell("discard") : tell("tool", "look")),

@@ -1,0 +1,180 @@
+"""A review in the browser from end to end: what is seen, what is pressed, and what is then in the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from chromium import Chromium, Tab
+from numpy.typing import NDArray
+from serving import STATE, Served, chromium, folder, ready, segmented, served, still, tab
+
+from mtctl.cases import CaseStore, State
+from mtctl.volume import read_map, read_mask
+
+__all__ = ["chromium", "folder", "segmented", "served", "tab"]  # fixtures
+
+
+def review_of(folder: Path) -> dict:
+    return json.loads((folder / "result" / "phantom-0.review.json").read_text(encoding="utf-8"))
+
+
+def saved(tab: Tab) -> None:
+    tab.wait(f"{STATE}.saved === 'saved'")
+
+
+def corrected(folder: Path) -> NDArray[np.bool_]:
+    return read_mask(folder / "result" / "phantom-0.review.seg.nrrd").array != 0
+
+
+def predicted(folder: Path) -> NDArray[np.bool_]:
+    return read_mask(folder / "result" / "phantom-0.seg.nrrd").array != 0
+
+
+def erase_in_the_middle(tab: Tab) -> None:
+    """Go to the first region and erase across the middle of the axial view, where it lies."""
+    tab.key("n")
+    tab.wait(f"{STATE}.shown.current !== null")
+    tab.key("e")
+    tab.wait(f"{STATE}.tool === 'erase'")
+    still(tab)
+    left, top, width, height = tab.box(".mt-axial")
+    x, y = left + width / 2, top + height / 2
+    tab.drag([(x + 4 * step, y) for step in range(-8, 9)])
+    tab.wait(f"{STATE}.shown.undo === 'erase'")
+
+
+def test_the_page_shows_scan_heatmap_surface_and_regions_and_loads_nothing_from_elsewhere(tab: Tab, served: Served):
+    still(tab)
+    view = tab.pixels(".mt-axial").astype(int)
+    grey = np.abs(view - view.mean(axis=2, keepdims=True)).max(axis=2) < 12
+    assert (grey & (view[..., 0] > 60)).mean() > 0.2, "the scan is missing"
+    assert ((view[..., 1] > 150) & (view[..., 2] < 110)).sum() > 300, "the heatmap is missing"
+    assert tab.pixels(".mt-volume").std() > 8, "the surface is missing"
+    assert tab.value("document.querySelectorAll('#mt-regions li').length") > 5
+    assert "likely Dice" in tab.value("document.querySelector('#mt-words').innerText")
+    foreign = [
+        url for url in tab.requests if not url.startswith((served.address, served.address.replace("http", "ws")))
+    ]
+    assert [url for url in foreign if not url.startswith(("blob:", "data:"))] == []
+    assert [line for line in tab.console if "exception" in line] == []
+
+
+def test_dragging_the_threshold_changes_picture_list_and_file(tab: Tab, folder: Path):
+    still(tab)
+    before, listed = tab.pixels(".mt-axial"), tab.value(f"{STATE}.regions.length")
+    left, top, width, height = tab.box("#mt-threshold")
+    x, y = left + width * tab.value(f"{STATE}.threshold"), top + height / 2
+    tab.drag([(x, y), (x - width * 0.2, y), (left + width * 0.3, y)])
+    tab.wait(f"Math.abs({STATE}.threshold - 0.3) < 0.06")
+    still(tab)
+    assert (tab.pixels(".mt-axial") != before).any(axis=2).mean() > 0.01
+    assert tab.value(f"{STATE}.regions.length") >= listed
+    saved(tab)
+    assert review_of(folder)["threshold"] == tab.value(f"{STATE}.threshold")
+
+
+def test_keys_walk_the_regions_accept_them_and_move_the_slices(tab: Tab, folder: Path):
+    first, second = tab.value(f"{STATE}.regions.slice(0, 2).map(r => r.id)")
+    for key, wanted in (("n", first), ("n", second), ("p", first)):
+        tab.key(key)
+        tab.wait(f"{STATE}.shown.current === {wanted}")
+    tab.key("a")
+    tab.wait(f"{STATE}.shown.current === {second}")
+    assert tab.value(f"{STATE}.regions.find(r => r.id === {first}).state") == "accepted"
+    here = tab.value(f"{STATE}.slices.Axial.value")
+    tab.key("ArrowUp")
+    tab.wait(f"{STATE}.slices.Axial.value > {here}")
+    saved(tab)
+    marks = {mark["id"]: mark for mark in review_of(folder)["regions"]}
+    assert marks[first]["accepted_at"] is not None
+    assert marks[second]["accepted_at"] is None
+
+
+def test_erasing_touches_only_uncertain_voxels_and_undo_and_redo_are_exact(tab: Tab, folder: Path):
+    erase_in_the_middle(tab)
+    saved(tab)
+    start, after = predicted(folder), corrected(folder)
+    uncertainty = read_map(folder / "result" / "phantom-0.uncertainty.nrrd").array
+    changed = start != after
+    assert changed.sum() > 5
+    assert not after[changed].any()
+    assert (uncertainty[changed] >= np.float32(tab.value(f"{STATE}.threshold"))).all()
+    tab.key("z")
+    tab.wait(f"{STATE}.shown.redo === 'erase'")
+    saved(tab)
+    assert (corrected(folder) == start).all()
+    tab.key("y")
+    tab.wait(f"{STATE}.shown.undo === 'erase'")
+    saved(tab)
+    assert (corrected(folder) == after).all()
+
+
+def test_a_proposal_is_previewed_first_and_then_applied(tab: Tab, folder: Path):
+    tab.key("n")
+    tab.wait(f"{STATE}.shown.current !== null")
+    still(tab)
+    before, volume = tab.pixels(".mt-axial"), tab.value(f"{STATE}.shown.volume")
+    tab.click("[data-proposal='remove']")
+    tab.wait(f"{STATE}.preview && !{STATE}.preview.nothing")
+    still(tab)
+    assert (tab.pixels(".mt-axial") != before).any(axis=2).mean() > 0.002
+    assert tab.value(f"{STATE}.shown.volume") == volume
+    tab.key("Enter")
+    tab.wait(f"{STATE}.shown.undo === 'remove'")
+    saved(tab)
+    assert (predicted(folder) & ~corrected(folder)).sum() > 100
+    assert review_of(folder)["edits"][0]["kind"] == "remove"
+
+
+def test_reload_second_tab_and_restart_show_the_same_review(tab: Tab, served: Served, folder: Path, chromium: Chromium):
+    erase_in_the_middle(tab)
+    saved(tab)
+    mask, seen = corrected(folder), tab.value(f"[{STATE}.shown.volume, {STATE}.shown.current, {STATE}.regions.length]")
+    tab.reload()
+    ready(tab)
+    assert tab.value(f"[{STATE}.shown.volume, {STATE}.shown.current, {STATE}.regions.length]") == seen
+    other = chromium.tab()
+    other.open(served.address + "/index.html")
+    ready(other)
+    other.key("n")
+    moved = other.wait(f"{STATE}.shown.current !== {seen[1]} && {STATE}.shown.current")
+    tab.wait(f"{STATE}.shown.current === {moved}")
+    saved(tab)
+    assert served.stop() == 130
+    again = Served(folder)
+    try:
+        tab.open(again.link)
+        ready(tab)
+        assert tab.value(f"[{STATE}.shown.volume, {STATE}.shown.current]") == [seen[0], moved]
+        assert (corrected(folder) == mask).all()
+    finally:
+        again.stop()
+
+
+def test_an_accepted_case_is_in_the_store_as_it_was_corrected(tab: Tab, folder: Path):
+    erase_in_the_middle(tab)
+    tab.click("#mt-accept")
+    tab.wait("document.querySelector('#mt-verdict')?.innerText === 'case accepted'", 60)
+    tab.wait(f"{STATE}.left_words === '1 case, nothing left'")
+    (case,) = CaseStore(folder / "case-store").cases()
+    assert case.state is State.CORRECTED
+    assert (case.corrected_mask() == corrected(folder)).all()
+    assert review_of(folder)["status"] == "accepted"
+
+
+def test_a_rejection_needs_a_reason_and_can_be_taken_back(tab: Tab, folder: Path):
+    tab.click("#mt-reject")
+    tab.click("#mt-ask button[type=submit]")
+    tab.wait("document.querySelector('#mt-notice')?.innerText.includes('Say in a few words')")
+    assert tab.value(f"{STATE}.shown.status") == "draft"
+    tab.click("#mt-reject")
+    tab.value("document.querySelector('#mt-reason').value = 'motion artefact'")
+    tab.click("#mt-ask button[type=submit]")
+    tab.wait(f"{STATE}.shown.status === 'rejected'", 60)
+    (case,) = CaseStore(folder / "case-store").cases()
+    assert (case.state, case.reason()) == (State.REJECTED, "motion artefact")
+    tab.wait("document.querySelector('#mt-reopen')")
+    tab.click("#mt-reopen")
+    tab.wait(f"{STATE}.shown.status === 'draft'")
