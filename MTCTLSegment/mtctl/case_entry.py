@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.case_files import UNCERTAINTIES, file_of, stored_map, stored_mask
-from mtctl.case_maps import CaseMaps
 from mtctl.case_record import (
     CASE,
     FORMAT,
@@ -30,9 +29,12 @@ from mtctl.case_record import (
     read_records,
 )
 from mtctl.geometry import Geometry, Volume
-from mtctl.metrics import Mask
 from mtctl.store_files import DamagedError, checked, read_sealed
 from mtctl.worker_protocol import geometry_of
+
+if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases would wait a second.
+    from mtctl.case_maps import CaseMaps
+    from mtctl.metrics import Mask
 
 
 class State(Enum):
@@ -171,6 +173,8 @@ class Case:
 
     def maps_of(self, prediction: Record, kind: str) -> CaseMaps:
         """A prediction as a review wants it."""
+        from mtctl.case_maps import CaseMaps
+
         uncertainty, probability, distance = (self._map(prediction, name) for name in (kind, "probability", "distance"))
         mask = stored_mask(prediction, SEGMENTATION, self.geometry)
         return CaseMaps(mask, uncertainty, probability, distance, self.geometry)

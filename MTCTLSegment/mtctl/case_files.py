@@ -7,17 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.case_record import REPORT, SEGMENTATION, CaseError, Record
 from mtctl.geometry import Geometry, Volume
-from mtctl.metrics import Mask
 from mtctl.store_files import DamagedError, write_json
 from mtctl.volume import VolumeError, read_map, read_mask, write_segmentation, write_volume
 from mtctl.worker_request import Result
+
+if TYPE_CHECKING:
+    from mtctl.metrics import Mask
 
 UNCERTAINTIES = ("entropy", "mutual_information", "disagreement")
 MAPS = ("probability", "distance", *UNCERTAINTIES)

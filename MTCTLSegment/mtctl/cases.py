@@ -21,13 +21,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mtctl.case_entry import Case, Draft, State, read_case
 from mtctl.case_files import check_mask, mask_sum, same_grid, scan_sum, write_mask, write_prediction
-from mtctl.case_look import looked_at
 from mtctl.case_record import (
     CASE,
     FORMAT,
@@ -43,10 +42,12 @@ from mtctl.case_record import (
 from mtctl.case_verify import Finding, Trouble, verify_store
 from mtctl.files import WriteError, replacing, write_reason
 from mtctl.geometry import Volume
-from mtctl.metrics import Mask
 from mtctl.store_files import DamagedError, checksums, commit, now, staged, write_json, write_sealed
 from mtctl.volume import write_segmentation, write_volume
 from mtctl.worker_request import Result
+
+if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
+    from mtctl.metrics import Mask
 
 __all__ = ["Case", "CaseError", "CaseStore", "DamagedError", "Draft", "Finding", "State", "Trouble"]
 
@@ -302,6 +303,8 @@ class _Reviewed:
         return content | {"prediction": self.prediction and self.prediction.number}
 
     def write_decided(self, folder: Path) -> dict[str, Any]:
+        from mtctl.case_look import looked_at  # takes scipy along
+
         content = self.write(folder)
         try:
             found = self.prediction and looked_at(self.case, self.prediction, self.start, self.mask, folder / REVIEW)

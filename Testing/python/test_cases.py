@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -259,3 +261,17 @@ def test_the_fingerprint_changes_with_the_segmentation_and_only_with_it(store: C
     assert case.fingerprint != before
     assert store.accept(case, mask, review).fingerprint == case.fingerprint
     assert store.accept(case, ~mask, review).fingerprint != case.fingerprint
+
+
+def test_listing_cases_and_models_needs_neither_torch_nor_scipy(store: CaseStore) -> None:
+    """A window that shows them must not wait for their import."""
+    predicted(store)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom mtctl.cases import CaseStore\nfrom mtctl.model_store import ModelStore\n"
+        "print([case.state.value for case in CaseStore(Path(sys.argv[1])).cases()], ModelStore().current())\n"
+        "print({'torch', 'scipy', 'skimage', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(store.folder)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines() == ["['predicted'] None", "set()"], done.stderr
