@@ -1,4 +1,4 @@
-"""What the segmentation needs beyond what Slicer ships: asked for and installed at the first Apply, never before.
+"""What a task needs beyond what Slicer ships: asked for and installed when it is first wanted, never before.
 
 Without internet the user is told which files to bring, and how to install them from a folder.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import qt
@@ -21,42 +23,62 @@ NEEDED = {"torch": "torch>=2.6", "safetensors": "safetensors>=0.4.3", "skimage":
 _REQUESTER = "MT-CTL"
 
 
-def missing() -> list[str]:
+@dataclass(frozen=True)
+class Task:
+    """What the packages are for.
+
+    Attributes:
+        name: Begins a sentence.
+        refused: What the user reads who does not want them.
+        packages: As `NEEDED`.
+    """
+
+    name: str
+    refused: str
+    packages: Mapping[str, str] = field(default_factory=lambda: NEEDED)
+
+
+SEGMENTATION = Task(
+    _("The segmentation"), _("Nothing was installed, so the scan cannot be segmented. Press Apply to be asked again.")
+)
+
+
+def missing(task: Task = SEGMENTATION) -> list[str]:
     """Requirements that are not installed; nothing is imported to find out."""
     importlib.invalidate_caches()
-    return [requirement for name, requirement in NEEDED.items() if not _is_installed(name)]
+    return [requirement for name, requirement in task.packages.items() if not _is_installed(name)]
 
 
-def ensure() -> bool:
+def ensure(task: Task = SEGMENTATION) -> bool:
     """See that all is there, installing what is missing after asking.
 
     Returns:
         Whether all is there now; where it is not, the user has read why.
     """
-    wanted = missing()
+    wanted = missing(task)
     if not wanted:
         return True
     question = _(
-        "The segmentation needs Python packages that are not installed yet:\n\n{packages}\n\n"
+        "{task} needs Python packages that are not installed yet:\n\n{packages}\n\n"
         "They are downloaded (about 1 GB with PyTorch, up to 3 GB for a graphics card) and installed into this Slicer, "
         "once. Slicer does not respond while that lasts. Install them now?"
-    ).format(packages="\n".join(wanted))
+    ).format(task=task.name, packages="\n".join(wanted))
     if not slicer.util.confirmOkCancelDisplay(question, _("Install Python packages")):
-        slicer.util.infoDisplay(
-            _("Nothing was installed, so the scan cannot be segmented. Press Apply to be asked again.")
-        )
+        slicer.util.infoDisplay(task.refused)
         return False
     try:
         _install(wanted)
     except Exception as error:  # pip, the PyTorch extension and the network fail in many ways: all mean the same here
-        return _offer_folder(str(error))
-    still = missing()
+        return _offer_folder(str(error), task)
+    still = missing(task)
     if still:
-        return _offer_folder(_("after installing, {packages} could not be found").format(packages=", ".join(still)))
+        return _offer_folder(
+            _("after installing, {packages} could not be found").format(packages=", ".join(still)), task
+        )
     return True
 
 
-def wheels_to_bring() -> str:
+def wheels_to_bring(task: Task = SEGMENTATION) -> str:
     """Which files a computer without internet needs, and the command that fetches them on another one."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
@@ -71,7 +93,7 @@ def wheels_to_bring() -> str:
             "tifffile, typing_extensions: *-py3-none-any.whl",
         ]
     )
-    packages = " ".join(f'"{requirement}"' for requirement in NEEDED.values())
+    packages = " ".join(f'"{requirement}"' for requirement in task.packages.values())
     return _(
         "On a computer with internet and any Python, run\n\n"
         "  python -m pip download --only-binary=:all: --python-version {python} --platform {platform} "
@@ -117,28 +139,28 @@ def _install_others(requirements: list[str]) -> None:
     )
 
 
-def _offer_folder(reason: str) -> bool:
+def _offer_folder(reason: str, task: Task) -> bool:
     """Installing failed: from a folder of wheel files it works without internet."""
     question = _(
         "The packages could not be installed: {reason}.\n\nIs this computer without internet? {wheels}\n\n"
         "Choose such a folder now?"
-    ).format(reason=reason.rstrip("."), wheels=wheels_to_bring())
+    ).format(reason=reason.rstrip("."), wheels=wheels_to_bring(task))
     if not slicer.util.confirmOkCancelDisplay(question, _("Install from a folder")):
         return False
     folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder with the wheel files"))
     if not folder:
         return False
     try:
-        slicer.util.pip_install(["--no-index", "--find-links", str(Path(folder)), *missing()])
+        slicer.util.pip_install(["--no-index", "--find-links", str(Path(folder)), *missing(task)])
     except Exception as error:
         slicer.util.errorDisplay(
             _("The packages could not be installed from {folder}: {error}\n\n{wheels}").format(
-                folder=folder, error=error, wheels=wheels_to_bring()
+                folder=folder, error=error, wheels=wheels_to_bring(task)
             )
         )
         return False
-    if missing():
-        slicer.util.errorDisplay(_("Still missing: {packages}").format(packages=", ".join(missing())))
+    if missing(task):
+        slicer.util.errorDisplay(_("Still missing: {packages}").format(packages=", ".join(missing(task))))
         return False
     return True
 

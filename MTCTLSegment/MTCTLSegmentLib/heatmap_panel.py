@@ -45,6 +45,7 @@ class HeatmapPanel:
         review, parameters = self._desk.review, self._desk.parameters
         if review is None or parameters is None:
             return
+        review.nodes.reviewed.SetDisplayVisibility(True)
         review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
         scene.show_layers(review.nodes, parameters.opacity)
         scene.set_heatmap_visible(review.nodes, parameters.heatmap)

@@ -16,8 +16,6 @@ from MTCTLSegmentLib.messages import telling
 # A click on another row moves to it first and then says where it was: both in one event.
 _SAME_EVENT_SECONDS = 0.05
 
-_RIGHT = 0x0082  # Qt.AlignRight | Qt.AlignVCenter: PythonQt's setTextAlignment takes an int
-
 
 class RegionPanel:
     """The table with its buttons; N, P and A call `next`, `previous` and `accept`."""
@@ -141,7 +139,7 @@ class RegionPanel:
             item = qt.QTableWidgetItem(text)
             item.setFont(font)
             if column != 1:
-                item.setTextAlignment(_RIGHT)
+                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             if region.accepted:
                 item.setForeground(qt.QBrush(qt.QColor("#3a9d5d" if column == 1 else "#808080")))
             self._table.setItem(number, column, item)

@@ -12,14 +12,14 @@ from slicer.i18n import tr as _
 CATEGORY = "MT-CTL"
 
 #: Seeds that no training uses.
-_SEEDS = (7, 11)
+SEEDS = (7, 11)
 
 
 def register(thumbnail: Path) -> None:
     """Tell the Sample Data module; call it when the application has started."""
     import SampleData
 
-    for number, seed in enumerate(_SEEDS, 1):
+    for number, seed in enumerate(SEEDS, 1):
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=CATEGORY,
             sampleName=f"MTCTLPhantom{number}",

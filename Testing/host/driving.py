@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import sys
 import tempfile
@@ -57,6 +58,7 @@ class Host:
     """The running application, its window, and what a person does with mouse and keyboard."""
 
     def __init__(self) -> None:
+        _make_booleans_last()
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-host-", ignore_cleanup_errors=True)
         sys.excepthook = record_uncaught
         QtCore.qInstallMessageHandler(_qt_message)
@@ -282,6 +284,16 @@ class Host:
         sys.excepthook = sys.__excepthook__
         self._folder.cleanup()
         _host = None
+
+
+def _make_booleans_last() -> None:
+    """PySide takes a reference to True or False too many in each call that passes or returns one.
+
+    After some ten thousand calls Python would end with a fatal error. Since Python 3.12 they are immortal.
+    """
+    if sys.version_info < (3, 12) and sys.implementation.name == "cpython":
+        for value in (True, False):
+            ctypes.c_ssize_t.from_address(id(value)).value += 1 << 40
 
 
 def _qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, text: str) -> None:

@@ -97,12 +97,11 @@ class ctkCollapsibleGroupBox(Setters, QtWidgets.QGroupBox):
         self.setCheckable(True)
         self.toggled.connect(self._fold)
 
-    def childEvent(self, event: QtCore.QChildEvent) -> None:
-        child = event.child()
-        if event.added() and self.collapsed and isinstance(child, QtWidgets.QWidget):
-            self._shown_before[child] = True
-            child.hide()
-        super().childEvent(event)
+    def showEvent(self, event: QtGui.QShowEvent) -> None:
+        # A .ui file collapses the box before it fills it. (Not at childEvent: a child is no more than a QWidget then.)
+        if self.collapsed:
+            self._fold(False)
+        super().showEvent(event)
 
     def _fold(self, opened: bool) -> None:
         _fold_children(self, self._shown_before, opened)

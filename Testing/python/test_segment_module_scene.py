@@ -1,0 +1,231 @@
+"""What happens around a review: the scene is closed, saved and loaded, nodes are deleted, the module is reloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from segment_module import *  # noqa: F403
+from segment_module import arrive, current, load_scan, mask, settle
+
+
+def in_mid_review(host: Any, module: Any, case: Any) -> None:
+    """One region accepted, one changed, the threshold moved."""
+    module.ui.thresholdSlider.value = 0.77
+    settle(host, module)
+    module.ui.nextButton.click()
+    module.ui.acceptRegionButton.click()
+    module.ui.proposalAddButton.click()
+    module.ui.applyProposalButton.click()
+
+
+class TestClosingTheScene:
+    def test_with_the_brush_in_a_view_does_no_harm(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        module.ui.nextButton.click()
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        r, a, s = (-case.session.current.centroid_lps[0], -case.session.current.centroid_lps[1], 0)
+        host.stroke("Red", [(r, a, s), (r + 2, a, s)])
+        slicer.mrmlScene.Clear(0)
+        host.process_events()
+        assert module.desk.review is None and module.ui.regionTable.rowCount == 0
+        assert not module.ui.applyButton.enabled and not module.ui.summaryLabel.isVisible()
+        review = arrive(host, module, load_scan(host, module, "another"))
+        assert module.ui.regionTable.rowCount == len(review.session.regions) > 0
+
+    def test_during_a_segmentation_ends_it(self, host: Any, module: Any, scan_node: Any) -> None:
+        import slicer
+
+        module.ui.applyButton.click()
+        host.wait(0.3)
+        slicer.mrmlScene.Clear(0)
+        host.process_events()
+        assert not module.logic.job.running and module.ui.applyButton.text == "Apply"
+
+
+class TestSavingAndLoading:
+    @pytest.mark.parametrize("entered", [True, False], ids=["in the module", "in another module"])
+    def test_an_mrb_brings_the_review_back_where_it_was(
+        self, host: Any, module: Any, case: Any, tmp_path: Path, entered: bool
+    ) -> None:
+        import slicer
+
+        in_mid_review(host, module, case)
+        state, segmentation = case.session.state, mask(case)
+        path = tmp_path / "review.mrb"
+        assert slicer.util.saveScene(str(path))
+        host.clear()
+        if not entered:
+            host.leave()
+        slicer.util.loadScene(str(path))
+        if not entered:
+            module = host.enter("MTCTLSegment")
+        host.process_events()
+        review = module.desk.review
+        assert review is not None and review is not case
+        assert np.array_equal(mask(review), segmentation)
+        left, right = review.session.state, state
+        assert (left.threshold, left.current, left.edits) == (right.threshold, right.current, right.edits)
+        assert {key: (each.seen_at, each.accepted_at, each.edited) for key, each in left.marks.items()} == {
+            key: (each.seen_at, each.accepted_at, each.edited) for key, each in right.marks.items()
+        }
+        assert module.ui.thresholdSlider.value == pytest.approx(0.77)
+        assert module.ui.regionTable.item(0, 1).text() == "✓ accepted"
+        module.ui.nextButton.click()
+        module.ui.proposalRemoveButton.click()
+        module.ui.applyProposalButton.click()
+        assert not np.array_equal(mask(review), segmentation)
+
+    def test_a_draft_is_in_the_scene_after_each_action(self, host: Any, module: Any, case: Any) -> None:
+        from mtctl import scene
+
+        module.ui.nextButton.click()
+        assert scene.kept(case.nodes, "review LeftAtrium")["current"] == case.session.current.id
+
+
+class TestDeletingNodes:
+    @pytest.mark.parametrize(
+        "name", ["scan", "segmentation", "heatmap", "probability", "distance", "record", "regions"]
+    )
+    def test_in_mid_review_is_told_and_does_no_harm(self, host: Any, module: Any, case: Any, name: str) -> None:
+        import slicer
+
+        in_mid_review(host, module, case)
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        module.ui.proposalDistanceButton.click()
+        slicer.mrmlScene.RemoveNode(getattr(case.nodes, name))
+        host.wait(0.2)
+        for button in (module.ui.nextButton, module.ui.proposalAddButton, module.ui.undoButton):
+            if button.enabled:
+                button.click()
+        host.press("N")
+        host.wait(1.2)
+        if name == "regions":  # A table for others: the review needs it not.
+            assert module.desk.review is not None
+        elif name == "scan":
+            assert module.desk.review is None and not module.ui.nextButton.enabled
+        else:
+            assert module.desk.review is None and "again" in module.ui.warningLabel.text
+            arrive(host, module, case.nodes.scan)
+            assert module.desk.review is not None and not module.ui.warningLabel.isVisible()
+
+    def test_painting_is_off_when_the_uncertainty_is_gone(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        slicer.mrmlScene.RemoveNode(case.nodes.heatmap)
+        host.process_events()
+        assert module.ui.segmentEditor.activeEffect() is None
+        assert not module.ui.segmentEditor.mrmlSegmentEditorNode().GetSourceVolumeIntensityMask()
+
+
+class TestReloading:
+    def test_goes_on_with_the_review_and_leaves_no_old_key_behind(self, host: Any, module: Any, case: Any) -> None:
+        in_mid_review(host, module, case)
+        state = case.session.state
+        again = host.reload("MTCTLSegment")
+        assert again is not module and again.desk.review is not case
+        assert again.desk.review.session.state.marks.keys() == state.marks.keys()
+        before = again.desk.review.session.current.id
+        host.press("N")
+        ids = [region.id for region in again.desk.review.session.regions]
+        assert again.desk.review.session.current.id == ids[(ids.index(before) + 1) % len(ids)]
+        assert case.session.state.current == state.current
+
+    def test_in_mid_segmentation_ends_the_child(self, host: Any, module: Any, scan_node: Any) -> None:
+        from mtctl.process_tree import is_running
+
+        module.ui.applyButton.click()
+        assert host.wait_until(lambda: module.logic.job._client._child is not None, 5)
+        host.wait(0.5)
+        pid = int(module.logic.job._client._child.transport._process.processId())
+        assert is_running(pid)
+        host.reload("MTCTLSegment")
+        assert not is_running(pid)
+        assert current(host).ui.applyButton.text == "Apply"
+
+
+class TestTwoCases:
+    def test_in_one_scene_keep_their_reviews_apart(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        in_mid_review(host, module, case)
+        state, first = case.session.state, mask(case)
+        other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
+        assert module.desk.review is other and other.session.state.threshold != 0.77
+        red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
+        assert red.GetBackgroundVolumeID() == other.nodes.scan.GetID()
+        assert red.GetForegroundVolumeID() == other.nodes.heatmap.GetID()
+        assert not case.nodes.reviewed.GetDisplayVisibility() and other.nodes.reviewed.GetDisplayVisibility()
+        module.ui.nextButton.click()
+        module.ui.proposalRemoveButton.click()
+        module.ui.applyProposalButton.click()
+        module.ui.scanSelector.choose("scan")
+        host.process_events()
+        assert module.desk.review is case and case.session.state.marks.keys() == state.marks.keys()
+        assert np.array_equal(mask(case), first)
+        assert module.ui.thresholdSlider.value == pytest.approx(0.77)
+        assert red.GetForegroundVolumeID() == case.nodes.heatmap.GetID()
+        assert case.nodes.reviewed.GetDisplayVisibility() and not other.nodes.reviewed.GetDisplayVisibility()
+
+    def test_maps_and_our_segmentations_are_not_offered_as_scans(self, host: Any, module: Any, case: Any) -> None:
+        assert [node.GetName() for node in nodes_of(module.ui.scanSelector)] == ["scan"]
+        assert nodes_of(module.ui.reviewSelector) == []
+
+    def test_a_new_result_keeps_the_edits_in_a_backup_and_can_be_undone(
+        self, host: Any, module: Any, case: Any
+    ) -> None:
+        in_mid_review(host, module, case)
+        edited = mask(case)
+        again = arrive(host, module, case.nodes.scan, seed=3)
+        segmentation = again.nodes.segmentation.GetSegmentation()
+        assert segmentation.GetNumberOfSegments() == 2
+        assert "before" in segmentation.GetNthSegment(1).GetName()
+        assert not np.array_equal(mask(again), edited) and not again.session.state.edits
+        module.ui.undoButton.click()
+        settle(host, module)
+        assert np.array_equal(mask(again), edited)
+
+
+class TestSomebodyElsesSegmentation:
+    def test_is_reviewed_in_place_of_the_models(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from a colleague")
+        theirs.CreateDefaultDisplayNodes()
+        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
+        their_id = theirs.GetSegmentation().AddEmptySegment("LA", "left atrium", [0, 1, 0])
+        drawn = mask(case)
+        drawn[:20] = False
+        slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.astype(np.uint8), theirs, their_id, case.nodes.scan)
+        host.process_events()
+        module.ui.reviewSelector.choose("from a colleague")
+        host.process_events()
+        review = module.desk.review
+        assert review is not case and not review.own
+        assert "Dice" not in module.ui.summaryLabel.text
+        assert review.session.maps.uncertainty[drawn != case.session.maps.segmentation].min() == 1
+        module.ui.nextButton.click()
+        module.ui.proposalDistanceButton.click()
+        module.ui.applyProposalButton.click()
+        after = slicer.util.arrayFromSegmentBinaryLabelmap(theirs, their_id, case.nodes.scan)
+        assert not np.array_equal(after != 0, drawn)
+        module.ui.undoButton.click()
+        settle(host, module)
+        module.ui.reviewSelector.setCurrentNode(None)
+        host.process_events()
+        assert module.desk.review.own
+
+
+def nodes_of(selector: Any) -> list[Any]:
+    return [selector.nodeFromIndex(index) for index in range(selector.nodeCount())]
+
+
+def test_the_modules_own_test_passes(host: Any, module: Any) -> None:
+    import slicer
+
+    slicer.modules.mtctlsegment  # noqa: B018  loaded under the name that Slicer gives it
+    slicer.selfTests["MTCTLSegment"]()
