@@ -8,8 +8,8 @@ A case is found again, also after a saved scene was loaded, by what its nodes ca
 node reference to their scan. No two cases share a node except the colour table.
 
 One place to import from; by reason to change: scene_nodes.py (what a case is), scene_record.py, scene_folder.py,
-scene_geometry.py, scene_masks.py, scene_review.py (what is reviewed), scene_displays.py, scene_layers.py,
-scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py, scene_paint.py.
+scene_geometry.py, scene_follow.py, scene_masks.py, scene_review.py (what is reviewed), scene_displays.py,
+scene_layers.py, scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py, scene_paint.py.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from mtctl.scene_displays import (
     threshold_of,
 )
 from mtctl.scene_folder import put_in_folder, remove_folder, take_out
+from mtctl.scene_follow import follow_scan
 from mtctl.scene_geometry import follow, set_voxels, volume_of
 from mtctl.scene_layers import hide_layers, jump, opacity_of, set_heatmap_visible, set_opacity, show_layers
 from mtctl.scene_masks import add_segment, mask_of, segment_mask, set_mask, set_segment
@@ -77,6 +78,7 @@ __all__ = [
     "color_surface",
     "fill_region_table",
     "find_case",
+    "follow_scan",
     "hide_layers",
     "jump",
     "keep",

@@ -23,7 +23,8 @@ def volume_of(scan: Node) -> Volume:
     """The voxels of a scalar volume node and where they lie in the patient, as a person sees them in the views.
 
     A linear transform that the scan is under counts: the grid is the moved one, and what `show_result` makes is put
-    under the same transform, so that it stays on the scan whatever becomes of the transform.
+    under the same transform, so that it stays on the scan when the transform changes (and after another move of the
+    scan comes after it as soon as masks, maps or layers are asked for: `follow_scan`).
 
     Returns:
         A copy-free view of the node's voxels (z, y, x) as they are (any type): do not write to it.
@@ -110,14 +111,19 @@ def set_voxels(volume: Node, array: NDArray[Any], scan: Node) -> None:
     image.SetDimensions(array.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel()))
     was_modified = volume.StartModify()
-    directions = vtk.vtkMatrix4x4()  # CopyOrientation would go through a product and lose the last digit
+    copy_grid(volume, scan)
+    follow(volume, scan)
+    volume.SetAndObserveImageData(image)
+    volume.EndModify(was_modified)
+
+
+def copy_grid(volume: Node, scan: Node) -> None:
+    """Spacing, origin and directions to the last digit, which CopyOrientation loses on its way over a product."""
+    directions = vtk.vtkMatrix4x4()
     scan.GetIJKToRASDirectionMatrix(directions)
     volume.SetIJKToRASDirectionMatrix(directions)
     volume.SetSpacing(scan.GetSpacing())
     volume.SetOrigin(scan.GetOrigin())
-    follow(volume, scan)
-    volume.SetAndObserveImageData(image)
-    volume.EndModify(was_modified)
 
 
 def follow(node: Node, scan: Node) -> None:

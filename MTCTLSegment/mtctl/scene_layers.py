@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mtctl.geometry import Triple
+from mtctl.scene_follow import follow_scan
 from mtctl.scene_nodes import CaseNodes, Node, Scene, is_there, part_of
 
 _HIDDEN = "MTCTL.HeatmapHidden"
@@ -25,6 +26,7 @@ def show_layers(nodes: CaseNodes, opacity: float | None = None) -> None:
     """
     if not is_there(nodes.scan):
         return
+    follow_scan(nodes)
     for view in composites(nodes.scene):
         _remember(nodes, view)
         was_modified = view.StartModify()

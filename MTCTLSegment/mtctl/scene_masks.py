@@ -10,6 +10,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from mtctl.metrics import Mask
+from mtctl.scene_follow import follow_scan
 from mtctl.scene_geometry import Matrix, array_of, index_to_ras, labelmap, moved_by
 from mtctl.scene_nodes import CaseNodes, Node, SceneError, is_there
 from mtctl.volume import LEFT_ATRIUM
@@ -117,7 +118,7 @@ def add_segment(segmentation: Node, segment_id: str, name: str) -> None:
 
 
 def reviewed_in(nodes: CaseNodes) -> Node:
-    """The segmentation node under review.
+    """The segmentation node under review, where the scan is.
 
     Raises:
         SceneError: The segment, its node or the scan was deleted.
@@ -128,6 +129,7 @@ def reviewed_in(nodes: CaseNodes) -> Node:
         raise SceneError(
             f"The segmentation of '{nodes.scan.GetName()}' was deleted: choose another one, or segment the scan again."
         )
+    follow_scan(nodes)
     return nodes.reviewed
 
 

@@ -6,6 +6,7 @@ import slicer
 
 from mtctl.case_maps import CaseMaps
 from mtctl.scene_displays import draw_as_heatmap, show_legend
+from mtctl.scene_follow import follow_scan
 from mtctl.scene_geometry import geometry_of, set_voxels, voxels_of
 from mtctl.scene_layers import swap_heatmap
 from mtctl.scene_masks import add_segment, fits, segment_mask, set_segment
@@ -41,6 +42,7 @@ def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
     lacking = missing(nodes)
     if lacking is not None:
         raise SceneError(lacking)
+    follow_scan(nodes)
     kind = nodes.kind if kind is None else kind
     _check_kind(nodes, kind)
     prediction, start = kept_mask(nodes.record, "prediction"), kept_mask(nodes.record, _START)

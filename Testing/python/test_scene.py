@@ -16,6 +16,8 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed: pip
 
 import SimpleITK as sitk  # noqa: E402
 import vtk  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 from scene_example import (  # noqa: E402
     DIRECTIONS,
     SHAPE,
@@ -30,8 +32,9 @@ from scene_example import (  # noqa: E402
 )
 
 from mtctl import scene  # noqa: E402
-from mtctl.geometry import VolumeError, from_image  # noqa: E402
+from mtctl.geometry import Geometry, VolumeError, from_image  # noqa: E402
 from mtctl.volume import read_mask, write_segmentation  # noqa: E402
+from mtctl.worker_request import Result  # noqa: E402
 
 PARTS = ["segmentation", "distance", "probability", "regions", "record", *scene.KINDS]
 
@@ -169,6 +172,46 @@ class TestWhereVoxelsLie:
         node.SetAndObserveImageData(image)
         with pytest.raises(scene.SceneError, match="3 values a voxel"):
             scene.volume_of(node)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    angles=st.tuples(*[st.floats(-180, 180)] * 3),
+    flips=st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3),
+    spacing=st.tuples(*[st.floats(0.2, 4.0)] * 3),
+    origin=st.tuples(*[st.floats(-300, 300)] * 3),
+    turned=st.floats(-90, 90),
+    seed=st.integers(0, 999),
+)
+def test_on_any_grid_under_any_rigid_transform_a_mask_lies_where_its_voxels_do(
+    angles: Any, flips: Any, spacing: Any, origin: Any, turned: float, seed: int
+) -> None:
+    world = empty_scene()
+    directions = rotation(*angles) @ np.diag(flips)
+    geometry = Geometry((11, 9, 7), spacing, origin, tuple(directions.ravel().tolist()))
+    image = vtk.vtkImageData()
+    image.SetDimensions(geometry.size)
+    image.AllocateScalars(vtk.VTK_SHORT, 1)
+    scan = world.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+    scan.SetAndObserveImageData(image)
+    scan.SetSpacing(spacing)
+    scan.SetOrigin(-origin[0], -origin[1], origin[2])
+    matrix, vtk_matrix = np.eye(4), vtk.vtkMatrix4x4()
+    matrix[:3, :3] = np.diag([-1, -1, 1]) @ directions
+    vtk_matrix.DeepCopy(matrix.ravel().tolist())
+    scan.SetIJKToRASDirectionMatrix(vtk_matrix)
+    np.testing.assert_allclose(scene.volume_of(scan).geometry.direction, geometry.direction, atol=1e-12)
+    mover = transform(world, moving(turned))
+    scan.SetAndObserveTransformNodeID(mover.GetID())
+    mask = np.random.default_rng(seed).random(geometry.shape) > 0.7
+    maps = dict.fromkeys(["probability", "distance", *scene.KINDS], mask.astype(np.float32))
+    moved = scene.volume_of(scan).geometry
+    nodes = scene.show_result(world, scan, Result(moved, mask.astype(np.uint8), maps, {}))
+    assert np.array_equal(scene.mask_of(nodes), mask)
+    np.testing.assert_allclose(segments_in_patient(nodes), positions(mask, moved), atol=2e-3)
+    lps = geometry.index_to_physical((10, 8, 6)) * [-1, -1, 1]
+    ras = moving(turned) @ [*lps, 1]
+    np.testing.assert_allclose(moved.index_to_physical((10, 8, 6)), ras[:3] * [-1, -1, 1], atol=1e-6)
 
 
 class TestAResult:
@@ -506,6 +549,50 @@ class TestMasks:
 
         assert np.array_equal(segment_mask(node, "LeftAtrium", scan), mask)
         assert read_mask(tmp_path / "x.seg.nrrd").geometry.size == geometry.size
+
+
+class TestAScanThatIsMovedAfterwards:
+    @pytest.fixture
+    def edited(self, case: scene.CaseNodes) -> np.ndarray:
+        mask = np.random.default_rng(6).random(SHAPE) > 0.9
+        scene.set_mask(case, mask)
+        return mask
+
+    def on_the_scan(self, case: scene.CaseNodes, mask: np.ndarray) -> None:
+        geometry = scene.volume_of(case.scan).geometry
+        assert np.array_equal(scene.mask_of(case), mask)
+        np.testing.assert_allclose(segments_in_patient(case), positions(mask, geometry), atol=2e-3)
+        assert scene.case_maps(case).geometry == geometry
+        for node in (*case.uncertainty.values(), case.distance, case.probability):
+            assert scene.volume_of(node).geometry == geometry
+
+    def test_takes_everything_with_it_under_a_transform_and_out_again(
+        self, case: scene.CaseNodes, edited: np.ndarray
+    ) -> None:
+        before = scene.volume_of(case.scan).geometry
+        case.scan.SetAndObserveTransformNodeID(transform(case.scene, moving()).GetID())
+        self.on_the_scan(case, edited)
+        assert scene.volume_of(case.scan).geometry != before
+        case.scan.SetAndObserveTransformNodeID(None)
+        self.on_the_scan(case, edited)
+        assert scene.volume_of(case.scan).geometry == before
+
+    def test_takes_everything_with_it_when_its_transform_is_hardened(
+        self, case: scene.CaseNodes, edited: np.ndarray
+    ) -> None:
+        case.scan.SetAndObserveTransformNodeID(transform(case.scene, moving()).GetID())
+        scene.show_layers(case)
+        case.scan.HardenTransform()
+        assert case.scan.GetTransformNodeID() is None
+        self.on_the_scan(case, edited)
+        scene.set_mask(case, ~edited)
+        self.on_the_scan(case, ~edited)
+
+    def test_leaves_alone_what_a_person_has_moved_by_itself(self, case: scene.CaseNodes, edited: np.ndarray) -> None:
+        mover = transform(case.scene, moving())
+        case.segmentation.SetAndObserveTransformNodeID(mover.GetID())
+        scene.mask_of(case)
+        assert case.segmentation.GetTransformNodeID() == mover.GetID()
 
 
 class TestWherePaintingIsAllowed:
