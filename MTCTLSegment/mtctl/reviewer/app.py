@@ -107,7 +107,10 @@ class Reviewer:
     # --- cases --------------------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """List the cases and open the first that is left."""
+        """List the cases and open the first that is left; what goes wrong is said on the page."""
+        await self._reported(self._begin())
+
+    async def _begin(self) -> None:
         await self.refresh()
         first = next((entry for entry in self._entries.values() if entry.stage.left), None)
         first = first or next(iter(self._entries.values()), None)

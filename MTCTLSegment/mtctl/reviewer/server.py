@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 import webbrowser
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ def serve(shelf: Shelf, how: Serving) -> int:
     """
     logging.getLogger("wslink").setLevel(logging.CRITICAL)  # it prints a traceback for whatever a client sends
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    return asyncio.run(_serve(shelf, how))
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C on Windows; what follows from it is done by then
+        return asyncio.run(_serve(shelf, how))
+    return 0
 
 
 async def _serve(shelf: Shelf, how: Serving) -> int:
@@ -94,6 +97,7 @@ async def _serve(shelf: Shelf, how: Serving) -> int:
             disable_logging=True,
             follow_symlinks=False,
             timeout=0,
+            thread=True,  # no signal handlers of its own, which would end the process with status 1
         )
     )
     try:
@@ -105,9 +109,10 @@ async def _serve(shelf: Shelf, how: Serving) -> int:
         print("Ctrl-C ends it; the review is saved as you go.", flush=True)
         if how.browse:
             await asyncio.to_thread(webbrowser.open, link)
-        opening = asyncio.ensure_future(_begin(reviewer))
-        await running
-        await opening
+        ended = _signalled()
+        opening = asyncio.ensure_future(reviewer.begin())
+        await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
+        opening.cancel()
     finally:
         await reviewer.close()
         with contextlib.suppress(Exception):
@@ -136,8 +141,14 @@ async def _started(server: Any, running: asyncio.Future[Any]) -> None:
         raise ServeError(f"the page cannot be served: {error or 'the server does not start'}; try another --port")
 
 
-async def _begin(reviewer: Reviewer) -> None:
-    await reviewer._reported(reviewer.begin())
+def _signalled() -> asyncio.Future[None]:
+    """Done when the person, or the system, ends the process. On Windows asyncio cancels the main task instead."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, lambda: ended.done() or ended.set_result(None))
+    return ended
 
 
 async def _check(link: str, reviewer: Reviewer) -> int:

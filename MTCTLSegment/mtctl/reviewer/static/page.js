@@ -118,11 +118,15 @@
     open("mt-drop", (depth = 0) > 0);
     const files = [...(event.dataTransfer?.files || [])];
     if (files.length === 1) take(files[0]);
-    else if (files.length) say("Drop one file at a time.", "bad");
+    else if (files.length) say("Drop one file at a time.");
   });
 
-  function say(text, kind) {
-    trame().state.state.notice = { text, kind };
+  // What this tab alone has to say.
+  function say(text, good) {
+    const said = document.getElementById("mt-said");
+    said.querySelector("span").textContent = text;
+    said.classList.toggle("mt-good", Boolean(good));
+    open("mt-said", Boolean(text));
   }
 
   function take(file) {
@@ -131,17 +135,17 @@
       request.open("PUT", "scans/" + encodeURIComponent(file.name));
       request.upload.onprogress = (event) => {
         const share = event.total ? Math.round((100 * event.loaded) / event.total) : 0;
-        say(share < 100 ? `Taking in ${file.name}: ${share} %` : `Reading ${file.name} …`, "good");
+        say(share < 100 ? `Taking in ${file.name}: ${share} %` : `Reading ${file.name} …`, true);
       };
       request.onload = () => {
-        if (request.status === 200) say("", "");
-        else say(request.responseText.trim() || `Refused (${request.status})`, "bad");
+        if (request.status === 200) say("");
+        else say(request.responseText.trim() || `Refused (${request.status})`);
         resolve(request.status);
       };
-      request.onerror = () => (say("The scan could not be sent: it is too large, or the reviewer has ended.", "bad"), resolve(0));
+      request.onerror = () => (say("The scan could not be sent: it is too large, or the reviewer has ended."), resolve(0));
       request.send(file);
     });
   }
 
-  window.mtctl = { slide, list, ask, reject, take };
+  window.mtctl = { slide, list, ask, reject, say };
 })();

@@ -1,0 +1,102 @@
+"""A scan that is dropped on the page: taken in, segmented with progress, cancelled, reviewed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import Chromium, Tab
+from serving import STATE, Served, chromium, missing, ready
+
+__all__ = ["chromium"]  # fixtures
+
+# As dropped by a hand: the event carries a real File.
+DROP = """(() => {
+  const bytes = Uint8Array.from(atob(%s), c => c.charCodeAt(0));
+  const carried = new DataTransfer();
+  carried.items.add(new File([bytes], %s));
+  for (const kind of ['dragenter', 'dragover', 'drop'])
+    document.body.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: carried}));
+})()"""
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if lacking := missing():
+        pytest.skip(lacking)
+    folder = tmp_path_factory.mktemp("scan")
+    subprocess.run([sys.executable, "-m", "mtctl", "phantom", "-o", str(folder), "--seed", "3"], check=True)
+    return folder / "phantom-3.image.nrrd"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, scan: Path) -> Iterator[Served]:
+    """A reviewer of a folder with one scan that was not segmented."""
+    folder = tmp_path_factory.mktemp("cases")
+    shutil.copy(scan, folder / "first.image.nrrd")
+    server = Served(folder, "--device", "cpu")
+    server.folder = folder
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def tab(served: Served, chromium: Chromium) -> Tab:
+    page = chromium.tab()
+    page.open(served.link)
+    return ready(page)
+
+
+def drop(tab: Tab, name: str, content: bytes) -> None:
+    tab.value(DROP % (json.dumps(base64.b64encode(content).decode()), json.dumps(name)))
+
+
+def test_a_scan_without_results_is_shown_and_offers_to_be_segmented(tab: Tab):
+    assert tab.value(f"[{STATE}.shown.name, {STATE}.shown.segmented]") == ["first", False]
+    assert tab.pixels(".mt-axial").std() > 20
+
+
+def test_a_dropped_scan_is_shown_and_listed_under_a_plain_name(tab: Tab, served: Served, scan: Path):
+    drop(tab, "Doe, Jane.nrrd", scan.read_bytes())
+    tab.wait(f"{STATE}.shown.name === 'Doe-Jane'", 90)
+    ready(tab)
+    assert tab.value(f"{STATE}.cases.map(c => c.name).sort()") == ["Doe-Jane", "first"]
+    assert (served.folder / "Doe-Jane.image.nrrd").is_file()
+
+
+def test_what_is_no_scan_is_refused_in_a_sentence(tab: Tab):
+    drop(tab, "holiday.jpg", b"\xff\xd8\xff")
+    tab.wait("document.querySelector('#mt-said').innerText.includes('drop one file that ends in')", 60)
+    drop(tab, "broken.nrrd", b"NRRD0004\n\nnothing")
+    tab.wait("document.querySelector('#mt-said').innerText.includes('broken')", 60)
+    assert tab.value(f"{STATE}.shown.name") == "Doe-Jane"
+
+
+def test_a_segmentation_shows_progress_can_be_cancelled_and_ends_in_a_review(tab: Tab, served: Served):
+    tab.click("#mt-segment")
+    tab.wait("document.querySelector('#mt-progress')")
+    tab.wait(f"{STATE}.progress.percent > 0", 60)
+    tab.click("#mt-cancel")
+    tab.wait("!document.querySelector('#mt-progress') && document.querySelector('#mt-segment')")
+    assert not list(served.folder.glob("Doe-Jane*.seg.nrrd"))
+    tab.click("#mt-segment")
+    tab.wait(f"{STATE}.shown.segmented && {STATE}.regions.length > 3", 180)
+    tab.wait("document.querySelectorAll('#mt-regions li').length > 3")
+    assert tab.value(f"{STATE}.progress") is None
+    results = {path.name for path in served.folder.glob("Doe-Jane.*")}
+    assert {f"Doe-Jane.{kind}" for kind in ("seg.nrrd", "uncertainty.nrrd", "distance.nrrd", "json")} <= results
+    tab.key("n")
+    tab.wait(f"{STATE}.shown.current !== null")
+
+
+def test_the_server_itself_never_loads_torch(served: Served):
+    maps = Path(f"/proc/{served.process.pid}/maps")
+    if not maps.is_file():
+        pytest.skip("what a process has loaded is read from /proc")
+    assert "libtorch" not in maps.read_text()
