@@ -63,14 +63,14 @@ METHOD = MTCTL(
 #: Everything else; the average forgets the model within a hundred steps or so, if the steps lead elsewhere.
 RECIPE = Recipe(
     stages=(),
-    optimisation=AdamWPoly(),
+    optimisation=AdamWPoly(warm_up=0.05),
     average_decay=0.99,
     average_warm_up=1.0,
     phantom_share=0.1,
     paste_share=0.3,
-    unlabelled_share=1.0,
+    unlabelled_share=0.5,
     replay_share=0.4,
-    anchor=0.0,
+    anchor=1.0,
     checkpoint_seconds=60.0,
     validate_every=60,
 )

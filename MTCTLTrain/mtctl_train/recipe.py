@@ -48,16 +48,24 @@ class Stage:
 
 @dataclass(frozen=True)
 class AdamWPoly:
-    """AdamW, its rate falling to zero as (1 - t)^0.9: better than SGD with steps in a short run."""
+    """AdamW, its rate falling to zero as (1 - t)^0.9: better than SGD with steps in a short run.
+
+    Attributes:
+        weight_decay: See AdamW.
+        warm_up: Share of a stage over which the rate rises. Adam's first steps move every weight by the whole rate,
+            which spoils weights that were good.
+    """
 
     weight_decay: float = 1e-2
+    warm_up: float = 0.0
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, weight_decay=self.weight_decay)
 
     def rate(self, first: float, share: float) -> float:
         """The rate at `share` of a stage that begins with `first`."""
-        return first * (1 - share) ** 0.9
+        rising = min((share + 1e-3) / self.warm_up, 1.0) if self.warm_up else 1.0
+        return rising * first * (1 - share) ** 0.9
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.files import WriteError, replacing
+from mtctl.files import TEMPORARY_PREFIX, WriteError, replacing
 from mtctl.process_tree import is_running
 
 PLAN = "plan.json"
@@ -130,6 +130,8 @@ def working_in(folder: Path) -> Iterator[None]:
     status = read_status(folder)
     if status and status.state is RunState.RUNNING and status.pid != os.getpid():
         raise RunError(f"{folder}: a run is under way there (process {status.pid}); stop it, or use another --out")
+    for left in folder.glob(f"{TEMPORARY_PREFIX}*-{STATUS}"):  # By a process that was killed.
+        left.unlink(missing_ok=True)
     started, ended = time.time(), threading.Event()
     _write(folder, started, RunState.RUNNING)
 

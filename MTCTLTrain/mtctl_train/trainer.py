@@ -163,7 +163,7 @@ def train(
                     "seconds_left": round(recipe.seconds_left(finished, pace.per_iteration)),
                 }
             )
-        if cohort.validation and (finished % recipe.validate_every == 0 or last):
+        if (finished % recipe.validate_every == 0 or last) and cohort.validation:
             watched = [_at(case, stage.spacing) for case in cohort.validation]
             scores = validation_dice(run.average.network, watched, device)
             mean = round(sum(scores.values()) / len(scores), 4)

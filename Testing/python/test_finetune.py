@@ -31,7 +31,7 @@ from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
 from mtctl.verdict import read_verdict
 from mtctl.volume import write_volume
-from mtctl_train import finetune, finetune_cases
+from mtctl_train import finetune, finetune_cases, recipe
 from mtctl_train.checkpoint import CheckpointError
 from mtctl_train.finetune import FineTuning, Iterations, Minutes, fine_tune, mean_of
 from mtctl_train.finetune_cases import Replay
@@ -91,9 +91,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
 @pytest.fixture
 def job(filled: Path, tiny_model: Model, tmp_path: Path) -> FineTuning:
     shutil.copytree(filled, tmp_path / "store")
-    recipe = replace(finetune.RECIPE, checkpoint_seconds=0.0, validate_every=2)
+    quick = replace(finetune.RECIPE, checkpoint_seconds=0.0, validate_every=2)
     base = str(tiny_model.folder)
-    return FineTuning(tmp_path / "store", base, tmp_path / "run", Iterations(8), device="cpu", recipe=recipe)
+    return FineTuning(tmp_path / "store", base, tmp_path / "run", Iterations(8), device="cpu", recipe=quick)
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, stop: Callable[[Event], bool]) -> None:
@@ -255,10 +255,13 @@ def test_a_single_corrected_case_gives_a_candidate_that_cannot_be_called_better(
     assert all(json.dumps(event, allow_nan=False) for event in read_events(job.out).events)
 
 
-def test_a_run_of_some_minutes_sets_its_iterations_by_its_speed(job: FineTuning) -> None:
-    fine_tune(replace(job, length=Minutes(0.05)))
+def test_a_run_of_some_minutes_sets_its_iterations_by_its_speed(
+    job: FineTuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "FEWEST_ITERATIONS", 10)
+    fine_tune(replace(job, length=Minutes(0.02)))
     ends = [event["of"] for event in read_events(job.out).events if event["event"] == "progress"]
-    assert ends[0] == 600 and 20 <= ends[-1] < 600
+    assert ends[0] == 600 and 10 <= ends[-1] < 600
 
 
 def test_replayed_cases_are_read_from_their_folder_and_named_in_the_card(job: FineTuning, tmp_path: Path) -> None:

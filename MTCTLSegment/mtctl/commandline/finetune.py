@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from mtctl.commandline.train import case_names, with_options
+    from mtctl.process_tree import step_back
     from mtctl_train.finetune import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
     from mtctl_train.finetune_cases import Replay
     from mtctl_train.weighting import Weighting
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         weighting.corrected if args.corrected_weight is None else args.corrected_weight,
         weighting.unseen if args.unseen_power is None else args.unseen_power,
     )
+    step_back()
     job = FineTuning(
         store=args.cases,
         base=args.base,
