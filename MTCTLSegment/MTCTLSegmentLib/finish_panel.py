@@ -24,6 +24,7 @@ class FinishPanel:
     def __init__(self, ui: Any, desk: Desk) -> None:
         self._ui, self._desk, self._job = ui, desk, StoreJob()
         self._saving: CaseReview | None = None
+        self._stored: CaseReview | None = None  # Whose prediction is in the store already.
         ui.storeEdit.currentPath = settings.setting("caseStore")
         self._slots = (
             (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),
@@ -85,24 +86,23 @@ class FinishPanel:
             self._save(review, store, self._decision(review, "reject"))
 
     def _decision(self, review: CaseReview, operation: str) -> list[StoreRequest]:
-        scan = np.asarray(scene.volume_of(review.nodes.scan).array)
-        maps = review.session.maps
-        prediction = StoreRequest(
-            "prediction",
-            {
-                "scan": scan,
-                "segmentation": maps.segmentation.astype(np.uint8),
-                "probability": maps.probability,
-                "distance": maps.distance,
-                REVIEWED_KIND: maps.uncertainty,
-            },
-            {"report": review.report},
-        )
-        content = {"review": review.draft(), "reviewer": "", "reason": review.session.state.reason}
-        mask = scene.mask_of(review.nodes).astype(np.uint8)
-        arrays = {"scan": scan} | ({"segmentation": mask} if operation == "accept" else {})
-        # Somebody else's segmentation is no prediction of the model's.
-        return [*([prediction] if review.own else []), StoreRequest(operation, arrays, content)]
+        maps, scan = review.session.maps, np.asarray(scene.volume_of(review.nodes.scan).array)
+        start = maps.segmentation.astype(np.uint8)
+        content = {"review": review.draft(), "reason": review.session.state.reason}
+        arrays = {"scan": scan}
+        if operation == "accept":
+            arrays["segmentation"] = scene.mask_of(review.nodes).astype(np.uint8)
+        if not review.own:  # It is no prediction of the model's.
+            return [StoreRequest(operation, arrays | {"start": start}, content)]
+        prediction = {
+            "scan": scan,
+            "segmentation": start,
+            "probability": maps.probability,
+            "distance": maps.distance,
+            REVIEWED_KIND: maps.uncertainty,
+        }
+        first = [] if review is self._stored else [StoreRequest("prediction", prediction, {"report": review.report})]
+        return [*first, StoreRequest(operation, arrays, content)]
 
     def _save(self, review: CaseReview, store: Path, requests: list[StoreRequest]) -> None:
         self._saving = review
@@ -112,8 +112,7 @@ class FinishPanel:
 
     def _saved(self, answer: dict[str, Any]) -> None:
         review, self._saving = self._saving, None
-        if review is not None and review.refresh() is None:
-            review.keep()
+        self._stored = review
         self._desk.acted()
         if review is self._desk.review:
             self._ui.finishLabel.text += " " + _("Case {case}, version {version}.").format(

@@ -14,7 +14,7 @@ from mtctl.geometry import Geometry, Volume
 
 sys.path.insert(0, str(ROOT / "Testing"))
 
-from host.fixtures import host, running_application  # noqa: E402
+from host.fixtures import host, running_application
 
 __all__ = ["add_scan", "case", "host", "load_scan", "module", "module_loaded", "running_application", "scan_node"]
 

@@ -1,0 +1,141 @@
+"""Packages that are missing: asked for at the first Apply, refused, installed, offline, or from a folder."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from segment_module import *  # noqa: F403
+
+
+class Computer:
+    """A computer on which some packages are missing until they are installed."""
+
+    def __init__(self, host: Any) -> None:
+        self.host, self.absent, self.torch_versions = host, {"torch", "safetensors", "skimage"}, []
+        self.works = True
+
+    def is_installed(self, name: str) -> bool:
+        from_pip = " ".join(self.host.installed)
+        return name not in self.absent or {"skimage": "scikit-image"}.get(name, name) in from_pip
+
+    def installTorch(self, ask: bool, backend: Any, version: str) -> Any:
+        self.torch_versions.append(version)
+        if not self.works:
+            raise RuntimeError("no connection")
+        self.absent.discard("torch")
+        return object()
+
+
+@pytest.fixture
+def computer(host: Any, module: Any, scan_node: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Computer]:
+    from MTCTLSegmentLib import dependencies
+
+    computer = Computer(host)
+    monkeypatch.setattr(dependencies, "_is_installed", computer.is_installed)
+    extension = types.ModuleType("PyTorchUtils")
+    extension.PyTorchUtilsLogic = lambda: computer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    # Installed here already, under the same names: the host would find nothing to do.
+    monkeypatch.setattr(sys.modules["slicer.packaging"], "_is_installed", lambda requirement: False)
+    yield computer
+
+
+def test_nothing_is_installed_without_asking(host: Any, module: Any, computer: Computer) -> None:
+    module.ui.applyButton.click()
+    question, notice = host.messages
+    assert question.kind == "question" and "torch>=2.6" in question.text and "scikit-image" in question.text
+    assert "Nothing was installed" in notice.text
+    assert not host.installed and not computer.torch_versions and not module.logic.job.running
+
+
+def test_torch_comes_through_its_extension_and_the_rest_through_pip(host: Any, module: Any, computer: Computer) -> None:
+    host.answer(True)
+    module.ui.applyButton.click()
+    assert computer.torch_versions == [">=2.6"]
+    assert [name.partition(">")[0] for name in host.installed] == ["safetensors", "scikit-image"]
+    assert module.logic.job.running
+    module.ui.applyButton.click()
+
+
+def test_slicer_without_its_packaging_module_takes_plain_pip(
+    host: Any, module: Any, computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    import slicer
+
+    monkeypatch.delattr(slicer, "packaging", raising=False)
+    host.answer(True)
+    module.ui.applyButton.click()
+    assert [name.partition(">")[0] for name in host.installed] == ["safetensors", "scikit-image"]
+    module.ui.applyButton.click()
+
+
+def test_without_the_pytorch_extension_the_person_is_told_where_to_get_it(
+    host: Any, module: Any, computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    host.answer(True, False)
+    module.ui.applyButton.click()
+    assert "Extensions Manager" in host.messages[-1].text and not module.logic.job.running
+
+
+def test_offline_the_person_is_told_which_files_to_bring(host: Any, module: Any, computer: Computer) -> None:
+    computer.works = False
+    host.fail_installing(RuntimeError("no connection"))
+    host.answer(True, False)
+    module.ui.applyButton.click()
+    text, tag = host.messages[-1].text, f"cp{sys.version_info.major}{sys.version_info.minor}"
+    assert "no connection" in text and "pip download" in text
+    assert f"torch-*-{tag}-{tag}-" in text and f"scikit_image-*-{tag}-{tag}-" in text and "safetensors-*-" in text
+    assert not module.logic.job.running
+
+
+def test_offline_a_folder_of_wheel_files_does(host: Any, module: Any, computer: Computer, tmp_path: Any) -> None:
+    computer.works = False
+    host.answer(True, True, str(tmp_path))
+    module.ui.applyButton.click()
+    assert host.installed[:3] == ["--no-index", "--find-links", str(tmp_path)]
+    assert module.logic.job.running
+    module.ui.applyButton.click()
+
+
+def test_a_folder_without_the_files_is_told(host: Any, module: Any, computer: Computer, tmp_path: Any) -> None:
+    computer.works = False
+    host.fail_installing(RuntimeError("no matching distribution"))
+    host.answer(True, True, str(tmp_path))
+    module.ui.applyButton.click()
+    assert "no matching distribution" in host.messages[-1].text and "pip download" in host.messages[-1].text
+    assert not module.logic.job.running
+
+
+def test_the_module_opens_where_scikit_image_is_missing() -> None:
+    """In a fresh Slicer the module must load before anything was installed."""
+    import subprocess
+
+    from conftest import ROOT
+
+    program = f"""
+import sys
+
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "safetensors", "skimage"):
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, Missing())
+sys.path[:0] = [{str(ROOT / "Testing")!r}]
+from host import start
+host = start()
+host.module({str(ROOT / "MTCTLSegment" / "MTCTLSegment.py")!r})
+widget = host.enter("MTCTLSegment")
+assert not host.failures, [str(each) for each in host.failures]
+assert widget.ui.applyButton.text == "Apply"
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
