@@ -11,8 +11,12 @@ from mtctl.geometry import Triple
 from mtctl.scene_follow import follow_scan
 from mtctl.scene_nodes import CaseNodes, Node, Scene, is_there, part_of
 
+# Attributes of the record.
 _HIDDEN = "MTCTL.HeatmapHidden"
-_BEFORE = "MTCTL.Before."
+_OPACITY = "MTCTL.Opacity"
+_BEFORE = "MTCTL.Before."  # and the name of a view: what it showed
+
+_FIRST_OPACITY = 0.7
 
 
 def show_layers(nodes: CaseNodes, opacity: float | None = None) -> None:
@@ -53,7 +57,8 @@ def hide_layers(nodes: CaseNodes) -> None:
         if text is None:
             continue
         was_modified = view.StartModify()
-        if _ours(nodes, view.GetForegroundVolumeID()):
+        foreground = view.GetForegroundVolumeID()
+        if foreground is None or _ours(nodes, foreground):  # none: the heatmap is hidden, or was deleted
             view.SetForegroundVolumeID(record.GetNodeReferenceID(role + ".Foreground"))
             view.SetForegroundOpacity(json.loads(text)["opacity"])
         background = record.GetNodeReferenceID(role + ".Background")
@@ -119,10 +124,6 @@ def jump(scene: Scene, lps: Triple) -> None:
 def composites(scene: Scene) -> list[Node]:
     """What says which layers each slice view shows."""
     return list(_of_class(scene, "vtkMRMLSliceCompositeNode"))
-
-
-_FIRST_OPACITY = 0.7
-_OPACITY = "MTCTL.Opacity"
 
 
 def _of_class(scene: Scene, name: str) -> Iterator[Node]:

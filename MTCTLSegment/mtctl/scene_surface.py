@@ -31,11 +31,12 @@ def set_surface_visible(nodes: CaseNodes, visible: bool) -> None:
         surface.GetDisplayNode().SetVisibility(False)
     if not is_there(nodes.reviewed):
         return
-    if visible:
-        nodes.reviewed.CreateClosedSurfaceRepresentation()
-    display = nodes.reviewed.GetDisplayNode()
-    if display is not None:
-        display.SetVisibility3D(visible)
+    if not visible:
+        _hide_plain(nodes, nodes.reviewed)
+        return
+    nodes.reviewed.CreateClosedSurfaceRepresentation()
+    if nodes.reviewed.GetDisplayNode() is not None:
+        nodes.reviewed.GetDisplayNode().SetVisibility3D(True)
 
 
 def color_surface(nodes: CaseNodes) -> Node:
@@ -54,12 +55,13 @@ def color_surface(nodes: CaseNodes) -> Node:
     reviewed = reviewed_in(nodes)
     if not is_there(nodes.heatmap):
         raise SceneError("The uncertainty map was deleted: segment the scan again.")
-    reviewed.CreateClosedSurfaceRepresentation()
     surface = vtk.vtkPolyData()
-    source = reviewed.GetClosedSurfaceInternalRepresentation(nodes.segment_id)
-    if source is None or not source.GetNumberOfPoints():
+    slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentClosedSurfaceRepresentation(
+        reviewed, nodes.segment_id, surface, False
+    )
+    if not surface.GetNumberOfPoints():
         raise SceneError("The segment under review is empty: there is no surface to show.")
-    surface.DeepCopy(_with_normals(source))
+    surface = _with_normals(surface)
     values = numpy_to_vtk(_doubt(nodes, surface), deep=True)
     values.SetName(_ARRAY)
     surface.GetPointData().SetScalars(values)
@@ -68,9 +70,17 @@ def color_surface(nodes: CaseNodes) -> Node:
     follow(model, reviewed)
     model.SetAndObservePolyData(surface)
     model.EndModify(was_modified)
-    reviewed.GetDisplayNode().SetVisibility3D(False)
+    _hide_plain(nodes, reviewed)
     model.GetDisplayNode().SetVisibility(True)
     return model
+
+
+def _hide_plain(nodes: CaseNodes, segmentation: Node) -> None:
+    ours = segmentation is nodes.segmentation
+    if segmentation.GetDisplayNode() is not None:
+        segmentation.GetDisplayNode().SetVisibility3D(False)
+    if ours:  # else every stroke would make it anew, unseen, in 0.1 to 0.3 s
+        segmentation.RemoveClosedSurfaceRepresentation()
 
 
 def _new_model(nodes: CaseNodes) -> Node:

@@ -33,6 +33,7 @@ from scene_example import (  # noqa: E402
 
 from mtctl import scene  # noqa: E402
 from mtctl.geometry import Geometry, VolumeError, from_image  # noqa: E402
+from mtctl.scene_masks import segment_mask, set_segment  # noqa: E402
 from mtctl.volume import read_mask, write_segmentation  # noqa: E402
 from mtctl.worker_request import Result  # noqa: E402
 
@@ -103,8 +104,6 @@ def other_segmentation(world: Any, scan: Any, mask: np.ndarray, name: str = "by 
     node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
     node.CreateDefaultDisplayNodes()
     node.GetSegmentation().AddEmptySegment("drawn", "drawn")
-    from mtctl.scene_masks import set_segment
-
     set_segment(node, "drawn", mask, scan)
     return node
 
@@ -303,6 +302,15 @@ class TestAResult:
             assert np.array_equal(scene.volume_of(node).array, expected[name])
         assert rubbish
 
+    def test_the_review_keeps_its_arrays_when_the_scan_is_segmented_again(self, case: scene.CaseNodes) -> None:
+        maps, expected = scene.case_maps(case), result_for(case.scan)
+        scene.show_result(case.scene, case.scan, result_for(case.scan, seed=2))
+        gc.collect()
+        rubbish = [np.full(SHAPE, 7, dtype=np.float32) for _ in range(200)]  # goes where memory was given back
+        assert np.array_equal(maps.uncertainty, expected.maps["entropy"])
+        assert np.array_equal(maps.distance, expected.maps["distance"])
+        assert rubbish
+
     def test_the_review_starts_from_the_prediction_whatever_was_edited_since(self, case: scene.CaseNodes) -> None:
         scene.set_mask(case, np.zeros(SHAPE, dtype=bool))
         assert np.array_equal(scene.case_maps(case).segmentation, result_for(case.scan).segmentation != 0)
@@ -378,8 +386,6 @@ class TestRunningAgain:
         assert [name.partition(" before ")[0] for name in names] == ["Left atrium"] * 3
         assert [name[-3:] for name in names[1:]] == ["(1)", "(2)"]
         segments, display = case.segmentation.GetSegmentation(), case.segmentation.GetDisplayNode()
-        from mtctl.scene_masks import segment_mask
-
         for index, edit in enumerate(edits, 1):
             backup = segments.GetNthSegmentID(index)
             assert np.array_equal(segment_mask(case.segmentation, backup, case.scan), edit)
@@ -489,6 +495,28 @@ class TestDeletions:
         assert nodes.kind == "mutual_information"
         assert np.array_equal(scene.case_maps(nodes).uncertainty, result_for(case.scan).maps["mutual_information"])
 
+    def test_nodes_that_are_held_when_the_scene_closes_do_no_harm(self, case: scene.CaseNodes) -> None:
+        case.scene.Clear(0)
+        assert scene.missing(case) == "The scan was deleted: close this case."
+        assert scene.find_case(case.scene, case.scan) is None
+        assert scene.cases(case.scene) == ()
+        scene.set_threshold(case, 0.3)
+        scene.set_opacity(case, 0.3)
+        scene.show_layers(case)
+        scene.hide_layers(case)
+        scene.set_heatmap_visible(case, False)
+        scene.set_surface_visible(case, True)
+        scene.fill_region_table(case, [])
+        scene.remove_preview(case)
+        scene.close_case(case)
+        for refused in (scene.mask_of, scene.case_maps, scene.color_surface, scene.threshold_of):
+            with pytest.raises(scene.SceneError, match="deleted"):
+                refused(case)
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.show_legend(case, [])
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.show_kind(case, "disagreement")
+
     def test_a_deleted_segment_is_said(self, case: scene.CaseNodes) -> None:
         case.segmentation.GetSegmentation().RemoveSegment(scene.SEGMENT_ID)
         assert "reviewed segment" in scene.missing(case)
@@ -527,8 +555,6 @@ class TestMasks:
     def test_writing_one_segment_leaves_the_others_of_the_node_alone(self, case: scene.CaseNodes) -> None:
         segments = case.segmentation.GetSegmentation()
         segments.AddEmptySegment("scar", "scar")
-        from mtctl.scene_masks import segment_mask, set_segment
-
         scar = np.zeros(SHAPE, dtype=bool)
         scar[10:14, 14:22, 10:20] = True
         set_segment(case.segmentation, "scar", scar, case.scan)
@@ -545,8 +571,6 @@ class TestMasks:
         node.AddDefaultStorageNode()
         node.GetStorageNode().SetFileName(str(tmp_path / "x.seg.nrrd"))
         assert node.GetStorageNode().ReadData(node)
-        from mtctl.scene_masks import segment_mask
-
         assert np.array_equal(segment_mask(node, "LeftAtrium", scan), mask)
         assert read_mask(tmp_path / "x.seg.nrrd").geometry.size == geometry.size
 
@@ -686,8 +710,6 @@ class TestSomebodyElsesSegmentation:
         got = scene.mask_of(nodes)
         assert 2 * (got & expected).sum() / (got.sum() + expected.sum()) > 0.93
         scene.set_mask(nodes, np.zeros(SHAPE, dtype=bool))
-        from mtctl.scene_masks import segment_mask
-
         assert np.array_equal(segment_mask(other, "drawn", reference), ball)
 
     def test_under_another_transform_it_is_reviewed_where_it_is_seen(self, case: scene.CaseNodes, world: Any) -> None:

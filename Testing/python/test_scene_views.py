@@ -28,6 +28,7 @@ from mtctl import scene  # noqa: E402
 from mtctl.proposals import Proposal  # noqa: E402
 from mtctl.regions import region_map  # noqa: E402
 from mtctl.scene_colors import heatmap_colors  # noqa: E402
+from mtctl.scene_masks import segment_mask, set_segment  # noqa: E402
 
 __all__ = ["host", "running_application"]
 
@@ -236,6 +237,17 @@ class TestLayers:
             assert composite.GetForegroundVolumeID() == scan.GetID()
             assert composite.GetForegroundOpacity() == 0.25
 
+    def test_it_comes_back_also_while_the_heatmap_is_hidden(self, host: Any, scan: Any, tmp_path: Path) -> None:
+        sitk.WriteImage(scan_image(), str(tmp_path / "other.nrrd"))
+        other = slicer.util.loadVolume(str(tmp_path / "other.nrrd"), {"show": False})
+        slicer.util.setSliceViewerLayers(background=scan, foreground=other, foregroundOpacity=0.25)
+        nodes = scene.show_result(slicer.mrmlScene, scan, result_for(scan))
+        scene.show_layers(nodes)
+        scene.set_heatmap_visible(nodes, False)
+        scene.hide_layers(nodes)
+        assert {each.GetForegroundVolumeID() for each in self.composites()} == {other.GetID()}
+        assert {each.GetForegroundOpacity() for each in self.composites()} == {0.25}
+
     def test_what_the_person_changed_meanwhile_stays(self, host: Any, case: scene.CaseNodes, tmp_path: Path) -> None:
         sitk.WriteImage(scan_image(), str(tmp_path / "other.nrrd"))
         other = slicer.util.loadVolume(str(tmp_path / "other.nrrd"), {"show": False})
@@ -279,8 +291,6 @@ class TestThePreview:
         return Proposal("add", box, changed, 1.0, 1.0)
 
     def test_shows_what_would_change_and_touches_nothing(self, host: Any, case: scene.CaseNodes) -> None:
-        from mtctl.scene_masks import segment_mask
-
         before, proposal = scene.mask_of(case), self.proposal(case)
         scene.set_heatmap_visible(case, False)
         clean = host.view_pixels("Red")
@@ -337,6 +347,16 @@ class TestTheSurface:
         scene.set_surface_visible(scene.find_case(slicer.mrmlScene, case.scan), True)
         assert not model.GetDisplayNode().GetVisibility()
         assert case.segmentation.GetDisplayNode().GetVisibility3D()
+
+    def test_slows_no_stroke_down_while_it_is_not_shown(self, host: Any, case: scene.CaseNodes) -> None:
+        segments = case.segmentation.GetSegmentation()
+        scene.set_surface_visible(case, True)
+        assert segments.ContainsRepresentation("Closed surface")
+        scene.color_surface(case)
+        assert not segments.ContainsRepresentation("Closed surface")
+        scene.set_surface_visible(case, True)
+        scene.set_surface_visible(case, False)
+        assert not segments.ContainsRepresentation("Closed surface")
 
     def test_of_an_empty_segment_is_refused(self, host: Any, case: scene.CaseNodes) -> None:
         scene.set_mask(case, np.zeros(SHAPE, dtype=bool))
@@ -411,8 +431,6 @@ class TestASavedScene:
         assert scene.missing(second) is None
 
     def test_remembers_whose_segmentation_is_reviewed(self, host: Any, case: scene.CaseNodes, tmp_path: Path) -> None:
-        from mtctl.scene_masks import set_segment
-
         other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "by hand")
         other.SetReferenceImageGeometryParameterFromVolumeNode(case.scan)
         other.CreateDefaultDisplayNodes()
