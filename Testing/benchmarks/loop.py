@@ -3,6 +3,8 @@
     python Testing/benchmarks/loop.py pays   --base la8 --out loop [--replay 1-8]
     python Testing/benchmarks/loop.py shift  --base la8 --out loop
     python Testing/benchmarks/loop.py effort --base la8 --out loop --seeds 0 1 2
+    python Testing/benchmarks/loop.py arms   --base la8 --out dev --pool 17-54 --test 55-66 --minutes 8 \\
+        --arm "as it is" --arm "all alike: --corrected-weight 1" --arm "unseen as truth: --unseen-power 0"
     python Testing/benchmarks/loop.py table  --out loop
 
 The base must have seen names 1-8 of `train.list` below $MTCTL_SHARED/data/la2018 at most. Every step is kept in --out
@@ -14,10 +16,11 @@ and not done again; a training that was stopped goes on. Experiments:
 - shift: another scanner (see `another_scanner`): 5 corrected scans shall bring back half of what it costs.
 - effort: corrected in the flagged regions against corrected everywhere, paired by seed and case. Wanted: at most 0.3
   below; printed with its bootstrap interval.
+- arms: the same 8 scans, fine-tuned with any options of `mtctl finetune`; for choosing settings, which was done with
+  the names that the example shows and never on 67-80.
 
 Which scans are corrected is drawn by --draw among those that are not flagged as failed (a reviewer sends those back),
-without a look at the truth. Settings were chosen with --pool 17-54 --test 55-66, never on 67-80. What follows "--" is
-passed on to `mtctl finetune`.
+without a look at the truth. What follows "--" is passed on to `mtctl finetune` in all arms.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,16 +61,14 @@ WANTED_GAIN, WANTED_BACK, ALLOWED_LOSS = 1.0, 0.5, 0.3
 
 
 def another_scanner(volume: Volume) -> Volume:
-    """The scan as a strongly different scanner would have shown it: half the resolution, one coil's bias, noise, gamma.
-
-    The same change for every scan: its field is drawn from one seed.
-    """
+    """The scan as a strongly different scanner would have shown it: 1.6 mm voxels, one coil's bias, a flat grey-level
+    curve, some noise; the same for every scan."""
     spacing = volume.geometry.spacing[0]
-    image = low_resolution(volume.array, 3.0, spacing, np.random.default_rng(0))
-    image = bias_field(image, 0.6, spacing, np.random.default_rng(7))
+    image = low_resolution(volume.array, 2.5, spacing, np.random.default_rng(0))
+    image = bias_field(image, 0.9, spacing, np.random.default_rng(7))
     low, high = np.percentile(image, (0.5, 99.5))
     unit = np.clip((image - low) / (high - low), 0, 1.5)
-    image = noise(np.asarray(unit**0.5, np.float32), 0.5, spacing, np.random.default_rng(1))
+    image = noise(np.asarray(unit**0.4, np.float32), 0.25, spacing, np.random.default_rng(1))
     return Volume(image, volume.geometry)
 
 
@@ -90,6 +92,7 @@ class Setting:
     replay: tuple[str, ...]
     length: tuple[str, ...]
     further: tuple[str, ...]
+    arms: tuple[str, ...] = ()
 
     def scan(self, name: str, scanner: str) -> Volume:
         return SCANNERS[scanner](read_volume(SHARED / "train" / f"{name}.image.nrrd"))
@@ -182,12 +185,10 @@ def scores(setting: Setting, model: str, scanner: str) -> dict[str, float]:
     path.parent.mkdir(parents=True, exist_ok=True)
     kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     missing = [name for name in setting.test if name not in kept]
-    if missing:
-        segmenter = Segmenter(found, choose_device("auto"))
-        kept |= {
-            name: dice(segmenter.predict(setting.scan(name, scanner)).segmentation, setting.truth(name))
-            for name in missing
-        }
+    segmenter = Segmenter(found, choose_device("auto")) if missing else None
+    for name in missing:
+        assert segmenter is not None
+        kept[name] = dice(segmenter.predict(setting.scan(name, scanner)).segmentation, setting.truth(name))
         with replacing(path) as part:
             part.write_text(json.dumps(kept), encoding="utf-8")
     return {name: kept[name] for name in setting.test}
@@ -290,7 +291,19 @@ def effort(setting: Setting, seeds: Sequence[int]) -> Outcome:
     )
 
 
-EXPERIMENTS = {"pays": pays, "shift": shift, "effort": effort}
+def compare(setting: Setting, seeds: Sequence[int]) -> Outcome:
+    """Any options against each other."""
+    store = reviewed_store(setting, "own", 8, fully=False)
+    arms = {"base": [scores(setting, setting.base, "own")]}
+    for arm in setting.arms:
+        name, _, options = arm.partition(":")
+        folder = name.replace(" ", "-")
+        models = [fine_tuned(setting, store, folder, seed, *shlex.split(options)) for seed in seeds]
+        arms[name] = [scores(setting, model, "own") for model in models]
+    return Outcome("Settings of a fine-tuning on 8 scans corrected in their flagged regions", arms, [])
+
+
+EXPERIMENTS = {"pays": pays, "shift": shift, "effort": effort, "arms": compare}
 
 
 def _yes(kept: bool) -> str:
@@ -317,6 +330,7 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=10.0, help="mL that the reviewer looks at (%(default)s)")
     parser.add_argument("--draw", type=int, default=0, help="which scans are corrected (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--arm", action="append", default=[], metavar="NAME: OPTIONS", help="of `arms`")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", default="25", help="of a fine-tuning (%(default)s)")
     length.add_argument("--iterations", help="of it instead: the same for all arms, whatever a step costs")
@@ -339,6 +353,7 @@ def main() -> int:
             replay=_names(args.replay),
             length=("--iterations", args.iterations) if args.iterations else ("--minutes", args.minutes),
             further=tuple(arguments[here + 1 :]),
+            arms=tuple(args.arm),
         )
         found = EXPERIMENTS[args.what](setting, args.seeds)
         with replacing(args.out / f"{args.what}.json") as part:
