@@ -17,6 +17,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from MTCTLSegmentLib.choices import Kind, Place, Restrict, Surface
+from MTCTLSegmentLib.messages import telling
 
 HELP = _(
     "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. "
@@ -131,6 +132,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.shortcuts = Shortcuts(
             {"N": self.regionPanel.next, "P": self.regionPanel.previous, "A": self.regionPanel.accept}
         )
+        self.ui.segmentSelector.connect("activated(int)", self.onSegmentChosen)
         self._reactions = {
             "scan": self.onScanChosen,
             "reviewed": self.onReviewedChosen,
@@ -226,8 +228,6 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onScanChosen(self):
         """Put the open case aside and open the one of the chosen scan, where it has one."""
-        from MTCTLSegmentLib.messages import telling
-
         with telling():
             scan = self._parameterNode.scan
             open_ = self.desk.review.nodes.scan if self.desk.review is not None else None
@@ -240,10 +240,13 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReviewedChosen(self):
         """Check another segmentation, or the model's own again."""
-        from MTCTLSegmentLib.messages import telling
-
         with telling():
             self.scanPanel.list_segments()
+            self.onSegmentChosen()
+
+    def onSegmentChosen(self):
+        """Check this segment of it."""
+        with telling():
             if self.desk.review is not None:
                 self.scanPanel.review_chosen()
                 self.showCase()
@@ -258,6 +261,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.desk.open(self._parameterNode.scan)
         else:
             self.scanPanel.review_chosen()
+            self.ui.scanSection.collapsed = True  # What follows now takes the room.
         self.showCase()
 
     def onThreshold(self):

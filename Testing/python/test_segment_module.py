@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import shared_names, shared_scans
 from segment_module import *  # noqa: F403
-from segment_module import mask, settle
+from segment_module import arrive, load_scan, mask, settle
 
 from mtctl.model import Model
 from mtctl.process_tree import family_of, is_running
@@ -44,7 +44,7 @@ def child_of(module: Any) -> int:
 class TestApply:
     def test_is_possible_when_a_scan_was_chosen(self, host: Any, module: Any) -> None:
         assert not module.ui.applyButton.enabled and "Choose a scan" in module.ui.applyButton.toolTip
-        load_scan(host, module)  # noqa: F405
+        load_scan(host, module)
         assert module.ui.applyButton.enabled
 
     def test_brings_the_result_and_the_window_never_stands_still(self, host: Any, module: Any, tiny: Any) -> None:
@@ -135,6 +135,34 @@ class TestApply:
         module.ui.scanSelector.choose("scan")
         host.process_events()
         assert module.desk.review is not None
+
+
+class TestThePanel:
+    def test_everything_that_can_be_used_has_a_tooltip(self, module: Any) -> None:
+        kinds = ("QPushButton", "QToolButton", "QComboBox", "QCheckBox", "QSpinBox", "QLineEdit", "QTableWidget")
+        kinds += ("ctkSliderWidget", "ctkPathLineEdit", "qMRMLNodeComboBox")
+        used = {name: each for name, each in vars(module.ui).items() if type(each).__name__ in kinds}
+        bare = [name for name, each in used.items() if not each.toolTip and not name.startswith("qt_")]
+        assert not bare
+
+    def test_every_parameter_that_a_widget_names_exists(self, module: Any) -> None:
+        named = {widget.property("SlicerParameterName") for widget in vars(module.ui).values()} - {None}
+        assert named <= set(type(module._parameterNode).allParameters) and len(named) == 13
+
+    def test_sections_that_need_a_case_wait_for_one(self, host: Any, module: Any) -> None:
+        names = ("uncertaintySection", "regionsSection", "correctSection", "finishSection")
+        sections = [getattr(module.ui, name) for name in names]
+        assert not any(section.enabled for section in sections)
+        arrive(host, module, load_scan(host, module))
+        assert all(section.enabled for section in sections) and module.ui.scanSection.collapsed
+
+    def test_the_phantom_is_sample_data_that_needs_no_internet(self, host: Any, module: Any) -> None:
+        import SampleData
+
+        node = SampleData.SampleDataLogic().downloadSample("MTCTLPhantom1")
+        host.process_events()
+        module.ui.scanSelector.choose(node.GetName())
+        assert module.ui.applyButton.enabled
 
 
 class TestTheModels:

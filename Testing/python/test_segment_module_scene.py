@@ -219,6 +219,36 @@ class TestSomebodyElsesSegmentation:
         host.process_events()
         assert module.desk.review.own
 
+    def test_one_of_several_segments_can_be_chosen(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "heart")
+        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
+        for number, name in enumerate(("left ventricle", "left atrium")):
+            identifier = theirs.GetSegmentation().AddEmptySegment(name, name)
+            drawn = np.roll(mask(case), 3 * number, axis=2).astype(np.uint8)
+            slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, theirs, identifier, case.nodes.scan)
+        host.process_events()
+        assert not module.ui.segmentSelector.isVisible()
+        module.ui.reviewSelector.choose("heart")
+        host.process_events()
+        assert module.desk.review.nodes.segment_id == "left ventricle"
+        module.ui.segmentSelector.currentIndex = 1
+        module.ui.segmentSelector.activated.emit(1)
+        assert module.desk.review.nodes.segment_id == "left atrium"
+        assert np.array_equal(module.desk.review.session.maps.segmentation, drawn != 0)
+
+    def test_an_empty_segment_is_refused_and_the_review_goes_on(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
+        theirs.GetSegmentation().AddEmptySegment("LA", "left atrium")
+        host.process_events()
+        module.ui.reviewSelector.choose("empty")
+        host.process_events()
+        assert host.messages[-1].kind == "error"
+        assert module.desk.review is case and module.ui.nextButton.enabled
+
 
 def nodes_of(selector: Any) -> list[Any]:
     return [selector.nodeFromIndex(index) for index in range(selector.nodeCount())]
