@@ -117,7 +117,7 @@ def site_folder() -> Path:
     """
     named = os.environ.get(VARIABLE)
     if not named:
-        return _user_data() / "mtctl" / "models"
+        return user_data() / "mtctl" / "models"
     if not Path(named).is_dir():
         raise ModelStoreError(
             f"{named}: the site's folder of models (${VARIABLE}) is not there; connect the drive, or make the folder"
@@ -323,7 +323,7 @@ def _way_here(steps: tuple[Step, ...]) -> list[int | None]:
     return way
 
 
-def _user_data() -> Path:
+def user_data() -> Path:
     """Where programs keep data of the user that is not a setting."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")

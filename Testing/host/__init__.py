@@ -20,9 +20,10 @@ Nothing in a module may know of it. The parts:
   where names in snake_case are for tests and not in the application
 - slicerlib/: ScriptedLoadableModule, parameterNodeWrapper, packaging, i18n, SampleData
 
-Not here: the application's other panels, drawn plots and tables, DICOM, CLI modules, Segment Editor effects other than
-Paint and Erase, mouse interaction with 3-D views, parameter packs and lists in parameter nodes. Qt is version 6: what
-Qt 5 alone has is missing, and what Qt 6 alone has would work here and not in the application.
+Not here: the application's other panels, drawn tables, mouse interaction with plots, DICOM, CLI modules, Segment
+Editor effects other than Paint and Erase, mouse interaction with 3-D views, parameter packs and lists in parameter
+nodes. Qt is version 6: what Qt 5 alone has is missing, and what Qt 6 alone has would work here and not in the
+application.
 """
 
 from .requirements import HostUnavailableError, missing_requirement

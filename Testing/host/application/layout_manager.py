@@ -9,13 +9,14 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
+from .plot_view import qMRMLPlotWidget
 from .render_widget import RenderWidget
 from .slice_view import qMRMLSliceWidget
 from .three_d_view import qMRMLThreeDWidget
 
 
 class PlaceholderView(QtWidgets.QLabel):
-    """A plot or table view: present in the layout, not drawn."""
+    """A table view: present in the layout, not drawn."""
 
 
 class qSlicerLayoutManager(QtCore.QObject):
@@ -60,7 +61,7 @@ class qSlicerLayoutManager(QtCore.QObject):
 
     threeDViewCount = QtCore.Property(int, lambda self: len(self.three_d_widgets()))
     tableViewCount = QtCore.Property(int, lambda self: len(self._placeholders("vtkMRMLTableViewNode")))
-    plotViewCount = QtCore.Property(int, lambda self: len(self._placeholders("vtkMRMLPlotViewNode")))
+    plotViewCount = QtCore.Property(int, lambda self: len(self.plot_widgets()))
 
     def threeDWidget(self, which: int | str) -> qMRMLThreeDWidget | None:
         """The 3-D view of that number or name."""
@@ -69,9 +70,10 @@ class qSlicerLayoutManager(QtCore.QObject):
             return views[which] if which < len(views) else None
         return next((view for view in views if view.mrmlViewNode().GetLayoutName() == which), None)
 
-    def plotWidget(self, index: int) -> PlaceholderView:
-        """A plot view; it is not drawn."""
-        return self._placeholders("vtkMRMLPlotViewNode")[index]
+    def plotWidget(self, index: int) -> qMRMLPlotWidget | None:
+        """The plot view of that number."""
+        views = self.plot_widgets()
+        return views[index] if index < len(views) else None
 
     def resetSliceViews(self) -> None:
         """Fits all slice views to their volumes."""
@@ -94,6 +96,10 @@ class qSlicerLayoutManager(QtCore.QObject):
     def three_d_widgets(self) -> list[qMRMLThreeDWidget]:
         """All 3-D views that were ever made."""
         return [view for view in self._views.values() if isinstance(view, qMRMLThreeDWidget)]
+
+    def plot_widgets(self) -> list[qMRMLPlotWidget]:
+        """All plot views that were ever made."""
+        return [view for view in self._views.values() if isinstance(view, qMRMLPlotWidget)]
 
     def visible_views(self) -> list[RenderWidget]:
         """The views that the present layout shows."""
@@ -145,6 +151,7 @@ class qSlicerLayoutManager(QtCore.QObject):
         makers: dict[str, Callable[[Any], QtWidgets.QWidget]] = {
             "vtkMRMLSliceNode": qMRMLSliceWidget,
             "vtkMRMLViewNode": qMRMLThreeDWidget,
+            "vtkMRMLPlotViewNode": qMRMLPlotWidget,
         }
         view = self._views.get(node.GetID())
         if view is None:

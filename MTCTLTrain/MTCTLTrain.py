@@ -1,0 +1,230 @@
+"""MT-CTL Train: fine-tuning on the cases of a case store, and the verdict whether the new model is better."""
+
+from pathlib import Path
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from MTCTLTrainLib.choices import Length
+
+HELP = _(
+    "Continues the training of a model on the cases that you corrected in MT-CTL Segment."
+    "<ol><li><b>Cases</b>: what is in the case store; click a case to open it. <i>Next best case</i> is the one whose "
+    "correction should teach most.</li>"
+    "<li><b>Fine-tune</b>: choose how long, and press Start. The training is a program of its own: it goes on when "
+    "Slicer is closed, and is found again.</li>"
+    "<li><b>Progress</b>: curves in the views, time left, and the present prediction on a held-out case.</li>"
+    "<li><b>Verdict</b>: old against new model on held-out cases. Publish the new one, discard it, or roll back to the "
+    "one before.</li></ol>"
+    "For research only, not for clinical use."
+)
+
+
+class MTCTLTrain(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("MT-CTL Train")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["SlicerMTCTL contributors"]
+        self.parent.helpText = HELP
+        self.parent.acknowledgementText = _(
+            "The training follows the paper on multi-task cross-task learning (MT-CTL) for the semi-supervised "
+            "segmentation of the left atrium."
+        )
+
+
+@parameterNodeWrapper
+class MTCTLTrainParameterNode:
+    """What a saved scene remembers of the panel; runs, cases and models are in folders of their own.
+
+    Attributes:
+        model: Id of the model to start from; "" for the one in use.
+        length: Which of the two below counts.
+        minutes: Of the whole run.
+        iterations: Of the whole run.
+        device: Where the network is trained.
+        curves: Whether the curves are shown in the views.
+    """
+
+    model: str = ""
+    length: Length = Length.minutes
+    minutes: Annotated[int, WithinRange(1, 1440)] = 30
+    iterations: Annotated[int, WithinRange(2, 100000)] = 600
+    device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
+    curves: bool = True
+
+
+class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Makes the panels and tells them when a parameter or the scene changed; what they do is in MTCTLTrainLib."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._guiTag = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        from MTCTLTrainLib.case_table import CaseTable
+        from MTCTLTrainLib.opened_case import CaseOpener
+        from MTCTLTrainLib.progress_panel import ProgressPanel
+        from MTCTLTrainLib.training_panel import TrainingPanel
+        from MTCTLTrainLib.verdict_page import VerdictPage
+        from MTCTLTrainLib.workbench import Workbench
+
+        panel = slicer.util.loadUI(self.resourcePath("UI/MTCTLTrain.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = MTCTLTrainLogic()
+        self.bench = Workbench()
+        self.caseOpener = CaseOpener(self.ui, self.bench)
+        self.caseTable = CaseTable(self.ui, self.bench, self.caseOpener.open)
+        self.trainingPanel = TrainingPanel(self.ui, self.bench)
+        self.progressPanel = ProgressPanel(self.ui, self.bench)
+        self.verdictPage = VerdictPage(self.ui, self.bench)
+        self.bench.when_run_ends(self.onRunEnds)
+        events = slicer.vtkMRMLScene
+        for event, slot in (
+            (events.StartCloseEvent, self.onSceneLeaves),
+            (events.EndCloseEvent, self.onSceneArrived),
+            (events.StartImportEvent, self.onSceneLeaves),
+            (events.EndImportEvent, self.onSceneArrived),
+            (events.StartSaveEvent, self.onSceneSaves),
+            (events.EndSaveEvent, self.onSceneSaved),
+        ):
+            self.addObserver(slicer.mrmlScene, event, slot)
+        if self.parent.isEntered:  # Reloaded: enter is not called.
+            self.enter()
+
+    def enter(self):
+        self.initializeParameterNode()
+        self.caseTable.show_store()
+        self.bench.find_run()
+        self.bench.refresh()
+        self.progressPanel.enter()
+
+    def exit(self):
+        self.progressPanel.leave()
+        self.setParameterNode(None)
+
+    def cleanup(self):
+        # Reload calls this without exit: whatever would live on is stopped here. A run goes on.
+        self.setParameterNode(None)
+        self.removeObservers()
+        for part in (
+            self.caseOpener,
+            self.bench,
+            self.caseTable,
+            self.trainingPanel,
+            self.progressPanel,
+            self.verdictPage,
+        ):
+            part.close()
+
+    # --- parameter node -----------------------------------------------------------------------------------------------
+
+    def initializeParameterNode(self):
+        """Bind the panel to the scene's parameter node."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode):
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(
+                self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified
+            )
+        self._parameterNode = self.bench.parameters = parameterNode
+        if parameterNode is not None:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+
+    def onParametersModified(self, caller=None, event=None):
+        self.bench.changed()
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def onRunEnds(self):
+        """A word at the end, also where the user is in another module."""
+        from MTCTLTrainLib.words import state_words
+
+        words = state_words(self.bench.standing, self.bench.story)
+        slicer.util.showStatusMessage(_("MT-CTL Train: {words}").format(words=words), 0)
+        self.bench.refresh()
+
+    def onSceneLeaves(self, caller=None, event=None):
+        """The scene is closed or loaded: let go of its nodes. The run goes on."""
+        self.progressPanel.scene_leaves()
+        self.setParameterNode(None)
+
+    def onSceneArrived(self, caller=None, event=None):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+            self.progressPanel.enter()
+
+    def onSceneSaves(self, caller=None, event=None):
+        """The scene is saved with the user's layout, not with that of the curves."""
+        self.progressPanel.leave()
+
+    def onSceneSaved(self, caller=None, event=None):
+        if self.parent.isEntered:
+            self.progressPanel.enter()
+
+
+class MTCTLTrainLogic(ScriptedLoadableModuleLogic):
+    """What can be done without the panel."""
+
+    def getParameterNode(self):
+        return MTCTLTrainParameterNode(super().getParameterNode())
+
+    def start(self, store, out, minutes=30, model="", device="auto"):
+        """Begin to fine-tune on the corrected cases of a store, in a process of its own.
+
+        Args:
+            store: Folder of the case store.
+            out: Folder in which a folder for the run is made.
+            minutes: How long.
+            model: Id or folder of the model to start from; "" for the one in use.
+            device: "auto", "cpu", "cuda" or "mps".
+
+        Returns:
+            The run (`MTCTLTrainLib.training_run.TrainingRun`).
+        """
+        from MTCTLTrainLib.training_run import Order, TrainingRun
+
+        order = Order(str(store), model, ("--minutes", str(minutes)), device)
+        return TrainingRun.begin(Path(out), order)
+
+
+class MTCTLTrainTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer's test menu, and in the project's test host; needs no internet."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear(0)
+
+    def runTest(self):
+        self.setUp()
+        self.test_curves_are_drawn_and_the_layout_comes_back()
+
+    def test_curves_are_drawn_and_the_layout_comes_back(self):
+        """The story of a run as curves in the plot views, without a training."""
+        from MTCTLTrainLib import self_test
+
+        self.delayDisplay("Drawing the curves of a run")
+        self_test.draw_curves(self)
+        self.delayDisplay("Test passed")

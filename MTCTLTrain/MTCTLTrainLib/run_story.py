@@ -1,0 +1,137 @@
+"""What a run has told so far: where it is, its curves, its last picture. No Qt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value at an iteration of a fold (from 1)."""
+
+    fold: int
+    iteration: int
+    value: float
+
+
+@dataclass
+class RunStory:
+    """Grows with the events of `mtctl_train.run_folder`.
+
+    Attributes:
+        fold, folds: Which training of how many; the first is 1.
+        iteration, of: Within the fold.
+        share: Of the whole run, 0 to 1.
+        device: What it computes on, in words.
+        comparing: Whether a fold is trained and its held-out cases are looked at.
+        losses: By name.
+        dice: Mean validation Dice.
+        skipped: Cases that cannot be used, with the reason.
+        stopped: Why it cannot go on, or "".
+        picture: File name in the folder of the run, or "".
+        pictured: The case in it.
+    """
+
+    fold: int = 1
+    folds: int = 1
+    iteration: int = 0
+    of: int = 0
+    share: float = 0.0
+    device: str = ""
+    comparing: bool = False
+    losses: dict[str, list[Point]] = field(default_factory=dict)
+    dice: list[Point] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
+    picture: str = ""
+    pictured: str = ""
+    _left: float | None = None
+    _heard: float = 0.0
+
+    def add(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Go on with these events."""
+        known = {
+            "start": self._start,
+            "progress": self._progress,
+            "validation": self._validation,
+            "picture": self._picture,
+            "skipped": self._skipped,
+            "end": self._end,
+            "stopped": self._stopped,
+            "verdict": self._verdict,
+        }
+        for event in events:
+            if event.get("event") in known:
+                known[event["event"]](event)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the whole run's training; None before the first step."""
+        return None if self._left is None else max(0.0, self._left - (time.monotonic() - self._heard))
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds an iteration, as the run measured them; None before the first step and near the end."""
+        to_come = (self.of - self.iteration) + self.of * (self.folds - self.fold)
+        return None if self._left is None or to_come < 1 or not self._left else self._left / to_come
+
+    @property
+    def present_losses(self) -> dict[str, list[Point]]:
+        """Those of the present fold: a line on from the one before would look like a loss that jumps."""
+        return {
+            name: [point for point in points if point.fold == self.fold] for name, points in self.losses.items()
+        }
+
+    def curve(self, points: list[Point]) -> list[tuple[int, float]]:
+        """Iterations over all folds, one after the other, and values."""
+        before, ends = dict[int, int](), dict[int, int]()
+        for point in next(iter(self.losses.values()), []):
+            ends[point.fold] = max(ends.get(point.fold, 0), point.iteration)
+        for fold in range(1, self.folds + 1):
+            before[fold] = sum(end for earlier, end in ends.items() if earlier < fold)
+        return [(before.get(point.fold, 0) + point.iteration, point.value) for point in points]
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def _start(self, event: Mapping[str, Any]) -> None:
+        self._place(event)
+        self.device, self.stopped, self.comparing = str(event["device"]), "", False
+        # What was told after the last checkpoint comes again.
+        self.dice = [point for point in self.dice if not self._again(point)]
+        self.losses = {
+            name: [point for point in points if not self._again(point)] for name, points in self.losses.items()
+        }
+
+    def _progress(self, event: Mapping[str, Any]) -> None:
+        self._place(event)
+        self.share, self._left, self._heard = float(event["share"]), float(event["seconds_left"]), time.monotonic()
+        for name, value in event["losses"].items():
+            self.losses.setdefault(name, []).append(Point(self.fold, self.iteration, float(value)))
+
+    def _validation(self, event: Mapping[str, Any]) -> None:
+        self.dice.append(Point(int(event["fold"]), int(event["iteration"]), float(event["dice"])))
+
+    def _picture(self, event: Mapping[str, Any]) -> None:
+        self.picture, self.pictured = str(event["file"]), str(event["case"])
+
+    def _skipped(self, event: Mapping[str, Any]) -> None:
+        self.skipped[str(event["case"])] = str(event["reason"])
+
+    def _end(self, event: Mapping[str, Any]) -> None:
+        self.comparing = True
+
+    def _stopped(self, event: Mapping[str, Any]) -> None:
+        self.stopped = str(event["reason"])
+
+    def _verdict(self, event: Mapping[str, Any]) -> None:
+        self.share, self._left, self.comparing = 1.0, 0.0, False
+
+    def _place(self, event: Mapping[str, Any]) -> None:
+        self.fold, self.folds = int(event["fold"]), int(event["folds"])
+        self.iteration, self.of = int(event["iteration"]), int(event.get("of", self.of))
+
+    def _again(self, point: Point) -> bool:
+        return point.fold == self.fold and point.iteration > self.iteration

@@ -1,0 +1,309 @@
+"""A fine-tuning run as a process of its own: started, found again, stopped, resumed. No Qt: scripts use it, too.
+
+What `mtctl finetune` keeps in the folder of a run is described in `mtctl_train.run_folder`. Beside that lie
+
+    order.json      what was asked for, so that the run can be resumed by whoever finds it
+    launch.json     which process was started last, and whether a person has stopped it
+    output.log      what that process said on its error stream
+    decision.json   what became of the candidate
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import mtctl_train
+from mtctl.files import WriteError, make_folder, replacing
+from mtctl.process_tree import is_running, kill_tree
+from mtctl.worker_child import child_environment
+from mtctl_train.run_folder import CANDIDATE, RunError, RunState, read_status
+
+ORDER = "order.json"
+LAUNCH = "launch.json"
+LOG = "output.log"
+DECISION = "decision.json"
+
+PROGRAM = ("-m", "mtctl_train.background")
+
+# Loading torch takes seconds, on a busy laptop with a cold disk a minute; then the process says that it is there.
+_LONGEST_START = 120.0
+
+# Below that, a process that ended without a word most likely had no room for one.
+_ROOM_BYTES = 50 << 20
+
+_LAST_WORDS = 400  # characters
+
+
+class Phase(Enum):
+    """How far a run is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a process is busy with it."""
+        return self in (Phase.STARTING, Phase.RUNNING)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands.
+
+    Attributes:
+        phase: See there.
+        reason: Why it failed or ended, in a sentence, or "".
+    """
+
+    phase: Phase
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for.
+
+    Attributes:
+        store: Folder of the case store.
+        base: Id or folder of the model to start from.
+        length: `--minutes M` or `--iterations N`, as two words.
+        device: As in `mtctl.device.DEVICES`.
+        further: More words for `mtctl finetune`.
+    """
+
+    store: str
+    base: str
+    length: tuple[str, ...]
+    device: str
+    further: tuple[str, ...] = ()
+
+    def arguments(self, out: Path) -> list[str]:
+        """Of `mtctl finetune`."""
+        words = ["finetune", "--cases", self.store, "--out", str(out), "--device", self.device, *self.length]
+        return [*words, *(["--base", self.base] if self.base else []), *self.further]
+
+
+@dataclass(frozen=True)
+class _Launch:
+    pid: int
+    at: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of the candidate.
+
+    Attributes:
+        kind: "published" or "discarded".
+        model: Id of the published version, or "".
+        reason: Of an override, or "".
+    """
+
+    kind: str
+    model: str = ""
+    reason: str = ""
+
+
+class TrainingRun:
+    """One run; any number of these may look at the same folder.
+
+    Attributes:
+        folder: Of the run.
+        order: What was asked for.
+    """
+
+    def __init__(self, folder: Path, order: Order, program: Sequence[str] = PROGRAM) -> None:
+        self.folder, self.order, self.program = folder, order, tuple(program)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def begin(cls, runs: Path, order: Order, program: Sequence[str] = PROGRAM) -> TrainingRun:
+        """Make a folder for the run and start it.
+
+        Raises:
+            WriteError: Nothing can be written there.
+            RunError: The process cannot be started.
+        """
+        name = time.strftime("%Y-%m-%d-%H%M%S")
+        folder, number = runs / name, 1
+        while folder.exists():
+            number += 1
+            folder = runs / f"{name}-{number}"
+        make_folder(folder)
+        _write(folder / ORDER, asdict(order))
+        run = cls(folder, order, program)
+        run.go_on()
+        return run
+
+    @classmethod
+    def last(cls, runs: Path) -> TrainingRun | None:
+        """The run that was begun last, whoever began it; None where there is none."""
+        for path in sorted(runs.glob(f"*/{ORDER}"), key=_begun, reverse=True):
+            values = _read(path)
+            try:
+                words = {name: tuple(values[name]) for name in ("length", "further")}
+                return cls(path.parent, Order(**values | words))
+            except (TypeError, KeyError):  # Torn by a power cut, or of a later version.
+                continue
+        return None
+
+    def go_on(self) -> None:
+        """Start it, or resume it from its last checkpoint; it lives on when this process ends.
+
+        Raises:
+            RunError: It is at work already, or the process cannot be started.
+            WriteError: Nothing can be written there.
+        """
+        if self.standing().phase.at_work:
+            raise RunError(f"{self.folder}: this run is at work already")
+        make_folder(self.folder)
+        packages = str(Path(mtctl_train.__file__).resolve().parents[1])
+        environment = child_environment(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join([packages, environment["PYTHONPATH"]])
+        command = [sys.executable, *self.program, *self.order.arguments(self.folder)]
+        try:
+            with open(self.folder / LOG, "wb") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=environment,
+                    close_fds=True,
+                    **_DETACHED,
+                )
+        except OSError as error:
+            raise RunError(f"the training could not be started: {error.strerror or error}") from error
+        try:
+            _write(self.folder / LAUNCH, asdict(_Launch(self._process.pid, time.time())))
+        except WriteError:
+            _end(self._process.pid)  # Nobody would find it again.
+            raise
+
+    def stop(self) -> None:
+        """End its process and all that this has started; what it learnt since its last checkpoint is lost."""
+        launch, status = self._launch(), read_status(self.folder)
+        if launch is not None:
+            _write(self.folder / LAUNCH, asdict(replace(launch, stopped=True)))
+        pids = {launch.pid} if launch is not None and self._alive(launch) else set()
+        if status is not None and status.state is RunState.RUNNING:
+            pids.add(status.pid)
+        for pid in pids:
+            _end(pid)
+
+    def standing(self) -> Standing:
+        """How it stands now; takes a millisecond."""
+        launch, status = self._launch(), read_status(self.folder)
+        if self._process is not None:
+            self._process.poll()  # Collects it when it has ended.
+        if launch is not None and (status is None or status.started < launch.at):
+            if self._alive(launch):
+                return Standing(Phase.STARTING)
+            return Standing(Phase.STOPPED) if launch.stopped else Standing(Phase.FAILED, self._last_words())
+        if status is None:
+            return Standing(Phase.STOPPED)
+        if status.state is RunState.RUNNING:
+            return Standing(Phase.RUNNING)
+        if status.state is RunState.FAILED:
+            return Standing(Phase.FAILED, status.message or self._last_words())
+        if status.state is RunState.FINISHED:
+            return Standing(Phase.FINISHED)
+        asked = launch is not None and launch.stopped
+        return Standing(Phase.STOPPED, "" if asked else self._last_words())
+
+    @property
+    def candidate(self) -> Path:
+        """Folder of the resulting model; there once the run has finished."""
+        return self.folder / CANDIDATE
+
+    @property
+    def decision(self) -> Decision | None:
+        """What became of the candidate; None: nothing yet."""
+        values = _read(self.folder / DECISION)
+        try:
+            return Decision(**values) if values else None
+        except TypeError:
+            return None
+
+    def decide(self, decision: Decision) -> None:
+        """Take note of what became of it.
+
+        Raises:
+            WriteError: Nothing can be written there.
+        """
+        _write(self.folder / DECISION, asdict(decision))
+
+    def _launch(self) -> _Launch | None:
+        try:
+            return _Launch(**_read(self.folder / LAUNCH))
+        except TypeError:
+            return None
+
+    def _alive(self, launch: _Launch) -> bool:
+        if self._process is not None and self._process.pid == launch.pid:
+            return self._process.poll() is None
+        return time.time() - launch.at < _LONGEST_START and is_running(launch.pid)
+
+    def _last_words(self) -> str:
+        """Why the process may have ended, in a sentence."""
+        try:
+            if shutil.disk_usage(self.folder).free < _ROOM_BYTES:
+                return f"the disk of {self.folder} is full; free some space and resume"
+            words = (self.folder / LOG).read_bytes()[-_LAST_WORDS:].decode("utf-8", errors="replace").strip()
+        except OSError:
+            return f"the folder of the run, {self.folder}, is gone or cannot be read"
+        ended = "the training process was ended from outside, or the computer was switched off"
+        return words.removeprefix("mtctl: error: ") if words else ended
+
+
+#: How a child outlives its parent: its own session; on Windows its own group, without a console.
+_DETACHED: dict[str, Any]
+if sys.platform == "win32":
+    _DETACHED = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+else:
+    _DETACHED = {"start_new_session": True}
+
+
+def _end(pid: int) -> None:
+    """End a process with its descendants, without waiting: giving gigabytes back takes longer than a window may."""
+    if sys.platform == "win32":
+        command = ["taskkill", "/PID", str(pid), "/T", "/F"]
+        subprocess.Popen(command, creationflags=subprocess.CREATE_NO_WINDOW)
+    else:
+        kill_tree(pid, patience=0.0)
+
+
+def _begun(order: Path) -> tuple[float, str]:
+    try:
+        return order.stat().st_mtime, order.parent.name
+    except OSError:
+        return 0.0, ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    with replacing(path) as part:
+        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+

@@ -1,0 +1,126 @@
+"""What the tests of the module MTCTLTrain share: the module in the test host, a store with tiny cases, quick runs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, scan
+from stored import predicted, reviewed
+
+from mtctl.cases import CaseStore
+from mtctl.model import Model
+from mtctl.model_store import ModelStore
+from mtctl.verdict import ModelName, Verdict, write_verdict
+
+sys.path.insert(0, str(ROOT / "Testing"))
+
+from host.fixtures import host, running_application
+
+__all__ = ["host", "module", "modules_loaded", "running_application", "site", "store", "template"]
+
+SHAPE = (40, 48, 56)
+
+#: As `mtctl_train.background`, with patches and without phantoms that a test could not wait for.
+QUICK = (
+    "-c",
+    "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCHES = {1.25: (48, 16, 16)};"
+    "finetune_cases.PHANTOMS = 0; from mtctl_train.background import main; sys.exit(main(sys.argv[1:]))",
+)
+OPTIONS = ("--option", "checkpoint_seconds=0", "--option", "validate_every=5")
+
+
+def stored_cases(folder: Path, corrected: int = 4, predictions: int = 2) -> CaseStore:
+    """A store with tiny cases: some corrected, some predicted, one that was only added."""
+    store = CaseStore(folder)
+    for seed in range(corrected + predictions):
+        case = predicted(store, scan(SHAPE, seed), f"case-{seed}")
+        if seed < corrected:
+            mask, review = reviewed(case)
+            store.accept(case, mask, review, "MK")
+    store.add(scan(SHAPE, 99), "fresh")
+    return store
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stored_cases(tmp_path_factory.mktemp("stored") / "store").folder
+
+
+@pytest.fixture
+def store(template: Path, tmp_path: Path) -> CaseStore:
+    """A case store of the test's own."""
+    shutil.copytree(template, tmp_path / "store")
+    return CaseStore(tmp_path / "store")
+
+
+@pytest.fixture
+def site(tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
+    """A site whose model in use is the tiny one."""
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("MTCTL_MODELS", str(tmp_path / "models"))
+    candidate = tmp_path / "tiny"
+    shutil.copytree(tiny_model.folder, candidate)
+    write_verdict(candidate, Verdict(ModelName("none", "0", ""), ()))
+    models = ModelStore()
+    models.publish(candidate, "the start")
+    return models
+
+
+@pytest.fixture(scope="session")
+def modules_loaded(running_application: Any) -> None:
+    running_application.module(ROOT / "MTCTLSegment" / "MTCTLSegment.py")
+    running_application.module(ROOT / "MTCTLTrain" / "MTCTLTrain.py")
+
+
+@pytest.fixture
+def module(host: Any, modules_loaded: None, site: ModelStore, store: CaseStore, tmp_path: Path) -> Iterator[Any]:
+    """The module, entered in an empty scene, with the store chosen and listed; no run yet."""
+    import qt
+    import slicer
+
+    for name in ("MTCTLTrain", "MTCTLSegment"):
+        qt.QSettings().remove(name)
+    from MTCTLSegmentLib import settings as segment_settings
+    from MTCTLTrainLib import settings
+
+    segment_settings.remember("caseStore", str(store.folder))
+    settings.choose_runs_folder(str(tmp_path / "runs"))
+    forget(slicer.util.getModuleWidget("MTCTLTrain"))
+    widget = host.enter("MTCTLTrain")
+    quick(widget)
+    assert host.wait_until(lambda: widget.bench.cases and not widget.bench.listing, 60), widget.bench.listed
+    yield widget
+    widget = slicer.util.getModuleWidget("MTCTLTrain")
+    if widget.bench.run is not None:
+        widget.bench.run.stop()
+    host.leave()
+    forget(widget)
+
+
+def forget(widget: Any) -> None:
+    """The page as it is when Slicer starts: no run was looked for yet."""
+    widget.bench.run = None
+    widget.bench._forget_run()
+    widget.bench.cases, widget.bench.models = (), ()
+
+
+def quick(widget: Any, iterations: int = 10) -> None:
+    """Runs of seconds."""
+    widget.trainingPanel.program, widget.trainingPanel.further = QUICK, OPTIONS
+    widget.ui.lengthSelector.currentIndex = 1
+    widget.ui.iterationsBox.value = iterations
+
+
+def phase(widget: Any) -> str:
+    widget.bench.look()
+    return widget.bench.standing.phase.value if widget.bench.standing is not None else ""
+
+
+def text_of(table: Any) -> list[list[str]]:
+    """What a table shows, row by row."""
+    return [[table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)]
