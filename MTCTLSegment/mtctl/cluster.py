@@ -50,7 +50,7 @@ def _results(client: Any, task: Task, token: str, sources: list[Path]) -> Iterat
 
     futures = dict(zip(_submit(client, task, token, sources), sources, strict=True))
     lost: list[Path] = []
-    for future in as_completed(list(futures)):
+    for future in as_completed(list(futures), loop=client.loop):
         source = futures.pop(future)
         error = _error(future)
         if error is None:

@@ -13,12 +13,14 @@ import numpy as np
 
 from mtctl import __version__
 from mtctl.case_report import UNCERTAINTIES, Findings, find
+from mtctl.dicom_seg import DicomOutputError, Made, write_dicom
+from mtctl.dicom_series import Choice, choose_series
 from mtctl.errors import MtctlError
 from mtctl.figures import CaseView, write_case_figure
-from mtctl.geometry import Volume
+from mtctl.geometry import Volume, VolumeError
 from mtctl.inference import Options, Prediction, Progress, Segmenter
 from mtctl.resample import from_grid, to_grid
-from mtctl.result_files import PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
+from mtctl.result_files import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
 from mtctl.volume import input_stem, read_volume, write_segmentation, write_volume
 
 _SCALES = {
@@ -44,6 +46,7 @@ class Request:
         uncertainty: One of `UNCERTAINTIES`.
         threshold: Of the uncertainty, in [0, 1]; None for the model's.
         all_maps: Whether to write every map.
+        dicom: Whether to write segmentation and uncertainty as DICOM too, beside the others; of DICOM inputs only.
         overwrite: Whether other results with the same name may be replaced.
     """
 
@@ -52,6 +55,7 @@ class Request:
     uncertainty: str = "entropy"
     threshold: float | None = None
     all_maps: bool = False
+    dicom: bool = False
     overwrite: bool = False
 
 
@@ -82,7 +86,10 @@ def segment_case(
     Raises:
         MtctlError: The input, the region or the output folder is unusable; the message says why.
     """
-    stem = input_stem(source)
+    choice = _choice(source)
+    if request.dicom and choice is None:
+        raise DicomOutputError("is no DICOM folder: there is nothing that DICOM results could refer to (--dicom-seg)")
+    stem = choice.series.pseudonym if choice else input_stem(source)
     volume = read_volume(source)
     fingerprint = _fingerprint(volume, segmenter, request)
     files = CaseFiles(request.out, stem)
@@ -100,7 +107,9 @@ def segment_case(
 
     prediction = segmenter.predict(volume, request.options, progress)
     found = find(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
-    report = {"input": source.name if source.is_file() else stem, **found.report, "fingerprint": fingerprint}
+    report = {"input": stem if choice else source.name, **found.report, "fingerprint": fingerprint}
+    if choice and choice.remark:
+        report["warnings"] = [*found.report["warnings"], choice.remark]
     with files.replacing(in_the_way) as folder:
         mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
         write_segmentation(mask, folder / f"{stem}{SEGMENTATION}")
@@ -109,6 +118,11 @@ def segment_case(
         if request.all_maps:
             for kind, name in _EXTRA_MAPS.items():
                 write_volume(prediction.on_source(name), folder / f"{stem}.{kind}.nrrd")
+        if request.dicom and choice:
+            card = segmenter.model.card
+            made = Made(f"{card.id} {card.version}", _SCALES[request.uncertainty], fingerprint)
+            files_out = folder / f"{stem}{DICOM_SEGMENTATION}", folder / f"{stem}{DICOM_MAP}"
+            write_dicom(choice.series, mask, found.uncertainty, made, *files_out)
         write_case_figure(_view(stem, volume, prediction, found, request), folder / f"{stem}{PICTURE}")
         (folder / f"{stem}{REPORT}").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return Outcome(source, stem, report, skipped=False)
@@ -126,6 +140,7 @@ def _fingerprint(volume: Volume, segmenter: Segmenter, request: Request) -> str:
         "uncertainty": request.uncertainty,
         "threshold": request.threshold,
         "all_maps": request.all_maps,
+        "dicom": request.dicom,
         "card": dataclasses.asdict(segmenter.model.card),
         "device": segmenter.device.type,
         "version": __version__,
@@ -136,7 +151,18 @@ def _fingerprint(volume: Volume, segmenter: Segmenter, request: Request) -> str:
 
 def _endings(request: Request) -> list[str]:
     maps = ["uncertainty", "distance", *(_EXTRA_MAPS if request.all_maps else [])]
-    return [SEGMENTATION, *(f".{name}.nrrd" for name in maps), REPORT, PICTURE]
+    dicom = [DICOM_SEGMENTATION, DICOM_MAP] if request.dicom else []
+    return [SEGMENTATION, *(f".{name}.nrrd" for name in maps), *dicom, REPORT, PICTURE]
+
+
+def _choice(source: Path) -> Choice | None:
+    """The series of a DICOM folder; None for a file."""
+    if not source.is_dir():
+        return None
+    try:
+        return choose_series(source)
+    except VolumeError as error:
+        raise VolumeError(f"{source}: {error}") from error
 
 
 def _view(stem: str, volume: Volume, prediction: Prediction, found: Findings, request: Request) -> CaseView:

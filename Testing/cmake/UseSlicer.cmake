@@ -36,3 +36,36 @@ macro(slicerMacroBuildScriptedModule)
     COMPONENT RuntimeLibraries
     )
 endmacro()
+
+set(Slicer_CLIMODULES_BIN_DIR lib/Slicer-5.10/cli-modules)
+set(Slicer_INSTALL_CLIMODULES_BIN_DIR ./${Slicer_CLIMODULES_BIN_DIR})
+
+# Copies <NAME>.py and <NAME>.xml of the current folder, and nothing else, into the folder of CLI modules.
+macro(SlicerMacroBuildScriptedCLI)
+  cmake_parse_arguments(STANDIN "NO_INSTALL;VERBOSE" "NAME;FOLDER" "" ${ARGN})
+  if(STANDIN_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "SlicerMacroBuildScriptedCLI does not know: ${STANDIN_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT STANDIN_NAME)
+    message(FATAL_ERROR "SlicerMacroBuildScriptedCLI needs NAME")
+  endif()
+  set(standin_folder ${CMAKE_BINARY_DIR}/${Slicer_CLIMODULES_BIN_DIR})
+  set(standin_sources)
+  set(standin_copies)
+  foreach(ending py xml)
+    set(file ${CMAKE_CURRENT_SOURCE_DIR}/${STANDIN_NAME}.${ending})
+    list(APPEND standin_sources ${file})
+    list(APPEND standin_copies ${standin_folder}/${STANDIN_NAME}.${ending})
+    if(NOT EXISTS ${file})
+      message(FATAL_ERROR "${STANDIN_NAME} needs '${file}', which does not exist")
+    endif()
+  endforeach()
+  add_custom_command(
+    OUTPUT ${standin_copies}
+    DEPENDS ${standin_sources}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${standin_folder}
+    COMMAND ${CMAKE_COMMAND} -E copy ${standin_sources} ${standin_folder}
+    )
+  add_custom_target(${STANDIN_NAME} ALL DEPENDS ${standin_copies})
+  install(FILES ${standin_sources} DESTINATION ${Slicer_INSTALL_CLIMODULES_BIN_DIR} COMPONENT Runtime)
+endmacro()

@@ -44,6 +44,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, help="of the Monte-Carlo dropout (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace other results in the way")
+    parser.add_argument(
+        "--dicom-seg", action="store_true",
+        help="of DICOM folders also <stem>.seg.dcm and <stem>.uncertainty.dcm (Parametric Map). Both carry the "
+        "patient's name and number, as DICOM demands; no other result does",
+    )  # fmt: skip
     parser.add_argument("--maps", choices=("all",), help="write every map: probability and all uncertainties")
     parser.add_argument(
         "--workers", type=_whole(1, 1000), default=1, metavar="N", help="processes, which share the GPUs (%(default)s)"
@@ -62,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     from mtctl.batch import Task
     from mtctl.device import choose_device
+    from mtctl.dicom_seg import require_highdicom
     from mtctl.files import make_folder
     from mtctl.inference import Options
     from mtctl.inputs import find_scans, read_manifest
@@ -78,8 +84,12 @@ def run(args: argparse.Namespace) -> int:
         choose_device(args.device)  # Fails now, not once a scan.
     model = find_model(args.model)
     make_folder(args.out)
+    if args.dicom_seg:
+        require_highdicom()
     options = Options(args.samples, region, args.seed)
-    request = Request(args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.overwrite)
+    request = Request(
+        args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.dicom_seg, args.overwrite
+    )
     task = Task(request, model.folder, args.device)
     with _ended_like_interrupted(), closing(_results(sources, task, args)) as results:
         return _report(args.out, sources, results)
