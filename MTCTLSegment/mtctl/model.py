@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from mtctl import shipped
 from mtctl.case_score import CaseScore, UsualShape
@@ -21,6 +21,7 @@ from mtctl.model_store import WEIGHTS as WEIGHTS
 from mtctl.model_store import ModelStore
 from mtctl.network import Architecture, LocatorNet, MTCTLNet
 from mtctl.shipped import CARD as CARD
+from mtctl.tensors import write_tensors
 from mtctl.uncertainty import VoxelCalibration
 
 Network = TypeVar("Network", bound=torch.nn.Module)
@@ -238,11 +239,7 @@ def save_locator(model: Model, filters: int, spacing_mm: float, state: dict[str,
 
 
 def _save(path: Path, state: dict[str, torch.Tensor]) -> str:
-    half = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()
-    }
-    with replacing(path) as part:
-        save_file(half, part)
+    write_tensors(path, {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in state.items()})
     return file_sha256(path)
 
 

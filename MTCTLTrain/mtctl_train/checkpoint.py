@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtctl.errors import MtctlError
-from mtctl.files import replacing
+from mtctl.tensors import write_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -49,14 +48,13 @@ def save_checkpoint(
     for part, optimizer in optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"{part}.{index}.{name}": tensor for name, tensor in state.items()}
-    with replacing(folder / CHECKPOINT) as file:
-        metadata = {
-            "iteration": str(progress.iteration),
-            "seconds": repr(progress.seconds),
-            "settings": progress.settings,
-            "planned": json.dumps(progress.planned),
-        }
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file, metadata)
+    metadata = {
+        "iteration": str(progress.iteration),
+        "seconds": repr(progress.seconds),
+        "settings": progress.settings,
+        "planned": json.dumps(progress.planned),
+    }
+    write_tensors(folder / CHECKPOINT, tensors, metadata)
 
 
 def load_checkpoint(

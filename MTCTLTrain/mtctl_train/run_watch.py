@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtctl.files import make_folder, replacing
+from mtctl.files import WriteError, make_folder, replacing, write_reason
 from mtctl_train.monitor import Event, JsonLines, Monitor, Report, Sample, draw
 from mtctl_train.run_folder import PICTURES, PROGRESS
 
@@ -58,12 +58,25 @@ class Watchers:
 
 @contextmanager
 def watchers_of(folder: Path, folds: int) -> Iterator[Watchers]:
-    """Append events to the run's log and print them."""
+    """Append events to the run's log and print them.
+
+    Raises:
+        WriteError: When an event is told: the disk is full.
+    """
     with open(folder / PROGRESS, "a", encoding="utf-8") as log:
         if log.tell() and not (folder / PROGRESS).read_bytes().endswith(b"\n"):
             log.write("\n")  # A kill tore the last line.
-        yield Watchers(folder, folds, (JsonLines(log), _print_line))
+        lines = JsonLines(log)
+
+        def keep(event: Event) -> None:
+            try:
+                lines(event)
+            except OSError as error:
+                raise WriteError(f"{folder / PROGRESS}: cannot be written: {write_reason(error)}") from error
+
+        yield Watchers(folder, folds, (keep, _print_line))
 
 
 def _print_line(event: Event) -> None:
-    print(json.dumps(event), flush=True)
+    with suppress(OSError):  # Whoever started the run and read this has gone; the run goes on.
+        print(json.dumps(event), flush=True)

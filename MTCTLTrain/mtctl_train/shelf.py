@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Generic, TypeVar, overload
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from mtctl.errors import MtctlError
 from mtctl.files import make_folder, replacing
+from mtctl.tensors import write_tensors
 from mtctl_train.dataset import Case, DataError, Scan
 
 AnyCase = TypeVar("AnyCase", Case, Scan)
@@ -93,9 +94,8 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
                 part.write_text(f"{error}\n", encoding="utf-8")
             self._complain(name, str(error))
             return None
-        arrays = {name: array for name, array in vars(case).items() if isinstance(array, np.ndarray)}
-        with replacing(self._path(name)) as part:
-            save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, part, _metadata(case))
+        arrays = {key: torch.from_numpy(array) for key, array in vars(case).items() if isinstance(array, np.ndarray)}
+        write_tensors(self._path(name), arrays, {"spacing": repr(case.spacing)})
         return case
 
     def _kept(self, name: str) -> AnyCase | None:
@@ -108,7 +108,3 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"
-
-
-def _metadata(case: Case | Scan) -> dict[str, str]:
-    return {"spacing": repr(case.spacing)}

@@ -53,6 +53,7 @@ from mtctl.metrics import Mask, dice
 from mtctl.model import find_model
 from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
+from mtctl.verdict import read_verdict
 from mtctl.volume import read_mask, read_volume
 from mtctl_train.corruptions import bias_field, low_resolution, noise
 
@@ -175,6 +176,12 @@ def fine_tuned(setting: Setting, store: CaseStore, name: str, seed: int, *argume
         with open(setting.out / f"{out.name}.log", "a", encoding="utf-8") as log:
             subprocess.run(command, check=True, stdout=log)
         print(f"{out.name}: {(time.monotonic() - began) / 60:.1f} min")
+    verdict = read_verdict(out / "candidate")
+    old, new = verdict.dice
+    print(f"{out.name}: on {len(verdict.cases)} held-out cases {100 * old:.2f} -> {100 * new:.2f}, {verdict.held_out}")
+    print(
+        f"  calibration error {verdict.calibration}; against it: {'; '.join(verdict.against) or 'nothing'}", flush=True
+    )
     return str(out / "candidate")
 
 

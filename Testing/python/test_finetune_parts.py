@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import torch
 from test_trainer import CASES, CPU, RECIPE, SCANS
 
 from mtctl.errors import MtctlError
+from mtctl.files import WriteError
 from mtctl.network import MTCTLNet
+from mtctl.tensors import write_tensors
 from mtctl_train.average import WeightAverage
 from mtctl_train.dataset import Case, DataError, Sampler
 from mtctl_train.losses import cross_entropy_loss, dice_loss
@@ -97,6 +101,24 @@ def test_a_shelf_reads_what_is_needed_once_and_passes_over_what_cannot_be_used(t
         Shelf(Case, ["bad"], gone, tmp_path / "shelf")[0]
     with pytest.raises(IndexError):
         shelf[3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of a file")
+def test_tensors_that_cannot_be_written_leave_the_old_file_and_say_why(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, {"w": torch.ones(3)})
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(WriteError, match=r"weights\.safetensors: cannot be written: File too large"):
+            write_tensors(path, {"w": torch.ones(10000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_the_average_of_a_fine_tuning_starts_from_the_base() -> None:
