@@ -22,31 +22,16 @@ import msgpack
 import numpy as np
 import pytest
 from conftest import scan
+from reviewer_case import write_case
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.volume import read_volume, write_segmentation, write_volume
+from mtctl.volume import read_volume, write_volume
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("trame_slicer") is None, reason="trame-slicer is not installed (slicer-mtctl[review])"
 )
 
 LARGEST_MB = 2
-
-
-def write_case(folder: Path) -> None:
-    """A small scan with results that a review can begin with."""
-    volume = scan((24, 28, 32))
-    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
-    depth = (0.6 - np.sqrt(z**2 + y**2 + x**2)).astype(np.float32)
-    write_volume(volume, folder / "ball.image.nrrd")
-    for kind, array in {
-        "uncertainty": np.exp(-((depth / 0.12) ** 2)),
-        "distance": depth.clip(-1, 1),
-        "probability": 1 / (1 + np.exp(-20 * depth)),
-    }.items():
-        write_volume(Volume(array.astype(np.float32), volume.geometry), folder / f"ball.{kind}.nrrd")
-    write_segmentation(Volume((depth > 0).astype(np.uint8), volume.geometry), folder / "ball.seg.nrrd")
-    (folder / "ball.json").write_text(json.dumps({"input": "ball.image.nrrd", "case_score": 0.9}), encoding="utf-8")
 
 
 class Server:

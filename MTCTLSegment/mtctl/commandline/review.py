@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from mtctl.cases import CaseStore
-from mtctl.errors import MtctlError
+from mtctl.reviewer import graphics
 from mtctl.reviewer.folder import FolderError, find_case, is_store
 from mtctl.worker_request import Settings
 
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MtctlError: There is nothing to review, something that is needed is not installed, or the port is taken.
     """
+    graphics.require()
     from mtctl.reviewer.folder_shelf import FolderShelf
     from mtctl.reviewer.shelf import Shelf
     from mtctl.reviewer.store_shelf import StoreShelf
@@ -63,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
         shelf = StoreShelf(CaseStore(target))
     else:
         shelf = FolderShelf(target, CaseStore(args.store or target / "case-store"))
-    _require_libraries()
     from mtctl.reviewer.server import Serving, serve
 
     check = args.check or bool(os.environ.get("CI"))
@@ -77,16 +77,6 @@ def run(args: argparse.Namespace) -> int:
             check=check,
         ),
     )
-
-
-def _require_libraries() -> None:
-    """Raises MtctlError where the views cannot be drawn; VTK would end the process without a word."""
-    try:
-        import trame_slicer  # noqa: F401
-    except ImportError as error:
-        raise MtctlError(
-            f"the reviewer needs the Python package '{error.name}': python -m pip install 'slicer-mtctl[review]'"
-        ) from error
 
 
 def _has_display() -> bool:

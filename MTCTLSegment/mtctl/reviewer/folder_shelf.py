@@ -22,6 +22,7 @@ from mtctl.review_state import Left, Status, summary
 from mtctl.reviewer.case_reading import CaseData, read_case, read_corrected
 from mtctl.reviewer.folder import CaseFiles, FolderError, confined, find_cases, read_report
 from mtctl.reviewer.shelf import Entry, Stage, Taken, in_order
+from mtctl.reviewer.store_shelf import predicted
 from mtctl.volume import read_volume, write_segmentation, write_volume
 from mtctl.worker_request import Result
 
@@ -129,7 +130,7 @@ class FolderShelf:
         data = read_case(self._case(key))
         case = self.store.add(data.scan)
         mask = data.maps.segmentation
-        if case.model is not None and np.array_equal(case.prediction(), mask):
+        if predicted(case) and np.array_equal(case.prediction(), mask):
             return case
         maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
         result = Result(data.scan.geometry, mask.astype(np.uint8), maps, data.report)

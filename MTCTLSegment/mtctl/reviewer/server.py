@@ -83,10 +83,10 @@ async def _serve(shelf: Shelf, how: Serving) -> int:
         bound.app.middlewares.append(gate.middleware)
         bound.app.add_routes([web.put("/scans/{name}", uploads.handle)])
         for handler in bound._ws_handlers:
-            guard(handler, frozenset((*SLICES, VOLUME)), frozenset(reviewer.commands))
+            guard(handler, frozenset((*SLICES, VOLUME)), reviewer.commands)
 
     server.controller.on_server_bind.add(bind)
-    server.controller.on_client_connected.add(reviewer.views.redraw)
+    server.controller.on_client_connected.add(reviewer.redraw)
     running = asyncio.ensure_future(
         server.start(
             host=HOST,
@@ -145,9 +145,14 @@ def _signalled() -> asyncio.Future[None]:
     """Done when the person, or the system, ends the process. On Windows asyncio cancels the main task instead."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, lambda: ended.done() or ended.set_result(None))
+            loop.add_signal_handler(number, end)
     return ended
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mtctl.case_record import Kind
 from mtctl.cases import Case, CaseStore, State
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
@@ -39,7 +40,7 @@ class StoreShelf:
         """See `shelf.Shelf`."""
         case = self.store.case(key)
         scan = case.scan()
-        if case.model is None:
+        if not predicted(case):
             return Taken(scan, None, None, None)
         maps = case.maps()
         data = CaseData(scan, maps, dict(case.report()), {})
@@ -66,6 +67,11 @@ class StoreShelf:
     def add_result(self, key: str, result: Result) -> None:
         """See `shelf.Shelf`."""
         self.store.add_prediction(key, result)
+
+
+def predicted(case: Case) -> bool:
+    """Whether there is a prediction to review."""
+    return any(record.kind is Kind.PREDICTION for record in case.records)
 
 
 def _entry(case: Case) -> Entry:
@@ -95,13 +101,13 @@ def _resumed(case: Case, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str
     fresh = ReviewSession(data.maps), data.maps.segmentation.copy()
     for record in reversed(case.records):
         path = record.folder / "review.json"
-        if record.kind.value == "prediction":
+        if record.kind is Kind.PREDICTION:
             break
         if not path.is_file():
             continue
         try:
             draft = case.draft()
-            mask = draft.mask if draft and record.kind.value == "draft" else data.maps.segmentation
+            mask = draft.mask if draft and record.kind is Kind.DRAFT else data.maps.segmentation
             if case.state.labelled:
                 mask = case.corrected_mask()
             mask = np.asarray(mask, dtype=bool)

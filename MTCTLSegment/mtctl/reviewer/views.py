@@ -38,6 +38,10 @@ _EFFECTS = {"look": SegmentationEffectNoTool, "paint": SegmentationEffectPaint, 
 #: from the views moves all of them.
 _FPS, _OTHER_FPS, _QUALITY = 30.0, 25.0, 60
 
+#: Without a GPU, trame_slicer's 8 samples a pixel take three times as long: 20 ms, not 6, for a slice of 560 x 420
+#: pixels, and 60 ms, not 19, for the surface.
+_SAMPLES = 0
+
 _BACKGROUND = ("#0b0e13", "#1b2430")
 
 
@@ -72,10 +76,13 @@ class Views:
         self._slices: dict[str, SliceView] = {}
         for name in SLICES:
             view = manager.create_view(ViewLayoutDefinition.slice_view(name, color=COLORS[name]))
+            view.render_window().SetMultiSamples(_SAMPLES)
             view.set_background_color_from_string("#000000")
             view.modified.connect(lambda moved, name=name: on_moved(name, _position(moved)))
             self._slices[name] = view
         self.volume = manager.create_view(ViewLayoutDefinition.threed_view(name=VOLUME, background_color=_BACKGROUND))
+        self.volume.render_window().SetMultiSamples(_SAMPLES)
+        self.volume.renderer().SetUseFXAA(True)
         manager.set_current_view_ids([*SLICES, VOLUME])
         crosshair = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
         crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)

@@ -91,3 +91,8 @@ def progress_state(progress: Progress) -> dict[str, Any]:
         "percent": round(100 * progress.overall),
         "left": "" if left is None else f"about {max(1, round(left))} s left",
     }
+
+
+def notice(sentence: str, kind: str = "bad") -> dict[str, str] | None:
+    """Something that the page shows until it is read: "bad" or "good" news; None for an empty sentence."""
+    return {"text": sentence[:1].upper() + sentence[1:], "kind": kind} if sentence else None

@@ -1,0 +1,71 @@
+"""Pictures of the reviewer for the README: python Testing/browser/screenshots.py [-o Resources/Screenshots]
+
+A phantom is made and segmented; the first region is visited and a proposal previewed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from chromium import Chromium, Tab
+from PIL import Image
+from serving import STATE, Served, missing, ready, still
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Bytes of the largest picture that the repository takes.
+LARGEST = 600_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--out", type=Path, default=ROOT / "Resources" / "Screenshots")
+    parser.add_argument("--folder", type=Path, help="cases to show; default: a phantom")
+    args = parser.parse_args()
+    if lacking := missing():
+        print(lacking)
+        return 1
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.folder or made(Path(scratch))
+        server = Served(folder, "--device", "cpu")
+        try:
+            with Chromium(1440, 900) as browser:
+                tab = browser.tab()
+                tab.open(server.link)
+                show(ready(tab))
+                picture = Image.fromarray(tab.pixels())
+        finally:
+            server.stop()
+    path = args.out / "reviewer.png"
+    picture.save(path, optimize=True)
+    if path.stat().st_size > LARGEST:
+        picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    return 0 if path.stat().st_size <= LARGEST else 1
+
+
+def made(folder: Path) -> Path:
+    mtctl = [sys.executable, "-m", "mtctl"]
+    subprocess.run([*mtctl, "phantom", "-o", str(folder)], check=True, capture_output=True)
+    scan = str(folder / "phantom-0.image.nrrd")
+    subprocess.run([*mtctl, "segment", scan, "-o", str(folder), "--maps", "all"], check=True, capture_output=True)
+    (folder / "phantom-0.label.nrrd").unlink()
+    return folder
+
+
+def show(tab: Tab) -> None:
+    """What the picture is to show."""
+    for key in ("n", "a", "a"):
+        tab.key(key)
+        still(tab)
+    tab.click("[data-proposal='distance map']")
+    tab.wait(f"{STATE}.preview")
+    still(tab)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
