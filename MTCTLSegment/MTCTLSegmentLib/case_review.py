@@ -19,7 +19,7 @@ from mtctl.review_state import summary
 if TYPE_CHECKING:
     from mtctl.metrics import Mask
     from mtctl.proposals import Proposal
-    from mtctl.regions import Region
+    from mtctl.regions import Region, RegionMap
     from mtctl.review_state import Edit
     from mtctl.scene import CaseNodes
 
@@ -178,8 +178,12 @@ class CaseReview:
         return self.session.record(kind, mask)
 
 
-def open_review(nodes: CaseNodes) -> CaseReview:
+def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview:
     """Begin the review of a case, or go on with its draft.
+
+    Args:
+        nodes: The case.
+        places: Its regions where they are known, as from a fresh result; None: to be found, which takes half a second.
 
     Raises:
         SceneError: Something that is needed was deleted.
@@ -192,7 +196,7 @@ def open_review(nodes: CaseNodes) -> CaseReview:
         except ReviewError as error:
             note = str(error)
     if session is None:
-        session = ReviewSession(maps, mask=mask)
+        session = ReviewSession(maps, mask=mask, places=places)
     return CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
 
 

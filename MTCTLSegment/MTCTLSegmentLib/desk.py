@@ -77,7 +77,8 @@ class Desk:
         self._aside.pop(scan.GetID(), None)
         forget_draft(nodes)
         self.problem = ""
-        self.review = open_review(nodes)
+        own = nodes.reviewed is nodes.segmentation and nodes.segment_id == scene.SEGMENT_ID
+        self.review = open_review(nodes, result.places if own else None)
 
     def review_other(self, segmentation: Any, segment_id: str) -> None:
         """Review a segment that exists already instead, or with the case's own segmentation that again.
@@ -103,15 +104,26 @@ class Desk:
             self._keep(review)
             self._aside[review.nodes.scan.GetID()] = review
 
-    def look_around(self) -> None:
-        """A node was deleted: see whether the review can go on."""
+    def pause(self) -> None:
+        """The person turns to another module: the review's clock stops, and nothing half-decided stays in the views."""
         if self.review is not None:
-            problem = self.review.refresh()
-            if problem:
-                self.review, self.problem = None, problem
+            self.review.session.pause()
+            if self.review.refresh() is None:
+                self.review.discard()
+            self.keep_draft()
+
+    def look_around(self) -> bool:
+        """A node was deleted: see whether the review can go on.
+
+        Returns:
+            Whether it can.
+        """
         for scan_id in [key for key in self._aside if slicer.mrmlScene.GetNodeByID(key) is None]:
             del self._aside[scan_id]
-        self.changed()
+        problem = self.review.refresh() if self.review is not None else None
+        if problem:
+            self.review, self.problem = None, problem
+        return not problem
 
     def keep_draft(self) -> None:
         """Keep the open review with the scene, now."""

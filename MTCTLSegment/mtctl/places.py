@@ -41,8 +41,9 @@ def _middles(cell: NDArray[np.int64], weight: NDArray[np.floating]) -> NDArray[n
     """Cells (m, 3) in the middle of places, taken greedily; arguments: the cell of each voxel (n, 3) and its weight."""
     reach = int(RADIUS_MM / CELL_MM)
     margin = 2 * reach  # keeps every ball, and what it changes in its neighbours, within the grid
-    left = np.zeros(tuple(cell.max(axis=0, initial=0) + 1 + 2 * margin))
-    np.add.at(left, tuple(cell.T + margin), weight)
+    shape = tuple(cell.max(axis=0, initial=0) + 1 + 2 * margin)
+    flat = np.ravel_multi_index(tuple(cell.T + margin), shape)
+    left = np.bincount(flat, weights=weight, minlength=int(np.prod(shape))).reshape(shape)
     squared = ((np.indices((2 * reach + 1,) * 3) - reach) ** 2).sum(axis=0) * CELL_MM**2
     ball = squared <= RADIUS_MM**2
     kernel = ball * np.exp(-2 * squared / RADIUS_MM**2)  # the middle weighs more: a place is centred on its error

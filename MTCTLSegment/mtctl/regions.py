@@ -168,12 +168,10 @@ def region_map(
     """
     if not uncertainty.shape == mask.shape == geometry.shape:
         raise ValueError(f"shapes {uncertainty.shape}, {mask.shape} and {geometry.shape} of the grid differ")
-    # Grids that come back from a file or from Slicer differ in the last digits: they shall give the same places.
-    x, y, z = (round(step, 6) for step in geometry.spacing)
-    geometry = replace(geometry, spacing=(x, y, z))
+    geometry = rounded(geometry)
     mask = np.asarray(mask, dtype=bool)
     outline = mask if outline is None else np.asarray(outline, dtype=bool)
-    box = _box(outline | (uncertainty >= FLOOR))
+    box = _box(outline, uncertainty >= FLOOR, geometry.spacing)
     doubt, depth = uncertainty[box].astype(np.float32), _depth(outline[box], geometry)
     level = _levels(doubt, depth)
     index = np.argwhere(level >= FLOOR)
@@ -186,6 +184,12 @@ def region_map(
     index = index[order]
     facts = (doubt[order], error[order], mask[tuple(index.T)], index[:, ::-1].astype(np.int32))
     return _sorted_map(geometry, level[order], place[order], *facts)
+
+
+def rounded(geometry: Geometry) -> Geometry:
+    """A grid as regions take it: those that come back from a file or from Slicer differ in the last digits."""
+    x, y, z = (round(step, 6) for step in geometry.spacing)
+    return replace(geometry, spacing=(x, y, z))
 
 
 def error_probability(uncertainty: NDArray[np.float32], depth_mm: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -205,23 +209,24 @@ def error_probability(uncertainty: NDArray[np.float32], depth_mm: NDArray[np.flo
     return np.where(discounted, 0.0, probability).astype(np.float32)
 
 
-def _box(used: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """Smallest box that holds all used voxels, and one voxel around; empty where there are none."""
+def _box(outline: NDArray[np.bool_], doubtful: NDArray[np.bool_], spacing: tuple[float, ...]) -> tuple[slice, ...]:
+    """Smallest box of all voxels that can be in a region, with a voxel around; empty where there are none."""
+    mask, margin = (outline, REACH_MM) if outline.any() else (doubtful, 0.0)
     sides = []
-    for axis in range(3):
-        hit = np.flatnonzero(used.any(axis=tuple({0, 1, 2} - {axis})))
-        sides.append(slice(max(int(hit[0]) - 1, 0), int(hit[-1]) + 2) if len(hit) else slice(0, 0))
-    return sides[0], sides[1], sides[2]
+    for axis, step in enumerate(spacing[::-1]):
+        hit = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        more = int(margin / step) + 2
+        sides.append(slice(max(int(hit[0]) - more, 0), int(hit[-1]) + more + 1) if len(hit) else slice(0, 0))
+    return tuple(sides)
 
 
 def _depth(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.float32]:
-    """Distance of every voxel to the surface, mm, positive inside; infinite where the mask has no surface."""
+    """Minus the distance from voxels outside to the surface, mm; 0 inside, infinite where the mask has no surface."""
     if not mask.any() or mask.all():
         return np.full(mask.shape, np.inf, dtype=np.float32)
     spacing = geometry.spacing[::-1]
     half = min(spacing) / 2  # the surface runs half-way between two voxel centres
-    outside, inside = distance_transform_edt(~mask, spacing), distance_transform_edt(mask, spacing)
-    return np.where(mask, inside - half, half - outside).astype(np.float32)
+    return np.where(mask, 0, half - distance_transform_edt(~mask, spacing)).astype(np.float32)
 
 
 def _levels(uncertainty: NDArray[np.float32], depth_mm: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mtctl.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.metrics import Mask
-from mtctl.regions import Region, region_map
+from mtctl.regions import Region, RegionMap, region_map
 from mtctl.review_state import Edit, Left, Mark, ReviewState, Status
 
 #: Volume of the regions that a new review lists, unless a threshold is given: two to five minutes of looking.
@@ -49,6 +49,7 @@ class ReviewSession:
         state: ReviewState | None = None,
         mask: Mask | None = None,
         clock: Callable[[], float] = time.monotonic,
+        places: RegionMap | None = None,
     ) -> None:
         """Begin a review, or go on with one.
 
@@ -57,9 +58,10 @@ class ReviewSession:
             state: Where it stood; None for a new one with so low a threshold that the list holds REVIEW_ML.
             mask: The segmentation as it is now (z, y, x); None: as in `maps`.
             clock: Seconds, for the time spent.
+            places: The regions of these very maps where they are known; None: to be found, which takes half a second.
         """
         self.maps = maps
-        self.places = region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline)
+        self.places = places or region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline)
         self.state = state or ReviewState(self.places.threshold_for(REVIEW_ML))
         self._clock = clock
         self._last_action: float | None = None

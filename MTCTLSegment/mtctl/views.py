@@ -57,7 +57,7 @@ def _turn(axis: int, degrees: float) -> NDArray[np.float64]:
     return matrix
 
 
-def _resampled(volume: Array, matrix: NDArray[np.float64]) -> Array:
+def _resampled(volume: Array, matrix: NDArray[np.floating]) -> Array:
     if np.array_equal(matrix, np.eye(3)):
         return volume
     # torch counts axes from the last one, and from -1 to 1 between the middles of the outermost voxels.

@@ -21,12 +21,8 @@ from mtctl.files import WriteError, write_reason
 from mtctl.geometry import Volume
 from mtctl.time_left import Run, Timekeeper
 from mtctl.worker_child import Child
-from mtctl.worker_exchange import read_steps, write_steps
-from mtctl.worker_protocol import (
-    SEGMENTATION,
-    encode,
-    geometry_message,
-)
+from mtctl.worker_exchange import read_regions, read_steps, write_steps
+from mtctl.worker_protocol import SEGMENTATION, encode, geometry_message
 from mtctl.worker_request import Handlers, Progress, Result, Settings
 from mtctl.worker_transport import SubprocessTransport, Transport
 
@@ -215,11 +211,18 @@ class WorkerClient:
             task.handlers.progress(Progress(task.run.stage, task.run.share, task.run.overall(now), left))
 
     def _succeed(self, task: _Task, answer: dict[str, Any]) -> None:
+        geometry = task.volume.geometry
+        try:
+            named = answer.get("regions")
+            places = read_regions(task.folder / str(named), geometry) if named else None
+        except (OSError, ValueError) as error:
+            self._fail(f"the result could not be fetched: {_reason(error)}")
+            return
         if task.run:
             self._times.learn(_kind(task.settings), task.run, time.monotonic())
         self._drop()
         segmentation = task.arrays.pop(SEGMENTATION)
-        task.handlers.done(Result(task.volume.geometry, segmentation, task.arrays, answer["report"]))
+        task.handlers.done(Result(geometry, segmentation, task.arrays, answer["report"], places))
 
     def _fail(self, message: str) -> None:
         task = self._task

@@ -16,9 +16,10 @@ from mtctl.geometry import Volume, VolumeError
 from mtctl.inference import OUTSIDE, Options, Prediction, Segmenter
 from mtctl.model import Model, find_model
 from mtctl.preprocess import Box
+from mtctl.regions import region_map
 from mtctl.volume import _check_contrast, _check_finite, _check_grid
-from mtctl.worker_exchange import write_trimmed
-from mtctl.worker_protocol import SEGMENTATION, geometry_of
+from mtctl.worker_exchange import write_regions, write_trimmed
+from mtctl.worker_protocol import REGIONS, SEGMENTATION, geometry_of
 from mtctl.worker_request import Settings
 
 
@@ -67,10 +68,12 @@ class Engine:
             array = prediction.on_source(name).array.astype(np.float32, copy=False)
             arrays[name] = write_trimmed(array, outside, folder / f"{name}.npy")
             progress("save", (len(arrays) - 1) / len(OUTSIDE))
+        entropy = prediction.on_source("entropy").array.astype(np.float32, copy=False)
+        write_regions(region_map(entropy, prediction.segmentation, prediction.source), folder / REGIONS)
         if segmenter.device.type == "cuda":
             torch.cuda.empty_cache()  # Between cases the GPU's memory is for others: Slicer draws with it.
         report = _report(prediction, segmenter.model, notes)
-        self.emit("done", id=number, report=report, arrays=arrays)
+        self.emit("done", id=number, report=report, arrays=arrays, regions=REGIONS)
 
     def _load(self, settings: Settings) -> tuple[Segmenter, list[str]]:
         model, device = find_model(settings.model), choose_device(settings.device)

@@ -7,10 +7,11 @@ Events, on its standard output:
     {"event": "ready", "pid", "device"}
     {"event": "progress", "id", "stage", "share"}
     {"event": "note", "id", "text"}
-    {"event": "done", "id", "report", "arrays"}
+    {"event": "done", "id", "report", "arrays", "regions"}
     {"event": "failed", "id", "message"}
 Volumes travel as .npy files (z, y, x) in an exchange folder; the scan's geometry travels in the request, and "arrays"
-says where on it the parts lie that the result's files hold (`worker_exchange.Place` by name).
+says where on it the parts lie that the result's files hold (`worker_exchange.Place` by name), "regions" in which file
+the uncertain regions are.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from mtctl.geometry import Geometry, VolumeError
 EXCHANGE_PREFIX = "mtctl-exchange-"
 
 SEGMENTATION = "segmentation"
+
+#: File with the regions beside the arrays of a result.
+REGIONS = "regions.npz"
 
 EVENTS = ("ready", "progress", "note", "done", "failed")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry
+
+if TYPE_CHECKING:
+    from mtctl.regions import RegionMap
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,14 @@ class Result:
         segmentation: uint8, 1 inside.
         maps: float32, by the names of `inference.OUTSIDE`.
         report: What the case's JSON holds; its "warnings" are meant to be shown.
+        places: The uncertain regions by entropy; finding them takes half a second, which a window should not wait.
     """
 
     geometry: Geometry
     segmentation: NDArray[np.uint8]
     maps: Mapping[str, NDArray[np.float32]]
     report: Mapping[str, Any]
+    places: RegionMap | None = None
 
 
 def _ignore(_: object) -> None:

@@ -26,6 +26,7 @@ from mtctl.geometry import Geometry, Volume, VolumeError
 from mtctl.inference import OUTSIDE, Options, Segmenter
 from mtctl.model import Model
 from mtctl.process_tree import family_of, is_running, kill_tree
+from mtctl.regions import region_map
 from mtctl.time_left import STAGES, Timekeeper
 from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
 from mtctl.worker_exchange import read_steps, write_steps, write_trimmed
@@ -137,6 +138,10 @@ def test_a_case_is_answered_as_in_process_bit_for_bit_on_the_scan_s_own_grid(
     assert np.array_equal(answer.result.segmentation, expected.segmentation)
     assert answer.result.segmentation.dtype == np.uint8
     assert set(answer.result.maps) == set(OUTSIDE)
+    places = region_map(answer.result.maps["entropy"], answer.result.segmentation > 0, answer.result.geometry)
+    assert answer.result.places is not None and answer.result.places.geometry == places.geometry
+    for name in ("voxel", "level", "peak", "start", "total", "lowest", "highest"):
+        assert np.array_equal(getattr(answer.result.places, name), getattr(places, name)), name
     for name, array in answer.result.maps.items():
         assert array.dtype == np.float32
         assert np.array_equal(array, expected.on_source(name).array), name

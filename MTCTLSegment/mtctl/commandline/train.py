@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = Recipe(
         tuple(stage for stage in stages if stage.iterations),
         batch=args.batch,
-        optimisation={"adamw": AdamWPoly, "sgd": SGDSteps}[args.optimiser](),
+        optimisation=AdamWPoly() if args.optimiser == "adamw" else SGDSteps(),
         seed=args.seed,
     )
     if not recipe.stages:
