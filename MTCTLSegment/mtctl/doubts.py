@@ -1,4 +1,4 @@
-"""What the reader should know about a result as a whole, in sentences: doubts, any of which flags the case, and notes."""
+"""What a reader should know about a result as a whole: doubts, any of which flags the case, and notes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def doubts_about(mask: NDArray[np.bool_], source: Geometry, usual: UsualShape | 
     doubts = []
     cut = [side for side, share in touched_sides(mask, source).items() if share >= _CUT_SHARE]
     if cut:
-        doubts.append(f"the {', '.join(cut)} border of the scan cuts the segmentation off: part of the atrium is missing")
+        sides = ", ".join(cut)
+        doubts.append(f"the {sides} border of the scan cuts the segmentation off: a part of the atrium is missing")
     volume = float(mask.sum()) * source.voxel_ml
     if not _PLAUSIBLE_ML[0] <= volume <= _PLAUSIBLE_ML[1]:
         doubts.append(f"{volume:.0f} mL is unusual for a left atrium: check the scan, or draw the region (--roi)")
