@@ -42,13 +42,12 @@ class Served:
     """
 
     def __init__(self, target: Path, *options: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "CI"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mtctl", "review", str(target), "--no-browser", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**environment, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         )
         self.lines: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()

@@ -39,7 +39,6 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.log = folder, folder.parent / "log.txt"
-        environment = {name: value for name, value in os.environ.items() if name != "CI"}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [
@@ -48,7 +47,7 @@ class Server:
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**environment, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
             )
         end = time.monotonic() + 90
         while not self.links():

@@ -36,9 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--largest-upload", type=_megabytes, default=512, metavar="MB", help="largest scan to be dropped (%(default)s)"
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
-    parser.add_argument(
-        "--check", action="store_true", help="see that the page answers, and end; always so with CI set"
-    )
+    parser.add_argument("--check", action="store_true", help="see that the page answers, and end")
     parser.set_defaults(run=run)
 
 
@@ -66,15 +64,14 @@ def run(args: argparse.Namespace) -> int:
         shelf = FolderShelf(target, CaseStore(args.store or target / "case-store"))
     from mtctl.reviewer.server import Serving, serve
 
-    check = args.check or bool(os.environ.get("CI"))
     return serve(
         shelf,
         Serving(
             port=args.port,
             settings=Settings(model=args.model, device=args.device),
             largest=args.largest_upload * 1_000_000,
-            browse=not (check or args.no_browser) and _has_display(),
-            check=check,
+            browse=not (args.check or args.no_browser) and _has_display(),
+            check=args.check,
         ),
     )
 

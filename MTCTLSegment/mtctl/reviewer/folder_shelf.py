@@ -38,14 +38,15 @@ class FolderShelf:
     """
 
     def __init__(self, root: Path, store: CaseStore, only: str | None = None) -> None:
-        """A folder; `only` the case with that key, where one is given."""
-        self.root, self.store, self._only = root.resolve(), store, only
+        """A folder; only the case `only` (a key) and scans that are added, where one is given."""
+        self.root, self.store = root.resolve(), store
+        self._only = None if only is None else {only}
         self._cases: dict[str, CaseFiles] = {}
 
     def entries(self) -> list[Entry]:
         """See `shelf.Shelf`."""
         found = find_cases(self.root)
-        self._cases = found if self._only is None else {key: c for key, c in found.items() if key == self._only}
+        self._cases = found if self._only is None else {key: c for key, c in found.items() if key in self._only}
         return in_order([_entry(key, case) for key, case in self._cases.items()])
 
     def take(self, key: str) -> Taken:
@@ -87,7 +88,7 @@ class FolderShelf:
             if not path.exists() and not path.is_symlink():
                 write_volume(volume, confined(self.root, path))
                 if self._only is not None:
-                    self._only = path.name
+                    self._only.add(path.name)
                 return path.name
         raise FolderError(f"{stem}: too many scans with this name")
 
