@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+import mtctl.case_look  # noqa: F401  Imported here once, not by each process: it takes scipy along.
 from mtctl.case_files import mask_sum
 from mtctl.case_record import Kind
 from mtctl.cases import Case, CaseError, CaseStore
@@ -41,7 +42,12 @@ from mtctl.model_store import ModelStore, ModelStoreError
 from mtctl.verdict import ModelName, Verdict, write_verdict
 from mtctl.worker_request import Result
 
-CASES = 12
+#: Few cases, so that the processes get into each other's way; new ones after some rounds, so that none gets endless.
+CASES, ROUNDS_PER_CASE = 3, 50
+
+#: Seconds that a process needs to start, at most; all begin to work at the same moment.
+START = 0.03
+
 GRID = Geometry((16, 16, 16), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 KILLED_SHARE = 0.5
 OPERATIONS = (
@@ -117,16 +123,19 @@ class Place:
         return Ledger(self.folder / f"ledger-{seat}.jsonl")
 
 
-def work(place: Place, seat: int, seed: int) -> None:
-    """Two random operations, as the process of a seat."""
+def work(place: Place, seat: int, number: int, seed: int, start: float) -> None:
+    """Two random operations, as the process of a seat in round `number`, from the time `start` on."""
     rng = random.Random(seed)
+    time.sleep(max(0.0, start - time.time()))
     for _ in range(2):
-        _operate(place, place.ledger(seat), f"reader-{seat}", rng)
+        case = number // ROUNDS_PER_CASE * CASES + rng.randrange(CASES)
+        _operate(place, place.ledger(seat), f"case-{case:03d}", f"reader-{seat}", rng)
 
 
-def _operate(place: Place, ledger: Ledger, author: str, rng: random.Random) -> None:
-    operation, number = rng.choice(OPERATIONS), rng.randrange(CASES)
-    case = "" if operation in ("list", "publish", "rollback") else f"case-{number:02d}"
+def _operate(place: Place, ledger: Ledger, case: str, author: str, rng: random.Random) -> None:
+    operation = rng.choice(OPERATIONS)
+    if operation in ("list", "publish", "rollback"):
+        case = ""
     token, act = _ACTS[operation](place, case, author, rng)
     entry = Entry("meant", operation, case, author, token)
     ledger.write(entry)
@@ -145,7 +154,7 @@ Act = tuple[str, Callable[[], object]]
 
 
 def _add(place: Place, case: str, author: str, rng: random.Random) -> Act:
-    number = int(case[-2:])
+    number = int(case[-3:])
     array = np.random.default_rng(number).normal(100, 10, GRID.shape).astype(np.float32)
     return "", lambda: place.cases.add(Volume(array, GRID), case)
 
@@ -233,17 +242,19 @@ def run_rounds(place: Place, rounds: int, processes: int, seed: int) -> tuple[in
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     rng, killed, failed = random.Random(seed), 0, list[int]()
-    usual = 0.1  # seconds that a process works, learnt on the way
+    usual = 0.15  # seconds that a process works, learnt on the way
     for number in range(rounds):
         began = time.monotonic()
+        start = time.time() + START
         running = [
-            context.Process(target=work, args=(place, seat, hash((seed, number, seat)))) for seat in range(processes)
+            context.Process(target=work, args=(place, seat, number, hash((seed, number, seat)), start))
+            for seat in range(processes)
         ]
         for process in running:
             process.start()
         victims = [process for process in running if rng.random() < KILLED_SHARE]
         for delay, process in sorted(
-            ((rng.uniform(0, usual), process) for process in victims), key=lambda pair: pair[0]
+            ((rng.uniform(START, usual), process) for process in victims), key=lambda pair: pair[0]
         ):
             process.join(max(0.0, began + delay - time.monotonic()))
             if process.is_alive():
