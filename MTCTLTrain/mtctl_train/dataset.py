@@ -15,9 +15,9 @@ from mtctl.distance_map import normalised_distance, signed_distance_mm
 from mtctl.errors import MtctlError
 from mtctl.locate import normalise_locally
 from mtctl.phantom import make_full_field, make_phantom
-from mtctl.preprocess import NETWORK_SPACING, canonical_geometry, halve, normalise
+from mtctl.preprocess import NETWORK_SPACING, Box, canonical_geometry, halve, normalise
 from mtctl.resample import to_grid
-from mtctl.volume import Volume, read_mask, read_volume
+from mtctl.volume import Geometry, Volume, read_mask, read_volume
 from mtctl_train.augment import Variation, random_box, sample_patch, vary_intensity
 
 
@@ -82,14 +82,34 @@ def load_labelled(folder: Path, name: str) -> LabelledVolume:
     return LabelledVolume(name, image, label.array > 0)
 
 
-def case_of(labelled: LabelledVolume) -> Case:
-    """The case on the 0.625 mm grid that the network sees."""
-    geometry = labelled.volume.geometry
-    grid = canonical_geometry(geometry)
+def case_of(labelled: LabelledVolume, box: Box | None = None) -> Case:
+    """The case on the 0.625 mm grid that the network sees.
+
+    Args:
+        labelled: Scan and mask.
+        box: The part to take, which holds the mask; None: the whole scan.
+    """
+    geometry, mask = labelled.volume.geometry, labelled.mask
+    grid = canonical_geometry(geometry, box=box)
     array, inside = to_grid(labelled.volume, grid)
-    x, y, z = geometry.spacing
-    on_grid, _ = to_grid(Volume(signed_distance_mm(labelled.mask, (z, y, x)), geometry), grid)
+    if box is not None:
+        # The distance to a mask that lies in the box is the same without the rest of a thorax, and there in no time.
+        voxels = _voxels_of(box, geometry)
+        mask = mask[voxels]
+        z, y, x = (part.start for part in voxels)
+        geometry = geometry.window((x, y, z), (mask.shape[2], mask.shape[1], mask.shape[0]))
+    dx, dy, dz = geometry.spacing
+    on_grid, _ = to_grid(Volume(signed_distance_mm(mask, (dz, dy, dx)), geometry), grid)
     return Case(labelled.name, normalise(array, inside), on_grid, NETWORK_SPACING)
+
+
+def _voxels_of(box: Box, geometry: Geometry) -> tuple[slice, slice, slice]:
+    """The voxels (z, y, x) of a grid that lie in a box, and two more on every side."""
+    corners = [(x, y, z) for x in (box.x0, box.x1) for y in (box.y0, box.y1) for z in (box.z0, box.z1)]
+    index = geometry.physical_to_index(corners)
+    bounds = zip(index.min(axis=0).tolist(), index.max(axis=0).tolist(), geometry.size, strict=True)
+    x, y, z = (slice(max(int(low) - 2, 0), min(int(high) + 4, count)) for low, high, count in bounds)
+    return z, y, x
 
 
 def phantom_case(seed: int) -> Case:

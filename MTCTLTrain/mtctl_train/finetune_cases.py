@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mtctl.cases import CaseStore
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask
@@ -19,6 +16,7 @@ from mtctl_train.finetune_plan import Plan
 from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.run_folder import PREPARED
 from mtctl_train.shelf import AnyCase, Complaint, Shelf
+from mtctl_train.surroundings import surroundings
 from mtctl_train.weighting import Weighting, trusted
 
 #: Synthetic cases that are replayed against forgetting; each takes a second or two when it is first drawn.
@@ -131,15 +129,19 @@ class Classroom:
 
     def _corrected(self, id: str) -> Case:
         case, version = self.store.case(id), self.plan.labelled[id]
-        volume = case.scan()
+        volume, mask = case.scan(), case.corrected_mask(version)
+        box = surroundings(case, mask)
         weights = self.weighting.of(case, version)
-        plain = case_of(LabelledVolume(id, volume, case.corrected_mask(version)))
-        on_grid = None if weights is None else _weights_on_grid(weights, volume)
+        plain = case_of(LabelledVolume(id, volume, mask), box)
+        on_grid = None
+        if weights is not None:
+            on_grid, _ = to_grid(Volume(weights, volume.geometry), canonical_geometry(volume.geometry, box=box))
         return self._at(Case(id, plain.image, plain.distance_mm, plain.spacing, on_grid))
 
     def _scan(self, id: str) -> Scan:
-        volume = self.store.case(id).scan()
-        image = normalise(*to_grid(volume, canonical_geometry(volume.geometry)))
+        case = self.store.case(id)
+        volume, box = case.scan(), surroundings(case)
+        image = normalise(*to_grid(volume, canonical_geometry(volume.geometry, box=box)))
         return Scan(id, coarsened(image, self.spacing), self.spacing)
 
     def _replayed(self, name: str) -> Case:
@@ -153,8 +155,3 @@ class Classroom:
         self, kind: type[AnyCase], role: str, names: Sequence[str], prepare: Callable[[str], AnyCase]
     ) -> Shelf[AnyCase]:
         return Shelf(kind, names, prepare, self.folder / PREPARED / role, self.complain)
-
-
-def _weights_on_grid(weights: NDArray[np.float32], volume: Volume) -> NDArray[np.float32]:
-    on_grid, _ = to_grid(Volume(weights, volume.geometry), canonical_geometry(volume.geometry))
-    return on_grid

@@ -1,0 +1,48 @@
+"""The part of a stored scan that the network is to see: of a whole thorax the atrium's surroundings."""
+
+from __future__ import annotations
+
+from mtctl.cases import Case
+from mtctl.locate import needs_locating
+from mtctl.metrics import Mask
+from mtctl.preprocess import Box
+from mtctl_train.dataset import DataError
+
+#: Around a corrected mask, as much as the crops of the public training data leave in x and y.
+_MARGIN_MM = 12.0
+
+
+def surroundings(case: Case, mask: Mask | None = None) -> Box | None:
+    """The region that the last prediction looked at, and that holds the corrected mask; None for the whole scan.
+
+    Args:
+        case: Of the store.
+        mask: What a person vouches for, (z, y, x); None: nobody does yet.
+
+    Raises:
+        DataError: The scan is large, and nobody knows where in it the atrium is.
+    """
+    predicted = _predicted(case)
+    if predicted is None and not needs_locating(case.geometry):
+        return None
+    known = [predicted] if predicted else []
+    if mask is not None and mask.any():
+        known.append(Box.around(mask, case.geometry).expanded(_MARGIN_MM))
+    if not known:
+        raise DataError(f"case {case.id}: a large scan, and no prediction says where its atrium is; segment it first")
+    return _hull(known).clipped(case.geometry)
+
+
+def _predicted(case: Case) -> Box | None:
+    if not case.uncertainties:
+        return None
+    region = case.report().get("region_of_interest", {})
+    if region.get("chosen_by", "whole scan") == "whole scan":
+        return None
+    return Box(**region["box_mm_lps"])
+
+
+def _hull(boxes: list[Box]) -> Box:
+    x0, y0, z0 = (min(values) for values in zip(*(box.low for box in boxes), strict=True))
+    x1, y1, z1 = (max(values) for values in zip(*(box.high for box in boxes), strict=True))
+    return Box(x0, x1, y0, y1, z0, z1)
