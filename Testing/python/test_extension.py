@@ -112,6 +112,30 @@ def test_the_installed_engine_runs_from_the_install_tree_alone(modules: Path, tm
     assert models and all(str(modules / "Resources" / "MTCTL" / "Models") in line for line in models)
 
 
+@pytest.mark.parametrize("name", ["MTCTLSegmentCLI", "MTCTLTrainCLI"])
+def test_the_command_line_modules_are_installed_and_find_the_packages_beside_their_folder(
+    installed: Path, modules: Path, name: str
+) -> None:
+    folder = installed / "lib" / "Slicer-5.10" / "cli-modules"
+    source = ROOT / name.removesuffix("CLI") / name
+    for ending in (".py", ".xml"):
+        assert (folder / f"{name}{ending}").read_bytes() == (source / f"{name}{ending}").read_bytes()
+    program = (
+        "import runpy, sys; runpy.run_path(sys.argv[1])['find_packages']()\n"
+        "import mtctl, mtctl_train; print(mtctl.__file__, mtctl_train.__file__, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, folder / f"{name}.py"],
+        cwd=installed,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(Path(line).is_relative_to(modules) for line in done.stdout.splitlines())
+
+
 def test_a_file_that_nobody_listed_is_noticed(tmp_path: Path) -> None:
     source = copied_tree(tmp_path / "source")
     (source / "MTCTLSegment" / "mtctl" / "commandline" / "forgotten.py").touch()
