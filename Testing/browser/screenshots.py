@@ -58,11 +58,12 @@ def made(folder: Path) -> Path:
 
 
 def show(tab: Tab) -> None:
-    """What the picture is to show."""
-    for key in ("n", "a", "a"):
+    """What the picture is to show: two regions accepted, a proposal for the third, all of the scan."""
+    for key in ("n", "a", "a", "f"):
         tab.key(key)
         still(tab)
     tab.click("[data-proposal='distance map']")
+    tab.mouse("mouseMoved", 700, 20)
     tab.wait(f"{STATE}.preview")
     still(tab)
 

@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtctl.commandline.main import main
+from mtctl.errors import MtctlError
+from mtctl.reviewer import graphics
 from mtctl.reviewer.history import History
 from mtctl.volume import read_volume, write_volume
 
@@ -86,6 +88,49 @@ def intake_in_child(scan: Path, copy: Path) -> tuple[int, str]:
         timeout=120,
     )
     return done.returncode, done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("part", "stand_in", "words"),
+    [("find_spec", lambda name: None, "pip install"), ("_loads", lambda name: False, "OpenGL library")],
+)
+def test_what_is_not_installed_is_said_before_vtk_ends_the_process(
+    part: str, stand_in: object, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    if part == "_loads" and sys.platform != "linux":
+        pytest.skip("asked on Linux only")
+    monkeypatch.setattr(graphics, part, stand_in)
+    with pytest.raises(MtctlError, match=words):
+        graphics.require()
+
+
+def test_messages_are_allowed_in_bursts_and_at_a_rate():
+    rpc_guard = pytest.importorskip("mtctl.reviewer.rpc_guard")
+    now = [0.0]
+    allowance = rpc_guard.Allowance(lambda: now[0])
+    assert all(allowance.take() for _ in range(rpc_guard.BURST))
+    assert not allowance.take()
+    now[0] += 1.0
+    assert sum(allowance.take() for _ in range(rpc_guard.BURST)) == pytest.approx(rpc_guard.RATE, abs=2)
+    now[0] += 3600.0
+    assert sum(allowance.take() for _ in range(2 * rpc_guard.BURST)) == rpc_guard.BURST
+
+
+def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():
+    rpc_guard = pytest.importorskip("mtctl.reviewer.rpc_guard")
+    check = rpc_guard._mouse_event(frozenset({"Axial"}))
+    event = {"type": "MouseMove", "x": 3, "y": 4.5, "ctrlKey": True, "deviceType": {"a": []}, "keyCode": "x"}
+    check("Axial", "page", event)
+    assert event == {
+        **{"type": "MouseMove", "x": 3, "y": 4.5, "w": 0, "h": 0, "spinY": 0},
+        **{"ctrlKey": 1, "altKey": 0, "shiftKey": 0, "metaKey": 0},
+    }
+    key = {"type": "KeyDown", "keyCode": "x"}
+    check("Axial", "page", key)
+    assert key["type"] == "EndInteractionEvent"
+    for wrong in ({"type": "MouseMove", "x": "3", "y": 0}, {"type": "MouseMove", "x": True, "y": 0}, {"x": 1}):
+        with pytest.raises(rpc_guard.Refused):
+            check("Axial", "page", wrong)
 
 
 def test_the_engine_of_the_server_does_not_load_torch():
