@@ -167,9 +167,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self):
         self.shortcuts.enable(False)
         self.editorPanel.leave()
-        if self.desk.review is not None:
-            self.desk.review.session.pause()
-        self.desk.keep_draft()
+        self.desk.pause()
         self.setParameterNode(None)
 
     def cleanup(self):
@@ -180,13 +178,13 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.job.close()
         for panel in (
             self.editorPanel,
+            self.finishPanel,
             self.desk,
             self.scanPanel,
             self.heatmapPanel,
             self.regionPanel,
             self.proposalPanel,
             self.statusPanel,
-            self.finishPanel,
             self.scanTags,
         ):
             panel.close()
@@ -211,7 +209,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.scanPanel.show_model()
             self._known = self._values()
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
-            self.onScanChosen()
+            with telling():
+                self.openCase(parameterNode.scan)
 
     def onParametersModified(self, caller=None, event=None):
         if self._parameterNode is None:
@@ -229,14 +228,17 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onScanChosen(self):
         """Put the open case aside and open the one of the chosen scan, where it has one."""
         with telling():
-            scan = self._parameterNode.scan
-            open_ = self.desk.review.nodes.scan if self.desk.review is not None else None
-            if open_ is not scan:
-                self.heatmapPanel.hide_case()
-                self.desk.open(scan)
-                if self.desk.review is None and scan is not None:
-                    slicer.util.setSliceViewerLayers(background=scan, foreground=None)
-            self.showCase()
+            self.openCase(self._parameterNode.scan)
+            self.scanPanel.show_reviewed()
+
+    def openCase(self, scan):
+        """Show the review of a scan, or the bare scan."""
+        if self.desk.review is None or self.desk.review.nodes.scan is not scan:
+            self.heatmapPanel.hide_case()
+            self.desk.open(scan)
+            if self.desk.review is None and scan is not None:
+                slicer.util.setSliceViewerLayers(background=scan, foreground=None)
+        self.showCase()
 
     def onReviewedChosen(self):
         """Check another segmentation, or the model's own again."""
@@ -253,16 +255,18 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onResult(self, scan, result):
         """The segmentation is there."""
-        attached = self.desk.review is not None and self.desk.review.nodes.scan is scan
-        self.desk.take_result(scan, result, self.editorPanel.save_for_undo if attached else lambda: None)
+        first = self.desk.review is None or self.desk.review.nodes.scan is not scan
+        self.desk.take_result(scan, result, (lambda: None) if first else self.editorPanel.save_for_undo)
         if self._parameterNode is None or self._parameterNode.scan is not scan:
             self.desk.put_aside()  # The user went on to another scan meanwhile, or to another module.
             if self._parameterNode is not None:
-                self.desk.open(self._parameterNode.scan)
-        else:
-            self.scanPanel.review_chosen()
-            self.ui.scanSection.collapsed = True  # What follows now takes the room.
+                self.openCase(self._parameterNode.scan)
+            return
+        self.scanPanel.review_chosen()
+        self.ui.scanSection.collapsed = True  # What follows now takes the room.
         self.showCase()
+        if first:
+            slicer.util.resetThreeDViews()
 
     def onThreshold(self):
         self.heatmapPanel.show_threshold()
@@ -297,10 +301,10 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNodeRemoved(self, caller=None, event=None):
         if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsBatchProcessing():
             return
-        had = self.desk.review is not None
-        self.desk.look_around()
-        if had and self.desk.review is None:
+        self.scanPanel.look_around()
+        if not self.desk.look_around():
             self.editorPanel.detach()
+            self.desk.changed()
 
 
 class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):

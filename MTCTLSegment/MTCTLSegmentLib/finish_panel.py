@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ctk
 import numpy as np
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -25,6 +27,7 @@ class FinishPanel:
         self._ui, self._desk, self._job = ui, desk, StoreJob()
         self._saving: CaseReview | None = None
         self._stored: CaseReview | None = None  # Whose prediction is in the store already.
+        ui.storeEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.storeEdit.currentPath = settings.setting("caseStore")
         self._slots = (
             (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),
@@ -36,8 +39,10 @@ class FinishPanel:
         desk.listen(self.refresh)
 
     def close(self) -> None:
-        """The panel is no more."""
+        """The panel is no more; a decision that is not saved yet is none."""
         self._job.close()
+        if self._saving is not None:
+            self._saving.session.reopen_case()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
@@ -106,7 +111,8 @@ class FinishPanel:
 
     def _save(self, review: CaseReview, store: Path, requests: list[StoreRequest]) -> None:
         self._saving = review
-        self._job.start(store, review.session.maps.geometry, requests, self._saved, self._not_saved)
+        case = _opened_from(store, review.nodes.scan)
+        self._job.start(store, review.session.maps.geometry, requests, self._saved, self._not_saved, case)
         self._desk.acted()
         self._ui.finishLabel.text = _("Saving into {folder} ...").format(folder=store)
 
@@ -127,11 +133,18 @@ class FinishPanel:
         slicer.util.errorDisplay(_("The case was not saved: {reason}").format(reason=reason))
 
     def _chosen_store(self) -> Path | None:
-        path = self._ui.storeEdit.currentPath
-        if path:
-            return Path(path)
-        slicer.util.errorDisplay(_("Choose the folder of the case store first: cases are saved there."))
-        return None
+        edit = self._ui.storeEdit
+        if not edit.currentPath:
+            folder = qt.QFileDialog.getExistingDirectory(edit, _("Folder of the case store: cases are saved there"))
+            if not folder:
+                return None
+            edit.currentPath = folder
+        return Path(edit.currentPath)
 
     def _store_chosen(self, path: str) -> None:
         settings.remember("caseStore", path)
+
+
+def _opened_from(store: Path, scan: Any) -> str | None:
+    """The id of the case that the scan was opened as (by MTCTLTrain) from this store; None: by its voxels."""
+    return scan.GetAttribute(scene.CASE) if scan.GetAttribute(scene.CASE_STORE) == str(store) else None

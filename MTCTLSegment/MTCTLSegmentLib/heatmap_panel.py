@@ -46,7 +46,10 @@ class HeatmapPanel:
         if review is None or parameters is None:
             return
         review.nodes.reviewed.SetDisplayVisibility(True)
-        review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
+        if parameters.kind.value in review.nodes.uncertainty:
+            review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
+        else:  # This case was made without that map.
+            parameters.kind = Kind[review.nodes.kind]
         scene.show_layers(review.nodes, parameters.opacity)
         scene.set_heatmap_visible(review.nodes, parameters.heatmap)
         self._show_legend()

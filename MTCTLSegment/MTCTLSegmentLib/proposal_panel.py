@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import qt
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.editor_panel import EditorPanel
 from MTCTLSegmentLib.messages import telling
 from MTCTLSegmentLib.words import change_words
+
+_LOOKING_MS = 700
 
 
 class ProposalPanel:
@@ -31,12 +36,18 @@ class ProposalPanel:
             (ui.discardProposalButton, "clicked()", self.discard),
             *((button, "clicked()", partial(self.show, kind)) for kind, button in self._buttons.items()),
         ]
+        # scikit-image takes a moment to load: while the person looks at the result, not at the first click.
+        self._warm_up = qt.QTimer()
+        self._warm_up.setSingleShot(True)
+        self._warm_up.setInterval(_LOOKING_MS)
+        self._slots.append((self._warm_up, "timeout()", _load_proposals))
         for widget, signal, slot in self._slots:
             widget.connect(signal, slot)
         desk.listen(self.refresh)
 
     def close(self) -> None:
         """The panel is no more."""
+        self._warm_up.stop()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
@@ -48,6 +59,8 @@ class ProposalPanel:
             self._shown = ""
         current = review.session.current if review is not None else None
         self._ui.correctSection.enabled = review is not None
+        if review is not None and "mtctl.proposals" not in sys.modules:
+            self._warm_up.start()
         for kind, button in self._buttons.items():
             button.enabled = current is not None
             button.checked = kind == self._shown
@@ -98,3 +111,8 @@ class ProposalPanel:
             if self._desk.review is not None:
                 self._desk.review.use(self._editor.save_for_undo)
                 self._editor.changed_by_us()
+
+
+def _load_proposals() -> None:
+    with suppress(ImportError):
+        import mtctl.proposals  # noqa: F401

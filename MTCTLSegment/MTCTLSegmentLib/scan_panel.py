@@ -81,6 +81,12 @@ class ScanPanel:
         self._job.cancel()
         self._show_end(_("Cancelled."))
 
+    def look_around(self) -> None:
+        """A node was deleted: a scan that is gone need not be segmented."""
+        if self._job.running and slicer.mrmlScene.GetNodeByID(self._scan.GetID() or "") is None:
+            self._job.cancel()
+            self._show_end(_("Cancelled: the scan was deleted."))
+
     def apply(self) -> None:
         """Hand the chosen scan to the child process.
 
@@ -183,14 +189,24 @@ class ScanPanel:
 
     def list_segments(self) -> None:
         """Another segmentation was chosen to be checked: which of its segments?"""
-        parameters, box = self._desk.parameters, self._ui.segmentSelector
+        parameters, review, box = self._desk.parameters, self._desk.review, self._ui.segmentSelector
         segmentation = parameters.reviewed.GetSegmentation() if parameters.reviewed is not None else None
         self._segment_ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
         box.blockSignals(True)
         box.clear()
         box.addItems([segmentation.GetSegment(each).GetName() for each in self._segment_ids])
+        if review is not None and review.nodes.reviewed is parameters.reviewed:
+            box.currentIndex = self._segment_ids.index(review.nodes.segment_id)
         box.blockSignals(False)
         box.setVisible(len(self._segment_ids) > 1)
+
+    def show_reviewed(self) -> None:
+        """Another scan was chosen: show what is checked there."""
+        parameters, review = self._desk.parameters, self._desk.review
+        if review is None or review.own:
+            parameters.reviewed = None
+        elif review.nodes.reviewed is not review.nodes.segmentation:  # Else a copy, whose original may be gone.
+            parameters.reviewed = review.nodes.reviewed
 
     def review_chosen(self) -> None:
         """Let the open case's review be about what was chosen.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import qt
 
 _DEFAULTS = {
     "caseStore": "",  # Folder; asked for when the first case is accepted.
     "model": "",  # "" for the default model.
-    "device": "auto",
     "modelFolder": "",  # A model of the user's own, listed below the shipped ones.
 }
 
@@ -29,10 +26,5 @@ def remember(name: str, value: str) -> None:
     Raises:
         KeyError: There is none of that name.
     """
-    if _DEFAULTS[name] != value or setting(name) != value:
+    if setting(name) != value:
         qt.QSettings().setValue(f"MTCTLSegment/{name}", value)
-
-
-def case_store() -> Path | None:
-    """Folder of the case store; None until it was chosen."""
-    return Path(setting("caseStore")) if setting("caseStore") else None

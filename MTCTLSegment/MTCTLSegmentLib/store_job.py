@@ -65,11 +65,15 @@ class StoreJob:
         requests: list[StoreRequest],
         done: Callable[[dict[str, Any]], None],
         failed: Callable[[str], None],
+        case: str | None = None,
     ) -> None:
-        """Begin; `done` (with the child's last answer) or `failed` comes last. Arrays must not change meanwhile."""
+        """Begin; `done` (with the child's last answer) or `failed` comes last. Arrays must not change meanwhile.
+
+        Args: `case`: the case's id; None: it is found, or named, by the scan's voxels.
+        """
         self._store, self._geometry, self._done, self._failed = store, geometry, done, failed
         self._waiting = deque(requests)
-        self._case: str | None = None
+        self._case = case
         self._folder = Path(tempfile.mkdtemp(prefix="mtctl-store-"))
         self._next()
 

@@ -58,7 +58,7 @@ class Host:
     """The running application, its window, and what a person does with mouse and keyboard."""
 
     def __init__(self) -> None:
-        _make_booleans_last()
+        _make_singletons_last()
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-host-", ignore_cleanup_errors=True)
         sys.excepthook = record_uncaught
         QtCore.qInstallMessageHandler(_qt_message)
@@ -286,13 +286,13 @@ class Host:
         _host = None
 
 
-def _make_booleans_last() -> None:
-    """PySide takes a reference to True or False too many in each call that passes or returns one.
+def _make_singletons_last() -> None:
+    """PySide takes a reference to True, False or None too many in each call that passes or returns one.
 
     After some ten thousand calls Python would end with a fatal error. Since Python 3.12 they are immortal.
     """
     if sys.version_info < (3, 12) and sys.implementation.name == "cpython":
-        for value in (True, False):
+        for value in (True, False, None):
             ctypes.c_ssize_t.from_address(id(value)).value += 1 << 40
 
 

@@ -33,7 +33,9 @@ def module(host: Any, module_loaded: str) -> Iterator[Any]:
     import qt
 
     qt.QSettings().remove("MTCTLSegment")
-    yield host.enter(module_loaded)
+    entered = host.enter(module_loaded)
+    entered.ui.storeEdit.currentPath = ""
+    yield entered
     widget = current(host)
     if widget.logic.job.running:
         widget.scanPanel.cancel()

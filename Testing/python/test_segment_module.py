@@ -136,8 +136,34 @@ class TestApply:
         host.process_events()
         assert module.desk.review is not None
 
+    def test_a_scan_that_is_deleted_meanwhile_is_segmented_no_more(self, host: Any, module: Any, tiny: Any) -> None:
+        import slicer
+
+        module.ui.applyButton.click()
+        host.wait(0.3)
+        slicer.mrmlScene.RemoveNode(tiny)
+        host.process_events()
+        assert not module.logic.job.running and "deleted" in module.ui.progressLabel.text
+
 
 class TestThePanel:
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (None, "Segmenting"),
+            (0.4, "Segmenting, a moment left"),
+            (7, "Segmenting, a few seconds left"),
+            (22, "Segmenting, about 20 seconds left"),
+            (70, "Segmenting, about a minute left"),
+            (200, "Segmenting, about 3 minutes left"),
+        ],
+    )
+    def test_time_left_is_told_as_a_person_would(self, module: Any, seconds: float | None, words: str) -> None:
+        from mtctl.worker import Progress
+        from MTCTLSegmentLib.words import progress_words
+
+        assert progress_words(Progress("network", 0.5, 0.5, seconds)) == words
+
     def test_everything_that_can_be_used_has_a_tooltip(self, module: Any) -> None:
         kinds = ("QPushButton", "QToolButton", "QComboBox", "QCheckBox", "QSpinBox", "QLineEdit", "QTableWidget")
         kinds += ("ctkSliderWidget", "ctkPathLineEdit", "qMRMLNodeComboBox")
@@ -221,10 +247,16 @@ class TestTheEnd:
         (stored,) = CaseStore(tmp_path / "store").cases()
         assert stored.state == State.REJECTED
 
-    def test_without_a_store_the_person_is_told(self, host: Any, module: Any, case: Any) -> None:
-        module.ui.storeEdit.currentPath = ""
+    def test_without_a_store_the_person_is_asked_for_one(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
         module.ui.acceptCaseButton.click()
         assert "case store" in host.messages[-1].text and case.session.state.status.value == "draft"
+        host.answer(str(tmp_path / "store"), True)
+        module.ui.acceptCaseButton.click()
+        assert host.wait_until(lambda: not module.finishPanel._job.running, 60)
+        assert (tmp_path / "store" / "cases").is_dir()
+        assert host.reload("MTCTLSegment").ui.storeEdit.currentPath == str(tmp_path / "store")
 
     def test_a_store_that_cannot_be_written_loses_nothing(
         self, host: Any, module: Any, case: Any, tmp_path: Path

@@ -238,6 +238,25 @@ class TestSomebodyElsesSegmentation:
         assert module.desk.review.nodes.segment_id == "left atrium"
         assert np.array_equal(module.desk.review.session.maps.segmentation, drawn != 0)
 
+    def test_the_choice_belongs_to_the_scan(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "theirs")
+        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
+        identifier = theirs.GetSegmentation().AddEmptySegment("LA", "left atrium")
+        drawn = np.roll(mask(case), 4, axis=1).astype(np.uint8)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, theirs, identifier, case.nodes.scan)
+        host.process_events()
+        module.ui.reviewSelector.choose("theirs")
+        module.ui.nextButton.click()
+        at = module.desk.review.session.state.current
+        other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
+        assert other.own and module.ui.reviewSelector.currentNode() is None
+        module.ui.scanSelector.choose("scan")
+        host.process_events()
+        assert module.ui.reviewSelector.currentNode() is theirs
+        assert not module.desk.review.own and module.desk.review.session.state.current == at
+
     def test_an_empty_segment_is_refused_and_the_review_goes_on(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
