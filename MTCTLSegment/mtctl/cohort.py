@@ -12,7 +12,7 @@ from typing import Any
 
 from mtctl.batch import Failure
 from mtctl.cohort_page import write_page
-from mtctl.files import remove_parts, replacing
+from mtctl.files import WriteError, remove_parts, replacing
 from mtctl.result_files import REPORT, read_report
 
 TABLE = "cohort.csv"
@@ -75,13 +75,20 @@ def write_cohort(out: Path, sources: Sequence[Path], failures: Sequence[Failure]
     rows = sorted([*failed.values(), *_done_rows(out)], key=_worst_first)
     for name in (TABLE, PAGE):
         remove_parts(out / name)  # Left by a process that was killed while it wrote.
+    try:
+        _write(out, rows)
+    except WriteError:  # Perhaps a run on another machine took our parts for left ones: it cannot see that we live.
+        _write(out, rows)
+    return rows
+
+
+def _write(out: Path, rows: Sequence[Row]) -> None:
     with replacing(out / TABLE) as part, open(part, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         names = [field.name for field in fields(Row)]
         writer.writerow(names)
         writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
     write_page(out / PAGE, rows)
-    return rows
 
 
 def row_name(source: Path) -> str:

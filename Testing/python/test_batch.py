@@ -308,3 +308,20 @@ def test_done_cases_are_kept_and_only_the_others_computed(
     printed = capsys.readouterr().out
     assert printed.count("unchanged, kept") == 2 and "3 of 3 done" in printed
     assert stamps.items() <= {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("s*")}.items()
+
+
+def test_workers_share_the_cores_and_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mtctl import batch
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(batch, "cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    environments = batch._environments(3, "auto")
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == ["0", "1", "0"]
+    assert {environment["OMP_NUM_THREADS"] for environment in environments} == {"2"}
+    assert "CUDA_VISIBLE_DEVICES" not in batch._environments(2, "cpu")[0]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")  # what a scheduler has given
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in batch._environments(2, "cuda")] == ["5", "7"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what the user has decided
+    assert batch._environments(2, "cpu")[0]["OMP_NUM_THREADS"] == "3"
