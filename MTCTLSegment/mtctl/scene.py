@@ -150,7 +150,8 @@ def show_result(
         if not is_drawn(node):
             draw_as_heatmap(scene, node, _threshold_like(result.maps.get("entropy", array), threshold, array))
     for role, low in (("distance", -1.0), ("probability", 0.0)):
-        draw_in_grey(scene, volume(role, result.maps[role], f"{role} map"), low, 1.0)
+        if role in result.maps:  # the browser reviewer shows none of them
+            draw_in_grey(scene, volume(role, result.maps[role], f"{role} map"), low, 1.0)
     if "regions" not in parts:
         table = slicer.vtkMRMLTableNode()
         table.SetName(f"{name}: uncertain regions")
