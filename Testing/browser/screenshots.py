@@ -33,7 +33,7 @@ def main() -> int:
         folder = args.folder or made(Path(scratch))
         server = Served(folder, "--device", "cpu")
         try:
-            with Chromium(1440, 900) as browser:
+            with Chromium(1280, 840) as browser:
                 tab = browser.tab()
                 tab.open(server.link)
                 show(ready(tab))
@@ -42,8 +42,6 @@ def main() -> int:
             server.stop()
     path = args.out / "reviewer.png"
     picture.save(path, optimize=True)
-    if path.stat().st_size > LARGEST:
-        picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
     return 0 if path.stat().st_size <= LARGEST else 1
 
@@ -63,7 +61,7 @@ def show(tab: Tab) -> None:
         tab.key(key)
         still(tab)
     tab.click("[data-proposal='distance map']")
-    tab.mouse("mouseMoved", 700, 20)
+    tab.mouse("mouseMoved", 900, 20)
     tab.wait(f"{STATE}.preview")
     still(tab)
 

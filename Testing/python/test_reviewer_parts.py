@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mtctl.commandline.main import main
 from mtctl.errors import MtctlError
-from mtctl.reviewer import graphics
+from mtctl.reviewer import aside, graphics
 from mtctl.reviewer.history import History
 from mtctl.volume import read_volume, write_volume
 
@@ -53,6 +53,15 @@ def test_strokes_are_told_from_other_edits():
     history.add("paint", mask, painted)
     history.add("add", painted, filled)
     assert np.flatnonzero(history.touched(("paint", "erase"), 8)).tolist() == [0]
+
+
+def test_a_large_map_waits_on_the_disk_unchanged(monkeypatch: pytest.MonkeyPatch):
+    array = np.random.default_rng(1).random((5, 6, 7), dtype=np.float32)[:, ::-1]
+    assert aside.aside(array) is array
+    monkeypatch.setattr(aside, "_LARGE", 1)
+    kept = aside.aside(array)
+    assert isinstance(kept, np.memmap) and not kept.flags.writeable
+    assert np.array_equal(kept, array)
 
 
 def test_the_child_writes_a_clean_copy(tmp_path: Path):

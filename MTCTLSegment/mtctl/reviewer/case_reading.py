@@ -11,6 +11,7 @@ import numpy as np
 from mtctl.case_maps import CaseMaps, Map
 from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import Mask
+from mtctl.reviewer.aside import aside
 from mtctl.reviewer.folder import CaseFiles, FolderError, read_report
 from mtctl.volume import read_map, read_mask, read_volume
 
@@ -63,7 +64,7 @@ def read_case(case: CaseFiles) -> CaseData:
     else:
         distance = np.where(mask, np.float32(1), np.float32(-1))
         without["distance map"] = "the distance map is missing: segment the scan again"
-    maps = CaseMaps(mask, np.clip(uncertainty, 0, 1), probability, distance, scan.geometry)
+    maps = CaseMaps(mask, np.clip(uncertainty, 0, 1), aside(probability), aside(distance), scan.geometry)
     return CaseData(scan, maps, report, without)
 
 

@@ -137,7 +137,7 @@ class ReviewCommands:
 
     def fit(self) -> None:
         """Show all of the scan."""
-        self._desk.views.fit()
+        self._desk.views.zoom_out()
 
     def dismiss(self) -> None:
         """The notice was read."""

@@ -37,8 +37,7 @@ class ShownCase:
         """Show a case under review, in place of what was shown before."""
         self.show_scan(volume, case.name)
         maps = case.session.maps
-        shown = {"entropy": maps.uncertainty, "distance": maps.distance, "probability": maps.probability}
-        result = Result(maps.geometry, maps.segmentation.astype(np.uint8), shown, case.report)
+        result = Result(maps.geometry, maps.segmentation.astype(np.uint8), {"entropy": maps.uncertainty}, case.report)
         nodes = self._nodes = scene.show_result(self._views.scene, self._scan, result)
         if (case.mask != maps.segmentation).any():
             scene.set_mask(nodes, case.mask)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mtctl.case_record import Kind
@@ -12,6 +14,7 @@ from mtctl.metrics import Mask
 from mtctl.review import ReviewSession
 from mtctl.review_file import read_review, review_document
 from mtctl.review_state import Left, summary
+from mtctl.reviewer.aside import aside
 from mtctl.reviewer.case_reading import CaseData
 from mtctl.reviewer.shelf import Entry, Stage, Taken, in_order
 from mtctl.worker_request import Result
@@ -43,6 +46,7 @@ class StoreShelf:
         if not predicted(case):
             return Taken(scan, None, None, None)
         maps = case.maps()
+        maps = replace(maps, probability=aside(maps.probability), distance=aside(maps.distance))
         data = CaseData(scan, maps, dict(case.report()), {})
         session, mask, notes = _resumed(case, data)
         return Taken(scan, data, session, mask, notes)

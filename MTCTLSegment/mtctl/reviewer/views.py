@@ -94,8 +94,15 @@ class Views:
         return self.app.scene
 
     def fit(self) -> None:
-        """Show all of the scan in every view."""
+        """Show all of the scan in every view, at its middle."""
         self.app.display_manager.reset_views()
+
+    def zoom_out(self) -> None:
+        """Show all of the scan in every view; the slices stay."""
+        here = {name: view.get_slice_value() for name, view in self._slices.items()}
+        self.fit()
+        for name, value in here.items():
+            self.move(name, value)
 
     def position(self, name: str) -> dict[str, float]:
         """Where a slice view is; see `on_moved` of the constructor."""
