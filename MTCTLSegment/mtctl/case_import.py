@@ -55,7 +55,7 @@ def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None =
     result = read_results(sources.results, stem, scan) if sources.results else None
     label = _read_label(sources.labels, stem, scan) if sources.labels else None
     case = store.add(scan, id or (stem if sources.keep_names else None))
-    if result is not None and not _has_prediction(case, result):
+    if result is not None and not has_prediction(case, result):
         case = store.add_prediction(case, result)
     if label is not None and not (case.version and np.array_equal(case.corrected_mask(), label)):
         case = store.add_label(case, label)
@@ -97,7 +97,8 @@ def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
     return volume.array
 
 
-def _has_prediction(case: Case, result: Result) -> bool:
+def has_prediction(case: Case, result: Result) -> bool:
+    """Whether the case has this segmentation by this model already."""
     model = result.report.get("model")
     return any(
         record.content.get("model") == model

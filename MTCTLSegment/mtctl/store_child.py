@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.case_files import MAPS
+from mtctl.case_import import has_prediction
 from mtctl.cases import Case, CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
@@ -111,7 +112,8 @@ def _add(store: CaseStore, case: str, asked: _Asked) -> Case:
 
 def _prediction(store: CaseStore, case: str, asked: _Asked) -> Case:
     maps = {name: asked.array(name) for name in MAPS if name in asked.names}
-    return store.add_prediction(case, Result(asked.geometry, asked.array("segmentation"), maps, asked.report))
+    result, known = Result(asked.geometry, asked.array("segmentation"), maps, asked.report), store.case(case)
+    return known if has_prediction(known, result) else store.add_prediction(known, result)
 
 
 def _draft(store: CaseStore, case: str, asked: _Asked) -> Case:
