@@ -57,7 +57,7 @@ class CaseReview:
     @property
     def own(self) -> bool:
         """Whether the model's own segmentation is reviewed, not somebody else's."""
-        return self.nodes.reviewed is self.nodes.segmentation and self.nodes.segment_id == scene.SEGMENT_ID
+        return is_own(self.nodes)
 
     def summary(self) -> str:
         """ "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
@@ -176,6 +176,11 @@ class CaseReview:
         if kind not in _STROKES:
             self._before_strokes = mask
         return self.session.record(kind, mask)
+
+
+def is_own(nodes: CaseNodes) -> bool:
+    """Whether what is reviewed is the model's own segmentation."""
+    return nodes.reviewed is nodes.segmentation and nodes.segment_id == scene.SEGMENT_ID
 
 
 def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview:

@@ -9,7 +9,7 @@ import slicer
 
 from mtctl import scene
 from mtctl.scene import SceneError
-from MTCTLSegmentLib.case_review import CaseReview, forget_draft, open_review
+from MTCTLSegmentLib.case_review import CaseReview, forget_draft, is_own, open_review
 
 if TYPE_CHECKING:
     from mtctl.worker import Result
@@ -77,8 +77,7 @@ class Desk:
         self._aside.pop(scan.GetID(), None)
         forget_draft(nodes)
         self.problem = ""
-        own = nodes.reviewed is nodes.segmentation and nodes.segment_id == scene.SEGMENT_ID
-        self.review = open_review(nodes, result.places if own else None)
+        self.review = open_review(nodes, result.places if is_own(nodes) else None)
 
     def review_other(self, segmentation: Any, segment_id: str) -> None:
         """Review a segment that exists already instead, or with the case's own segmentation that again.

@@ -14,7 +14,12 @@ import ninja
 import pytest
 from conftest import ROOT
 
-PACKAGES = {"mtctl": ROOT / "MTCTLSegment" / "mtctl", "mtctl_train": ROOT / "MTCTLTrain" / "mtctl_train"}
+PACKAGES = {
+    "mtctl": ROOT / "MTCTLSegment" / "mtctl",
+    "MTCTLSegmentLib": ROOT / "MTCTLSegment" / "MTCTLSegmentLib",
+    "mtctl_train": ROOT / "MTCTLTrain" / "mtctl_train",
+    "MTCTLTrainLib": ROOT / "MTCTLTrain" / "MTCTLTrainLib",
+}
 SCRIPTED_MODULES = Path("lib/Slicer-5.10/qt-scripted-modules")
 
 
