@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -45,7 +47,7 @@ _BEGINNING: dict[str, Any] = {
 
 
 class Desk:
-    """One for all tabs. Everything runs in the event loop; files are read and written in threads, one at a time.
+    """One for all tabs. Everything runs in the event loop; files are read and written in a thread.
 
     Attributes:
         state: trame's, which the page shows.
@@ -65,7 +67,7 @@ class Desk:
         self.proposal: Proposal | None = None
         self._case: OpenCase | None = None
         self._unsaved = False
-        self._files = asyncio.Lock()
+        self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._later: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
@@ -106,6 +108,7 @@ class Desk:
                 self.shown.jump(case.session.current)
         self.state.update({"preview": None, "saved": ""})
         self.tell()
+        gc.collect()  # nodes, signals and their callbacks hold each other: the case before would stay for long
 
     def tell(self) -> None:
         """Tell the page how the case stands."""
@@ -172,9 +175,8 @@ class Desk:
     # --- the machinery ------------------------------------------------------------------------------------------------
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:
-        """Read or write files."""
-        async with self._files:
-            return await asyncio.to_thread(work)
+        """Read or write files; one piece of work after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self._files, work)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin something that takes its time; what goes wrong is said on the page."""

@@ -1,6 +1,6 @@
 """What the reviewer asks of a place where cases are: a folder of files (`folder_shelf`), a case store (`store_shelf`).
 
-All methods read and write files and take their time: they are called in threads, one at a time.
+All methods read and write files and take their time: they are called in a thread, one at a time.
 """
 
 from __future__ import annotations
