@@ -80,9 +80,10 @@ class EditorPanel(VTKObservationMixin):
         self._node().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
         self._made_for = ()
         self.restrict()
-        segmentation = nodes.reviewed.GetSegmentation()
-        # Undo fires this event alone.
-        self.addObserver(segmentation, slicer.vtkSegmentation.SegmentModified, self._modified)
+        segmentation, events = nodes.reviewed.GetSegmentation(), slicer.vtkSegmentation
+        # An edit fires the second, and not always the first; undo the first alone.
+        for event in (events.SegmentModified, events.SourceRepresentationModified):
+            self.addObserver(segmentation, event, self._modified)
 
     def detach(self) -> None:
         """Edit nothing. Before the scene closes: with a brush in a view Slicer would crash else."""
@@ -116,7 +117,7 @@ class EditorPanel(VTKObservationMixin):
             wanted = (current.id, review.session.state.threshold)
             if self._made_for != wanted:
                 allowed = review.session.paintable(current.id)
-                self._mask(scene.paintable_node(review.nodes, allowed), (0.5, 1.5))
+                self._mask(scene.paintable_node(review.nodes, allowed), (1.0, 1.0))
                 self._made_for = wanted
         else:
             self._mask(review.nodes.heatmap, (parameters.threshold, 1.0))
