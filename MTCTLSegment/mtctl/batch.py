@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.inference import Progress, Segmenter
+from mtctl.memory import give_back_memory
 from mtctl.model import read_model
 from mtctl.result_files import settle, unsettled
 from mtctl.segment_case import Outcome, Request, segment_case
@@ -94,6 +95,8 @@ def attempt(task: Task, source: Path, progress: Progress = lambda stage, share: 
         return Failure(source, "not enough memory; choose a smaller region (--roi) or fewer --workers")
     except Exception as error:
         return Failure(source, f"unexpected {type(error).__name__}: {error}")
+    finally:
+        give_back_memory()
 
 
 def killed(source: Path, ending: str) -> Failure:

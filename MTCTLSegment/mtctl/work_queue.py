@@ -192,8 +192,8 @@ def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     """A worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # On Windows nothing of it is inherited.
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    pipe.send(_READY)
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError):  # The parent is gone.
+        pipe.send(_READY)
         while True:
             (item,) = pipe.recv()
             pipe.send((work(item),))
