@@ -39,6 +39,8 @@ from mtctl.scene_geometry import follow, set_voxels, volume_of
 from mtctl.scene_layers import hide_layers, jump, opacity_of, set_heatmap_visible, set_opacity, show_layers
 from mtctl.scene_masks import add_segment, mask_of, segment_mask, set_mask, set_segment
 from mtctl.scene_nodes import (
+    CASE,
+    CASE_STORE,
     KINDS,
     ROLE,
     SEGMENT_ID,
@@ -65,6 +67,8 @@ from mtctl.scene_surface import color_surface, set_surface_visible
 from mtctl.worker_request import Result
 
 __all__ = [
+    "CASE",
+    "CASE_STORE",
     "KINDS",
     "ROLE",
     "SEGMENT_ID",

@@ -19,6 +19,10 @@ Scene = Any  # a vtkMRMLScene
 #: the volumes that have it.
 ROLE = "MTCTL.Role"
 
+#: Attributes of a scan that was opened from a case store: the case's id, and the folder of the store. Accepting it adds
+#: a version to that case.
+CASE, CASE_STORE = "MTCTL.Case", "MTCTL.CaseStore"
+
 #: The uncertainties that a case may have, by the names of the worker's maps; the first is shown at first.
 KINDS = ("entropy", "mutual_information", "disagreement")
 

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import ctk
 import qt
 from slicer.i18n import tr as _
 
@@ -30,6 +31,7 @@ class CaseTable:
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
         self._set_up_table()
+        ui.storeEdit.filters = ctk.ctkPathLineEdit.Dirs
         self.show_store()
         self._slots = (
             (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),

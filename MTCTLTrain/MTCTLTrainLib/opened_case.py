@@ -21,9 +21,6 @@ from MTCTLTrainLib.workbench import Workbench
 
 SEGMENT_MODULE = "MTCTLSegment"
 
-#: On the scan's node: which case it is, so that accepting it adds a version to that case.
-CASE, STORE = "MTCTL.Case", "MTCTL.CaseStore"
-
 
 class CaseOpener:
     """Opens one case at a time; the child process checks and unpacks the files."""
@@ -83,8 +80,8 @@ class CaseOpener:
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
         slicer.util.updateVolumeFromArray(node, self._array("scan"))
         node.CreateDefaultDisplayNodes()
-        node.SetAttribute(CASE, found["case"])
-        node.SetAttribute(STORE, str(store))
+        node.SetAttribute(scene.CASE, found["case"])
+        node.SetAttribute(scene.CASE_STORE, str(store))
         return node
 
     def _add_prediction(self, scan: Any, found: dict[str, Any]) -> None:
@@ -106,8 +103,8 @@ class CaseOpener:
 
     def _in_scene(self, store: Path, case: str) -> Any:
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        here = (node for node in volumes if node.GetAttribute(CASE) == case)
-        return next((node for node in here if node.GetAttribute(STORE) == str(store)), None)
+        here = (node for node in volumes if node.GetAttribute(scene.CASE) == case)
+        return next((node for node in here if node.GetAttribute(scene.CASE_STORE) == str(store)), None)
 
     def _array(self, name: str) -> Any:
         return np.load(self._folder_path / f"{name}.npy", allow_pickle=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ctk
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -39,6 +40,7 @@ class TrainingPanel:
         self.program: tuple[str, ...] = PROGRAM
         self.further: tuple[str, ...] = ()
         self._models: tuple[Any, ...] = ()
+        ui.runsEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.runsEdit.currentPath = str(settings.runs_folder())
         self._slots = (
             (ui.startButton, "clicked()", self.start),

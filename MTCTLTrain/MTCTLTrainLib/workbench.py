@@ -114,7 +114,8 @@ class Workbench:
     @property
     def store(self) -> Path | None:
         """Folder of the case store; None until it was chosen."""
-        return segment_settings.case_store()
+        folder = segment_settings.setting("caseStore")
+        return Path(folder) if folder else None
 
     @property
     def next_best(self) -> CaseLine | None:
