@@ -154,7 +154,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             (events.NodeRemovedEvent, self.onNodeRemoved),
         ):
             self.addObserver(slicer.mrmlScene, event, slot)
-        if self.parent.isEntered:  # Reloaded: Slicer does not enter again.
+        if self._isEntered():  # Reloaded: Slicer does not enter again.
             self.enter()
         else:
             self.initializeParameterNode()
@@ -175,6 +175,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.shortcuts.close()
         self.setParameterNode(None)
         self.removeObservers()
+        self.ui.segmentSelector.disconnect("activated(int)", self.onSegmentChosen)
         self.logic.job.close()
         for panel in (
             self.editorPanel,
@@ -188,6 +189,9 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.scanTags,
         ):
             panel.close()
+
+    def _isEntered(self):
+        return getattr(self.parent, "isEntered", False)  # A panel that is no module's has no such thing.
 
     # --- parameter node -----------------------------------------------------------------------------------------------
 
@@ -228,16 +232,17 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onScanChosen(self):
         """Put the open case aside and open the one of the chosen scan, where it has one."""
         with telling():
-            self.openCase(self._parameterNode.scan)
+            scan = self._parameterNode.scan
+            self.openCase(scan)
             self.scanPanel.show_reviewed()
+            if self.desk.review is None and scan is not None:
+                slicer.util.setSliceViewerLayers(background=scan, foreground=None)
 
     def openCase(self, scan):
-        """Show the review of a scan, or the bare scan."""
+        """Show the review of a scan where it has one."""
         if self.desk.review is None or self.desk.review.nodes.scan is not scan:
             self.heatmapPanel.hide_case()
             self.desk.open(scan)
-            if self.desk.review is None and scan is not None:
-                slicer.util.setSliceViewerLayers(background=scan, foreground=None)
         self.showCase()
 
     def onReviewedChosen(self):
@@ -294,7 +299,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.onSceneLeaves()
 
     def onSceneArrived(self, caller=None, event=None):
-        if self.parent.isEntered:
+        if self._isEntered():
             self.initializeParameterNode()
             self.editorPanel.enter()
 

@@ -106,7 +106,7 @@ class RegionPanel:
     # --- table --------------------------------------------------------------------------------------------------------
 
     def _set_up_table(self) -> None:
-        titles = (_("#"), _("State"), _("Volume"), _("Likely wrong"), _("Uncertainty"))
+        titles = [_("#"), _("State"), _("Volume"), _("Likely wrong"), _("Uncertainty")]
         table = self._table
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
