@@ -87,6 +87,8 @@ def test_keys_walk_the_regions_accept_them_and_move_the_slices(tab: Tab, folder:
     tab.key("ArrowUp")
     tab.wait(f"{STATE}.slices.Axial.value > {here}")
     saved(tab)
+    tab.key("w")
+    tab.wait("document.querySelector('#mt-list em')?.innerText === 'in review'")
     marks = {mark["id"]: mark for mark in review_of(folder)["regions"]}
     assert marks[first]["accepted_at"] is not None
     assert marks[second]["accepted_at"] is None

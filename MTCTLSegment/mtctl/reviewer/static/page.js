@@ -88,7 +88,9 @@
 
   // The work list and the question before a case is rejected: this tab's alone.
   const open = (id, shown) => document.getElementById(id)?.classList.toggle("mt-open", shown);
-  const list = (shown) => open("mt-list", shown);
+  function list(shown) {
+    if (open("mt-list", shown)) tell("refresh");
+  }
   function ask(shown) {
     open("mt-ask", shown);
     if (shown) document.getElementById("mt-reason").focus();
