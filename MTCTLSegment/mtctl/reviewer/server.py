@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 import webbrowser
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,16 +80,19 @@ async def _serve(shelf: Shelf, how: Serving) -> int:
     uploads = Uploads(reviewer.add_scan, how.largest)
     gate = Gate(lambda: print(f"For another browser: {_link(server, gate)}", flush=True))
 
+    guarded: list[Any] = []
+
     def bind(bound: Any) -> None:
         bound.app.middlewares.append(gate.middleware)
         bound.app.add_routes([web.put("/scans/{name}", uploads.handle)])
         for handler in bound._ws_handlers:
             guard(handler, frozenset((*SLICES, VOLUME)), reviewer.commands)
+            guarded.append(handler)
 
     server.controller.on_server_bind.add(bind)
     server.controller.on_client_connected.add(reviewer.redraw)
-    running = asyncio.ensure_future(
-        server.start(
+    with _no_arguments():
+        serving = server.start(
             host=HOST,
             port=how.port,
             exec_mode="coroutine",
@@ -99,7 +103,9 @@ async def _serve(shelf: Shelf, how: Serving) -> int:
             timeout=0,
             thread=True,  # no signal handlers of its own, which would end the process with status 1
         )
-    )
+    if len(guarded) != 1:  # another version of trame or wslink: rather no page than one that anybody may open
+        raise ServeError("this version of trame cannot be guarded: install slicer-mtctl[review] as it is")
+    running = asyncio.ensure_future(serving)
     try:
         await _started(server, running)
         link = _link(server, gate)
@@ -121,14 +127,21 @@ async def _serve(shelf: Shelf, how: Serving) -> int:
 
 
 def _make_server() -> Any:
-    arguments, sys.argv = sys.argv, sys.argv[:1]  # trame reads the command line, where our options are none of its own
-    try:
+    with _no_arguments():
         server = get_server("mtctl-review", client_type="vue3")
-        server.cli  # noqa: B018  is made now, from an empty command line
-    finally:
-        sys.argv = arguments
+        server.cli  # noqa: B018  is made now
     server.enable_module(views_module)
     return server
+
+
+@contextlib.contextmanager
+def _no_arguments() -> Iterator[None]:
+    """trame reads the command line, whose options are ours, not its."""
+    arguments, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
 
 
 async def _started(server: Any, running: asyncio.Future[Any]) -> None:
