@@ -38,7 +38,7 @@ from mtctl.next_case import by_expected_gain
 from mtctl.process_tree import step_back
 from mtctl.shipped import shipped_cards, shipped_default
 from mtctl.worker_protocol import geometry_message
-from mtctl_train.run_folder import PICTURES, PREPARED
+from mtctl_train.run_folder import PREPARED
 
 Say = Callable[..., None]
 
@@ -126,11 +126,11 @@ def roll_back(say: Say, reason: str = "") -> None:
 
 
 def tidy(say: Say, run: str) -> None:
-    """Remove what a run that is decided upon does not need any more: prepared scans, pictures of them, checkpoints.
+    """Remove what a run that is decided upon does not need any more: prepared scans and checkpoints.
 
-    Candidate, verdict, plan and log stay.
+    Candidate, verdict, plan, log and pictures stay.
     """
-    for folder in (Path(run) / PREPARED, Path(run) / PICTURES, *Path(run).glob("fold-*")):
+    for folder in (Path(run) / PREPARED, *Path(run).glob("fold-*")):
         shutil.rmtree(folder, ignore_errors=True)
 
 
