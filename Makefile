@@ -1,4 +1,4 @@
-# make demo    segment a synthetic scan and show where the picture and the report are
+# make demo    segment a synthetic scan, picture and report on disk, and review it in the browser
 # make test    everything that continuous integration checks
 # Both set up .venv first; once that is done, they start in seconds. PYTHON=... chooses another Python.
 
@@ -11,14 +11,19 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		>/dev/null 2>&1 && echo $$python && break; done)
 
+# Where nobody looks (continuous integration, no display), the page is served, checked, and that is all.
+CHECK := $(shell if [ -n "$$CI" ] || { [ "$$(uname -s)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
+	echo --check; fi)
+
 .PHONY: demo test lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/mtctl phantom -o demo
-	$(BIN)/mtctl segment demo/phantom-*.image.nrrd -o demo/result --overwrite
+	$(BIN)/mtctl segment demo/phantom-*.image.nrrd -o demo/result --maps all --overwrite
 	$(BIN)/mtctl evaluate --prediction demo/result --truth demo
 	@echo "The picture:" demo/result/*.png
 	@echo "The report: " demo/result/*.json
+	$(BIN)/mtctl review demo $(CHECK)
 
 # One thread a process: two workers that each start torch threads for all cores take longer than one.
 test: lint
