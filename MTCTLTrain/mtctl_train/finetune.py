@@ -49,15 +49,16 @@ _TRAINING_SHARE = 0.9
 #: Iterations that a run which is to last some time is planned with until its speed is known.
 _PROVISIONAL = 600
 
-#: MT-CTL's terms for a network that is sane from the first step on: they need no long ramp.
+#: MT-CTL's terms for a network that is sane from the first step on: they need no long ramp. Without copy-paste: on
+#: names 55-66, 60 steps with it in each took Dice from 90.55 to 90.39, 60 steps on labelled patches alone to 90.92.
 METHOD = MTCTL(
     distance_weight=1.0,
     cross_task_weight=0.5,
-    guidance_weight=0.0,
+    guidance_weight=0.5,
     adversarial_weight=0.0,
     ramp_share=0.05,
     cross_entropy_weight=1.0,
-    copy_paste_weight=0.5,
+    copy_paste_weight=0.0,
 )
 
 #: Everything else; the average forgets the model within a hundred steps or so, if the steps lead elsewhere.

@@ -125,7 +125,7 @@ class Classroom:
         """
         case, version = self.store.case(id), self.plan.labelled[id]
         volume, mask = case.scan(), case.corrected_mask(version)
-        return HeldOut(LabelledVolume(id, volume, mask), trusted(self.weighting.of(case, version), mask.shape))
+        return HeldOut(LabelledVolume(id, volume, mask), trusted(case, version))
 
     def _corrected(self, id: str) -> Case:
         case, version = self.store.case(id), self.plan.labelled[id]

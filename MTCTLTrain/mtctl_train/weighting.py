@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from mtctl.cases import Case, CaseError
 from mtctl.metrics import Mask
 
-#: A voxel that counts less than that is no truth to judge a model by.
-_TRUSTED = 0.5
+#: So uncertain a voxel may be, though nobody looked at it, to be a truth to judge a model by: on three scans one or
+#: two in a thousand such voxels were wrong, and two thirds of all voxels are such. With 0.5 a better model was called
+#: worse: a held-out scan's true Dice had risen from 88.9 to 89.2, while that by a mask that was corrected in its
+#: flagged regions alone fell from 95.9 to 94.9.
+SURE = 0.3
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,14 @@ class Weighting:
         return self.weights(case.uncertainty(), uncertain | changed, looked_at | changed)
 
 
-def trusted(weights: NDArray[np.float32] | None, shape: tuple[int, int, int]) -> Mask:
-    """Where the mask of a corrected case may be taken for the truth: a person looked, or the old model was sure."""
-    return np.ones(shape, dtype=bool) if weights is None else np.asarray(weights >= _TRUSTED)
+def trusted(case: Case, version: int | None = None) -> Mask:
+    """Where a version's mask may be taken for the truth, (z, y, x): a person looked, or the old model was sure.
+
+    Raises:
+        CaseError: What was looked at is unknown.
+        DamagedError: A file of it is damaged.
+    """
+    looked_at = case.looked_at(version)
+    if looked_at.all():
+        return looked_at
+    return np.asarray(looked_at | case.changed_voxels(version) | (case.uncertainty() <= SURE))

@@ -39,6 +39,7 @@ from mtctl_train.finetune_plan import plan_of
 from mtctl_train.monitor import Event
 from mtctl_train.run_folder import RunError, RunState, read_events, read_status, working_in
 from mtctl_train.run_watch import Watchers
+from mtctl_train.weighting import SURE, trusted
 
 CPU = torch.device("cpu")
 SHAPE = (40, 48, 56)
@@ -243,6 +244,16 @@ def test_with_many_corrected_cases_a_quarter_is_held_out_and_never_learnt_from(j
     assert not set(plan.learnt(0)) & set(plan.folds[0]) and len(plan.learnt(0)) == 7
     store.add_label(store.add(scan(SHAPE, 10), "late"), truth())
     assert plan_of(tmp_path / "one", store, seed=2) == plan
+
+
+def test_only_what_a_person_looked_at_or_the_old_model_was_sure_of_judges_a_model(filled: Path) -> None:
+    reviewed, imported = CaseStore(filled).case("a"), CaseStore(filled).case("b")
+    assert trusted(imported).all()
+    believed, looked_at = trusted(reviewed), reviewed.looked_at()
+    assert looked_at.any() and not looked_at.all()
+    assert believed[looked_at].all() and believed[reviewed.changed_voxels()].all()
+    unseen = ~(looked_at | reviewed.changed_voxels())
+    assert (believed[unseen] == (reviewed.uncertainty()[unseen] <= SURE)).all()
 
 
 def test_a_single_corrected_case_gives_a_candidate_that_cannot_be_called_better(

@@ -25,7 +25,7 @@ from mtctl_train.pace import Pace
 from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.shelf import Shelf
 from mtctl_train.trainer import Cohort, Run, train
-from mtctl_train.weighting import Weighting, trusted
+from mtctl_train.weighting import Weighting
 
 SUPERVISED = replace(BEST, copy_paste_weight=0.0)
 
@@ -36,7 +36,6 @@ def test_what_a_person_looked_at_counts_most_and_what_nobody_did_the_less_the_mo
     uncertain = np.array([[[True, True, False, True, False, False]]])
     found = Weighting(corrected=3, unseen=1).weights(uncertainty, uncertain, looked_at)
     assert found.ravel().tolist() == pytest.approx([3, 3, 1, 0, 0.6, 1])
-    assert trusted(found, found.shape).ravel().tolist() == [True, True, True, False, True, True]
     blind = Weighting(corrected=1, unseen=0).weights(uncertainty, uncertain, looked_at)
     assert (blind == 1).all()
 

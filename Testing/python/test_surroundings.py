@@ -73,7 +73,7 @@ def test_the_region_of_the_prediction_is_taken_and_grows_with_a_mask_that_leaves
 def test_a_large_scan_without_a_prediction_is_refused_unless_its_mask_says_where_the_atrium_is(tmp_path: Path) -> None:
     store = CaseStore(tmp_path / "store")
     case = store.add(scan(LARGE), "b")
-    with pytest.raises(DataError, match="case b: a large scan, and no prediction says where its atrium is; segment it first"):
+    with pytest.raises(DataError, match="case b: a large scan, and no prediction says where its atrium is; segment"):
         surroundings(case)
     mask = ball(LARGE, (20, 24, 60), 8)
     found = surroundings(case, mask)
