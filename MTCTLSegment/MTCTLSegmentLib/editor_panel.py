@@ -15,7 +15,7 @@ from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling
 
 _EFFECTS = ("Paint", "Erase", "Draw", "Scissors", "Smoothing", "Islands")
-_UNDO_STATES = 20
+_UNDO_STATES = 21  # 20 edits: the first undo keeps the present state as one, too.
 _SINGLETON = "MTCTLSegment"
 
 # A stroke modifies the segment several times; so long after the last time it is one edit.

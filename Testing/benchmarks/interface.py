@@ -1,0 +1,273 @@
+"""How quick the module's window is, measured in the module itself, in the stand-in for Slicer (Testing/host).
+
+    python Testing/benchmarks/interface.py [--model mtctl-la16] [--scan FILE] [--moves 60]
+
+The scan is name 67 of `train.list` below $MTCTL_SHARED/data/la2018, or a phantom where that is absent. It is segmented
+by Apply, as a person does it, and once more when the child process is warm; then the review is used: regions, slider,
+suggestions. A third segmentation is cancelled in the middle of the network. Rendering is in software, off screen.
+
+Every time runs from the action to the event loop being idle with all views drawn that it touches. A limit without
+"median" or "95th percentile" holds for the slowest. The heartbeat is a timer of 20 ms in the window's thread; how late
+it was is how long the window stood still.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("LIBGL_ALWAYS_SOFTWARE", "1")
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "Testing"))
+
+from host import missing_requirement, start  # noqa: E402
+
+VIEWS = ("Red", "Green", "Yellow")
+PATIENCE = 900.0  # seconds for one segmentation on a machine that has other work
+CANCEL_SECONDS = 0.5
+LOOKING_SECONDS = 1.5  # a person looks at a new result before the first click
+
+
+class Figures:
+    """Prints each figure beside its limit, and remembers whether all were kept."""
+
+    def __init__(self) -> None:
+        self.kept = True
+
+    def put(self, name: str, value: float, limit: float | None = None, unit: str = "ms") -> None:
+        """One figure; without a limit it is for information."""
+        good = limit is None or value <= limit
+        self.kept &= good
+        words = "" if limit is None else f"  <= {limit:g}: {'yes' if good else 'NO'}"
+        print(f"{name:<58}{value:>8.{2 if unit == 's' else 0}f} {unit}{words}", flush=True)
+
+    def spread(self, name: str, times: list[float], slowest: float | None = None) -> None:
+        """Median for information, and the slowest."""
+        self.put(f"{name}, median of {len(times)}", float(np.median(times)))
+        self.put(f"{name}, slowest", max(times), slowest)
+
+
+class Window:
+    """The module in the host, with what the benchmark does to it."""
+
+    def __init__(self, model: str) -> None:
+        self.host = start()
+        self.host.module(ROOT / "MTCTLSegment" / "MTCTLSegment.py")
+        self.module = self.host.enter("MTCTLSegment")
+        self.ui = self.module.ui
+        self._model = model
+        self._before_any = _processes()
+
+    @property
+    def session(self) -> Any:
+        """The open review's."""
+        return self.module.desk.review.session
+
+    def load(self, scan: Path | None) -> str:
+        """Loads and chooses a scan, or a phantom, and the model; returns what it is, in words."""
+        import slicer
+
+        from MTCTLSegmentLib import sample_data
+
+        if scan is None:
+            node = sample_data.phantom(sample_data.SEEDS[0])
+        else:
+            node = slicer.util.loadVolume(str(scan), {"name": scan.name.split(".")[0]})
+        self.host.process_events()
+        self.ui.scanSelector.choose(node.GetName())
+        choices = [self.ui.modelSelector.itemText(index) for index in range(self.ui.modelSelector.count)]
+        index = next((index for index, text in enumerate(choices) if text.startswith(self._model)), None)
+        if index is None:
+            raise SystemExit(f"there is no model {self._model} among {', '.join(choices)}")
+        self.ui.modelSelector.currentIndex = index
+        self.ui.modelSelector.activated.emit(index)
+        self.host.process_events()
+        return f"{node.GetName()}, {' x '.join(map(str, node.GetImageData().GetDimensions()))} voxels"
+
+    def segment(self) -> tuple[float, float, float]:
+        """Apply; seconds until the result is there, and how long the window stood still at most before and after (ms).
+
+        "After" is while the result is taken into the scene and drawn.
+        """
+        before, after = ExitStack(), ExitStack()
+        panel = self.module.scanPanel
+        take: Callable[..., None] = panel._arrived
+        arrived: list[float] = []
+        second = []
+
+        def arrival(*result: Any) -> None:
+            arrived.append(time.perf_counter())
+            before.close()
+            second.append(after.enter_context(self.host.heartbeat()))
+            take(*result)
+
+        panel._arrived = arrival
+        try:
+            with before, after:
+                begin = time.perf_counter()
+                first = before.enter_context(self.host.heartbeat())
+                self.ui.applyButton.click()
+                self.host.wait_until(lambda: not self.module.logic.job.running, PATIENCE)
+                self.host.process_events()
+        finally:
+            panel._arrived = take
+        if not arrived:
+            raise SystemExit(f"no result: {[message.text for message in self.host.messages]}")
+        return arrived[0] - begin, first.worst_ms, second[0].worst_ms
+
+    def cancel(self) -> tuple[float, int]:
+        """Apply, and Cancel in the middle of the network: seconds until it is over, and processes left."""
+        from mtctl.process_tree import is_running
+
+        self.ui.applyButton.click()
+        if not self.host.wait_until(lambda: self.ui.progressLabel.text.startswith("Segmenting"), PATIENCE):
+            raise SystemExit("the network was never reached: nothing to cancel")
+        self.host.wait(0.2)
+        children = _processes() - self._before_any
+        begin = time.perf_counter()
+        self.ui.applyButton.click()
+        self.host.process_events()
+        while any(map(is_running, children)) and time.perf_counter() - begin < 5:
+            time.sleep(0.001)
+        seconds = time.perf_counter() - begin
+        if self.module.logic.job.running or not children:
+            raise SystemExit("the segmentation was not cancelled in its middle")
+        return seconds, len(_processes() - self._before_any)
+
+    def slide(self, moves: int) -> list[float]:
+        """Moves the slider up and down around a region, as fast as the pictures follow."""
+        low, high = 0.25, 0.95
+        wave = (low + high) / 2 + (high - low) / 2 * np.sin(np.linspace(0, 4 * np.pi, moves, endpoint=False) + 0.1)
+        times = []
+        for value in wave:
+            with self._drawn(VIEWS):
+                times.append(self.host.time_to_paint(lambda value=value: self._slide_to(value)))
+        return times
+
+    def list_after_sliding(self, times: int) -> list[float]:
+        """From the slider's last move to the new list on the screen."""
+        found = []
+        for number in range(times):
+            for step in range(4):
+                self._slide_to(0.4 + 0.05 * ((number + step) % 9))
+                self.host.application.processEvents()
+            begin = time.perf_counter()
+            self._slide_to(0.45 + 0.06 * (number % 8))
+            wanted = self.module._parameterNode.threshold
+            while self.session.state.threshold != wanted:
+                self.host.application.processEvents()
+                if time.perf_counter() - begin > 10:
+                    raise SystemExit("the list never followed the slider")
+            self.host.process_events()
+            found.append(1000 * (time.perf_counter() - begin))
+            if self.ui.regionTable.rowCount != len(self.session.regions):
+                raise SystemExit("the table does not show the list")
+        return found
+
+    def jump(self) -> list[float]:
+        """Through the whole list with Next, and back to the middle by a click on a row."""
+        times = []
+        for _ in self.session.regions:
+            before = self.session.state.current
+            times.append(self.host.time_to_paint(self.ui.nextButton.click))
+            if self.session.state.current == before and len(self.session.regions) > 1:
+                raise SystemExit("Next went nowhere")
+        table = self.ui.regionTable
+        for row in range(0, table.rowCount, 3):
+            times.append(self.host.time_to_paint(lambda row=row: self._click_row(row)))
+        return times
+
+    def suggest(self, regions: int) -> Iterator[tuple[str, list[float]]]:
+        """Each kind of suggestion in the first regions, from the click on its button to the picture of it."""
+        for kind in ("Add", "Remove", "Distance", "Fill", "Consensus"):
+            button = getattr(self.ui, f"proposal{kind}Button")
+            times = []
+            for row in range(min(regions, len(self.session.regions))):
+                self.ui.regionTable.setCurrentCell(row, 0)
+                self.host.process_events()
+                times.append(self.host.time_to_paint(button.click))
+                if self.module.desk.review.preview is None:
+                    raise SystemExit(f"{kind} showed nothing")
+                self.ui.discardProposalButton.click()
+                self.host.process_events()
+            yield kind.lower(), times
+
+    def _slide_to(self, value: float) -> None:
+        self.ui.thresholdSlider.value = float(value)
+
+    def _click_row(self, row: int) -> None:
+        table = self.ui.regionTable
+        table.scrollToItem(table.item(row, 1))
+        place = table.visualItemRect(table.item(row, 1)).center()
+        self.host.click(table.viewport(), place.x(), place.y())
+
+    @contextmanager
+    def _drawn(self, views: tuple[str, ...]) -> Iterator[None]:
+        before = [self.host.renders(view) for view in views]
+        yield
+        idle = [view for view, count in zip(views, before, strict=True) if self.host.renders(view) == count]
+        if idle:
+            raise SystemExit(f"not drawn again, so that nothing was measured: {', '.join(idle)}")
+
+
+def _processes() -> set[int]:
+    """This process and all below it."""
+    from mtctl.process_tree import family_of
+
+    return family_of(os.getpid())
+
+
+def real_scan() -> Path | None:
+    """Name 67 of the benchmark's list, which the models with 16 and 66 labels were not trained on."""
+    data = Path(os.environ.get("MTCTL_SHARED", ROOT.parent / "shared")) / "data" / "la2018"
+    if not (data / "train.list").is_file():
+        return None
+    name = (data / "train.list").read_text(encoding="utf-8").split()[66]
+    return data / "train" / f"{name}.image.nrrd"
+
+
+def main() -> int:
+    """Print the figures; 1 when a limit is not kept, 2 when the host cannot run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mtctl-la16")
+    parser.add_argument("--scan", type=Path, help="another scan")
+    parser.add_argument("--moves", type=int, default=60, help="of the slider")
+    args = parser.parse_args()
+    if lacking := missing_requirement():
+        print(lacking)
+        return 2
+    window, figures = Window(args.model), Figures()
+    print(window.load(args.scan or real_scan()) + f", {args.model}")
+    for words in ("Apply", "Apply with a warm child"):
+        seconds, before, after = window.segment()
+        figures.put(f"{words}: to the result's arrival", seconds, unit="s")
+        figures.put(f"{words}: heartbeat late until then, at most", before, 100)
+        figures.put(f"{words}: window still while the result is taken in", after)
+    window.host.wait(LOOKING_SECONDS)
+    figures.spread("jump", window.jump(), 120)
+    moves = window.slide(args.moves)
+    figures.put(f"slider to three drawn slice views, median of {len(moves)}", float(np.median(moves)), 90)
+    figures.put("slider to three drawn slice views, 95th percentile", float(np.percentile(moves, 95)), 140)
+    figures.spread("new list after the slider stops", window.list_after_sliding(20), 150)
+    for kind, times in window.suggest(8):
+        figures.spread(f"preview of '{kind}'", times, 400)
+    seconds, left = window.cancel()
+    figures.put("cancel in the middle of the network", seconds, CANCEL_SECONDS, "s")
+    figures.put("child processes left after it", left, 0, "")
+    figures.put("exceptions that the application would only have printed", len(window.host.failures), 0, "")
+    for failure in window.host.failures:
+        print(failure)
+    return 0 if figures.kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
