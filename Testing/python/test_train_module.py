@@ -1,50 +1,174 @@
-"""A person fine-tunes in the module: cases, Start, curves, Stop, Resume, verdict, Publish, Roll back."""
+"""A person fine-tunes in the module: Start, curves, Stop, Resume, a crash, another Slicer; and what is seen of it."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
+import pytest
 from train_module import *  # noqa: F403
-from train_module import phase, quick
+from train_module import current, finished_run, forget, phase, quick, verdict_on
 
 from mtctl.cases import CaseStore
+from mtctl.model import Model
 from mtctl.model_store import ModelStore
+from mtctl_train.run_folder import read_status
 
 
-def points(host: Any) -> list[Any]:
-    """The lines that the two plot views draw."""
+def lines(host: Any) -> list[Any]:
+    """What the plot views draw."""
     import slicer
 
     manager = slicer.app.layoutManager()
-    return [line for index in range(manager.plotViewCount) for line in manager.plotWidget(index).plotView().lines()]
+    drawn = [line for index in range(manager.plotViewCount) for line in manager.plotWidget(index).plotView().lines()]
+    return [line for line in drawn if line.points]
 
 
-def test_from_start_to_rollback(host: Any, module: Any, store: CaseStore, site: ModelStore) -> None:
+def test_a_run_is_started_watched_stopped_resumed_and_judged(
+    host: Any, module: Any, store: CaseStore, site: ModelStore
+) -> None:
     import slicer
 
     ui, bench, before = module.ui, module.bench, slicer.app.layoutManager().layout
-    quick(module, 600)
-    assert ui.startButton.enabled and not ui.stopButton.enabled and not ui.resumeButton.enabled
+    quick(module, 80)
+    assert (ui.startButton.enabled, ui.stopButton.enabled, ui.resumeButton.enabled) == (True, False, False)
     began = time.monotonic()
     with host.heartbeat() as beat:
         ui.startButton.click()
-        assert ui.stopButton.enabled and not ui.startButton.enabled
-        assert host.wait_until(lambda: any(line.points for line in points(host)), 90), phase(module)
-        print(f"first loss on the screen after {time.monotonic() - began:.1f} s")
+        assert (ui.startButton.enabled, ui.stopButton.enabled) == (False, True)
+        assert host.wait_until(lambda: lines(host), 90), phase(module)
+        first = time.monotonic() - began
         assert slicer.app.layoutManager().layout != before
-        assert host.wait_until(lambda: bench.story.iteration >= 20, 60)
         assert "left" in ui.timeLabel.text and "iteration" in ui.timeLabel.text
+        assert host.wait_until(lambda: ui.pictureLabel.isVisible(), 60), "the prediction on a held-out case"
         ui.stopButton.click()
         assert host.wait_until(lambda: phase(module) == "stopped", 10)
-    print(f"heartbeat late by {beat.worst_ms:.0f} ms at most")
-    assert ui.stateLabel.text == "Stopped" and ui.resumeButton.enabled and not ui.noteLabel.isVisible()
+    print(f"first loss after {first:.1f} s; a 20 ms timer late by {beat.worst_ms:.0f} ms at most")
+    assert ui.stateLabel.text == "Stopped" and not ui.noteLabel.isVisible()
+    assert (ui.startButton.enabled, ui.stopButton.enabled, ui.resumeButton.enabled) == (True, False, True)
 
-    reached = bench.story.iteration
+    reached, folder = bench.story.iteration, bench.run.folder
     ui.resumeButton.click()
-    assert host.wait_until(lambda: bench.story.iteration > reached, 60), bench.standing
-    iterations = [point[0] for point in next(line for line in points(host) if line.points).points]
-    assert iterations == sorted(iterations), "what came after the checkpoint is drawn once"
+    assert host.wait_until(lambda: bench.story.fold > 1 or bench.story.iteration > reached, 60), bench.standing
+    for line in lines(host):
+        places = [place for place, _ in line.points]
+        assert len(places) == 2 or places == sorted(set(places)), "what came again after the checkpoint is drawn once"
     host.leave()
+    assert slicer.app.layoutManager().layout == before, "the user's views are back"
+    assert host.wait_until(lambda: phase(module) == "finished", 90), "it is watched from other modules, too"
+    host.enter("MTCTLTrain")
+    assert bench.run.folder == folder and bench.verdict is not None and bench.story.share == 1
+    assert ui.verdictTable.rowCount == len(bench.verdict.cases) + 1 == 5
+    assert not store.verify()
+
+
+def test_a_trainer_that_was_killed_is_told_and_found_again_by_another_slicer(host: Any, module: Any) -> None:
+    ui, bench = module.ui, module.bench
+    quick(module, 4000)
+    ui.startButton.click()
+    assert host.wait_until(lambda: bench.story.iteration >= 10, 90)
+    status = read_status(bench.run.folder)
+    assert status is not None
+
+    widget = host.reload("MTCTLTrain")  # As if Slicer were closed and opened: nothing of the old page lives on.
+    assert widget is not module and widget.bench.run is not None and widget.bench.run.folder == bench.run.folder
+    assert phase(widget) == "running" and widget.bench.story.iteration >= 10 and lines(host)
+
+    os.kill(status.pid, signal.SIGKILL)
+    assert host.wait_until(lambda: phase(widget) == "stopped", 20)
+    assert widget.ui.stateLabel.text == "Ended before it was finished"
+    assert "ended from outside" in widget.ui.noteLabel.text and "Resume goes on" in widget.ui.noteLabel.text
+    assert widget.ui.resumeButton.enabled and widget.ui.startButton.enabled
+
+
+def test_closing_the_scene_and_deleting_the_curves_disturbs_neither_run_nor_page(
+    host: Any, module: Any, site: ModelStore, store: CaseStore, tiny_model: Model, tmp_path: Path
+) -> None:
+    import slicer
+
+    at_first = slicer.app.layoutManager().layout
+    finished_run(tmp_path / "runs", verdict_on(site.version(1).model, 0.01), tiny_model, store)
+    module.bench.find_run()
+    assert len(lines(host)) == 4  # Two losses of the second training, the Dice of both.
+    for node in slicer.util.getNodesByClass("vtkMRMLPlotChartNode")[:1]:
+        slicer.mrmlScene.RemoveNode(node)
+    module.bench.look()
+    assert len(lines(host)) == 4
+    users = []
+    end = slicer.vtkMRMLScene.EndCloseEvent
+    tag = slicer.mrmlScene.AddObserver(end, lambda *_: users.append(slicer.app.layoutManager().layout), 1.0)
+    slicer.mrmlScene.Clear(0)  # MRML itself resets the layout then.
+    slicer.mrmlScene.RemoveObserver(tag)
+    host.process_events()
+    assert len(lines(host)) == 4 and module.ui.minutesBox.value == 30
+    curves, before = slicer.app.layoutManager().layout, users[0]
+    slicer.mrmlScene.StartState(slicer.vtkMRMLScene.SaveState)
+    assert slicer.app.layoutManager().layout == before, "the scene is saved with the user's layout"
+    slicer.mrmlScene.EndState(slicer.vtkMRMLScene.SaveState)
+    assert slicer.app.layoutManager().layout == curves != before
+    slicer.util.saveScene(str(tmp_path / "scene.mrml"))
+    assert "PlotSeries" not in (tmp_path / "scene.mrml").read_text("utf-8")
+    module.ui.curvesBox.click()
+    host.process_events()
     assert slicer.app.layoutManager().layout == before
-    assert not CaseStore(store.folder).verify()
+    module.ui.curvesBox.click()
+    slicer.app.layoutManager().setLayout(6)
+    host.leave()
+    assert slicer.app.layoutManager().layout == 6, "a layout that the user chose meanwhile is kept"
+    slicer.app.layoutManager().setLayout(at_first)
+
+
+def test_packages_are_asked_for_at_start_and_nothing_starts_without_them(
+    host: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MTCTLTrainLib import training_panel
+
+    needs = training_panel.NEEDS
+    task = type(needs)(needs.name, needs.refused, {"no_such_package": "no-such-package>=1"})
+    monkeypatch.setattr(training_panel, "NEEDS", task)
+    host.answer(False)
+    module.ui.startButton.click()
+    assert "no-such-package>=1" in host.messages[0].text and "The fine-tuning needs" in host.messages[0].text
+    assert host.messages[-1].text == needs.refused
+    assert module.bench.run is None and not host.installed
+
+
+def test_a_run_that_ended_without_a_model_says_why(
+    host: Any, module: Any, store: CaseStore, tiny_model: Model, tmp_path: Path
+) -> None:
+    folder = finished_run(tmp_path / "runs", None, tiny_model, store)
+    module.bench.find_run()
+    assert "its model is not in" in module.ui.noteLabel.text and str(folder) in module.ui.noteLabel.text
+    message = f"{folder}/fold-1/checkpoint: cannot be written: the disk is full; free some space and run again"
+    status = json.loads((folder / "status.json").read_text("utf-8")) | {"state": "failed", "message": message}
+    (folder / "status.json").write_text(json.dumps(status), "utf-8")
+    forget(module)
+    module.bench.find_run()
+    assert module.ui.stateLabel.text == "It could not go on" and "the disk is full" in module.ui.noteLabel.text
+    assert module.ui.resumeButton.enabled
+
+
+def test_the_estimate_comes_from_the_last_measured_pace(host: Any, module: Any) -> None:
+    from MTCTLTrainLib import settings
+
+    assert "known after the first one" in module.ui.estimateLabel.text
+    settings.remember_pace("auto", 2.0)
+    module.ui.iterationsBox.value = 300
+    assert module.ui.estimateLabel.text == "It takes about 10 minutes, by the pace of the last run."
+    module.ui.lengthSelector.currentIndex = 0
+    assert module.ui.minutesBox.isVisible() and not module.ui.iterationsBox.isVisible()
+    assert module.ui.estimateLabel.text == "About 810 iterations, by the pace of the last run."
+
+
+def test_the_module_tests_itself(host: Any, module: Any) -> None:
+    import MTCTLTrain
+
+    host.leave()
+    test = MTCTLTrain.MTCTLTrainTest()
+    test.messageDelay = 0
+    test.runTest()
+    assert current() is module

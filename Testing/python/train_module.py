@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from stored import predicted, reviewed
 from mtctl.cases import CaseStore
 from mtctl.model import Model
 from mtctl.model_store import ModelStore
-from mtctl.verdict import ModelName, Verdict, write_verdict
+from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
 
 sys.path.insert(0, str(ROOT / "Testing"))
 
@@ -31,7 +33,7 @@ QUICK = (
     "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCHES = {1.25: (48, 16, 16)};"
     "finetune_cases.PHANTOMS = 0; from mtctl_train.background import main; sys.exit(main(sys.argv[1:]))",
 )
-OPTIONS = ("--option", "checkpoint_seconds=0", "--option", "validate_every=5")
+OPTIONS = ("--option", "checkpoint_seconds=0", "--option", "validate_every=10")
 
 
 def stored_cases(folder: Path, corrected: int = 4, predictions: int = 2) -> CaseStore:
@@ -116,6 +118,36 @@ def quick(widget: Any, iterations: int = 10) -> None:
     widget.ui.iterationsBox.value = iterations
 
 
+def finished_run(runs: Path, verdict: Verdict | None, model: Model, store: CaseStore) -> Path:
+    """The folder of a run that has ended, as `mtctl finetune` leaves it; without a verdict its candidate is missing."""
+    folder = runs / "2026-11-24-120000"
+    (folder / "prepared").mkdir(parents=True)
+    order = {"store": str(store.folder), "base": "", "length": ["--minutes", "1"], "device": "cpu", "further": []}
+    (folder / "order.json").write_text(json.dumps(order), "utf-8")
+    status = {"pid": os.getpid(), "started": 1.0, "heard": 2.0, "state": "finished", "message": ""}
+    (folder / "status.json").write_text(json.dumps(status), "utf-8")
+    events = [event | {"iteration": event.get("iteration", 0)} for event in run_events()]
+    (folder / "progress.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events), "utf-8")
+    if verdict is not None:
+        shutil.copytree(model.folder, folder / "candidate")
+        write_verdict(folder / "candidate", verdict)
+    return folder
+
+
+def run_events(count: int = 100) -> list[dict[str, Any]]:
+    """What a whole run tells."""
+    from MTCTLTrainLib.self_test import made_up_events
+
+    return [*made_up_events(count), {"event": "verdict", "fold": 2, "folds": 2, "candidate": "candidate", "dice": None}]
+
+
+def verdict_on(base: ModelName, gain: float) -> Verdict:
+    """Old against new on three cases; the new model is better or worse by `gain`."""
+    cases = tuple(Compared(f"case-{n}", 0.88 + n / 100, 0.88 + n / 100 + gain * (n + 1) / 2) for n in range(3))
+    auroc = {"error_auroc": (0.85, 0.86)}
+    return Verdict(base, cases, (0.031, 0.029), None, "2 folds of 3 corrected cases", uncertainty=auroc)
+
+
 def phase(widget: Any) -> str:
     widget.bench.look()
     return widget.bench.standing.phase.value if widget.bench.standing is not None else ""
@@ -124,3 +156,10 @@ def phase(widget: Any) -> str:
 def text_of(table: Any) -> list[list[str]]:
     """What a table shows, row by row."""
     return [[table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)]
+
+
+def current() -> Any:
+    """The module's widget as it is now: reloading makes another."""
+    import slicer
+
+    return slicer.util.getModuleWidget("MTCTLTrain")

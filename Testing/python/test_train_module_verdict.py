@@ -1,0 +1,203 @@
+"""Verdict page and case table of the module MTCTLTrain: publish, discard, roll back; open, and what can be wrong."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from train_module import *  # noqa: F403
+from train_module import finished_run, text_of, verdict_on
+
+from mtctl.cases import CaseStore
+from mtctl.model import Model
+from mtctl.model_store import ModelStore
+
+
+def settled(host: Any, module: Any) -> bool:
+    """Waits until every errand is done."""
+    return bool(host.wait_until(lambda: not module.verdictPage._busy and not module.bench.listing, 60))
+
+
+class TestTheVerdict:
+    @pytest.fixture
+    def run(self, module: Any, site: ModelStore, store: CaseStore, tiny_model: Model, tmp_path: Path) -> Any:
+        """A better candidate."""
+
+        def judged(gain: float) -> Path:
+            folder = finished_run(tmp_path / "runs", verdict_on(site.version(1).model, gain), tiny_model, store)
+            module.bench.find_run()
+            return folder
+
+        return judged
+
+    def test_of_a_better_model_is_published_and_rolled_back(
+        self, host: Any, module: Any, site: ModelStore, run: Any
+    ) -> None:
+        folder, ui = run(0.01), module.ui
+        assert ui.verdictLabel.text == "Better: mean Dice 89.00 before, 90.00 now."
+        assert text_of(ui.verdictTable)[0] == ["case-0", "88.00", "88.50", "+0.50"]
+        assert text_of(ui.verdictTable)[-1] == ["Mean", "89.00", "90.00", "+1.00"]
+        assert "2 folds of 3 corrected cases" in ui.figuresLabel.text and "0.031 before" in ui.figuresLabel.text
+        host.wait(0.1)
+        assert text_of(ui.caseTable)[0][:4] == ["case-0", "corrected", "88.0", "88.5"]
+        assert not ui.reasonEdit.isVisible() and ui.publishButton.enabled
+        ui.publishButton.click()
+        assert not ui.publishButton.enabled, "one click publishes once"
+        assert settled(host, module)
+        assert ui.verdictLabel.text == "Published as site-0002." and not ui.publishButton.isVisible()
+        assert ui.inUseLabel.text.startswith("In use: site-0002")
+        assert ui.modelSelector.currentText.startswith("site-0002")
+        assert not (folder / "prepared").exists() and (folder / "candidate").is_dir()
+        host.answer(True)
+        ui.rollBackButton.click()
+        assert settled(host, module)
+        current = site.current()
+        assert current is not None and current.number == 1 and ui.inUseLabel.text.startswith("In use: site-0001")
+
+    def test_of_a_worse_model_needs_a_reason_which_is_recorded(
+        self, host: Any, module: Any, site: ModelStore, run: Any
+    ) -> None:
+        run(-0.02)
+        ui = module.ui
+        assert ui.verdictLabel.text.startswith("Not better:\n• Its mean Dice is lower: 87.00, was 89.00.")
+        assert ui.reasonEdit.isVisible() and not ui.publishButton.enabled
+        assert ui.publishButton.text == "Publish even so"
+        ui.reasonEdit.text = "our scanner"
+        assert ui.publishButton.enabled
+        ui.publishButton.click()
+        assert settled(host, module)
+        assert site.version(2).override == "our scanner"
+        assert ui.verdictLabel.text == "Published as site-0002. Reason: our scanner"
+
+    def test_against_a_model_that_is_not_in_use_any_more_is_refused_in_words(
+        self, host: Any, module: Any, site: ModelStore, run: Any, tmp_path: Path
+    ) -> None:
+        run(0.01)
+        site.publish(tmp_path / "tiny", "somebody else's")
+        site.rollback()
+        site.rollback()
+        module.ui.publishButton.click()
+        assert settled(host, module)
+        assert "it was compared with" in module.ui.verdictLabel.text.lower()
+        assert module.ui.reasonEdit.isVisible() and not module.ui.publishButton.enabled
+
+    def test_of_a_discarded_model_leaves_the_one_in_use(
+        self, host: Any, module: Any, site: ModelStore, run: Any
+    ) -> None:
+        folder = run(0.01)
+        module.ui.discardButton.click()
+        assert settled(host, module)
+        assert module.ui.verdictLabel.text.startswith("Discarded") and len(site.versions()) == 1
+        assert (folder / "candidate").is_dir(), "nothing that was trained is lost"
+
+    def test_that_is_undecided_is_not_left_behind_by_accident(self, host: Any, module: Any, run: Any) -> None:
+        folder = run(0.01)
+        host.answer(False)
+        module.ui.startButton.click()
+        assert "neither published nor discarded" in host.messages[-1].text
+        assert module.bench.run.folder == folder
+
+
+class TestCases:
+    def test_the_next_best_case_is_opened_for_correction_and_goes_back_as_the_same_case(
+        self, host: Any, module: Any, store: CaseStore
+    ) -> None:
+        import slicer
+
+        from mtctl import scene
+
+        assert module.bench.next_best.id == "case-4" and "case-4, expected Dice 0.91" in module.ui.nextCaseLabel.text
+        module.ui.nextCaseButton.click()
+        assert host.wait_until(lambda: slicer.util.selectedModule() == "MTCTLSegment", 60)
+        review = slicer.util.getModuleWidget("MTCTLSegment").desk.review
+        case = store.case("case-4")
+        assert np.array_equal(scene.volume_of(review.nodes.scan).array, case.scan().array)
+        assert scene.volume_of(review.nodes.scan).geometry == case.geometry
+        assert np.array_equal(scene.mask_of(review.nodes), case.prediction())
+        host.answer(True)
+        slicer.util.getModuleWidget("MTCTLSegment").ui.acceptCaseButton.click()
+        assert host.wait_until(lambda: store.case("case-4").version == 1, 60)
+        assert len(store.ids()) == 7 and len(store.case("case-4").records) == 2, "one case, one prediction"
+        host.wait_until(lambda: False, 0.2)
+
+    def test_a_corrected_case_opens_as_it_was_left_and_only_once(
+        self, host: Any, module: Any, store: CaseStore
+    ) -> None:
+        import slicer
+
+        from mtctl import scene
+
+        table = module.ui.caseTable
+        assert host.wait_until(lambda: table.rowCount == 7 and table.item(6, 0) is not None, 5)
+        for _ in range(2):
+            rectangle = table.visualItemRect(table.item(0, 1))
+            host.click(table.viewport(), rectangle.center().x(), rectangle.center().y())
+            assert host.wait_until(lambda: slicer.util.selectedModule() == "MTCTLSegment", 60)
+            review = slicer.util.getModuleWidget("MTCTLSegment").desk.review
+            assert np.array_equal(scene.mask_of(review.nodes), store.case("case-0").corrected_mask())
+            assert review.session.looked_at_ml > 0
+            host.enter("MTCTLTrain")
+            host.wait_until(lambda: not module.bench.listing, 60)
+        assert len([node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+                    if node.GetAttribute(scene.CASE)]) == 1  # fmt: skip
+
+    def test_without_mtctlsegment_a_click_says_so(
+        self, host: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import slicer
+
+        monkeypatch.delattr(slicer.modules, "mtctlsegment")
+        module.ui.nextCaseButton.click()
+        assert "which is not installed in this Slicer" in host.messages[-1].text
+
+    def test_a_damaged_and_a_deleted_case_are_told_and_the_others_stay(
+        self, host: Any, module: Any, store: CaseStore
+    ) -> None:
+        (store.folder / "cases" / "case-1" / "case.json").write_text("{")
+        shutil.rmtree(store.folder / "cases" / "case-4")
+        module.ui.nextCaseButton.click()
+        assert host.wait_until(lambda: host.messages, 60)
+        assert "ase-4: there is no such case" in host.messages[-1].text
+        module.ui.refreshButton.click()
+        assert host.wait_until(lambda: not module.bench.listing, 60)
+        assert "case-1" in module.ui.troubleLabel.text and module.ui.troubleLabel.isVisible()
+        assert {case.id for case in module.bench.cases} == {"case-0", "case-2", "case-3", "case-5", "fresh"}
+
+    def test_a_store_that_is_gone_and_one_without_corrections_stop_the_start_in_words(
+        self, host: Any, module: Any, store: CaseStore, tmp_path: Path
+    ) -> None:
+        ui = module.ui
+        ui.storeEdit.currentPath = str(tmp_path / "share")
+        assert host.wait_until(lambda: not module.bench.listing, 60)
+        assert "is not there; connect the drive" in ui.casesLabel.text and not ui.startButton.enabled
+        (tmp_path / "empty").mkdir()
+        ui.storeEdit.currentPath = str(tmp_path / "empty")
+        assert host.wait_until(lambda: not module.bench.listing, 60)
+        assert ui.casesLabel.text == "The store holds no cases yet."
+        assert ui.estimateLabel.text == "No case is corrected or accepted yet: there is nothing to learn from."
+        assert not ui.startButton.enabled and not ui.nextCaseButton.enabled
+
+
+def test_only_what_slicer_ships_is_imported_at_file_scope() -> None:
+    tree = ast.parse((ROOT / "MTCTLTrain" / "MTCTLTrain.py").read_text("utf-8"))
+    names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} <= {"pathlib", "typing", "slicer", "vtk", "MTCTLTrainLib"}
+
+
+def test_the_open_page_has_not_loaded_torch(running_application: Any, tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1] + '/Testing'); from host import start; host = start();"
+        "host.module(sys.argv[1] + '/MTCTLTrain/MTCTLTrain.py'); widget = host.enter('MTCTLTrain');"
+        "assert host.wait_until(lambda: widget.bench.models, 60); assert not host.failures, host.failures;"
+        "print('heavy:', sorted({'torch', 'safetensors', 'skimage'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(ROOT)], capture_output=True, text=True, timeout=120)
+    assert "heavy: []" in done.stdout, done.stdout + done.stderr
