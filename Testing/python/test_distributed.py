@@ -149,7 +149,8 @@ def test_two_processes_under_torchrun_train_a_model(tmp_path: Path, arguments: l
     assert done.returncode == 0, done.stderr
     assert (out / "weights.safetensors").is_file() and (out / "card.json").is_file()
     events = [json.loads(line) for line in (out / "progress.jsonl").read_text("utf-8").splitlines()]
-    assert [event["event"] for event in events] == ["start", "progress", "progress", "end"]  # One process writes, not both.
+    # One process writes, not both.
+    assert [event["event"] for event in events] == ["start", "progress", "progress", "end"]
 
 
 def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path: Path, arguments: list[str]) -> None:
