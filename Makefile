@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 CHECK := $(shell if [ -n "$$CI" ] || { [ "$$(uname -s)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
 	echo --check; fi)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint screenshots clean
 
 demo: $(INSTALLED)
 	$(BIN)/mtctl phantom -o demo
@@ -32,6 +32,10 @@ test: lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The pictures of the module for the README, from phantoms.
+screenshots: $(INSTALLED)
+	$(BIN)/python Testing/host/screenshots.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@sh Testing/setup/system_libraries.sh

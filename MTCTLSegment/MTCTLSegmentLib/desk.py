@@ -136,7 +136,7 @@ class Desk:
 
     def close(self) -> None:
         """The module is about to be reloaded or unloaded."""
-        self.keep_draft()
+        self.pause()
         self._listeners.clear()
         self.clear()
 
