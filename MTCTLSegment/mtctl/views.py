@@ -1,10 +1,9 @@
 """Slightly turned and scaled views of a volume: what the network says of each is turned back and averaged.
 
 The views stay within what the network was trained with (20 degrees about z, 12 about x, zoom 0.8 to 1.2). Flips are
-none of them: it saw no mirrored thorax, and with those the Dice falls. On names 67-80 with mtctl-la16 the four views
-beside the straight one raise the mean Dice from 91.05 to 91.48 and the lowest from 85.1 to 87.8; Monte-Carlo samples
-that are spread over the views tell errors in the 5-voxel band a little better (AUROC 0.837, not 0.828).
-Turning about z alone gave 91.27, zooms alone 91.30, both 91.36, nine views 91.46.
+none of them: it saw no mirrored thorax, and with those the Dice falls. On names 67-80, mtctl-la16 reaches a mean Dice
+of 91.05 with the straight view alone (lowest 85.1) and 91.49 with all five (lowest 87.8); the Monte-Carlo samples,
+which take turns in the views, then find errors near the surface a little better (Testing/benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
