@@ -295,7 +295,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.desk.changed()
 
     def onSceneStartImport(self, caller=None, event=None):
-        self.desk.keep_draft()  # What is there already stays in the scene.
+        self.desk.pause()  # What is there already stays in the scene, but no suggestion.
         self.onSceneLeaves()
 
     def onSceneArrived(self, caller=None, event=None):

@@ -61,8 +61,8 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
     legend.SetTitleText(_TITLES[nodes.kind])
     legend.SetLabelFormat("%4.2f")
     legend.SetNumberOfLabels(5)
-    legend.SetSize(0.12, 0.45)
-    legend.SetPosition(0.97, 0.5)
+    legend.SetSize(0.08, 0.3)
+    legend.SetPosition(0.98, 0.06)
     for view in views:
         legend.AddViewNodeID(view.GetID())
     legend = add_part(nodes.scene, nodes.scan, legend, "legend")

@@ -118,8 +118,8 @@ class Person(RuleBasedStateMachine):
     def jump(self, row: int, twice: bool) -> None:
         table = self.ui.regionTable
         if table.rowCount:
-            item = table.item(row % table.rowCount, 1)
             for _ in range(1 + twice):
+                item = table.item(row % table.rowCount, 1)  # afresh: a jump may fill the table anew
                 table.scrollToItem(item)
                 place = table.visualItemRect(item).center()
                 self.host.click(table.viewport(), place.x(), place.y())
