@@ -57,7 +57,8 @@ def test_the_wheel_holds_both_packages_and_the_models_and_no_tests(wheel: Path) 
         path.relative_to(ROOT / folder).as_posix()
         for folder in ("MTCTLSegment", "MTCTLTrain")
         for package in ("mtctl", "mtctl_train")
-        for path in (ROOT / folder / package).rglob("*.py")
+        for path in (ROOT / folder / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
     models = {
         f"mtctl/{path.relative_to(ROOT).as_posix()}"

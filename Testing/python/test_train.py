@@ -58,7 +58,8 @@ def test_two_cases_become_a_model_with_its_card_that_segments(
     )
     assert card.validation["cases"] == 1 and 0 < card.threshold <= 1
     events = [json.loads(line) for line in (tmp_path / "model" / "progress.jsonl").read_text("utf-8").splitlines()]
-    assert [event["event"] for event in events] == ["start", "progress", "validation", "end"]
+    # The first step is told of at once, the last with its validation.
+    assert [event["event"] for event in events] == ["start", "progress", "progress", "validation", "end"]
     assert main(["evaluate", "--prediction", str(Path(out) / "validation"), "--truth", str(data)]) == 0
     capsys.readouterr()
     assert main(["segment", str(data / "c.image.nrrd"), "-o", str(tmp_path / "out"), "--model", out]) == 0
