@@ -108,7 +108,11 @@ class Server:
             return (await call(ws, "trame.state.get", []))["state"]
 
         assert self.process.poll() is None, self.log.read_text()
+        deadline = time.monotonic() + 60
         state = self.talk(look)
+        while state["shown"] is None and time.monotonic() < deadline:  # The first case is still being opened.
+            time.sleep(0.5)
+            state = self.talk(look)
         assert isinstance(state, dict)
         assert state["shown"]["name"] == "ball"
         assert len(state["regions"]) > 0
