@@ -2,6 +2,8 @@
 
 A set of results is written into a hidden folder first. Then a note of what is to be moved is put beside it, and from
 that moment on the exchange is finished: by this process or, had it been killed, by the next that looks (`settle`).
+The note goes first of all when it is done: a folder that was being removed when its process was killed, and still had
+the note, would be taken for an exchange to finish, and the fresh results for those to be replaced.
 """
 
 from __future__ import annotations
@@ -76,6 +78,7 @@ class CaseFiles:
             (hidden / "note").write_text(json.dumps(list(old)), encoding="utf-8")
             os.replace(hidden / "note", hidden / _NOTE)
             _exchange(self.out, hidden, old)
+            (hidden / _NOTE).unlink()
         except OSError as error:
             raise WriteError(f"{self.out}: cannot be written: {write_reason(error)}") from error
         finally:
@@ -121,6 +124,7 @@ def _finish(out: Path, hidden: Path) -> None:
         note = claimed / _NOTE
         if note.exists():
             _exchange(out, claimed, json.loads(note.read_text(encoding="utf-8")))
+            note.unlink()
         shutil.rmtree(claimed, ignore_errors=True)
 
 

@@ -249,6 +249,26 @@ def test_an_exchange_that_was_cut_short_is_finished_by_the_next_one_that_looks(
     assert {path.read_text() for path in files.out.iterdir()} == {"new"}
 
 
+@pytest.mark.parametrize("gone_first", ["new", "old"])
+def test_a_process_that_is_killed_while_it_tidies_up_costs_no_result_and_leaves_nothing(
+    files: CaseFiles, monkeypatch: pytest.MonkeyPatch, gone_first: str
+) -> None:
+    """Seen on a cluster: the kill came right after the report, when half of the hidden folder was removed."""
+    files.path(".json").write_text("old")
+    real = shutil.rmtree
+
+    def killed_half_way(path: Path, ignore_errors: bool) -> None:
+        real(Path(path) / gone_first)
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mtctl.result_files.shutil.rmtree", killed_half_way)
+        with pytest.raises(SystemExit), files.replacing(["a.json"]) as fresh:
+            (fresh / "a.json").write_text("new")
+    settle(files.out, ["a"])
+    assert names(files.out) == {"a.json"} and files.path(".json").read_text() == "new"
+
+
 def test_what_was_not_ready_to_be_moved_is_removed(files: CaseFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("mtctl.result_files.shutil.rmtree", lambda path, ignore_errors: None)

@@ -21,7 +21,6 @@ from mtctl.batch import BatchError, Failure, Job, Task
 from mtctl.cluster import run_on_cluster
 from mtctl.files import TEMPORARY_PREFIX
 from mtctl.model import Model
-from mtctl.result_files import unsettled
 from mtctl.segment_case import Request
 
 pytest.importorskip("distributed")
@@ -103,8 +102,6 @@ def test_with_a_worker_killed_all_results_are_there_and_the_same_as_here(
     output, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert "6 of 6 done" in output and len(re.findall(r"^\[\d/6\] s\d: ", output, re.MULTILINE)) == 6
-    if unsettled(out):  # Seen once on a busy machine: what a worker left in its last moment goes with the next run.
-        subprocess.run(command(tiny_model, scans, "-o", out), check=True, capture_output=True, timeout=240)
     assert contents(out) == contents(whole)
     assert names(out) == names(whole)
 
