@@ -2,8 +2,6 @@
 
 A set of results is written into a hidden folder first. Then a note of what is to be moved is put beside it, and from
 that moment on the exchange is finished: by this process or, had it been killed, by the next that looks (`settle`).
-The note goes first of all when it is done: a folder that was being removed when its process was killed, and still had
-the note, would be taken for an exchange to finish, and the fresh results for those to be replaced.
 """
 
 from __future__ import annotations
@@ -68,21 +66,42 @@ class CaseFiles:
             WriteError: The folder is not writable, the disk is full, or a file to be replaced is in use.
         """
         hidden = self.out / f"{_HIDDEN}{_tag(self.stem)}-{os.getpid()}-{secrets.token_hex(4)}"
-        try:
-            for name in (_FRESH, _REPLACED):
-                (hidden / name).mkdir(parents=True)
-            yield hidden / _FRESH
-            for path in (hidden / _FRESH).iterdir():
-                with open(path, "rb+") as stream:
-                    os.fsync(stream.fileno())
-            (hidden / "note").write_text(json.dumps(list(old)), encoding="utf-8")
-            os.replace(hidden / "note", hidden / _NOTE)
-            _exchange(self.out, hidden, old)
-            (hidden / _NOTE).unlink()
-        except OSError as error:
-            raise WriteError(f"{self.out}: cannot be written: {write_reason(error)}") from error
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+        with _told(self.out):
+            try:
+                for name in (_FRESH, _REPLACED):
+                    (hidden / name).mkdir(parents=True)
+                yield hidden / _FRESH
+                for path in (hidden / _FRESH).iterdir():
+                    with open(path, "rb+") as stream:
+                        os.fsync(stream.fileno())
+                (hidden / "note").write_text(json.dumps(list(old)), encoding="utf-8")
+            except BaseException:
+                _remove(hidden)
+                raise
+            try:
+                os.replace(hidden / "note", hidden / _NOTE)
+                _exchange(self.out, hidden, old)
+            except OSError:  # Undone. After anything else, such as Ctrl-C, the next that looks finishes it.
+                _remove(hidden)
+                raise
+        _remove(hidden)
+
+
+@contextmanager
+def _told(out: Path) -> Iterator[None]:
+    """What the system refuses, in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{out}: cannot be written: {write_reason(error)}") from error
+
+
+def _remove(hidden: Path) -> None:
+    """The note first of all: a folder that has one and is half emptied, because its process was killed, would be taken for
+    an exchange to finish, and the fresh results for those to be replaced."""
+    with suppress(OSError):
+        (hidden / _NOTE).unlink(missing_ok=True)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
@@ -124,8 +143,7 @@ def _finish(out: Path, hidden: Path) -> None:
         note = claimed / _NOTE
         if note.exists():
             _exchange(out, claimed, json.loads(note.read_text(encoding="utf-8")))
-            note.unlink()
-        shutil.rmtree(claimed, ignore_errors=True)
+        _remove(claimed)
 
 
 def _exchange(out: Path, hidden: Path, old: Sequence[str]) -> None:

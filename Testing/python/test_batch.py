@@ -219,18 +219,17 @@ def files(tmp_path: Path) -> CaseFiles:
 
 
 def exchange_cut_short(files: CaseFiles, monkeypatch: pytest.MonkeyPatch, moves: int) -> None:
-    """Replace a.seg.nrrd and a.json by newer ones, as a process that is killed after so many moves."""
+    """Replace a.seg.nrrd and a.json by newer ones, as a process that gets Ctrl-C after so many moves."""
     real, count = os.replace, iter(range(100))
 
     def replace(source: Path, target: Path) -> None:
         if Path(source).name != "note" and next(count) >= moves:
-            raise SystemExit  # no OSError: nothing is undone
+            raise KeyboardInterrupt  # no OSError: nothing is undone
         real(source, target)
 
     with monkeypatch.context() as patched:
         patched.setattr("mtctl.result_files.os.replace", replace)
-        patched.setattr("mtctl.result_files.shutil.rmtree", lambda path, ignore_errors: None)
-        with pytest.raises(SystemExit), files.replacing(["a.json", "a.seg.nrrd"]) as fresh:
+        with pytest.raises(KeyboardInterrupt), files.replacing(["a.json", "a.seg.nrrd"]) as fresh:
             for ending in (".seg.nrrd", ".json"):
                 (fresh / f"a{ending}").write_text("new")
 
