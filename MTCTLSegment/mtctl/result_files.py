@@ -97,8 +97,8 @@ def _told(out: Path) -> Iterator[None]:
 
 
 def _remove(hidden: Path) -> None:
-    """The note first of all: a folder that has one and is half emptied, because its process was killed, would be taken for
-    an exchange to finish, and the fresh results for those to be replaced."""
+    """The note first of all: a folder that has one and is half emptied, because its process was killed, would be taken
+    for an exchange to finish, and the fresh results for those to be replaced."""
     with suppress(OSError):
         (hidden / _NOTE).unlink(missing_ok=True)
     shutil.rmtree(hidden, ignore_errors=True)
