@@ -16,7 +16,15 @@ LAYOUT = 5717
 _TAGS = ("MTCTLLoss", "MTCTLDice")
 
 # Distinguishable by the colour-blind, on white (Okabe and Ito).
-_COLORS = ((0.0, 0.45, 0.70), (0.90, 0.62, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.34, 0.71, 0.91))
+_COLORS = (
+    (0.0, 0.45, 0.70),
+    (0.90, 0.62, 0.0),
+    (0.0, 0.62, 0.45),
+    (0.80, 0.47, 0.65),
+    (0.34, 0.71, 0.91),
+    (0.84, 0.37, 0.0),
+    (0.2, 0.2, 0.2),
+)
 
 _VIEW = (
     '<item><view class="vtkMRMLPlotViewNode" singletontag="{tag}">'
@@ -192,9 +200,11 @@ def _by_fold(story: RunStory) -> dict[str, Values]:
 def _title(loss: str) -> str:
     return {
         "dice": _("Overlap (Dice)"),
+        "uncertainty_dice": _("Overlap, samples"),
         "cross_entropy": _("Cross-entropy"),
+        "uncertainty_cross_entropy": _("The same, samples"),
         "distance": _("Distance map"),
-        "cross_task": _("Mask against distance map"),
+        "cross_task": _("Mask and distance"),
         "copy_paste": _("Unlabelled cases"),
         "guidance": _("Guided by uncertainty"),
     }.get(loss, loss.replace("_", " ").capitalize())

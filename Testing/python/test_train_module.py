@@ -122,6 +122,27 @@ def test_closing_the_scene_and_deleting_the_curves_disturbs_neither_run_nor_page
     slicer.app.layoutManager().setLayout(at_first)
 
 
+def test_every_term_of_the_training_has_a_line_of_its_own_colour_and_a_name_in_words(host: Any, module: Any) -> None:
+    import slicer
+
+    from MTCTLTrainLib.plots import Plots
+    from MTCTLTrainLib.run_story import RunStory
+
+    pairs = ["dice", "uncertainty_dice", "cross_entropy", "uncertainty_cross_entropy"]
+    terms = [*pairs, "distance", "cross_task", "guidance"]
+    story, plots = RunStory(), Plots()
+    for iteration in (1, 10):
+        losses = {name: 1 / (number + iteration) for number, name in enumerate(terms)}
+        event = {"event": "progress", "iteration": iteration, "of": 10, "losses": losses, "fold": 1, "folds": 1}
+        story.add([event | {"share": 0.0, "seconds_left": 1.0}])
+        plots.show(story)
+    series = slicer.util.getNodesByClass("vtkMRMLPlotSeriesNode")
+    assert len(series) == len({node.GetColor() for node in series}) == len(terms)
+    assert not [node.GetName() for node in series if "ncertainty" in node.GetName() and "Guided" not in node.GetName()]
+    plots.hide()
+    plots.forget()
+
+
 def test_packages_are_asked_for_at_start_and_nothing_starts_without_them(
     host: Any, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
