@@ -17,7 +17,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,13 @@ class Figures:
         """Median for information, and the slowest."""
         self.put(f"{name}, median of {len(times)}", float(np.median(times)))
         self.put(f"{name}, slowest", max(times), slowest)
+
+    def end(self, failures: Sequence[object]) -> int:
+        """What the application would only have printed is a figure, too; returns the exit status."""
+        self.put("exceptions that the application would only have printed", len(failures), 0, "")
+        for failure in failures:
+            print(failure)
+        return 0 if self.kept else 1
 
 
 class Window:
@@ -263,10 +270,7 @@ def main() -> int:
     seconds, left = window.cancel()
     figures.put("cancel in the middle of the network", seconds, CANCEL_SECONDS, "s")
     figures.put("child processes left after it", left, 0, "")
-    figures.put("exceptions that the application would only have printed", len(window.host.failures), 0, "")
-    for failure in window.host.failures:
-        print(failure)
-    return 0 if figures.kept else 1
+    return figures.end(window.host.failures)
 
 
 if __name__ == "__main__":

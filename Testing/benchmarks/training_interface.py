@@ -150,10 +150,7 @@ def main() -> int:
         figures.put("Stop until it has stopped", window.stop(), unit="s")
         figures.put("Resume until it is further", window.resume(), unit="s")
         window.stop()
-        figures.put("exceptions that the application would only have printed", len(window.host.failures), 0, "")
-        for failure in window.host.failures:
-            print(failure)
-    return 0 if figures.kept else 1
+        return figures.end(window.host.failures)
 
 
 if __name__ == "__main__":
