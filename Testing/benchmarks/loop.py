@@ -21,7 +21,8 @@ and not done again; a training that was stopped goes on. Experiments:
   the names that the example shows and never on 67-80.
 
 Which scans are corrected is drawn by --draw among those that are not flagged as failed (a reviewer sends those back),
-without a look at the truth. What follows "--" is passed on to `mtctl finetune` in all arms.
+without a look at the truth; `--draw next` takes them as MTCTLTrain's "next best case" offers them. What follows "--"
+is passed on to `mtctl finetune` in all arms.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from mtctl.geometry import Volume
 from mtctl.inference import Options, Segmenter
 from mtctl.metrics import Mask, dice
 from mtctl.model import find_model
+from mtctl.next_case import by_expected_gain
 from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
 from mtctl.verdict import read_verdict
@@ -60,6 +62,9 @@ from mtctl_train.corruptions import bias_field, low_resolution, noise
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data/la2018"
 WANTED_GAIN, WANTED_BACK, ALLOWED_LOSS = 1.0, 0.5, 0.3
+
+#: The draw that is none: in the order of `mtctl.next_case`.
+NEXT_BEST = "next"
 
 
 def another_scanner(volume: Volume) -> Volume:
@@ -90,7 +95,7 @@ class Setting:
     pool: tuple[str, ...]
     test: tuple[str, ...]
     budget_ml: float
-    draw: int
+    draw: str
     replay: tuple[str, ...]
     length: tuple[str, ...]
     further: tuple[str, ...]
@@ -159,10 +164,12 @@ def reviewed_store(setting: Setting, scanner: str, count: int, fully: bool) -> C
     return CaseStore(folder)
 
 
-def chosen(store: CaseStore, count: int, draw: int) -> list[str]:
+def chosen(store: CaseStore, count: int, draw: str) -> list[str]:
     """Names of the scans to correct."""
-    good = [case.id for case in store.cases() if not case.report()["flagged"]]
-    return [str(name) for name in np.random.default_rng(draw).permutation(good)[:count]]
+    good = [case for case in store.cases() if not case.report()["flagged"]]
+    if draw == NEXT_BEST:
+        return [case.id for case in by_expected_gain(good)[:count]]
+    return [str(name) for name in np.random.default_rng(int(draw)).permutation([case.id for case in good])[:count]]
 
 
 def fine_tuned(setting: Setting, store: CaseStore, name: str, seed: int, *arguments: str) -> str:
@@ -342,7 +349,7 @@ def main() -> int:
     parser.add_argument("--test", default="67-80", help="names that are measured on (%(default)s)")
     parser.add_argument("--replay", default="1-8", help="names of the base's training to show again, or none")
     parser.add_argument("--budget", type=float, default=10.0, help="mL that the reviewer looks at (%(default)s)")
-    parser.add_argument("--draw", type=int, default=0, help="which scans are corrected (%(default)s)")
+    parser.add_argument("--draw", default="0", help=f"a number, or {NEXT_BEST} (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--arm", action="append", default=[], metavar="NAME: OPTIONS", help="of `arms`")
     length = parser.add_mutually_exclusive_group()
@@ -351,6 +358,8 @@ def main() -> int:
     arguments = sys.argv[1:]
     here = arguments.index("--") if "--" in arguments else len(arguments)
     args = parser.parse_args(arguments[:here])
+    if args.draw != NEXT_BEST and not args.draw.isdecimal():
+        parser.error(f"--draw {args.draw}: give a number, or {NEXT_BEST}")
     if not SHARED.is_dir():
         parser.error(f"{SHARED} is missing: set MTCTL_SHARED to the folder that holds data/la2018")
     args.out.mkdir(parents=True, exist_ok=True)
