@@ -35,7 +35,7 @@ from mtctl_train import finetune, finetune_cases, recipe
 from mtctl_train.checkpoint import CheckpointError
 from mtctl_train.finetune import FineTuning, Iterations, Minutes, fine_tune, mean_of
 from mtctl_train.finetune_cases import Replay
-from mtctl_train.finetune_plan import plan_of
+from mtctl_train.finetune_plan import FEW, plan_of
 from mtctl_train.monitor import Event
 from mtctl_train.run_folder import RunError, RunState, read_events, read_status, working_in
 from mtctl_train.run_watch import Watchers
@@ -235,14 +235,14 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_candidate_and_the_same_command
 
 def test_with_many_corrected_cases_a_quarter_is_held_out_and_never_learnt_from(job: FineTuning, tmp_path: Path) -> None:
     store = CaseStore(tmp_path / "many")
-    for seed in range(9):
+    for seed in range(FEW):
         store.add_label(store.add(scan(SHAPE, seed), f"case{seed}"), truth())
     assert all(case.state is State.CORRECTED for case in store.cases())
     tmp_path.joinpath("one").mkdir()
     plan = plan_of(tmp_path / "one", store, seed=1)
-    assert len(plan.folds) == 1 and len(plan.folds[0]) == 2
-    assert not set(plan.learnt(0)) & set(plan.folds[0]) and len(plan.learnt(0)) == 7
-    store.add_label(store.add(scan(SHAPE, 10), "late"), truth())
+    assert len(plan.folds) == 1 and len(plan.folds[0]) == 3
+    assert not set(plan.learnt(0)) & set(plan.folds[0]) and len(plan.learnt(0)) == FEW - 3
+    store.add_label(store.add(scan(SHAPE, FEW + 1), "late"), truth())
     assert plan_of(tmp_path / "one", store, seed=2) == plan
 
 
