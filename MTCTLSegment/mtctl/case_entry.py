@@ -138,7 +138,7 @@ class Case:
     def uncertainties(self) -> tuple[str, ...]:
         """Kinds of uncertainty that the last prediction has: of "entropy", "mutual_information", "disagreement"."""
         last = self._last(Kind.PREDICTION)
-        return tuple(kind for kind in UNCERTAINTIES if last and file_of(kind) in last.files)
+        return () if last is None else uncertainties_of(last)
 
     @property
     def fingerprint(self) -> str:
@@ -236,7 +236,11 @@ class Case:
         prediction = self._reviewed(record)
         source = record.json(REVIEW) if REVIEW in record.files else prediction.json(REPORT)
         kind = kind or str(record.content.get("uncertainty", "entropy"))
-        return self._map(prediction, kind) >= float(source["threshold"])
+        return self.reviewed_uncertainty(kind, version) >= float(source["threshold"])
+
+    def reviewed_uncertainty(self, kind: str = "entropy", version: int | None = None) -> NDArray[np.float32]:
+        """The uncertainty of the prediction that was reviewed, whatever was predicted since, 0 to 1, (z, y, x)."""
+        return self._map(self._reviewed(self._version(version)), kind)
 
     def looked_at(self, version: int | None = None) -> Mask:
         """What the person looked at, (z, y, x): every region that was visited, at the lowest threshold at which it
@@ -290,6 +294,11 @@ class Case:
         if file_of(name) not in prediction.files and not prediction.damage:
             raise CaseError(f"{self.id}: its prediction has no map '{name}'; segment it again with all maps")
         return stored_map(prediction.path(file_of(name)), self.geometry)
+
+
+def uncertainties_of(prediction: Record) -> tuple[str, ...]:
+    """Kinds of uncertainty that a prediction has."""
+    return tuple(kind for kind in UNCERTAINTIES if file_of(kind) in prediction.files)
 
 
 def read_case(folder: Path) -> Case:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtctl.case_files import MAPS, file_of, mask_sum, same_grid
+from mtctl.case_record import VOUCHED
 from mtctl.cases import Case, CaseError, CaseStore
 from mtctl.geometry import Volume
 from mtctl.header import CHECKS
@@ -19,6 +20,7 @@ from mtctl.worker_request import Result
 
 if TYPE_CHECKING:
     from mtctl.inference import Prediction
+    from mtctl.metrics import Mask
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None =
     case = store.add(scan, id or (stem if sources.keep_names else None))
     if result is not None and not has_prediction(case, result):
         case = store.add_prediction(case, result)
-    if label is not None and not (case.version and np.array_equal(case.corrected_mask(), label)):
+    if label is not None and not _has_label(case, label):
         case = store.add_label(case, label)
     return case
 
@@ -98,10 +100,18 @@ def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
 
 
 def has_prediction(case: Case, result: Result) -> bool:
-    """Whether the case has this segmentation by this model already."""
-    model = result.report.get("model")
+    """Whether the case has this segmentation by this model already, with all maps that the result has."""
+    model, mask = result.report.get("model"), mask_sum(np.asarray(result.segmentation, dtype=bool))
+    maps = {file_of(name) for name in MAPS if name in result.maps}
     return any(
         record.content.get("model") == model
-        and record.content.get("segmentation_sha256") == mask_sum(np.asarray(result.segmentation, dtype=bool))
+        and record.content.get("segmentation_sha256") == mask
+        and maps <= record.files.keys()
         for record in case.records
     )
+
+
+def _has_label(case: Case, label: Mask) -> bool:
+    """Whether somebody vouched for this mask before: a later correction stays the last word on it."""
+    total = mask_sum(label)
+    return any(record.kind in VOUCHED and record.content.get("segmentation_sha256") == total for record in case.records)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.case_entry import Case
+from mtctl.case_entry import Case, uncertainties_of
 from mtctl.case_maps import CaseMaps, ReviewError
 from mtctl.case_record import Record
 from mtctl.metrics import Mask
@@ -28,7 +28,7 @@ def looked_at(case: Case, prediction: Record, start: Mask | None, mask: Mask, re
         The kind of uncertainty that the review went by and the voxels (z, y, x) of all visited regions, each at the
         lowest threshold at which it was; None where the review is of something else or of another version's regions.
     """
-    for kind in case.uncertainties:
+    for kind in uncertainties_of(prediction):
         maps: CaseMaps = case.maps_of(prediction, kind)
         try:
             session = read_review(review, maps if start is None else maps.reviewing(start), mask)

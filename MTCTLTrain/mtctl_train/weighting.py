@@ -59,7 +59,7 @@ class Weighting:
             changed, uncertain = case.changed_voxels(version), case.uncertain_voxels(version=version)
         except CaseError:  # A label that was made elsewhere, of a case without a prediction.
             return None
-        return self.weights(case.uncertainty(), uncertain | changed, looked_at | changed)
+        return self.weights(case.reviewed_uncertainty(version=version), uncertain | changed, looked_at | changed)
 
 
 def trusted(case: Case, version: int | None = None) -> Mask:
@@ -72,4 +72,5 @@ def trusted(case: Case, version: int | None = None) -> Mask:
     looked_at = case.looked_at(version)
     if looked_at.all():
         return looked_at
-    return np.asarray(looked_at | case.changed_voxels(version) | (case.uncertainty() <= SURE))
+    sure = case.reviewed_uncertainty(version=version) <= SURE
+    return np.asarray(looked_at | case.changed_voxels(version) | sure)

@@ -107,6 +107,17 @@ def test_a_new_prediction_does_not_change_what_an_earlier_review_was_about(store
     assert (case.uncertain_voxels() == (result_for(case.scan()).maps["entropy"] >= review["threshold"])).all()
 
 
+def test_what_was_looked_at_is_known_whatever_maps_a_later_prediction_lacks(store: CaseStore) -> None:
+    case = predicted(store)
+    mask, review = reviewed(case)
+    other = result_for(case.scan(), seed=5)
+    other.segmentation[:] = 0
+    case = store.add_prediction(case, dataclasses.replace(other, maps={}))
+    case = store.accept(case, mask, review)
+    assert case.looked_at().any() and not case.looked_at().all()
+    assert (case.reviewed_uncertainty() == result_for(case.scan()).maps["entropy"]).all()
+
+
 def test_the_review_of_somebody_elses_segmentation_keeps_what_it_began_with(store: CaseStore) -> None:
     from mtctl.review import ReviewSession
 

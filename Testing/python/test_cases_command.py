@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import test_dicom
 from conftest import ROOT, scan
 from stored import contents, predicted, result_for, reviewed
 
+from mtctl.case_import import has_prediction
 from mtctl.cases import CaseStore, State
 from mtctl.commandline.main import main
 from mtctl.files import TEMPORARY_PREFIX
@@ -120,6 +122,28 @@ def test_a_label_on_another_grid_is_refused_before_anything_is_stored(
     assert main(["cases", "add", "--labels", str(tmp_path), str(tmp_path / "a.image.nrrd")]) == 1
     assert "a.label.nrrd: lies on another grid than its scan" in capsys.readouterr().err
     assert store.ids() == []
+
+
+def test_a_label_imported_again_does_not_cover_a_later_correction(store: CaseStore, tmp_path: Path) -> None:
+    volume = write_scan(tmp_path / "a.image.nrrd")
+    write_volume(Volume(result_for(volume).segmentation, volume.geometry), tmp_path / "a.label.nrrd")
+    command = ["cases", "add", "--keep-names", "--labels", str(tmp_path), str(tmp_path / "a.image.nrrd")]
+    assert main(command) == 0
+    case = store.add_prediction("a", result_for(volume))
+    mask, review = reviewed(case)
+    case = store.accept(case, mask, review)
+    assert main(command) == 0
+    assert store.case("a") == case and (store.case("a").corrected_mask() == mask).all()
+
+
+def test_maps_that_come_after_their_segmentation_are_added(store: CaseStore) -> None:
+    case = store.add(scan(SHAPE))
+    result = result_for(case.scan())
+    partial = replace(result, maps={"entropy": result.maps["entropy"]})
+    case = store.add_prediction(case, partial)
+    assert has_prediction(case, partial) and not has_prediction(case, result)
+    case = store.add_prediction(case, result)
+    assert has_prediction(case, partial) and has_prediction(case, result)
 
 
 # The command line

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stored import predicted, result_for, reviewed
 from test_trainer import CASES, CPU, RECIPE, SCANS
 
+from mtctl.cases import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.files import WriteError
 from mtctl.network import MTCTLNet
@@ -25,7 +27,7 @@ from mtctl_train.pace import Pace
 from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.shelf import Shelf
 from mtctl_train.trainer import Cohort, Run, train
-from mtctl_train.weighting import Weighting
+from mtctl_train.weighting import Weighting, trusted
 
 SUPERVISED = replace(BEST, copy_paste_weight=0.0)
 
@@ -38,6 +40,18 @@ def test_what_a_person_looked_at_counts_most_and_what_nobody_did_the_less_the_mo
     assert found.ravel().tolist() == pytest.approx([3, 3, 1, 0, 0.6, 1])
     blind = Weighting(corrected=1, unseen=0).weights(uncertainty, uncertain, looked_at)
     assert (blind == 1).all()
+
+
+def test_a_later_prediction_changes_neither_the_weights_nor_the_trust_of_an_earlier_review(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path)
+    case = predicted(store)
+    case = store.accept(case, *reviewed(case))
+    weights, believed = Weighting().of(case), trusted(case)
+    later = result_for(case.scan(), seed=5)
+    later.segmentation[:] = 0
+    case = store.add_prediction(case, later)
+    assert weights is not None and np.array_equal(Weighting().of(case), weights)
+    assert np.array_equal(trusted(case), believed)
 
 
 def test_voxels_without_weight_teach_nothing() -> None:
