@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PAUSE = 0.005  # seconds between two looks
+_PROC = Path("/proc")
 
 
 def kill_tree(pid: int, patience: float = 0.4) -> bool:
@@ -66,12 +67,12 @@ def is_running(pid: int) -> bool:
     if sys.platform == "win32":
         handle = _open_process(pid)
         if not handle:
-            return False
+            return _was_refused()
         ended = _ended_within(handle, 0)
         _close(handle)
         return not ended
     if sys.platform == "linux":
-        return _linux_parent(pid) is not None
+        return _linux_parent(pid) is not None or _is_hidden(pid)
     return pid in _parents()
 
 
@@ -107,7 +108,7 @@ def _parents() -> dict[int, int]:
     if sys.platform == "win32":
         return {}
     if sys.platform == "linux":
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        pids = [int(name) for name in os.listdir(_PROC) if name.isdigit()]
         found = {pid: _linux_parent(pid) for pid in pids}
         return {pid: parent for pid, parent in found.items() if parent is not None}
     listing = subprocess.run(["/bin/ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=False)
@@ -117,7 +118,7 @@ def _parents() -> dict[int, int]:
 
 def _linux_parent(pid: int) -> int | None:
     try:
-        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        status = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
     # "pid (name) state parent ...": the name may hold blanks and brackets.
@@ -127,19 +128,40 @@ def _linux_parent(pid: int) -> int | None:
     return None if state in "ZX" and threads <= 1 else parent
 
 
+def _is_hidden(pid: int) -> bool:
+    """Whether it is another user's process that /proc does not show (mounted with hidepid)."""
+    if os.access(_PROC / str(pid) / "stat", os.R_OK):
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):  # OverflowError: no process can have that number
+        return False
+    return False  # It is ours, and /proc shows those: it ended between the two looks.
+
+
 if sys.platform == "win32":
     import ctypes
 
+    # Of its own, as it keeps the error of the last call from what Python calls in between.
+    _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+    _kernel32.OpenProcess.restype = ctypes.c_void_p
+
     def _open_process(pid: int) -> int:
         synchronize = 0x00100000
-        ctypes.windll.kernel32.OpenProcess.restype = ctypes.c_void_p
-        return ctypes.windll.kernel32.OpenProcess(synchronize, False, pid) or 0
+        return _kernel32.OpenProcess(synchronize, False, pid) or 0
+
+    def _was_refused() -> bool:
+        """Whether `_open_process` failed because the process is another user's: then it exists."""
+        access_denied = 5
+        return ctypes.get_last_error() == access_denied
 
     def _ended_within(handle: int, milliseconds: int) -> bool:
-        return bool(ctypes.windll.kernel32.WaitForSingleObject(ctypes.c_void_p(handle), milliseconds) == 0)
+        return bool(_kernel32.WaitForSingleObject(ctypes.c_void_p(handle), milliseconds) == 0)
 
     def _close(handle: int) -> None:
-        ctypes.windll.kernel32.CloseHandle(ctypes.c_void_p(handle))
+        _kernel32.CloseHandle(ctypes.c_void_p(handle))
 
 else:
 
