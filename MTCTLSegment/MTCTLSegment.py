@@ -16,7 +16,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from MTCTLSegmentLib.choices import Kind, Place, Restrict, Surface
+from MTCTLSegmentLib.choices import Kind, Place, Restrict, Surface, bind
 from MTCTLSegmentLib.messages import telling
 
 HELP = _(
@@ -209,7 +209,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._known = {}
         if parameterNode is not None:
             self.scanTags.tag()
-            self._guiTag = parameterNode.connectGui(self.ui)
+            self._guiTag = bind(parameterNode, self.ui)
             self.scanPanel.show_model()
             self._known = self._values()
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)

@@ -144,6 +144,8 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, parameterNode):
+        from MTCTLSegmentLib.choices import bind
+
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._guiTag)
             self.removeObserver(
@@ -151,7 +153,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
         self._parameterNode = self.bench.parameters = parameterNode
         if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
+            self._guiTag = bind(parameterNode, self.ui)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
 
     def onParametersModified(self, caller=None, event=None):

@@ -1,10 +1,26 @@
-"""What a person chooses from: the module's parameters that are one of a few."""
+"""What a person chooses from: the parameters that are one of a few, and how parameters are bound to a panel."""
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
 from slicer.i18n import tr as _
+
+
+def bind(parameters: Any, ui: Any) -> int:
+    """Bind parameters to the widgets that name them (`SlicerParameterName`); returns the tag for `disconnectGui`.
+
+    The parameter node's own `connectGui` returns no tag (Slicer 5.10 to 5.13), so what it binds is never let go of:
+    when the module is entered again every list is refilled, and the old binding takes the first entry for the choice.
+    """
+    named = {}
+    for widget in vars(ui).values():
+        read = getattr(widget, "property", None)  # Not everything in a panel has properties.
+        name = read("SlicerParameterName") if callable(read) else None
+        if name:
+            named[name] = widget
+    return int(parameters.connectParametersToGui(named))
 
 
 class Place(Enum):

@@ -378,6 +378,22 @@ class TestParameterNode:
         assert (parameters.threshold, parameters.visible, parameters.scan) == (0.75, True, None)
         assert parameters.kind.name == "entropy"
 
+    def test_bindings_of_connect_gui_stay_and_take_a_choice_back(self, host: Any, example: Any) -> None:
+        kinds = type(example._parameterNode.kind)
+        example._parameterNode.kind = kinds.disagreement
+        host.leave()
+        host.enter("HostExample")
+        assert example._guiTag is None and example._parameterNode.kind == kinds.entropy, "as in the application"
+
+    def test_bindings_with_a_tag_can_be_undone(self, qt: Any, example: Any) -> None:
+        parameters, edit = example.logic.getParameterNode(), qt.QLineEdit()
+        tag = parameters.connectParametersToGui({"note": edit})
+        edit.text = "bound"
+        assert parameters.note == "bound"
+        parameters.disconnectGui(tag)
+        edit.text = "free"
+        assert parameters.note == "bound"
+
     @pytest.mark.parametrize(
         ("name", "value", "error"),
         [

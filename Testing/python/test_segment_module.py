@@ -176,6 +176,18 @@ class TestThePanel:
         named = {widget.property("SlicerParameterName") for widget in vars(module.ui).values()} - {None}
         assert named <= set(type(module._parameterNode).allParameters) and len(named) == 13
 
+    def test_what_was_chosen_is_still_chosen_when_the_module_is_entered_again(self, host: Any, module: Any) -> None:
+        for name in ("placeSelector", "kindSelector", "surfaceSelector", "restrictSelector", "deviceSelector"):
+            getattr(module.ui, name).currentIndex = 1
+        names = ("place", "kind", "surface", "restrict", "device")
+        chosen = [getattr(module._parameterNode, name) for name in names]
+        assert "region" in str(chosen[3]) and chosen[4] == "cpu"
+        for _ in range(2):
+            host.leave()
+            host.enter("MTCTLSegment")
+            assert [getattr(module._parameterNode, name) for name in names] == chosen
+        assert module.ui.restrictSelector.currentIndex == 1
+
     def test_sections_that_need_a_case_wait_for_one(self, host: Any, module: Any) -> None:
         names = ("uncertaintySection", "regionsSection", "correctSection", "finishSection")
         sections = [getattr(module.ui, name) for name in names]

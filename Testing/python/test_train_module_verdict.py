@@ -185,6 +185,15 @@ class TestCases:
         assert not ui.startButton.enabled and not ui.nextCaseButton.enabled
 
 
+def test_what_was_chosen_is_still_chosen_when_the_module_is_entered_again(host: Any, module: Any) -> None:
+    module.ui.lengthSelector.currentIndex = module.ui.deviceSelector.currentIndex = 1
+    assert (module._parameterNode.length.name, module._parameterNode.device) == ("iterations", "cpu")
+    for _ in range(2):
+        host.leave()
+        host.enter("MTCTLTrain")
+        assert (module._parameterNode.length.name, module._parameterNode.device) == ("iterations", "cpu")
+
+
 def test_only_what_slicer_ships_is_imported_at_file_scope() -> None:
     tree = ast.parse((ROOT / "MTCTLTrain" / "MTCTLTrain.py").read_text("utf-8"))
     names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}

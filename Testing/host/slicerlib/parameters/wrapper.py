@@ -99,15 +99,17 @@ class WrapperMethods:
     def isCached(self, name: str) -> bool:
         return True
 
-    def connectGui(self, gui: Any) -> int:
+    def connectGui(self, gui: Any) -> None:
         """Binds the widgets with the dynamic property SlicerParameterName; of two with one name, the last.
+
+        This keeps a fault of the application: the tag is not returned, so these bindings cannot be undone.
 
         Args:
             gui: a widget, or the object that ``slicer.util.childWidgetVariables`` returns.
         """
         widgets = gui.findChildren() if hasattr(gui, "isWidgetType") else vars(gui).values()
         named = ((widget.property(SlicerParameterNamePropertyName), widget) for widget in widgets)
-        return self.connectParametersToGui({name: widget for name, widget in named if name})
+        self.connectParametersToGui({name: widget for name, widget in named if name})
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
         """Binds parameters to widgets; returns a tag for :meth:`disconnectGui`."""
@@ -124,7 +126,7 @@ class WrapperMethods:
         return tag
 
     def disconnectGui(self, tag: int) -> None:
-        """Unbinds the widgets of one call of :meth:`connectGui`."""
+        """Unbinds the widgets of one call of :meth:`connectParametersToGui`; an unknown tag is passed over."""
         for connector in self._guis.pop(tag, {}).values():
             connector.disconnect()
 
