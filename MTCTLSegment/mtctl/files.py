@@ -6,7 +6,9 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -15,6 +17,10 @@ from mtctl.errors import MtctlError
 from mtctl.process_tree import is_running
 
 TEMPORARY_PREFIX = ".mtctl-part-"
+
+#: How long another program may hold a fresh file on Windows, and how long to wait between two attempts, seconds.
+_PATIENCE = 2.0
+_PAUSE = 0.02
 
 
 class WriteError(MtctlError):
@@ -37,15 +43,36 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         # Some writers (safetensors) make files that only their owner may read; a shared model or result is for all.
-        part.chmod(0o644)
+        with suppress(OSError):  # Some shares have no permissions, and refuse to change them.
+            part.chmod(0o644)
         with open(part, "rb+") as stream:
             os.fsync(stream.fileno())
-        os.replace(part, path)
+        patiently(os.replace, part, path)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {write_reason(error)}") from error
     finally:
         with suppress(OSError):  # Never hide the error that is on its way.
             part.unlink(missing_ok=True)
+
+
+def patiently(move: Callable[[Path, Path], object], source: Path, target: Path) -> None:
+    """Rename by `os.rename` or `os.replace`.
+
+    On Windows nothing can be renamed while a scanner for viruses, an indexer or a reader has it open, which is over in
+    a moment: there it is tried again for as long.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            move(source, target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
 
 
 def file_sha256(path: Path) -> str:

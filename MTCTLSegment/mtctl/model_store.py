@@ -14,9 +14,11 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.files import WriteError, file_sha256, replacing, write_reason
@@ -26,6 +28,7 @@ from mtctl.store_files import (
     checked,
     checksums,
     commit,
+    discard,
     now,
     read_json,
     read_sealed,
@@ -228,8 +231,7 @@ class ModelStore:
         try:
             verdict = read_verdict(candidate)
             card = read_json(candidate / CARD)
-            if file_sha256(candidate / WEIGHTS) != card.get("sha256"):
-                raise ModelStoreError(f"{candidate / WEIGHTS}: is not the file of this model's card; train it again")
+            _check_networks(candidate, card)
         except OSError as error:
             raise ModelStoreError(f"{candidate}: not a model folder: {error.strerror or error}") from error
         try:
@@ -254,7 +256,11 @@ class ModelStore:
                     write_sealed(hidden / VERSION, document)
                     held.check()
                     commit(hidden, self._folder(number))
-                    self._point(Step(number, "publish", published, override.strip()))
+                    try:
+                        self._point(Step(number, "publish", published, override.strip()))
+                    except (MtctlError, OSError):  # What failed must not look published.
+                        discard(self._folder(number))
+                        raise
                     remove_leftovers(self._versions, self._versions)
         except OSError as error:
             raise WriteError(f"{self.folder}: cannot be written: {write_reason(error)}") from error
@@ -310,6 +316,22 @@ class ModelStore:
 
     def _folder(self, number: int) -> Path:
         return self._versions / f"{number:04d}"
+
+
+def _check_networks(candidate: Path, card: Mapping[str, Any]) -> None:
+    """Raise unless the networks of a candidate are those of its card; without the locator's no large scan can be used.
+
+    Raises:
+        ModelStoreError: One is another file, or the locator is missing.
+        OSError: The weights cannot be read.
+    """
+    locator = card.get("locator")
+    if locator and not (candidate / LOCATOR).is_file():
+        raise ModelStoreError(f"{candidate / LOCATOR}: is missing, but this model's card names it; train it again")
+    sums = {WEIGHTS: card.get("sha256")} | ({LOCATOR: locator.get("sha256")} if locator else {})
+    for name, total in sums.items():
+        if file_sha256(candidate / name) != total:
+            raise ModelStoreError(f"{candidate / name}: is not the file of this model's card; train it again")
 
 
 def _way_here(steps: tuple[Step, ...]) -> list[int | None]:

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.files import patiently
 from mtctl.process_tree import is_running
 
 #: A lock is held for the rename of a folder or two: milliseconds, on a slow share tenths of a second.
@@ -78,7 +79,7 @@ def locked(folder: Path) -> Iterator[Held]:
     finally:
         path = _path(folder, held.generation)
         with suppress(OSError):  # taken over, and cleared away by the new owner; or the folder is gone
-            os.rename(path, f"{path}.free")
+            patiently(os.rename, path, path.with_name(f"{path.name}.free"))  # who waits may be reading it
 
 
 def _acquire(folder: Path) -> Held:

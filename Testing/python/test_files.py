@@ -6,11 +6,15 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from mtctl import files
 from mtctl.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing, write_reason
+from mtctl.store_files import commit
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -80,6 +84,60 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> No
         second.write_text("second")
     assert target.read_text() == "first"
     assert leftovers(tmp_path) == []
+
+
+def test_a_file_that_is_being_read_is_replaced_when_its_reader_is_done(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    reader = open(target)  # noqa: SIM115  A timer closes it; on Windows nobody can replace the file until then.
+    threading.Timer(0.2, reader.close).start()
+    with replacing(target) as part:
+        part.write_text("new")
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize(("platform", "attempts"), [("win32", 3), ("linux", 1)])
+def test_on_windows_alone_a_rename_that_is_refused_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, attempts: int
+) -> None:
+    (tmp_path / "hidden").mkdir()
+    rename, tried = os.rename, []
+
+    def held_by_a_scanner(source: Path, target: Path) -> None:
+        tried.append(source)
+        if len(tried) < 3:
+            raise PermissionError(errno.EACCES, "used by another process")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", held_by_a_scanner)
+    monkeypatch.setattr(sys, "platform", platform)
+    with suppress(PermissionError):
+        commit(tmp_path / "hidden", tmp_path / "record")
+    assert len(tried) == attempts and (tmp_path / "record").exists() == (platform == "win32")
+
+
+def test_a_file_that_stays_held_is_an_error_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EACCES, "used by another process")
+
+    monkeypatch.setattr(files, "_PATIENCE", 0.1)
+    monkeypatch.setattr(os, "replace", held)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(WriteError, match="no permission"), replacing(tmp_path / "result.json") as part:
+        part.write_text("new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_share_that_refuses_to_change_permissions_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    with replacing(tmp_path / "result.json") as part:
+        part.write_text("new")
+    assert (tmp_path / "result.json").read_text() == "new"
 
 
 def test_a_result_folder_is_made_with_its_parents_and_may_exist(tmp_path: Path) -> None:

@@ -20,9 +20,19 @@ from conftest import scan
 from mtctl import shipped
 from mtctl.commandline.main import main
 from mtctl.files import WriteError
-from mtctl.model import Card, Model, ModelError, find_model, list_models, read_model, save_model, write_card
+from mtctl.model import (
+    Card,
+    Model,
+    ModelError,
+    find_model,
+    list_models,
+    read_model,
+    save_locator,
+    save_model,
+    write_card,
+)
 from mtctl.model_store import ModelStore, ModelStoreError, NotBetterError, site_folder
-from mtctl.network import MTCTLNet
+from mtctl.network import LocatorNet, MTCTLNet
 from mtctl.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.worker_engine import Engine
 from mtctl.worker_protocol import geometry_message
@@ -215,6 +225,34 @@ def test_what_is_no_candidate_is_refused_in_words(store: ModelStore, tmp_path: P
     with pytest.raises(ModelStoreError, match="not a model folder"):
         store.publish(source)
     assert files(store.folder) == {}
+
+
+def test_a_locator_that_is_missing_or_another_is_noticed_before_anything_is_published(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    source = candidate(tmp_path / "out")
+    save_locator(read_model(source), 2, 4.0, LocatorNet(2).state_dict())
+    locator = source / "locator.safetensors"
+    whole = locator.read_bytes()
+    locator.write_bytes(whole[:-1] + b"x")
+    with pytest.raises(ModelStoreError, match=r"locator\.safetensors: is not the file of this model's card"):
+        store.publish(source)
+    locator.unlink()
+    with pytest.raises(ModelStoreError, match=r"locator\.safetensors: is missing, but this model's card names it"):
+        store.publish(source)
+    assert files(store.folder) == {}
+    locator.write_bytes(whole)
+    assert (store.publish(source).folder / "locator.safetensors").read_bytes() == whole
+
+
+def test_a_version_that_cannot_be_put_in_use_is_not_kept(store: ModelStore, tmp_path: Path) -> None:
+    store.publish(candidate(tmp_path / "a"))
+    second = candidate(tmp_path / "b", 2)
+    (store.folder / "current.json").write_text("{")
+    before = files(store.folder)
+    with pytest.raises(ModelStoreError, match=r"current\.json: is cut off or damaged"):
+        store.publish(second, override="the new scanner only")
+    assert files(store.folder) == before and store.numbers() == [1]
 
 
 def test_a_full_disk_leaves_the_store_as_it_was(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -91,6 +92,21 @@ def test_many_threads_and_processes_hold_it_one_at_a_time(tmp_path: Path) -> Non
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert counter.read_text() == "120"
     assert [name for name in os.listdir(lock) if not name.endswith(".free")] == []
+
+
+def test_a_lock_is_freed_although_who_waits_is_reading_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows a file that is open cannot be renamed."""
+    rename, refusals = os.rename, [PermissionError(errno.EACCES, "used by another process")] * 3
+
+    def read_by_another(source: Path, target: Path) -> None:
+        if refusals:
+            raise refusals.pop()
+        rename(source, target)
+
+    with locked(tmp_path):
+        monkeypatch.setattr(os, "rename", read_by_another)
+        monkeypatch.setattr(sys, "platform", "win32")
+    assert os.listdir(tmp_path) == [f"{LOCK_PREFIX}00000001.free"]
 
 
 def test_few_files_remain(tmp_path: Path) -> None:
