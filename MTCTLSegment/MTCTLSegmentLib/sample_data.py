@@ -22,13 +22,12 @@ def register(thumbnail: Path) -> None:
     for number, seed in enumerate(SEEDS, 1):
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=CATEGORY,
-            sampleName=f"MTCTLPhantom{number}",
+            sampleName=_("LGE phantom {number} (no download)").format(number=number),  # What the button says.
             thumbnailFileName=str(thumbnail),
-            uris=None,
-            fileNames=None,
-            nodeNames=None,
-            loadFileTypes="VolumeFile",
-            sampleDescription=_("Synthetic late-enhancement MRI of the left atrium, computed here: no download."),
+            # Slicer wants one of each also where nothing is fetched.
+            uris=f"mtctl:phantom{seed}",
+            fileNames=f"phantom{seed}.nrrd",
+            nodeNames=_node_name(seed),
             customDownloader=_downloader(seed),
         )
 
@@ -42,7 +41,7 @@ def phantom(seed: int) -> Any:
     from mtctl.phantom import make_phantom
 
     made = make_phantom(seed)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"LGE phantom {seed}")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", _node_name(seed))
     node.SetSpacing(*(made.spacing_mm,) * 3)
     # The phantom's axes are LPS, MRML's are RAS.
     node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
@@ -50,6 +49,10 @@ def phantom(seed: int) -> Any:
     node.CreateDefaultDisplayNodes()
     slicer.util.setSliceViewerLayers(background=node, fit=True)
     return node
+
+
+def _node_name(seed: int) -> str:
+    return f"LGE phantom {seed}"
 
 
 def _downloader(seed: int) -> Any:

@@ -334,6 +334,23 @@ class TestLifeCycle:
     def test_sample_data_is_registered_at_startup(self, slicer: Any, example: Any) -> None:
         assert [each.sampleName for each in slicer.modules.sampleDataSources["HostExample"]] == ["HostExample1"]
 
+    @pytest.mark.parametrize(
+        ("values", "error"),
+        [
+            ({"uris": None, "fileNames": None, "nodeNames": None}, TypeError),
+            ({"uris": ["a", "b"], "fileNames": ["a"], "nodeNames": ["a", "b"]}, ValueError),
+            ({"uris": "a", "fileNames": "a", "nodeNames": "a", "sampleDescription": "a"}, TypeError),
+        ],
+    )
+    def test_sample_data_that_the_application_refuses_is_refused(
+        self, slicer: Any, example: Any, values: dict[str, Any], error: type[Exception]
+    ) -> None:
+        import SampleData
+
+        with pytest.raises(error):
+            SampleData.SampleDataLogic.registerCustomSampleDataSource(category="Refused", sampleName="a", **values)
+        assert not SampleData.SampleDataLogic.sampleDataSourcesByCategory("Refused")
+
     def test_the_end_of_the_application_exits_and_cleans_up(self, host: Any) -> None:
         program = (
             "import sys; sys.path.insert(0, sys.argv[1]); import host; h = host.start(); h.module(sys.argv[2]);"

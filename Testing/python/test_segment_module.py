@@ -198,8 +198,12 @@ class TestThePanel:
     def test_the_phantom_is_sample_data_that_needs_no_internet(self, host: Any, module: Any) -> None:
         import SampleData
 
-        node = SampleData.SampleDataLogic().downloadSample("MTCTLPhantom1")
+        first, second = SampleData.SampleDataLogic.sampleDataSourcesByCategory("MT-CTL")
+        assert first.sampleDescription == "LGE phantom 1 (no download)" != second.sampleDescription
+        assert Path(first.thumbnailFileName).is_file()
+        node = SampleData.press(first)
         host.process_events()
+        assert [node.GetName()] == first.nodeNames
         module.ui.scanSelector.choose(node.GetName())
         assert module.ui.applyButton.enabled
 
