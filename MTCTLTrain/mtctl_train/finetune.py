@@ -26,9 +26,10 @@ from torch import Tensor
 from mtctl.cases import CaseStore
 from mtctl.device import choose_device
 from mtctl.errors import MtctlError
-from mtctl.files import TEMPORARY_PREFIX, make_folder, replacing
+from mtctl.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing
 from mtctl.inference import Segmenter
 from mtctl.model import LOCATOR, Card, Model, find_model, save_model
+from mtctl.store_files import commit, discard
 from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl_train.finetune_cases import Classroom, Replay
 from mtctl_train.finetune_plan import Plan, plan_of
@@ -48,6 +49,9 @@ _TRAINING_SHARE = 0.9
 
 #: Iterations that a run which is to last some time is planned with until its speed is known.
 _PROVISIONAL = 600
+
+#: In a card's data: `cases.Case.scan_sha256` of every corrected case that it or a model before it has learnt from.
+LEARNT_SCANS = "learnt_scans"
 
 #: MT-CTL's terms for a network that is sane from the first step on: they need no long ramp. Without copy-paste: on
 #: names 55-66, 60 steps with it in each took Dice from 90.55 to 90.39, 60 steps on labelled patches alone to 90.92.
@@ -142,7 +146,8 @@ def fine_tune(job: FineTuning) -> Verdict:
     make_folder(job.out)
     with working_in(job.out):
         device, model = choose_device(job.device), find_model(job.base)
-        plan = plan_of(job.out, CaseStore(job.store), job.recipe.seed)
+        learnt = model.card.data.get(LEARNT_SCANS, ())
+        plan = plan_of(job.out, CaseStore(job.store), job.recipe.seed, learnt)
         with watchers_of(job.out, len(plan.folds)) as watchers:
             try:
                 return _Run(job, model, device, plan, watchers).carry_out()
@@ -167,9 +172,12 @@ class _Run:
             monitor, lessons = self.watchers.monitor(fold), self._classroom.lessons(fold)
             network = train(self._recipe, self.job.method, lessons, folder, self.device, monitor, start)
             states.append(network.state_dict())
-            cases += self._judged(self._saved(folder, states[-1]), self.plan.folds[fold])
-        verdict = self._verdict(cases)
-        self._write_candidate(mean_of(states), verdict)
+            model = self._saved(folder, states[-1], self._classroom.learnt(fold))
+            cases += self._judged(model, self.plan.folds[fold])
+        folds = map(self._classroom.learnt, range(len(self.plan.folds)))
+        learnt = sorted({id for fold in folds for id in fold})
+        verdict = self._verdict(cases, learnt)
+        self._write_candidate(mean_of(states), verdict, learnt)
         return verdict
 
     @property
@@ -196,8 +204,8 @@ class _Run:
             cases.append(compared(id, figures(old, case), figures(new, case)))
         return cases
 
-    def _saved(self, folder: Path, state: dict[str, Tensor]) -> Model:
-        """A model with these weights; locator and calibration are those of the model it started from."""
+    def _saved(self, folder: Path, state: dict[str, Tensor], learnt: Sequence[str]) -> Model:
+        """A model with these weights, learnt from these cases; locator and calibration are those of the base."""
         job, base = self.job, self.model.card
         if base.locator:
             with replacing(folder / LOCATOR) as part:
@@ -209,9 +217,10 @@ class _Run:
             default=False,
             data={
                 "base": dataclasses.asdict(name_of(base)),
-                "labelled": list(self.plan.labelled),
+                "labelled": list(learnt),
                 "unlabelled": list(self.plan.unlabelled),
                 "replay": list(job.replay.names) if job.replay else [],
+                LEARNT_SCANS: sorted({self.plan.scans[id] for id in learnt} | set(base.data.get(LEARNT_SCANS, ()))),
                 "calibration": f"that of {base.id} {base.version} (SHA-256 {base.sha256[:12]}...)",
             },
             recipe=self._settings,
@@ -225,28 +234,32 @@ class _Run:
         parts = (self.job.method, self._recipe, self.job.weighting, self.job.length)
         return {name: value for part in parts for name, value in dataclasses.asdict(part).items()}
 
-    def _verdict(self, cases: Sequence[Compared]) -> Verdict:
+    def _verdict(self, cases: Sequence[Compared], learnt: Sequence[str]) -> Verdict:
         auroc = means(cases, "error_auroc")
         return Verdict(
             base=name_of(self.model.card),
             cases=tuple(cases),
             calibration=means(cases, "ece_band"),
             p_value=p_value(cases),
-            held_out=self.plan.held_out,
-            data=self.plan.fingerprints,
+            held_out=self.plan.held_out(len(cases)),
+            data={id: self.plan.fingerprints[id] for id in learnt},
             recipe=self._settings,
             uncertainty={"error_auroc": auroc} if auroc else {},
         )
 
-    def _write_candidate(self, state: dict[str, Tensor], verdict: Verdict) -> None:
+    def _write_candidate(self, state: dict[str, Tensor], verdict: Verdict, learnt: Sequence[str]) -> None:
         """All of it under another name first: a folder of that name is whole."""
         part = self.job.out / f"{TEMPORARY_PREFIX}{CANDIDATE}"
         shutil.rmtree(part, ignore_errors=True)
         make_folder(part)
-        self._saved(part, state)
+        self._saved(part, state, learnt)
         write_verdict(part, verdict)
-        shutil.rmtree(self.job.out / CANDIDATE, ignore_errors=True)
-        part.rename(self.job.out / CANDIDATE)
+        candidate = self.job.out / CANDIDATE
+        discard(candidate)
+        try:
+            commit(part, candidate)
+        except OSError as error:
+            raise WriteError(f"{candidate}: is in use by another program; close that, and start again") from error
         dice = verdict.dice if verdict.cases else None
         told = {"candidate": CANDIDATE, "dice": dice, "against": verdict.against}
         self.watchers.tell(len(self.plan.folds) - 1, {"event": "verdict", "iteration": 0, **told})

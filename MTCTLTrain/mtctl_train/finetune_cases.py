@@ -6,22 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtctl.cases import Case as StoredCase
 from mtctl.cases import CaseStore
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask
 from mtctl.preprocess import canonical_geometry, coarsened, normalise
 from mtctl.resample import to_grid
-from mtctl_train.dataset import Case, LabelledVolume, Sampler, Scan, case_of, load_labelled, phantom_case
+from mtctl_train.dataset import Case, DataError, LabelledVolume, Sampler, Scan, case_of, load_labelled, phantom_case
 from mtctl_train.finetune_plan import Plan
 from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.run_folder import PREPARED
-from mtctl_train.shelf import AnyCase, Complaint, Shelf
+from mtctl_train.shelf import AnyCase, Complaint, Shelf, SourceGoneError, was_refused
 from mtctl_train.surroundings import surroundings
 from mtctl_train.weighting import Weighting, trusted
 
 #: Synthetic cases that are replayed against forgetting; each takes a second or two when it is first drawn.
 PHANTOMS = 6
 _FIRST_PHANTOM_SEED = 3000
+
+#: The folder of the corrected cases, learnt from or held out.
+_CORRECTED = "corrected"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Lessons:
     phantoms: Shelf[Case]
     held_out: Shelf[Case]
     versions: tuple[int, ...]
+    weighting: Weighting
 
     @property
     def validation(self) -> Sequence[Case]:
@@ -63,7 +68,8 @@ class Lessons:
     def names(self) -> dict[str, list[str]]:
         """Case names by role, the corrected ones with their versions."""
         named = {role: list(shelf.names) for role, shelf in vars(self).items() if isinstance(shelf, Shelf)}
-        return named | {"versions": [str(version) for version in self.versions]}
+        versions = [str(version) for version in self.versions]
+        return named | {"versions": versions, "weighting": [repr(self.weighting)]}
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
         """The stream of batches; everything is at the stage's spacing already."""
@@ -109,13 +115,18 @@ class Classroom:
         learnt, replay = self.plan.learnt(fold), self.replay
         phantoms = [str(_FIRST_PHANTOM_SEED + number) for number in range(PHANTOMS)]
         return Lessons(
-            labelled=self._shelf(Case, "corrected", learnt, self._corrected),
+            labelled=self._shelf(Case, _CORRECTED, learnt, self._corrected),
             unlabelled=self._shelf(Scan, "unlabelled", self.plan.unlabelled, self._scan),
             replay=self._shelf(Case, "replay", replay.names if replay else (), self._replayed),
             phantoms=self._shelf(Case, "phantoms", phantoms, lambda seed: self._at(phantom_case(int(seed)))),
-            held_out=self._shelf(Case, "corrected", self.plan.folds[fold], self._corrected),
+            held_out=self._shelf(Case, _CORRECTED, self.plan.folds[fold], self._corrected),
             versions=tuple(self.plan.labelled[id] for id in learnt),
+            weighting=self.weighting,
         )
+
+    def learnt(self, fold: int) -> list[str]:
+        """The corrected cases that a fold has learnt from: those of the plan that could be used."""
+        return [id for id in self.plan.learnt(fold) if not was_refused(self._prepared(_CORRECTED), id)]
 
     def held_out(self, id: str) -> HeldOut:
         """A corrected case as it is in the store.
@@ -123,13 +134,12 @@ class Classroom:
         Raises:
             CaseError: Its files cannot be used.
         """
-        case, version = self.store.case(id), self.plan.labelled[id]
-        volume, mask = case.scan(), case.corrected_mask(version)
-        return HeldOut(LabelledVolume(id, volume, mask), trusted(case, version))
+        case, version = self._case(id), self.plan.labelled[id]
+        return HeldOut(LabelledVolume(id, case.scan(), _mask(case, version)), trusted(case, version))
 
     def _corrected(self, id: str) -> Case:
-        case, version = self.store.case(id), self.plan.labelled[id]
-        volume, mask = case.scan(), case.corrected_mask(version)
+        case, version = self._case(id), self.plan.labelled[id]
+        volume, mask = case.scan(), _mask(case, version)
         box = surroundings(case, mask)
         weights = self.weighting.of(case, version)
         plain = case_of(LabelledVolume(id, volume, mask), box)
@@ -138,8 +148,15 @@ class Classroom:
             on_grid, _ = to_grid(Volume(weights, volume.geometry), canonical_geometry(volume.geometry, box=box))
         return self._at(Case(id, plain.image, plain.distance_mm, plain.spacing, on_grid))
 
+    def _case(self, id: str) -> StoredCase:
+        if not self.store.folder.is_dir():
+            raise SourceGoneError(
+                f"{self.store.folder}: the case store cannot be reached; connect its drive or share, and resume"
+            )
+        return self.store.case(id)
+
     def _scan(self, id: str) -> Scan:
-        case = self.store.case(id)
+        case = self._case(id)
         volume, box = case.scan(), surroundings(case)
         image = normalise(*to_grid(volume, canonical_geometry(volume.geometry, box=box)))
         return Scan(id, coarsened(image, self.spacing), self.spacing)
@@ -154,4 +171,15 @@ class Classroom:
     def _shelf(
         self, kind: type[AnyCase], role: str, names: Sequence[str], prepare: Callable[[str], AnyCase]
     ) -> Shelf[AnyCase]:
-        return Shelf(kind, names, prepare, self.folder / PREPARED / role, self.complain)
+        return Shelf(kind, names, prepare, self._prepared(role), self.complain)
+
+    def _prepared(self, role: str) -> Path:
+        return self.folder / PREPARED / role
+
+
+def _mask(case: StoredCase, version: int) -> Mask:
+    """A version's mask. Without a surface it has infinite distances, and a loss that is no number would end the run."""
+    mask = case.corrected_mask(version)
+    if mask.any() and not mask.all():
+        return mask
+    raise DataError(f"{case.id}: its corrected mask is {'full' if mask.any() else 'empty'}; reject the case instead")

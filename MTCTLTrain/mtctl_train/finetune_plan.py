@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from mtctl.cases import CaseStore, State
 from mtctl.files import replacing
 from mtctl_train.run_folder import PLAN, RunError
 
-#: From so many corrected cases on, one in four is held out; with fewer, every case is held out of one of two folds.
-#: With 8 that made as good a model in the same time, and a verdict on 8 cases instead of 2 (benchmarks/RESULTS.md).
+#: From so many corrected cases on that the old model has not learnt from, one in four is held out; with fewer, each is
+#: held out of one of two folds. With 8 that made as good a model in the same time, and a verdict on 8 cases instead of
+#: 2 (Testing/benchmarks/RESULTS.md).
 FEW = 12
 _FEW_FOLDS, _HELD_OUT_SHARE, _MOST_HELD_OUT = 2, 0.25, 12
 
@@ -26,32 +27,43 @@ class Plan:
     Attributes:
         labelled: Corrected and accepted cases: the version of each that was the last one when the run started.
         fingerprints: `cases.Case.fingerprint` of them.
-        unlabelled: All others but the rejected ones.
+        scans: `cases.Case.scan_sha256` of them.
+        unlabelled: All others but the rejected ones, and but second copies of labelled scans.
         folds: The cases that each training holds out; none of them learns from those.
+        known: Whether the model that the run starts from has learnt from them.
     """
 
     labelled: Mapping[str, int]
     fingerprints: Mapping[str, str]
+    scans: Mapping[str, str]
     unlabelled: tuple[str, ...]
     folds: tuple[tuple[str, ...], ...]
+    known: bool = False
 
     def learnt(self, fold: int) -> list[str]:
         """The corrected cases that a fold learns from."""
         return [id for id in self.labelled if id not in self.folds[fold]]
 
-    @property
-    def held_out(self) -> str:
-        """How cases were held out, in words."""
-        count, total = sum(map(len, self.folds)), len(self.labelled)
-        if not count:
+    def held_out(self, compared: int) -> str:
+        """How the cases were held out of which `compared` could be used, in words."""
+        total = len(self.labelled)
+        if not any(self.folds):
             return f"nothing held out: {total} corrected case{'s' * (total != 1)}"
-        if len(self.folds) == 1:
-            return f"{count} of {total} corrected cases, which the candidate never saw"
-        return f"{len(self.folds)} folds of {total} corrected cases; the candidate is the mean of the folds' weights"
+        words = f"{compared} of {total} corrected cases, which the candidate never saw"
+        if len(self.folds) > 1:
+            of = f"{compared}" if compared == total else f"{compared} of {total}"
+            words = f"{len(self.folds)} folds of {of} corrected cases; the candidate is the mean of the folds' weights"
+        return words + "; the old model has learnt from all of them, which flatters it" * self.known
 
 
-def make_plan(store: CaseStore, seed: int) -> Plan:
+def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan:
     """The plan for a store as it is now.
+
+    Args:
+        store: The cases.
+        seed: Of the draw.
+        learnt: `cases.Case.scan_sha256` of what the model that the run starts from has learnt from: such cases are
+            held out only where there are no others, as on them that model is better than it will be on any new scan.
 
     Raises:
         RunError: No case is corrected.
@@ -62,39 +74,60 @@ def make_plan(store: CaseStore, seed: int) -> Plan:
         raise RunError(
             f"{store.folder}: none of its {len(cases)} cases is corrected or accepted; review some cases first"
         )
-    unlabelled = [case.id for case in cases if not case.state.labelled and case.state is not State.REJECTED]
+    scans = {case.id: case.scan_sha256 for case in labelled}
+    new = {id: scan for id, scan in scans.items() if scan not in learnt}
     return Plan(
         {case.id: case.version for case in labelled},
         {case.id: case.fingerprint for case in labelled},
-        tuple(unlabelled),
-        _folds([case.id for case in labelled], seed),
+        scans,
+        tuple(
+            case.id
+            for case in cases
+            if not case.state.labelled and case.state is not State.REJECTED and case.scan_sha256 not in scans.values()
+        ),
+        _folds(new or scans, seed) if len(labelled) > 1 else ((),),
+        known=not new,
     )
 
 
-def _folds(ids: Sequence[str], seed: int) -> tuple[tuple[str, ...], ...]:
-    drawn = [ids[place] for place in np.random.default_rng(seed).permutation(len(ids))]
-    if len(ids) == 1:
-        return ((),)
-    if len(ids) < FEW:
-        return tuple(tuple(sorted(drawn[fold::_FEW_FOLDS])) for fold in range(_FEW_FOLDS))
-    return (tuple(sorted(drawn[: min(round(_HELD_OUT_SHARE * len(ids)), _MOST_HELD_OUT)])),)
+def _folds(scans: Mapping[str, str], seed: int) -> tuple[tuple[str, ...], ...]:
+    """Cases to hold out; those of one scan, which may be in the store twice, always together."""
+    copies: dict[str, list[str]] = {}
+    for id, scan in scans.items():
+        copies.setdefault(scan, []).append(id)
+    groups = list(copies.values())
+    drawn = [groups[place] for place in np.random.default_rng(seed).permutation(len(groups))]
+    if len(drawn) < FEW:
+        return tuple(_ids(drawn[fold::_FEW_FOLDS]) for fold in range(_FEW_FOLDS))
+    return (_ids(drawn[: min(round(_HELD_OUT_SHARE * len(drawn)), _MOST_HELD_OUT)]),)
 
 
-def plan_of(folder: Path, store: CaseStore, seed: int) -> Plan:
-    """The plan that the run in `folder` began with, or a new one, written there.
+def _ids(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(sorted(id for group in groups for id in group))
+
+
+def plan_of(folder: Path, store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan:
+    """The plan that the run in `folder` began with, or a new one as by `make_plan`, written there.
 
     Raises:
         RunError: No case is corrected, or the plan cannot be read.
     """
     path = folder / PLAN
     if not path.exists():
-        plan = make_plan(store, seed)
+        plan = make_plan(store, seed, learnt)
         with replacing(path) as part:
             part.write_text(json.dumps(asdict(plan), indent=2) + "\n", encoding="utf-8")
         return plan
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         folds = tuple(tuple(fold) for fold in values["folds"])
-        return Plan(dict(values["labelled"]), dict(values["fingerprints"]), tuple(values["unlabelled"]), folds)
+        return Plan(
+            dict(values["labelled"]),
+            dict(values["fingerprints"]),
+            dict(values["scans"]),
+            tuple(values["unlabelled"]),
+            folds,
+            bool(values["known"]),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: not a readable plan ({error}); use another --out") from error

@@ -22,6 +22,11 @@ from mtctl_train.dataset import Case, DataError, Scan
 
 AnyCase = TypeVar("AnyCase", Case, Scan)
 
+
+class SourceGoneError(MtctlError):
+    """The place where all cases are cannot be reached; no fault of a case."""
+
+
 #: Told of a case that cannot be used: its name and why.
 Complaint = Callable[[str, str], None]
 
@@ -84,11 +89,13 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
         return self._taken[name]
 
     def _fresh(self, name: str) -> AnyCase | None:
-        refusal = self._folder / f"{name}.unusable"
+        refusal = _refusal(self._folder, name)
         if refusal.exists():  # As the run that is resumed found it, though it may be there again.
             return None
         try:
             case = self._prepare(name)
+        except SourceGoneError:
+            raise
         except MtctlError as error:
             with replacing(refusal) as part:
                 part.write_text(f"{error}\n", encoding="utf-8")
@@ -108,3 +115,12 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"
+
+
+def was_refused(folder: Path, name: str) -> bool:
+    """Whether the shelf in `folder` found a case unusable."""
+    return _refusal(folder, name).exists()
+
+
+def _refusal(folder: Path, name: str) -> Path:
+    return folder / f"{name}.unusable"

@@ -117,7 +117,7 @@ def train(
     begun = Progress(0, 0, settings, tuple(stage.iterations for stage in recipe.stages))
     done = load_checkpoint(out, settings, run.networks_by_name(), run.optimizers_by_name()) or begun
     recipe = recipe.with_iterations(done.planned)
-    first = crew.rank == 0
+    run, first = replace(run, recipe=recipe), crew.rank == 0
     if first:
         monitor.report(
             {"event": "start", "iteration": done.iteration, "of": recipe.iterations, "device": describe(device)}

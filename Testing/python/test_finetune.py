@@ -19,7 +19,7 @@ from conftest import scan
 
 from mtctl.case_import import result_of
 from mtctl.case_report import find
-from mtctl.cases import CaseStore, State
+from mtctl.cases import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.files import WriteError
 from mtctl.geometry import Volume
@@ -33,13 +33,13 @@ from mtctl.verdict import read_verdict
 from mtctl.volume import write_volume
 from mtctl_train import finetune, finetune_cases, recipe
 from mtctl_train.checkpoint import CheckpointError
-from mtctl_train.finetune import FineTuning, Iterations, Minutes, fine_tune, mean_of
+from mtctl_train.finetune import LEARNT_SCANS, FineTuning, Iterations, Minutes, fine_tune, mean_of
 from mtctl_train.finetune_cases import Replay
-from mtctl_train.finetune_plan import FEW, plan_of
+from mtctl_train.finetune_plan import plan_of
 from mtctl_train.monitor import Event
 from mtctl_train.run_folder import RunError, RunState, read_events, read_status, working_in
 from mtctl_train.run_watch import Watchers
-from mtctl_train.weighting import SURE, trusted
+from mtctl_train.weighting import SURE, Weighting, trusted
 
 CPU = torch.device("cpu")
 SHAPE = (40, 48, 56)
@@ -128,6 +128,7 @@ def test_corrected_cases_become_a_candidate_with_a_verdict_and_leave_base_and_st
     assert verdict.calibration is not None
     assert verdict.recipe["stages"][0]["learning_rate"] == job.learning_rate
     card = find_model(str(candidate)).card
+    assert card.data[LEARNT_SCANS] == sorted(CaseStore(job.store).case(id).scan_sha256 for id in "abc")
     assert card.voxel_calibration == tiny_model.card.voxel_calibration and not card.default
     assert any(not torch.equal(new, old) for new, old in zip(
         weights(candidate).values(), tiny_model.load_network().state_dict().values(), strict=True
@@ -170,6 +171,31 @@ def test_a_run_that_was_interrupted_goes_on_bit_for_bit_though_the_store_has_cha
     fine_tune(job)
     first, second = weights(whole.out / "candidate"), weights(job.out / "candidate")
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_of_some_minutes_that_was_interrupted_goes_on_bit_for_bit(
+    job: FineTuning, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole, job = (replace(one, length=Minutes(0.001)) for one in (replace(job, out=tmp_path / "whole"), job))
+    fine_tune(whole)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, lambda event: event["event"] == "progress" and event["iteration"] == 10)
+        fine_tune(job)
+    fine_tune(job)
+    ends = {event["of"] for event in read_events(job.out).events if event["event"] == "progress"}
+    assert ends == {600, recipe.FEWEST_ITERATIONS}
+    first, second = weights(whole.out / "candidate"), weights(job.out / "candidate")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_does_not_go_on_with_other_weights_of_the_voxels(
+    job: FineTuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, lambda event: event["event"] == "validation")
+        fine_tune(job)
+    with pytest.raises(CheckpointError, match="belongs to a run with other settings"):
+        fine_tune(replace(job, weighting=Weighting(corrected=5.0)))
 
 
 def test_a_killed_process_leaves_nothing_half_written_and_the_same_command_finishes(job: FineTuning) -> None:
@@ -218,6 +244,28 @@ def test_a_case_that_is_deleted_or_damaged_meanwhile_is_skipped_and_named(job: F
     assert {case.case for case in verdict.cases} == {"a", "c"}
 
 
+def test_a_corrected_mask_that_is_empty_is_skipped_and_named_and_nobody_says_that_it_was_learnt_from(
+    job: FineTuning,
+) -> None:
+    CaseStore(job.store).add_label("b", np.zeros(SHAPE, bool), "tester")
+    verdict = fine_tune(job)
+    skipped = {event["case"]: event["reason"] for event in read_events(job.out).events if event["event"] == "skipped"}
+    assert skipped == {"b": "b: its corrected mask is empty; reject the case instead"}
+    assert {case.case for case in verdict.cases} == set(verdict.data) == {"a", "c"}
+    assert verdict.held_out.startswith("2 folds of 2 of 3 corrected cases")
+    assert find_model(str(job.out / "candidate")).card.data["labelled"] == ["a", "c"]
+
+
+def test_a_store_that_is_away_stops_the_run_and_costs_it_no_case(job: FineTuning, tmp_path: Path) -> None:
+    job.out.mkdir()
+    plan_of(job.out, CaseStore(job.store), job.recipe.seed)
+    job.store.rename(tmp_path / "unmounted")
+    with pytest.raises(MtctlError, match="the case store cannot be reached; connect its drive or share, and resume"):
+        fine_tune(job)
+    (tmp_path / "unmounted").rename(job.store)
+    assert {case.case for case in fine_tune(job).cases} == {"a", "b", "c"}
+
+
 def test_a_disk_that_is_full_at_the_end_leaves_no_candidate_and_the_same_command_writes_it(
     job: FineTuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,19 +279,6 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_candidate_and_the_same_command
     assert read_events(job.out).events[-1]["event"] == "stopped"
     fine_tune(job)
     assert (job.out / "candidate" / "verdict.json").is_file()
-
-
-def test_with_many_corrected_cases_a_quarter_is_held_out_and_never_learnt_from(job: FineTuning, tmp_path: Path) -> None:
-    store = CaseStore(tmp_path / "many")
-    for seed in range(FEW):
-        store.add_label(store.add(scan(SHAPE, seed), f"case{seed}"), truth())
-    assert all(case.state is State.CORRECTED for case in store.cases())
-    tmp_path.joinpath("one").mkdir()
-    plan = plan_of(tmp_path / "one", store, seed=1)
-    assert len(plan.folds) == 1 and len(plan.folds[0]) == 3
-    assert not set(plan.learnt(0)) & set(plan.folds[0]) and len(plan.learnt(0)) == FEW - 3
-    store.add_label(store.add(scan(SHAPE, FEW + 1), "late"), truth())
-    assert plan_of(tmp_path / "one", store, seed=2) == plan
 
 
 def test_only_what_a_person_looked_at_or_the_old_model_was_sure_of_judges_a_model(filled: Path) -> None:
