@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import os
 import re
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ from mtctl.case_record import (
 from mtctl.case_verify import Finding, Trouble, verify_store
 from mtctl.files import WriteError, replacing, write_reason
 from mtctl.geometry import Volume
-from mtctl.store_files import DamagedError, checksums, commit, now, staged, write_json, write_sealed
+from mtctl.store_files import DamagedError, checksums, commit, now, remove_leftovers, staged, write_json, write_sealed
 from mtctl.volume import write_segmentation, write_volume
 from mtctl.worker_request import Result
 
@@ -92,23 +93,27 @@ class CaseStore:
         """The store in `folder`, which need not exist before something is added.
 
         Raises:
-            CaseError: It is a file.
+            CaseError: It is a file, or nobody can say what it is.
         """
         self.folder = Path(folder)
         self._cases = self.folder / "cases"
-        if self.folder.exists() and not self.folder.is_dir():
-            raise CaseError(f"{self.folder}: is a file, not a folder; choose the folder of a case store")
+        with _reading(self.folder):
+            if self.folder.exists() and not self.folder.is_dir():
+                raise CaseError(f"{self.folder}: is a file, not a folder; choose the folder of a case store")
 
     def ids(self) -> list[str]:
-        """Names of all cases, sorted.
+        """Names of all cases, sorted; none where nothing has been added yet.
 
         Raises:
-            CaseError: The folder cannot be read.
+            CaseError: The folder cannot be read, or is on a drive or share that is not there.
         """
-        try:
-            return sorted(path.parent.name for path in self._cases.glob(f"*/{CASE}") if _ID.fullmatch(path.parent.name))
-        except OSError as error:
-            raise CaseError(f"{self._cases}: cannot be read: {error.strerror or error}") from error
+        with _reading(self._cases):
+            try:
+                names = os.listdir(self._cases)
+            except FileNotFoundError:
+                os.stat(self.folder.absolute().anchor)  # Windows says the same of a share that is out of reach.
+                return []
+            return sorted(name for name in names if _ID.fullmatch(name) and _holds_case(self._cases / name))
 
     def case(self, id: str) -> Case:
         """A case as it stands now.
@@ -117,13 +122,18 @@ class CaseStore:
             CaseError: It is unknown.
             DamagedError: Its case.json cannot be read.
         """
-        # Only a folder in `cases` can be meant, whatever the name says.
-        if not _ID.fullmatch(id) or not (self._cases / id).is_dir():
-            raise CaseError(f"{id}: there is no such case in {self.folder}; `mtctl cases list` names them")
+        with _reading(self._cases):
+            # Only a folder in `cases` can be meant, whatever the name says.
+            if not _ID.fullmatch(id) or not (self._cases / id).is_dir():
+                raise CaseError(f"{id}: there is no such case in {self.folder}; `mtctl cases list` names them")
         return read_case(self._cases / id)
 
     def cases(self) -> list[Case]:
-        """All cases that can be read, by id; what is damaged is left out (`verify` names it)."""
+        """All cases that can be read, by id; what is damaged is left out (`verify` names it).
+
+        Raises:
+            CaseError: As `ids`.
+        """
         found = []
         for id in self.ids():
             with suppress(CaseError, DamagedError):  # damaged, or deleted since
@@ -135,8 +145,12 @@ class CaseStore:
 
         Returns:
             What is damaged or lost, what is not of this store, and what was left by a write that was cut off.
+
+        Raises:
+            CaseError: The folder cannot be read.
         """
-        return verify_store(self._cases, _ID)
+        with _reading(self._cases):
+            return verify_store(self._cases, _ID)
 
     def add(self, volume: Volume, id: str | None = None) -> Case:
         """Add a scan. The same scan added again under the same name gives the case that is there.
@@ -166,6 +180,7 @@ class CaseStore:
                     }
                     write_sealed(hidden / CASE, document)
                     commit(hidden, self._cases / name)
+                    remove_leftovers(self._cases, self._cases)
             except FileExistsError as error:  # Added by somebody just now? Then see whether it is the same scan.
                 if not self._with_name(name):
                     raise CaseError(f"{self._cases / name}: something that is no case is in the way") from error
@@ -334,6 +349,26 @@ def _author(reviewer: str) -> str:
     except (OSError, KeyError):  # KeyError until Python 3.13
         user = ""
     return hashlib.sha256(f"{user}@{socket.gethostname()}".encode()).hexdigest()[:12]
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Say in words what keeps a folder of the store from being read: an unmounted share must not look empty."""
+    try:
+        yield
+    except OSError as error:
+        raise CaseError(
+            f"{error.filename or folder}: cannot be read: {error.strerror or error}; check the path, the drive or "
+            "share, and your permissions"
+        ) from error
+
+
+def _holds_case(folder: Path) -> bool:
+    """Whether a folder is a case; one that may not be entered counts, so that whoever reads it hears of that."""
+    try:
+        return (folder / CASE).exists()
+    except OSError:
+        return True
 
 
 def _usable(id: str) -> str:

@@ -113,6 +113,18 @@ def test_what_a_killed_writer_left_goes_after_a_day(store: CaseStore) -> None:
     assert not left.exists()
 
 
+def test_what_a_killed_add_left_goes_after_a_day(store: CaseStore) -> None:
+    predicted(store)
+    yesterday = store.folder.stat().st_mtime - 25 * 3600
+    old, fresh = (store.folder / "cases" / f"{TEMPORARY_PREFIX}1-{end}" for end in ("ab", "cd"))
+    for left in (old, fresh):
+        left.mkdir()
+        (left / "scan.nrrd").write_bytes(b"half")
+    os.utime(old, (yesterday, yesterday))
+    store.add(scan((20, 24, 28), seed=1))
+    assert not old.exists() and fresh.exists()  # The writer of the fresh one may still be at work.
+
+
 def full_disk(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Writing a volume or a JSON file fails from the given call on."""
     calls, flush = [0], os.fsync
@@ -155,9 +167,17 @@ def test_a_full_disk_while_a_scan_is_added_leaves_no_case(store: CaseStore, monk
 
 @contextmanager
 def unprivileged(folder: Path) -> Iterator[None]:
-    """As a user whom the permissions of a folder and of those below it bind; as root they would not."""
+    """Who may read a folder and those below it, but not write."""
     for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
         place.chmod(0o555)
+    with somebody_else(folder):
+        yield
+
+
+@contextmanager
+def somebody_else(folder: Path) -> Iterator[None]:
+    """A user whom the permissions below a folder bind, though not root; at last all can be removed."""
+    folder.chmod(folder.stat().st_mode | 0o055)
     if os.geteuid() == 0:
         os.seteuid(65534)
     try:
@@ -165,8 +185,9 @@ def unprivileged(folder: Path) -> Iterator[None]:
     finally:
         if os.getuid() == 0:
             os.seteuid(0)
-        for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-            place.chmod(0o755)
+        for place, _, _ in os.walk(folder):  # from the top: a closed folder is opened before it is listed
+            for path in [Path(place), *(path for path in Path(place).iterdir() if path.is_dir())]:
+                path.chmod(0o755)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no such permissions")
@@ -184,6 +205,56 @@ def test_a_read_only_store_can_be_read_and_says_why_it_cannot_be_written() -> No
             with pytest.raises(WriteError, match="no permission"):
                 store.add(scan((20, 24, 28), seed=1))
         assert contents(store.folder) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no such permissions")
+@pytest.mark.parametrize("closed", ["", "cases"])
+def test_a_store_that_may_not_be_read_is_an_error_and_not_an_empty_one(closed: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        store = CaseStore(Path(place) / "store")
+        case = predicted(store)
+        (store.folder / closed).chmod(0)
+        with somebody_else(Path(place)):
+            for read in (store.ids, store.cases, store.verify, lambda: store.case(case.id)):
+                with pytest.raises(CaseError, match=r"cases.*: cannot be read: Permission denied; check the path"):
+                    read()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no such permissions")
+def test_a_store_in_a_folder_that_may_not_be_entered_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "closed").mkdir(0)
+        with somebody_else(Path(place)), pytest.raises(CaseError, match="cannot be read: Permission denied"):
+            CaseStore(Path(place) / "closed" / "store")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of Windows have no such permissions")
+def test_a_case_that_may_not_be_entered_is_named_and_the_others_are_read() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        store = CaseStore(Path(place) / "store")
+        case, other = predicted(store), predicted(store, scan((20, 24, 28), seed=1))
+        case.folder.chmod(0)
+        with somebody_else(Path(place)):
+            assert store.ids() == sorted([case.id, other.id])
+            assert [one.id for one in store.cases()] == [other.id]
+            with pytest.raises(DamagedError, match=r"case\.json: cannot be read: Permission denied"):
+                store.case(case.id)
+            with pytest.raises(CaseError, match=f"{case.id}.*: cannot be read: Permission denied"):
+                store.verify()
+
+
+def test_a_store_whose_cases_are_a_file_is_an_error_and_not_an_empty_one(store: CaseStore) -> None:
+    store.folder.mkdir()
+    (store.folder / "cases").touch()
+    with pytest.raises(CaseError, match="cannot be read"):
+        store.ids()
+
+
+@pytest.mark.skipif(os.name != "nt", reason="elsewhere no path begins with a drive")
+def test_a_store_on_a_drive_that_is_not_there_is_an_error_and_not_an_empty_one() -> None:
+    free = next(letter for letter in "ZYXWVU" if not Path(f"{letter}:\\").exists())
+    with pytest.raises(CaseError, match="cannot be read"):
+        CaseStore(Path(f"{free}:\\store")).ids()
 
 
 def test_a_case_that_was_deleted_in_the_meantime_is_said_to_be(store: CaseStore) -> None:
