@@ -106,7 +106,8 @@ def _take(lock: Held) -> bool:
     except FileExistsError:
         return False
     try:
-        owner = {"host": socket.gethostname(), "machine": _machine(), "pid": os.getpid(), "token": secrets.token_hex(8)}
+        owner = {"host": socket.gethostname(), "machine": this_machine(), "pid": os.getpid()}
+        owner["token"] = secrets.token_hex(8)
         os.write(descriptor, json.dumps(owner).encode())
     finally:
         os.close(descriptor)
@@ -141,13 +142,13 @@ def _path(folder: Path, generation: int) -> Path:
 def _owner_died(path: Path) -> bool:
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
-        return owner["machine"] == _machine() and not is_running(int(owner["pid"]))
+        return owner["machine"] == this_machine() and not is_running(int(owner["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return False  # released just now, or its owner died before it wrote its name: it expires
 
 
 @functools.cache
-def _machine() -> str:
+def this_machine() -> str:
     """Which set of process numbers this process belongs to. Names alone are not enough: containers share them."""
     parts = [socket.gethostname(), str(uuid.getnode())]
     with suppress(OSError):  # Linux

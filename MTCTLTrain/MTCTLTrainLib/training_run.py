@@ -195,8 +195,14 @@ class TrainingRun:
             raise
 
     def stop(self) -> None:
-        """End its process and all that this has started; what it learnt since its last checkpoint is lost."""
+        """End its process and all that this has started; what it learnt since its last checkpoint is lost.
+
+        Raises:
+            RunError: It runs on another computer, where its process number means another program.
+        """
         launch, status = self._launch(), read_status(self.folder)
+        if status is not None and status.state is RunState.RUNNING and not status.here:
+            raise RunError("this training runs on another computer; stop it there")
         if launch is not None:
             _write(self.folder / LAUNCH, asdict(replace(launch, stopped=True)))
         pids = {launch.pid} if launch is not None and self._alive(launch) else set()

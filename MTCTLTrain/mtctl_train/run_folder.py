@@ -1,7 +1,7 @@
 """The folder of a fine-tuning run, as the process that trains writes it and anybody else reads it. Needs no torch.
 
     plan.json             what the run learns from and what it holds out: fixed when it first starts
-    status.json           who works on it: pid, state, and when it was last heard of (every five seconds)
+    status.json           who works on it: machine, pid, state, and when it was last heard of (every five seconds)
     progress.jsonl        one event a line, appended at once; a resumed run goes on in it
     pictures/000100.png   the scan of a held-out case with the prediction as it was then
     prepared/             the cases as the network sees them, so that the run does not depend on the store any more
@@ -29,7 +29,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from typing import Any
 from mtctl.errors import MtctlError
 from mtctl.files import TEMPORARY_PREFIX, WriteError, replacing
 from mtctl.process_tree import is_running
+from mtctl.store_lock import locked, this_machine
 
 PLAN = "plan.json"
 STATUS = "status.json"
@@ -74,6 +75,7 @@ class RunStatus:
         heard: When it last said so.
         state: What it said.
         message: Why it failed, or "".
+        machine: Where the pid is one, see `store_lock.this_machine`; "": here.
     """
 
     pid: int
@@ -81,6 +83,19 @@ class RunStatus:
     heard: float
     state: RunState
     message: str = ""
+    machine: str = ""
+
+    @property
+    def here(self) -> bool:
+        """Whether its process is one of this machine."""
+        return self.machine in ("", this_machine())
+
+    @property
+    def lost(self) -> bool:
+        """Whether it runs no more, though it said so last; of a run on another machine silence alone tells."""
+        if time.time() - self.heard > _SILENCE:
+            return True
+        return self.here and not is_running(self.pid)
 
 
 def read_status(folder: Path) -> RunStatus | None:
@@ -90,9 +105,8 @@ def read_status(folder: Path) -> RunStatus | None:
         status = RunStatus(**values | {"state": RunState(values["state"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    lost = time.time() - status.heard > _SILENCE or not is_running(status.pid)
-    if status.state is RunState.RUNNING and lost:
-        return RunStatus(status.pid, status.started, status.heard, RunState.STOPPED)
+    if status.state is RunState.RUNNING and status.lost:
+        return replace(status, state=RunState.STOPPED)
     return status
 
 
@@ -127,13 +141,18 @@ def working_in(folder: Path) -> Iterator[None]:
     Raises:
         RunError: Another process does.
     """
-    status = read_status(folder)
-    if status and status.state is RunState.RUNNING and status.pid != os.getpid():
-        raise RunError(f"{folder}: a run is under way there (process {status.pid}); stop it, or use another --out")
-    for left in folder.glob(f"{TEMPORARY_PREFIX}*-{STATUS}"):  # By a process that was killed.
-        left.unlink(missing_ok=True)
     started, ended = time.time(), threading.Event()
-    _write(folder, started, RunState.RUNNING)
+    with locked(folder):  # Of two that start at once the second shall see the first.
+        status = read_status(folder)
+        ours = status is not None and status.here and status.pid == os.getpid()
+        if status and status.state is RunState.RUNNING and not ours:
+            where = "" if status.here else " of another computer"
+            raise RunError(
+                f"{folder}: a run is under way there (process {status.pid}{where}); stop it, or use another --out"
+            )
+        for left in folder.glob(f"{TEMPORARY_PREFIX}*-{STATUS}"):  # By a process that was killed.
+            left.unlink(missing_ok=True)
+        _write(folder, started, RunState.RUNNING)
 
     def beat() -> None:
         while not ended.wait(_HEARTBEAT):
@@ -160,6 +179,6 @@ def working_in(folder: Path) -> Iterator[None]:
 
 
 def _write(folder: Path, started: float, state: RunState, message: str = "") -> None:
-    status = RunStatus(os.getpid(), started, time.time(), state, message)
+    status = RunStatus(os.getpid(), started, time.time(), state, message, this_machine())
     with replacing(folder / STATUS) as part:
         part.write_text(json.dumps(asdict(status) | {"state": state.value}) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -324,7 +325,7 @@ def test_the_mean_of_networks_leaves_counters_alone() -> None:
     assert mean_of(states) == {"w": torch.tensor([2.0]), "n": torch.tensor(3)}
 
 
-def test_a_run_whose_process_is_gone_has_stopped_and_a_torn_line_waits(tmp_path: Path) -> None:
+def test_a_run_that_is_gone_or_silent_elsewhere_has_stopped_and_a_torn_line_waits(tmp_path: Path) -> None:
     with pytest.raises(MtctlError), working_in(tmp_path):
         raise MtctlError("no")
     status = json.loads((tmp_path / "status.json").read_text("utf-8"))
@@ -332,6 +333,15 @@ def test_a_run_whose_process_is_gone_has_stopped_and_a_torn_line_waits(tmp_path:
     process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     gone = status | {"pid": int(process.stdout), "state": "running"}
     (tmp_path / "status.json").write_text(json.dumps(gone), "utf-8")
+    found = read_status(tmp_path)
+    assert found is not None and found.state is RunState.STOPPED
+    elsewhere = gone | {"machine": "another", "heard": time.time()}
+    (tmp_path / "status.json").write_text(json.dumps(elsewhere), "utf-8")
+    found = read_status(tmp_path)
+    assert found is not None and found.state is RunState.RUNNING
+    with pytest.raises(RunError, match="of another computer"), working_in(tmp_path):
+        pass
+    (tmp_path / "status.json").write_text(json.dumps(elsewhere | {"heard": time.time() - 61}), "utf-8")
     found = read_status(tmp_path)
     assert found is not None and found.state is RunState.STOPPED
     (tmp_path / "progress.jsonl").write_bytes(b'{"event": "start"}\n{"event": "prog')

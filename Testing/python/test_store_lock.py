@@ -51,7 +51,7 @@ def test_a_lock_of_another_machine_expires_and_its_owner_notices_when_it_wakes(
 ) -> None:
     monkeypatch.setattr(store_lock, "EXPIRY", 0.3)
     with locked(tmp_path) as asleep:
-        monkeypatch.setattr(store_lock, "_machine", lambda: "another")
+        monkeypatch.setattr(store_lock, "this_machine", lambda: "another")
         began = time.monotonic()
         with locked(tmp_path) as awake:
             assert time.monotonic() - began >= 0.3

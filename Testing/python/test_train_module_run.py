@@ -82,6 +82,18 @@ class TestARun:
         found.stop()
         assert becomes(found, Phase.STOPPED) and found.standing().reason == ""
 
+    def test_on_another_computer_is_shown_and_not_stopped_from_here(self, tmp_path: Path) -> None:
+        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
+        assert becomes(run, Phase.RUNNING)
+        status = json.loads((run.folder / "status.json").read_text())
+        run.stop()
+        assert becomes(run, Phase.STOPPED)
+        elsewhere = status | {"machine": "another", "pid": os.getpid(), "heard": time.time()}
+        (run.folder / "status.json").write_text(json.dumps(elsewhere))
+        assert run.standing().phase is Phase.RUNNING
+        with pytest.raises(RunError, match="runs on another computer; stop it there"):
+            run.stop()
+
     def test_can_be_stopped_before_it_has_said_a_word(self, tmp_path: Path) -> None:
         run = TrainingRun.begin(tmp_path, order(tmp_path), ("-c", "import time; time.sleep(60)"))
         run.stop()
