@@ -95,12 +95,12 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Makes the panels and tells them when a parameter or the scene changed; what they do is in MTCTLSegmentLib."""
 
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
         self._known = {}
+        ScriptedLoadableModuleWidget.__init__(self, parent)  # Last: without a parent it calls setup.
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -160,6 +160,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def enter(self):
+        self.finishPanel.show_store()
         self.initializeParameterNode()
         self.editorPanel.enter()
         self.shortcuts.enable(True)
@@ -172,7 +173,6 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         # Reload calls this without exit: whatever would live on is stopped here.
-        self.shortcuts.close()
         self.setParameterNode(None)
         self.removeObservers()
         self.ui.segmentSelector.disconnect("activated(int)", self.onSegmentChosen)
@@ -189,6 +189,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.scanTags,
         ):
             panel.close()
+        self.shortcuts.close()
 
     def _isEntered(self):
         return getattr(self.parent, "isEntered", False)  # A panel that is no module's has no such thing.

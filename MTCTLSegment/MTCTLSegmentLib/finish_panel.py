@@ -28,7 +28,7 @@ class FinishPanel:
         self._saving: CaseReview | None = None
         self._stored: CaseReview | None = None  # Whose prediction is in the store already.
         ui.storeEdit.filters = ctk.ctkPathLineEdit.Dirs
-        ui.storeEdit.currentPath = settings.setting("caseStore")
+        self.show_store()
         self._slots = (
             (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),
             (ui.acceptCaseButton, "clicked()", self.accept),
@@ -45,6 +45,14 @@ class FinishPanel:
             self._saving.session.reopen_case()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
+
+    def show_store(self) -> None:
+        """Show the folder that is chosen here or in MTCTLTrain."""
+        edit, path = self._ui.storeEdit, settings.setting("caseStore")
+        if edit.currentPath != path:
+            edit.blockSignals(True)
+            edit.currentPath = path
+            edit.blockSignals(False)
 
     def refresh(self) -> None:
         """Show the decision, or that it is still to come."""

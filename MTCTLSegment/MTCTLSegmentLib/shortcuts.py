@@ -28,13 +28,18 @@ class Shortcuts:
 
     def enable(self, on: bool) -> None:
         """The module came to the front, or left it."""
-        for shortcut, _ in self._shortcuts:
+        for shortcut, _ in self._living():
             shortcut.enabled = on
 
     def close(self) -> None:
         """Gone for good: a reloaded module makes its own."""
-        for shortcut, action in self._shortcuts:
+        for shortcut, action in self._living():
             shortcut.enabled = False
             shortcut.disconnect("activated()", action)
             shortcut.deleteLater()
         self._shortcuts = []
+
+    def _living(self) -> list[tuple[qt.QShortcut, Callable[[], None]]]:
+        # When Slicer ends, the main window is gone before the modules, and its shortcuts with it; the wrapper of such
+        # an object is false, and raises when it is used.
+        return [(shortcut, action) for shortcut, action in self._shortcuts if shortcut]

@@ -134,6 +134,8 @@ class StoreJob:
                 self._said.append(line)
 
     def _finished(self, ending: str) -> None:
+        if self._transport is None:  # Closed meanwhile: killing the process ends it, and that is told at once.
+            return
         self._transport = None
         if self._answer.get("event") == "done":
             self._case = str(self._answer["case"])

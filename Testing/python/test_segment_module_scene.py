@@ -147,6 +147,30 @@ class TestReloading:
         assert not is_running(pid)
         assert current(host).ui.applyButton.text == "Apply"
 
+    def test_while_a_case_is_saved_ends_that_without_a_word(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
+        module.ui.storeEdit.currentPath = str(tmp_path / "store")
+        host.answer(True)
+        module.ui.acceptCaseButton.click()
+        job = module.finishPanel._job
+        assert host.wait_until(lambda: job._transport is not None and job._transport._process.processId(), 20)
+        host.reload("MTCTLSegment")
+        assert [message.kind for message in host.messages] == ["question"]
+        assert not job.running and case.session.state.status.value == "draft"
+
+    def test_after_the_main_window_took_the_keys_along_cleans_up_all_the_same(
+        self, host: Any, module: Any, case: Any
+    ) -> None:
+        panels = module.desk, module.scanTags
+        for shortcut, _ in module.shortcuts._shortcuts:
+            shortcut.delete()
+        again = host.reload("MTCTLSegment")
+        assert not host.failures and again.desk not in panels and module._parameterNode is None
+        assert not module.Observations and not module.shortcuts._shortcuts
+        host.press("N")
+        assert again.desk.review.session.current is not None
+
 
 class TestTwoCases:
     def test_in_one_scene_keep_their_reviews_apart(self, host: Any, module: Any, case: Any) -> None:
