@@ -72,11 +72,11 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Makes the panels and tells them when a parameter or the scene changed; what they do is in MTCTLTrainLib."""
 
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
+        ScriptedLoadableModuleWidget.__init__(self, parent)  # Last: without a parent it calls setup.
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -109,7 +109,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             (events.EndSaveEvent, self.onSceneSaved),
         ):
             self.addObserver(slicer.mrmlScene, event, slot)
-        if self.parent.isEntered:  # Reloaded: enter is not called.
+        if self._isEntered():  # Reloaded: enter is not called.
             self.enter()
 
     def enter(self):
@@ -136,6 +136,9 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.verdictPage,
         ):
             part.close()
+
+    def _isEntered(self):
+        return getattr(self.parent, "isEntered", False)  # A panel that is no module's has no such thing.
 
     # --- parameter node -----------------------------------------------------------------------------------------------
 
@@ -175,7 +178,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneArrived(self, caller=None, event=None):
-        if self.parent.isEntered:
+        if self._isEntered():
             self.initializeParameterNode()
             self.progressPanel.enter()
 
@@ -184,7 +187,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.progressPanel.leave()
 
     def onSceneSaved(self, caller=None, event=None):
-        if self.parent.isEntered:
+        if self._isEntered():
             self.progressPanel.enter()
 
 

@@ -194,6 +194,28 @@ def test_what_was_chosen_is_still_chosen_when_the_module_is_entered_again(host: 
         assert (module._parameterNode.length.name, module._parameterNode.device) == ("iterations", "cpu")
 
 
+def test_a_store_that_is_chosen_here_is_shown_by_mtctlsegment(host: Any, module: Any, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    segment = host.enter("MTCTLSegment")
+    assert segment.ui.storeEdit.currentPath != str(tmp_path / "other")
+    host.enter("MTCTLTrain").ui.storeEdit.currentPath = str(tmp_path / "other")
+    assert host.wait_until(lambda: not module.bench.listing, 60)
+    assert host.enter("MTCTLSegment") is segment and segment.ui.storeEdit.currentPath == str(tmp_path / "other")
+
+
+def test_a_panel_without_a_module_around_it_opens_and_follows_the_scene(host: Any, module: Any) -> None:
+    import slicer
+
+    panel = sys.modules["MTCTLTrain"].MTCTLTrainWidget()
+    slicer.mrmlScene.Clear(0)
+    for state in (slicer.vtkMRMLScene.SaveState, slicer.vtkMRMLScene.ImportState):
+        slicer.mrmlScene.StartState(state)
+        slicer.mrmlScene.EndState(state)
+    assert panel.logic is not None and panel.ui.startButton is not None
+    panel._onModuleAboutToBeUnloaded("MTCTLTrain")
+    panel.parent.delete()
+
+
 def test_only_what_slicer_ships_is_imported_at_file_scope() -> None:
     tree = ast.parse((ROOT / "MTCTLTrain" / "MTCTLTrain.py").read_text("utf-8"))
     names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
