@@ -12,6 +12,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from mtctl.files import patiently
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -47,7 +49,7 @@ def writable(path: Path, ending: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             plain = os.path.join(short_name(Path(folder)), f"scan{ending}")
             yield plain
-            os.replace(plain, path)
+            patiently(os.replace, Path(plain), path)
 
 
 def short_name(folder: Path) -> str:

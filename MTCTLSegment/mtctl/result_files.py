@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.files import TEMPORARY_PREFIX, WriteError, write_reason
+from mtctl.files import TEMPORARY_PREFIX, WriteError, patiently, write_reason
 
 #: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
 REPORT = ".json"
@@ -79,7 +79,7 @@ class CaseFiles:
                 _remove(hidden)
                 raise
             try:
-                os.replace(hidden / "note", hidden / _NOTE)
+                patiently(os.replace, hidden / "note", hidden / _NOTE)
                 _exchange(self.out, hidden, old)
             except OSError:  # Undone. After anything else, such as Ctrl-C, the next that looks finishes it.
                 _remove(hidden)
@@ -139,7 +139,7 @@ def _finish(out: Path, hidden: Path) -> None:
     # fails at its next step instead of working in a folder that is being emptied.
     claimed = hidden.with_name(f"{hidden.name.rsplit('-', 2)[0]}-{os.getpid()}-{secrets.token_hex(4)}")
     with suppress(OSError, ValueError):  # Where it does not succeed now (a file in use), the next one that looks tries.
-        os.replace(hidden, claimed)
+        patiently(os.replace, hidden, claimed)
         note = claimed / _NOTE
         if note.exists():
             _exchange(out, claimed, json.loads(note.read_text(encoding="utf-8")))
@@ -156,11 +156,11 @@ def _exchange(out: Path, hidden: Path, old: Sequence[str]) -> None:
     moved: list[tuple[Path, Path]] = []
     try:
         for source, target in moves:
-            os.replace(source, target)
+            patiently(os.replace, source, target)
             moved.append((source, target))
     except OSError:
         for source, target in reversed(moved):
-            os.replace(target, source)
+            patiently(os.replace, target, source)
         raise
 
 

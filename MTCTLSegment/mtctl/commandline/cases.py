@@ -148,7 +148,7 @@ def _existing(args: argparse.Namespace) -> CaseStore:
     from mtctl.cases import CaseError
 
     store = _store(args)
-    if not (store.folder / "cases").is_dir():
+    if not os.path.isdir(store.folder / "cases"):  # False, too, where it may not be looked at
         raise CaseError(f"{store.folder}: holds no case store; `mtctl cases add` makes one")
     return store
 
