@@ -198,8 +198,10 @@ class TestThePanel:
     def test_the_phantom_is_sample_data_that_needs_no_internet(self, host: Any, module: Any) -> None:
         import SampleData
 
-        first, second = SampleData.SampleDataLogic.sampleDataSourcesByCategory("MT-CTL")
-        assert first.sampleDescription == "LGE phantom 1 (no download)" != second.sampleDescription
+        sources = SampleData.SampleDataLogic.sampleDataSourcesByCategory("MT-CTL")
+        named = {source.sampleDescription: source for source in sources}  # Each test file loads the module once.
+        assert set(named) == {"LGE phantom 1 (no download)", "LGE phantom 2 (no download)"}
+        first = named["LGE phantom 1 (no download)"]
         assert Path(first.thumbnailFileName).is_file()
         node = SampleData.press(first)
         host.process_events()
