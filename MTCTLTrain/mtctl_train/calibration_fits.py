@@ -68,9 +68,13 @@ def fit_voxel_calibration(cases: Sequence[LogitCounts]) -> VoxelCalibration:
     for _ in range(50):
         p = expit(design @ weights)
         curvature = (design * (both * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
-        step = np.linalg.solve(curvature, design.T @ (atrium - both * p))
-        weights += np.clip(step, -1, 1)
-        weights[0] = np.clip(weights[0], *_SLOPES)
+        gradient = design.T @ (atrium - both * p)
+        wanted = weights[0] + np.clip(np.linalg.solve(curvature, gradient)[0], -1, 1)
+        slope = np.clip(wanted, *_SLOPES) - weights[0]
+        # The offset's step for the step that the slope takes: where a bound holds the slope back, the joint step would
+        # move the offset as if it had not, and never come to rest at the best one.
+        step = np.array([slope, np.clip((gradient[1] - curvature[1, 0] * slope) / curvature[1, 1], -1, 1)])
+        weights += step
         if np.abs(step).max() < 1e-9:
             break
     return VoxelCalibration(round(float(weights[0]), 4), round(float(weights[1]), 4))
@@ -80,12 +84,14 @@ def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
     """Ratios and flag threshold from predictions, clean and corrupted.
 
     The interval's ends are split-conformal: the ratio itself is the measure of nonconformity, no fit stands between.
-    Without a failed prediction the flag stands at `FAILED_BELOW` itself.
+    The flag stands at `FAILED_BELOW` at least, whether or not a prediction failed: where few did, and all of them
+    badly, their scores alone would let results pass that are expected to have failed.
     """
     promised, true = np.asarray(self_dice, float), np.asarray(dice, float)
     ratio = np.sort((1 - true) / np.maximum(1 - promised, 1e-6))
     n, tail = len(ratio), (1 - LEVEL) / 2
-    least, most = math.floor(tail * (n + 1)), math.ceil((1 - tail) * (n + 1))
+    # Rounded first: (1 - 0.9) / 2 is a little less than 0.05 in binary, and 0.05 x 40 would come to the first value.
+    least, most = math.floor(round(tail * (n + 1), 9)), math.ceil(round((1 - tail) * (n + 1), 9))
     score = CaseScore(
         likely=round(float(np.median(ratio)), 4),
         least=round(float(ratio[max(least - 1, 0)]), 4),
@@ -98,7 +104,7 @@ def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
     if not failed:
         return score
     last = failed[math.ceil(SENSITIVITY * len(failed)) - 1]
-    return CaseScore(**{**vars(score), "flag_below": math.floor(last * 1e4 + 1) / 1e4})
+    return CaseScore(**{**vars(score), "flag_below": max(math.floor(last * 1e4 + 1) / 1e4, FAILED_BELOW)})
 
 
 def fit_usual_shape(spreads: Sequence[Triple]) -> UsualShape | None:

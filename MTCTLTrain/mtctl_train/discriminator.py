@@ -13,6 +13,7 @@ class Discriminator(nn.Module):
     """D{x, dist; phi}: a scan and a distance map, (n, 1, z, y, x) each, to one value a patch, (n,).
 
     Both go through a first convolution of their own and are added, as in SASSNet; four halvings, mean over the patch.
+    SASSNet's drops half the channels after each of the first three levels; ours has no dropout.
     No batch normalisation: labelled and unlabelled patches come in batches of their own, whose statistics would tell
     them apart. The value is not squashed: Eq. 1 is a least-squares loss, tamed by Geman-McClure.
     """

@@ -146,6 +146,9 @@ class UAMT:
 class SASSNet:
     """Shape-aware semi-supervision (Li et al. 2020): a distance head and a discriminator on its maps.
 
+    Unlike its code (train_gan_sdfloss.py), where the adversarial weight rises over 40 "epochs" as UA-MT's does, ours is
+    constant; and the discriminator learns from the maps of the student's own step, not from a second pass after it.
+
     Attributes:
         distance_weight: Of the distance map's error.
         adversarial_weight: 0.01 with 16 labels; its code takes 0.015 with 8.

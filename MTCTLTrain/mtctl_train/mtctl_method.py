@@ -33,7 +33,7 @@ class MTCTL:
         distance_weight: Of L_dis; 0.3 in SASSNet and DTC.
         cross_task_weight: Of L_cross-task when ramped up; 1 in DTC.
         guidance_weight: Of L_G when ramped up; alike.
-        adversarial_weight: Of L_adv-GM; 0.01 in SASSNet with 16 labels.
+        adversarial_weight: Of L_adv-GM; 0.01 in SASSNet with 16 labels, whose code ramps it up. Constant here.
         samples: N Monte-Carlo samples that the guidance takes its uncertainty from; the paper does not say how many.
         ramp_share: Share of the run over which the unsupervised terms rise.
         cross_entropy_weight: Ours. Of the voxel-wise cross-entropy beside Dice, in both decoders.

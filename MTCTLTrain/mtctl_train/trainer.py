@@ -146,7 +146,7 @@ def train(
         finished = iteration + 1
         pace.add(drawn - before, time.monotonic() - drawn)
         if finished == _TIMED_STEPS and recipe.seconds is not None:
-            recipe = _fitted(recipe, pace, finished, time.monotonic() - began)
+            recipe = _fitted(recipe, pace, finished, time.monotonic() - began, device)
             run, stage = replace(run, recipe=recipe), recipe.at(iteration)[0]
         last = finished == recipe.iterations
         if not first:
@@ -266,9 +266,11 @@ def _at(case: AnyCase, spacing: float) -> AnyCase:
     return case if case.spacing == spacing else case.coarse()
 
 
-def _fitted(recipe: Recipe, pace: Pace, finished: int, spent: float) -> Recipe:
+def _fitted(recipe: Recipe, pace: Pace, finished: int, spent: float, device: torch.device) -> Recipe:
     """The recipe for the time that the run has; the same in all processes."""
-    measured = {"pace": torch.tensor(pace.per_iteration), "spent": torch.tensor(spent)}
+    # On the run's device: NCCL, by which GPUs agree, takes no tensors of the CPU.
+    figures = {"pace": pace.per_iteration, "spent": spent}
+    measured = {name: torch.tensor(value, device=device) for name, value in figures.items()}
     agreed = average_values(measured)
     return recipe.fitted(finished, agreed["pace"], agreed["spent"])
 

@@ -69,6 +69,22 @@ def test_voxel_calibration_is_the_least_log_loss_with_every_case_of_one_weight()
     assert (found.slope, found.offset) == pytest.approx(best, abs=1e-3)
 
 
+@pytest.mark.parametrize(("slope", "offset", "bound"), [(5.0, 4.0, 3.0), (1e3, 2e3, 3.0), (-1.0, 2.0, 0.1)])
+def test_where_the_slope_is_held_at_a_bound_the_offset_is_the_best_for_it(
+    slope: float, offset: float, bound: float
+) -> None:
+    often = np.round(1e4 * np.exp(-((LOGITS / 3) ** 2) / 2)).astype(int)
+    atrium = np.round(often * expit(slope * LOGITS + offset)).astype(int)
+
+    def loss(shift: float) -> float:
+        z = bound * LOGITS + shift
+        return -float((atrium * log_expit(z) + (often - atrium) * log_expit(-z)).sum())
+
+    found = fit_voxel_calibration([LogitCounts(often - atrium, atrium)])
+    best = optimize.minimize_scalar(loss, (-10, 10)).x
+    assert found.slope == bound and found.offset == pytest.approx(best, abs=1e-3)
+
+
 def test_without_voxels_of_both_classes_nothing_is_changed() -> None:
     empty = LogitCounts(np.zeros(len(LOGITS), int), np.zeros(len(LOGITS), int))
     one_class = LogitCounts(np.ones(len(LOGITS), int), np.zeros(len(LOGITS), int))
@@ -109,6 +125,19 @@ def test_the_case_score_s_ratios_are_the_quantiles_and_its_flag_finds_the_failed
 def test_without_a_failed_prediction_the_flag_stands_at_the_limit_itself() -> None:
     score = fit_case_score([0.95, 0.96, 0.97], [0.9, 0.92, 0.94])
     assert score.flag_below == 0.8 and score.least <= score.likely <= score.most
+
+
+def test_a_few_bad_failures_do_not_let_results_pass_that_are_expected_to_have_failed() -> None:
+    score = fit_case_score([0.95, 0.96, 0.97, 0.3], [0.9, 0.92, 0.94, 0.0])
+    assert score.expected(0.3) == 0 and score.flag_below == 0.8
+
+
+@pytest.mark.parametrize("count", [19, 39, 59, 79, 199])
+def test_the_interval_s_ends_are_the_values_of_the_exact_ranks(count: int) -> None:
+    missing = np.arange(1, count + 1) / 1000
+    score = fit_case_score(np.full(count, 0.9), 1 - missing)
+    rank = (count + 1) // 20  # 5 % of count + 1 from either end
+    assert (score.least, score.most) == pytest.approx((10 * missing[rank - 1], 10 * missing[-rank]), abs=1e-4)
 
 
 def test_on_cases_that_were_held_out_the_interval_holds_nine_of_ten_and_most_failures_are_flagged() -> None:

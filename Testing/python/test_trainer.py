@@ -17,6 +17,7 @@ from mtctl.geometry import Volume
 from mtctl.network import Architecture, MTCTLNet
 from mtctl.preprocess import normalise
 from mtctl.volume import write_volume
+from mtctl_train import trainer
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, CheckpointError
 from mtctl_train.dataset import Case, DataError, Sampler, Scan, load_labelled, load_scan
@@ -24,6 +25,7 @@ from mtctl_train.divergence import Watch
 from mtctl_train.methods import UAMT, Method, Objective, SASSNet, VNetMethod
 from mtctl_train.monitor import Monitor
 from mtctl_train.mtctl_method import BEST, MTCTL
+from mtctl_train.pace import Pace
 from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage, TrainingError
 from mtctl_train.trainer import Cohort, train
 
@@ -208,3 +210,17 @@ def test_unusable_cases_are_named_before_training(tmp_path: Path) -> None:
     write_volume(Volume(np.ones(volume.array.shape, np.uint8), moved), tmp_path / "a.label.nrrd")
     with pytest.raises(DataError, match=r"a\.label\.nrrd: lies on another grid"):
         load_labelled(tmp_path, "a")
+
+
+def test_what_a_team_agrees_on_for_a_timed_run_lies_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    # NCCL takes no tensors of the CPU: a timed run on several GPUs would end at its eighth step.
+    seen = []
+
+    def agreed(values: dict[str, torch.Tensor]) -> dict[str, float]:
+        seen.extend(value.device.type for value in values.values())
+        return {"pace": 0.5, "spent": 20.0}
+
+    monkeypatch.setattr(trainer, "average_values", agreed)
+    recipe = replace(RECIPE, seconds=100.0)
+    fitted = trainer._fitted(recipe, Pace([0.0], [0.5]), 8, 20.0, torch.device("meta"))
+    assert seen == ["meta", "meta"] and fitted == recipe.fitted(8, 0.5, 20.0)
