@@ -13,6 +13,7 @@ from mtctl.dicom_grid import Slice, stack
 from mtctl.dicom_series import Series, choose_series, read_header
 from mtctl.geometry import Volume, VolumeError
 from mtctl.itk import quiet
+from mtctl.memory import lacks_memory
 
 _POSITION = "0020|0032"
 _ORIENTATION = "0020|0037"
@@ -61,6 +62,8 @@ def _decode(slices: list[Slice]) -> NDArray[np.float32]:
     try:
         return sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
+        if lacks_memory(error):
+            raise MemoryError(str(error)) from error
         raise VolumeError("a slice cannot be decoded; copy or export the series again") from error
 
 

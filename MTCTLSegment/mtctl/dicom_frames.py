@@ -40,8 +40,9 @@ def read_frames(file: Path) -> tuple[NDArray[np.float32], list[Slice]]:
             raise VolumeError(
                 f"the frames are in colour ({data.SamplesPerPixel} values a voxel); a scan has one grey value"
             )
+        scales = [_scale(data, number) for number in range(len(slices))]
         stored = data.pixel_array
-    except (InvalidDicomError, OSError, AttributeError, EOFError) as error:
+    except (InvalidDicomError, OSError, AttributeError, EOFError, IndexError, TypeError) as error:
         raise VolumeError("the multi-frame DICOM file is cut off or damaged; copy or export it again") from error
     except (RuntimeError, NotImplementedError, ValueError) as error:
         raise VolumeError(
@@ -49,8 +50,7 @@ def read_frames(file: Path) -> tuple[NDArray[np.float32], list[Slice]]:
         ) from error
     array = np.empty((len(slices), *stored.shape[-2:]), np.float32)
     for number, frame in enumerate(stored.reshape(array.shape)):
-        scale = _group(data, number, "PixelValueTransformationSequence")
-        slope, intercept = (1.0, 0.0) if scale is None else (float(scale.RescaleSlope), float(scale.RescaleIntercept))
+        slope, intercept = scales[number]
         array[number] = frame * slope + intercept
     return array, slices
 
@@ -75,6 +75,12 @@ def frame_places(data: Any, file: Path) -> list[Slice]:
             Slice(file, number, (int(data.Columns), int(data.Rows)), (columns, rows), (x, y, z), (a, b, c, d, e, f))
         )
     return slices
+
+
+def _scale(data: Any, frame: int) -> tuple[float, float]:
+    """Slope and intercept from a frame's stored values to the scanner's own."""
+    scale = _group(data, frame, "PixelValueTransformationSequence")
+    return (1.0, 0.0) if scale is None else (float(scale.RescaleSlope), float(scale.RescaleIntercept))
 
 
 def _group(data: Any, frame: int, name: str) -> Any:

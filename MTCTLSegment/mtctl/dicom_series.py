@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,13 @@ def choose_series(folder: Path) -> Choice:
     if not candidates:
         what = "its DICOM files hold no image slices with a position" if seen else "the folder holds no DICOM images"
         raise VolumeError(f"{what}; name the folder with the slices of the scan, or the scan's own file")
+    places = {file.parent for one in candidates for file in one.series.files}
+    if len(places) > 1 and not all(one.study for one in candidates):
+        # Perhaps of several patients: the longest series of them all would stand for each.
+        raise VolumeError(
+            "the slices in its subfolders do not say of which examination (DICOM study) they are; name the subfolders "
+            "one by one"
+        )
     if len({one.study for one in candidates}) > 1:
         raise VolumeError("the folder holds several examinations (DICOM studies); put each into a folder of its own")
     left, reasons = candidates, list[str]()
@@ -126,12 +133,24 @@ def _candidates(folder: Path) -> tuple[list[_Candidate], bool]:
     """The image series, and whether there is any DICOM file at all."""
     found: dict[str, list[Path]] = defaultdict(list)
     with quiet():
-        for place, _, names in os.walk(folder):
+        for place, names in _walk(folder):
             for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(short_name(Path(place))) if names else ():
                 files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(short_name(Path(place)), uid)
                 found[uid] += [Path(file) for file in files]
         candidates = [_candidate(uid, files) for uid, files in found.items()]
     return [one for one in candidates if one], bool(found)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders and their files' names, links followed as `inputs` does when it looks for examinations; each once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield place, names
 
 
 def _candidate(uid: str, files: list[Path]) -> _Candidate | None:

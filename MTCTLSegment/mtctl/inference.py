@@ -22,6 +22,7 @@ from mtctl.doubts import doubts_about, notes_about
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.locate import largest_component, locate, needs_locating, touched_sides
+from mtctl.memory import memory_errors
 from mtctl.model import Model
 from mtctl.network import STRIDE, LocatorNet, MTCTLNet
 from mtctl.passes import Maps, locator_pass, planes_at_once, sample_passes
@@ -132,6 +133,7 @@ class Segmenter:
         locator = self.model.card.locator
         self._locator = place(self.model.load_locator(locator), self.device) if locator else None
 
+    @memory_errors()
     def predict(
         self, volume: Volume, options: Options | None = None, progress: Progress = lambda stage, share: None
     ) -> Prediction:

@@ -1,11 +1,15 @@
-"""Memory between two scans of a long run."""
+"""Memory between two scans of a long run, and what libraries say when there is none."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+# Of torch on Linux and on Windows, of CUDA and Apple's MPS, of ITK, of C++: all come as a plain RuntimeError.
+_WANT = ("can't allocate memory", "not enough memory", "out of memory", "failed to allocate memory", "bad_alloc")
 
 
 def give_back_memory() -> None:
@@ -19,3 +23,20 @@ def give_back_memory() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # Another C library than glibc.
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def lacks_memory(error: RuntimeError) -> bool:
+    """Whether a library failed for want of memory, and not for what it was given."""
+    text = str(error).lower()
+    return any(words in text for words in _WANT)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Let a library's want of memory be the MemoryError that it is, for which there is advice."""
+    try:
+        yield
+    except RuntimeError as error:
+        if lacks_memory(error):
+            raise MemoryError(str(error)) from error
+        raise

@@ -100,10 +100,7 @@ def segment_case(
         return Outcome(source, stem, previous, skipped=True)
     in_the_way = files.present()
     if in_the_way and not request.overwrite:
-        raise ResultsExistError(
-            f"{request.out / in_the_way[0]}: results of another input, model or setting are in the way; "
-            "use --overwrite or another output folder"
-        )
+        raise _in_the_way(request.out / in_the_way[0])
 
     prediction = segmenter.predict(volume, request.options, progress)
     found = find(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
@@ -125,7 +122,17 @@ def segment_case(
             write_dicom(choice.series, mask, found.uncertainty, made, *files_out)
         write_case_figure(_view(stem, volume, prediction, found, request), folder / f"{stem}{PICTURE}")
         (folder / f"{stem}{REPORT}").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        # Looked at again: another run, or another worker with a series of the same UID, may have been quicker.
+        meanwhile = files.report()
+        if meanwhile and meanwhile["fingerprint"] != fingerprint and not request.overwrite:
+            raise _in_the_way(files.path(REPORT))
     return Outcome(source, stem, report, skipped=False)
+
+
+def _in_the_way(path: Path) -> ResultsExistError:
+    return ResultsExistError(
+        f"{path}: results of another input, model or setting are in the way; use --overwrite or another output folder"
+    )
 
 
 def _fingerprint(volume: Volume, segmenter: Segmenter, request: Request) -> str:

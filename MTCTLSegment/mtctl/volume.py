@@ -15,6 +15,7 @@ from mtctl import dicom, header
 from mtctl.files import WriteError, replacing
 from mtctl.geometry import Geometry, Volume, VolumeError, from_image, to_image
 from mtctl.itk import quiet, readable, writable
+from mtctl.memory import lacks_memory
 
 __all__ = [
     "Geometry",
@@ -57,6 +58,7 @@ def read_volume(path: Path) -> Volume:
     Raises:
         VolumeError: The file is missing, of another type, cut off, not a 3-D image of one value a voxel, without a
             usable geometry, smaller than 16 voxels along an axis, constant, or holds NaN or infinite voxels.
+        MemoryError: There is too little for it.
     """
     path = Path(path)
     try:
@@ -196,6 +198,8 @@ def _read_file(path: Path, pixel_type: int) -> sitk.Image:
                 reader.SetOutputPixelType(pixel_type)
             return reader.Execute()
         except RuntimeError as error:
+            if lacks_memory(error):  # Nothing is wrong with the file.
+                raise MemoryError(str(error)) from error
             raise VolumeError(_itk_cause(str(error))) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -104,6 +105,26 @@ def test_the_longest_of_several_series_is_taken(tmp_path: Path) -> None:
     write_series(tmp_path, array, geometry, uid=f"{UID}.2", number=2, slices=range(3), prefix="scout")
     assert np.array_equal(read_volume(tmp_path).array, array)
     assert input_stem(tmp_path).endswith(hashlib.sha256(f"{UID}.1".encode()).hexdigest()[:16])
+
+
+def test_series_that_do_not_say_their_examination_are_not_taken_for_one(tmp_path: Path) -> None:
+    array, geometry = scan()
+    for patient, slices in (("P1", 18), ("P2", 17)):
+        write_series(tmp_path / patient, array, geometry, uid=f"{UID}.{slices}", slices=range(slices), study="")
+    assert_refused(tmp_path, "do not say of which examination")
+    assert len(read_volume(tmp_path / "P1").array) == 18
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_links_to_series_are_followed_each_once(tmp_path: Path) -> None:
+    array, geometry = scan()
+    write_series(tmp_path / "archive", array, geometry)
+    exam = tmp_path / "exam"
+    exam.mkdir()
+    (exam / "S1").symlink_to(tmp_path / "archive")
+    (exam / "again").symlink_to(tmp_path / "archive")
+    (exam / "loop").symlink_to(exam)
+    assert np.array_equal(read_volume(exam).array, array)
 
 
 def test_two_series_of_the_same_length_are_listed_without_the_patient(tmp_path: Path) -> None:

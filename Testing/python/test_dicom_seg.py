@@ -112,6 +112,18 @@ def test_frames_that_are_missing_doubled_or_without_a_place_are_refused(
     assert_refused(folder, "no DICOM images")  # GDCM does not take it for one any more
 
 
+def test_frames_with_a_damaged_header_are_refused(enhanced: tuple[Path, NDArray[np.float64], Geometry]) -> None:
+    folder, _, _ = enhanced
+    file = folder / "enhanced.dcm"
+    data = pydicom.dcmread(file)
+    del data.PerFrameFunctionalGroupsSequence[5].PixelValueTransformationSequence[0].RescaleSlope
+    data.save_as(file)
+    assert_refused(folder, "cut off or damaged")
+    del data.PerFrameFunctionalGroupsSequence[-1]
+    data.save_as(file)
+    assert_refused(folder, "cut off or damaged")
+
+
 def test_without_pydicom_enhanced_mr_is_refused_with_what_to_install(
     enhanced: tuple[Path, NDArray[np.float64], Geometry], monkeypatch: pytest.MonkeyPatch
 ) -> None:

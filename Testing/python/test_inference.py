@@ -145,6 +145,20 @@ def test_a_gpu_without_memory_is_tried_in_thinner_slabs_and_left_for_the_cpu_whi
         segmenter._retrying(segmenter._network, _fail, array, notes)
 
 
+def test_what_torch_and_itk_say_for_want_of_memory_is_a_memory_error(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter(tiny_model, CPU)
+    for said in ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes", "something else"):
+
+        def fail(*_: object, words: str = said) -> object:
+            raise RuntimeError(words)
+
+        monkeypatch.setattr("mtctl.inference.sample_passes", fail)
+        with pytest.raises(RuntimeError if said == "something else" else MemoryError):
+            segmenter.predict(scan(), Options(region="none"))
+
+
 def _fail(network: object, device: torch.device, planes: int) -> str:
     raise RuntimeError("something else")
 

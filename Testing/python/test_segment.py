@@ -105,6 +105,48 @@ def test_a_dicom_folder_gives_results_named_by_a_pseudonym_with_nothing_of_the_p
     assert read_mask(segmentation).geometry.size == geometry.size
 
 
+def test_folders_of_one_series_uid_do_not_overwrite_each_other_in_one_run(
+    tiny_model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    array, geometry = dicom_scan(size=(56, 48, 40))
+    for patient, values in (("P1", array), ("P2", array[::-1])):  # The UID as a poor anonymiser writes it.
+        write_series(tmp_path / patient, values, geometry)
+    folders, out = [tmp_path / "P1", tmp_path / "P2"], tmp_path / "out"
+    assert run(tiny_model, folders[0], "-o", out) == 0
+    before = {path.name: path.read_bytes() for path in out.glob("*.seg.nrrd")}
+    assert run(tiny_model, *folders, "-o", out, "--overwrite") == 1
+    said = capsys.readouterr()
+    assert "1 of 2 done" in said.out and "has the same series UID" in said.err and "nothing was overwritten" in said.err
+    assert {path.name: path.read_bytes() for path in out.glob("*.seg.nrrd")} == before
+
+
+def test_results_that_another_run_put_there_meanwhile_are_not_overwritten(
+    tiny_model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    assert run(tiny_model, source, "-o", other, "--seed", 3) == 0
+
+    def quicker(*_: object) -> None:
+        shutil.copytree(other, out, dirs_exist_ok=True)
+
+    monkeypatch.setattr("mtctl.segment_case.write_case_figure", quicker)
+    assert run(tiny_model, source, "-o", out) == 1
+    assert (out / "a.json").read_bytes() == (other / "a.json").read_bytes()
+    assert names(out) - {"cohort.csv", "cohort.html"} == WRITTEN
+    assert run(tiny_model, source, "-o", out, "--seed", 4, "--overwrite") == 0
+
+
+def test_want_of_memory_is_called_so_and_no_fault(
+    tiny_model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("mtctl.inputs.find_scans", fail)
+    assert run(tiny_model, source, "-o", tmp_path / "out") == 1
+    assert capsys.readouterr().err.startswith("mtctl: error: not enough memory")
+
+
 def test_all_maps_are_written_when_asked_for(tiny_model: Model, source: Path, tmp_path: Path) -> None:
     assert run(tiny_model, source, "-o", tmp_path / "out", "--maps", "all") == 0
     extra = {f"a.{kind}.nrrd" for kind in ("probability", "entropy", "mutual-information", "disagreement")}

@@ -355,6 +355,18 @@ def test_a_bad_scan_is_refused_in_one_line_that_names_file_and_cause(tmp_path: P
     assert len(message) - len(str(path)) < 200
 
 
+def test_a_good_file_for_which_there_is_no_memory_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(reader: object) -> sitk.Image:
+        raise RuntimeError("itkImportImageContainer.hxx:179:\nFailed to allocate memory for image.")
+
+    write_volume(scan(), tmp_path / "a.nrrd")
+    monkeypatch.setattr(sitk.ImageFileReader, "Execute", execute)
+    with pytest.raises(MemoryError):
+        read_volume(tmp_path / "a.nrrd")
+
+
 @pytest.mark.parametrize(
     ("spacing", "origin", "direction", "cause"),
     [

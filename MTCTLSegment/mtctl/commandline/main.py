@@ -79,6 +79,8 @@ def _message(error: Exception) -> str:
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         return f"this needs the Python package '{error.name}', which is not installed"
+    if isinstance(error, MemoryError):
+        return "not enough memory; end other programs, or choose less at once"
     return f"unexpected {type(error).__name__}: {error} (a fault in mtctl; {DEBUG}=1 shows where)"
 
 
