@@ -32,6 +32,9 @@ class Watch:
         if not norm < _LARGEST_NORM:
             return f"its gradient explodes, norm {norm:.3g} ({written})"
         for name, value in losses.items():
+            if name not in self.losses:
+                # A term that joins later (the critic's, after the pretraining) makes the sum larger, not the run worse.
+                self.lowest += value
             self.losses[name] = (1 - _NEWEST) * self.losses.get(name, value) + _NEWEST * value
         self.smoothed = sum(self.losses.values())
         self.seen += 1

@@ -224,3 +224,11 @@ def test_what_a_team_agrees_on_for_a_timed_run_lies_on_its_device(monkeypatch: p
     recipe = replace(RECIPE, seconds=100.0)
     fitted = trainer._fitted(recipe, Pace([0.0], [0.5]), 8, 20.0, torch.device("meta"))
     assert seen == ["meta", "meta"] and fitted == recipe.fitted(8, 0.5, 20.0)
+
+
+def test_a_term_that_joins_after_the_pretraining_is_no_divergence_and_what_follows_still_can_be() -> None:
+    watch = Watch()
+    assert not any(watch.complaint({"dice": 0.1}, 1.0) for _ in range(100))
+    assert not any(watch.complaint({"dice": 0.1, "critic": 0.5}, 1.0) for _ in range(100))
+    assert not watch.suspect
+    assert any(watch.complaint({"dice": 0.9, "critic": 1.9}, 1.0) for _ in range(100))
