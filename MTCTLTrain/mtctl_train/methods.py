@@ -124,7 +124,10 @@ class UAMT:
     ) -> Objective:
         labelled, unlabelled = len(batch.image), len(batch.unlabelled)
         volume = torch.cat([batch.image, batch.unlabelled])
-        logits = networks.student(volume, drawn(networks.student.masks, labelled, 2, generator)).segmentation
+        groups = 2 if unlabelled else 1
+        logits = networks.student(volume, drawn(networks.student.masks, labelled, groups, generator)).segmentation
+        if not unlabelled:  # A batch that the recipe's `unlabelled_share` leaves without.
+            return Objective(_supervised(logits, batch.mask))
         with torch.no_grad():
 
             def teach() -> Tensor:
@@ -168,16 +171,22 @@ class SASSNet:
     ) -> Objective:
         labelled, critic = len(batch.image), required(networks.critic)
         volume = torch.cat([batch.image, batch.unlabelled])
-        outputs = networks.student(volume, drawn(networks.student.masks, labelled, 2, generator))
+        groups = 2 if len(batch.unlabelled) else 1
+        outputs = networks.student(volume, drawn(networks.student.masks, labelled, groups, generator))
         f1, f2 = torch.sigmoid(outputs.segmentation[:labelled]), outputs.distance
+        supervised = {
+            "dice": squared_dice_loss(f1, batch.mask),
+            "distance": self.distance_weight * distance_loss(f2[:labelled], batch.distance),
+        }
+        if groups == 1:  # A batch that the recipe's `unlabelled_share` leaves without.
+            return Objective(supervised)
         # The cross-entropy of "labelled or not", as published; the Geman-McClure form is MT-CTL's.
         taken_for = critic(batch.unlabelled, f2[labelled:])
         told = critic(volume, f2.detach())
         origin = torch.cat([torch.ones(labelled), torch.zeros(len(volume) - labelled)]).to(told)
         return Objective(
             {
-                "dice": squared_dice_loss(f1, batch.mask),
-                "distance": self.distance_weight * distance_loss(f2[:labelled], batch.distance),
+                **supervised,
                 "adversarial": self.adversarial_weight
                 * functional.binary_cross_entropy_with_logits(taken_for, torch.ones_like(taken_for)),
             },

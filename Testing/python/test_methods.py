@@ -93,6 +93,14 @@ def test_with_no_unlabelled_scan_mt_ctl_is_supervised_and_says_nothing_adversari
     assert objective.critic is None and "adversarial" not in objective.student
 
 
+@pytest.mark.parametrize("method", [UAMT(samples=2), SASSNet()], ids=["UA-MT", "SASSNet"])
+def test_a_batch_without_unlabelled_patches_has_the_supervised_terms_alone(method: Method[Any]) -> None:
+    alone, with_unlabelled = (terms(method, one)[0] for one in (batch().labelled_only(), batch()))
+    assert alone.critic is None and all(torch.isfinite(term) for term in alone.student.values())
+    assert len(with_unlabelled.student.keys() - alone.student.keys()) == 1
+    assert alone.student.keys() < with_unlabelled.student.keys()
+
+
 def test_labelled_voxels_weigh_one_and_unlabelled_ones_nothing_side_by_side() -> None:
     data = batch()
     truth = side_by_side(data)
