@@ -36,7 +36,7 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     from mtctl.geometry import Volume
     from mtctl.inference import STAGES, Options, Segmenter
     from mtctl.model import find_model
-    from mtctl.volume import read_volume, write_segmentation, write_volume
+    from mtctl.volume import input_stem, read_volume, write_segmentation, write_volume
 
     threshold = values["threshold"] or None
     if threshold is not None and not 0 <= threshold <= 1:
@@ -56,7 +56,9 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     progress(0.9, "writing")
     found = find(prediction, segmenter.model.card, options, values["uncertaintyKind"], threshold)
     mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
-    report = json.dumps({"input": source.name, **found.report}, indent=2) + "\n"
+    # The name of a DICOM folder may be a patient's.
+    named = input_stem(source) if source.is_dir() else source.name
+    report = json.dumps({"input": named, **found.report}, indent=2) + "\n"
     outputs: dict[str, Callable[[Path], object]] = {
         "outputSegmentation": lambda path: (write_segmentation if path.suffix == ".nrrd" else write_volume)(mask, path),
         "outputUncertainty": lambda path: write_volume(found.uncertainty, path),

@@ -123,7 +123,8 @@ def _source(series: Series, geometry: Geometry) -> tuple[list[Any], NDArray[np.i
     """The source's data sets, and for each of its frames, in their order, the slice of our volume that it is."""
     import pydicom
 
-    sets = [pydicom.dcmread(file) for file in series.files]
+    # By force: what GDCM has read may lack the preamble that pydicom insists on.
+    sets = [pydicom.dcmread(file, force=True) for file in series.files]
     if series.frames > 1:
         places = [list(one.position) for one in frame_places(sets[0], series.files[0])]
     else:

@@ -22,6 +22,9 @@ TEMPORARY_PREFIX = ".mtctl-part-"
 _PATIENCE = 2.0
 _PAUSE = 0.02
 
+# Windows gives one of these for a file that another program has open: access denied, or a sharing or lock violation.
+_IN_USE = (5, 32, 33)
+
 
 class WriteError(MtctlError):
     """A result could not be written; nothing half-written is left."""
@@ -95,6 +98,8 @@ def write_reason(error: OSError) -> str:
     """Why a write failed and what to do, in the user's words."""
     if error.errno == errno.ENOSPC:
         return "the disk is full; free some space and run again"
+    if getattr(error, "winerror", None) in _IN_USE:
+        return "another program has it open, or there is no permission; close it there, or choose another output folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write there; choose another output folder"
     return error.strerror or str(error)

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, scan
 from scipy.spatial.transform import Rotation
+from test_dicom import scan as dicom_scan
+from test_dicom import write_series
 
 from mtctl.errors import MtctlError
 from mtctl.files import TEMPORARY_PREFIX
@@ -86,6 +88,17 @@ def test_a_scan_gives_all_results_with_its_geometry_progress_and_a_silent_standa
     assert int(values["uncertainRegions"]) == len(report["regions"])
     assert values["remarks"] == "; ".join(report["warnings"]) != ""
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(TEMPORARY_PREFIX)]
+
+
+def test_the_report_on_a_dicom_folder_does_not_name_the_patient(tiny_model: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "Miller^Anna"
+    write_series(folder, *dicom_scan(size=(32, 28, 24)))
+    status, output, errors = run(
+        "--model", tiny_model.folder, "--device", "cpu", "--report", tmp_path / "r.json", folder, tmp_path / "s.nrrd"
+    )
+    assert (status, errors) == (0, ""), output
+    report = (tmp_path / "r.json").read_text(encoding="utf-8")
+    assert "Miller" not in report and json.loads(report)["input"].startswith("dicom-")
 
 
 @pytest.mark.parametrize(

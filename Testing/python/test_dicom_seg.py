@@ -268,6 +268,20 @@ def test_the_same_results_have_the_same_identifiers(tmp_path: Path, source: Path
     assert first.SOPInstanceUID != pydicom.dcmread(tmp_path / "a.uncertainty.dcm").SOPInstanceUID
 
 
+def test_a_series_without_the_preamble_gets_dicom_results_too(tmp_path: Path) -> None:
+    folder = tmp_path / "scan"
+    write_series(folder, *scan())
+    for file in folder.glob("*.dcm"):
+        bare = pydicom.Dataset()
+        bare.update(pydicom.dcmread(file))
+        bare.save_as(file, implicit_vr=True, little_endian=True, enforce_file_format=False)
+        assert file.read_bytes()[128:132] != b"DICM"
+    volume, mask, _ = results(tmp_path, folder)
+    theirs = highdicom.imread(tmp_path / "a.seg.dcm").get_volume()
+    array = theirs.array.reshape(theirs.spatial_shape).transpose(2, 1, 0)
+    assert np.array_equal(on_our_grid(array, theirs.affine[:, [2, 1, 0, 3]], volume.geometry), mask.array)
+
+
 def test_slices_that_moved_since_are_refused(tmp_path: Path) -> None:
     array, geometry = scan()
     write_series(tmp_path / "in", array, geometry)

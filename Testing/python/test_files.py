@@ -165,6 +165,12 @@ def test_every_kind_of_refusal_is_called_a_missing_permission(code: int) -> None
     assert "no permission to write there" in write_reason(OSError(code, os.strerror(code)))
 
 
+def test_a_file_that_another_program_has_open_is_called_so() -> None:
+    error = PermissionError(errno.EACCES, "The process cannot access the file")
+    vars(error)["winerror"] = 32  # As Windows gives it.
+    assert "another program has it open" in write_reason(error)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="limits a process's file size by a POSIX call")
 def test_a_disk_that_stops_taking_bytes_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "result.bin"

@@ -147,6 +147,16 @@ def test_want_of_memory_is_called_so_and_no_fault(
     assert capsys.readouterr().err.startswith("mtctl: error: not enough memory")
 
 
+def test_a_table_that_cannot_be_written_costs_the_summary_of_no_run(
+    tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "cohort.csv").mkdir(parents=True)
+    assert run(tiny_model, source, tmp_path / "absent.nrrd", "-o", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "cohort.csv: cannot be written" in said.err
+    assert "1 of 2 done" in said.out and "absent.nrrd: no such file" in said.out and "which to look at" not in said.out
+
+
 def test_all_maps_are_written_when_asked_for(tiny_model: Model, source: Path, tmp_path: Path) -> None:
     assert run(tiny_model, source, "-o", tmp_path / "out", "--maps", "all") == 0
     extra = {f"a.{kind}.nrrd" for kind in ("probability", "entropy", "mutual-information", "disagreement")}

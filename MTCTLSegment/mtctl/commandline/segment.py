@@ -152,10 +152,10 @@ def _run(job: Job, args: argparse.Namespace) -> Generator[Outcome | Failure, Non
 
 def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Failure]) -> int:
     from mtctl.batch import Failure
-    from mtctl.cohort import PAGE, write_cohort
+    from mtctl.cohort import PAGE
     from mtctl.pace import Pace
 
-    total = len(sources)
+    total, written = len(sources), True
     pace, failures = Pace(total, time.monotonic()), list[Failure]()
     try:
         for result in results:
@@ -168,15 +168,28 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
                 _print_case(f"[{pace.finished}/{total}]", result, str(pace))
     finally:  # After Control-C too: the table says what there is.
         if total > 1:
-            write_cohort(out, sources, failures)
+            written = _write_table(out, sources, failures)
     print(f"{total - len(failures)} of {total} done, results in {out}", flush=True)
-    if total > 1:
+    if total > 1 and written:
         print(f"which to look at: {out / PAGE}", flush=True)
     if failures:
         print(f"{len(failures)} failed:", flush=True)
         for failure in failures:
             print(f"    {_named(failure)}: {failure.cause}", flush=True)
-    return 1 if failures else 0
+    return 1 if failures or not written else 0
+
+
+def _write_table(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> bool:
+    """Whether the table could be written. Where it is open in Excel, say, the summary is all the more needed."""
+    from mtctl.cohort import write_cohort
+    from mtctl.files import WriteError
+
+    try:
+        write_cohort(out, sources, failures)
+    except WriteError as error:
+        print(f"mtctl: error: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def _named(failure: Failure) -> str:
