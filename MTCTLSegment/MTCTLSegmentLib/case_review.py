@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from mtctl.review_file import resume_review, review_document
 from mtctl.review_state import summary
 
 if TYPE_CHECKING:
+    from mtctl.geometry import Geometry
     from mtctl.metrics import Mask
     from mtctl.proposals import Proposal
     from mtctl.regions import Region, RegionMap
@@ -28,6 +29,9 @@ REVIEWED_KIND = scene.KINDS[0]
 
 # Edits that may mark a side for `random_walk`; a suggestion or an undo is no stroke.
 _STROKES = ("paint", "erase", "draw", "scissors")
+
+# In a draft that is kept with the scene: which segmentation it is about.
+_MASK = "mask_digest"
 
 
 @dataclass
@@ -83,11 +87,22 @@ class CaseReview:
         return scene.missing(nodes)
 
     def go_to(self, region: Region | None) -> None:
-        """Show a region in the views, and take what is painted from now on as strokes in it."""
+        """Show a region in the views, and take what is painted from now on as strokes in it.
+
+        Raises:
+            SceneError: The scan was deleted, or is under a warping transform.
+        """
         self.discard()
         self._before_strokes = self._mask
         if region is not None:
-            scene.jump(self.nodes.scene, region.centroid_lps)
+            scene.follow_scan(self.nodes)
+            # The scan may have been moved since the regions were found: the same voxels lie elsewhere.
+            before, here = self.session.maps.geometry, scene.volume_of(self.nodes.scan).geometry
+            place = region.centroid_lps
+            if here != before:
+                x, y, z = here.index_to_physical(before.physical_to_index(place)).tolist()
+                place = (x, y, z)
+            scene.jump(self.nodes.scene, place)
 
     def propose(self, kind: str, level: float) -> Proposal:
         """Work out a suggestion for the current region and show it; the segmentation stays as it is.
@@ -163,7 +178,7 @@ class CaseReview:
         Raises:
             SceneError: The case's record was deleted.
         """
-        scene.keep(self.nodes, _draft_name(self.nodes), self.draft())
+        scene.keep(self.nodes, _draft_name(self.nodes), self.draft() | {_MASK: _digest(self._mask).hex()})
 
     def _record(self, kind: str, mask: Mask) -> Edit | None:
         if np.array_equal(mask, self._mask):
@@ -197,9 +212,13 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
     draft, session = scene.kept(nodes, _draft_name(nodes)), None
     if draft:
         try:
-            session = resume_review(draft, maps, mask)
+            session = resume_review(_where_the_scan_is(draft, maps.geometry), maps, mask)
         except ReviewError as error:
             note = str(error)
+    if session is not None and draft and draft.get(_MASK, _digest(mask).hex()) != _digest(mask).hex():
+        session.reopen_case()  # What was vouched for is not there any more; of the regions nobody can tell.
+        session.pause()
+        note = "the segmentation was edited outside of this module since the review: look again at what was accepted"
     if session is None:
         session = ReviewSession(maps, mask=mask, places=places)
     return CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
@@ -211,7 +230,21 @@ def forget_draft(nodes: CaseNodes) -> None:
 
 
 def _draft_name(nodes: CaseNodes) -> str:
-    return f"review {nodes.segment_id}"
+    # Segments of different nodes often have one id: that of every file that the command line wrote, or "Segment_1".
+    where = "" if nodes.reviewed is nodes.segmentation or nodes.reviewed is None else f" of {nodes.reviewed.GetID()}"
+    return f"review {nodes.segment_id}{where}"
+
+
+def _where_the_scan_is(draft: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
+    """The draft of a scan that was moved since (registered, or centred): the same voxels lie elsewhere.
+
+    The draft is kept with the scan, so that it is that of no other.
+    """
+    written, here = draft.get("geometry"), asdict(geometry)
+    if not isinstance(written, dict) or written.keys() != here.keys():
+        return draft
+    same = list(written["size"]) == list(here["size"]) and np.allclose(written["spacing"], here["spacing"], atol=1e-3)
+    return {**draft, "geometry": here} if same else draft
 
 
 def _digest(mask: Mask) -> bytes:

@@ -61,8 +61,14 @@ class Desk:
         if nodes is not None:
             self.problem = scene.missing(nodes) or ""
             if not self.problem:
-                self.review = self._aside.pop(scan.GetID(), None) or open_review(nodes)
-                self.review.refresh()
+                review = self._aside.get(scan.GetID()) or open_review(nodes)
+                review.refresh()
+                # While it was aside nobody watched: it may have been edited in another module.
+                edit = review.note_edit("elsewhere")
+                self._aside.pop(scan.GetID(), None)
+                self.review = review
+                if edit is not None:
+                    self.keep_draft()
         self.changed()
 
     def take_result(self, scan: Any, result: Result, save_for_undo: Callable[[], None]) -> None:

@@ -86,7 +86,7 @@ class FinishPanel:
                 return
             review.discard()
             review.session.accept_case()
-            self._save(review, store, self._decision(review, "accept"))
+            self._save(review, store, "accept")
 
     def reject(self) -> None:
         """The person finds the case unusable."""
@@ -96,7 +96,7 @@ class FinishPanel:
                 return
             review.discard()
             review.session.reject_case(self._ui.reasonEdit.text)
-            self._save(review, store, self._decision(review, "reject"))
+            self._save(review, store, "reject")
 
     def _decision(self, review: CaseReview, operation: str) -> list[StoreRequest]:
         maps, scan = review.session.maps, np.asarray(scene.volume_of(review.nodes.scan).array)
@@ -117,10 +117,15 @@ class FinishPanel:
         first = [] if review is self._stored else [StoreRequest("prediction", prediction, {"report": review.report})]
         return [*first, StoreRequest(operation, arrays, content)]
 
-    def _save(self, review: CaseReview, store: Path, requests: list[StoreRequest]) -> None:
+    def _save(self, review: CaseReview, store: Path, operation: str) -> None:
+        try:
+            requests, case = self._decision(review, operation), _opened_from(store, review.nodes.scan)
+            self._job.start(store, review.session.maps.geometry, requests, self._saved, self._not_saved, case)
+        except Exception:  # The segment was deleted, or the disk is full: a decision that is not saved is none.
+            review.session.reopen_case()
+            self._desk.acted()
+            raise
         self._saving = review
-        case = _opened_from(store, review.nodes.scan)
-        self._job.start(store, review.session.maps.geometry, requests, self._saved, self._not_saved, case)
         self._desk.acted()
         self._ui.finishLabel.text = _("Saving into {folder} ...").format(folder=store)
 

@@ -37,7 +37,7 @@ class Edit:
     """One change of the segmentation.
 
     Attributes:
-        kind: How it was made: "paint", "erase", "undo", or the name of a proposal.
+        kind: How it was made: "paint", "erase", "undo", "elsewhere" (out of the module), or the name of a proposal.
         region: The current region; None where there was none.
         seconds: When, on the clock of the review.
         added_ml, removed_ml: Volume added to the segmentation and taken from it.

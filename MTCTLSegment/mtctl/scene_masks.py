@@ -84,7 +84,10 @@ def segment_mask(segmentation: Node, segment_id: str, scan: Node) -> Mask:
 
 
 def set_segment(segmentation: Node, segment_id: str, mask: Mask, scan: Node) -> None:
-    """Write a mask (z, y, x) on the scan's grid into a segment that has that grid too.
+    """Write a mask (z, y, x) on the scan's grid into a segment.
+
+    One whose voxels are others by now (a person gave the segmentation a finer grid, or moved it by itself) gets those
+    of the scan; segments that share its voxels keep theirs.
 
     SegmentModified is fired as for a stroke of the Segment Editor.
     """
@@ -96,14 +99,17 @@ def set_segment(segmentation: Node, segment_id: str, mask: Mask, scan: Node) -> 
         segment.Modified()
         return
     box = tuple(slice(int(each[0]), int(each[-1]) + 1) for each in hit)
-    # The segment may count its voxels from another corner: keep to its own grid, or Slicer would resample the others.
-    matrix, start = index_to_ras(scan), (box[2].start, box[1].start, box[0].start)
+    matrix, start = _grid_in(segmentation, scan), (box[2].start, box[1].start, box[0].start)
     image = segmentation.GetBinaryLabelmapInternalRepresentation(segment_id)
     if image is not None and image.GetPointData().GetScalars() is not None and image.GetNumberOfPoints():
         steps = steps_between(segmentation, image, scan)
-        offset = np.rint(steps[:3, 3]).astype(int).tolist()
-        start = (start[0] - offset[0], start[1] - offset[1], start[2] - offset[2])
-        matrix = _matrix(image)
+        if _is_whole(steps):
+            # It may count its voxels from another corner: keep to its own grid, or Slicer would resample the others.
+            offset = np.rint(steps[:3, 3]).astype(int).tolist()
+            start = (start[0] - offset[0], start[1] - offset[1], start[2] - offset[2])
+            matrix = _matrix(image)
+        else:
+            segmentation.GetSegmentation().SeparateSegmentLabelmap(segment_id)
     logic.SetBinaryLabelmapToSegment(labelmap(mask[box], start, matrix), segmentation, segment_id)
     segment.Modified()
 
@@ -149,6 +155,14 @@ def steps_between(segmentation: Node, image: Any, scan: Node) -> Matrix:
     """
     ours = moved_by(scan) @ index_to_ras(scan)
     return np.asarray(np.linalg.inv(ours) @ moved_by(segmentation) @ _matrix(image), dtype=np.float64)
+
+
+def _grid_in(segmentation: Node, scan: Node) -> Matrix:
+    """4x4, from voxel indices of the scan to the segmentation's own RAS, before any transform that it is under."""
+    theirs, ours = moved_by(segmentation), moved_by(scan)
+    if np.array_equal(theirs, ours):  # to the last digit
+        return index_to_ras(scan)
+    return np.asarray(np.linalg.inv(theirs) @ ours @ index_to_ras(scan), dtype=np.float64)
 
 
 def _matrix(image: Any) -> Matrix:

@@ -30,9 +30,11 @@ from scene_example import (  # noqa: E402
     rotation,
     scan_image,
 )
+from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 from mtctl import scene  # noqa: E402
 from mtctl.geometry import Geometry, VolumeError, from_image  # noqa: E402
+from mtctl.scene_geometry import index_to_ras, labelmap  # noqa: E402
 from mtctl.scene_masks import segment_mask, set_segment  # noqa: E402
 from mtctl.volume import read_mask, write_segmentation  # noqa: E402
 from mtctl.worker_request import Result  # noqa: E402
@@ -548,6 +550,31 @@ class TestMasks:
             scene.set_mask(case, mask)
             assert events
 
+    def test_after_a_person_gave_the_segmentation_a_finer_grid_it_lies_where_it_should(
+        self, case: scene.CaseNodes
+    ) -> None:
+        finer, mask = regridded(case, np.diag([0.5, 0.5, 0.5, 1.0])), scene.mask_of(case).copy()
+        other = segment_mask(case.segmentation, "other", case.scan)
+        voxels = np.count_nonzero(finer == case.segmentation.GetSegmentation().GetSegment("other").GetLabelValue())
+        assert other.any() and voxels > 6 * other.sum()
+        mask[13, 20:30, 12:18] ^= True
+        scene.set_mask(case, mask)
+        assert np.array_equal(scene.mask_of(case), mask)
+        label = case.segmentation.GetSegmentation().GetSegment("other").GetLabelValue()
+        image = case.segmentation.GetBinaryLabelmapInternalRepresentation("other")
+        assert np.count_nonzero(vtk_to_numpy(image.GetPointData().GetScalars()) == label) == voxels
+
+    def test_in_a_segmentation_that_a_person_has_turned_by_itself_it_lies_where_it_should(
+        self, case: scene.CaseNodes
+    ) -> None:
+        turn = np.eye(4)
+        turn[:3, :3], turn[:3, 3] = rotation(0, 0, 20), (3.0, -2.0, 1.0)
+        case.segmentation.SetAndObserveTransformNodeID(transform(case.scene, turn).GetID())
+        mask = result_for(case.scan).segmentation != 0
+        assert not np.array_equal(scene.mask_of(case), mask)
+        scene.set_mask(case, mask)
+        assert np.array_equal(scene.mask_of(case), mask)
+
     def test_a_mask_of_another_shape_is_refused(self, case: scene.CaseNodes) -> None:
         with pytest.raises(scene.SceneError, match="do not belong together"):
             scene.set_mask(case, np.zeros((3, 4, 5), dtype=bool))
@@ -573,6 +600,23 @@ class TestMasks:
         assert node.GetStorageNode().ReadData(node)
         assert np.array_equal(segment_mask(node, "LeftAtrium", scan), mask)
         assert read_mask(tmp_path / "x.seg.nrrd").geometry.size == geometry.size
+
+
+def regridded(case: scene.CaseNodes, to_finer: np.ndarray) -> np.ndarray:
+    """Give the segmentation another grid, as the geometry dialog does, and another segment on the same voxels."""
+    logic, ours = slicer.vtkSlicerSegmentationsModuleLogic, case.segmentation.GetSegmentation()
+    fine, mask = index_to_ras(case.scan) @ to_finer, scene.mask_of(case)
+    corner = np.zeros(SHAPE, dtype=bool)
+    corner[:4, :5, :6] = True
+    ours.AddEmptySegment("other", "other")
+    ours.SeparateSegmentLabelmap(scene.SEGMENT_ID)
+    for segment_id, each in ((scene.SEGMENT_ID, mask), ("other", corner)):
+        voxels = np.kron(each, np.ones((2, 2, 2), dtype=bool)).astype(np.uint8)
+        logic.SetBinaryLabelmapToSegment(labelmap(voxels, (0, 0, 0), fine), case.segmentation, segment_id)
+    ours.CollapseBinaryLabelmaps(False)
+    assert ours.GetNumberOfLayers() == 1
+    image = case.segmentation.GetBinaryLabelmapInternalRepresentation(scene.SEGMENT_ID)
+    return vtk_to_numpy(image.GetPointData().GetScalars())
 
 
 class TestAScanThatIsMovedAfterwards:

@@ -214,7 +214,95 @@ class TestTwoCases:
         assert np.array_equal(mask(again), edited)
 
 
+class TestEditsInAnotherModule:
+    def test_of_a_case_that_was_put_aside_open_it_again(self, host: Any, module: Any, case: Any) -> None:
+        in_mid_review(host, module, case)
+        accepted = case.session.regions[0]
+        case.session.accept_case()
+        arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
+        empty_the_segment(case)
+        module.ui.scanSelector.choose("scan")
+        host.process_events()
+        assert module.desk.review is case and accepted.accepted
+        region = next(each for each in case.session.regions if each.id == accepted.id)
+        assert region.edited and not region.accepted
+        assert case.session.state.status.value == "draft" and case.session.state.edits[-1].kind == "elsewhere"
+
+    def test_before_the_module_was_opened_are_told_and_open_the_case_again(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        from mtctl import scene
+
+        in_mid_review(host, module, case)
+        case.session.accept_case()
+        module.desk.keep_draft()
+        path = tmp_path / "review.mrb"
+        assert slicer.util.saveScene(str(path))
+        for edited in (False, True):
+            host.clear()
+            host.leave()
+            slicer.util.loadScene(str(path))
+            if edited:
+                nodes = next(iter(scene.cases(slicer.mrmlScene)))
+                scene.set_mask(nodes, scene.mask_of(nodes) ^ True)
+            module = host.enter("MTCTLSegment")
+            host.process_events()
+            assert ("edited outside" in module.ui.warningLabel.text) == edited
+            assert module.desk.review.session.state.status.value == ("draft" if edited else "accepted")
+
+
+class TestAScanThatIsMovedInMidReview:
+    def test_the_views_go_where_the_region_is_now_and_the_draft_is_gone_on_with(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        module.ui.nextButton.click()
+        module.ui.acceptRegionButton.click()
+        marks, origin = case.session.state.marks, case.nodes.scan.GetOrigin()
+        case.nodes.scan.SetOrigin(origin[0] + 10, origin[1], origin[2] - 4)
+        module.ui.nextButton.click()
+        left, posterior, superior = case.session.current.centroid_lps
+        crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS()
+        assert crosshair == pytest.approx((10 - left, -posterior, superior - 4), abs=1e-6)
+        assert case.nodes.heatmap.GetOrigin() == case.nodes.scan.GetOrigin()
+        path = tmp_path / "moved.mrb"
+        assert slicer.util.saveScene(str(path))
+        host.clear()
+        slicer.util.loadScene(str(path))
+        host.process_events()
+        assert not module.desk.review.note and module.desk.review.session.state.marks.keys() >= marks.keys()
+
+
 class TestSomebodyElsesSegmentation:
+    def test_with_the_models_segment_id_leaves_the_models_review_as_it_was(
+        self, host: Any, module: Any, case: Any
+    ) -> None:
+        import slicer
+
+        module.ui.nextButton.click()
+        module.ui.acceptRegionButton.click()
+        marks = case.session.state.marks
+        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "a written file")
+        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
+        identifier = theirs.GetSegmentation().AddEmptySegment("LeftAtrium", "Left atrium")
+        drawn = np.roll(mask(case), 4, axis=1).astype(np.uint8)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, theirs, identifier, case.nodes.scan)
+        host.process_events()
+        module.ui.reviewSelector.choose("a written file")
+        module.ui.nextButton.click()
+        at = module.desk.review.session.state.current
+        module.ui.reviewSelector.setCurrentNode(None)
+        host.process_events()
+        assert module.desk.review.own and not module.desk.review.note
+        assert {key: each.accepted_at for key, each in module.desk.review.session.state.marks.items()} == {
+            key: each.accepted_at for key, each in marks.items()
+        }
+        module.ui.reviewSelector.choose("a written file")
+        assert not module.desk.review.note and module.desk.review.session.state.current == at
+
     def test_is_reviewed_in_place_of_the_models(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
@@ -291,6 +379,30 @@ class TestSomebodyElsesSegmentation:
         host.process_events()
         assert host.messages[-1].kind == "error"
         assert module.desk.review is case and module.ui.nextButton.enabled
+
+
+class TestADecisionThatCannotBeSaved:
+    @pytest.mark.parametrize("button", ["acceptCaseButton", "rejectCaseButton"])
+    def test_is_none(self, host: Any, module: Any, case: Any, tmp_path: Path, button: str) -> None:
+        import slicer
+
+        module.ui.storeEdit.currentPath = str(tmp_path / "store")
+        module.ui.reasonEdit.text = "motion"
+        case.nodes.scan.SetAndObserveTransformNodeID(
+            slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "warp").GetID()
+        )
+        host.answer(True)
+        getattr(module.ui, button).click()
+        assert host.messages[-1].kind == "error" and "warping" in host.messages[-1].text
+        assert case.session.state.status.value == "draft" and "saved" not in module.ui.finishLabel.text
+        assert module.ui.acceptCaseButton.enabled
+
+
+def empty_the_segment(review: Any) -> None:
+    """As somebody does in another module."""
+    from mtctl import scene
+
+    scene.set_mask(review.nodes, np.zeros_like(mask(review)))
 
 
 def nodes_of(selector: Any) -> list[Any]:
