@@ -82,7 +82,7 @@ class EditorPanel(VTKObservationMixin):
         self.restrict()
         segmentation, events = nodes.reviewed.GetSegmentation(), slicer.vtkSegmentation
         # An edit fires the second, and not always the first; undo the first alone.
-        for event in (events.SegmentModified, events.SourceRepresentationModified):
+        for event in (events.SegmentModified, events.SourceRepresentationModified, events.SegmentRemoved):
             self.addObserver(segmentation, event, self._modified)
 
     def detach(self) -> None:
@@ -154,7 +154,11 @@ class EditorPanel(VTKObservationMixin):
 
     def _note_edit(self) -> None:
         review = self._desk.review
-        if review is None or review.refresh() is not None:
+        if review is None:
+            return
+        if not self._desk.look_around():  # The segment was taken out: no scene event says so.
+            self.detach()
+            self._desk.changed()
             return
         effect = self._editor.activeEffect()
         with telling():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import slicer
+import vtk
 
 from mtctl.case_maps import CaseMaps
 from mtctl.scene_displays import draw_as_heatmap, show_legend
@@ -24,6 +27,7 @@ from mtctl.scene_nodes import (
 )
 from mtctl.scene_record import forget_mask, keep_mask, kept_mask
 
+_COPY_OF = "MTCTL.CopyOf"  # tag of a copied segment: the original's node and segment id
 _START = "start"  # of the review of somebody else's segmentation
 
 
@@ -62,7 +66,8 @@ def review_segmentation(nodes: CaseNodes, segmentation: Node, segment_id: str) -
 
     A segment on the scan's grid (any extent) is reviewed and edited in place. One on another grid, or under another
     transform, is copied to the scan's grid as a new segment of `nodes.segmentation`, which is then reviewed: the
-    original stays as it is. As it is now it is kept as the start of the review (`case_maps`).
+    original stays as it is. Chosen again, it is that copy, with what was edited there, that is reviewed. As it is now
+    it is kept as the start of the review (`case_maps`).
 
     Returns:
         The nodes with `reviewed`, `segment_id` and `heatmap` as they are then.
@@ -86,10 +91,18 @@ def review_segmentation(nodes: CaseNodes, segmentation: Node, segment_id: str) -
             "choose a segment of this scan."
         )
     if not fits(segmentation, segment_id, nodes.scan):
-        ours = nodes.segmentation.GetSegmentation()
-        segmentation, segment_id = nodes.segmentation, ours.GenerateUniqueSegmentID("Copy")
-        add_segment(segmentation, segment_id, f"{segment.GetName()} (copy)")
-        set_segment(segmentation, segment_id, mask, nodes.scan)
+        ours, origin = nodes.segmentation.GetSegmentation(), f"{segmentation.GetID()} {segment_id}"
+        segmentation, copied = nodes.segmentation, _copy_of(origin, ours)
+        segment_id = copied or segment_id
+        if copied is None:
+            segment_id = ours.GenerateUniqueSegmentID("Copy")
+            add_segment(segmentation, segment_id, f"{segment.GetName()} (copy)")
+            ours.GetSegment(segment_id).SetTag(_COPY_OF, origin)
+            set_segment(segmentation, segment_id, mask, nodes.scan)
+        elif nodes.reviewed is segmentation and nodes.segment_id == segment_id:
+            return update_heatmap(nodes)
+        else:
+            mask = segment_mask(segmentation, segment_id, nodes.scan)
     keep_mask(nodes.record, _START, mask)
     remember_reviewed(nodes, None if segmentation is nodes.segmentation else segmentation, segment_id)
     return update_heatmap(nodes)
@@ -138,6 +151,15 @@ def update_heatmap(nodes: CaseNodes) -> CaseNodes:
 def fresh(nodes: CaseNodes) -> CaseNodes:
     """The nodes of the same case as they are now."""
     return find_case(nodes.scene, nodes.scan) or nodes
+
+
+def _copy_of(origin: str, segmentation: Any) -> str | None:
+    """The id of the segment that was copied from there; None where there is none."""
+    for segment_id in segmentation.GetSegmentIDs():
+        tag = vtk.reference("")
+        if segmentation.GetSegment(segment_id).GetTag(_COPY_OF, tag) and str(tag) == origin:
+            return str(segment_id)
+    return None
 
 
 def _check_kind(nodes: CaseNodes, kind: str) -> None:

@@ -753,6 +753,13 @@ class TestSomebodyElsesSegmentation:
         )
         got = scene.mask_of(nodes)
         assert 2 * (got & expected).sum() / (got.sum() + expected.sum()) > 0.93
+        edited = np.roll(got, 3, axis=1)
+        scene.set_mask(nodes, edited)
+        again = scene.review_segmentation(nodes, other, "drawn")
+        assert again.segment_id == nodes.segment_id and np.array_equal(scene.mask_of(again), edited)
+        again = scene.review_segmentation(nodes, nodes.segmentation, scene.SEGMENT_ID)
+        again = scene.review_segmentation(again, other, "drawn")
+        assert again.segment_id == nodes.segment_id and np.array_equal(scene.mask_of(again), edited)
         scene.set_mask(nodes, np.zeros(SHAPE, dtype=bool))
         assert np.array_equal(segment_mask(other, "drawn", reference), ball)
 
