@@ -115,8 +115,8 @@ class TestDeletingNodes:
     def test_the_reviewed_segment_in_another_module_is_told(self, host: Any, module: Any, case: Any) -> None:
         module.ui.nextButton.click()
         case.nodes.reviewed.GetSegmentation().RemoveSegment("LeftAtrium")
-        host.wait(0.2)
-        assert module.desk.review is None and not module.ui.nextButton.enabled
+        assert host.wait_until(lambda: module.desk.review is None, 5)
+        assert not module.ui.nextButton.enabled
         assert "reviewed segment" in module.ui.warningLabel.text and "again" in module.ui.warningLabel.text
 
     def test_painting_is_off_when_the_uncertainty_is_gone(self, host: Any, module: Any, case: Any) -> None:
