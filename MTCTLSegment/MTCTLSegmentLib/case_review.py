@@ -173,11 +173,12 @@ class CaseReview:
         return review_document(self.session)
 
     def keep(self) -> None:
-        """Keep the draft with the case in the scene.
+        """Keep the draft, and the list of regions as a table, with the case in the scene.
 
         Raises:
             SceneError: The case's record was deleted.
         """
+        scene.fill_region_table(self.nodes, self.session.regions)
         scene.keep(self.nodes, _draft_name(self.nodes), self.draft() | {_MASK: _digest(self._mask).hex()})
 
     def _record(self, kind: str, mask: Mask) -> Edit | None:
@@ -221,6 +222,7 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
         note = "the segmentation was edited outside of this module since the review: look again at what was accepted"
     if session is None:
         session = ReviewSession(maps, mask=mask, places=places)
+    scene.fill_region_table(nodes, session.regions)
     return CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
 
 

@@ -29,6 +29,25 @@ class TestTheResult:
             module.ui.summaryLabel.text == f"{left.regions} regions, {left.ml:.1f} mL to check; likely Dice 0.88-0.94"
         )
 
+    def test_lists_its_regions_in_a_table_of_the_scene_that_follows_the_review(
+        self, host: Any, module: Any, case: Any
+    ) -> None:
+        import slicer
+
+        def rows() -> list[tuple[str, str]]:
+            table = module.desk.review.nodes.regions
+            return [
+                (table.GetCellText(row, 0), table.GetCellText(row, 1)) for row in range(table.GetNumberOfRows())
+            ]
+
+        assert isinstance(case.nodes.regions, slicer.vtkMRMLTableNode)
+        regions = case.session.regions
+        assert [number for number, _ in rows()] == [str(region.id) for region in regions]
+        assert {state for _, state in rows()} == {"open"}
+        host.press("N")
+        host.press("A")
+        assert rows()[0][1] == "accepted"
+
     def test_warnings_are_shown_and_a_poor_case_is_flagged_in_words(self, host: Any, module: Any, case: Any) -> None:
         from mtctl import scene
 
