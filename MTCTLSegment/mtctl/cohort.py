@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -71,7 +72,8 @@ def write_cohort(out: Path, sources: Sequence[Path], failures: Sequence[Failure]
     failed = {row.case: row for row in _old_failures(out / TABLE)}
     for source in sources if failed else ():
         failed.pop(row_name(source), None)
-    failed |= {row.case: row for row in (failed_row(failure) for failure in failures)}
+        failed.pop(_placed_name(source), None)
+    failed |= {row.case: row for row in _failed_rows(failures)}
     rows = sorted([*failed.values(), *_done_rows(out)], key=_worst_first)
     for name in (TABLE, PAGE):
         remove_parts(out / name)  # Left by a process that was killed while it wrote.
@@ -93,13 +95,23 @@ def _write(out: Path, rows: Sequence[Row]) -> None:
 
 def row_name(source: Path) -> str:
     """The name of an input that failed: its file's; a folder's may be a patient's, so one is made from its place."""
-    if source.is_dir():
-        return "folder-" + hashlib.sha256(os.fsencode(os.path.abspath(source))).hexdigest()[:8]
-    return source.name
+    return f"folder-{_place(source)}" if source.is_dir() else source.name
 
 
-def failed_row(failure: Failure) -> Row:
-    return Row(row_name(failure.source), FAILED, error=failure.cause)
+def _placed_name(source: Path) -> str:
+    """Tells files of one name apart: in many cohorts every patient's folder holds a file of the same name."""
+    return f"{source.name} (file-{_place(source)})"
+
+
+def _place(source: Path) -> str:
+    return hashlib.sha256(os.fsencode(os.path.abspath(source))).hexdigest()[:8]
+
+
+def _failed_rows(failures: Sequence[Failure]) -> Iterable[Row]:
+    names = Counter(row_name(failure.source) for failure in failures)
+    for failure in failures:
+        name = row_name(failure.source)
+        yield Row(name if names[name] == 1 else _placed_name(failure.source), FAILED, error=failure.cause)
 
 
 def done_row(stem: str, report: dict[str, Any]) -> Row:

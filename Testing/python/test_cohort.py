@@ -50,6 +50,16 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
+def test_files_of_one_name_that_failed_have_a_row_each_until_they_succeed(out: Path, tmp_path: Path) -> None:
+    failed = [Failure(tmp_path / patient / "lge.nii.gz", f"{patient} is cut off") for patient in ("p1", "p2", "p3")]
+    write_cohort(out, [failure.source for failure in failed], failed)
+    rows = [row for row in table(out) if row["status"] == "failed"]
+    assert sorted(row["error"] for row in rows) == ["p1 is cut off", "p2 is cut off", "p3 is cut off"]
+    assert len({row["case"] for row in rows}) == 3 and all(row["case"].startswith("lge.nii.gz") for row in rows)
+    write_cohort(out, [failed[0].source], [])
+    assert sorted(row["error"] for row in table(out) if row["error"]) == ["p2 is cut off", "p3 is cut off"]
+
+
 def test_the_worst_comes_first_and_what_failed_before_all(out: Path, tmp_path: Path) -> None:
     failed = Failure(tmp_path / "cut.nrrd", "the file is cut off")
     rows = write_cohort(out, [failed.source], [failed])
