@@ -48,11 +48,7 @@ class FinishPanel:
 
     def show_store(self) -> None:
         """Show the folder that is chosen here or in MTCTLTrain."""
-        edit, path = self._ui.storeEdit, settings.setting("caseStore")
-        if edit.currentPath != path:
-            edit.blockSignals(True)
-            edit.currentPath = path
-            edit.blockSignals(False)
+        settings.show("caseStore", self._ui.storeEdit)
 
     def refresh(self) -> None:
         """Show the decision, or that it is still to come."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import qt
 
 _DEFAULTS = {
@@ -18,6 +20,15 @@ def setting(name: str) -> str:
         KeyError: There is none of that name.
     """
     return str(qt.QSettings().value(f"MTCTLSegment/{name}", _DEFAULTS[name]) or "")
+
+
+def show(name: str, edit: Any) -> None:
+    """Show a setting that is a path in its field, as somebody may have changed it in another module; nobody is told."""
+    path = setting(name)
+    if edit.currentPath != path:
+        edit.blockSignals(True)
+        edit.currentPath = path
+        edit.blockSignals(False)
 
 
 def remember(name: str, value: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
 
+from mtctl.folders import walk
 from mtctl.geometry import VolumeError
 from mtctl.itk import quiet, short_name
 
@@ -133,24 +133,12 @@ def _candidates(folder: Path) -> tuple[list[_Candidate], bool]:
     """The image series, and whether there is any DICOM file at all."""
     found: dict[str, list[Path]] = defaultdict(list)
     with quiet():
-        for place, names in _walk(folder):
-            for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(short_name(Path(place))) if names else ():
-                files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(short_name(Path(place)), uid)
+        for place, names in walk(folder):
+            for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(short_name(place)) if names else ():
+                files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(short_name(place), uid)
                 found[uid] += [Path(file) for file in files]
         candidates = [_candidate(uid, files) for uid, files in found.items()]
     return [one for one in candidates if one], bool(found)
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Folders and their files' names, links followed as `inputs` does when it looks for examinations; each once."""
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        yield place, names
 
 
 def _candidate(uid: str, files: list[Path]) -> _Candidate | None:

@@ -6,12 +6,14 @@ import csv
 import glob
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from mtctl.errors import MtctlError
+from mtctl.folders import walk
 from mtctl.header import file_type
 from mtctl.itk import quiet, short_name
 from mtctl.result_files import MAPS
@@ -78,6 +80,22 @@ def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
     return clashes
 
 
+def series_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
+    """DICOM folders with the series UID of an earlier one, as a poor anonymiser writes them, with that one.
+
+    It reads all headers once more, which only a run that overwrites needs: any other keeps what is in the way.
+    """
+    clashes: dict[Path, Path] = {}
+    seen: dict[str, Path] = {}
+    for source in sources:
+        if source.is_dir():
+            with suppress(MtctlError):  # It fails with its own message when its turn comes.
+                first = seen.setdefault(input_stem(source), source)
+                if first is not source:
+                    clashes[source] = first
+    return clashes
+
+
 def _matches(name: Path) -> list[Path]:
     if os.path.lexists(name) or not glob.has_magic(str(name)):
         return [name]
@@ -88,7 +106,7 @@ def _scans_in(folder: Path) -> list[Path]:
     """Volumes and DICOM studies in a folder; the folder itself where there are none, so that it fails by its name."""
     volumes: list[Path] = []
     studies: dict[str, list[Path]] = defaultdict(list)
-    for place, names in _walk(folder):
+    for place, names in walk(folder):
         here = [place / name for name in names if file_type(Path(name)) and not _derived(name)]
         volumes += here
         study = None if here else _study(place, names)
@@ -97,19 +115,6 @@ def _scans_in(folder: Path) -> list[Path]:
     if len(studies) == 1 and not volumes:
         return [folder]
     return volumes + _folders(studies) or [folder]
-
-
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders with their files, sorted, links followed; a link that leads back is followed once."""
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(place), sorted(name for name in names if not name.startswith("."))
 
 
 def _derived(name: str) -> bool:

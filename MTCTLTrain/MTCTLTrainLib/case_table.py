@@ -52,11 +52,7 @@ class CaseTable:
 
     def show_store(self) -> None:
         """Show the folder that is chosen here or in MTCTLSegment."""
-        edit, path = self._ui.storeEdit, segment_settings.setting("caseStore")
-        if edit.currentPath != path:
-            edit.blockSignals(True)
-            edit.currentPath = path
-            edit.blockSignals(False)
+        segment_settings.show("caseStore", self._ui.storeEdit)
 
     def refresh(self) -> None:
         """Show the list as it is now."""

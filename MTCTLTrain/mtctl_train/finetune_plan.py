@@ -53,7 +53,7 @@ class Plan:
         if len(self.folds) > 1:
             of = f"{compared}" if compared == total else f"{compared} of {total}"
             words = f"{len(self.folds)} folds of {of} corrected cases; the candidate is the mean of the folds' weights"
-        return words + "; the old model has learnt from all of them, which flatters it" * self.known
+        return f"{words}; the old model has learnt from all of them, which flatters it" if self.known else words
 
 
 def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan:

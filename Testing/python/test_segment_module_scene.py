@@ -287,17 +287,10 @@ class TestSomebodyElsesSegmentation:
     def test_with_the_models_segment_id_leaves_the_models_review_as_it_was(
         self, host: Any, module: Any, case: Any
     ) -> None:
-        import slicer
-
         module.ui.nextButton.click()
         module.ui.acceptRegionButton.click()
         marks = case.session.state.marks
-        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "a written file")
-        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
-        identifier = theirs.GetSegmentation().AddEmptySegment("LeftAtrium", "Left atrium")
-        drawn = np.roll(mask(case), 4, axis=1).astype(np.uint8)
-        slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, theirs, identifier, case.nodes.scan)
-        host.process_events()
+        somebody_elses(host, case, "a written file", {"LeftAtrium": np.roll(mask(case), 4, axis=1)})
         module.ui.reviewSelector.choose("a written file")
         module.ui.nextButton.click()
         at = module.desk.review.session.state.current
@@ -313,14 +306,9 @@ class TestSomebodyElsesSegmentation:
     def test_is_reviewed_in_place_of_the_models(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
-        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from a colleague")
-        theirs.CreateDefaultDisplayNodes()
-        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
-        their_id = theirs.GetSegmentation().AddEmptySegment("LA", "left atrium", [0, 1, 0])
         drawn = mask(case)
         drawn[:20] = False
-        slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.astype(np.uint8), theirs, their_id, case.nodes.scan)
-        host.process_events()
+        theirs = somebody_elses(host, case, "from a colleague", {"LA": drawn})
         module.ui.reviewSelector.choose("from a colleague")
         host.process_events()
         review = module.desk.review
@@ -330,7 +318,7 @@ class TestSomebodyElsesSegmentation:
         module.ui.nextButton.click()
         module.ui.proposalDistanceButton.click()
         module.ui.applyProposalButton.click()
-        after = slicer.util.arrayFromSegmentBinaryLabelmap(theirs, their_id, case.nodes.scan)
+        after = slicer.util.arrayFromSegmentBinaryLabelmap(theirs, "LA", case.nodes.scan)
         assert not np.array_equal(after != 0, drawn)
         module.ui.undoButton.click()
         settle(host, module)
@@ -339,15 +327,8 @@ class TestSomebodyElsesSegmentation:
         assert module.desk.review.own
 
     def test_one_of_several_segments_can_be_chosen(self, host: Any, module: Any, case: Any) -> None:
-        import slicer
-
-        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "heart")
-        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
-        for number, name in enumerate(("left ventricle", "left atrium")):
-            identifier = theirs.GetSegmentation().AddEmptySegment(name, name)
-            drawn = np.roll(mask(case), 3 * number, axis=2).astype(np.uint8)
-            slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, theirs, identifier, case.nodes.scan)
-        host.process_events()
+        drawn = np.roll(mask(case), 3, axis=2)
+        somebody_elses(host, case, "heart", {"left ventricle": mask(case), "left atrium": drawn})
         assert not module.ui.segmentSelector.isVisible()
         module.ui.reviewSelector.choose("heart")
         host.process_events()
@@ -358,14 +339,7 @@ class TestSomebodyElsesSegmentation:
         assert np.array_equal(module.desk.review.session.maps.segmentation, drawn != 0)
 
     def test_the_choice_belongs_to_the_scan(self, host: Any, module: Any, case: Any) -> None:
-        import slicer
-
-        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "theirs")
-        theirs.SetReferenceImageGeometryParameterFromVolumeNode(case.nodes.scan)
-        identifier = theirs.GetSegmentation().AddEmptySegment("LA", "left atrium")
-        drawn = np.roll(mask(case), 4, axis=1).astype(np.uint8)
-        slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, theirs, identifier, case.nodes.scan)
-        host.process_events()
+        theirs = somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
         module.ui.reviewSelector.choose("theirs")
         module.ui.nextButton.click()
         at = module.desk.review.session.state.current
@@ -403,6 +377,21 @@ class TestADecisionThatCannotBeSaved:
         assert host.messages[-1].kind == "error" and "warping" in host.messages[-1].text
         assert case.session.state.status.value == "draft" and "saved" not in module.ui.finishLabel.text
         assert module.ui.acceptCaseButton.enabled
+
+
+def somebody_elses(host: Any, review: Any, name: str, segments: dict[str, np.ndarray]) -> Any:
+    """A segmentation that came with the scan, on its grid: masks (z, y, x) by segment id."""
+    import slicer
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(review.nodes.scan)
+    for segment_id, drawn in segments.items():
+        node.GetSegmentation().AddEmptySegment(segment_id, segment_id)
+        voxels = drawn.astype(np.uint8)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(voxels, node, segment_id, review.nodes.scan)
+    host.process_events()
+    return node
 
 
 def empty_the_segment(review: Any) -> None:

@@ -8,15 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mtctl.batch import Failure, Job, Task
     from mtctl.segment_case import Outcome
-
-_APART = "nothing was overwritten; give it a separate run with another output folder"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -100,42 +98,30 @@ def run(args: argparse.Namespace) -> int:
 def _results(sources: Sequence[Path], task: Task, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
     """Results of all; of two inputs whose results have one name, the second one's turn comes where the first failed."""
     from mtctl.batch import Failure, Job
-    from mtctl.inputs import name_clashes
+    from mtctl.inputs import name_clashes, series_clashes
 
     clashes, failed = name_clashes(sources), set[Path]()
-    same_series = _same_series(sources) if args.overwrite else {}
-    first_turn = [source for source in sources if source not in clashes and source not in same_series]
-    with closing(_run(Job(first_turn, task), args)) as results:
+    if args.overwrite:
+        clashes |= series_clashes(sources)
+    with closing(_run(Job([source for source in sources if source not in clashes], task), args)) as results:
         for result in results:
             if isinstance(result, Failure):
                 failed.add(result.source)
             yield result
     for source, first in clashes.items():
         if first not in failed:
-            yield Failure(source, f"{first} and it would write the same files; rename it, or give it a separate run")
-    for source, stem in same_series.items():
-        yield Failure(source, f"another folder of this run has the same series UID and writes {stem}; {_APART}")
+            yield Failure(source, _clash(source, first))
     with closing(_run(Job([source for source, first in clashes.items() if first in failed], task), args)) as results:
         yield from results
 
 
-def _same_series(sources: Sequence[Path]) -> dict[Path, str]:
-    """DICOM folders with the series UID of an earlier one, as a poor anonymiser writes them, and its results' name.
-
-    Only --overwrite needs this, which reads all headers once more: without it what is in the way is kept.
-    """
-    from mtctl.errors import MtctlError
-    from mtctl.volume import input_stem
-
-    seen, doubled = set[str](), dict[Path, str]()
-    for source in sources:
-        if source.is_dir():
-            with suppress(MtctlError):  # It fails with its own message when its turn comes.
-                stem = input_stem(source)
-                if stem in seen:
-                    doubled[source] = stem
-                seen.add(stem)
-    return doubled
+def _clash(source: Path, first: Path) -> str:
+    if source.is_dir():  # The first one's name may be a patient's.
+        return (
+            "another folder of this run has the same series UID: nothing was overwritten; give it a separate run with "
+            "another output folder"
+        )
+    return f"{first} and it would write the same files; rename it, or give it a separate run"
 
 
 def _run(job: Job, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
