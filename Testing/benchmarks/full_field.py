@@ -115,12 +115,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", type=Path, help="file with one case name a line (default: names 67-80)")
     parser.add_argument("--device", default="auto", help="for `mtctl segment` (%(default)s)")
-    parser.add_argument("--model", help="for `mtctl segment` (default: the shipped one)")
+    # Not the default model: that has learnt from these names.
+    parser.add_argument("--model", default="mtctl-la16", help="for `mtctl segment` (%(default)s)")
     parser.add_argument("--keep", type=Path, help="folder for files and results (default: a temporary one)")
     args = parser.parse_args()
     data = Path(os.environ.get("MTCTL_SHARED", ROOT.parent / "shared")) / "data" / "la2018"
     names = args.names.read_text().split() if args.names else (data / "train.list").read_text().split()[66:80]
-    options = ["--device", args.device, *(["--model", args.model] if args.model else [])]
+    options = ["--device", args.device, "--model", args.model]
     with tempfile.TemporaryDirectory() as temporary:
         report(names, data / "train", args.keep or Path(temporary), options)
 
