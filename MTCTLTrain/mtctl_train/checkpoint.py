@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtctl.errors import MtctlError
+from mtctl.files import remove_parts
 from mtctl.tensors import write_tensors
+from mtctl_train.divergence import Watch
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -30,12 +32,14 @@ class Progress:
         seconds: Time spent on them.
         settings: Settings and case names as JSON text; a run resumes only with those that it began with.
         planned: Iterations of each stage: of a run that is to last some time, set by the speed that it has.
+        watch: What is known of the loss so far: a run that goes on notices as soon as any that it goes wrong.
     """
 
     iteration: int
     seconds: float
     settings: str
     planned: tuple[int, ...]
+    watch: Watch
 
 
 def save_checkpoint(
@@ -53,6 +57,7 @@ def save_checkpoint(
         "seconds": repr(progress.seconds),
         "settings": progress.settings,
         "planned": json.dumps(progress.planned),
+        "watch": json.dumps(asdict(progress.watch)),
     }
     write_tensors(folder / CHECKPOINT, tensors, metadata)
 
@@ -62,10 +67,14 @@ def load_checkpoint(
 ) -> Progress | None:
     """Put the state saved in `folder` into the given objects; None where there is no checkpoint.
 
+    Removes what runs that were killed while they wrote a checkpoint there have left of it. Every process of a team may
+    do so: none has begun a new one yet, as saving comes after a step, and a step takes them all.
+
     Raises:
         CheckpointError: The file is damaged, or belongs to a run with other settings.
     """
     path = folder / CHECKPOINT
+    remove_parts(path)
     if not path.is_file():
         return None
     try:
@@ -91,4 +100,5 @@ def load_checkpoint(
             moments.setdefault(int(index), {})[moment] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     planned = tuple(json.loads(metadata["planned"]))
-    return Progress(int(metadata["iteration"]), float(metadata["seconds"]), settings, planned)
+    watch = Watch(**json.loads(metadata["watch"]))
+    return Progress(int(metadata["iteration"]), float(metadata["seconds"]), settings, planned, watch)

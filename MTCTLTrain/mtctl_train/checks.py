@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, VolumeError
+from mtctl.model import Card
 from mtctl.volume import read_map, read_volume
 
 #: 16 voxels, the least that the network takes, at the 1.25 mm of the coarse stage; an atrium is 40 to 60 mm across.
@@ -20,6 +21,9 @@ SMALLEST_MM = 20.0
 
 # Headers are written with three decimals or more; a mask that was drawn on another grid differs by far more.
 _ROUNDING = 1e-3
+
+#: In a card's data: cases that the models before it were trained on.
+LEARNT_BEFORE = "learnt_before"
 
 # The values of a mask that are listed; a scan saved as mask has hundreds.
 _LISTED = 5
@@ -118,6 +122,20 @@ def check_unlabelled(method: str, unlabelled: Sequence[str]) -> list[Problem]:
         Problem(
             "unlabelled cases", f"none is listed, but {method} learns from them; list some, or use a supervised method"
         )
+    ]
+
+
+def cases_learnt(card: Card) -> set[str]:
+    """Names of the cases that a model, or one before it, was trained on."""
+    return {name for role in ("labelled", "unlabelled", LEARNT_BEFORE) for name in card.data.get(role, ())}
+
+
+def check_unknown(base: Card, validation: Sequence[str]) -> list[Problem]:
+    """The problems of validation cases that the model to start from was trained on: their figures would flatter."""
+    return [
+        Problem(f"case {name}", f"is listed as validation, but the model '{base.id}' to start from was trained on it")
+        for name in validation
+        if name in cases_learnt(base)
     ]
 
 

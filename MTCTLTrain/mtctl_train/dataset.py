@@ -195,6 +195,7 @@ class Sampler:
         phantoms: Synthetic cases, drawn with probability `phantom_share` instead of a real one.
         patch: (z, y, x) voxels.
         paste_share: Probability that a random box of a patch comes from the batch's next patch (copy-paste).
+        intensity_share: Probability that a patch's intensities are varied (`vary_intensity`).
         unlabelled_share: Of the batches that hold unlabelled patches, where there are such scans.
         replay: Real cases of an earlier training, drawn with probability `replay_share` instead of a labelled one.
     """
@@ -210,6 +211,7 @@ class Sampler:
     unlabelled_share: float = 1.0
     replay: Sequence[Case] = ()
     replay_share: float = 0.0
+    intensity_share: float = 1.0
     variation: Variation = Variation()
 
     def draw(self, iteration: int, items: range | None = None) -> Batch:
@@ -254,7 +256,7 @@ class Sampler:
         scan = self.unlabelled[int(rng.integers(len(self.unlabelled)))]
         channels = torch.from_numpy(scan.image[None])
         sampled, _ = sample_patch(channels, scan.spacing, self.patch, self.variation, rng)
-        return sampled[0], vary_intensity(sampled[0], rng)
+        return sampled[0], self._varied(sampled[0], iteration, item, rng)
 
     def _mixed(self, iteration: int, item: int) -> Tensor:
         """Patch `item` of a batch; each has a generator of its own, so that a process need not draw the others'."""
@@ -263,8 +265,13 @@ class Sampler:
         if rng.random() < self.paste_share:
             partner = np.random.default_rng((self.seed, iteration, (item + 1) % self.batch))
             patch = self._pasted(patch, self._patch(partner), random_box(self.patch, rng))
-        patch[0] = vary_intensity(patch[0], rng)
+        patch[0] = self._varied(patch[0], iteration, item, rng)
         return patch
+
+    def _varied(self, image: Tensor, iteration: int, item: int, rng: np.random.Generator) -> Tensor:
+        # A generator of its own: whatever the share, everything else of a patch stays what it was.
+        varied = np.random.default_rng((self.seed, iteration, item, 2)).random() < self.intensity_share
+        return vary_intensity(image, rng) if varied else image
 
     def _pasted(self, patch: Tensor, other: Tensor, box: tuple[slice, ...]) -> Tensor:
         patch[:, *box] = other[:, *box]

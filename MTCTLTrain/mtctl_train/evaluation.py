@@ -102,7 +102,7 @@ def evaluate_case(folder: Path, case: str, label: Path) -> CaseResult:
     """All figures of <case>.seg.nrrd in `folder`, and of the uncertainty and probability maps beside it.
 
     Raises:
-        MtctlError: A file cannot be read, or its grid is not the result's.
+        MtctlError: A file cannot be read, its grid is not the result's, or a map does not lie between 0 and 1.
     """
     file = folder / (case + SEGMENTATION)
     result = read_mask(file)
@@ -113,14 +113,13 @@ def evaluate_case(folder: Path, case: str, label: Path) -> CaseResult:
     detection, calibration = None, None
     map_file = folder / (case + UNCERTAINTY)
     if map_file.exists():
-        uncertainty = on_same_grid(read_map(map_file), map_file, result, file).array
+        volume = on_same_grid(read_map(map_file), map_file, result, file)
+        uncertainty = _from_0_to_1(volume, map_file, "uncertainties")
         detection = _error_detection(uncertainty, prediction, truth, band)
     map_file = folder / (case + PROBABILITY)
     if map_file.exists():
-        probability = on_same_grid(read_map(map_file), map_file, result, file).array
-        low, high = float(probability.min()), float(probability.max())
-        if low < 0 or high > 1:
-            raise EvaluationError(f"{map_file}: values from {low:g} to {high:g} are no probabilities (0 to 1)")
+        volume = on_same_grid(read_map(map_file), map_file, result, file)
+        probability = _from_0_to_1(volume, map_file, "probabilities")
         calibration = CalibrationError(ece(probability, truth), ece(probability, truth, band))
     return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration)
 
@@ -177,6 +176,20 @@ def on_same_grid(volume: Volume, path: Path, reference: Volume, reference_path: 
                 "resample one onto the other"
             )
     return volume
+
+
+def _from_0_to_1(volume: Volume, path: Path, what: str) -> NDArray[np.float32]:
+    """The voxels of a map of `what`.
+
+    Raises:
+        EvaluationError: Some lie outside 0 to 1, on which the thresholds of QU-BraTS and the bins of the ECE rest.
+    """
+    low, high = float(volume.array.min()), float(volume.array.max())
+    if low < 0 or high > 1:
+        raise EvaluationError(
+            f"{path}: values from {low:g} to {high:g} are no {what} (0 to 1); save the map on that scale"
+        )
+    return volume.array
 
 
 def _error_detection(uncertainty: NDArray[np.float32], prediction: Mask, truth: Mask, band: Mask) -> ErrorDetection:

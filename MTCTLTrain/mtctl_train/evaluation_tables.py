@@ -13,7 +13,7 @@ import numpy as np
 from mtctl.files import replacing
 from mtctl_train.comparison import METRICS, Comparison, Metric, PairedTest, mean_and_sd
 from mtctl_train.evaluation import MethodResult
-from mtctl_train.selective import FAILED_BELOW, coverage, judge, reported_scores
+from mtctl_train.selective import FAILED_BELOW, ReportedScore, coverage, judge
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,14 @@ def uncertainty_table(method: MethodResult) -> str:
     ))  # fmt: skip
 
 
-def case_score_table(method: MethodResult) -> str:
-    """How well the case scores of the reports beside the results foretell their Dice; empty where there are none."""
-    reports = {name: score for name, score in reported_scores(method.folder).items() if name in method.cases}
+def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]) -> str:
+    """How well the case scores of reports foretell the Dice of the method's cases; empty for fewer than two.
+
+    Args:
+        method: With the Dice.
+        reported: By case name; cases that the method has not are left out.
+    """
+    reports = {name: score for name, score in reported.items() if name in method.cases}
     if len(reports) < 2:
         return ""
     dice = [method.cases[name].segmentation.dice for name in reports]

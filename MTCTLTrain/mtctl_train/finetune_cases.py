@@ -81,6 +81,7 @@ class Lessons:
             batch=recipe.batch,
             phantom_share=recipe.phantom_share,
             paste_share=recipe.paste_share,
+            intensity_share=recipe.intensity_share,
             seed=recipe.seed,
             unlabelled_share=recipe.unlabelled_share,
             replay=self.replay,

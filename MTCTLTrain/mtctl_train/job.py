@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtctl.device import choose_device
 from mtctl.files import make_folder
@@ -17,15 +19,16 @@ from mtctl.inference import Segmenter
 from mtctl.model import Card, Model, find_model, save_model, write_card
 from mtctl.network import MTCTLNet
 from mtctl_train.calibrate import calibrate
-from mtctl_train.checks import check_cases, check_unlabelled, refuse
-from mtctl_train.dataset import LabelledVolume, case_of, full_field_case, load_labelled, load_scan, phantom_case
+from mtctl_train.checks import LEARNT_BEFORE, cases_learnt, check_cases, check_unknown, check_unlabelled, refuse
+from mtctl_train.dataset import Case, LabelledVolume, case_of, full_field_case, load_labelled, load_scan, phantom_case
 from mtctl_train.distributed import joined, team
 from mtctl_train.locator import train_locator
 from mtctl_train.methods import Method
 from mtctl_train.monitor import Monitor, watched
-from mtctl_train.recipe import Recipe
+from mtctl_train.recipe import Recipe, TrainingError
 from mtctl_train.trainer import Cohort, train
 from mtctl_train.validation import write_masks
+from mtctl_train.vnet import VNet
 
 #: Training phantoms take their seeds from here on, far from those that people type for demonstrations.
 FIRST_PHANTOM_SEED = 1000
@@ -75,10 +78,15 @@ def carry_out(job: Job) -> None:
         DataError: Cases are unusable; all of them are named.
         TrainingError: Training had to stop.
     """
+    base = find_model(job.base) if job.base else None
+    if base is not None:
+        job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, architecture=base.card.architecture))
+    weights = _weights_of(base, job) if base is not None else None
     with joined(choose_device(job.device)) as device:
         make_folder(job.out)
         lacking = check_unlabelled(job.method_name, job.unlabelled) if job.method.needs_unlabelled else []
-        refuse([*lacking, *check_cases(job.data, job.labelled, job.unlabelled, job.validation)])
+        known = check_unknown(base.card, job.validation) if base is not None else []
+        refuse([*lacking, *known, *check_cases(job.data, job.labelled, job.unlabelled, job.validation)])
         print(
             f"reading {len(job.labelled)} labelled, {len(job.unlabelled)} unlabelled, {len(job.validation)} validation "
             "cases",
@@ -93,23 +101,49 @@ def carry_out(job: Job) -> None:
             phantoms=phantoms,
             validation=[case_of(case) for case in validation],
         )
-        base = find_model(job.base).load_network().state_dict() if job.base else None
-        with _watched(job.out) if team().rank == 0 else nullcontext(Monitor(())) as monitor:
-            network = train(job.recipe, job.method, cohort, job.out, device, monitor, base)
-        if team().rank:
-            return
-        spacing = job.recipe.stages[-1].spacing
-        model = save_model(job.out, _card(job, spacing), network.state_dict())
-        write_masks(network, spacing, validation, job.out / "validation", device)
-        if isinstance(network, MTCTLNet):
-            if job.locator_iterations:
-                print("training the locator for scans larger than the atrium's surroundings", flush=True)
-                with _watched(model.folder / "locator-training") as monitor:
-                    iterations, seed = job.locator_iterations, job.recipe.seed
-                    model = train_locator(model, cohort.labelled, LOCATOR_PHANTOMS, iterations, seed, device, monitor)
-            if validation:
-                _calibrate(model, device, validation)
-        print(f"model {model.id} written to {job.out}")
+        rank = team().rank
+        with _watched(job.out) if rank == 0 else nullcontext(Monitor(())) as monitor:
+            network = train(job.recipe, job.method, cohort, job.out, device, monitor, weights)
+    # The team has parted: what is left the first process does alone, and the others need not wait for it.
+    if rank == 0:
+        _finish(job, base, network, cohort.labelled, validation, device)
+
+
+def _finish(
+    job: Job,
+    base: Model | None,
+    network: MTCTLNet | VNet,
+    labelled: Sequence[Case],
+    validation: Sequence[LabelledVolume],
+    device: torch.device,
+) -> None:
+    """Write the model, its locator, its calibration and the masks of the validation cases."""
+    spacing = job.recipe.stages[-1].spacing
+    model = save_model(job.out, _card(job, base, spacing), network.state_dict())
+    write_masks(network, spacing, validation, job.out / "validation", device)
+    if isinstance(network, MTCTLNet):
+        if job.locator_iterations:
+            print("training the locator for scans larger than the atrium's surroundings", flush=True)
+            with _watched(model.folder / "locator-training") as monitor:
+                iterations, seed = job.locator_iterations, job.recipe.seed
+                model = train_locator(model, labelled, LOCATOR_PHANTOMS, iterations, seed, device, monitor)
+        if validation:
+            print("setting calibration, threshold and case score on the validation cases", flush=True)
+            found = calibrate(Segmenter(model, device), validation)
+            write_card(model.folder, found.applied_to(model.card, len(validation)))
+    print(f"model {model.id} written to {job.out}")
+
+
+def _weights_of(base: Model, job: Job) -> dict[str, Tensor]:
+    weights = base.load_network().state_dict()
+    try:
+        job.method.build(base.card.architecture).load_state_dict(weights)
+    except RuntimeError:
+        raise TrainingError(
+            f"--base {job.base}: a model of method '{base.card.recipe.get('method', 'unknown')}', whose weights do not "
+            f"fit the network of --method {job.method_name}; start from one of the same network, or leave --base out"
+        ) from None
+    return weights
 
 
 def _watched(folder: Path) -> AbstractContextManager[Monitor]:
@@ -117,7 +151,7 @@ def _watched(folder: Path) -> AbstractContextManager[Monitor]:
     return watched(folder / "progress.jsonl", folder / "tensorboard")
 
 
-def _card(job: Job, spacing: float) -> Card:
+def _card(job: Job, base: Model | None, spacing: float) -> Card:
     return Card(
         id=job.id,
         version=time.strftime("%Y.%m.%d", time.gmtime()),
@@ -130,6 +164,7 @@ def _card(job: Job, spacing: float) -> Card:
             "validation": job.validation,
             "phantom_seeds": [FIRST_PHANTOM_SEED, job.phantoms],
             "full_field_phantoms": job.full_fields,
+            **({LEARNT_BEFORE: sorted(cases_learnt(base.card))} if base is not None else {}),
         },
         recipe={
             "method": job.method_name,
@@ -139,14 +174,3 @@ def _card(job: Job, spacing: float) -> Card:
         },
         command=job.command,
     )
-
-
-def _calibrate(model: Model, device: torch.device, validation: list[LabelledVolume]) -> None:
-    print("setting threshold and case score on the validation cases", flush=True)
-    found = calibrate(Segmenter(model, device), validation)
-    figures = {"cases": len(validation), **found.figures}
-    write_card(
-        model.folder,
-        dataclasses.replace(model.card, threshold=found.threshold, score=found.score, validation=figures),
-    )
-    print(f"validation Dice {found.figures['dice']:.4f}, worst {found.figures['dice_worst']:.4f}")

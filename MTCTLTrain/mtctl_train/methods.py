@@ -28,6 +28,7 @@ from mtctl_train.losses import (
     gaussian_ramp,
     squared_dice_loss,
 )
+from mtctl_train.recipe import require
 from mtctl_train.vnet import VNet
 
 Student = TypeVar("Student", bound=MTCTLNet | VNet)
@@ -116,6 +117,10 @@ class UAMT:
     has_critic: ClassVar[bool] = False
     needs_unlabelled: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        require(self, 1, 1000, "samples")
+        require(self, 0, math.inf, "consistency_weight", "noise")
+
     def build(self, architecture: Architecture) -> VNet:
         return VNet(architecture.filters)
 
@@ -162,6 +167,9 @@ class SASSNet:
 
     has_critic: ClassVar[bool] = True
     needs_unlabelled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(self, 0, math.inf, "distance_weight", "adversarial_weight")
 
     def build(self, architecture: Architecture) -> VNet:
         return VNet(architecture.filters)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -17,6 +19,24 @@ FEWEST_ITERATIONS = 20
 
 class TrainingError(MtctlError):
     """The run cannot start, or had to stop; the last checkpoint is good."""
+
+
+def require(settings: object, low: float, high: float, *names: str) -> None:
+    """Refuse numbers that make no sense, among them those that are not numbers.
+
+    Args:
+        settings: Has them as attributes.
+        low, high: Bounds, themselves allowed.
+        names: Of the attributes.
+
+    Raises:
+        TrainingError: One lies outside; the message names it.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            allowed = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+            raise TrainingError(f"{name} is {value:g}; it must be {allowed}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,8 @@ class Stage:
             raise TrainingError(
                 f"a patch of {self.patch} voxels: each side must be a multiple of {STRIDE}, z at least 48"
             )
+        require(self, 0, math.inf, "iterations")
+        require(self, 0, 10, "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -51,6 +73,7 @@ class AdamWPoly:
     """AdamW, its rate falling to zero as (1 - t)^0.9: better than SGD with steps in a short run.
 
     Attributes:
+        usual_rate: The rate to begin a training from scratch with.
         weight_decay: See AdamW.
         warm_up: Share of a stage over which the rate rises. Adam's first steps move every weight by the whole rate,
             which spoils weights that were good.
@@ -58,6 +81,11 @@ class AdamWPoly:
 
     weight_decay: float = 1e-2
     warm_up: float = 0.0
+
+    usual_rate: ClassVar[float] = 1e-3
+
+    def __post_init__(self) -> None:
+        require(self, 0, 1, "weight_decay", "warm_up")
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, weight_decay=self.weight_decay)
@@ -75,8 +103,13 @@ class SGDSteps:
     weight_decay: float = 1e-4
     momentum: float = 0.9
 
+    usual_rate: ClassVar[float] = 1e-2
+
+    def __post_init__(self) -> None:
+        require(self, 0, 1, "weight_decay", "momentum")
+
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=1e-2, momentum=self.momentum, weight_decay=self.weight_decay)
+        return torch.optim.SGD(parameters, momentum=self.momentum, weight_decay=self.weight_decay)
 
     def rate(self, first: float, share: float) -> float:
         """The rate at `share` of a stage that begins with `first`."""
@@ -95,7 +128,7 @@ class Recipe:
         average_decay: Of the exponential moving average of weights and batch-norm statistics, reached by a warm-up
             min(decay, (1 + i) / (10 + i)), so that the start is forgotten. The average is teacher and result.
         average_warm_up: The 10 in that; 1: no warm-up, the average starts from the weights that were handed in.
-        phantom_share, paste_share, unlabelled_share, replay_share: See `Sampler`.
+        phantom_share, paste_share, intensity_share, unlabelled_share, replay_share: See `Sampler`.
         anchor: Pull of every weight back to where it started (L2-SP, Li et al. 2018), decoupled from the gradient as
             AdamW's decay is: a step moves it by the learning rate times `anchor` of the way.
         gradient_norm: Gradients are clipped to it.
@@ -113,6 +146,7 @@ class Recipe:
     average_warm_up: float = 10.0
     phantom_share: float = 0.2
     paste_share: float = 0.3
+    intensity_share: float = 1.0
     unlabelled_share: float = 1.0
     replay_share: float = 0.0
     anchor: float = 0.0
@@ -121,6 +155,12 @@ class Recipe:
     checkpoint_seconds: float = 180.0
     validate_every: int = 250
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self, 1, math.inf, "batch", "average_warm_up", "validate_every")
+        shares = ("phantom_share", "paste_share", "intensity_share", "unlabelled_share", "replay_share")
+        require(self, 0, 1, "average_decay", *shares)
+        require(self, 0, math.inf, "anchor", "gradient_norm", "checkpoint_seconds")
 
     @property
     def iterations(self) -> int:
@@ -163,6 +203,23 @@ class Recipe:
             left += remaining * per_iteration * _voxels(stage) / voxels_now
             seen += stage.iterations
         return left
+
+
+#: Of MT-CTL in our form; without stages.
+OURS = Recipe(())
+
+#: That of the published methods: UA-MT's code, from which the others were made. Gradients are not clipped: no good run
+#: reaches that norm. Unlike there, patches are not mirrored or turned by 90 degrees but turned, scaled and warped a
+#: little, as ours (see `augment`), and what is measured is the moving average, the last hundred steps or so.
+PUBLISHED = Recipe(
+    (),
+    optimisation=SGDSteps(),
+    average_decay=0.99,
+    phantom_share=0.0,
+    paste_share=0.0,
+    intensity_share=0.0,
+    gradient_norm=1e6,
+)
 
 
 def _voxels(stage: Stage) -> int:

@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from mtctl.calibration import error_auroc
-from mtctl.errors import MtctlError
 
 #: A result with a lower Dice counts as failed.
 FAILED_BELOW = 0.80
@@ -120,13 +119,14 @@ class ReportedScore:
     flagged: bool
 
 
-def reported_scores(folder: Path) -> dict[str, ReportedScore]:
-    """The case scores in a folder of results, by stem; other JSON files are passed over.
+def reported_scores(folder: Path) -> tuple[dict[str, ReportedScore], list[str]]:
+    """The case scores in a folder of results; JSON files that are no reports are passed over.
 
-    Raises:
-        MtctlError: A report cannot be read.
+    Returns:
+        The scores by stem, and for each file that cannot be read what is wrong and what to do: one torn report must
+        not take those of all other cases with it.
     """
-    scores = {}
+    scores, unreadable = {}, []
     for path in sorted(folder.glob("*.json")):
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
@@ -134,8 +134,8 @@ def reported_scores(folder: Path) -> dict[str, ReportedScore]:
                 low, high = (float(value) for value in report["case_score_interval"])
                 scores[path.stem] = ReportedScore(float(report["case_score"]), low, high, bool(report["flagged"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise MtctlError(f"{path}: not a readable report ({error}); segment the case again") from error
-    return scores
+            unreadable.append(f"{path}: not a readable report ({error}); segment the case again")
+    return scores, unreadable
 
 
 def coverage(dice: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mtctl.device import autocast, describe, place
 from mtctl.preprocess import NETWORK_SPACING
 from mtctl_train.average import WeightAverage
-from mtctl_train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from mtctl_train.dataset import Batch, Case, Sampler, Scan
 from mtctl_train.discriminator import Discriminator
 from mtctl_train.distributed import average_gradients, average_values, synchronised, team
@@ -44,7 +46,7 @@ class Source(Protocol):
     def validation(self) -> Sequence[Case]: ...
 
     def names(self) -> dict[str, list[str]]:
-        """Case names by role; a run resumes only with the same."""
+        """Case names by role, and what else tells these cases from others; a run resumes only with the same."""
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
         """The stream of batches of a stage."""
@@ -64,8 +66,11 @@ class Cohort:
     validation: Sequence[Case] = ()
 
     def names(self) -> dict[str, list[str]]:
-        """Case names by role."""
-        return {name: [case.name for case in getattr(self, name)] for name in vars(self)}
+        """Case names by role, and what tells their voxels from those of other files of these names."""
+        names = {name: [case.name for case in getattr(self, name)] for name in vars(self)}
+        voxels = [array for case in self.labelled for array in (case.image, case.distance_mm)]
+        voxels += [scan.image for scan in self.unlabelled]
+        return names | {"voxels": [f"{zlib.crc32(np.ascontiguousarray(array).data):08x}" for array in voxels]}
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
         """The stream of batches of a stage."""
@@ -78,6 +83,7 @@ class Cohort:
             batch=recipe.batch,
             phantom_share=recipe.phantom_share,
             paste_share=recipe.paste_share,
+            intensity_share=recipe.intensity_share,
             seed=recipe.seed,
             unlabelled_share=recipe.unlabelled_share,
         )
@@ -114,7 +120,7 @@ def train(
     settings = json.dumps(
         {"recipe": dataclasses.asdict(recipe), "method": repr(method), "base": _print_of(base), **cohort.names()}
     )
-    begun = Progress(0, 0, settings, tuple(stage.iterations for stage in recipe.stages))
+    begun = Progress(0, 0, settings, tuple(stage.iterations for stage in recipe.stages), Watch())
     done = load_checkpoint(out, settings, run.networks_by_name(), run.optimizers_by_name()) or begun
     recipe = recipe.with_iterations(done.planned)
     run, first = replace(run, recipe=recipe), crew.rank == 0
@@ -122,7 +128,7 @@ def train(
         monitor.report(
             {"event": "start", "iteration": done.iteration, "of": recipe.iterations, "device": describe(device)}
         )
-    began, saved, stage, watch = time.monotonic() - done.seconds, time.monotonic(), None, Watch()
+    began, saved, stage, watch = time.monotonic() - done.seconds, time.monotonic(), None, done.watch
     finished = done.iteration
     while finished < recipe.iterations:
         iteration = finished
@@ -138,10 +144,7 @@ def train(
         except TrainingError as error:
             if first:
                 monitor.report({"event": "stopped", "iteration": iteration, "reason": str(error)})
-            raise TrainingError(
-                f"{error} at iteration {iteration}; the checkpoint in {out} is from before: lower the learning rate "
-                "and start anew, or resume"
-            ) from None
+            raise TrainingError(f"{error} at iteration {iteration}; {_after(out)}") from None
 
         finished = iteration + 1
         pace.add(drawn - before, time.monotonic() - drawn)
@@ -149,6 +152,11 @@ def train(
             recipe = _fitted(recipe, pace, finished, time.monotonic() - began, device)
             run, stage = replace(run, recipe=recipe), recipe.at(iteration)[0]
         last = finished == recipe.iterations
+        if last and watch.suspect:
+            reason = f"at its end the loss is at {watch.smoothed:.3g} again, it had been down to {watch.lowest:.3g}"
+            if first:
+                monitor.report({"event": "stopped", "iteration": iteration, "reason": reason})
+            raise TrainingError(f"{reason}; {_after(out)}")
         if not first:
             continue
         if finished % 10 == 0 or last or iteration == done.iteration:
@@ -172,7 +180,7 @@ def train(
                 monitor.picture(finished, picture_of(run.average.network, watched[0], device))
         if (time.monotonic() - saved > recipe.checkpoint_seconds and not watch.suspect) or last:
             saved = time.monotonic()
-            progress = Progress(finished, saved - began, settings, tuple(s.iterations for s in recipe.stages))
+            progress = Progress(finished, saved - began, settings, tuple(s.iterations for s in recipe.stages), watch)
             save_checkpoint(out, progress, run.networks_by_name(), run.optimizers_by_name())
     if first:
         monitor.report({"event": "end", "iteration": recipe.iterations})
@@ -260,6 +268,12 @@ class Run(Generic[Student]):
             self.critic_optimizer.step()
         self.average.update(student, iteration)
         return norm
+
+
+def _after(out: Path) -> str:
+    """What there is after a run went wrong, and what to do: it would go wrong in the same way again."""
+    kept = f"the checkpoint in {out} is from before" if (out / CHECKPOINT).exists() else "nothing was saved before"
+    return f"{kept}; start anew in another folder with a lower learning rate"
 
 
 def _at(case: AnyCase, spacing: float) -> AnyCase:

@@ -4,8 +4,7 @@
 
 Both see two labelled and two unlabelled patches of the same synthetic cases, in one process. The plain step is UA-MT's
 own: default memory layout, float32, SGD, eight Monte-Carlo passes of the whole teacher. Ours is `mtctl train`'s
-default: bfloat16 where the processor has it, channels last, AdamW, copy-paste with a teacher. Drawing the batch is not
-timed: it is the same.
+default: bfloat16 where the processor has it, channels last, AdamW. Drawing the batch is not timed: it is the same.
 """
 
 from __future__ import annotations

@@ -461,6 +461,30 @@ def test_logits_are_refused_as_probabilities(folders: tuple[Path, Path], capsys:
     assert "case0.probability.nrrd" in capsys.readouterr().err
 
 
+def test_uncertainties_beyond_0_to_1_are_refused_and_the_other_cases_are_done(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = folders
+    for number in range(3):
+        add_maps(results, number)
+    of_grey_values = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)
+    write(results / "case0.uncertainty.nrrd", of_grey_values)
+    write(results / "case1.uncertainty.nrrd", np.full(SHAPE, -0.5, np.float32))
+    assert evaluate_command("--prediction", results, "--truth", truth) == 1
+    printed = capsys.readouterr()
+    too_high, too_low = printed.err.splitlines()
+    assert "case0.uncertainty.nrrd: values from 0 to 255 are no uncertainties (0 to 1)" in too_high
+    assert "case1.uncertainty.nrrd: values from -0.5 to -0.5" in too_low
+    assert "mean of 1" in printed.out
+
+
+def test_maps_that_reach_0_and_1_are_taken(folders: tuple[Path, Path]) -> None:
+    results, truth = folders
+    for ending in (".uncertainty.nrrd", ".probability.nrrd"):
+        write(results / f"case0{ending}", ball(5).astype(np.float32))
+    assert evaluate_command("--prediction", results, "--truth", truth) == 0
+
+
 def test_an_empty_result_counts_with_the_worst_distance(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -502,3 +526,23 @@ def test_the_case_scores_of_reports_beside_the_results_are_judged(
     assert "Case score of 4 reports" in printed
     assert "Spearman            1.000" in printed and "failure AUROC       1.000" in printed
     assert "flagged              1" in printed and "in its 90 % interval 1.000" in printed
+
+
+def test_a_torn_report_is_named_and_everything_else_is_done(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = folders
+    for number in range(3):
+        write(tmp_path / "other" / f"case{number}.seg.nrrd", ball(4.6 + 0.3 * number))
+        report = json.dumps({"case_score": 0.9, "case_score_interval": [0.5, 1.0], "flagged": False})
+        (results / f"case{number}.json").write_text(report, encoding="utf-8")
+    torn = results / "case1.json"
+    torn.write_bytes(torn.read_bytes()[:20])
+    both = ("--prediction", results, "--prediction", tmp_path / "other")
+    assert evaluate_command(*both, "--truth", truth, "--csv", tmp_path / "figures.csv") == 1
+    printed = capsys.readouterr()
+    (said,) = printed.err.splitlines()
+    assert f"{torn}: not a readable report" in said and said.endswith("segment the case again")
+    assert "Case score of 2 reports" in printed.out  # of the two that are whole
+    assert printed.out.count("mean of 3") == 2 and "Paired over 3 common cases" in printed.out
+    assert len(rows_of(tmp_path / "figures.csv")) == 6

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mtctl.errors import MtctlError
 from mtctl_train.selective import (
     ReportedScore,
     aurc,
@@ -93,11 +92,14 @@ def test_coverage_counts_the_intervals_that_hold_their_dice() -> None:
     assert coverage([0.9, 0.5, 0.2], [0.8, 0.6, 0.2], [1.0, 0.7, 0.2]) == pytest.approx(2 / 3)
 
 
-def test_scores_come_from_the_reports_of_a_folder_and_a_broken_one_is_named(tmp_path: Path) -> None:
+def test_scores_come_from_the_reports_of_a_folder_and_broken_ones_are_named(tmp_path: Path) -> None:
     report = {"case_score": 0.9, "case_score_interval": [0.8, 0.95], "flagged": False, "samples": 8}
     (tmp_path / "a.json").write_text(json.dumps(report), encoding="utf-8")
     (tmp_path / "other.json").write_text("[1, 2]", encoding="utf-8")
-    assert reported_scores(tmp_path) == {"a": ReportedScore(0.9, 0.8, 0.95, False)}
+    assert reported_scores(tmp_path) == ({"a": ReportedScore(0.9, 0.8, 0.95, False)}, [])
     (tmp_path / "b.json").write_text('{"case_score": 0.9}', encoding="utf-8")
-    with pytest.raises(MtctlError, match=r"b\.json: not a readable report"):
-        reported_scores(tmp_path)
+    (tmp_path / "c.json").write_text(json.dumps(report)[:-9], encoding="utf-8")
+    scores, unreadable = reported_scores(tmp_path)
+    assert list(scores) == ["a"]
+    for text, name in zip(unreadable, ("b.json", "c.json"), strict=True):
+        assert text.startswith(f"{tmp_path / name}: not a readable report")

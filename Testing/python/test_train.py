@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +14,13 @@ from conftest import scan
 from safetensors.torch import load_file
 
 from mtctl.commandline.main import main
-from mtctl.commandline.train import case_names
 from mtctl.geometry import Volume
 from mtctl.model import read_model
 from mtctl.phantom import Phantom, make_phantom
+from mtctl.uncertainty import VoxelCalibration
 from mtctl.volume import read_mask, write_volume
-from mtctl_train import thorax
+from mtctl_train import job, thorax
+from mtctl_train.calibrate import Calibration
 from mtctl_train.dataset import phantom_case
 from mtctl_train.locator import LOCATOR_SPACING, _composed, _grey_levels
 
@@ -57,6 +60,7 @@ def test_two_cases_become_a_model_with_its_card_that_segments(
         ["c"],
     )
     assert card.validation["cases"] == 1 and 0 < card.threshold <= 1
+    assert card.score is not None
     events = [json.loads(line) for line in (tmp_path / "model" / "progress.jsonl").read_text("utf-8").splitlines()]
     # The first step is told of at once, the last with its validation.
     assert [event["event"] for event in events] == ["start", "progress", "progress", "validation", "end"]
@@ -66,6 +70,20 @@ def test_two_cases_become_a_model_with_its_card_that_segments(
     assert run(data, *arguments) == 0  # Again: finds the finished run and writes the same model.
     assert "iteration 2 of 2" in capsys.readouterr().out
     assert read_model(Path(out)).card.sha256 == card.sha256
+
+
+def test_the_card_has_the_whole_calibration_as_its_threshold_is_one_of_calibrated_probabilities(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = VoxelCalibration(0.5, -0.1)  # Two steps of training give nothing that a slope could be fitted to.
+
+    def calibrate(*arguments: Any) -> Calibration:
+        return replace(calibrate_really(*arguments), voxel_calibration=found)
+
+    calibrate_really = job.calibrate
+    monkeypatch.setattr(job, "calibrate", calibrate)
+    assert run(data, "--labelled", "a", "--validation", "c", "--out", str(tmp_path / "model")) == 0
+    assert read_model(tmp_path / "model").card.voxel_calibration == found
 
 
 def test_cases_in_two_roles_and_missing_files_are_named(
@@ -99,11 +117,6 @@ def test_a_folder_of_a_run_with_other_cases_is_not_resumed(
     assert "other settings or cases" in capsys.readouterr().err
 
 
-def test_names_come_from_files_and_arguments_each_once(tmp_path: Path) -> None:
-    (tmp_path / "list").write_text("a\nb\n\nc\n", encoding="utf-8")
-    assert case_names([str(tmp_path / "list"), "d", "a"]) == ("a", "b", "c", "d")
-
-
 @pytest.mark.parametrize("method", ["vnet", "uamt", "sassnet", "mtctl"])
 def test_every_method_leaves_masks_of_the_validation_cases_to_compare(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
@@ -116,11 +129,41 @@ def test_every_method_leaves_masks_of_the_validation_cases_to_compare(
     assert card.recipe["method"] == method and list(card.data["unlabelled"]) == ["b"]
 
 
+@pytest.mark.parametrize("method", ["uamt", "sassnet", "mtctl"])
 def test_a_method_that_learns_from_unlabelled_scans_asks_for_them(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    assert run(data, "--method", method, "--labelled", "a", "--out", str(tmp_path / "model")) == 1
+    assert f"unlabelled cases: none is listed, but {method} learns from them" in capsys.readouterr().err
+
+
+def test_a_mask_that_was_mended_begins_no_run_that_is_over(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(data, "--method", "uamt", "--labelled", "a", "--out", str(tmp_path / "model")) == 1
-    assert "unlabelled cases: none is listed, but uamt learns from them" in capsys.readouterr().err
+    arguments = ("--labelled", "a", "b", "--out", str(tmp_path / "model"))
+    assert run(data, *arguments) == 0
+    mask = read_mask(data / "a.label.nrrd")
+    write_volume(Volume((mask.array > 0).astype(np.uint8)[:, ::-1], mask.geometry), data / "a.label.nrrd")
+    assert run(data, *arguments) == 0, "turned round, the ball is the same"
+    mended = (mask.array > 0).astype(np.uint8)
+    mended[: mended.shape[0] // 2] = 0
+    write_volume(Volume(mended, mask.geometry), data / "a.label.nrrd")
+    assert run(data, *arguments) == 1
+    assert "belongs to a run with other settings or cases" in capsys.readouterr().err
+
+
+def test_a_method_comes_with_its_published_recipe_unless_ours_is_asked_for(data: Path, tmp_path: Path) -> None:
+    quick = ("--labelled", "a", "--coarse-patch", "48,16,16", "--method", "vnet")
+    found = {}
+    for name, arguments in (("published", ()), ("ours", ("--recipe", "ours")), ("one", ("--option", "momentum=0.5"))):
+        assert run(data, *quick, *arguments, "--out", str(tmp_path / name)) == 0
+        found[name] = read_model(tmp_path / name).card.recipe
+    published, ours = found["published"], found["ours"]
+    assert published["optimisation"] == {"weight_decay": 1e-4, "momentum": 0.9}
+    assert (published["stages"][0]["learning_rate"], ours["stages"][0]["learning_rate"]) == (0.01, 0.001)
+    shares = ("paste_share", "intensity_share", "phantom_share")
+    assert [published[name] for name in shares] == [0, 0, 0] and all(ours[name] > 0 for name in shares)
+    assert found["one"]["optimisation"]["momentum"] == 0.5
 
 
 def test_a_model_can_be_the_start_of_another(data: Path, tmp_path: Path) -> None:
@@ -130,7 +173,53 @@ def test_a_model_can_be_the_start_of_another(data: Path, tmp_path: Path) -> None
     assert run(data, "--labelled", "b", "--out", str(second), *still) == 0
     name = "segmentation_decoder.head.weight"
     assert torch.equal(*(load_file(folder / "weights.safetensors")[name] for folder in (first, second)))
-    assert read_model(second).card.recipe["base"] == str(first)
+    card = read_model(second).card
+    assert card.recipe["base"] == str(first)
+    assert card.data["learnt_before"] == ["a"]
+
+
+def test_a_model_is_not_judged_by_cases_that_the_one_before_it_has_learnt(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    assert run(data, "--labelled", "a", "--out", first) == 0
+    assert run(data, "--labelled", "b", "--base", first, "--out", second) == 0
+    for base in (first, second):  # Learnt by the model itself, and by the one before it.
+        assert run(data, "--labelled", "c", "--validation", "a", "--base", base, "--out", str(tmp_path / "x")) == 1
+        told = capsys.readouterr().err
+        assert "case a: is listed as validation, but the model" in told and "was trained on it" in told
+    assert main(["models", "calibrate", second, "--data", str(data), "--validation", "a"]) == 1
+    assert "was trained on a" in capsys.readouterr().err
+
+
+def test_a_model_of_another_network_is_no_start(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = str(tmp_path / "first")
+    assert run(data, "--labelled", "a", "--out", first) == 0
+    assert run(data, "--labelled", "b", "--method", "vnet", "--base", first, "--out", str(tmp_path / "x")) == 1
+    assert "a model of method 'mtctl-best', whose weights do not fit the network of --method vnet" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        ("mtctl-best", ("--option", "validate_every=0"), "validate_every is 0; it must be at least 1"),
+        ("mtctl-best", ("--option", "ramp_share=0"), "ramp_share is 0"),
+        ("mtctl-best", ("--option", "average_decay=1.5"), "average_decay is 1.5; it must be from 0 to 1"),
+        ("mtctl-best", ("--option", "phantom_share=nan"), "phantom_share is nan"),
+        ("mtctl-best", ("--option", "warm_up=-1"), "warm_up is -1"),
+        ("mtctl-best", ("--learning-rate", "-1"), "learning_rate is -1"),
+        ("uamt", ("--option", "samples=0"), "samples is 0; it must be from 1 to 1000"),
+        ("sassnet", ("--option", "adversarial_weight=-1"), "adversarial_weight is -1"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_named_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, arguments: tuple[str, ...], message: str
+) -> None:
+    nowhere = ("--labelled", "a", "--out", str(tmp_path / "model"))
+    assert run(tmp_path, *nowhere, "--method", method, *arguments) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_options_change_the_method_s_and_the_recipe_s_numbers_and_wrong_ones_are_explained(

@@ -117,7 +117,9 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_leaves_the_last_checkpoin
             return objective if args[2] < 0.4 else Objective({"dice": torch.tensor(float("nan"), requires_grad=True)})
 
     events: list[Any] = []
-    with pytest.raises(TrainingError, match=r"not a number \(dice nan.* at iteration 4;.*lower the learning rate"):
+    with pytest.raises(
+        TrainingError, match=r"not a number \(dice nan.* at iteration 4; the checkpoint in .* is from before"
+    ):
         train(RECIPE, Broken(adversarial_weight=0), Cohort(CASES[:2]), tmp_path, CPU, Monitor((events.append,)))
     assert (tmp_path / CHECKPOINT).is_file()
     assert events[-1]["event"] == "stopped" and "dice nan" in events[-1]["reason"]
@@ -136,6 +138,29 @@ def test_a_diverging_run_stops_and_its_checkpoint_is_from_before(tmp_path: Path)
     assert 61 <= events[-1]["iteration"] < 70
     with safe_open(tmp_path / CHECKPOINT, "pt") as stream:
         assert int(stream.metadata()["iteration"]) <= 62
+    # Started again it knows what the loss had been down to, and stops as before.
+    with pytest.raises(TrainingError, match=r"it had been down to .*start anew in another folder"):
+        train(recipe, Diverging(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
+
+
+def test_a_run_whose_loss_has_risen_at_its_end_is_no_result(tmp_path: Path) -> None:
+    class Rising(VNetMethod):
+        def objective(self, *args: Any) -> Objective:
+            terms = super().objective(*args).student
+            return Objective({name: term * 10 * (1 + 4 * max(0.0, args[2] - 0.6)) for name, term in terms.items()})
+
+    recipe = replace(RECIPE, stages=(Stage(1.25, 100, (48, 16, 16), 0.0),))
+    with pytest.raises(TrainingError, match="at its end the loss is at .* again, it had been down to"):
+        train(recipe, Rising(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
+
+
+def test_a_run_that_fails_at_once_does_not_speak_of_a_checkpoint(tmp_path: Path) -> None:
+    class Broken(VNetMethod):
+        def objective(self, *args: Any) -> Objective:
+            return Objective({"dice": torch.tensor(float("nan"), requires_grad=True)})
+
+    with pytest.raises(TrainingError, match="not a number.*nothing was saved before"):
+        train(RECIPE, Broken(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
 
 
 def test_a_watch_forgives_fluctuations_and_ramps_but_not_an_exploding_gradient() -> None:

@@ -123,6 +123,7 @@ def _evaluate_folder(
         summary,
         uncertainty_table,
     )
+    from mtctl_train.selective import reported_scores
 
     print(f"\n{name}: {folder}\n{header(SEGMENTATION_COLUMNS)}")
     cases: dict[str, CaseResult] = {}
@@ -135,8 +136,10 @@ def _evaluate_folder(
         except MtctlError as error:
             failures.append(str(error))
     method = MethodResult(name, folder, cases, training_cases(folder))
+    reported, unreadable = reported_scores(folder)
+    failures += unreadable
     print(summary(method, SEGMENTATION_COLUMNS))
-    for text in (empty_note(method), uncertainty_table(method), case_score_table(method)):
+    for text in (empty_note(method), uncertainty_table(method), case_score_table(method, reported)):
         if text:
             print(f"\n{text}")
     return method

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mtctl.case_list import case_names
 from mtctl.errors import MtctlError
 
 
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Fine-tune; 0 when candidate and verdict are written, whatever the verdict says."""
     from dataclasses import replace
 
-    from mtctl.commandline.train import case_names, with_options
+    from mtctl.commandline.train import with_options
     from mtctl.process_tree import step_back
     from mtctl_train.finetune import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
     from mtctl_train.finetune_cases import Replay

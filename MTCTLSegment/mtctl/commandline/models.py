@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from mtctl import shipped
+from mtctl.case_list import case_names
 from mtctl.model import Model, ModelError, find_model, list_models, write_card
 from mtctl.model_store import VARIABLE, ModelStore, ModelStoreError
 from mtctl.verdict import Verdict, read_verdict
@@ -148,17 +149,16 @@ def _calibrate_like(model: Model, other: Model) -> None:
 
 
 def _calibrate(model: Model, args: argparse.Namespace) -> None:
-    from mtctl.commandline.train import case_names
     from mtctl.device import choose_device
     from mtctl.inference import Segmenter
     from mtctl_train.calibrate import calibrate
+    from mtctl_train.checks import cases_learnt
     from mtctl_train.dataset import load_labelled
 
     if args.data is None:
         raise ModelError("--validation needs --data, the folder that holds the cases")
     names = case_names(args.validation)
-    learnt = {name for role in ("labelled", "unlabelled") for name in model.card.data.get(role, ())}
-    seen = sorted(set(names) & learnt)
+    seen = sorted(set(names) & cases_learnt(model.card))
     if seen:
         raise ModelError(f"the model '{model.id}' was trained on {seen[0]}; calibrate on cases that it never saw")
     if not names:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mtctl.case_list import case_names
 from mtctl.errors import MtctlError
 
 METHODS = ("vnet", "uamt", "sassnet", "mtctl", "mtctl-best")
@@ -31,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=NUMBER",
-        help="change one of the method's or the recipe's numbers, e.g. copy_paste_weight=0; an unknown NAME lists them",
+        help="change one of the method's or the recipe's numbers, e.g. paste_share=0; an unknown NAME lists them",
     )  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the cases")
     for role, need in (("labelled", True), ("unlabelled", False), ("validation", False)):
@@ -48,11 +50,17 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--batch", type=int, default=2, metavar="N", help="labelled patches a step (%(default)s)")
     parser.add_argument(
-        "--optimiser", choices=("adamw", "sgd"), default="adamw", help="sgd: the literature's (default: %(default)s)"
-    )
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="at the start (%(default)s)")
-    parser.add_argument("--phantoms", type=int, default=12, metavar="N", help="synthetic crops to mix in (%(default)s)")
-    parser.add_argument("--full-fields", type=int, default=4, metavar="N", help="synthetic thoraxes (%(default)s)")
+        "--recipe", choices=("ours", "published"),
+        help="what the methods share: ours is AdamW with poly decay, strong augmentation, phantoms; published is SGD "
+        "with steps (default: ours for mtctl-best, published for the others)",
+    )  # fmt: skip
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="at the start (ours 0.001, published 0.01)")
+    parser.add_argument(
+        "--phantoms", type=int, metavar="N", help="synthetic crops to mix in (12 with our recipe, else 0)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--full-fields", type=int, metavar="N", help="synthetic thoraxes (4 with our recipe, else 0)"
+    )  # fmt: skip
     parser.add_argument(
         "--locator-iterations", type=int, default=1200, metavar="N", help="of the network for large scans (%(default)s)"
     )
@@ -66,24 +74,23 @@ def run(args: argparse.Namespace) -> int:
     from mtctl_train.job import Job, carry_out
     from mtctl_train.methods import UAMT, SASSNet, VNetMethod
     from mtctl_train.mtctl_method import BEST, MTCTL
-    from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage
+    from mtctl_train.recipe import OURS, PUBLISHED, Stage
 
+    methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
+    ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
+    method, recipe = with_options(methods[args.method], OURS if ours else PUBLISHED, args.option)
+    rate = recipe.optimisation.usual_rate if args.learning_rate is None else args.learning_rate
     if args.batch < 1 or min(args.coarse_iterations, args.fine_iterations, args.locator_iterations) < 0:
         raise MtctlError("--batch must be at least 1, and no number of iterations below 0")
     stages = (
-        Stage(1.25, args.coarse_iterations, _patch(args.coarse_patch), args.learning_rate),
-        Stage(0.625, args.fine_iterations, (80, 112, 112), args.learning_rate / 2),
+        Stage(1.25, args.coarse_iterations, _patch(args.coarse_patch), rate),
+        Stage(0.625, args.fine_iterations, (80, 112, 112), rate / 2),
     )
-    recipe = Recipe(
-        tuple(stage for stage in stages if stage.iterations),
-        batch=args.batch,
-        optimisation=AdamWPoly() if args.optimiser == "adamw" else SGDSteps(),
-        seed=args.seed,
+    recipe = dataclasses.replace(
+        recipe, stages=tuple(stage for stage in stages if stage.iterations), batch=args.batch, seed=args.seed
     )
     if not recipe.stages:
         raise MtctlError("nothing to do: both --coarse-iterations and --fine-iterations are 0")
-    methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
-    method, recipe = with_options(methods[args.method], recipe, args.option)
     carry_out(
         Job(
             data=args.data,
@@ -95,8 +102,8 @@ def run(args: argparse.Namespace) -> int:
             method_name=args.method,
             method=method,
             recipe=recipe,
-            phantoms=args.phantoms,
-            full_fields=args.full_fields,
+            phantoms=12 * ours if args.phantoms is None else args.phantoms,
+            full_fields=4 * ours if args.full_fields is None else args.full_fields,
             locator_iterations=args.locator_iterations,
             base=args.base,
             device=args.device,
@@ -104,15 +111,6 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     return 0
-
-
-def case_names(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Case names from names and from files with one name a line, each once, in order."""
-    names: list[str] = []
-    for argument in arguments:
-        path = Path(argument)
-        names += path.read_text(encoding="utf-8").split() if path.is_file() else [argument]
-    return tuple(dict.fromkeys(names))
 
 
 def _patch(text: str) -> tuple[int, int, int]:
@@ -124,16 +122,14 @@ def _patch(text: str) -> tuple[int, int, int]:
 
 
 def with_options(method: Any, recipe: Any, options: Sequence[str]) -> tuple[Any, Any]:
-    """Method and recipe with the numbers that --option gives."""
-    import dataclasses
-
+    """Method and recipe with the numbers that --option gives, among them those of the recipe's optimiser."""
     known = {
         field.name: (settings, field.type)
-        for settings in (recipe, method)
+        for settings in (recipe.optimisation, recipe, method)
         for field in dataclasses.fields(settings)
         if field.type in ("int", "float") and field.name not in ("batch", "seed")
     }
-    changes: dict[int, dict[str, float]] = {id(method): {}, id(recipe): {}}
+    changes: dict[int, dict[str, float]] = {id(settings): {} for settings in (recipe.optimisation, recipe, method)}
     for option in options:
         name, _, text = option.partition("=")
         if name not in known:
@@ -143,4 +139,8 @@ def with_options(method: Any, recipe: Any, options: Sequence[str]) -> tuple[Any,
             changes[id(settings)][name] = int(text) if kind == "int" else float(text)
         except ValueError:
             raise MtctlError(f"--option {option}: '{text}' is no number") from None
-    return dataclasses.replace(method, **changes[id(method)]), dataclasses.replace(recipe, **changes[id(recipe)])
+    optimisation = dataclasses.replace(recipe.optimisation, **changes[id(recipe.optimisation)])
+    return (
+        dataclasses.replace(method, **changes[id(method)]),
+        dataclasses.replace(recipe, optimisation=optimisation, **changes[id(recipe)]),
+    )
