@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -16,7 +17,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from MTCTLSegmentLib.choices import Kind, Place, Restrict, Surface, bind
+from MTCTLSegmentLib.choices import Binding, Kind, Place, Restrict, Surface
 from MTCTLSegmentLib.messages import telling
 
 HELP = _(
@@ -49,6 +50,10 @@ class MTCTLSegment(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self._registerSampleData)
 
     def _registerSampleData(self):
+        from mtctl.old_python import refusal
+
+        if refusal():
+            return
         from MTCTLSegmentLib import sample_data
 
         sample_data.register(Path(self.resourcePath("Icons/MTCTLSegment.png")))
@@ -61,9 +66,11 @@ class MTCTLSegmentParameterNode:
     Attributes:
         scan: What is, or will be, segmented.
         reviewed: A segmentation that exists already and is checked instead; None for the model's own.
-        model: Id or folder; "" before one was chosen.
+        model: Id or folder; "" for the one in use.
+        modelChosen: Whether a person chose it: earlier versions named the shipped default where nobody had.
         device: Where the network runs.
         samples: Monte-Carlo samples.
+        usualSamples: What the model is usually asked for; another number in `samples` was chosen by a person.
         place: Where the atrium is looked for.
         roi: The box for Place.box.
         kind: Uncertainty in the heatmap.
@@ -78,8 +85,10 @@ class MTCTLSegmentParameterNode:
     scan: slicer.vtkMRMLScalarVolumeNode
     reviewed: slicer.vtkMRMLSegmentationNode
     model: str = ""
+    modelChosen: bool = False
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
     samples: Annotated[int, WithinRange(2, 64)] = 8
+    usualSamples: int = 8
     place: Place = Place.automatic
     roi: slicer.vtkMRMLMarkupsROINode
     kind: Kind = Kind.entropy
@@ -98,22 +107,32 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameterNode = None
-        self._guiTag = None
+        self._binding = None
         self._known = {}
         ScriptedLoadableModuleWidget.__init__(self, parent)  # Last: without a parent it calls setup.
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from mtctl.old_python import refusal
+
+        if refusal():  # Nothing else is made: `logic` stays None, and what follows does nothing.
+            label = qt.QLabel(refusal())
+            label.wordWrap = True
+            self.layout.addWidget(label)
+            return
         from MTCTLSegmentLib.desk import Desk
+        from MTCTLSegmentLib.draft_saver import DraftSaver
         from MTCTLSegmentLib.editor_panel import EditorPanel
         from MTCTLSegmentLib.finish_panel import FinishPanel
         from MTCTLSegmentLib.heatmap_panel import HeatmapPanel
+        from MTCTLSegmentLib.model_panel import ModelPanel
         from MTCTLSegmentLib.proposal_panel import ProposalPanel
         from MTCTLSegmentLib.region_panel import RegionPanel
         from MTCTLSegmentLib.scan_panel import ScanPanel
         from MTCTLSegmentLib.scan_tags import ScanTags
         from MTCTLSegmentLib.shortcuts import Shortcuts
         from MTCTLSegmentLib.status_panel import StatusPanel
+        from MTCTLSegmentLib.store_job import StoreJob
 
         panel = slicer.util.loadUI(self.resourcePath("UI/MTCTLSegment.ui"))
         self.layout.addWidget(panel)
@@ -122,13 +141,16 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = MTCTLSegmentLogic()
         self.desk = Desk()
         self.scanTags = ScanTags(self.ui.scanSelector, self.ui.reviewSelector)
-        self.scanPanel = ScanPanel(self.ui, self.desk, self.logic.job, self.onResult)
+        self.modelPanel = ModelPanel(self.ui, self.desk)
+        self.scanPanel = ScanPanel(self.ui, self.desk, self.modelPanel, self.logic.job, self.onResult)
         self.statusPanel = StatusPanel(self.ui, self.desk)
         self.heatmapPanel = HeatmapPanel(self.ui, self.desk)
         self.regionPanel = RegionPanel(self.ui, self.desk)
         self.editorPanel = EditorPanel(self.ui, self.desk, self.heatmapPanel.edited)
         self.proposalPanel = ProposalPanel(self.ui, self.desk, self.editorPanel)
-        self.finishPanel = FinishPanel(self.ui, self.desk)
+        self.storeJob = StoreJob()
+        self.draftSaver = DraftSaver(self.ui, self.desk, self.storeJob)
+        self.finishPanel = FinishPanel(self.ui, self.desk, self.storeJob)
         self.shortcuts = Shortcuts(
             {"N": self.regionPanel.next, "P": self.regionPanel.previous, "A": self.regionPanel.accept}
         )
@@ -160,12 +182,16 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def enter(self):
-        self.finishPanel.show_store()
+        if self.logic is None:
+            return
+        self.finishPanel.show_settings()
         self.initializeParameterNode()
         self.editorPanel.enter()
         self.shortcuts.enable(True)
 
     def exit(self):
+        if self.logic is None:
+            return
         self.shortcuts.enable(False)
         self.editorPanel.leave()
         self.desk.pause()
@@ -173,15 +199,20 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         # Reload calls this without exit: whatever would live on is stopped here.
+        if self.logic is None:
+            return
         self.setParameterNode(None)
         self.removeObservers()
         self.ui.segmentSelector.disconnect("activated(int)", self.onSegmentChosen)
         self.logic.job.close()
         for panel in (
             self.editorPanel,
+            self.draftSaver,
+            self.storeJob,
             self.finishPanel,
             self.desk,
             self.scanPanel,
+            self.modelPanel,
             self.heatmapPanel,
             self.regionPanel,
             self.proposalPanel,
@@ -202,7 +233,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setParameterNode(self, parameterNode):
         if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
+            self._binding.undo()
             self.removeObserver(
                 self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified
             )
@@ -210,8 +241,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._known = {}
         if parameterNode is not None:
             self.scanTags.tag()
-            self._guiTag = bind(parameterNode, self.ui)
-            self.scanPanel.show_model()
+            self._binding = Binding(parameterNode, self.ui)
+            self.modelPanel.show()
             self._known = self._values()
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
             with telling():
@@ -288,9 +319,11 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneLeaves(self, caller=None, event=None):
         """The scene is closed or loaded: let go of all of its nodes before they are gone."""
-        self.logic.job.cancel()
+        if self.logic.job.running:
+            self.scanPanel.cancel()
         self.editorPanel.leave()
         self.editorPanel.detach()
+        self.draftSaver.let_go()
         self.desk.clear()
         self.setParameterNode(None)
         self.desk.changed()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -75,11 +76,18 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameterNode = None
-        self._guiTag = None
+        self._binding = None
         ScriptedLoadableModuleWidget.__init__(self, parent)  # Last: without a parent it calls setup.
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from mtctl.old_python import refusal
+
+        if refusal():  # Nothing else is made: `logic` stays None, and what follows does nothing.
+            label = qt.QLabel(refusal())
+            label.wordWrap = True
+            self.layout.addWidget(label)
+            return
         from MTCTLTrainLib.case_table import CaseTable
         from MTCTLTrainLib.opened_case import CaseOpener
         from MTCTLTrainLib.progress_panel import ProgressPanel
@@ -113,6 +121,8 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.enter()
 
     def enter(self):
+        if self.logic is None:
+            return
         self.initializeParameterNode()
         self.caseTable.show_store()
         self.bench.find_run()
@@ -120,11 +130,15 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.progressPanel.enter()
 
     def exit(self):
+        if self.logic is None:
+            return
         self.progressPanel.leave()
         self.setParameterNode(None)
 
     def cleanup(self):
         # Reload calls this without exit: whatever would live on is stopped here. A run goes on.
+        if self.logic is None:
+            return
         self.setParameterNode(None)
         self.removeObservers()
         for part in (
@@ -147,16 +161,16 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, parameterNode):
-        from MTCTLSegmentLib.choices import bind
+        from MTCTLSegmentLib.choices import Binding
 
         if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
+            self._binding.undo()
             self.removeObserver(
                 self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified
             )
         self._parameterNode = self.bench.parameters = parameterNode
         if parameterNode is not None:
-            self._guiTag = bind(parameterNode, self.ui)
+            self._binding = Binding(parameterNode, self.ui)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
 
     def onParametersModified(self, caller=None, event=None):

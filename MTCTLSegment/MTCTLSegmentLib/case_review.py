@@ -63,6 +63,11 @@ class CaseReview:
         """Whether the model's own segmentation is reviewed, not somebody else's."""
         return is_own(self.nodes)
 
+    @property
+    def mask(self) -> Mask:
+        """The segmentation as it was last seen, (z, y, x): what `draft` is about, and never changed in place."""
+        return self._mask
+
     def summary(self) -> str:
         """ "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
         interval = self.report.get("case_score_interval") if self.own else None

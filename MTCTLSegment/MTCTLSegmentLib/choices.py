@@ -8,19 +8,41 @@ from typing import Any
 from slicer.i18n import tr as _
 
 
-def bind(parameters: Any, ui: Any) -> int:
-    """Bind parameters to the widgets that name them (`SlicerParameterName`); returns the tag for `disconnectGui`.
+class Binding:
+    """Parameters bound to the widgets that name them (`SlicerParameterName`), until `undo`.
 
-    The parameter node's own `connectGui` returns no tag (Slicer 5.10 to 5.13), so what it binds is never let go of:
-    when the module is entered again every list is refilled, and the old binding takes the first entry for the choice.
+    The parameter node's own functions (Slicer 5.10 to 5.13) leave something behind. `connectGui` returns no tag, so
+    what it binds is never let go of: when the module is entered again every list is refilled, and the old binding takes
+    the first entry for the choice. `disconnectGui` leaves an observer of the node, which keeps the whole wrapper alive
+    and reads every parameter at each change; so its tag is caught here while it is added.
     """
-    named = {}
-    for widget in vars(ui).values():
-        read = getattr(widget, "property", None)  # Not everything in a panel has properties.
-        name = read("SlicerParameterName") if callable(read) else None
-        if name:
-            named[name] = widget
-    return int(parameters.connectParametersToGui(named))
+
+    def __init__(self, parameters: Any, ui: Any) -> None:
+        self._parameters = parameters
+        self._observers: list[int] = []
+        named = {}
+        for widget in vars(ui).values():
+            read = getattr(widget, "property", None)  # Not everything in a panel has properties.
+            name = read("SlicerParameterName") if callable(read) else None
+            if name:
+                named[name] = widget
+        parameters.AddObserver = self._observe
+        try:
+            self._tag = parameters.connectParametersToGui(named)
+        finally:
+            del parameters.AddObserver
+
+    def undo(self) -> None:
+        """Let go of the widgets and of the node."""
+        self._parameters.disconnectGui(self._tag)
+        for observer in self._observers:
+            self._parameters.RemoveObserver(observer)
+        self._parameters = None  # Else it would live on, and read, as long as this does.
+
+    def _observe(self, event: Any, callback: Any, priority: float = 0.0) -> int:
+        observer = int(self._parameters.parameterNode.AddObserver(event, callback, priority))
+        self._observers.append(observer)
+        return observer
 
 
 class Place(Enum):

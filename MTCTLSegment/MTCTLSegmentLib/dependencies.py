@@ -5,15 +5,17 @@ Without internet the user is told which files to bring, and how to install them 
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import platform
 import sys
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import qt
 import slicer
+from packaging.requirements import Requirement
 from slicer.i18n import tr as _
 
 #: Package to install, by the name it is imported by. torch comes through the PyTorch extension, which chooses the
@@ -44,9 +46,13 @@ SEGMENTATION = Task(
 
 
 def missing(task: Task = SEGMENTATION) -> list[str]:
-    """Requirements that are not installed; nothing is imported to find out."""
+    """Requirements that are not installed, or too old; nothing is imported to find out."""
     importlib.invalidate_caches()
-    return [requirement for name, requirement in task.packages.items() if not _is_installed(name)]
+    return [
+        requirement
+        for name, requirement in task.packages.items()
+        if not (_is_installed(name) and _is_new_enough(requirement))
+    ]
 
 
 def ensure(task: Task = SEGMENTATION) -> bool:
@@ -58,8 +64,12 @@ def ensure(task: Task = SEGMENTATION) -> bool:
     wanted = missing(task)
     if not wanted:
         return True
+    obstacle = _obstacle(wanted, task)
+    if obstacle:
+        slicer.util.errorDisplay(obstacle)
+        return False
     question = _(
-        "{task} needs Python packages that are not installed yet:\n\n{packages}\n\n"
+        "{task} needs Python packages that are not installed yet, or too old:\n\n{packages}\n\n"
         "They are downloaded (about 1 GB with PyTorch, up to 3 GB for a graphics card) and installed into this Slicer, "
         "once. Slicer does not respond while that lasts. Install them now?"
     ).format(task=task.name, packages="\n".join(wanted))
@@ -79,28 +89,52 @@ def ensure(task: Task = SEGMENTATION) -> bool:
 
 
 def wheels_to_bring(task: Task = SEGMENTATION) -> str:
-    """Which files a computer without internet needs, and the command that fetches them on another one."""
+    """Which files a computer without internet needs, and the command that fetches them on another one.
+
+    It is for a Slicer there: pip looks for wheels of the Python and the system that it runs on, and takes what those
+    need; told to fetch for another system, it misses some and takes others too many.
+    """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    platform = _wheel_platform()
     names = "\n".join(
         [
-            f"  torch-*-{tag}-{tag}-{platform}.whl   (2.6 or newer)",
-            f"  safetensors-*-{platform}.whl   (0.4.3 or newer)",
-            f"  scikit_image-*-{tag}-{tag}-{platform}.whl   (0.24 or newer)",
-            f"  pillow, markupsafe: *-{tag}-{tag}-{platform}.whl",
+            f"  torch-*-{tag}-{tag}-*.whl   (2.6 or newer)",
+            "  safetensors-*-*.whl   (0.4.3 or newer)",
+            f"  scikit_image-*-{tag}-{tag}-*.whl   (0.24 or newer)",
+            f"  pillow, markupsafe: *-{tag}-{tag}-*.whl",
             "  filelock, fsspec, imageio, jinja2, lazy_loader, mpmath, networkx, packaging, setuptools, sympy, "
             "tifffile, typing_extensions: *-py3-none-any.whl",
         ]
     )
     packages = " ".join(f'"{requirement}"' for requirement in task.packages.values())
     return _(
-        "On a computer with internet and any Python, run\n\n"
-        "  python -m pip download --only-binary=:all: --python-version {python} --platform {platform} "
-        "-d mtctl-wheels {packages}\n\n"
-        "and bring the folder mtctl-wheels here. It then holds, for this Slicer (Python {python}, {platform}):\n\n"
+        "On a computer with internet, the same operating system and the same version of Slicer, run in a terminal, "
+        "with the program PythonSlicer from the folder bin of that Slicer,\n\n"
+        "  PythonSlicer -m pip download --only-binary=:all: -d mtctl-wheels {packages}\n\n"
+        "and bring the folder mtctl-wheels here. It then holds, for Python {python}, all that is needed, among it:\n\n"
         "{names}"
-    ).format(python=python, platform=platform, packages=packages, names=names)
+    ).format(python=python, packages=packages, names=names)
+
+
+def _obstacle(wanted: list[str], task: Task) -> str:
+    """Why installing would be in vain, and what to do instead; "" where it may succeed."""
+    torch = next((requirement for requirement in wanted if Requirement(requirement).name == "torch"), None)
+    if torch is None:
+        return ""
+    # Also under Rosetta on an Apple chip, where Slicer runs as an Intel program.
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        return _(
+            "{task} cannot run in this Slicer: it is a program for Intel processors, and for those there is no "
+            "{torch} on macOS. Nothing was installed.\n\n"
+            "The command mtctl and its reviewer in the browser run on this Mac, if it has an Apple chip: install them "
+            "into a Python for Apple chips."
+        ).format(task=task.name, torch=torch)
+    if _is_installed("torch"):
+        return _(
+            "{task} needs {torch}, but this Slicer has version {version}, which has to go first. Open the module "
+            "PyTorch Utils, uninstall PyTorch there, restart Slicer, and press Apply or Start again."
+        ).format(task=task.name, torch=torch, version=_version(torch))
+    return ""
 
 
 def _install(wanted: list[str]) -> None:
@@ -119,14 +153,13 @@ def _install_torch(version: str) -> None:
         raise RuntimeError(
             _("the PyTorch extension is not installed: install it with the Extensions Manager and restart Slicer")
         ) from error
-    # The user has agreed already; the requirement keeps an older torch that lies around from being taken.
+    # The user has agreed already. No torch is there yet: `_obstacle` keeps away from one that is too old.
     if PyTorchUtils.PyTorchUtilsLogic().installTorch(False, None, version) is None:
         raise RuntimeError(_("PyTorch was not installed"))
 
 
 def _install_others(requirements: list[str]) -> None:
     try:
-        from packaging.requirements import Requirement
         from slicer import packaging
     except ImportError:  # Slicer 5.10
         slicer.util.pip_install(requirements)
@@ -169,11 +202,15 @@ def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _wheel_platform() -> str:
-    """The tag of wheels for this computer, as pip's --platform takes it."""
-    machine = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    if machine.startswith("linux"):
-        return machine.replace("linux", "manylinux_2_28")
-    if machine.startswith("macosx"):
-        return f"macosx_11_0_{machine.rpartition('_')[2]}" if machine.endswith("arm64") else "macosx_11_0_x86_64"
-    return machine
+def _is_new_enough(requirement: str) -> bool:
+    """Whether the package that is installed meets the requirement; one that does not tell its version does."""
+    version = _version(requirement)
+    return not version or Requirement(requirement).specifier.contains(version, prereleases=True)
+
+
+def _version(requirement: str) -> str:
+    """The installed version of what is required; "" where it does not tell."""
+    try:
+        return importlib.metadata.version(Requirement(requirement).name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -7,9 +7,11 @@ from typing import Any
 
 import qt
 import slicer
+import vtk
 from slicer.util import VTKObservationMixin
 
 from mtctl import scene
+from mtctl.scene_nodes import is_there
 from MTCTLSegmentLib.choices import Restrict
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling
@@ -21,6 +23,10 @@ _SINGLETON = "MTCTLSegment"
 # A stroke modifies the segment several times; so long after the last time it is one edit.
 _STROKE_MS = 30
 
+# End of the ranges of intensities that may be painted: above every uncertainty, and above the 1 of a paintable voxel.
+# Never the beginning itself: the editor takes a range of equal ends for one that was never set, and replaces it.
+_ABOVE_ALL = 2.0
+
 
 class EditorPanel(VTKObservationMixin):
     """Ties the editor to the open case, and notes in the review what was edited."""
@@ -29,8 +35,15 @@ class EditorPanel(VTKObservationMixin):
         super().__init__()
         self._ui, self._desk, self._edited = ui, desk, edited
         self._editor = editor = ui.segmentEditor
-        self._region: int | None = None
         self._made_for: tuple[Any, ...] = ()
+        self._held: tuple[Any, tuple[float, float] | None] | None = None
+        self._holding = self._entered = False
+        # The node first: the masking section logs errors without one, and the editor wants it before the scene.
+        editor.setMRMLSegmentEditorNode(self._node())
+        editor.maskingSectionVisible = False
+        editor.setMRMLScene(slicer.mrmlScene)
+        # A click in the table selects another segment; only the reviewed one is edited here.
+        editor.findChild(qt.QWidget, "SegmentsTableView").hide()
         editor.setEffectNameOrder(list(_EFFECTS))
         editor.unorderedEffectsVisible = False
         editor.maximumNumberOfUndoStates = _UNDO_STATES
@@ -57,11 +70,16 @@ class EditorPanel(VTKObservationMixin):
 
     def enter(self) -> None:
         """The module came to the front."""
+        self._entered = True
         self._editor.setupViewObservations()
         self._editor.installKeyboardShortcuts()
 
     def leave(self) -> None:
         """Another module comes to the front: with Paint active the mouse would still paint there."""
+        if self._stroke.isActive():  # The last stroke was made here, with the tool that is still active.
+            self._stroke.stop()
+            self._note_edit()
+        self._entered = False
         self._editor.setActiveEffect(None)
         self._editor.uninstallKeyboardShortcuts()
         self._editor.removeViewObservations()
@@ -73,6 +91,7 @@ class EditorPanel(VTKObservationMixin):
             self.detach()
             return
         self.removeObservers()
+        self._held = None
         nodes, editor = review.nodes, self._editor
         editor.setMRMLSegmentEditorNode(self._node())
         editor.setSegmentationNode(nodes.reviewed)
@@ -84,17 +103,21 @@ class EditorPanel(VTKObservationMixin):
         # An edit fires the second, and not always the first; undo the first alone.
         for event in (events.SegmentModified, events.SourceRepresentationModified, events.SegmentRemoved):
             self.addObserver(segmentation, event, self._modified)
+        self.addObserver(self._node(), vtk.vtkCommand.ModifiedEvent, self._hold)
 
     def detach(self) -> None:
         """Edit nothing. Before the scene closes: with a brush in a view Slicer would crash else."""
         self.removeObservers()
         self._stroke.stop()
         self._made_for = ()
+        self._held = None
         self._editor.setActiveEffect(None)
+        self._editor.setSourceVolumeNode(None)  # First: without a segmentation the editor would keep it.
         self._editor.setSegmentationNode(None)
-        self._editor.setSourceVolumeNode(None)
         node = slicer.mrmlScene.GetSingletonNode(_SINGLETON, "vtkMRMLSegmentEditorNode")
-        if node is not None:  # The editor falls back on any volume there is; the range would be taken on that one.
+        if node is not None:
+            node.SetAndObserveSourceVolumeNode(None)  # Where the segmentation was deleted the editor kept it.
+            # The editor falls back on any volume there is; the range would be taken on that one.
             node.SetSourceVolumeIntensityMask(False)
 
     def refresh(self) -> None:
@@ -117,10 +140,10 @@ class EditorPanel(VTKObservationMixin):
             wanted = (current.id, review.session.state.threshold)
             if self._made_for != wanted:
                 allowed = review.session.paintable(current.id)
-                self._mask(scene.paintable_node(review.nodes, allowed), (1.0, 1.0))
+                self._mask(scene.paintable_node(review.nodes, allowed), (1.0, _ABOVE_ALL))
                 self._made_for = wanted
         else:
-            self._mask(review.nodes.heatmap, (parameters.threshold, 1.0))
+            self._mask(review.nodes.heatmap, (parameters.threshold, _ABOVE_ALL))
 
     def save_for_undo(self) -> None:
         """One step of the editor's history begins here."""
@@ -142,12 +165,35 @@ class EditorPanel(VTKObservationMixin):
 
     def _mask(self, source: Any, allowed: tuple[float, float] | None) -> None:
         self._made_for = ()
-        node = self._node()
-        if self._editor.sourceVolumeNode() is not source:
-            self._editor.setSourceVolumeNode(source)
-        node.SetSourceVolumeIntensityMask(allowed is not None)
-        if allowed is not None:
-            node.SetSourceVolumeIntensityMaskRange(*allowed)
+        self._held = source, allowed
+        self._hold()
+
+    def _hold(self, *_event: Any) -> None:
+        """Keep the restriction and the reviewed segment: keys of the editor (I, Q, W and others) change them.
+
+        A stroke in another segment would be in no review, and one without the restriction anywhere.
+        """
+        review, node, editor = self._desk.review, self._node(), self._editor
+        if self._holding or self._held is None or review is None:
+            return
+        source, allowed = self._held
+        if node.GetSegmentationNode() is not review.nodes.reviewed:
+            return
+        if not is_there(source):  # Deleted: `detach` follows, unless it can be made again.
+            self._made_for = ()
+            qt.QTimer.singleShot(0, self.refresh)
+            return
+        self._holding = True  # Each line below is an event of the node, too.
+        try:
+            if node.GetSourceVolumeNode() is not source:
+                editor.setSourceVolumeNode(source)
+            node.SetSourceVolumeIntensityMask(allowed is not None)
+            if allowed is not None:
+                node.SetSourceVolumeIntensityMaskRange(*allowed)
+            if review.nodes.reviewed.GetSegmentation().GetSegment(review.nodes.segment_id) is not None:
+                editor.setCurrentSegmentID(review.nodes.segment_id)
+        finally:
+            self._holding = False
 
     def _modified(self, *_event: Any) -> None:
         self._stroke.start()
@@ -161,8 +207,9 @@ class EditorPanel(VTKObservationMixin):
             self._desk.changed()
             return
         effect = self._editor.activeEffect()
+        kind = effect.name.lower() if effect else "undo" if self._entered else "elsewhere"
         with telling():
-            if review.note_edit(effect.name.lower() if effect else "undo") is not None:
+            if review.note_edit(kind) is not None:
                 self._edited()
                 self._desk.acted()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ctk
-import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -14,22 +14,23 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.review_state import Status
 from MTCTLSegmentLib import settings
-from MTCTLSegmentLib.case_review import REVIEWED_KIND, CaseReview
+from MTCTLSegmentLib.case_requests import note_stored, opened_from, prediction_request, review_request
+from MTCTLSegmentLib.case_review import CaseReview
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling
-from MTCTLSegmentLib.store_job import StoreJob, StoreRequest
+from MTCTLSegmentLib.store_job import StoreJob
 
 
 class FinishPanel:
     """Accept or reject; either is saved at once."""
 
-    def __init__(self, ui: Any, desk: Desk) -> None:
-        self._ui, self._desk, self._job = ui, desk, StoreJob()
+    def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
+        self._ui, self._desk, self._job = ui, desk, job
         self._saving: CaseReview | None = None
-        self._stored: CaseReview | None = None  # Whose prediction is in the store already.
         ui.storeEdit.filters = ctk.ctkPathLineEdit.Dirs
-        self.show_store()
+        self.show_settings()
         self._slots = (
+            (ui.reviewerEdit, "textChanged(QString)", self._signed),
             (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),
             (ui.acceptCaseButton, "clicked()", self.accept),
             (ui.rejectCaseButton, "clicked()", self.reject),
@@ -39,16 +40,16 @@ class FinishPanel:
         desk.listen(self.refresh)
 
     def close(self) -> None:
-        """The panel is no more; a decision that is not saved yet is none."""
-        self._job.close()
+        """The panel is no more, and the job was closed; a decision that is not saved yet is none."""
         if self._saving is not None:
             self._saving.session.reopen_case()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
-    def show_store(self) -> None:
-        """Show the folder that is chosen here or in MTCTLTrain."""
+    def show_settings(self) -> None:
+        """Show the folder that is chosen here or in MTCTLTrain, and who signs."""
         settings.show("caseStore", self._ui.storeEdit)
+        self._ui.reviewerEdit.text = settings.setting("reviewer")
 
     def refresh(self) -> None:
         """Show the decision, or that it is still to come."""
@@ -56,8 +57,8 @@ class FinishPanel:
         ui = self._ui
         ui.finishSection.enabled = review is not None
         for button in (ui.acceptCaseButton, ui.rejectCaseButton):
-            button.enabled = review is not None and not self._job.running
-        if review is not None and not self._job.running:
+            button.enabled = review is not None and self._saving is None
+        if review is not None and self._saving is None:
             left = review.session.left.regions
             status = review.session.state.status
             ui.finishLabel.text = {
@@ -94,29 +95,13 @@ class FinishPanel:
             review.session.reject_case(self._ui.reasonEdit.text)
             self._save(review, store, "reject")
 
-    def _decision(self, review: CaseReview, operation: str) -> list[StoreRequest]:
-        maps, scan = review.session.maps, np.asarray(scene.volume_of(review.nodes.scan).array)
-        start = maps.segmentation.astype(np.uint8)
-        content = {"review": review.draft(), "reason": review.session.state.reason}
-        arrays = {"scan": scan}
-        if operation == "accept":
-            arrays["segmentation"] = scene.mask_of(review.nodes).astype(np.uint8)
-        if not review.own:  # It is no prediction of the model's.
-            return [StoreRequest(operation, arrays | {"start": start}, content)]
-        prediction = {
-            "scan": scan,
-            "segmentation": start,
-            "probability": maps.probability,
-            "distance": maps.distance,
-            REVIEWED_KIND: maps.uncertainty,
-        }
-        first = [] if review is self._stored else [StoreRequest("prediction", prediction, {"report": review.report})]
-        return [*first, StoreRequest(operation, arrays, content)]
-
     def _save(self, review: CaseReview, store: Path, operation: str) -> None:
         try:
-            requests, case = self._decision(review, operation), _opened_from(store, review.nodes.scan)
-            self._job.start(store, review.session.maps.geometry, requests, self._saved, self._not_saved, case)
+            mask, case = scene.mask_of(review.nodes), opened_from(store, review.nodes.scan)
+            # The store may be another one than before, or the case deleted from it: what it has is not stored again.
+            decision = review_request(review, operation, mask, settings.setting("reviewer"))
+            requests, geometry = [prediction_request(review), decision], review.session.maps.geometry
+            self._job.start(store, geometry, requests, partial(self._saved, store), self._not_saved, case)
         except Exception:  # The segment was deleted, or the disk is full: a decision that is not saved is none.
             review.session.reopen_case()
             self._desk.acted()
@@ -125,9 +110,10 @@ class FinishPanel:
         self._desk.acted()
         self._ui.finishLabel.text = _("Saving into {folder} ...").format(folder=store)
 
-    def _saved(self, answer: dict[str, Any]) -> None:
+    def _saved(self, store: Path, answer: dict[str, Any]) -> None:
         review, self._saving = self._saving, None
-        self._stored = review
+        if review is not None:
+            note_stored(store, review.nodes.scan, answer)
         self._desk.acted()
         if review is self._desk.review:
             self._ui.finishLabel.text += " " + _("Case {case}, version {version}.").format(
@@ -152,8 +138,7 @@ class FinishPanel:
 
     def _store_chosen(self, path: str) -> None:
         settings.remember("caseStore", path)
+        self._desk.changed()
 
-
-def _opened_from(store: Path, scan: Any) -> str | None:
-    """The id of the case that the scan was opened as (by MTCTLTrain) from this store; None: by its voxels."""
-    return scan.GetAttribute(scene.CASE) if scan.GetAttribute(scene.CASE_STORE) == str(store) else None
+    def _signed(self, name: str) -> None:
+        settings.remember("reviewer", name.strip())

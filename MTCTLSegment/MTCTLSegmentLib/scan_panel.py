@@ -1,23 +1,21 @@
-"""Section 1: which scan, which model, and Apply, which becomes Cancel."""
+"""Section 1: which scan, and Apply, which becomes Cancel."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.worker import Progress, Result, Settings
-from MTCTLSegmentLib import dependencies, model_catalogue, settings
+from MTCTLSegmentLib import dependencies
 from MTCTLSegmentLib.atrium_box import box_of, place_box
 from MTCTLSegmentLib.choices import Place
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling
+from MTCTLSegmentLib.model_panel import ModelPanel
 from MTCTLSegmentLib.segmentation_job import SegmentationJob
 from MTCTLSegmentLib.words import progress_words
 
@@ -25,19 +23,18 @@ from MTCTLSegmentLib.words import progress_words
 class ScanPanel:
     """Asks for segmentations; `arrived` is called with the scan and the result."""
 
-    def __init__(self, ui: Any, desk: Desk, job: SegmentationJob, arrived: Callable[[Any, Result], None]) -> None:
-        self._ui, self._desk, self._job, self._arrived = ui, desk, job, arrived
+    def __init__(
+        self, ui: Any, desk: Desk, models: ModelPanel, job: SegmentationJob, arrived: Callable[[Any, Result], None]
+    ) -> None:
+        self._ui, self._desk, self._models, self._job, self._arrived = ui, desk, models, job, arrived
         self._scan: Any = None
         self._notes: list[str] = []
         self._segment_ids: list[str] = []
         ui.progressBar.hide()
         ui.progressLabel.hide()
         ui.segmentSelector.hide()
-        self._list_models()
         self._slots = (
             (ui.applyButton, "clicked()", self.apply_or_cancel),
-            (ui.modelSelector, "activated(int)", self._model_chosen),
-            (ui.modelFolderButton, "clicked()", self._choose_model_folder),
             (ui.centerRoiButton, "clicked()", self._center_box),
         )
         for widget, signal, slot in self._slots:
@@ -96,6 +93,8 @@ class ScanPanel:
         parameters = self._desk.parameters
         if parameters is None or parameters.scan is None or not dependencies.ensure():
             return
+        if not parameters.model:
+            self._models.show()  # Another program may have published one meanwhile.
         self._scan, self._notes = parameters.scan, []
         volume = scene.volume_of(self._scan)
         self._job.start(volume, self._settings(), self._progressed, self._noted, self._done, self._failed)
@@ -132,58 +131,6 @@ class ScanPanel:
         self._ui.progressLabel.text = words
         self._ui.progressLabel.setVisible(bool(words))
         self.refresh()
-
-    # --- models -------------------------------------------------------------------------------------------------------
-
-    def _list_models(self) -> None:
-        box = self._ui.modelSelector
-        self._models = model_catalogue.installed_models()
-        own = settings.setting("modelFolder")
-        if own:
-            with contextlib.suppress(ValueError):  # The folder went; the shipped models are still there.
-                self._models.append(model_catalogue.model_in(Path(own)))
-        box.clear()
-        for index, model in enumerate(self._models):
-            box.addItem(model.title)
-            box.setItemData(index, model.details, qt.Qt.ToolTipRole)
-
-    def show_model(self) -> None:
-        """Show the model of the parameter node; one that is not installed here gives way to the default one."""
-        parameters = self._desk.parameters
-        if parameters is None or not self._models:
-            return
-        names = [model.name for model in self._models]
-        wanted = parameters.model or settings.setting("model")
-        index = names.index(wanted) if wanted in names else 0
-        self._ui.modelSelector.currentIndex = index
-        if parameters.model != names[index]:
-            self._take_model(index)
-
-    def _model_chosen(self, index: int) -> None:
-        if 0 <= index < len(self._models):
-            self._take_model(index)
-            settings.remember("model", self._models[index].name)
-
-    def _take_model(self, index: int) -> None:
-        parameters, model = self._desk.parameters, self._models[index]
-        if parameters is not None:
-            parameters.model = model.name
-            parameters.samples = model.samples
-
-    def _choose_model_folder(self) -> None:
-        folder = qt.QFileDialog.getExistingDirectory(self._ui.modelSelector, _("Folder of a model"))
-        if not folder:
-            return
-        try:
-            model = model_catalogue.model_in(Path(folder))
-        except ValueError as error:
-            slicer.util.errorDisplay(str(error))
-            return
-        settings.remember("modelFolder", model.name)
-        self._list_models()
-        index = [each.name for each in self._models].index(model.name)
-        self._ui.modelSelector.currentIndex = index
-        self._model_chosen(index)
 
     # --- what is checked ----------------------------------------------------------------------------------------------
 

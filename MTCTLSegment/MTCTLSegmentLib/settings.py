@@ -8,8 +8,10 @@ import qt
 
 _DEFAULTS = {
     "caseStore": "",  # Folder; asked for when the first case is accepted.
-    "model": "",  # "" for the default model.
-    "modelFolder": "",  # A model of the user's own, listed below the shipped ones.
+    "reviewer": "",  # Pseudonym that drafts and decisions are signed with.
+    "model": "",  # "" for the one in use.
+    "modelChosen": "",  # "yes" since a person chose `model`, knowing of the one in use; earlier versions had none.
+    "modelFolder": "",  # A model of the user's own, listed below the others.
 }
 
 

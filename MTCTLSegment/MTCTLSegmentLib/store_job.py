@@ -6,17 +6,20 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import qt
 
+from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry
+from mtctl.own_folders import make_own_folder
 from mtctl.worker_child import child_environment
 from mtctl.worker_exchange import write_steps
 from mtctl.worker_protocol import Lines, decode, geometry_message
@@ -25,6 +28,9 @@ from MTCTLSegmentLib.process_transport import ProcessTransport
 # Between two pieces of a volume that are written for the child.
 _STEP_MS = 5
 
+# What is done piece by piece, and what comes after it.
+Steps = Generator[None, None, Callable[[], None]]
+
 
 @dataclass(frozen=True)
 class StoreRequest:
@@ -32,7 +38,7 @@ class StoreRequest:
 
     Attributes:
         operation: "prediction", "accept", "reject" or "draft".
-        arrays: By the names that the child knows, (z, y, x).
+        arrays: By the names that the child knows, (z, y, x). They must not change before the job is done.
         content: What else the request holds.
     """
 
@@ -41,12 +47,25 @@ class StoreRequest:
     content: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Errand:
+    """Requests that belong together: the first that fails ends it."""
+
+    store: Path
+    geometry: Geometry
+    requests: list[StoreRequest]
+    done: Callable[[dict[str, Any]], None]
+    failed: Callable[[str], None]
+    case: str | None
+
+
 class StoreJob:
-    """Writes requests one after the other; the first that fails ends it."""
+    """Does errands one after the other, and the requests of each; a writer is never stopped for the next one."""
 
     def __init__(self) -> None:
+        self._errands: deque[_Errand] = deque()  # The first is under way.
         self._waiting: deque[StoreRequest] = deque()
-        self._copying: Iterator[None] | None = None
+        self._copying: Steps | None = None
         self._folder: Path | None = None
         self._transport: ProcessTransport | None = None
         self._timer = qt.QTimer()
@@ -55,8 +74,8 @@ class StoreJob:
 
     @property
     def running(self) -> bool:
-        """Whether something is still being written."""
-        return self._folder is not None
+        """Whether something is still to be written."""
+        return bool(self._errands)
 
     def start(
         self,
@@ -67,50 +86,70 @@ class StoreJob:
         failed: Callable[[str], None],
         case: str | None = None,
     ) -> None:
-        """Begin; `done` (with the child's last answer) or `failed` comes last. Arrays must not change meanwhile.
+        """Begin, or begin when what is under way is done; `done` or `failed` comes last, never before this returns.
 
-        Args: `case`: the case's id; None: it is found, or named, by the scan's voxels.
+        Args:
+            store: Folder of the store.
+            geometry: Of all arrays.
+            requests: What to write, in order.
+            done: Called with the child's last answer.
+            failed: Called with the reason, in words.
+            case: The case's id; None: it is found, or named, by the scan's voxels.
         """
-        self._store, self._geometry, self._done, self._failed = store, geometry, done, failed
-        self._waiting = deque(requests)
-        self._case = case
-        self._folder = Path(tempfile.mkdtemp(prefix="mtctl-store-"))
-        self._next()
+        self._errands.append(_Errand(store, geometry, requests, done, failed, case))
+        if len(self._errands) == 1:
+            self._begin()
 
     def close(self) -> None:
         """Stop: what is half-written is not in the store."""
-        self._timer.stop()
         self._timer.disconnect("timeout()", self._copy)
-        self._end()
+        self._errands.clear()
+        self._clear()
+
+    def _begin(self) -> None:
+        self._waiting = deque(self._errands[0].requests)
+        self._case = self._errands[0].case
+        self._copying = self._first_steps()
+        self._timer.start()
+
+    def _first_steps(self) -> Steps:
+        self._folder = make_own_folder("store")
+        return (yield from self._steps(self._waiting.popleft()))
 
     def _next(self) -> None:
         self._copying = self._steps(self._waiting.popleft())
         self._timer.start()
 
-    def _steps(self, request: StoreRequest) -> Iterator[None]:
+    def _steps(self, request: StoreRequest) -> Steps:
         assert self._folder is not None
         for name, array in request.arrays.items():
             yield from write_steps(array, self._folder / f"{name}.npy")
         message = {
-            "store": str(self._store),
+            "store": str(self._errands[0].store),
             "operation": request.operation,
             "case": self._case,
-            "geometry": geometry_message(self._geometry),
+            "geometry": geometry_message(self._errands[0].geometry),
             "arrays": {name: str(self._folder / f"{name}.npy") for name in request.arrays},
             **request.content,
         }
         path = self._folder / "request.json"
         path.write_text(json.dumps(message), encoding="utf-8")
-        yield
-        self._run(path)
+        return lambda: self._run(path)
 
     def _copy(self) -> None:
-        copying = self._copying
+        if self._copying is None:
+            return
         try:
-            if copying is None or next(copying, self) is self:
-                self._timer.stop()
-        except OSError as error:
-            self._fail(f"the case could not be handed over: {error.strerror or error}")
+            next(self._copying)
+            return
+        except StopIteration as last:
+            then = last.value
+        except (MtctlError, OSError) as error:
+            reason = f"the case could not be handed over: {getattr(error, 'strerror', None) or error}"
+            then = partial(self._end, lambda errand: errand.failed(reason))
+        self._timer.stop()
+        self._copying = None
+        then()
 
     def _run(self, request: Path) -> None:
         self._lines, self._said, self._words = Lines(), [], Lines()
@@ -142,19 +181,35 @@ class StoreJob:
             if self._waiting:
                 self._next()
             else:
-                self._end()
-                self._done(self._answer)
+                self._tidy(lambda errand: errand.done(self._answer))
         elif self._answer:
-            self._fail(str(self._answer["reason"]))
+            self._tidy(lambda errand: errand.failed(str(self._answer["reason"])))
         else:
-            words = "\n".join(self._said[-10:])
-            self._fail(f"the process that saves cases ended unexpectedly ({ending})" + (f":\n{words}" if words else ""))
+            words = "".join(f"\n{line}" for line in self._said[-10:])
+            reason = f"the process that saves cases ended unexpectedly ({ending}){':' if words else ''}{words}"
+            self._tidy(lambda errand: errand.failed(reason))
 
-    def _fail(self, reason: str) -> None:
-        self._end()
-        self._failed(reason)
+    def _tidy(self, tell: Callable[[_Errand], None]) -> None:
+        self._copying = self._last_steps(tell)
+        self._timer.start()
 
-    def _end(self) -> None:
+    def _last_steps(self, tell: Callable[[_Errand], None]) -> Steps:
+        """Remove what was copied file by file: a gigabyte at once would hold up the window for a tenth of a second."""
+        with suppress(OSError):
+            for path in list(self._folder.iterdir()) if self._folder is not None else []:
+                path.unlink()
+                yield
+        return lambda: self._end(tell)
+
+    def _end(self, tell: Callable[[_Errand], None]) -> None:
+        """The errand under way is over: whoever waits for it is told, then the next one begins."""
+        self._clear()
+        errand = self._errands.popleft()
+        if self._errands:
+            self._begin()
+        tell(errand)
+
+    def _clear(self) -> None:
         folder, self._folder = self._folder, None
         transport, self._transport = self._transport, None
         self._copying = None

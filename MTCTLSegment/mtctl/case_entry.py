@@ -49,7 +49,7 @@ class State(Enum):
 
     @property
     def labelled(self) -> bool:
-        """Whether a person vouches for its segmentation: corrected, or accepted as predicted."""
+        """Whether somebody vouched for its segmentation, and nobody works on it now (see `Case.labelled`)."""
         return self in (State.CORRECTED, State.ACCEPTED)
 
 
@@ -81,7 +81,7 @@ class Case:
         id: Its name; a pseudonym.
         geometry: Grid of the scan.
         added: When, UTC, ISO 8601.
-        scan_sha256: Over the scan's voxels and grid, by `case_files.scan_sum`.
+        scan_sha256: Over the scan's voxels, whatever their grid, by `case_files.scan_sum`.
         files: SHA-256 of the files beside case.json, by name.
         records: Predictions, drafts and decisions, oldest first.
 
@@ -106,6 +106,17 @@ class Case:
         if done:
             return State.IN_REVIEW if done[-1] is Kind.DRAFT else State(done[-1].value)
         return State.PREDICTED if self.records else State.UNLABELLED
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a person vouches for its last version: nobody rejected it since. Drafts, of whomever, decide nothing,
+        so that a case which is looked at again teaches until that is done."""
+        return self._decision in VOUCHED
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it was rejected and nobody has vouched for it since, whatever drafts there are."""
+        return self._decision is Kind.REJECTED
 
     @property
     def version(self) -> int:
@@ -258,6 +269,11 @@ class Case:
         predictions = [record for record in reversed(self.records) if record.kind is Kind.PREDICTION]
         same = (record for record in predictions if record.content.get("segmentation_sha256") == wanted)
         return next(same, predictions[0] if predictions else None)
+
+    @property
+    def _decision(self) -> Kind | None:
+        decisions = (*VOUCHED, Kind.REJECTED)
+        return next((record.kind for record in reversed(self.records) if record.kind in decisions), None)
 
     @property
     def _vouched(self) -> list[Record]:

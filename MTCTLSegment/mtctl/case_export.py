@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.cases import Case, State
+from mtctl.cases import Case
 from mtctl.errors import MtctlError
 from mtctl.files import WriteError, write_reason
 from mtctl.geometry import Volume
@@ -103,10 +103,10 @@ def _export(
 def _write_cases(cases: Iterable[Case], folder: Path) -> Exported:
     labelled, unlabelled, failures = [], [], []
     for case in cases:
-        if case.state is State.REJECTED:
+        if case.rejected:
             continue
         try:
-            if case.state.labelled:
+            if case.labelled:
                 # Before anything is written: what is read is checked, and a damaged case is left out as a whole.
                 label = Volume(case.corrected_mask().astype("uint8"), case.geometry)
                 write_volume(case.scan(), folder / _image(case.id, "Tr"))

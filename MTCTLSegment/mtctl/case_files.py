@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +96,15 @@ def mask_sum(mask: Mask) -> str:
 
 
 def scan_sum(volume: Volume) -> str:
-    """SHA-256 over voxels (as float32) and grid, whatever file they come from."""
-    digest = hashlib.sha256(np.ascontiguousarray(volume.array, dtype=np.float32).data)
-    digest.update(json.dumps(asdict(volume.geometry), sort_keys=True).encode())
+    """SHA-256 over the voxels (as float32) and their number along each axis, whatever file they come from.
+
+    Not over the grid: two programs that read one file differ in its last digits, and rounding only moves the places
+    where that shows. Scans of one sum are one scan where they are on the `same_grid`, too. And of a left-handed grid
+    (NIfTI often has one) the slices are summed up in reverse, as Slicer turns their order round when it loads them.
+    """
+    slices = volume.array if np.linalg.det(volume.geometry.matrix) > 0 else volume.array[::-1]
+    digest = hashlib.sha256(str(slices.shape).encode())
+    digest.update(np.ascontiguousarray(slices, dtype=np.float32).data)
     return digest.hexdigest()
 
 

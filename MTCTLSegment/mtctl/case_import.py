@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtctl.case_files import MAPS, file_of, mask_sum, same_grid
+from mtctl.case_files import MAPS, file_of, mask_sum, same_grid, scan_sum
 from mtctl.case_record import VOUCHED
 from mtctl.cases import Case, CaseError, CaseStore
 from mtctl.geometry import Volume
 from mtctl.header import CHECKS
+from mtctl.inputs import name_clashes, series_clashes
 from mtctl.store_files import read_json
 from mtctl.volume import input_stem, read_map, read_mask, read_volume
 from mtctl.worker_request import Result
@@ -31,11 +32,19 @@ class Sources:
         results: Folder with what `mtctl segment` made of them, or None.
         labels: Folder with <stem>.label.nrrd (or .nii.gz ...), expert masks that are vouched for, or None.
         keep_names: Name each case like its file: only where file names are pseudonyms. Else by the voxels.
+        namesakes: Scans whose results and labels would be named like another's, with that one, as by `namesakes`.
     """
 
     results: Path | None = None
     labels: Path | None = None
     keep_names: bool = False
+    namesakes: Mapping[Path, Path] = field(default_factory=dict)
+
+
+def namesakes(scans: Sequence[Path]) -> dict[Path, Path]:
+    """Scans in which a file in a folder of results or labels could belong to another one as well, with that one."""
+    clashes = name_clashes(scans) | series_clashes(scans)
+    return clashes | {first: second for second, first in clashes.items()}
 
 
 def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None = None) -> Case:
@@ -50,9 +59,12 @@ def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None =
         id: Name of the case; None: see `Sources.keep_names`.
 
     Raises:
-        MtctlError: Something cannot be read, does not fit together, or cannot be written.
+        MtctlError: Something cannot be read, does not fit together, or cannot be written; or a result or label could
+            be another scan's.
     """
     stem = input_stem(path)
+    if path in sources.namesakes:
+        _check_nothing_is_shared(path, stem, sources)
     scan = read_volume(path)
     result = read_results(sources.results, stem, scan) if sources.results else None
     label = _read_label(sources.labels, stem, scan) if sources.labels else None
@@ -79,6 +91,8 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
     if not (folder / f"{stem}.json").is_file():
         return None
     report = read_json(folder / f"{stem}.json")
+    if "scan_sha256" in report and report["scan_sha256"] != scan_sum(scan):
+        raise CaseError(f"{folder / f'{stem}.json'}: is about another scan of that name; segment this one again")
     mask = _on_grid(read_mask(folder / f"{stem}.seg.nrrd"), scan, folder / f"{stem}.seg.nrrd")
     names = {name: file_of(name) for name in MAPS}
     chosen = str(report.get("uncertainty", {}).get("kind", "entropy")).replace("-", "_")
@@ -89,8 +103,29 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
 
 
 def _read_label(folder: Path, stem: str, scan: Volume) -> Any:
-    paths = [path for ending in CHECKS if (path := folder / f"{stem}.label{ending}").is_file()]
-    return _on_grid(read_mask(paths[0]), scan, paths[0]).astype(bool) if paths else None
+    path = _label_of(folder, stem)
+    return _on_grid(read_mask(path), scan, path).astype(bool) if path else None
+
+
+def _label_of(folder: Path, stem: str) -> Path | None:
+    paths = (folder / f"{stem}.label{ending}" for ending in CHECKS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _check_nothing_is_shared(path: Path, stem: str, sources: Sources) -> None:
+    """Make sure that nothing goes with a scan which could go with its namesake.
+
+    Raises:
+        CaseError: Something does; a mask of another patient would be learnt from.
+    """
+    report = sources.results and sources.results / f"{stem}.json"
+    label = sources.labels and _label_of(sources.labels, stem)
+    for found in (report, label):
+        if found and found.is_file():
+            raise CaseError(
+                f"{path}: has the name of {sources.namesakes[path]}, and only one of them can be meant by {found}; "
+                "give the files different names, or add each scan alone with a folder of what belongs to it"
+            )
 
 
 def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:

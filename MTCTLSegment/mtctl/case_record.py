@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from mtctl.case_notes import note, noted
 from mtctl.errors import MtctlError
 from mtctl.files import TEMPORARY_PREFIX, WriteError, write_reason
 from mtctl.store_files import (
@@ -116,8 +117,16 @@ def record_folders(case: Path) -> list[tuple[int, Kind, Path]]:
     Raises:
         OSError: The folder is gone.
     """
-    names = sorted(os.listdir(case), key=lambda name: (len(name.partition("-")[0]), name))
-    return [(int(match[1]), Kind(match[2]), case / name) for name in names if (match := _FOLDER.fullmatch(name))]
+    return _named(case, os.listdir(case))
+
+
+def noted_records(case: Path) -> list[tuple[int, Kind, Path]]:
+    """As `record_folders`, of all records but drafts that a case ever had, as far as there are notes of them.
+
+    Raises:
+        OSError: The folder is gone.
+    """
+    return _named(case, noted(case))
 
 
 def append_record(
@@ -160,7 +169,12 @@ def append_record(
                 document["follows"] = [number for number, kept, _ in there if kept is not Kind.DRAFT]
                 write_sealed(hidden / RECORD, document)
                 held.check()
-                commit(hidden, case / f"{max((number for number, _, _ in there), default=0) + 1:04d}-{kind.value}")
+                # Not the number of one that is gone, which would not be missed any more.
+                last = max((number for number, _, _ in [*there, *noted_records(case)]), default=0)
+                folder = case / f"{last + 1:04d}-{kind.value}"
+                commit(hidden, folder)
+                if kind is not Kind.DRAFT:
+                    note(folder)
                 for draft in replaces:
                     discard(draft.folder)
                 remove_leftovers(case, case)
@@ -175,6 +189,11 @@ def append_record(
 def is_leftover(name: str) -> bool:
     """Whether a file or folder of that name is what a writer that was killed left, or one that is at work writes."""
     return name.startswith(TEMPORARY_PREFIX)
+
+
+def _named(case: Path, names: Sequence[str]) -> list[tuple[int, Kind, Path]]:
+    ordered = sorted(names, key=lambda name: (len(name.partition("-")[0]), name))
+    return [(int(match[1]), Kind(match[2]), case / name) for name in ordered if (match := _FOLDER.fullmatch(name))]
 
 
 def _read(folder: Path, number: int, kind: Kind) -> Record | None:

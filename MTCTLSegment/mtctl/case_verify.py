@@ -1,4 +1,10 @@
-"""Whether everything that was ever stored is there and whole."""
+"""Whether everything that was stored is there and whole.
+
+A case, prediction or decision that is gone is missed by its note (`case_notes`) and by the records after it. Not missed
+is what went together with its note: the whole of `cases`, or what came after a backup that was put back; and what was
+stored by a program that was killed before it took note. Drafts may go. A case that somebody deleted on purpose is
+missed until its note is deleted, too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,8 @@ from enum import Enum
 from pathlib import Path
 
 from mtctl.case_entry import Case, read_case
-from mtctl.case_record import CASE, RECORD, Kind, Record, is_leftover, record_folders
+from mtctl.case_notes import is_note, note_of, noted
+from mtctl.case_record import CASE, RECORD, Kind, Record, is_leftover, noted_records, record_folders
 from mtctl.store_files import DamagedError, checked
 from mtctl.store_lock import LOCK_PREFIX
 
@@ -49,25 +56,36 @@ def verify_store(cases: Path, ids: re.Pattern[str]) -> list[Finding]:
 
 
 def _verify(cases: Path, ids: re.Pattern[str]) -> Iterator[Finding]:
+    ever = [cases / name for name in noted(cases) if ids.fullmatch(name)]
     for path in sorted(cases.iterdir()):
+        if is_note(path.name):
+            continue
         if is_leftover(path.name):
             yield _leftover(path)
         elif not path.is_dir() or not ids.fullmatch(path.name) or not _is_case(path):
             yield _foreign(path)
         else:
             try:
-                yield from _verify_case(read_case(path))
+                stored = noted_records(path)  # Before the records are read: all of these are there by now.
+                yield from _verify_case(read_case(path), {number for number, _, _ in stored})
             except DamagedError as error:
                 yield _damaged(path, error)
             except FileNotFoundError:
                 yield Finding(path, Trouble.LOST, f"{path}: was deleted while it was checked")
+    for path in ever:
+        if not _is_case(path):
+            restore = f"restore it from a backup; if it was deleted on purpose, delete {note_of(path)}, too"
+            yield Finding(path, Trouble.LOST, f"{path}: the case is gone; {restore}")
 
 
 def _is_case(path: Path) -> bool:
-    return (path / CASE).exists() or bool(record_folders(path))
+    try:
+        return (path / CASE).exists() or bool(record_folders(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
-def _verify_case(case: Case) -> Iterator[Finding]:
+def _verify_case(case: Case, stored: set[int]) -> Iterator[Finding]:
     """Anything wrong with a case; a draft that its author replaces meanwhile is nothing wrong."""
     for name in case.files:
         yield from _verify_file(case.folder, name, dict(case.files))
@@ -76,9 +94,11 @@ def _verify_case(case: Case) -> Iterator[Finding]:
             yield _damaged(record.folder, record.damage)
         else:
             yield from _verify_record(record)
-    yield from _lost(case)
+    yield from _lost(case, stored)
     known = {record.folder.name for record in case.records} | {CASE, *case.files}
     for path in sorted(case.folder.iterdir()):
+        if is_note(path.name):
+            continue
         if is_leftover(path.name):
             yield _leftover(path)
         elif path.name not in known and not path.name.startswith(LOCK_PREFIX) and not _new_since(case, path):
@@ -102,11 +122,11 @@ def _verify_file(folder: Path, name: str, sums: dict[str, str]) -> Iterator[Find
         yield _damaged(folder / name, error)
 
 
-def _lost(case: Case) -> Iterator[Finding]:
-    """Records that later ones follow and that are not there."""
+def _lost(case: Case, stored: set[int]) -> Iterator[Finding]:
+    """Records that are not there although there are notes of them or later ones follow them."""
     there = {record.number for record in case.records}
     follows = {number for record in case.records for number in record.content.get("follows", ())}
-    for number in sorted(follows - there):
+    for number in sorted((follows | stored) - there):
         yield Finding(
             case.folder,
             Trouble.LOST,

@@ -8,7 +8,8 @@
                      0005-rejected/      review.json
 
 Folders are only ever added: each is written under a hidden name and renamed when it is whole. Only a draft goes, when
-its own author saves the next one or decides. Every folder has a record.json with the checksums of its files.
+its own author saves the next one or decides. Every folder has a record.json with the checksums of its files, and a note
+beside it that it was stored (`case_notes`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
-import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,35 +27,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtctl.case_entry import Case, Draft, State, read_case
-from mtctl.case_files import check_mask, mask_sum, same_grid, scan_sum, write_mask, write_prediction
-from mtctl.case_record import (
-    CASE,
-    FORMAT,
-    LOOKED_AT,
-    REVIEW,
-    SCAN,
-    START,
-    CaseError,
-    Kind,
-    Record,
-    append_record,
-)
+from mtctl.case_files import check_mask, same_grid, scan_sum, write_mask, write_prediction
+from mtctl.case_id import ID, made_ids, usable
+from mtctl.case_notes import note
+from mtctl.case_record import CASE, FORMAT, REVIEW, SCAN, CaseError, Kind, Record, append_record
+from mtctl.case_reviewed import Reviewed
 from mtctl.case_verify import Finding, Trouble, verify_store
 from mtctl.files import WriteError, replacing, write_reason
 from mtctl.geometry import Volume
 from mtctl.store_files import DamagedError, checksums, commit, now, remove_leftovers, staged, write_json, write_sealed
-from mtctl.volume import write_segmentation, write_volume
+from mtctl.volume import write_volume
 from mtctl.worker_request import Result
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
     from mtctl.metrics import Mask
 
 __all__ = ["Case", "CaseError", "CaseStore", "DamagedError", "Draft", "Finding", "State", "Trouble"]
-
-_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
-
-#: Windows makes no folders of these names, whatever follows a dot.
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", "lpt") for number in range(1, 10))}
 
 _README = "README.txt"
 _EXPLAINED = """This folder is a case store of SlicerMTCTL.
@@ -66,6 +53,10 @@ segmentations (segmentation.seg.nrrd) open in 3D Slicer. Nothing is ever overwri
 
 Copy and back up the folder as you like, while it is in use, too. Change nothing by hand: every file is checked against
 its checksum. To check all of them:  mtctl cases verify --store FOLDER
+
+Beside every case, prediction and decision lies a hidden, empty file, .mtctl-stored-NAME, by which its loss is noticed.
+The loss of what went together with that file is not, as when the folder is put back from an older backup: compare
+"mtctl cases list" then. To take a case out for good, delete its folder and the hidden file beside it.
 
 No names of patients are stored. Keep it that way: choose case names and reviewers' names that say nothing.
 """
@@ -113,7 +104,7 @@ class CaseStore:
             except FileNotFoundError:
                 os.stat(self.folder.absolute().anchor)  # Windows says the same of a share that is out of reach.
                 return []
-            return sorted(name for name in names if _ID.fullmatch(name) and _holds_case(self._cases / name))
+            return sorted(name for name in names if ID.fullmatch(name) and _holds_case(self._cases / name))
 
     def case(self, id: str) -> Case:
         """A case as it stands now.
@@ -124,7 +115,7 @@ class CaseStore:
         """
         with _reading(self._cases):
             # Only a folder in `cases` can be meant, whatever the name says.
-            if not _ID.fullmatch(id) or not (self._cases / id).is_dir():
+            if not ID.fullmatch(id) or not (self._cases / id).is_dir():
                 raise CaseError(f"{id}: there is no such case in {self.folder}; `mtctl cases list` names them")
         return read_case(self._cases / id)
 
@@ -144,16 +135,20 @@ class CaseStore:
         """Read everything and compare it with its checksums.
 
         Returns:
-            What is damaged or lost, what is not of this store, and what was left by a write that was cut off.
+            What is damaged or lost, what is not of this store, and what was left by a write that was cut off; what
+            it cannot see is said in `case_verify`.
 
         Raises:
             CaseError: The folder cannot be read.
         """
         with _reading(self._cases):
-            return verify_store(self._cases, _ID)
+            return verify_store(self._cases, ID)
 
     def add(self, volume: Volume, id: str | None = None) -> Case:
         """Add a scan. The same scan added again under the same name gives the case that is there.
+
+        The same are scans with the same voxels whose grids differ by no more than programs do (`same_grid`). One whose
+        slices Slicer has turned round is another case, as its masks are turned round, but has the same `scan_sha256`.
 
         Args:
             volume: The scan; any orientation.
@@ -165,7 +160,14 @@ class CaseStore:
         if not np.isfinite(volume.array).all():
             raise CaseError("the scan has voxels that are NaN or infinite; replace them, for example by 0")
         total = scan_sum(volume)
-        name = f"case-{total[:12]}" if id is None else _usable(id)
+        for name in made_ids(total) if id is None else (usable(id),):
+            case = self._named(name, volume, total)
+            if case.id == name and _is_of(case, volume, total):
+                return case
+        raise CaseError(f"{name}: the store holds another scan with the name {case.id}; choose another name")
+
+    def _named(self, name: str, volume: Volume, total: str) -> Case:
+        """The case of that name, of whatever scan; where there is none it is made from `volume`."""
         while not (there := self._with_name(name)):
             self._make()
             try:
@@ -180,16 +182,14 @@ class CaseStore:
                     }
                     write_sealed(hidden / CASE, document)
                     commit(hidden, self._cases / name)
+                    note(self._cases / name)
                     remove_leftovers(self._cases, self._cases)
             except FileExistsError as error:  # Added by somebody just now? Then see whether it is the same scan.
                 if not self._with_name(name):
                     raise CaseError(f"{self._cases / name}: something that is no case is in the way") from error
             except OSError as error:
                 raise WriteError(f"{self._cases}: cannot be written: {write_reason(error)}") from error
-        case = self.case(there)
-        if there != name or case.scan_sha256 != total:
-            raise CaseError(f"{name}: the store holds another scan with the name {there}; choose another name")
-        return case
+        return self.case(there)
 
     def add_prediction(self, case: Case | str, result: Result) -> Case:
         """Store a segmentation with its maps and its report.
@@ -229,7 +229,7 @@ class CaseStore:
             start: Where somebody else's segmentation is reviewed (`CaseMaps.reviewing`): that, (z, y, x).
         """
         known = self._known(case)
-        written = _Reviewed(known, mask, review, start)
+        written = Reviewed(known, mask, review, start)
         return self._append(known, Kind.DRAFT, written.write, reviewer, _drafts(known, reviewer))
 
     def accept(
@@ -240,7 +240,7 @@ class CaseStore:
         Args: See `save_draft`.
         """
         known = self._known(case)
-        written = _Reviewed(known, mask, review, start)
+        written = Reviewed(known, mask, review, start)
         kind = Kind.ACCEPTED if written.as_predicted else Kind.CORRECTED
         return self._append(known, kind, written.write_decided, reviewer, _drafts(known, reviewer))
 
@@ -295,41 +295,12 @@ class CaseStore:
                 part.write_text(_EXPLAINED, encoding="utf-8")
 
 
-class _Reviewed:
-    """A segmentation and its review, ready to be written."""
-
-    def __init__(self, case: Case, mask: Mask, review: Mapping[str, Any], start: Mask | None) -> None:
-        self.case = case
-        self.mask = check_mask(mask, case.geometry, case.id)
-        self.start = None if start is None else check_mask(start, case.geometry, case.id)
-        self.review = review
-        self.prediction = case.reviewed_by(review)
-
-    @property
-    def as_predicted(self) -> bool:
-        known = self.prediction and self.prediction.content.get("segmentation_sha256")
-        return known == mask_sum(self.mask)
-
-    def write(self, folder: Path) -> dict[str, Any]:
-        content = write_mask(folder, self.mask, self.case.geometry)
-        write_json(folder / REVIEW, self.review)
-        if self.start is not None:
-            write_segmentation(Volume(self.start, self.case.geometry), folder / START)
-        return content | {"prediction": self.prediction and self.prediction.number}
-
-    def write_decided(self, folder: Path) -> dict[str, Any]:
-        from mtctl.case_look import looked_at  # takes scipy along
-
-        content = self.write(folder)
-        try:
-            found = self.prediction and looked_at(self.case, self.prediction, self.start, self.mask, folder / REVIEW)
-        except (CaseError, DamagedError):  # A damaged or partial prediction must not keep the person's work out.
-            found = None
-        if found:
-            kind, voxels = found
-            write_volume(Volume(voxels.astype(np.uint8), self.case.geometry), folder / LOOKED_AT)
-            content["uncertainty"] = kind
-        return content
+def _is_of(case: Case, volume: Volume, total: str) -> bool:
+    """Whether a case is of this scan, which has this sum."""
+    if not same_grid(case.geometry, volume.geometry):
+        return False
+    # The sums of the first stores are over the digits of the grid, too.
+    return case.scan_sha256 == total or np.array_equal(case.scan().array, volume.array.astype(np.float32))
 
 
 def _drafts(case: Case, reviewer: str) -> tuple[Record, ...]:
@@ -369,12 +340,3 @@ def _holds_case(folder: Path) -> bool:
         return (folder / CASE).exists()
     except OSError:
         return True
-
-
-def _usable(id: str) -> str:
-    if not _ID.fullmatch(id) or id.split(".")[0].casefold() in _DEVICES:
-        raise CaseError(
-            f"'{id}' cannot be the name of a case: 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter "
-            "or digit and not ending with '.'"
-        )
-    return id

@@ -12,6 +12,9 @@ Network = TypeVar("Network", bound=torch.nn.Module)
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+# How torch tells before `get_capabilities`; what a version does not have tells of nothing.
+_OLDER_QUESTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
 
 class DeviceError(MtctlError):
     """The device asked for is not there."""
@@ -38,8 +41,7 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+        return _cpu_has_bfloat16()
     return False
 
 
@@ -57,3 +59,11 @@ def describe(device: torch.device) -> str:
     """The device and number format in words, for reports: "cpu (bfloat16)"."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{name} ({'bfloat16' if has_bfloat16(device) else 'float32'})"
+
+
+def _cpu_has_bfloat16() -> bool:
+    if hasattr(torch.cpu, "get_capabilities"):  # Newer than torch 2.10; 2.6 is enough for us.
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+    questions = [getattr(torch.cpu, name, None) for name in _OLDER_QUESTIONS]
+    return any(question() for question in questions if question is not None)

@@ -105,6 +105,16 @@ def write_reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def reason_of(error: Exception) -> str:
+    """Why a program that others wait for failed, in the words of the person who sees only these."""
+    if isinstance(error, MtctlError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        words = write_reason(error) if error.errno == errno.ENOSPC else error.strerror
+        return f"{error.filename}: {words}" if error.filename else words
+    return f"{type(error).__name__}: {error} (a fault in mtctl)"
+
+
 def make_folder(path: Path) -> None:
     """Make a folder for results and see that files can be written there.
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.files import WriteError, file_sha256, replacing, write_reason
+from mtctl.machine import user_data
 from mtctl.shipped import CARD, shipped_default
 from mtctl.store_files import (
     DamagedError,
@@ -110,6 +110,11 @@ class Step:
     action: str
     at: str
     reason: str
+
+
+def id_of(number: int) -> str:
+    """The id of that version's card, to ask for it by, though the card may be damaged."""
+    return f"site-{number:04d}"
 
 
 def site_folder() -> Path:
@@ -244,7 +249,7 @@ class ModelStore:
                 with locked(self.folder) as held:
                     self._check(candidate, verdict, override)
                     number = max(self.numbers(), default=0) + 1
-                    write_json(hidden / CARD, {**card, "id": f"site-{number:04d}", "default": False})
+                    write_json(hidden / CARD, {**card, "id": id_of(number), "default": False})
                     published = now()
                     document = {
                         "format": FORMAT,
@@ -343,12 +348,3 @@ def _way_here(steps: tuple[Step, ...]) -> list[int | None]:
         else:
             del way[way.index(step.version) + 1 :]
     return way
-
-
-def user_data() -> Path:
-    """Where programs keep data of the user that is not a setting."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")

@@ -46,7 +46,7 @@ def kill_tree(pid: int, patience: float = 0.4) -> bool:
             _let_hurry(member)
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(member, signal.SIGKILL)
-    while any(is_running(member) for member in family):
+    while _living(family):
         if time.monotonic() > deadline:
             return False
         time.sleep(_PAUSE)
@@ -63,7 +63,11 @@ def family_of(pid: int) -> set[int]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process exists and has not ended; one that ended but was not collected yet (a zombie) has."""
+    """Whether the process exists and has not ended; a window asks this twice a second.
+
+    One that ended but was not collected by its parent yet (a zombie) has ended on Linux and Windows. macOS tells it
+    from a living one only in a list of all processes, which takes a program of its own: there it still runs.
+    """
     if sys.platform == "win32":
         handle = _open_process(pid)
         if not handle:
@@ -73,7 +77,7 @@ def is_running(pid: int) -> bool:
         return not ended
     if sys.platform == "linux":
         return _linux_parent(pid) is not None or _is_hidden(pid)
-    return pid in _parents()
+    return _answers(pid) is not False
 
 
 def wait_for_end_of(pid: int) -> None:
@@ -132,13 +136,25 @@ def _is_hidden(pid: int) -> bool:
     """Whether it is another user's process that /proc does not show (mounted with hidepid)."""
     if os.access(_PROC / str(pid) / "stat", os.R_OK):
         return False
+    return _answers(pid) is None  # If it is ours, /proc shows it: then it ended between the two looks.
+
+
+def _answers(pid: int) -> bool | None:
+    """Whether there is a process of that number; None: there is one of another user."""
     try:
         os.kill(pid, 0)
     except PermissionError:
-        return True
+        return None
     except (OSError, OverflowError):  # OverflowError: no process can have that number
         return False
-    return False  # It is ours, and /proc shows those: it ended between the two looks.
+    return True
+
+
+def _living(family: set[int]) -> set[int]:
+    """Those that have not ended, zombies apart on every system."""
+    if sys.platform == "darwin":
+        return family & _parents().keys()
+    return {member for member in family if is_running(member)}
 
 
 if sys.platform == "win32":

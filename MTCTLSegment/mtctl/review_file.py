@@ -93,6 +93,7 @@ def resume_review(
     mask: Mask | None = None,
     clock: Callable[[], float] = time.monotonic,
     source: str = "the draft",
+    places: RegionMap | None = None,
 ) -> ReviewSession:
     """Go on with what `review_document` gave, wherever it was kept.
 
@@ -100,6 +101,7 @@ def resume_review(
         document: See there.
         maps, mask, clock: As for `read_review`.
         source: Where it was kept, for messages.
+        places: See `ReviewSession`.
 
     Raises:
         ReviewError: It is damaged, or the review of another scan, segmentation or prediction.
@@ -121,7 +123,7 @@ def resume_review(
             f"{source}: the review of another segmentation of this scan; open that one, or start a new review"
         )
     try:
-        session = ReviewSession(maps, state, mask, clock)
+        session = ReviewSession(maps, state, mask, clock, places)
     except ReviewError as error:
         raise ReviewError(f"{source}: {error}") from error
     if sums[1] != _regions_sum(session.places):

@@ -8,8 +8,9 @@ A case is found again, also after a saved scene was loaded, by what its nodes ca
 node reference to their scan. No two cases share a node except the colour table.
 
 One place to import from; by reason to change: scene_nodes.py (what a case is), scene_record.py, scene_folder.py,
-scene_geometry.py, scene_follow.py, scene_masks.py, scene_review.py (what is reviewed), scene_displays.py,
-scene_layers.py, scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py, scene_paint.py.
+scene_geometry.py, scene_scan.py, scene_follow.py, scene_masks.py, scene_review.py (what is reviewed),
+scene_displays.py, scene_layers.py, scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py,
+scene_paint.py.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from mtctl.scene_layers import hide_layers, jump, opacity_of, set_heatmap_visibl
 from mtctl.scene_masks import add_segment, mask_of, segment_mask, set_mask, set_segment
 from mtctl.scene_nodes import (
     CASE,
+    CASE_RECORD,
     CASE_STORE,
     KINDS,
     ROLE,
@@ -63,11 +65,13 @@ from mtctl.scene_preview import remove_preview, show_preview
 from mtctl.scene_record import keep_mask, kept_mask
 from mtctl.scene_regions import fill_region_table, state_of
 from mtctl.scene_review import case_maps, review_segmentation, show_kind, update_heatmap
+from mtctl.scene_scan import add_label, add_scan
 from mtctl.scene_surface import color_surface, set_surface_visible
 from mtctl.worker_request import Result
 
 __all__ = [
     "CASE",
+    "CASE_RECORD",
     "CASE_STORE",
     "KINDS",
     "ROLE",
@@ -76,6 +80,8 @@ __all__ = [
     "Node",
     "Scene",
     "SceneError",
+    "add_label",
+    "add_scan",
     "case_maps",
     "cases",
     "close_case",

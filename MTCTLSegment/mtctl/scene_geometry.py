@@ -117,6 +117,15 @@ def set_voxels(volume: Node, array: NDArray[Any], scan: Node) -> None:
     volume.EndModify(was_modified)
 
 
+def set_grid(volume: Node, geometry: Geometry) -> None:
+    """Put a volume node on a grid, to the last digit: a matrix times the spacing, taken apart again, loses some."""
+    directions = np.eye(4)
+    directions[:3, :3] = FLIP[:3, :3] @ geometry.matrix
+    volume.SetIJKToRASDirectionMatrix(matrix_of(directions))
+    volume.SetSpacing(geometry.spacing)
+    volume.SetOrigin((FLIP[:3, :3] @ geometry.origin).tolist())
+
+
 def copy_grid(volume: Node, scan: Node) -> None:
     """Spacing, origin and directions to the last digit, which CopyOrientation loses on its way over a product."""
     directions = vtk.vtkMatrix4x4()

@@ -19,9 +19,9 @@ Scene = Any  # a vtkMRMLScene
 #: the volumes that have it.
 ROLE = "MTCTL.Role"
 
-#: Attributes of a scan that was opened from a case store: the case's id, and the folder of the store. Accepting it adds
-#: a version to that case.
-CASE, CASE_STORE = "MTCTL.Case", "MTCTL.CaseStore"
+#: Attributes of a scan that was opened from a case store: the case's id, the folder of the store, and the number of the
+#: record (prediction, draft or decision) that was the case's last. Accepting it adds a version to that case.
+CASE, CASE_STORE, CASE_RECORD = "MTCTL.Case", "MTCTL.CaseStore", "MTCTL.CaseRecord"
 
 #: The uncertainties that a case may have, by the names of the worker's maps; the first is shown at first.
 KINDS = ("entropy", "mutual_information", "disagreement")

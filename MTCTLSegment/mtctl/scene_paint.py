@@ -13,8 +13,8 @@ from mtctl.scene_nodes import CaseNodes, Node, SceneError, add_part, is_there, p
 def paintable_node(nodes: CaseNodes, allowed: Mask) -> Node:
     """A volume that is 1 where painting is allowed and 0 elsewhere.
 
-    For the editor's intensity mask with a range of 1 to 1: whole numbers are compared with the range as whole numbers,
-    so that 0.5 would be 0 and allow everything.
+    For the editor's intensity mask with a range of 1 to 2: whole numbers are compared with the range as whole numbers,
+    so that 0.5 would be 0 and allow everything, and the editor replaces a range of equal ends by one of its own.
 
     For a region; for a threshold `nodes.heatmap` will do. One node a case, filled anew by every call. It is no part of
     saved scenes, but selectors know it, since the editor's own does not take hidden nodes.

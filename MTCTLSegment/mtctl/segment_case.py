@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import __version__
+from mtctl.case_files import scan_sum
 from mtctl.case_report import UNCERTAINTIES, Findings, find
 from mtctl.dicom_seg import DicomOutputError, Made, write_dicom
 from mtctl.dicom_series import Choice, choose_series
@@ -104,7 +105,8 @@ def segment_case(
 
     prediction = segmenter.predict(volume, request.options, progress)
     found = find(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
-    report = {"input": stem if choice else source.name, **found.report, "fingerprint": fingerprint}
+    report = {"input": stem if choice else source.name, **found.report}
+    report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
     if choice and choice.remark:
         report["warnings"] = [*found.report["warnings"], choice.remark]
     with files.replacing(in_the_way) as folder:

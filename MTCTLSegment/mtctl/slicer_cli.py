@@ -240,8 +240,8 @@ def _sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"the Python package '{error.name}' is not installed; in Slicer, open the module MTCTLSegment once: it "
-            "installs what is needed"
+            f"the Python package '{error.name}' is not installed; in Slicer, open MT-CTL Segment and press Apply "
+            "once: that installs what is needed"
         )
     if isinstance(error, MemoryError):
         return "not enough memory; choose a smaller region"

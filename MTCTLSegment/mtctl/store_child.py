@@ -12,7 +12,9 @@ Arrays: "scan" for add; "segmentation" and the maps by name for prediction; "seg
 case is added first where it is not in the store yet. Whatever is not needed may be left out. One line of JSON comes
 back:
 
-    {"event": "done", "case": ID, "state": ..., "version": N} or {"event": "failed", "reason": ...}
+    {"event": "done", "case": ID, "state": ..., "version": N, "record": N} or {"event": "failed", "reason": ...}
+
+"record" is the number of the case's last record, 0: it has none.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ from numpy.typing import NDArray
 from mtctl.case_files import MAPS
 from mtctl.case_import import has_prediction
 from mtctl.cases import Case, CaseStore
-from mtctl.errors import MtctlError
+from mtctl.files import reason_of
 from mtctl.geometry import Geometry, Volume
+from mtctl.own_folders import remove_orphans
 from mtctl.worker_protocol import geometry_of
 from mtctl.worker_request import Result
 
@@ -45,11 +48,11 @@ def main(request: Path) -> int:
         case = carry_out(json.loads(request.read_text(encoding="utf-8")), request.parent)
     except Exception as error:
         # Anything: who waits has to hear of it, and in the window only this line is seen.
-        reason = str(error) if isinstance(error, MtctlError) else f"{type(error).__name__}: {error} (a fault in mtctl)"
-        print(json.dumps({"event": "failed", "reason": reason}), flush=True)
+        print(json.dumps({"event": "failed", "reason": reason_of(error)}), flush=True)
         return 1
-    done = {"event": "done", "case": case.id, "state": case.state.value, "version": case.version}
-    print(json.dumps(done), flush=True)
+    record = case.records[-1].number if case.records else 0
+    about = {"state": case.state.value, "version": case.version, "record": record}
+    print(json.dumps({"event": "done", "case": case.id, **about}), flush=True)
     return 0
 
 
@@ -139,4 +142,6 @@ _OPERATIONS: Mapping[str, Callable[[CaseStore, str, _Asked], Case]] = {
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    status = main(Path(sys.argv[1]))
+    remove_orphans("store")  # Hundreds of megabytes, of each window that was killed while it handed a case over.
+    sys.exit(status)

@@ -12,8 +12,6 @@ that was only asleep finds that out (`Held.check`) before it changes anything.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import os
 import random
@@ -21,7 +19,6 @@ import re
 import secrets
 import socket
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +26,7 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.files import patiently
+from mtctl.machine import this_machine
 from mtctl.process_tree import is_running
 
 #: A lock is held for the rename of a folder or two: milliseconds, on a slow share tenths of a second.
@@ -145,12 +143,3 @@ def _owner_died(path: Path) -> bool:
         return owner["machine"] == this_machine() and not is_running(int(owner["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return False  # released just now, or its owner died before it wrote its name: it expires
-
-
-@functools.cache
-def this_machine() -> str:
-    """Which set of process numbers this process belongs to. Names alone are not enough: containers share them."""
-    parts = [socket.gethostname(), str(uuid.getnode())]
-    with suppress(OSError):  # Linux
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), str(os.stat("/proc/self/ns/pid").st_ino)]
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]

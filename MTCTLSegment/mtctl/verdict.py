@@ -1,4 +1,4 @@
-"""Old model against new one on cases that neither learnt from, and the rule by which the new one may be published."""
+"""Old model against new one on held-out cases, and the rule by which the new one may be published."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Compared:
 
     Attributes:
         case: Its id.
-        old, new: Dice of the model before and of the candidate, 0 to 1.
+        old, new: Dice of the model before and of the training that held the case out, 0 to 1.
         metrics: Further figures, (old, new) by name ("hd95_mm", ...).
     """
 

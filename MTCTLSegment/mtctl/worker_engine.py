@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mtctl import __version__
+from mtctl.case_report import _chooser
 from mtctl.case_score import CaseScore
 from mtctl.device import choose_device, describe
 from mtctl.geometry import Volume, VolumeError
@@ -72,7 +73,7 @@ class Engine:
         write_regions(region_map(entropy, prediction.segmentation, prediction.source), folder / REGIONS)
         if segmenter.device.type == "cuda":
             torch.cuda.empty_cache()  # Between cases the GPU's memory is for others: Slicer draws with it.
-        report = _report(prediction, segmenter.model, notes)
+        report = _report(prediction, options, segmenter.model, notes)
         self.emit("done", id=number, report=report, arrays=arrays, regions=REGIONS)
 
     def _load(self, settings: Settings) -> tuple[Segmenter, list[str]]:
@@ -110,7 +111,7 @@ def _read_scan(path: Path, geometry: Any) -> Volume:
     return volume
 
 
-def _report(prediction: Prediction, model: Model, notes: list[str]) -> dict[str, Any]:
+def _report(prediction: Prediction, options: Options, model: Model, notes: list[str]) -> dict[str, Any]:
     card = model.card
     score = card.score or CaseScore()
     expected, interval = score.expected(prediction.self_dice), score.interval(prediction.self_dice)
@@ -120,7 +121,10 @@ def _report(prediction: Prediction, model: Model, notes: list[str]) -> dict[str,
         "device": prediction.device,
         "samples": prediction.samples,
         "seed": prediction.seed,
-        "region_of_interest": {"box_mm_lps": dataclasses.asdict(prediction.region), "located": prediction.located},
+        "region_of_interest": {
+            "box_mm_lps": dataclasses.asdict(prediction.region),
+            "chosen_by": _chooser(prediction, options),
+        },
         "volume_ml": round(prediction.volume_ml, 3),
         "case_score": round(expected, 4),
         "case_score_interval": [round(end, 4) for end in interval],

@@ -82,6 +82,11 @@ class _Events(io.TextIOBase):
 def main() -> int:
     find_packages()
     try:
+        from mtctl.old_python import refusal
+
+        if refusal():
+            print(refusal(), file=sys.stderr)
+            return 1
         from mtctl.slicer_cli import run_cli
     except ModuleNotFoundError:
         print(f"the package mtctl is not installed beside {HERE}; install the extension MTCTL again", file=sys.stderr)

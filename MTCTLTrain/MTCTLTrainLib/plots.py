@@ -8,7 +8,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from MTCTLTrainLib.run_story import RunStory
+from MTCTLTrainLib.run_story import RunStory, thinned
 
 # Free in Slicer's own numbering of layouts, and in those of the extensions that are known.
 LAYOUT = 5717
@@ -61,8 +61,7 @@ class Curve:
         if not values or values == self._shown:
             return
         if self._shown != values[: len(self._shown)]:
-            while self._table.GetNumberOfRows():
-                self._table.RemoveRow(0)
+            self._table.GetTable().SetNumberOfRows(0)
             self._shown = []
         # A chart wants two rows from the start: the first point twice, until there is a second one.
         rows = values * 2 if len(values) == 1 else values
@@ -135,7 +134,7 @@ class Plots:
 
     def show(self, story: RunStory) -> None:
         """Bring the charts up to date, and into the views where they are not shown yet."""
-        losses = {_title(name): story.curve(points) for name, points in story.present_losses.items()}
+        losses = {_title(name): story.curve(thinned(points)) for name, points in story.present_losses.items()}
         if not any(losses.values()):
             return
         if self._charts is not None and not all(chart.whole for chart in self._charts):
@@ -191,7 +190,8 @@ def _describe(layout: Any) -> None:
 def _by_fold(story: RunStory) -> dict[str, Values]:
     """A line for each fold: their held-out cases are others."""
     curves: dict[str, Values] = {}
-    for point, (place, value) in zip(story.dice, story.curve(story.dice), strict=True):
+    shown = thinned(story.dice)
+    for point, (place, value) in zip(shown, story.curve(shown), strict=True):
         name = _("Training {fold}").format(fold=point.fold) if story.folds > 1 else _("Dice")
         curves.setdefault(name, []).append((place, 100 * value))
     return curves

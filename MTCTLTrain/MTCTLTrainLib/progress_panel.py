@@ -64,7 +64,8 @@ class ProgressPanel:
         self._show_notes()
         self._picture.show(run.folder, story)
         parameters = bench.parameters
-        if self._open and parameters is not None and parameters.curves:
+        wanted = self._open and parameters is not None and parameters.curves
+        if wanted and (bench.at_work or bench.undecided):  # An old run is no reason to take the slice views away.
             self._plots.show(story)
         else:
             self._plots.hide()

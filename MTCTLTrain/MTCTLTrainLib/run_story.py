@@ -17,6 +17,18 @@ class Point:
     value: float
 
 
+#: Points of a curve that are shown: more than a plot view has columns of pixels for would only cost time.
+MOST_POINTS = 500
+
+
+def thinned(points: list[Point]) -> list[Point]:
+    """Every point, every second, every fourth ...: so many as are shown. Those stay when a few more come."""
+    every = 1
+    while len(points) > MOST_POINTS * every:
+        every *= 2
+    return points[::every]
+
+
 @dataclass
 class RunStory:
     """Grows with the events of `mtctl_train.run_folder`.
@@ -27,7 +39,7 @@ class RunStory:
         share: Of the whole run, 0 to 1.
         device: What it computes on, in words.
         comparing: Whether a fold is trained and its held-out cases are looked at.
-        losses: By name.
+        losses: By fold and name.
         dice: Mean validation Dice.
         skipped: Cases that cannot be used, with the reason.
         stopped: Why it cannot go on, or "".
@@ -42,12 +54,13 @@ class RunStory:
     share: float = 0.0
     device: str = ""
     comparing: bool = False
-    losses: dict[str, list[Point]] = field(default_factory=dict)
+    losses: dict[int, dict[str, list[Point]]] = field(default_factory=dict)
     dice: list[Point] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
     picture: str = ""
     pictured: str = ""
+    _ends: dict[int, int] = field(default_factory=dict)
     _left: float | None = None
     _heard: float = 0.0
 
@@ -81,17 +94,13 @@ class RunStory:
     @property
     def present_losses(self) -> dict[str, list[Point]]:
         """Those of the present fold: a line on from the one before would look like a loss that jumps."""
-        return {
-            name: [point for point in points if point.fold == self.fold] for name, points in self.losses.items()
-        }
+        return self.losses.get(self.fold, {})
 
     def curve(self, points: list[Point]) -> list[tuple[int, float]]:
         """Iterations over all folds, one after the other, and values."""
-        before, ends = dict[int, int](), dict[int, int]()
-        for point in next(iter(self.losses.values()), []):
-            ends[point.fold] = max(ends.get(point.fold, 0), point.iteration)
+        before = dict[int, int]()
         for fold in range(1, self.folds + 1):
-            before[fold] = sum(end for earlier, end in ends.items() if earlier < fold)
+            before[fold] = sum(end for earlier, end in self._ends.items() if earlier < fold)
         return [(before.get(point.fold, 0) + point.iteration, point.value) for point in points]
 
     # --- events -------------------------------------------------------------------------------------------------------
@@ -101,15 +110,17 @@ class RunStory:
         self.device, self.stopped, self.comparing = str(event["device"]), "", False
         # What was told after the last checkpoint comes again.
         self.dice = [point for point in self.dice if not self._again(point)]
-        self.losses = {
-            name: [point for point in points if not self._again(point)] for name, points in self.losses.items()
-        }
+        if self.fold in self.losses:
+            told = self.losses[self.fold].items()
+            self.losses[self.fold] = {name: [one for one in points if not self._again(one)] for name, points in told}
+            self._ends[self.fold] = min(self._ends[self.fold], self.iteration)
 
     def _progress(self, event: Mapping[str, Any]) -> None:
         self._place(event)
         self.share, self._left, self._heard = float(event["share"]), float(event["seconds_left"]), time.monotonic()
+        self._ends[self.fold], losses = self.iteration, self.losses.setdefault(self.fold, {})
         for name, value in event["losses"].items():
-            self.losses.setdefault(name, []).append(Point(self.fold, self.iteration, float(value)))
+            losses.setdefault(name, []).append(Point(self.fold, self.iteration, float(value)))
 
     def _validation(self, event: Mapping[str, Any]) -> None:
         self.dice.append(Point(int(event["fold"]), int(event["iteration"]), float(event["dice"])))

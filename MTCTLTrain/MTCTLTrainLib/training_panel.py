@@ -14,7 +14,7 @@ from MTCTLSegmentLib.messages import telling
 from MTCTLTrainLib import settings
 from MTCTLTrainLib.choices import Length
 from MTCTLTrainLib.training_run import PROGRAM, Order, Phase, TrainingRun
-from MTCTLTrainLib.words import duration_words
+from MTCTLTrainLib.words import duration_words, sentence
 from MTCTLTrainLib.workbench import Workbench
 
 NEEDS = dependencies.Task(
@@ -100,8 +100,10 @@ class TrainingPanel:
         """End the process; the run can be resumed."""
         with telling():
             if self._bench.run is not None:
-                self._bench.run.stop()
-                self._bench.look()
+                try:
+                    self._bench.run.stop()
+                finally:
+                    self._bench.look()
 
     def resume(self) -> None:
         """Go on from the last checkpoint."""
@@ -121,9 +123,7 @@ class TrainingPanel:
             "The last run has a model that was neither published nor discarded. Start a new run all the same? Its "
             "files stay in {folder}."
         )
-        return bool(
-            slicer.util.confirmYesNoDisplay(question.format(folder=bench.run.folder), _("Start a new run"))
-        )
+        return bool(slicer.util.confirmYesNoDisplay(question.format(folder=bench.run.folder), _("Start a new run")))
 
     def _obstacle(self) -> str:
         """Why nothing can be started, in a sentence, or ""."""
@@ -132,6 +132,8 @@ class TrainingPanel:
             return ""
         if bench.store is None:
             return _("Choose the folder of the case store first.")
+        if bench.listed:
+            return sentence(bench.listed)
         if not any(case.labelled for case in bench.cases):
             return _("No case is corrected or accepted yet: there is nothing to learn from.")
         return ""

@@ -43,6 +43,9 @@ _ROOM_BYTES = 50 << 20
 
 _LAST_WORDS = 400  # characters
 
+# What this process has started, by the folder of the run: whichever `TrainingRun` looks has to collect it.
+_CHILDREN: dict[Path, subprocess.Popen[bytes]] = {}
+
 
 class Phase(Enum):
     """How far a run is."""
@@ -128,7 +131,6 @@ class TrainingRun:
 
     def __init__(self, folder: Path, order: Order, program: Sequence[str] = PROGRAM) -> None:
         self.folder, self.order, self.program = folder, order, tuple(program)
-        self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def begin(cls, runs: Path, order: Order, program: Sequence[str] = PROGRAM) -> TrainingRun:
@@ -177,7 +179,7 @@ class TrainingRun:
         command = [sys.executable, *self.program, *self.order.arguments(self.folder)]
         try:
             with open(self.folder / LOG, "wb") as log:
-                self._process = subprocess.Popen(
+                process = _CHILDREN[self.folder] = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -189,9 +191,9 @@ class TrainingRun:
         except OSError as error:
             raise RunError(f"the training could not be started: {error.strerror or error}") from error
         try:
-            _write(self.folder / LAUNCH, asdict(_Launch(self._process.pid, time.time())))
+            _write(self.folder / LAUNCH, asdict(_Launch(process.pid, time.time())))
         except WriteError:
-            _end(self._process.pid)  # Nobody would find it again.
+            _end(process.pid)  # Nobody would find it again.
             raise
 
     def stop(self) -> None:
@@ -199,23 +201,28 @@ class TrainingRun:
 
         Raises:
             RunError: It runs on another computer, where its process number means another program.
+            WriteError: It is stopped, but that a person did so could not be noted.
         """
         launch, status = self._launch(), read_status(self.folder)
         if status is not None and status.state is RunState.RUNNING and not status.here:
             raise RunError("this training runs on another computer; stop it there")
-        if launch is not None:
-            _write(self.folder / LAUNCH, asdict(replace(launch, stopped=True)))
         pids = {launch.pid} if launch is not None and self._alive(launch) else set()
         if status is not None and status.state is RunState.RUNNING:
             pids.add(status.pid)
         for pid in pids:
             _end(pid)
+        if launch is not None:
+            try:
+                _write(self.folder / LAUNCH, asdict(replace(launch, stopped=True)))
+            except WriteError as error:
+                raise WriteError(f"the training is stopped, but this could not be noted: {error}") from error
 
     def standing(self) -> Standing:
         """How it stands now; takes a millisecond."""
+        child = _CHILDREN.get(self.folder)
+        if child is not None:
+            child.poll()  # Collects it when it has ended: on macOS it would look alive until then.
         launch, status = self._launch(), read_status(self.folder)
-        if self._process is not None:
-            self._process.poll()  # Collects it when it has ended.
         if launch is not None and (status is None or status.started < launch.at):
             if self._alive(launch):
                 return Standing(Phase.STARTING)
@@ -260,8 +267,9 @@ class TrainingRun:
             return None
 
     def _alive(self, launch: _Launch) -> bool:
-        if self._process is not None and self._process.pid == launch.pid:
-            return self._process.poll() is None
+        child = _CHILDREN.get(self.folder)
+        if child is not None and child.pid == launch.pid:
+            return child.poll() is None
         return time.time() - launch.at < _LONGEST_START and is_running(launch.pid)
 
     def _last_words(self) -> str:
@@ -311,5 +319,3 @@ def _read(path: Path) -> dict[str, Any]:
 def _write(path: Path, values: dict[str, Any]) -> None:
     with replacing(path) as part:
         part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-
-

@@ -71,12 +71,9 @@ class VerdictPage:
         )
         ui.discardButton.enabled = undecided and not self._busy
         published = bench.published
-        ui.inUseLabel.text = (
-            _("In use: {model}, published {date}.").format(model=published["model"], date=published["published"][:10])
-            if published is not None
-            else _("In use: the model that came with the extension.")
-        )
-        ui.rollBackButton.enabled = published is not None and not self._busy
+        ui.inUseLabel.text = _in_use(published) if bench.models else ""
+        ui.inUseLabel.toolTip = sentence(published["damage"]) if published is not None else ""
+        ui.rollBackButton.enabled = published is not None and bool(published["model"]) and not self._busy
 
     def publish(self) -> None:
         """Make the new model the one in use."""
@@ -105,7 +102,7 @@ class VerdictPage:
             question.format(model=published["model"]), _("Roll back")
         ):
             return
-        self._ask({"do": "rollback", "reason": self._ui.reasonEdit.text.strip()}, self._rolled_back)
+        self._ask({"do": "rollback"}, self._rolled_back)
 
     def _published(self, run: TrainingRun, reason: str, events: Events) -> None:
         for event in events:
@@ -183,9 +180,24 @@ class VerdictPage:
         self._ui.figuresLabel.text = _figures(verdict) if verdict is not None else ""
 
 
+def _in_use(published: dict[str, Any] | None) -> str:
+    if published is None:
+        return _("In use: the model that came with the extension.")
+    if not published["model"]:
+        return _("Which model is in use cannot be read; nothing is segmented until then.")
+    if published["damage"]:
+        words = _("In use: {model}, which is damaged; roll back, or restore it from a backup.")
+        return words.format(model=published["model"])
+    return _("In use: {model}, published {date}.").format(model=published["model"], date=published["published"][:10])
+
+
 def _headline(verdict: Verdict | None, decision: Decision | None, against: tuple[str, ...]) -> str:
     if verdict is None:
-        return _("After the training the old and the new model are compared here, on cases that neither learnt from.")
+        return _(
+            "After the training, old and new are compared here on corrected cases that were held out. With few cases "
+            "there are two trainings, each judged on the cases that the other one learnt from; the new model is the "
+            "mean of both."
+        )
     if decision is not None and decision.kind == "published":
         words = _("Published as {model}.").format(model=decision.model)
         return f"{words} {_('Reason: {reason}').format(reason=decision.reason)}" if decision.reason else words

@@ -3,18 +3,22 @@
 REQUEST is a JSON object; one line of JSON comes back for every thing found, and "done" or "failed" at last:
 
     {"do": "list", "store": FOLDER}
-        {"event": "models", "default": NAME, "published": null or {...}, "models": [{"name", "title", "details"}]}
+        {"event": "models", "published": null or {"model", "published", "override", "damage"},
+         "models": [{"name", "title", "details"}]}
         {"event": "case", "id", "state", "reviewer", "changed", "version", "score", "rank"}
         {"event": "trouble", "reason"}
+        {"event": "unlisted", "reason"}: instead of cases
     {"do": "open", "store": FOLDER, "case": ID, "to": FOLDER}
-        {"event": "opened", "geometry", "state", "report", "review", "maps": [NAME]}; TO/<array>.npy
+        {"event": "opened", "geometry", "state", "report", "review", "start", "maps": [NAME]}; TO/<array>.npy
     {"do": "publish", "candidate": FOLDER, "override": REASON}
         {"event": "published", "model", "number"} or {"event": "refused", "reasons": [...]}
     {"do": "rollback", "reason": REASON}
         {"event": "rolled back", "model"}
     {"do": "tidy", "run": FOLDER}
 
-Needs no torch.
+"published" is the site's model in use, null: the shipped one is. One that is damaged has the reason as "damage", and
+where not even its name can be read that is "". "start" is the path of the mask that the review began from, null: it is
+of the prediction. Needs no torch.
 """
 
 from __future__ import annotations
@@ -28,15 +32,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mtctl.case_files import MAPS
-from mtctl.case_record import VOUCHED
+from mtctl.case_files import MAPS, stored_mask
+from mtctl.case_record import START, VOUCHED, Kind, Record
 from mtctl.cases import Case, CaseError, CaseStore, DamagedError, State
 from mtctl.errors import MtctlError
-from mtctl.model_store import ModelStore, NotBetterError
+from mtctl.files import WriteError, reason_of, write_reason
+from mtctl.model_store import ModelStore, NotBetterError, id_of
 from mtctl.next_case import by_expected_gain
 from mtctl.process_tree import step_back
 from mtctl.shipped import shipped_cards, shipped_default
+from mtctl.worker_exchange import write_steps
 from mtctl.worker_protocol import geometry_message
 from mtctl_train.run_folder import PREPARED
 
@@ -55,8 +62,7 @@ def main(request: str) -> int:
         _ERRANDS[asked.pop("do")](say, **asked)
     except Exception as error:
         # Anything: who waits has to hear of it, and in the window only this line is seen.
-        reason = str(error) if isinstance(error, MtctlError) else f"{type(error).__name__}: {error} (a fault in mtctl)"
-        say("failed", reason=reason)
+        say("failed", reason=reason_of(error))
         return 1
     say("done")
     return 0
@@ -73,9 +79,9 @@ def list_all(say: Say, store: str) -> None:
     if not store:
         return
     if not Path(store).is_dir():
-        raise CaseError(
-            f"{store}: the folder of the case store is not there; connect the drive, or choose another folder"
-        )
+        reason = f"{store}: the folder of the case store is not there; connect the drive, or choose another folder"
+        say("unlisted", reason=reason)
+        return
     cases, found = CaseStore(Path(store)), list[Case]()
     for id in cases.ids():
         try:
@@ -91,22 +97,27 @@ def list_all(say: Say, store: str) -> None:
 
 
 def open_case(say: Say, store: str, case: str, to: str) -> None:
-    """Write all that belongs to a case as arrays (z, y, x), every file checked against its checksum."""
+    """Write all that belongs to a case as arrays (z, y, x), every file checked against its checksum.
+
+    Raises:
+        CaseError, DamagedError: The case is gone or damaged.
+        WriteError: The folder is on a disk that is full.
+    """
     here, folder = CaseStore(Path(store)).case(case), Path(to)
     scan = here.scan()
-    np.save(folder / "scan.npy", scan.array)
+    _write(folder / "scan.npy", scan.array)
     report: Mapping[str, Any] | None = None
     maps = []
     if here.model is not None or here.case_score is not None:
         report = here.report()
-        np.save(folder / "segmentation.npy", here.prediction().astype(np.uint8))
+        _write(folder / "segmentation.npy", here.prediction())
         for name in MAPS:
             with suppress(CaseError):  # Segmented without --maps all.
-                np.save(folder / f"{name}.npy", here.map(name))
+                _write(folder / f"{name}.npy", here.map(name))
                 maps.append(name)
-    review = _write_review(here, folder)
-    geometry = geometry_message(scan.geometry)
-    say("opened", case=case, geometry=geometry, state=here.state.value, report=report, review=review, maps=maps)
+    review, start = _write_review(here, folder)
+    geometry, about = geometry_message(scan.geometry), {"state": here.state.value, "report": report, "maps": maps}
+    say("opened", case=case, geometry=geometry, review=review, start=start, **about)
 
 
 def publish(say: Say, candidate: str, override: str = "") -> None:
@@ -138,7 +149,7 @@ def _line(case: Case) -> dict[str, Any]:
     return {
         "id": case.id,
         "state": case.state.value,
-        "labelled": case.state.labelled,
+        "labelled": case.labelled,
         "reviewer": case.reviewer,
         "changed": case.changed,
         "version": case.version,
@@ -149,37 +160,74 @@ def _line(case: Case) -> dict[str, Any]:
 def _list_models(say: Say) -> None:
     """The model in use first, then the site's own, newest first, then the shipped ones."""
     default, models = shipped_default(), list[dict[str, str]]()
-    published: dict[str, Any] | None = None
-    try:
-        store = ModelStore()
-        for version in store.versions():
+    published = _published()
+    with suppress(MtctlError):  # `_published` says the same.
+        for version in ModelStore().versions():
             title = f"{version.model.id} (published {version.published[:10]})"
             models.append({"name": version.model.id, "title": title, "details": f"Made from {version.parent.id}."})
-        current = store.current()
-        if current is not None:
-            default = current.model
-            published = {"model": current.model.id, "published": current.published, "override": current.override}
-    except MtctlError as error:
-        say("trouble", case="", reason=str(error))
+    if published is not None and published["damage"]:
+        say("trouble", case="", reason=published["damage"])
+        title = f"{published['model']} (damaged)" if published["model"] else "unknown"
+        models.append({"name": published["model"], "title": title, "details": published["damage"]})
     for path in shipped_cards():
         with suppress(OSError, ValueError, KeyError):
             card = json.loads(path.read_text(encoding="utf-8"))
             details = f"Shipped model, version {card['version']}."
             models.append({"name": card["id"], "title": f"{card['id']} ({card['version']})", "details": details})
-    name = default.id if default else ""
+    used = default.id if default else ""
+    name = used if published is None else published["model"]
     models.sort(key=lambda model: model["name"] != name)
-    say("models", default=name, published=published, models=models)
+    say("models", published=published, models=models)
 
 
-def _write_review(case: Case, folder: Path) -> Mapping[str, Any] | None:
-    """The mask of the last draft or decision, as corrected.npy, and its review; None where there is neither."""
+def _published() -> dict[str, str] | None:
+    """The site's version in use, though it may be damaged; None: the shipped model is in use."""
+    known = {"model": "", "published": "", "override": "", "damage": ""}
+    try:
+        store = ModelStore()
+        number = store.in_use()
+        if number is None:
+            return None
+        known["model"] = id_of(number)
+        version = store.version(number)
+        return known | {"published": version.published, "override": version.override}
+    except MtctlError as error:
+        return known | {"damage": str(error)}
+
+
+def _write_review(case: Case, folder: Path) -> tuple[Mapping[str, Any] | None, str | None]:
+    """The mask of the last draft or decision, as corrected.npy; its review and where that began, each None: without."""
     if case.state is State.IN_REVIEW and (draft := case.draft()) is not None:
-        np.save(folder / "corrected.npy", draft.mask.astype(np.uint8))
-        return draft.review
-    if any(record.kind in VOUCHED for record in case.records):
-        np.save(folder / "corrected.npy", case.corrected_mask().astype(np.uint8))
-        return case.review()
-    return None
+        _write(folder / "corrected.npy", draft.mask)
+        drafts = (record for record in case.records if record.kind is Kind.DRAFT and record.reviewer == draft.reviewer)
+        return draft.review, _write_start(case, next((one for one in drafts if one.made == draft.saved), None), folder)
+    vouched = [record for record in case.records if record.kind in VOUCHED]
+    if not vouched:
+        return None, None
+    _write(folder / "corrected.npy", case.corrected_mask())
+    return case.review(), _write_start(case, vouched[-1], folder)
+
+
+def _write_start(case: Case, record: Record | None, folder: Path) -> str | None:
+    """What a review began from, as start.npy, where that is somebody else's segmentation."""
+    if record is None or START not in record.files:
+        return None
+    path = folder / "start.npy"
+    _write(path, stored_mask(record, START, case.geometry))
+    return str(path)
+
+
+def _write(path: Path, array: NDArray[Any]) -> None:
+    """Write an array, masks as 0 and 1.
+
+    Raises:
+        WriteError: The disk is full, or the folder gone.
+    """
+    try:
+        for _ in write_steps(array.astype(np.uint8) if array.dtype == bool else array, path):
+            pass
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {write_reason(error)}") from error
 
 
 _ERRANDS: Mapping[str, Callable[..., None]] = {

@@ -28,9 +28,10 @@ from mtctl.device import choose_device
 from mtctl.errors import MtctlError
 from mtctl.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing
 from mtctl.inference import Segmenter
-from mtctl.model import LOCATOR, Card, Model, find_model, save_model
+from mtctl.model import LOCATOR, Card, Model, save_model
 from mtctl.store_files import commit, discard
 from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
+from mtctl_train.finetune_base import base_of
 from mtctl_train.finetune_cases import Classroom, Replay
 from mtctl_train.finetune_plan import Plan, plan_of
 from mtctl_train.finetune_verdict import compared, figures, means, p_value
@@ -38,6 +39,7 @@ from mtctl_train.mtctl_method import MTCTL
 from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.run_folder import CANDIDATE, working_in
 from mtctl_train.run_watch import Watchers, watchers_of
+from mtctl_train.shelf import SourceGoneError
 from mtctl_train.trainer import train
 from mtctl_train.weighting import Weighting
 
@@ -111,7 +113,7 @@ class FineTuning:
 
     Attributes:
         store: Folder of the case store.
-        base: The model to start from: id or folder; None: the default one.
+        base: The model to start from: id or folder; None: the one in use when the run first starts.
         out: Folder of the run.
         length: How long: `Minutes` or `Iterations`.
         device: As in `choose_device`.
@@ -139,13 +141,14 @@ def fine_tune(job: FineTuning) -> Verdict:
     """Train, or go on with it, and write candidate and verdict into `job.out`.
 
     Raises:
-        RunError: No case is corrected, or another process works in `job.out`.
+        RunError: No case is corrected, another process works in `job.out`, or the model that it began with is gone.
+        SourceGoneError: The store cannot be reached; started again, the run goes on.
         TrainingError: Training had to stop.
         CheckpointError: `job.out` holds a run with other settings.
     """
     make_folder(job.out)
     with working_in(job.out):
-        device, model = choose_device(job.device), find_model(job.base)
+        device, model = choose_device(job.device), base_of(job.out, job.base)
         learnt = model.card.data.get(LEARNT_SCANS, ())
         plan = plan_of(job.out, CaseStore(job.store), job.recipe.seed, learnt)
         with watchers_of(job.out, len(plan.folds)) as watchers:
@@ -198,6 +201,8 @@ class _Run:
         for id in ids:
             try:
                 case = self._classroom.held_out(id)
+            except SourceGoneError:  # No fault of the case: without the store no verdict could be right.
+                raise
             except MtctlError as error:
                 self.watchers.skipped(id, str(error))
                 continue

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.cases import CaseStore, State
+from mtctl.cases import CaseStore
 from mtctl.files import replacing
 from mtctl_train.run_folder import PLAN, RunError
 
@@ -25,9 +25,11 @@ class Plan:
     """Cases by role.
 
     Attributes:
-        labelled: Corrected and accepted cases: the version of each that was the last one when the run started.
+        labelled: Corrected and accepted cases (`cases.Case.labelled`): the version of each that was the last one when
+            the run started.
         fingerprints: `cases.Case.fingerprint` of them.
-        scans: `cases.Case.scan_sha256` of them.
+        scans: `cases.Case.scan_sha256` of them. Cases of one sum are copies of one scan here even where their grids
+            differ: to learn from a turned or shifted copy of what is held out would flatter the candidate just as well.
         unlabelled: All others but the rejected ones, and but second copies of labelled scans.
         folds: The cases that each training holds out; none of them learns from those.
         known: Whether the model that the run starts from has learnt from them.
@@ -48,7 +50,7 @@ class Plan:
         """How the cases were held out of which `compared` could be used, in words."""
         total = len(self.labelled)
         if not any(self.folds):
-            return f"nothing held out: {total} corrected case{'s' * (total != 1)}"
+            return f"nothing held out: {total} corrected {'cases of one scan' if total > 1 else 'case'}"
         words = f"{compared} of {total} corrected cases, which the candidate never saw"
         if len(self.folds) > 1:
             of = f"{compared}" if compared == total else f"{compared} of {total}"
@@ -69,7 +71,7 @@ def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan
         RunError: No case is corrected.
     """
     cases = store.cases()
-    labelled = [case for case in cases if case.state.labelled]
+    labelled = [case for case in cases if case.labelled]
     if not labelled:
         raise RunError(
             f"{store.folder}: none of its {len(cases)} cases is corrected or accepted; review some cases first"
@@ -83,9 +85,10 @@ def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan
         tuple(
             case.id
             for case in cases
-            if not case.state.labelled and case.state is not State.REJECTED and case.scan_sha256 not in scans.values()
+            if not case.labelled and not case.rejected and case.scan_sha256 not in scans.values()
         ),
-        _folds(new or scans, seed) if len(labelled) > 1 else ((),),
+        # Copies of a single scan can only be held out together, and then nothing would be left to learn from.
+        _folds(new or scans, seed) if len(set(scans.values())) > 1 else ((),),
         known=not new,
     )
 

@@ -1,6 +1,7 @@
 """The folder of a fine-tuning run, as the process that trains writes it and anybody else reads it. Needs no torch.
 
-    plan.json             what the run learns from and what it holds out: fixed when it first starts
+    base.json             the model that it starts from
+    plan.json             what the run learns from and what it holds out: both are fixed when it first starts
     status.json           who works on it: machine, pid, state, and when it was last heard of (every five seconds)
     progress.jsonl        one event a line, appended at once; a resumed run goes on in it
     pictures/000100.png   the scan of a held-out case with the prediction as it was then
@@ -36,9 +37,11 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.files import TEMPORARY_PREFIX, WriteError, replacing
+from mtctl.machine import this_machine
 from mtctl.process_tree import is_running
-from mtctl.store_lock import locked, this_machine
+from mtctl.store_lock import locked
 
+BASE = "base.json"
 PLAN = "plan.json"
 STATUS = "status.json"
 PROGRESS = "progress.jsonl"
@@ -75,7 +78,7 @@ class RunStatus:
         heard: When it last said so.
         state: What it said.
         message: Why it failed, or "".
-        machine: Where the pid is one, see `store_lock.this_machine`; "": here.
+        machine: Where the pid is one, see `machine.this_machine`; "": here.
     """
 
     pid: int
@@ -118,20 +121,24 @@ class Events:
     offset: int
 
 
-def read_events(folder: Path, offset: int = 0) -> Events:
-    """The events from byte `offset` of progress.jsonl on; a line that is still being written is left for next time."""
-    try:
-        with open(folder / PROGRESS, "rb") as stream:
-            stream.seek(offset)
-            data = stream.read()
-    except OSError:
-        return Events([], offset)
-    whole = data[: data.rfind(b"\n") + 1]
-    events = []
-    for line in whole.splitlines():
-        with suppress(ValueError):  # Torn by a power cut.
-            events.append(json.loads(line))
-    return Events(events, offset + len(whole))
+def read_events(folder: Path, offset: int = 0, most: int | None = None) -> Events:
+    """The events from byte `offset` of progress.jsonl on; a line that is still being written is left for next time.
+
+    Args:
+        folder: Of the run.
+        offset: Where to read on.
+        most: No more than so many events; None: all.
+    """
+    events = list[dict[str, Any]]()
+    with suppress(OSError), open(folder / PROGRESS, "rb") as stream:
+        stream.seek(offset)
+        for line in stream:
+            if len(events) == most or not line.endswith(b"\n"):
+                break
+            offset += len(line)
+            with suppress(ValueError):  # Torn by a power cut.
+                events.append(json.loads(line))
+    return Events(events, offset)
 
 
 @contextmanager

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mtctl.cases import Case
 from mtctl.locate import needs_locating
 from mtctl.metrics import Mask
-from mtctl.preprocess import Box
+from mtctl.preprocess import Box, canonical_geometry
 from mtctl_train.dataset import DataError
 
 #: Around a corrected mask, as much as the crops of the public training data leave in x and y.
 _MARGIN_MM = 12.0
+
+#: Boxes of one scan that were worked out from slightly different digits of its grid differ by less.
+_SAME_MM = 1.0
 
 
 def surroundings(case: Case, mask: Mask | None = None) -> Box | None:
@@ -37,9 +42,16 @@ def _predicted(case: Case) -> Box | None:
     if not case.uncertainties:
         return None
     region = case.report().get("region_of_interest", {})
-    if region.get("chosen_by", "whole scan") == "whole scan":
+    if "box_mm_lps" not in region or region.get("chosen_by") == "whole scan":
         return None
-    return Box(**region["box_mm_lps"])
+    box = Box(**region["box_mm_lps"])
+    # Older reports of the worker do not say how the box was chosen: one that is a part of the scan was chosen.
+    return box if "chosen_by" in region or not _is_whole(box, case) else None
+
+
+def _is_whole(box: Box, case: Case) -> bool:
+    whole = Box.of(canonical_geometry(case.geometry))
+    return bool(np.allclose((*box.low, *box.high), (*whole.low, *whole.high), rtol=0, atol=_SAME_MM))
 
 
 def _hull(boxes: list[Box]) -> Box:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -40,6 +41,9 @@ def module(host: Any, module_loaded: str) -> Iterator[Any]:
     if widget.logic.job.running:
         widget.scanPanel.cancel()
     host.leave()
+    # What a reloaded module leaves observes its parameter node until it is collected: never while that node has news,
+    # for VTK would call an observer that is gone.
+    gc.collect()
 
 
 def current(host: Any) -> Any:

@@ -195,11 +195,24 @@ def test_a_draft_that_is_replaced_while_it_is_read_gives_the_new_one(store: Case
     assert draft is not None and (draft.mask == ~mask).all()
 
 
-def test_the_same_scan_is_one_case_and_its_name_says_nothing(store: CaseStore) -> None:
-    first, again = store.add(scan((20, 24, 28))), store.add(scan((20, 24, 28)))
-    assert first == again and store.ids() == [first.id]
-    assert first.id.startswith("case-")
-    assert store.add(scan((20, 24, 28), seed=1)).id != first.id
+def test_a_case_that_is_looked_at_again_stays_labelled_until_it_is_rejected(store: CaseStore) -> None:
+    case = predicted(store)
+    assert not case.labelled and not case.rejected
+    mask, review = reviewed(case)
+    case = store.save_draft(store.accept(case, mask, review, "reader-1"), ~mask, review, "reader-2")
+    assert case.state is State.IN_REVIEW and case.labelled
+    assert case.version == 1 and (case.corrected_mask() == mask).all()
+    case = store.save_draft(store.reject(case, "blurred"), mask, review, "reader-1")
+    assert case.state is State.IN_REVIEW and case.rejected and not case.labelled
+
+
+def test_who_corrected_rejected_or_gave_a_label_is_told(store: CaseStore) -> None:
+    case = store.add(scan((20, 24, 28)))
+    mask = result_for(case.scan()).segmentation > 0
+    assert store.add_label(case, mask, "reader-1").reviewer == "reader-1"
+    assert store.reject(case, "blurred", reviewer="reader-2").reviewer == "reader-2"
+    assert store.accept(case.id, mask, {}, "reader-3").reviewer == "reader-3"
+    assert store.add_prediction(case.id, result_for(case.scan())).reviewer == "reader-3"
 
 
 @pytest.mark.parametrize(
@@ -210,13 +223,6 @@ def test_names_that_some_system_cannot_have_or_that_lead_elsewhere_are_refused(s
         store.add(scan((20, 24, 28)), name)
     with pytest.raises(CaseError, match="there is no such case"):
         store.case(name)
-
-
-def test_another_scan_does_not_get_a_name_that_is_taken_in_upper_or_lower_case(store: CaseStore) -> None:
-    store.add(scan((20, 24, 28)), "LA-7")
-    for name in ("LA-7", "la-7"):
-        with pytest.raises(CaseError, match="holds another scan with the name LA-7"):
-            store.add(scan((20, 24, 28), seed=1), name)
 
 
 def test_no_file_name_of_the_input_is_stored(store: CaseStore) -> None:

@@ -223,7 +223,7 @@ def test_installed_by_slicer_it_finds_its_package_and_runs_without_matplotlib_sl
     assert read_mask(tmp_path / "s.nrrd").geometry.size == read_volume(oblique).geometry.size
     (blocked / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
     status, output, errors = run(oblique, tmp_path / "s.nrrd", script=script, PYTHONPATH=str(blocked))
-    assert status == 1 and "the Python package 'torch' is not installed; in Slicer, open the module" in errors
+    assert status == 1 and "'torch' is not installed; in Slicer, open MT-CTL Segment and press Apply once" in errors
 
 
 def test_every_parameter_of_the_description_is_used_and_none_is_missing() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import scan
 
-from mtctl.cases import CaseStore
+from mtctl.cases import CaseStore, State
+from mtctl.geometry import Geometry, Volume
 from mtctl_train.finetune_plan import FEW, make_plan, plan_of
 
 SHAPE = (12, 12, 12)
@@ -62,12 +63,46 @@ def test_where_the_old_model_has_learnt_from_all_of_them_the_verdict_says_so(tmp
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_scan_that_is_in_the_store_twice_is_never_learnt_from_and_held_out_at_once(
-    tmp_path: Path, seed: int
-) -> None:
+def test_a_scan_that_is_in_the_store_twice_is_never_learnt_from_and_held_out_at_once(tmp_path: Path, seed: int) -> None:
     store = corrected(tmp_path, 4)
     store.add_label(store.add(scan(SHAPE, 0), "copy"), store.case("case0").corrected_mask())
     store.add(scan(SHAPE, 1), "copy-without-label")
     plan = make_plan(store, seed)
     assert any({"case0", "copy"} <= set(fold) for fold in plan.folds)
     assert plan.unlabelled == ("other",)
+
+
+def test_a_copy_whose_grid_another_program_wrote_is_held_out_with_its_scan(tmp_path: Path) -> None:
+    """SimpleITK reads 1.6 where Slicer's loader reads 1.5999999999999999."""
+    store, mask = CaseStore(tmp_path), corrected(tmp_path / "other", 1).case("case0").corrected_mask()
+    array = scan(SHAPE, 0).array
+    for id, depth in (("simpleitk", 1.6), ("slicer", 1.5999999999999999), ("another", 1.6)):
+        volume = Volume(array + (id == "another"), Geometry(SHAPE, (0.7, 0.7, depth), (0.0, 0.0, 0.0)))
+        store.add_label(store.add(volume, id), mask)
+    plan = make_plan(store, seed=0)
+    assert sorted(plan.folds) == [("another",), ("simpleitk", "slicer")]
+    learnt = make_plan(store, 0, sums(store, "slicer"))
+    assert sorted(learnt.folds) == [(), ("another",)]
+
+
+def test_copies_of_a_single_scan_are_learnt_from_and_nothing_is_held_out(tmp_path: Path) -> None:
+    store = corrected(tmp_path, 1)
+    store.add_label(store.add(scan(SHAPE, 0), "copy"), store.case("case0").corrected_mask())
+    plan = make_plan(store, seed=0)
+    assert plan.folds == ((),) and plan.learnt(0) == ["case0", "copy"]
+    assert plan.held_out(0) == "nothing held out: 2 corrected cases of one scan"
+
+
+def test_a_corrected_case_that_is_looked_at_again_is_learnt_from_until_it_is_rejected(tmp_path: Path) -> None:
+    store = corrected(tmp_path, 2)
+    mask = store.case("case0").corrected_mask()
+    store.save_draft("case0", ~mask, {}, "somebody-else")
+    assert store.case("case0").state is State.IN_REVIEW
+    plan = make_plan(store, seed=0)
+    assert plan.labelled == {"case0": 1, "case1": 1} and plan.unlabelled == ("other",)
+    store.reject("case0", "blurred")
+    store.save_draft("case0", ~mask, {}, "somebody-else")
+    plan = make_plan(store, seed=0)
+    assert plan.labelled == {"case1": 1} and plan.unlabelled == ("other",)
+    store.accept("case0", mask, {})
+    assert make_plan(store, seed=0).labelled == {"case0": 2, "case1": 1}

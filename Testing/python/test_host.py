@@ -763,6 +763,54 @@ class TestSegmentEditor:
         assert editor.sourceVolumeNode() is scan
         assert editor.mrmlSegmentEditorNode().GetSourceVolumeIntensityMask()
 
+    def test_an_intensity_range_of_equal_ends_becomes_the_middle_half_of_the_volumes_values(
+        self, slicer: Any, editor: Any
+    ) -> None:
+        node = editor.mrmlSegmentEditorNode()
+        whole = (slicer.util.arrayFromVolume(slicer.util.getNode("scan")) > 0.5).astype(np.uint8)
+        editor.setSourceVolumeNode(slicer.util.addVolumeFromArray(whole, name="allowed"))
+        node.SetSourceVolumeIntensityMaskRange(1.0, 1.0)
+        assert node.GetSourceVolumeIntensityMaskRange() == (0.25, 0.75)
+        editor.activeEffect().paint_at(CORNER, 8)
+        painted = voxels(slicer, editor)  # Whole numbers are compared with whole numbers: 0 to 0.
+        assert painted.any() and not painted[whole != 0].any()
+        node.SetSourceVolumeIntensityMaskRange(1.0, 2.0)
+        assert node.GetSourceVolumeIntensityMaskRange() == (1.0, 2.0)
+
+    def test_the_editors_keys_switch_the_mask_and_select_other_segments(
+        self, host: Any, slicer: Any, editor: Any
+    ) -> None:
+        node, segmentation = editor.mrmlSegmentEditorNode(), editor.segmentationNode()
+        for name in ("B", "C"):
+            segmentation.GetSegmentation().AddEmptySegment(name, name)
+        segmentation.GetDisplayNode().SetSegmentVisibility("B", False)
+        editor.installKeyboardShortcuts()
+        host.press("I")
+        assert not node.GetSourceVolumeIntensityMask()
+        selected = []
+        for key in "WWQQ":
+            host.press(key)
+            selected.append(node.GetSelectedSegmentID())
+        editor.uninstallKeyboardShortcuts()
+        assert selected == ["C", "LA", "LA", "LA"]
+
+    def test_without_a_segmentation_an_order_about_the_source_volume_is_passed_over(
+        self, editor: Any, scan: Any
+    ) -> None:
+        segmentation = editor.segmentationNode()
+        editor.setSegmentationNode(None)
+        editor.setSourceVolumeNode(None)
+        assert editor.sourceVolumeNode() is scan
+        editor.setSegmentationNode(segmentation)
+        editor.setSourceVolumeNode(None)
+        assert editor.sourceVolumeNode() is None
+
+    def test_the_masking_section_wants_the_editors_node_first(self, host: Any, slicer: Any) -> None:
+        widget = slicer.qMRMLSegmentEditorWidget()
+        widget.maskingSectionVisible = False
+        assert "maskingSectionVisible" in str(host.failures[0])
+        host.failures.clear()
+
     def test_only_the_effects_asked_for_are_shown(self, editor: Any) -> None:
         editor.setEffectNameOrder(["Erase", "Paint"])
         editor.unorderedEffectsVisible = False

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mtctl import process_tree
-from mtctl.process_tree import is_running
+from mtctl.process_tree import is_running, kill_tree
 
 
 @contextmanager
@@ -53,3 +53,29 @@ def test_a_number_that_no_process_can_have_is_not_running() -> None:
 @pytest.mark.skipif(sys.platform != "win32", reason="process 4, the system's, is Windows' alone")
 def test_a_process_of_windows_that_may_not_be_opened_is_running() -> None:
     assert is_running(4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to ask with")
+def test_on_macos_a_look_at_a_process_starts_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("a look twice a second starts no program")
+
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "darwin")
+        patch.setattr(subprocess, "run", started)
+        assert is_running(process.pid)
+        with as_somebody_else():
+            assert is_running(1), "it is not ours to signal, but it is there"
+        assert not is_running(10**12)
+    process.communicate(b"\n")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not is_running(process.pid)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no zombies")
+def test_on_macos_a_tree_is_gone_when_only_its_zombies_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert kill_tree(process.pid, patience=5)
+    process.communicate()

@@ -10,6 +10,7 @@ import pytest
 from reviewer_case import write_case
 
 from mtctl.cases import CaseStore, State
+from mtctl.commandline.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.reviewer.case_reading import probability_of, read_case
@@ -217,6 +218,35 @@ def test_a_store_is_reviewed_in_the_store(folder: Path):
     decided = opened(shelf, key)
     assert (decided.mask == case.mask).all()
     assert decided.session.state.status.value == "accepted"
+
+
+@pytest.mark.parametrize("target", ["store", "."], ids=["a store", "a folder"])
+def test_the_reviewer_s_pseudonym_is_recorded_with_every_draft_and_decision(
+    folder: Path, target: str, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("trame_slicer")
+    from mtctl.reviewer import server
+
+    store = CaseStore(folder / "store")
+    data = read_case(next(iter(find_cases(folder).values())))
+    maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
+    result = Result(data.scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9})
+    id = store.add_prediction(store.add(data.scan), result).id
+    seen: list[FolderShelf | StoreShelf] = []
+    monkeypatch.setattr(server, "serve", lambda shelf, _: seen.append(shelf) or 0)
+    command = ["review", str(folder / target), "--store", str(folder / "store"), "--reviewer", " MK "]
+    assert main([*command, "--no-browser"]) == 0
+    (shelf,) = seen
+    case = opened(shelf, shelf.entries()[0].key)
+    shelf.save(case.key, *case.snapshot())
+    if target == "store":  # A folder keeps its drafts beside the results, where nobody is named.
+        assert (store.case(id).state, store.case(id).reviewer) == (State.IN_REVIEW, "MK")
+    case.session.reject_case("motion")
+    shelf.reject(case.key, *case.snapshot())
+    assert (store.case(id).state, store.case(id).reviewer) == (State.REJECTED, "MK")
+    case.session.accept_case()
+    shelf.accept(case.key, *case.snapshot())
+    assert (store.case(id).state, store.case(id).reviewer) == (State.ACCEPTED, "MK")
 
 
 def test_new_results_replace_no_review_and_the_report_comes_last(folder: Path):

@@ -155,6 +155,7 @@ def test_the_engine_of_the_server_does_not_load_torch():
         (["nowhere"], "no such file or folder"),
         (["--port", "99999", "."], "no port"),
         (["--device", "tpu", "."], "invalid"),
+        (["--reviewer", " ", "."], "no name: 1 to 64 characters in one line"),
     ],
 )
 def test_wrong_usage_is_said_in_a_sentence(

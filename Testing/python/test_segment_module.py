@@ -32,6 +32,13 @@ def choose_model(module: Any, folder: Path) -> None:
     module.ui.modelFolderButton.click()
 
 
+def choose_listed(module: Any, title: str) -> None:
+    """Chooses a model from the list by how its title begins."""
+    box = module.ui.modelSelector
+    box.currentIndex = next(index for index in range(box.count) if box.itemText(index).startswith(title))
+    box.activated.emit(box.currentIndex)
+
+
 def errors(host: Any) -> list[str]:
     return [message.text for message in host.messages if message.kind == "error"]
 
@@ -211,9 +218,11 @@ class TestThePanel:
 
 
 class TestTheModels:
-    def test_shipped_ones_are_listed_with_the_default_one_first(self, module: Any) -> None:
-        assert module.ui.modelSelector.itemText(0).startswith("mtctl-la80")
-        assert module._parameterNode.model == "mtctl-la80"
+    def test_shipped_ones_are_listed_below_the_one_in_use(self, module: Any) -> None:
+        titles = [module.ui.modelSelector.itemText(index) for index in range(module.ui.modelSelector.count)]
+        assert titles[0] == "In use: mtctl-la80"
+        assert titles[1].startswith("mtctl-la80 (") and titles[2].startswith("mtctl-la16 (")
+        assert module._parameterNode.model == "" and not module.ui.modelNoteLabel.isVisible()
 
     def test_a_folder_of_ones_own_is_remembered_and_a_wrong_one_is_refused(
         self, host: Any, module: Any, tiny_model: Model, tmp_path: Path
@@ -297,8 +306,7 @@ def test_a_real_scan_with_the_shipped_model_has_its_outline_on_the_atrium(host: 
     folder = shared_scans()
     slicer.util.loadVolume(str(folder / f"{name}.image.nrrd"), {"name": "real"})
     host.process_events()
-    module.ui.modelSelector.currentIndex = [model.name for model in module.scanPanel._models].index("mtctl-la16")
-    module.scanPanel._model_chosen(module.ui.modelSelector.currentIndex)
+    choose_listed(module, "mtctl-la16 ")
     module.ui.scanSelector.choose("real")
     module.ui.applyButton.click()
     assert host.wait_until(lambda: not module.logic.job.running, 300)

@@ -91,7 +91,9 @@ def test_offline_the_person_is_told_which_files_to_bring(host: Any, module: Any,
     host.answer(True, False)
     module.ui.applyButton.click()
     text, tag = host.messages[-1].text, f"cp{sys.version_info.major}{sys.version_info.minor}"
-    assert "no connection" in text and "pip download" in text
+    assert "no connection" in text and "the same operating system" in text
+    assert 'PythonSlicer -m pip download --only-binary=:all: -d mtctl-wheels "torch>=2.6"' in text
+    assert "--platform" not in text  # pip would take the needs of the computer that it runs on all the same.
     assert f"torch-*-{tag}-{tag}-" in text and f"scikit_image-*-{tag}-{tag}-" in text and "safetensors-*-" in text
     assert not module.logic.job.running
 
@@ -112,6 +114,83 @@ def test_a_folder_without_the_files_is_told(host: Any, module: Any, computer: Co
     module.ui.applyButton.click()
     assert "no matching distribution" in host.messages[-1].text and "pip download" in host.messages[-1].text
     assert not module.logic.job.running
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Versions that are installed instead of the present ones; a test fills them in."""
+    import importlib.metadata
+
+    real, versions = importlib.metadata.version, dict[str, str]()
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: versions.get(name) or real(name))
+    return versions
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("safetensors", "0.4.2"), ("scikit-image", "0.23.2"), ("scikit-image", "0.24rc0")]
+)
+def test_a_package_that_is_too_old_is_asked_for_like_a_missing_one(
+    host: Any, module: Any, scan_node: Any, versions: dict[str, str], name: str, version: str
+) -> None:
+    from MTCTLSegmentLib import dependencies
+
+    assert not dependencies.missing()
+    versions[name] = version
+    assert [each.partition(">")[0] for each in dependencies.missing()] == [name]
+    module.ui.applyButton.click()
+    assert name in host.messages[0].text and "too old" in host.messages[0].text and not module.logic.job.running
+
+
+@pytest.mark.parametrize("version", ["2.6.0", "2.10.0+cu126", "2.14.0.dev20261101"])
+def test_every_torch_from_the_oldest_on_will_do(module: Any, versions: dict[str, str], version: str) -> None:
+    from MTCTLSegmentLib import dependencies
+
+    versions["torch"] = version
+    assert not dependencies.missing()
+
+
+def test_a_torch_that_is_too_old_is_left_and_the_person_told_what_to_do(
+    host: Any, module: Any, computer: Computer, versions: dict[str, str]
+) -> None:
+    computer.absent.discard("torch")
+    versions["torch"] = "2.2.2"
+    host.answer(True)
+    module.ui.applyButton.click()
+    (message,) = host.messages
+    assert message.kind == "error" and "torch>=2.6" in message.text and "2.2.2" in message.text
+    for word in ("PyTorch Utils", "uninstall", "restart Slicer", "Apply"):
+        assert word in message.text
+    assert not computer.torch_versions and not host.installed and not module.logic.job.running
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_slicer_for_intel_macs_says_that_it_cannot_and_what_can(
+    host: Any, module: Any, computer: Computer, versions: dict[str, str], monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    import platform
+
+    if old:
+        computer.absent.discard("torch")
+        versions["torch"] = "2.2.2"
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    host.answer(True)
+    module.ui.applyButton.click()
+    (message,) = host.messages
+    assert message.kind == "error" and "cannot run in this Slicer" in message.text and "mtctl" in message.text
+    assert "browser" in message.text and "pip" not in message.text
+    assert not computer.torch_versions and not host.installed and not module.logic.job.running
+
+
+def test_slicer_for_apple_chips_is_asked_as_any_other(
+    host: Any, module: Any, computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import platform
+
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    module.ui.applyButton.click()
+    assert host.messages[0].kind == "question"
 
 
 PROGRAM = f"""

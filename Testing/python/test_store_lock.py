@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mtctl import store_lock
+from mtctl import machine, store_lock
+from mtctl.machine import this_machine
 from mtctl.store_lock import LOCK_PREFIX, LockError, locked
 
 HOLD = "import sys, time\nfrom pathlib import Path\nfrom mtctl.store_lock import locked\n"
@@ -127,3 +131,65 @@ def test_a_generation_that_others_used_up_in_the_meantime_is_not_taken(
     monkeypatch.setattr(store_lock, "_newest", lambda folder: next(looks, None) or newest(folder))
     with locked(tmp_path) as held:
         assert held.generation == 3
+
+
+@pytest.fixture
+def fresh_name() -> Iterator[None]:
+    """What a process finds that has not asked yet."""
+    this_machine.cache_clear()
+    yield
+    this_machine.cache_clear()
+
+
+def name_of_a_new_process(monkeypatch: pytest.MonkeyPatch, host: str) -> str:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    monkeypatch.setattr(uuid, "getnode", lambda: hash(host))
+    this_machine.cache_clear()
+    return this_machine()
+
+
+class TestTheNameOfThisMachine:
+    @pytest.fixture(autouse=True, params=["as it is", "not Linux"])
+    def system(
+        self, request: pytest.FixtureRequest, fresh_name: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(machine, "user_data", lambda: tmp_path / "data")
+        if request.param == "not Linux":
+            monkeypatch.setattr(machine, "_PROC", tmp_path / "proc")
+
+    def test_stays_when_the_host_gets_another_name_and_another_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert name_of_a_new_process(monkeypatch, "mac.local") == name_of_a_new_process(monkeypatch, "mac.hospital.org")
+
+
+class TestTheKeptNameOfThisMachine:
+    @pytest.fixture(autouse=True)
+    def system(self, fresh_name: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(machine, "_PROC", tmp_path / "proc")
+        monkeypatch.setattr(machine, "user_data", lambda: tmp_path / "data")
+
+    def test_is_another_one_for_another_machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = name_of_a_new_process(monkeypatch, "mac")
+        monkeypatch.setattr(machine, "user_data", lambda: tmp_path / "of another machine")
+        assert name_of_a_new_process(monkeypatch, "mac") != first
+
+    def test_is_the_same_for_processes_that_ask_for_the_first_time_at_once(self, tmp_path: Path) -> None:
+        code = (
+            "import pathlib, sys; from mtctl import machine; data = pathlib.Path(sys.argv[1]);"
+            "machine._PROC, machine.user_data = data / 'proc', lambda: data; sys.stdin.readline();"
+            "print(machine.this_machine())"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        processes = [subprocess.Popen(command, **pipes) for _ in range(4)]  # type: ignore[call-overload]
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        assert len({process.communicate(timeout=60)[0] for process in processes}) == 1
+        assert [path.name for path in (tmp_path / "mtctl").iterdir()] == ["machine"]
+
+    def test_is_that_of_the_host_where_nothing_can_be_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "data").write_text("a file")
+        first = name_of_a_new_process(monkeypatch, "one")
+        assert first == name_of_a_new_process(monkeypatch, "one") != name_of_a_new_process(monkeypatch, "two")

@@ -49,10 +49,13 @@ def test_a_part_of_a_scan_has_the_distances_and_voxels_of_the_whole(direction: t
     assert np.corrcoef(part.image.ravel(), whole.image[place].ravel())[0, 1] > 0.9999
 
 
-def predicted(store: CaseStore, id: str, box: Box | None, mask: Mask) -> None:
-    """A large scan with a prediction in that region; None: in the whole scan."""
+def predicted(
+    store: CaseStore, id: str, box: Box | None, mask: Mask, chosen: dict[str, str | bool] | None = None
+) -> None:
+    """A large scan with a prediction in that region; None: in the whole scan. `chosen`: how the report says so."""
     volume = scan(LARGE, seed=len(store.ids()))
-    region = {"box_mm_lps": asdict(box or Box.of(volume.geometry)), "chosen_by": "coarse pass" if box else "whole scan"}
+    said = {"chosen_by": "coarse pass" if box else "whole scan"} if chosen is None else chosen
+    region = {"box_mm_lps": asdict(box or Box.of(volume.geometry))} | said
     maps = {name: np.full(LARGE, 0.3, np.float32) for name in ("entropy", "probability", "distance")}
     report = {"region_of_interest": region, "threshold": 0.5, "model": {"id": "m", "version": "1", "sha256": "0"}}
     store.add_prediction(store.add(volume, id), Result(volume.geometry, mask.astype(np.uint8), maps, report))
@@ -68,6 +71,22 @@ def test_the_region_of_the_prediction_is_taken_and_grows_with_a_mask_that_leaves
     grown = surroundings(store.case("a"), far)
     assert grown is not None and grown.low[0] == pytest.approx(10)
     assert grown.high[0] == pytest.approx(Box.around(far, store.case("a").geometry).x1 + 12)
+
+
+def test_a_large_scan_that_the_worker_segmented_is_taken_like_one_of_the_command_line(tmp_path: Path) -> None:
+    store, box = CaseStore(tmp_path / "store"), Box(10, 60, 0, 30, 0, 25)
+    reports = {"new": {"chosen_by": "coarse pass"}, "old": {"located": True}, "drawn": {"located": False}}
+    for id, chosen in reports.items():
+        predicted(store, id, box, ball(LARGE, (20, 24, 60), 8), chosen)
+        found = surroundings(store.case(id))
+        assert found is not None and found.low == pytest.approx((10, 0, 0)) and found.high[0] == pytest.approx(60)
+
+
+def test_an_older_report_of_the_worker_on_the_whole_of_a_large_scan_says_nothing_of_its_atrium(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path / "store")
+    predicted(store, "a", None, ball(LARGE, (20, 24, 60), 8), {"located": False})
+    with pytest.raises(DataError, match="no prediction says where its atrium is"):
+        surroundings(store.case("a"))
 
 
 def test_a_large_scan_without_a_prediction_is_refused_unless_its_mask_says_where_the_atrium_is(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -83,6 +84,22 @@ def test_a_trainer_that_was_killed_is_told_and_found_again_by_another_slicer(hos
     assert widget.ui.stateLabel.text == "Ended before it was finished"
     assert "ended from outside" in widget.ui.noteLabel.text and "Resume goes on" in widget.ui.noteLabel.text
     assert widget.ui.resumeButton.enabled and widget.ui.startButton.enabled
+
+
+def test_stop_on_a_full_disk_stops_and_says_that_it_could_not_be_noted(
+    host: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    quick(module, 4000)
+    module.ui.startButton.click()
+    assert host.wait_until(lambda: phase(module) == "running", 60)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        module.ui.stopButton.click()
+    assert host.wait_until(lambda: phase(module) == "stopped", 10) and module.ui.resumeButton.enabled
+    assert "stopped, but this could not be noted" in host.messages[-1].text
 
 
 def test_closing_the_scene_and_deleting_the_curves_disturbs_neither_run_nor_page(

@@ -1,36 +1,31 @@
-"""What lies under the module MTCTLTrain without Qt: a run as a process of its own, its story, and errands."""
+"""What lies under the module MTCTLTrain without Qt: a run as a process of its own, and its story."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from conftest import ROOT, scan
-from stored import predicted, reviewed
+from conftest import ROOT
 
-from mtctl.cases import CaseStore, State
 from mtctl.errors import MtctlError
-from mtctl.model import Model
-from mtctl.model_store import ModelStore
-from mtctl.next_case import by_expected_gain
+from mtctl.files import WriteError
+from mtctl.machine import this_machine
 from mtctl.process_tree import is_running
-from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
-from mtctl_train import clerk
-from mtctl_train.run_folder import RunError
+from mtctl_train.run_folder import RunError, read_events
 
 sys.path.insert(0, str(ROOT / "MTCTLTrain"))
 
-from MTCTLTrainLib.run_story import RunStory
+from MTCTLTrainLib.run_story import MOST_POINTS, Point, RunStory, thinned
 from MTCTLTrainLib.training_run import Decision, Order, Phase, TrainingRun
 
 #: A trainer that says at once that it is there, and then does what the test wants.
@@ -66,9 +61,7 @@ class TestARun:
         run = TrainingRun.begin(tmp_path, order(tmp_path / "store", "--seed", "3"), source)
         assert becomes(run, Phase.FAILED)
         told = (run.folder / "told.txt").read_text()
-        assert told == (
-            f"finetune --cases {tmp_path / 'store'} --out {run.folder} --device cpu --minutes 1 --seed 3"
-        )
+        assert told == (f"finetune --cases {tmp_path / 'store'} --out {run.folder} --device cpu --minutes 1 --seed 3")
 
     def test_is_found_by_another_slicer_and_stopped_there(self, tmp_path: Path) -> None:
         run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
@@ -98,6 +91,34 @@ class TestARun:
         run = TrainingRun.begin(tmp_path, order(tmp_path), ("-c", "import time; time.sleep(60)"))
         run.stop()
         assert becomes(run, Phase.STOPPED) and run.standing().reason == ""
+
+    def test_on_a_full_disk_is_stopped_even_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
+        assert becomes(run, Phase.RUNNING)
+
+        def full(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(WriteError, match=r"the training is stopped, but .*the disk is full; free some space"):
+                run.stop()
+        assert becomes(run, Phase.STOPPED)
+        run.go_on()
+        assert becomes(run, Phase.RUNNING)
+        run.stop()
+
+    def test_is_stopped_though_this_computer_has_another_name_now(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
+        assert becomes(run, Phase.RUNNING)
+        monkeypatch.setattr(socket, "gethostname", lambda: "laptop.hospital.org")
+        this_machine.cache_clear()
+        found = TrainingRun.last(tmp_path)
+        assert found is not None
+        found.stop()
+        assert becomes(found, Phase.STOPPED)
 
     def test_goes_on_after_a_stop_and_a_kill_is_told_apart_from_it(self, tmp_path: Path) -> None:
         run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
@@ -171,7 +192,7 @@ class TestTheStory:
     def test_runs_on_over_both_trainings(self) -> None:
         story = RunStory()
         story.add([start(1, 0), progress(1, 1), progress(1, 100), start(2, 0), progress(2, 1), progress(2, 10)])
-        assert [place for place, _ in story.curve(story.losses["dice"])] == [1, 100, 101, 110]
+        assert [place for fold in (1, 2) for place, _ in story.curve(story.losses[fold]["dice"])] == [1, 100, 101, 110]
         assert [point.iteration for point in story.present_losses["dice"]] == [1, 10]
         assert story.share == pytest.approx(0.55) and story.pace == pytest.approx(60 / 90)
 
@@ -180,120 +201,26 @@ class TestTheStory:
         story.add([start(1, 0), progress(1, 50), progress(1, 100), start(2, 0), progress(2, 10), progress(2, 20)])
         # Resumed: the first training is at its end already, the second goes on from iteration 10.
         story.add([start(1, 100), start(2, 10), progress(2, 20)])
-        assert [place for place, _ in story.curve(story.losses["dice"])] == [50, 100, 110, 120]
+        assert [place for place, _ in story.curve(story.losses[1]["dice"])] == [50, 100]
+        assert [place for place, _ in story.curve(story.losses[2]["dice"])] == [110, 120]
+
+    def test_of_a_long_run_has_curves_of_some_hundred_points_that_stay_where_they_are(self) -> None:
+        points = [Point(1, iteration, 0.5) for iteration in range(10, 120_000, 10)]
+        shown = thinned(points)
+        assert MOST_POINTS / 2 <= len(shown) <= MOST_POINTS and shown[0] is points[0]
+        assert thinned([*points, Point(1, 120_000, 0.4)])[: len(shown)] == shown
+        assert thinned(points[:300]) == points[:300]
+
+    def test_of_a_long_run_that_is_found_again_is_read_a_part_at_a_time(self, tmp_path: Path) -> None:
+        log = tmp_path / "progress.jsonl"
+        log.write_text("".join(json.dumps(progress(1, number + 1)) + "\n" for number in range(5)) + "torn\n{", "utf-8")
+        first = read_events(tmp_path, 0, 3)
+        second = read_events(tmp_path, first.offset, 3)
+        assert [event["iteration"] for event in first.events] == [1, 2, 3]
+        assert [event["iteration"] for event in second.events] == [4, 5]
+        assert (second.offset, read_events(tmp_path).events) == (log.stat().st_size - 1, first.events + second.events)
 
     def test_takes_no_notice_of_events_that_it_does_not_know(self) -> None:
         story = RunStory()
         story.add([{"event": "again"}, {"event": "place"}, {}])
         assert story == RunStory()
-
-
-def errand(work: Callable[..., None], **request: Any) -> list[dict[str, Any]]:
-    """What an errand says."""
-    said: list[dict[str, Any]] = []
-    work(lambda event, **content: said.append({"event": event, **content}), **request)
-    assert json.dumps(said)
-    return said
-
-
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
-    (tmp_path / "models").mkdir()
-    monkeypatch.setenv("MTCTL_MODELS", str(tmp_path / "models"))
-    return ModelStore()
-
-
-def candidate(model: Model, folder: Path, base: ModelName, new: float) -> Path:
-    shutil.copytree(model.folder, folder)
-    write_verdict(folder, Verdict(base, (Compared("a", 0.9, new),), (0.03, 0.03)))
-    return folder
-
-
-class TestErrands:
-    def test_list_names_every_case_its_rank_and_what_is_damaged(self, tmp_path: Path, models: ModelStore) -> None:
-        store = CaseStore(tmp_path / "store")
-        mask, review = reviewed(predicted(store, scan((20, 24, 28), 0), "done"))
-        store.accept("done", mask, review, "MK")
-        predicted(store, scan((20, 24, 28), 1), "open")
-        store.add(scan((20, 24, 28), 2), "fresh")
-        predicted(store, scan((20, 24, 28), 3), "torn")
-        (store.folder / "cases" / "torn" / "case.json").write_text("{")
-        said = errand(clerk.list_all, store=str(store.folder))
-        cases = {event["id"]: event for event in said if event["event"] == "case"}
-        assert {id: case["state"] for id, case in cases.items()} == {
-            "done": "corrected", "open": "predicted", "fresh": "unlabelled",
-        }  # fmt: skip
-        assert {id: case["rank"] for id, case in cases.items()} == {"done": None, "open": 1, "fresh": 2}
-        assert cases["done"]["reviewer"] == "MK" and cases["open"]["score"] == 0.91
-        assert [event["case"] for event in said if event["event"] == "trouble"] == ["torn"]
-        assert said[0]["event"] == "models" and said[0]["published"] is None and said[0]["models"]
-
-    def test_a_store_that_is_not_there_is_named(self, tmp_path: Path, models: ModelStore) -> None:
-        with pytest.raises(MtctlError, match="is not there; connect the drive, or choose another folder"):
-            errand(clerk.list_all, store=str(tmp_path / "share"))
-
-    def test_open_gives_everything_on_the_scans_grid_as_it_was_left(self, tmp_path: Path) -> None:
-        store = CaseStore(tmp_path / "store")
-        case = predicted(store, scan((20, 24, 28)), "a")
-        mask, review = reviewed(case)
-        store.save_draft(case, mask, review, "MK")
-        (tmp_path / "to").mkdir()
-        (opened,) = errand(clerk.open_case, store=str(store.folder), case="a", to=str(tmp_path / "to"))
-        assert opened["state"] == "in review" and opened["review"] == json.loads(json.dumps(review))
-        assert set(opened["maps"]) == {"probability", "distance", "entropy", "mutual_information", "disagreement"}
-        assert np.array_equal(np.load(tmp_path / "to" / "scan.npy"), case.scan().array)
-        assert np.array_equal(np.load(tmp_path / "to" / "corrected.npy") != 0, mask)
-        assert np.array_equal(np.load(tmp_path / "to" / "segmentation.npy") != 0, case.prediction())
-
-    def test_a_worse_candidate_is_refused_and_published_with_a_reason(
-        self, tmp_path: Path, models: ModelStore, tiny_model: Model
-    ) -> None:
-        worse = candidate(tiny_model, tmp_path / "worse", ModelName("x", "1", ""), 0.8)
-        (said,) = errand(clerk.publish, candidate=str(worse))
-        assert said["event"] == "refused" and any("its mean Dice is lower" in reason for reason in said["reasons"])
-        assert models.current() is None
-        (said,) = errand(clerk.publish, candidate=str(worse), override="only one that knows our scanner")
-        assert said == {"event": "published", "model": "site-0001", "number": 1}
-        current = models.current()
-        assert current is not None and current.override == "only one that knows our scanner"
-        (said,) = errand(clerk.roll_back)
-        assert said == {"event": "rolled back", "model": None} and models.current() is None
-
-    def test_tidy_takes_away_the_scans_and_leaves_candidate_and_log(self, tmp_path: Path) -> None:
-        for name in ("prepared", "fold-1", "candidate", "pictures"):
-            (tmp_path / name).mkdir()
-        (tmp_path / "progress.jsonl").touch()
-        assert errand(clerk.tidy, run=str(tmp_path)) == []
-        assert {path.name for path in tmp_path.iterdir()} == {"candidate", "pictures", "progress.jsonl"}
-
-    def test_a_fault_is_said_in_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert clerk.main(json.dumps({"do": "list", "store": "/no/such/place"})) == 1
-        last = json.loads(capsys.readouterr().out.splitlines()[-1])
-        assert last["event"] == "failed" and "/no/such/place" in last["reason"]
-
-
-def test_the_next_case_is_the_one_that_promises_least_and_nobody_has_begun(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from mtctl.case_record import Kind, Record
-
-    store = CaseStore(tmp_path)
-    plain = store.add(scan((20, 24, 28)), "fresh")
-
-    def case(id: str, score: float, *kinds: Kind) -> Any:
-        content = {"model": {}, "case_score": score}
-        records = [Record(tmp_path, 1, Kind.PREDICTION, content=content)]
-        records += [Record(tmp_path, 2 + number, kind) for number, kind in enumerate(kinds)]
-        return replace(plain, id=id, records=tuple(records))
-
-    cases = [
-        plain,
-        case("good", 0.95),
-        case("poor", 0.61),
-        case("begun", 0.5, Kind.DRAFT),
-        case("done", 0.4, Kind.CORRECTED),
-        case("bad", 0.3, Kind.REJECTED),
-        case("fair", 0.8),
-    ]
-    assert [one.id for one in by_expected_gain(cases)] == ["poor", "fair", "good", "fresh"]
-    assert State.IN_REVIEW in {one.state for one in cases}

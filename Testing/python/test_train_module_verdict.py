@@ -55,11 +55,13 @@ class TestTheVerdict:
         assert ui.inUseLabel.text.startswith("In use: site-0002")
         assert ui.modelSelector.currentText.startswith("site-0002")
         assert not (folder / "prepared").exists() and (folder / "candidate").is_dir()
+        ui.reasonEdit.text = "typed for something else"
         host.answer(True)
         ui.rollBackButton.click()
         assert settled(host, module)
         current = site.current()
         assert current is not None and current.number == 1 and ui.inUseLabel.text.startswith("In use: site-0001")
+        assert site.history()[-1].reason == "", "a field that is not shown gives no reason"
 
     def test_of_a_worse_model_needs_a_reason_which_is_recorded(
         self, host: Any, module: Any, site: ModelStore, run: Any
@@ -97,12 +99,57 @@ class TestTheVerdict:
         assert module.ui.verdictLabel.text.startswith("Discarded") and len(site.versions()) == 1
         assert (folder / "candidate").is_dir(), "nothing that was trained is lost"
 
+    def test_that_is_undecided_keeps_the_curves_and_one_that_is_decided_gives_the_views_back(
+        self, host: Any, module: Any, run: Any
+    ) -> None:
+        import slicer
+
+        users = slicer.app.layoutManager().layout
+        run(0.01)
+        curves = slicer.app.layoutManager().layout
+        assert curves != users
+        host.leave()
+        host.enter("MTCTLTrain")
+        assert slicer.app.layoutManager().layout == curves
+        module.ui.discardButton.click()
+        assert settled(host, module) and slicer.app.layoutManager().layout == users
+        host.leave()
+        host.enter("MTCTLTrain")
+        host.process_events()
+        assert slicer.app.layoutManager().layout == users, "an old run is no reason to take the slice views away"
+
     def test_that_is_undecided_is_not_left_behind_by_accident(self, host: Any, module: Any, run: Any) -> None:
         folder = run(0.01)
         host.answer(False)
         module.ui.startButton.click()
         assert "neither published nor discarded" in host.messages[-1].text
         assert module.bench.run.folder == folder
+
+
+class TestAModelInUseThatIsDamaged:
+    def test_is_called_so_and_can_be_rolled_back(self, host: Any, module: Any, site: ModelStore) -> None:
+        ui, card = module.ui, site.version(1).folder / "card.json"
+        card.write_text(card.read_text("utf-8") + " ", "utf-8")
+        ui.refreshButton.click()
+        assert settled(host, module)
+        assert ui.inUseLabel.text == "In use: site-0001, which is damaged; roll back, or restore it from a backup."
+        assert str(card) in ui.inUseLabel.toolTip and str(card) in ui.troubleLabel.text
+        assert ui.modelSelector.itemText(0) == "site-0001 (damaged), in use"
+        host.answer(True)
+        ui.rollBackButton.click()
+        assert settled(host, module)
+        assert site.in_use() is None and not ui.rollBackButton.enabled and not ui.inUseLabel.toolTip
+        assert ui.inUseLabel.text == "In use: the model that came with the extension."
+
+    def test_and_unknown_as_the_store_is_damaged_is_not_taken_for_another(
+        self, host: Any, module: Any, site: ModelStore
+    ) -> None:
+        (site.folder / "current.json").write_text("{", "utf-8")
+        module.ui.refreshButton.click()
+        assert settled(host, module)
+        assert module.ui.inUseLabel.text.startswith("Which model is in use cannot be read")
+        assert not module.ui.rollBackButton.enabled and "current.json" in module.ui.troubleLabel.text
+        assert module.ui.modelSelector.itemText(0) == "unknown, in use"
 
 
 class TestCases:
@@ -177,6 +224,8 @@ class TestCases:
         ui.storeEdit.currentPath = str(tmp_path / "share")
         assert host.wait_until(lambda: not module.bench.listing, 60)
         assert "is not there; connect the drive" in ui.casesLabel.text and not ui.startButton.enabled
+        assert ui.estimateLabel.text == ui.startButton.toolTip == ui.casesLabel.text
+        assert ui.inUseLabel.text.startswith("In use: site-0001"), "the models lie elsewhere"
         (tmp_path / "empty").mkdir()
         ui.storeEdit.currentPath = str(tmp_path / "empty")
         assert host.wait_until(lambda: not module.bench.listing, 60)
@@ -220,7 +269,7 @@ def test_only_what_slicer_ships_is_imported_at_file_scope() -> None:
     tree = ast.parse((ROOT / "MTCTLTrain" / "MTCTLTrain.py").read_text("utf-8"))
     names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in names} <= {"pathlib", "typing", "slicer", "vtk", "MTCTLTrainLib"}
+    assert {name.partition(".")[0] for name in names} <= {"pathlib", "typing", "qt", "slicer", "vtk", "MTCTLTrainLib"}
 
 
 def test_the_open_page_has_not_loaded_torch(running_application: Any, tmp_path: Path) -> None:

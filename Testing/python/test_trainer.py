@@ -150,7 +150,7 @@ def test_a_run_whose_loss_has_risen_at_its_end_is_no_result(tmp_path: Path) -> N
             return Objective({name: term * 10 * (1 + 4 * max(0.0, args[2] - 0.6)) for name, term in terms.items()})
 
     recipe = replace(RECIPE, stages=(Stage(1.25, 100, (48, 16, 16), 0.0),))
-    with pytest.raises(TrainingError, match="at its end the loss is at .* again, it had been down to"):
+    with pytest.raises(TrainingError, match=r"at its end the loss is at .* again, it had been down to"):
         train(recipe, Rising(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_fails_at_once_does_not_speak_of_a_checkpoint(tmp_path: Path)
         def objective(self, *args: Any) -> Objective:
             return Objective({"dice": torch.tensor(float("nan"), requires_grad=True)})
 
-    with pytest.raises(TrainingError, match="not a number.*nothing was saved before"):
+    with pytest.raises(TrainingError, match=r"not a number.*nothing was saved before"):
         train(RECIPE, Broken(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
 
 

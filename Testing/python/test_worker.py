@@ -149,6 +149,16 @@ def test_a_case_is_answered_as_in_process_bit_for_bit_on_the_scan_s_own_grid(
     assert answer.result.report["warnings"] == [*expected.doubts, *expected.notes]
 
 
+@pytest.mark.parametrize(("region", "chooser"), [("none", "whole scan"), ("0,20,0,20,20,60", "user")])
+def test_the_report_says_as_the_command_line_s_does_how_the_region_was_chosen(
+    client: WorkerClient, settings: Settings, region: str, chooser: str
+) -> None:
+    answer = ask(client, oblique(), replace(settings, region=region))
+    assert answer.result, answer.failure
+    found = answer.result.report["region_of_interest"]
+    assert found["chosen_by"] == chooser and found["box_mm_lps"].keys() == {"x0", "x1", "y0", "y1", "z0", "z1"}
+
+
 def test_a_second_case_needs_no_start_and_its_time_left_is_known_from_the_first(
     client: WorkerClient, settings: Settings
 ) -> None:

@@ -39,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     naming.add_argument("--keep-names", action="store_true", help="name cases like files: they are pseudonyms")
     naming.add_argument("--id", metavar="NAME", help="name of the case (for one scan)")
     add.add_argument("--results", type=Path, metavar="DIR", help="take predictions from this folder of `mtctl segment`")
-    add.add_argument("--labels", type=Path, metavar="DIR", help="take expert masks <stem>.label.nrrd as corrections")
+    add.add_argument("--labels", type=Path, metavar="DIR", help="take expert masks <name>.label.nrrd as corrections")
 
     listing = _action(actions, "list", run_list, "list the cases", "One line a case.")
     listing.add_argument("--state", action="append", choices=_STATES, help="only cases in this state (may be repeated)")
@@ -47,8 +47,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     _action(
         actions, "verify", run_verify, "check that nothing is damaged or lost",
-        "Reads every file and compares it with its checksum. Status 1 if something is damaged or lost; foreign files "
-        "and what interrupted writes left are only named.",
+        "Reads every file and compares it with its checksum, and misses cases, predictions and decisions that were "
+        "deleted, unless the hidden notes beside them (.mtctl-stored-NAME) went, too, as with a store put back from an "
+        "older backup. Status 1 if something is damaged or lost; foreign files and what interrupted writes left are "
+        "only named.",
     )  # fmt: skip
 
     export = _action(
@@ -62,7 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_add(args: argparse.Namespace) -> int:
     """Add scans; 1 if some failed."""
-    from mtctl.case_import import Sources, import_scan
+    from mtctl.case_import import Sources, import_scan, namesakes
     from mtctl.errors import MtctlError
     from mtctl.inputs import find_scans
 
@@ -73,7 +75,9 @@ def run_add(args: argparse.Namespace) -> int:
     for folder in (args.results, args.labels):
         if folder and not folder.is_dir():
             args.parser.error(f"{folder}: there is no such folder")
-    sources = Sources(args.results, args.labels, args.keep_names)
+    sources = Sources(
+        args.results, args.labels, args.keep_names, namesakes(scans) if args.results or args.labels else {}
+    )
     failed: list[Path] = []
     for number, path in enumerate(scans, start=1):
         try:

@@ -15,6 +15,9 @@ from mtctl.worker_request import Settings
 #: As `device.DEVICES`, which would load torch into the server.
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
+#: Characters of a reviewer's name: lists show it.
+_LONGEST_NAME = 64
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `mtctl review`."""
@@ -30,6 +33,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--port", type=_port, default=0, metavar="P", help="default: any that is free")
     parser.add_argument("--store", type=Path, metavar="DIR", help="where decisions go; default: FOLDER/case-store")
+    parser.add_argument(
+        "--reviewer",
+        type=_pseudonym,
+        metavar="NAME",
+        help="recorded with every draft and decision in the store: a pseudonym; default: none",
+    )
     parser.add_argument("--model", metavar="ID|FOLDER", help="to segment scans with; default: the default model")
     parser.add_argument("--device", choices=_DEVICES, default="auto", help="to segment scans on (%(default)s)")
     parser.add_argument(
@@ -51,17 +60,17 @@ def run(args: argparse.Namespace) -> int:
     from mtctl.reviewer.shelf import Shelf
     from mtctl.reviewer.store_shelf import StoreShelf
 
-    target = args.target.resolve()
+    target, reviewer = args.target.resolve(), args.reviewer or ""
     shelf: Shelf
     if not target.exists():
         raise FolderError(f"{args.target}: no such file or folder; check the name")
     if target.is_file():
         root, key = find_case(target)
-        shelf = FolderShelf(root, CaseStore(args.store or root / "case-store"), key)
+        shelf = FolderShelf(root, CaseStore(args.store or root / "case-store"), key, reviewer)
     elif is_store(target):
-        shelf = StoreShelf(CaseStore(target))
+        shelf = StoreShelf(CaseStore(target), reviewer)
     else:
-        shelf = FolderShelf(target, CaseStore(args.store or target / "case-store"))
+        shelf = FolderShelf(target, CaseStore(args.store or target / "case-store"), reviewer=reviewer)
     from mtctl.reviewer.server import Serving, serve
 
     return serve(
@@ -86,6 +95,13 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
     return int(text)
+
+
+def _pseudonym(text: str) -> str:
+    name = text.strip()
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: 1 to {_LONGEST_NAME} characters in one line")
+    return name
 
 
 def _megabytes(text: str) -> int:

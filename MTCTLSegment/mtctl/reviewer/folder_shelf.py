@@ -37,9 +37,16 @@ class FolderShelf:
         store: Where decisions go.
     """
 
-    def __init__(self, root: Path, store: CaseStore, only: str | None = None) -> None:
-        """A folder; only the case `only` (a key) and scans that are added, where one is given."""
-        self.root, self.store = root.resolve(), store
+    def __init__(self, root: Path, store: CaseStore, only: str | None = None, reviewer: str = "") -> None:
+        """A folder.
+
+        Args:
+            root: See there.
+            store: Where decisions go.
+            only: The one case (a key) that is listed, beside scans that are added; None: all.
+            reviewer: Pseudonym of the person, for the store's decisions, or "".
+        """
+        self.root, self.store, self._reviewer = root.resolve(), store, reviewer
         self._only = None if only is None else {only}
         self._cases: dict[str, CaseFiles] = {}
 
@@ -70,14 +77,14 @@ class FolderShelf:
         """See `shelf.Shelf`."""
         self.save(key, session, mask)
         case = self._stored(key)
-        stored = self.store.accept(case, mask, review_document(session))
+        stored = self.store.accept(case, mask, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}, case {stored.id} of {self.store.folder.name}"
 
     def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """See `shelf.Shelf`."""
         self.save(key, session, mask)
         case = self._stored(key)
-        stored = self.store.reject(case, session.state.reason, review_document(session))
+        stored = self.store.reject(case, session.state.reason, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}, case {stored.id} of {self.store.folder.name}"
 
     def add_scan(self, volume: Volume, name: str) -> str:

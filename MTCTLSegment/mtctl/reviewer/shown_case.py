@@ -12,7 +12,6 @@ from mtctl.metrics import Mask
 from mtctl.proposals import Proposal
 from mtctl.regions import Region
 from mtctl.reviewer.open_case import OpenCase
-from mtctl.reviewer.scan_node import add_scan
 from mtctl.reviewer.views import Brush, Views
 from mtctl.worker_request import Result
 
@@ -29,7 +28,7 @@ class ShownCase:
     def show_scan(self, volume: Volume, name: str) -> None:
         """Show a scan alone, in place of what was shown before."""
         self.clear()
-        self._scan = add_scan(self._views.scene, volume, name)
+        self._scan = scene.add_scan(self._views.scene, volume, name)
         self._views.app.display_manager.show_volume_in_slice_background(self._scan)
         self._views.fit()
 

@@ -32,8 +32,9 @@ _STAGES = {
 class StoreShelf:
     """See `shelf.Shelf`."""
 
-    def __init__(self, store: CaseStore) -> None:
-        self.store = store
+    def __init__(self, store: CaseStore, reviewer: str = "") -> None:
+        """The cases of a store; `reviewer`: pseudonym of the person, for drafts and decisions, or ""."""
+        self.store, self._reviewer = store, reviewer
 
     def entries(self) -> list[Entry]:
         """See `shelf.Shelf`."""
@@ -53,15 +54,16 @@ class StoreShelf:
 
     def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
         """See `shelf.Shelf`."""
-        self.store.save_draft(key, mask, review_document(session))
+        self.store.save_draft(key, mask, review_document(session), self._reviewer)
 
     def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """See `shelf.Shelf`."""
-        return f"stored as {self.store.accept(key, mask, review_document(session)).state.value}"
+        stored = self.store.accept(key, mask, review_document(session), self._reviewer)
+        return f"stored as {stored.state.value}"
 
     def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """See `shelf.Shelf`."""
-        stored = self.store.reject(key, session.state.reason, review_document(session))
+        stored = self.store.reject(key, session.state.reason, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}"
 
     def add_scan(self, volume: Volume, name: str) -> str:

@@ -13,7 +13,13 @@ from .properties import Setters, stored
 from .segment_editor_effects import BrushEffect, make_effects, qSlicerSegmentEditorAbstractEffect
 from .segment_editor_mouse import BrushMouse
 from .segment_editor_panel import SegmentEditorPanel
-from .segment_editor_rules import CrashOnClose, scan_for, show_in_slice_views
+from .segment_editor_rules import (
+    CrashOnClose,
+    note_missing_node,
+    scan_for,
+    set_mask_range_at_first,
+    show_in_slice_views,
+)
 
 LATE = -100.0  # priority of observers that run after the module's own
 
@@ -34,7 +40,7 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
     switchToSegmentationsButtonVisible = stored(bool, "switchToSegmentationsButtonVisible", True, "_update")
     addRemoveSegmentButtonsVisible = stored(bool, "addRemoveSegmentButtonsVisible", True, "_update")
     show3DButtonVisible = stored(bool, "show3DButtonVisible", True, "_update")
-    maskingSectionVisible = stored(bool, "maskingSectionVisible", True, "_update")
+    maskingSectionVisible = stored(bool, "maskingSectionVisible", True, "_show_masking")
     autoShowSourceVolumeNode = stored(bool, "autoShowSourceVolumeNode", True)
     undoEnabled = stored(bool, "undoEnabled", True, "_update")
     maximumNumberOfUndoStates = stored(int, "maximumNumberOfUndoStates", 5, "_set_undo_states")
@@ -58,6 +64,7 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
         self._observing_views = False
         self._segmentation: Any = None
         self._source: Any = None
+        self._source_taken_away = False
         self._effects = make_effects(self)
         self._crash = CrashOnClose(self)
         self._panel = SegmentEditorPanel(self)
@@ -73,6 +80,7 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
         scene.AddObserver(events.StartCloseEvent, lambda *_: self._crash.check(), LATE)
         scene.AddObserver(events.NodeRemovedEvent, lambda *_: self._follow_node(), LATE)
         scene.AddObserver(events.EndCloseEvent, lambda *_: self._follow_node(), LATE)
+        self._follow_node()
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
         """The node that holds what is edited and how."""
@@ -104,9 +112,10 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
         return None if self._node is None else self._node.GetSegmentationNode()
 
     def setSourceVolumeNode(self, node: Any) -> None:
-        """The volume that intensities are masked by, among others."""
-        if self._node is None:
+        """The volume that intensities are masked by, among others; without a segmentation the order is passed over."""
+        if self._node is None or self.segmentationNode() is None:
             return
+        self._source_taken_away = node is None
         self._node.SetAndObserveSourceVolumeNode(node)
         self.logic.SetSourceVolumeNode(node)
         if node is not None and self.autoShowSourceVolumeNode:
@@ -270,7 +279,8 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
         if self._node is None or self.mrmlScene() is None or self.mrmlScene().IsClosing():
             return
         segmentation, source = self.segmentationNode(), self.sourceVolumeNode()
-        if source is None and self._source is not None and segmentation is not None:
+        lost = source is None and self._source is not None and not self._source_taken_away
+        if lost and segmentation is not None:
             # The application's selector moves on to another volume by itself; the mask is on its intensities now.
             source = scan_for(self.mrmlScene())
             self._node.SetAndObserveSourceVolumeNode(source)
@@ -284,6 +294,11 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
             self.sourceVolumeNodeChanged.emit(source)
         if segmentation is None or source is None:
             self._active = None
+        set_mask_range_at_first(self._node, source)
+        self._update()
+
+    def _show_masking(self) -> None:
+        note_missing_node(self._node, "maskingSectionVisible")
         self._update()
 
     def _set_undo_states(self) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from PySide6 import QtGui, QtWidgets
 
 from .node_combo_box import qMRMLNodeComboBox
+from .segment_editor_rules import segment_beside
 from .segments_table import qMRMLSegmentsTableView
 
 if TYPE_CHECKING:
     from .segment_editor import qMRMLSegmentEditorWidget
 
-KEYS_WITHOUT_ACTION = ("Q", "W", "/", "*", ",", ".", "<", ">")
+# Rows further in the table of segments.
+SEGMENT_KEYS = {"Q": -1, "W": 1, "/": -1, "*": 1, ",": -1, ".": 1, ">": -1, "<": 1}
 
 
 class SegmentEditorPanel:
@@ -35,6 +37,7 @@ class SegmentEditorPanel:
         for button in (self._add, self._remove, self._show_3d):
             buttons.addWidget(button)
         self.table = qMRMLSegmentsTableView(editor)
+        self.table.setObjectName("SegmentsTableView")
         self.table.setMaximumHeight(90)
         self._effects_box = QtWidgets.QGroupBox("Effects", editor)
         self._effects_grid = QtWidgets.QGridLayout(self._effects_box)
@@ -87,7 +90,10 @@ class SegmentEditorPanel:
         actions: dict[str, Any] = {"Z": editor.undo, "Y": editor.redo, "Escape": lambda: editor.setActiveEffect(None)}
         actions |= {"Space": self._toggle_effect, "0": lambda: editor.setActiveEffect(None)}
         actions |= {str(index + 1): lambda index=index: self._select(index) for index in range(9)}
-        actions |= dict.fromkeys(KEYS_WITHOUT_ACTION, lambda: None)
+        actions |= {
+            key: lambda offset=offset: self._select_segment_beside(offset) for key, offset in SEGMENT_KEYS.items()
+        }
+        actions["I"] = editor.toggleSourceVolumeIntensityMaskEnabled
         for key, action in actions.items():
             shortcut = QtGui.QShortcut(QtGui.QKeySequence(key), parent)
             shortcut.activated.connect(action)
@@ -130,6 +136,10 @@ class SegmentEditorPanel:
     def _select(self, index: int) -> None:
         if index < self._editor.effectCount():
             self._editor.setActiveEffect(self._editor.effectByIndex(index))
+
+    def _select_segment_beside(self, offset: int) -> None:
+        editor = self._editor
+        editor.setCurrentSegmentID(segment_beside(editor.segmentationNode(), editor.currentSegmentID(), offset))
 
     def _toggle_effect(self) -> None:
         active = self._editor.activeEffect()

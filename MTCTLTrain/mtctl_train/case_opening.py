@@ -1,0 +1,126 @@
+"""What is slow about opening a case in a window, done in a child process: `python -m mtctl_train.case_opening REQUEST`.
+
+REQUEST is a JSON object; one line of JSON comes back for every thing found, and "done" or "failed" at last:
+
+    {"do": "look", "store": FOLDER, "case": ID}
+        {"event": "stands", "record", "state", "reviewer", "changed", "version", "segmentation_sha256"}
+    {"do": "open", "store": FOLDER, "case": ID, "to": FOLDER}
+        the same, as it stood before anything else was read; then what `clerk` says to "open", and
+        {"event": "review", "maps": [NAME], "start": FILE or null, "regions": FILE}, where the case can be reviewed
+
+"record" is the number of the last record, 0 where there is none; "segmentation_sha256" is that of its mask, or null.
+Arrays (z, y, x) lie as <name>.npy in the folder, the regions as `worker_exchange.write_regions` writes them; "start" is
+the mask that a review of somebody else's segmentation begins with.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtctl.cases import CaseStore
+from mtctl.files import reason_of
+from mtctl.own_folders import remove_orphans
+from mtctl.process_tree import step_back
+from mtctl.worker_exchange import write_regions
+from mtctl.worker_protocol import REGIONS, geometry_of
+from mtctl_train.clerk import Say, open_case, say
+
+#: The kind of folder that a window makes for what it wants to have unpacked; see `own_folders`.
+FOLDER_KIND = "case"
+
+
+def main(request: str) -> int:
+    """Carry out a request.
+
+    Returns:
+        Exit status: 0 done, 1 failed.
+    """
+    step_back()
+    remove_orphans(FOLDER_KIND)
+    try:
+        asked = json.loads(request)
+        _ERRANDS[asked.pop("do")](say, **asked)
+    except Exception as error:
+        # Anything: who waits has to hear of it, and in the window only this line is seen.
+        say("failed", reason=reason_of(error))
+        return 1
+    say("done")
+    return 0
+
+
+def look(say: Say, store: str, case: str) -> None:
+    """How a case stands in the store now."""
+    here = CaseStore(Path(store)).case(case)
+    last = here.records[-1] if here.records else None
+    say(
+        "stands",
+        record=last.number if last else 0,
+        state=here.state.value,
+        reviewer=here.reviewer,
+        changed=here.changed,
+        version=here.version,
+        segmentation_sha256=last.content.get("segmentation_sha256") if last else None,
+    )
+
+
+def open_for_review(say: Say, store: str, case: str, to: str) -> None:
+    """Unpack a case, and work out what its review lists: half a second, and more for a scan of the whole chest."""
+    look(say, store, case)
+    heard = list[dict[str, Any]]()
+
+    def listen(event: str, **content: Any) -> None:
+        heard.append(content)
+        say(event, **content)
+
+    open_case(listen, store, case, to)
+    review = _prepared(Path(to), heard[-1])
+    if review is not None:
+        say("review", **review)
+
+
+def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
+    """What a review needs beside what was unpacked, written there; None where the prediction does not suffice."""
+
+    def array(name: str) -> Any:
+        return np.load(folder / f"{name}.npy", allow_pickle=False)
+
+    names = list(opened["maps"])
+    if opened["report"] is None or not {"entropy", "distance"} <= set(names):
+        return None
+    # They take scipy along, for which a look need not wait.
+    from mtctl.case_maps import CaseMaps
+    from mtctl.regions import region_map
+    from mtctl.reviewer.case_reading import probability_of
+
+    mask, entropy = array("segmentation") != 0, array("entropy")
+    if "probability" not in names:  # `mtctl segment` leaves it out: nothing is lost, as the entropy tells it.
+        np.save(folder / "probability.npy", probability_of(entropy, mask))
+        names.append("probability")
+    maps = CaseMaps(mask, entropy, array("probability"), array("distance"), geometry_of(opened["geometry"]))
+    start = opened.get("start")
+    corrected = folder / "corrected.npy"
+    if start is None and opened["review"] is None and corrected.is_file():
+        start = str(corrected)  # An imported label: reviewed as it is, where it differs from the prediction.
+    begun = None if start is None else np.load(start, allow_pickle=False) != 0
+    if begun is not None and begun.any():
+        maps = maps.reviewing(begun)
+    else:
+        start = None  # Nothing is there that could be reviewed as somebody else's.
+    places = region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline)
+    write_regions(places, folder / REGIONS)
+    return {"maps": names, "start": start, "regions": str(folder / REGIONS)}
+
+
+_ERRANDS: Mapping[str, Callable[..., None]] = {"look": look, "open": open_for_review}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,78 @@
+"""Which model a fine-tuning run starts from; fixed when the run first starts, as its plan is.
+
+Without a name that is the model in use, and another one may be in use when the run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mtctl.errors import MtctlError
+from mtctl.files import replacing
+from mtctl.model import Model, find_model, list_models, read_model
+from mtctl_train.run_folder import BASE, PLAN, RunError
+
+
+@dataclass(frozen=True)
+class _Base:
+    """Content of base.json: id, version and the SHA-256 of the weights, and the folder where the model lay."""
+
+    id: str
+    version: str
+    sha256: str
+    folder: str
+
+
+def base_of(folder: Path, name: str | None) -> Model:
+    """The model that the run in `folder` began with; for a run that begins now the one of that name, noted there.
+
+    Args:
+        folder: Of the run.
+        name: Id or folder of a model; None: the one in use, or, for a run that goes on, the one that it began with.
+
+    Raises:
+        RunError: The model that the run began with is gone, or was replaced; or `name` is another one.
+        ModelError, ModelStoreError: There is no model of that name.
+    """
+    path = folder / BASE
+    if not (path.exists() and (folder / PLAN).exists()):  # Without a plan nothing was learnt yet.
+        model = find_model(name)
+        with replacing(path) as part:
+            part.write_text(json.dumps(_noted(model), indent=2) + "\n", encoding="utf-8")
+        return model
+    base = _read(path)
+    words = f"{folder}: this run began with the model {base.id} {base.version}"
+    if name is None:
+        found = _found(base)
+        if found is None:
+            raise RunError(f"{words}, which is gone from {base.folder} or was replaced; put it back, or begin anew")
+        return found
+    named = find_model(name)
+    if named.card.sha256 != base.sha256:
+        raise RunError(f"{words}, but {name} is {named.id} {named.version} now; use that one, or begin anew")
+    return named
+
+
+def _found(base: _Base) -> Model | None:
+    """The model where it lay, or, as an update moves what is shipped, wherever it is installed now."""
+    models: list[Model] = []
+    with suppress(MtctlError):
+        models.append(read_model(Path(base.folder)))
+    with suppress(MtctlError):
+        models += list_models()
+    return next((model for model in models if model.card.sha256 == base.sha256), None)
+
+
+def _noted(model: Model) -> dict[str, str]:
+    card = model.card
+    return asdict(_Base(card.id, card.version, card.sha256, str(model.folder.absolute())))
+
+
+def _read(path: Path) -> _Base:
+    try:
+        return _Base(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: does not say which model the run began with ({error}); use another --out") from error
