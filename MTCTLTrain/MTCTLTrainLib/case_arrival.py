@@ -116,8 +116,10 @@ class CaseArrival:
         whole = {name: Place(start=[0, 0, 0], outside=0.0) for name in self._names()}
         try:
             yield from read_steps(self._folder, whole, self._geometry.shape, arrays)
+            yield
             if self._prepared is not None:
                 self._places = read_regions(Path(self._prepared["regions"]), self._geometry)
+                yield
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ArrivalError(_("The case could not be handed over: {reason}").format(reason=reason)) from error
