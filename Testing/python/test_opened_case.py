@@ -227,6 +227,8 @@ def test_the_window_lives_while_a_case_as_large_as_a_real_one_is_opened(
     host.enter("MTCTLTrain")
     host.wait_until(lambda: not module.bench.listing, 60)
     host.wait(0.3)
+    gc.collect()
+    gc.disable()  # A full pass over a process that holds all tests takes 160 ms, which are none of the module's.
     turns, last = [], [time.thread_time()]
 
     def beat() -> None:
@@ -236,8 +238,6 @@ def test_the_window_lives_while_a_case_as_large_as_a_real_one_is_opened(
 
     timer = QtCore.QTimer()
     timer.timeout.connect(beat)
-    gc.collect()
-    gc.disable()  # A full pass over a process that holds all tests takes 160 ms, which are none of the module's.
     try:
         timer.start(5)
         with host.heartbeat() as clock:
@@ -248,7 +248,7 @@ def test_the_window_lives_while_a_case_as_large_as_a_real_one_is_opened(
     finally:
         gc.enable()
     print(f"the window computes for {max(turns):.0f} ms at most; a 20 ms timer late by {clock.worst_ms:.0f} ms at most")
-    assert max(turns) < 250  # Several small events may lie between two of this timer.
+    assert max(turns) < 150  # Several small events may lie between two of this timer.
     review = page.desk.review
     assert len(review.session.regions) > 5 and review.session.looked_at_ml > 0
     assert slicer.util.getNode("real") is review.nodes.scan
