@@ -21,12 +21,12 @@ _LAST_LINES = 6
 
 
 class Errand:
-    """Under way as soon as it is made."""
+    """One request, its process and its answer."""
 
     def __init__(
         self, module: str, request: dict[str, Any], done: Callable[[Events], None], failed: Callable[[str], None]
     ) -> None:
-        """Start it.
+        """Nothing runs yet.
 
         Args:
             module: What Python runs, with the request as its argument.
@@ -34,14 +34,18 @@ class Errand:
             done: Called with everything that was found.
             failed: Called with a sentence instead.
         """
-        self._module, self._done, self._failed = module, done, failed
+        self._module, self._request, self._done, self._failed = module, request, done, failed
         self._output, self._error = Lines(), Lines()
         self._events: Events = []
         self._words: deque[str] = deque(maxlen=_LAST_LINES)
-        self._transport: ProcessTransport | None = ProcessTransport()
+        self._transport: ProcessTransport | None = None
+
+    def start(self) -> None:
+        """Start the process; where it cannot be started, `failed` may be called before this returns."""
+        self._transport = ProcessTransport()
         self._transport.start(
             sys.executable,
-            ["-m", module, json.dumps(request)],
+            ["-m", self._module, json.dumps(self._request)],
             _environment(),
             self._hear,
             lambda piece: self._words.extend(self._error.add(piece)),

@@ -73,6 +73,7 @@ class CaseOpener:
             lambda events: self._looked(store, case, there, events),
             lambda reason: self._unseen(there, reason),
         )
+        self._errand.start()
 
     def _looked(self, store: Path, case: str, there: Any, events: Events) -> None:
         with telling():
@@ -110,6 +111,7 @@ class CaseOpener:
         self._folder = make_own_folder(FOLDER_KIND)
         request = {"do": "open", "store": str(store), "case": case, "to": str(self._folder)}
         self._errand = Errand(_CHILD, request, lambda events: self._opened(store, events), self._failed)
+        self._errand.start()
 
     def _opened(self, store: Path, events: Events) -> None:
         with telling():

@@ -17,7 +17,6 @@ Needs no torch.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,12 +25,10 @@ from typing import Any
 import numpy as np
 
 from mtctl.cases import CaseStore
-from mtctl.files import reason_of
 from mtctl.own_folders import remove_orphans
-from mtctl.process_tree import step_back
 from mtctl.worker_exchange import write_regions
 from mtctl.worker_protocol import REGIONS, geometry_of
-from mtctl_train.clerk import Say, open_case, say
+from mtctl_train.clerk import Say, carry_out, open_case
 
 #: The kind of folder that a window makes for what it wants to have unpacked; see `own_folders`.
 FOLDER_KIND = "case"
@@ -43,17 +40,8 @@ def main(request: str) -> int:
     Returns:
         Exit status: 0 done, 1 failed.
     """
-    step_back()
     remove_orphans(FOLDER_KIND)
-    try:
-        asked = json.loads(request)
-        _ERRANDS[asked.pop("do")](say, **asked)
-    except Exception as error:
-        # Anything: who waits has to hear of it, and in the window only this line is seen.
-        say("failed", reason=reason_of(error))
-        return 1
-    say("done")
-    return 0
+    return carry_out(request, _ERRANDS)
 
 
 def look(say: Say, store: str, case: str) -> None:

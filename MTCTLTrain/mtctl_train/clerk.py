@@ -56,10 +56,15 @@ def main(request: str) -> int:
     Returns:
         Exit status: 0 done, 1 failed.
     """
+    return carry_out(request, _ERRANDS)
+
+
+def carry_out(request: str, errands: Mapping[str, Callable[..., None]]) -> int:
+    """Do what a request (JSON) asks for by its key `do`, with the other keys as arguments; 0 done, 1 failed."""
     step_back()
     try:
         asked = json.loads(request)
-        _ERRANDS[asked.pop("do")](say, **asked)
+        errands[asked.pop("do")](say, **asked)
     except Exception as error:
         # Anything: who waits has to hear of it, and in the window only this line is seen.
         say("failed", reason=reason_of(error))

@@ -9,14 +9,21 @@ import numpy as np
 from conftest import scan
 from scipy import ndimage
 
-from mtctl.cases import Case, CaseStore
-from mtctl.geometry import Volume
+from mtctl.cases import Case, CaseStore, Trouble
+from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import Mask
 from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
 from mtctl.worker_request import Result
 
 MODEL = {"id": "mtctl-la16", "version": "2026.11.23", "sha256": "51" * 32}
+
+OBLIQUE = Geometry(
+    (28, 24, 20),
+    (0.7, 0.625, 2.5),
+    (-12.25, 40.5, 3.125),
+    (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, -1.0),
+)
 
 
 def result_for(volume: Volume, seed: int = 0) -> Result:
@@ -61,3 +68,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, locks aside."""
     paths = (path for path in folder.rglob("*") if path.is_file() and ".mtctl-lock" not in path.name)
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def troubles(store: CaseStore) -> list[tuple[Trouble, str]]:
+    """What is wrong with a store, and the name of the file or folder where."""
+    return [(found.trouble, found.path.name) for found in store.verify()]

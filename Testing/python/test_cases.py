@@ -11,18 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import scan
-from stored import MODEL, contents, predicted, result_for, reviewed
+from stored import MODEL, OBLIQUE, contents, predicted, result_for, reviewed
 
 from mtctl.cases import CaseError, CaseStore, State
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Volume
 from mtctl.review_file import review_document
-
-OBLIQUE = Geometry(
-    (28, 24, 20),
-    (0.7, 0.625, 2.5),
-    (-12.25, 40.5, 3.125),
-    (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, -1.0),
-)
 
 
 @pytest.fixture

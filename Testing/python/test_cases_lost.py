@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import scan
-from stored import predicted, reviewed
+from stored import predicted, reviewed, troubles
 
 from mtctl.case_notes import note_of
 from mtctl.cases import CaseStore, Trouble
@@ -19,10 +19,6 @@ from mtctl.cases import CaseStore, Trouble
 @pytest.fixture
 def store(tmp_path: Path) -> CaseStore:
     return CaseStore(tmp_path / "store")
-
-
-def troubles(store: CaseStore) -> list[tuple[Trouble, str]]:
-    return [(found.trouble, found.path.name) for found in store.verify()]
 
 
 def test_a_version_that_somebody_deleted_is_missed(store: CaseStore) -> None:

@@ -9,19 +9,13 @@ import numpy as np
 import pytest
 import slicer
 from conftest import scan
+from stored import OBLIQUE
 
 from mtctl.cases import CaseError, CaseStore
 from mtctl.geometry import IDENTITY, Geometry, Volume
 from mtctl.scene_geometry import volume_of
 from mtctl.store_files import read_sealed, write_sealed
 from mtctl.volume import read_volume, write_volume
-
-OBLIQUE = Geometry(
-    (28, 24, 20),
-    (0.7, 0.625, 2.5),
-    (-12.25, 40.5, 3.125),
-    (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, -1.0),
-)
 
 
 @pytest.fixture

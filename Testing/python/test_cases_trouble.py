@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import scan
-from stored import contents, predicted, reviewed
+from stored import contents, predicted, reviewed, troubles
 
 from mtctl.cases import Case, CaseError, CaseStore, DamagedError, State, Trouble
 from mtctl.files import TEMPORARY_PREFIX, WriteError
@@ -21,10 +21,6 @@ from mtctl.files import TEMPORARY_PREFIX, WriteError
 @pytest.fixture
 def store(tmp_path: Path) -> CaseStore:
     return CaseStore(tmp_path / "store")
-
-
-def troubles(store: CaseStore) -> list[tuple[Trouble, str]]:
-    return [(found.trouble, found.path.name) for found in store.verify()]
 
 
 def damage(path: Path) -> None:
