@@ -119,6 +119,26 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def is_oriented(path: Path) -> bool:
+    """Whether a readable volume file says how the patient lies in it.
+
+    Exports from plain arrays do not; ITK takes their axes for left, posterior, superior without a word.
+    """
+    ending = file_type(path)
+    if ending in (".nii", ".nii.gz"):
+        with open(path, "rb") as file:
+            stream = gzip.GzipFile(fileobj=file) if file.read(2) == b"\x1f\x8b" else file
+            file.seek(0)
+            head = stream.read(348)
+        return head[252:254] != b"\0\0" or head[254:256] != b"\0\0"  # qform_code, sform_code
+    if ending in (".nrrd", ".nhdr"):
+        lines = _text_header(path, lambda line: line == "")
+        return any(line.partition(":")[0].strip().lower() == "space" for line in lines)
+    lines = _text_header(path, lambda line: line.startswith("ElementDataFile"))
+    names = {line.partition("=")[0].strip() for line in lines}
+    return bool(names & {"TransformMatrix", "Rotation", "Orientation"})
+
+
 def file_type(path: Path) -> str | None:
     """The ending of `path` that says its format, lower case, as in `CHECKS`; None for any other file."""
     name = path.name.lower()

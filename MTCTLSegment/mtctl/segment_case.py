@@ -19,6 +19,7 @@ from mtctl.dicom_series import Choice, choose_series
 from mtctl.errors import MtctlError
 from mtctl.figures import CaseView, write_case_figure
 from mtctl.geometry import Volume, VolumeError
+from mtctl.header import is_oriented
 from mtctl.inference import Options, Prediction, Progress, Segmenter
 from mtctl.resample import from_grid, to_grid
 from mtctl.result_files import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
@@ -107,8 +108,8 @@ def segment_case(
     found = find(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
     report = {"input": stem if choice else source.name, **found.report}
     report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
-    if choice and choice.remark:
-        report["warnings"] = [*found.report["warnings"], choice.remark]
+    if remark := _remark(source, choice):
+        report["warnings"] = [*found.report["warnings"], remark]
     with files.replacing(in_the_way) as folder:
         mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
         write_segmentation(mask, folder / f"{stem}{SEGMENTATION}")
@@ -172,6 +173,18 @@ def _choice(source: Path) -> Choice | None:
         return choose_series(source)
     except VolumeError as error:
         raise VolumeError(f"{source}: {error}") from error
+
+
+def _remark(source: Path, choice: Choice | None) -> str | None:
+    """What a person must know of the input itself."""
+    if choice:
+        return choice.remark
+    if is_oriented(source):
+        return None
+    return (
+        "the file does not say how the patient lies; its axes were taken to run to the left, back and head:"
+        " check left and right, or export it again with its orientation"
+    )
 
 
 def _view(stem: str, volume: Volume, prediction: Prediction, found: Findings, request: Request) -> CaseView:

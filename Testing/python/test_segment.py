@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -89,6 +90,18 @@ def test_what_the_model_is_unsure_of_or_shaped_like_no_atrium_is_flagged_and_the
     assert "the model is unsure of this scan" in warnings["unsure"] and "unsure" not in warnings["sure"]
     assert "unlike a left atrium" in warnings["misshapen"] and "unlike" not in warnings["sure"]
     assert "never calibrated" in warnings["uncalibrated"] and "never calibrated" not in warnings["sure"]
+
+
+def test_a_file_that_does_not_say_how_the_patient_lies_is_warned_of(
+    tiny_model: Model, source: Path, tmp_path: Path
+) -> None:
+    lying, raw = tmp_path / "b.nrrd", source.read_bytes()
+    for line, instead in [(b"space", b""), (b"space origin", b""), (b"space directions", b"spacings: 0.7 0.7 2\n")]:
+        raw = re.sub(rb"(?m)^" + line + rb":.*\n", instead, raw, count=1)
+    lying.write_bytes(raw)
+    assert run(tiny_model, source, lying, "-o", tmp_path / "out") == 0
+    said = {name: " ".join(json.loads((tmp_path / f"out/{name}.json").read_text("utf-8"))["warnings"]) for name in "ab"}
+    assert "check left and right" in said["b"] and "left and right" not in said["a"]
 
 
 def test_a_dicom_folder_gives_results_named_by_a_pseudonym_with_nothing_of_the_patient(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from mtctl import itk
 from mtctl.files import WriteError
+from mtctl.header import is_oriented
 from mtctl.volume import (
     Geometry,
     Volume,
@@ -134,6 +136,38 @@ def test_results_of_a_nifti_scan_lie_exactly_where_the_scan_lies(tmp_path: Path,
     read = read_volume(tmp_path / "scan.nii.gz")
     write_volume(read, tmp_path / "result.nrrd")
     assert np.allclose(numbers(read_volume(tmp_path / "result.nrrd").geometry), numbers(read.geometry), rtol=4e-16)
+
+
+def without_nifti_codes(path: Path) -> None:
+    raw = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    raw[252:256] = bytes(4)  # qform_code, sform_code
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+
+
+def without_line(beginning: bytes) -> Callable[[Path], None]:
+    def strip(path: Path) -> None:
+        path.write_bytes(re.sub(rb"(?m)^" + beginning + rb".*\n", b"", path.read_bytes(), count=1))
+
+    return strip
+
+
+@pytest.mark.parametrize(
+    ("ending", "strip"),
+    [
+        (".nii", without_nifti_codes),
+        (".nii.gz", without_nifti_codes),
+        (".nrrd", without_line(b"space:")),
+        (".mha", without_line(b"TransformMatrix")),
+    ],
+)
+def test_a_file_says_how_the_patient_lies_or_is_known_not_to(
+    ending: str, strip: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / f"scan{ending}"
+    write_volume(scan(GEOMETRIES["oblique"]), path)
+    assert is_oriented(path)
+    strip(path)
+    assert not is_oriented(path)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float64])
