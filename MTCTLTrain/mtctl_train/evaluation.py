@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -138,9 +139,14 @@ def training_cases(folder: Path) -> TrainingCases | None:
     hashes = {model.get("sha256") for model in made_by if isinstance(model, dict)}
     if len(hashes) != 1:
         return None
-    from mtctl.model import list_models  # here: it imports torch, a second that other evaluations should not wait
+    # Here: it imports torch, a second that other evaluations should not wait.
+    from mtctl.model import Model, list_models, shipped_models
 
-    return next((_counts(model.card.data) for model in list_models() if model.card.sha256 in hashes), None)
+    models: list[Model] = []
+    with suppress(MtctlError):  # a damaged model, or a share that is not there, is no reason to evaluate nothing
+        models += shipped_models()
+        models += list_models()
+    return next((_counts(model.card.data) for model in models if model.card.sha256 in hashes), None)
 
 
 def files_by_case(folder: Path, ending: str) -> dict[str, Path]:

@@ -21,7 +21,7 @@ from mtctl.commandline import evaluate
 from mtctl.commandline.main import main
 from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import SegmentationMetrics, segmentation_metrics, surface_band
-from mtctl.model import list_models
+from mtctl.model import list_models, shipped_models
 from mtctl.volume import write_segmentation, write_volume
 from mtctl_train.comparison import METRICS, PValues, compare, holm, paired_tests
 from mtctl_train.evaluation import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
@@ -355,6 +355,17 @@ def test_numbers_of_training_scans_come_from_the_installed_model_that_made_the_r
     report["model"]["sha256"] = "of another model"
     (tmp_path / "y.json").write_text(json.dumps(report), encoding="utf-8")
     assert training_cases(tmp_path) is None  # made by two models
+
+
+def test_a_share_of_models_that_is_not_mounted_does_not_end_an_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = shipped_models()[0].card
+    monkeypatch.setenv("MTCTL_MODELS", str(tmp_path / "not mounted"))
+    (tmp_path / "x.json").write_text(json.dumps({"model": {"sha256": card.sha256}}), encoding="utf-8")
+    assert training_cases(tmp_path) == TrainingCases(len(card.data["labelled"]), len(card.data["unlabelled"]))
+    (tmp_path / "x.json").write_text(json.dumps({"model": {"sha256": "of the share"}}), encoding="utf-8")
+    assert training_cases(tmp_path) is None
 
 
 @pytest.mark.parametrize("card", ["", "{", "[1]", '{"data": 3}', '{"data": {"labelled": 16}}'])
