@@ -41,11 +41,6 @@ class ProcessTransport:
         process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
         process.start(program, list(arguments))
 
-    def write(self, data: bytes) -> None:
-        """As `Transport.write`."""
-        if self._process is not None and self._process.state() != qt.QProcess.NotRunning:
-            self._process.write(data)
-
     def kill_tree(self) -> None:
         """As `Transport.kill_tree`."""
         process = self._process

@@ -22,7 +22,7 @@ from mtctl.geometry import Volume
 from mtctl.time_left import Run, Timekeeper
 from mtctl.worker_child import Child
 from mtctl.worker_exchange import read_regions, read_steps, write_steps
-from mtctl.worker_protocol import SEGMENTATION, encode, geometry_message
+from mtctl.worker_protocol import SEGMENTATION, geometry_message, put_request
 from mtctl.worker_request import Handlers, Progress, Result, Settings
 from mtctl.worker_transport import SubprocessTransport, Transport
 
@@ -192,16 +192,17 @@ class WorkerClient:
             self._send(task)
 
     def _send(self, task: _Task) -> None:
-        assert self._child
-        message = {
-            "request": "segment",
+        request = {
             "id": task.number,
             "input": str(task.folder / "scan.npy"),
             "geometry": geometry_message(task.volume.geometry),
             "options": asdict(task.settings),
             "output": str(task.folder),
         }
-        self._child.transport.write(encode(message))
+        try:
+            put_request(task.folder, request)
+        except OSError as error:
+            self._fail(f"the scan could not be handed over: {_reason(error)}")
 
     def _tell(self, task: _Task) -> None:
         now = time.monotonic()

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import queue
 import shutil
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtctl.process_tree import step_back, wait_for_end_of
-from mtctl.worker_protocol import EXCHANGE_PREFIX, Lines, decode, encode
+from mtctl.worker_protocol import EXCHANGE_PREFIX, encode, next_request
 
 if TYPE_CHECKING:
     from mtctl.worker_engine import Engine
 
-Requests = queue.SimpleQueue[dict[str, Any] | None]
+#: Between two looks for a request, seconds; nobody notices it beside the seconds of a case.
+_LOOK = 0.02
 
 _REMOVALS = 20
 
@@ -31,14 +32,13 @@ _leaving = threading.Lock()
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until told to stop; never returns."""
+    """Serve until the input or the parent ends; never returns."""
     parent, exchange = int(arguments[0]), Path(arguments[1])
-    requests: Requests = queue.SimpleQueue()
     source, events = _take_channels()
     faulthandler.enable()  # A crash in a library says where it was.
     step_back()
     # Before the slow imports: who is orphaned meanwhile must end too.
-    threading.Thread(target=_receive, args=(source, requests, exchange), daemon=True).start()
+    threading.Thread(target=_outlast, args=(source, exchange), daemon=True).start()
     threading.Thread(target=_watch, args=(parent, exchange), daemon=True).start()
 
     from mtctl.worker_engine import Engine
@@ -53,9 +53,13 @@ def main(arguments: list[str]) -> None:
     os.write(events, b"\n")
     emit("ready", pid=os.getpid(), device=Engine.default_device())
     engine = Engine(emit)
-    while (request := requests.get()) is not None:
-        _answer(engine, request)
-    _leave(exchange)
+    answered = 0
+    while True:
+        if found := next_request(exchange, answered):
+            answered, request = found
+            _answer(engine, request)
+        else:
+            time.sleep(_LOOK)
 
 
 def _answer(engine: Engine, request: dict[str, Any]) -> None:
@@ -86,18 +90,11 @@ def _take_channels() -> tuple[int, int]:
     return source, events
 
 
-def _receive(source: int, requests: Requests, exchange: Path) -> None:
-    lines = Lines()
+def _outlast(source: int, exchange: Path) -> None:
+    """Leave when the input ends, with whoever holds its other end: the parent, or a launcher between the two."""
     # Not sys.stdin: a thread that waits in it makes Python's own exit fail.
-    while piece := os.read(source, 1 << 16):
-        for line in lines.add(piece):
-            message = decode(line)
-            if message and message.get("request") == "segment":
-                requests.put(message)
-            elif message and message.get("request") == "stop":
-                requests.put(None)
-            else:
-                print(f"not a request: {line[:200]}", file=sys.stderr)
+    while os.read(source, 1 << 16):
+        pass
     _leave(exchange)
 
 

@@ -1,4 +1,4 @@
-"""How bytes travel to a child process and back: the interface, and the one over `subprocess`."""
+"""How a child process is started, heard and ended: the interface, and the one over `subprocess`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Transport(Protocol):
         on_error: Callable[[bytes], None],
         on_finished: Callable[[str], None],
     ) -> None:
-        """Start the child and return at once.
+        """Start the child and return at once; its standard input stays open, and empty, until this process ends.
 
         Args:
             program: Executable.
@@ -41,9 +41,6 @@ class Transport(Protocol):
             on_error: The same for its standard error.
             on_finished: Called once, last, with how it ended in words; also where it could not be started.
         """
-
-    def write(self, data: bytes) -> None:
-        """Send to its standard input; nothing happens where it has ended."""
 
     def kill_tree(self) -> None:
         """End it with all its descendants; return when they are gone, within 0.5 s."""
@@ -87,12 +84,6 @@ class SubprocessTransport:
         ]
         for thread in [*readers, threading.Thread(target=_wait, args=(process, readers, on_finished), daemon=True)]:
             thread.start()
-
-    def write(self, data: bytes) -> None:
-        """As `Transport.write`."""
-        if self._process and self._process.stdin:
-            with suppress(OSError, ValueError):  # It ended and on_finished says so; or its pipe was closed then.
-                self._process.stdin.write(data)
 
     def kill_tree(self) -> None:
         """As `Transport.kill_tree`."""

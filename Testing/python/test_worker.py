@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -30,7 +31,7 @@ from mtctl.regions import region_map
 from mtctl.time_left import STAGES, Timekeeper
 from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
 from mtctl.worker_exchange import read_steps, write_steps, write_trimmed
-from mtctl.worker_protocol import Lines, decode, encode, geometry_message, geometry_of
+from mtctl.worker_protocol import Lines, decode, encode, geometry_message, geometry_of, next_request, put_request
 from mtctl.worker_transport import SubprocessTransport
 
 #: Long, for machines that are busy with other things; nothing here waits for it to pass.
@@ -285,11 +286,31 @@ def test_when_the_parent_is_killed_the_child_ends_in_the_middle_of_its_work_and_
     assert not exchange.exists()
 
 
+# As Slicer's: what it launches reads from a pipe into which nobody writes.
 LAUNCHER = """
 import subprocess, sys
 child = subprocess.Popen([sys.executable, "-m", "mtctl.worker_process", *sys.argv[1:]], stdin=subprocess.PIPE)
 sys.exit(child.wait())
 """
+
+
+def test_a_launcher_that_passes_no_input_on_is_no_obstacle(tiny_model: Model) -> None:
+    client = WorkerClient(arguments=("-c", LAUNCHER))
+    assert ask(client, scan(), Settings(model=str(tiny_model.folder), samples=2)).result
+    assert len(family_of(child_pid(client))) == 2
+    client.close()
+
+
+def test_when_only_the_launcher_is_killed_the_child_behind_it_ends_and_removes_the_scan(tiny_model: Model) -> None:
+    client = WorkerClient(arguments=("-c", LAUNCHER))
+    client.segment(scan(), Settings(model=str(tiny_model.folder), samples=LONG), Handlers())
+    drive(client, lambda: len(family_of(child_pid(client))) == 2 if client._child else False)
+    launcher, exchange = child_pid(client), exchange_of(client)
+    family = family_of(launcher)
+    os.kill(launcher, signal.SIGTERM)
+    assert gone(family, within=20)
+    assert not exchange.exists()
+    client.close()
 
 
 def test_when_the_parent_of_a_launcher_that_holds_the_input_is_killed_nothing_is_left_either(tiny_model: Model) -> None:
@@ -361,15 +382,20 @@ def test_what_libraries_print_or_read_does_not_disturb_the_talk(play: Callable[[
 
 def test_a_launcher_s_chatter_and_lines_in_pieces_are_understood() -> None:
     code = """
-import json, sys, time
+import sys, time
+from pathlib import Path
 import numpy as np
+from mtctl.worker_protocol import next_request
 out = sys.stdout.buffer
 out.write(b"Launcher 1.0 \\xff\\n[1, 2]\\n{\\"event\\": \\"unheard of\\"}\\n\\n")
-request = json.loads(sys.stdin.readline())
+while not (found := next_request(Path(sys.argv[2]), 0)):
+    time.sleep(0.01)
+request = found[1]
 np.save(request["output"] + "/segmentation.npy", np.ones((2, 2, 2), np.uint8))
 note = {"event": "note", "id": request["id"], "text": "K\\u00fcrette \\u5fc3"}
 place = {"start": [0] * 3, "outside": 1}
 done = {"event": "done", "id": request["id"], "report": {}, "arrays": {"segmentation": place}}
+import json
 text = json.dumps(note, ensure_ascii=False) + "\\r\\n" + json.dumps(done) + "\\n"
 for byte in text.encode():
     out.write(bytes([byte]))
@@ -437,15 +463,6 @@ def test_a_child_that_cannot_start_says_why() -> None:
     client.close()
 
 
-def test_a_message_to_stop_ends_the_child_by_itself(play: Callable[[str], WorkerClient]) -> None:
-    client = play(RESULT)
-    assert ask(client, scan()).result
-    pid = child_pid(client)
-    client._child.transport.write(encode({"request": "stop"}))  # type: ignore[union-attr]
-    assert gone({pid}, within=10)
-    assert ask(client, scan()).result
-
-
 def test_cancel_reaches_the_process_behind_a_launcher() -> None:
     sleeper = "import time; time.sleep(600)"
     code = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {sleeper!r}])"
@@ -505,6 +522,34 @@ def test_a_folder_that_is_not_the_exchange_s_is_never_removed(tmp_path: Path) ->
     arguments = [sys.executable, *acting(RESULT), str(os.getpid()), str(tmp_path)]
     subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=PATIENCE)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_requests_are_taken_in_order_and_only_when_they_are_whole(tmp_path: Path) -> None:
+    assert next_request(tmp_path, 0) is None
+    assert next_request(tmp_path / "gone", 0) is None
+    for number in (11, 9, 2):
+        (tmp_path / str(number)).mkdir()
+        put_request(tmp_path / str(number), {"id": number, "note": "\u5fc3"})
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "request.json.part").write_text('{"id": 1')
+    taken, last = [], 0
+    while found := next_request(tmp_path, last):
+        last, request = found
+        taken.append(request)
+    assert taken == [{"id": number, "note": "\u5fc3"} for number in (2, 9, 11)]
+
+
+def test_a_request_that_cannot_be_handed_over_is_a_failure_and_the_next_one_is_answered(
+    play: Callable[[str], WorkerClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, request: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    client = play(RESULT)
+    with monkeypatch.context() as patch:
+        patch.setattr("mtctl.worker.put_request", full)
+        assert "the scan could not be handed over: " in ask(client, scan()).failure
+    assert ask(client, scan()).result
 
 
 def test_the_client_does_without_torch_and_the_child_ignores_modules_in_the_current_folder(tmp_path: Path) -> None:
