@@ -32,11 +32,11 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     from mtctl.case_report import find
     from mtctl.device import choose_device
     from mtctl.errors import MtctlError
-    from mtctl.files import remove_parts, replacing
+    from mtctl.files import make_folder, remove_parts, replacing
     from mtctl.geometry import Volume
     from mtctl.inference import STAGES, Options, Segmenter
     from mtctl.model import find_model
-    from mtctl.volume import input_stem, read_volume, write_segmentation, write_volume
+    from mtctl.volume import check_destination, input_stem, read_volume, write_segmentation, write_volume
 
     threshold = values["threshold"] or None
     if threshold is not None and not 0 <= threshold <= 1:
@@ -44,6 +44,11 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     region = values["region"]
     box = box_of(region) if region else "none" if values["wholeScan"] else "auto"
     options = Options(values["samples"] or None, box, values["seed"])
+    for name in ("outputSegmentation", "outputUncertainty", "outputDistance"):
+        if values[name] is not None:
+            check_destination(values[name])
+    if values["report"] is not None:
+        make_folder(values["report"].parent)
     source: Path = values["inputVolume"]
     volume = read_volume(source)
     segmenter = Segmenter(find_model(values["model"]), choose_device(values["device"]))

@@ -120,7 +120,7 @@ class CaseReview:
             ReviewError: There is no current region.
             SceneError: Something was deleted.
         """
-        from mtctl import proposals  # needs scikit-image, which may be installed only now
+        from mtctl import proposals  # here: scipy takes a moment to load
 
         region = self.session.current
         if region is None:

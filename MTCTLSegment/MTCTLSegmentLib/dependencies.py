@@ -22,6 +22,10 @@ from slicer.i18n import tr as _
 #: build that fits the graphics card.
 NEEDED = {"torch": "torch>=2.6", "safetensors": "safetensors>=0.4.3", "skimage": "scikit-image>=0.24"}
 
+#: torch 2.13 has paths so long that Windows cannot unpack it in the usual place of Slicer (light-the-torch issue 176);
+#: where it is there all the same, it does.
+_NOT_TO_INSTALL = ",!=2.13.*" if sys.platform == "win32" else ""
+
 _REQUESTER = "MT-CTL"
 
 
@@ -44,6 +48,12 @@ SEGMENTATION = Task(
     _("The segmentation"), _("Nothing was installed, so the scan cannot be segmented. Press Apply to be asked again.")
 )
 
+FILLING = Task(
+    _("Filling a region"),
+    _("Nothing was installed. The other suggestions do without."),
+    {"skimage": NEEDED["skimage"]},
+)
+
 
 def missing(task: Task = SEGMENTATION) -> list[str]:
     """Requirements that are not installed, or too old; nothing is imported to find out."""
@@ -51,7 +61,7 @@ def missing(task: Task = SEGMENTATION) -> list[str]:
     return [
         requirement
         for name, requirement in task.packages.items()
-        if not (_is_installed(name) and _is_new_enough(requirement))
+        if not _is_there(name, requirement)
     ]
 
 
@@ -106,7 +116,7 @@ def wheels_to_bring(task: Task = SEGMENTATION) -> str:
             "tifffile, typing_extensions: *-py3-none-any.whl",
         ]
     )
-    packages = " ".join(f'"{requirement}"' for requirement in task.packages.values())
+    packages = " ".join(f'"{requirement}"' for requirement in map(_to_install, task.packages.values()))
     return _(
         "On a computer with internet, the same operating system and the same version of Slicer, run in a terminal, "
         "with the program PythonSlicer from the folder bin of that Slicer,\n\n"
@@ -129,7 +139,7 @@ def _obstacle(wanted: list[str], task: Task) -> str:
             "The command mtctl and its reviewer in the browser run on this Mac, if it has an Apple chip: install them "
             "into a Python for Apple chips."
         ).format(task=task.name, torch=torch)
-    if _is_installed("torch"):
+    if _is_installed("torch") and _version(torch):
         return _(
             "{task} needs {torch}, but this Slicer has version {version}, which has to go first. Open the module "
             "PyTorch Utils, uninstall PyTorch there, restart Slicer, and press Apply or Start again."
@@ -141,12 +151,12 @@ def _install(wanted: list[str]) -> None:
     torch = [requirement for requirement in wanted if requirement.startswith("torch")]
     others = [requirement for requirement in wanted if requirement not in torch]
     if torch:
-        _install_torch(torch[0].removeprefix("torch"))
+        _install_torch(torch[0])
     if others:
         _install_others(others)
 
 
-def _install_torch(version: str) -> None:
+def _install_torch(requirement: str) -> None:
     try:
         import PyTorchUtils
     except ImportError as error:
@@ -154,8 +164,16 @@ def _install_torch(version: str) -> None:
             _("the PyTorch extension is not installed: install it with the Extensions Manager and restart Slicer")
         ) from error
     # The user has agreed already. No torch is there yet: `_obstacle` keeps away from one that is too old.
-    if PyTorchUtils.PyTorchUtilsLogic().installTorch(False, None, version) is None:
-        raise RuntimeError(_("PyTorch was not installed"))
+    version = _to_install(requirement).removeprefix("torch")
+    try:
+        if PyTorchUtils.PyTorchUtilsLogic().installTorch(False, None, version) is None:
+            raise RuntimeError(_("PyTorch was not installed"))
+    except Exception:
+        # Once it has installed torch it imports it, which may fail in the application itself (Windows: c10.dll beside
+        # Qt, pytorch issue 166628). Ours is imported by a process of its own.
+        importlib.invalidate_caches()
+        if not _is_there("torch", requirement):
+            raise
 
 
 def _install_others(requirements: list[str]) -> None:
@@ -184,7 +202,7 @@ def _offer_folder(reason: str, task: Task) -> bool:
     if not folder:
         return False
     try:
-        slicer.util.pip_install(["--no-index", "--find-links", str(Path(folder)), *missing(task)])
+        slicer.util.pip_install(["--no-index", "--find-links", str(Path(folder)), *map(_to_install, missing(task))])
     except Exception as error:
         slicer.util.errorDisplay(
             _("The packages could not be installed from {folder}: {error}\n\n{wheels}").format(
@@ -198,14 +216,23 @@ def _offer_folder(reason: str, task: Task) -> bool:
     return True
 
 
+def _to_install(requirement: str) -> str:
+    return requirement + _NOT_TO_INSTALL if Requirement(requirement).name == "torch" else requirement
+
+
+def _is_there(name: str, requirement: str) -> bool:
+    """Whether a package is installed, whole and new enough.
+
+    pip unpacks what tells the version last: a package without it is what an installation left that was broken off.
+    """
+    version = _version(requirement)
+    if not version or not _is_installed(name):
+        return False
+    return Requirement(requirement).specifier.contains(version, prereleases=True)
+
+
 def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
-
-
-def _is_new_enough(requirement: str) -> bool:
-    """Whether the package that is installed meets the requirement; one that does not tell its version does."""
-    version = _version(requirement)
-    return not version or Requirement(requirement).specifier.contains(version, prereleases=True)
 
 
 def _version(requirement: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import qt
 from slicer.i18n import tr as _
 
+from MTCTLSegmentLib import dependencies
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.editor_panel import EditorPanel
 from MTCTLSegmentLib.messages import telling
@@ -87,8 +89,9 @@ class ProposalPanel:
                 self.discard()
                 return
             self._shown = ""
-            review.propose(kind, self._desk.parameters.consensus)
-            self._shown = kind
+            if kind != "fill" or dependencies.ensure(dependencies.FILLING):
+                review.propose(kind, self._desk.parameters.consensus)
+                self._shown = kind
         self._desk.changed()
 
     def level_changed(self) -> None:
@@ -115,4 +118,5 @@ class ProposalPanel:
 
 def _load_proposals() -> None:
     with suppress(ImportError):
-        import mtctl.proposals  # noqa: F401
+        import_module("mtctl.proposals")
+        import_module("skimage.segmentation")

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import logit
-from skimage.segmentation import random_walker
 
 from mtctl.case_maps import Box, CaseMaps, RegionPart
 from mtctl.metrics import Mask
@@ -110,6 +109,8 @@ def _filled(
     terrain: NDArray[np.float64], seeds: NDArray[np.int64], spacing: tuple[float, ...], otherwise: Mask
 ) -> Mask:
     """Seeds 1 spread against seeds 2 over what is 0; voxels that neither reaches stay as they are `otherwise`."""
+    from skimage.segmentation import random_walker  # here: the other suggestions do without scikit-image
+
     # A walk ends at the first seed, so that seeds behind others count for nothing. They must go: scikit-image 0.26
     # mixes up its voxels, without a word, where a seed has no neighbour to go to.
     seeds[(seeds > 0) & ~ndimage.binary_dilation(seeds == 0)] = -1

@@ -6,6 +6,7 @@ Only the standard library is imported here, so that nothing of what the librarie
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -240,8 +241,8 @@ def _sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"the Python package '{error.name}' is not installed; in Slicer, open MT-CTL Segment and press Apply "
-            "once: that installs what is needed"
+            f"the Python package '{error.name}' is not installed; in Slicer, open MT-CTL Segment and press Apply once "
+            "(to train: MT-CTL Train, Start): that installs what is needed"
         )
     if isinstance(error, MemoryError):
         return "not enough memory; choose a smaller region"
@@ -251,6 +252,9 @@ def _sentence(error: Exception) -> str:
 @contextmanager
 def _errors_to_output() -> Iterator[Callable[[str], None]]:
     """What libraries, in C too, print to standard error goes to standard output; yields the way to the real one."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A pipe on Windows may be cp1252, and a case's path in Polish.
+            stream.reconfigure(errors="replace")
     sys.stdout.flush()
     sys.stderr.flush()
     real = os.dup(2)

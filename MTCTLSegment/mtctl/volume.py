@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from mtctl import dicom, header
-from mtctl.files import WriteError, replacing
+from mtctl.files import WriteError, make_folder, replacing
 from mtctl.geometry import Geometry, Volume, VolumeError, from_image, to_image
 from mtctl.itk import quiet, readable, writable
 from mtctl.memory import lacks_memory
@@ -122,6 +122,16 @@ def write_volume(volume: Volume, path: Path) -> None:
         VolumeError: The ending names no format that is written here.
     """
     _write_image(to_image(volume), Path(path))
+
+
+def check_destination(path: Path) -> None:
+    """See, before the work, that a volume could be written as `path`.
+
+    Raises:
+        WriteError, VolumeError: As `write_volume`, but for the space on the disk.
+    """
+    _ending_of(path)
+    make_folder(path.parent)
 
 
 def write_segmentation(mask: Volume, path: Path) -> None:
@@ -257,12 +267,18 @@ def _occupied(array: NDArray[Any]) -> str | None:
     return " ".join(map(str, bounds))
 
 
-def _write_image(image: sitk.Image, path: Path) -> None:
+def _ending_of(path: Path) -> str:
+    """The format that a file's name asks for; its folder is there."""
     ending = header.file_type(path)
     if ending not in (".nrrd", ".nii", ".nii.gz", ".mha"):  # the others would leave a second file beside the first
         raise VolumeError(f"{path}: cannot be written in this format; choose .nrrd, .nii.gz or .mha")
     if not path.parent.is_dir():
         raise WriteError(f"{path}: cannot be written: there is no folder {path.parent}; make it first")
+    return ending
+
+
+def _write_image(image: sitk.Image, path: Path) -> None:
+    ending = _ending_of(path)
     with replacing(path) as part:
         part.touch()  # says in the system's own words why a folder cannot be written to; ITK does not
         try:

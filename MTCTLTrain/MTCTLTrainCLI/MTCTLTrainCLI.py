@@ -30,8 +30,13 @@ def finetune(values: Mapping[str, Any], progress: Callable[[float, str], None]) 
     progress(0.0, "loading")
     from dataclasses import replace
 
+    from mtctl.cases import CaseStore
     from mtctl_train.finetune import RECIPE, FineTuning, Iterations, Minutes, fine_tune
+    from mtctl_train.run_folder import RunError
 
+    # Before the first file: Slicer offers whatever folder it is in as the output.
+    if not CaseStore(values["caseStore"]).ids():
+        raise RunError(f"{values['caseStore']}: holds no cases; name the folder of a case store")
     job = FineTuning(
         store=values["caseStore"],
         base=values["base"],

@@ -47,8 +47,10 @@ class Watchers:
         return Monitor((lambda event: self.tell(fold, event),), (lambda *seen: self._picture(fold, *seen),))
 
     def _picture(self, fold: int, iteration: int, sample: Sample) -> None:
-        from matplotlib.image import imsave  # Here, so that the first step does not wait for it.
-
+        try:
+            from matplotlib.image import imsave  # Here, so that the first step does not wait for it.
+        except ImportError:  # Slicer does not ship it, and its CLI, which shows no pictures, does without.
+            return
         name = f"{PICTURES}/fold-{fold + 1}-{iteration:06d}.png"
         make_folder(self.folder / PICTURES)
         with replacing(self.folder / name) as part:

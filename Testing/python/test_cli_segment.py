@@ -129,6 +129,28 @@ def test_a_failure_is_one_sentence_a_status_and_no_output(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["{scan}", "gone/s.nrrd"], "there is no folder gone"),
+        (["{scan}", "s.png"], "choose .nrrd, .nii.gz or .mha"),
+        (["--uncertainty", "u.stl", "{scan}", "s.nrrd"], "u.stl: cannot be written in this format"),
+        (["--report", "file/r.json", "{scan}", "s.nrrd"], "file: is a file, not a folder"),
+    ],
+)
+def test_a_place_that_nothing_can_be_written_to_is_told_before_the_network_is_loaded(
+    oblique: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], sentence: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("mtctl.model.find_model", lambda name: pytest.fail("the network was looked for"))
+    assert run_cli(XML, work(), [str(oblique) if word == "{scan}" else word for word in arguments]) == 1
+    errors = capfd.readouterr().err
+    assert sentence in errors and len(errors.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def work() -> object:
     import importlib.util
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -68,7 +69,33 @@ def test_a_folder_that_is_no_store_is_one_sentence_and_no_candidate(tmp_path: Pa
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and "unexpected" not in done.stderr, done.stderr
-    assert not (tmp_path / "run" / "candidate").exists()
+    assert "holds no cases; name the folder of a case store" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_matplotlib_which_slicer_lacks_it_trains_and_writes_no_pictures(
+    cli: ModuleType, filled: Path, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("matplotlib", "matplotlib.image"):
+        monkeypatch.setitem(sys.modules, name, None)
+    words = ["--base", tiny_model.folder, "--iterations", 8, "--device", "cpu", filled, tmp_path / "run"]
+    assert run_cli(XML, cli.finetune, list(map(str, words))) == 0
+    assert read_verdict(tmp_path / "run" / "candidate").cases
+    assert not (tmp_path / "run" / "pictures").exists()
+
+
+def test_a_pipe_that_cannot_hold_a_case_s_path_ends_nothing(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from mtctl.slicer_cli import run_cli
+sys.exit(run_cli(Path({str(XML)!r}), lambda values, tell: print("\\u0141\\u00f3d\\u017a") or {{}}, ["store", "run"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"?\xf3d?" in done.stdout
 
 
 def test_lines_that_are_no_events_are_passed_on(cli: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -57,6 +59,11 @@ def test_add_and_remove_decide_the_whole_region() -> None:
     added, removed = add(MAPS, PART, MAPS.segmentation), remove(MAPS, PART, MAPS.segmentation)
     assert (added.added_ml, added.removed_ml) == (pytest.approx(36 * 5 * voxel_ml), 0.0)
     assert (removed.added_ml, removed.removed_ml) == (0.0, pytest.approx(36 * 4 * voxel_ml))
+
+
+def test_only_the_random_walker_needs_scikit_image() -> None:
+    program = "import sys; sys.modules['skimage'] = None; import mtctl.proposals"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_distance_map_draws_its_zero() -> None:

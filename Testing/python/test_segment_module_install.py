@@ -193,6 +193,58 @@ def test_slicer_for_apple_chips_is_asked_as_any_other(
     assert host.messages[0].kind == "question"
 
 
+def test_what_a_broken_off_installation_left_counts_as_missing_and_is_installed_anew(
+    host: Any, module: Any, computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MTCTLSegmentLib import dependencies
+
+    real = dependencies._version
+    computer.absent.clear()  # All can be found, but nothing tells torch's version: pip unpacks that last.
+    monkeypatch.setattr(
+        dependencies,
+        "_version",
+        lambda requirement: "" if "torch" in requirement and not computer.torch_versions else real(requirement),
+    )
+    assert dependencies.missing() == ["torch>=2.6"]
+    host.answer(True)
+    module.ui.applyButton.click()
+    assert computer.torch_versions == [">=2.6"] and not host.installed
+    assert module.logic.job.running
+    module.ui.applyButton.click()
+
+
+def test_a_torch_that_was_installed_but_cannot_be_imported_into_the_application_does(
+    host: Any, module: Any, computer: Computer
+) -> None:
+    install = computer.installTorch
+
+    def install_and_import(ask: bool, backend: Any, version: str) -> Any:
+        install(ask, backend, version)
+        raise OSError("[WinError 1114] c10.dll")
+
+    computer.installTorch = install_and_import  # type: ignore[method-assign]
+    host.answer(True)
+    module.ui.applyButton.click()
+    assert [name.partition(">")[0] for name in host.installed] == ["safetensors", "scikit-image"]
+    assert module.logic.job.running and [message.kind for message in host.messages] == ["question"]
+    module.ui.applyButton.click()
+
+
+def test_windows_is_not_given_the_torch_that_it_cannot_unpack_but_keeps_it_where_it_is(
+    host: Any, module: Any, computer: Computer, versions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MTCTLSegmentLib import dependencies
+
+    monkeypatch.setattr(dependencies, "_NOT_TO_INSTALL", ",!=2.13.*")
+    host.answer(True)
+    module.ui.applyButton.click()
+    assert computer.torch_versions == [">=2.6,!=2.13.*"]
+    assert '"torch>=2.6,!=2.13.*"' in dependencies.wheels_to_bring()
+    versions["torch"] = "2.13.0+cu130"
+    assert not dependencies.missing()
+    module.ui.applyButton.click()
+
+
 PROGRAM = f"""
 import sys
 from pathlib import Path

@@ -322,6 +322,22 @@ class TestTheBrush:
         module.ui.proposalFillButton.click()
         assert case.preview.mask.sum() > unguided.sum()
 
+    def test_without_scikit_image_the_fill_asks_for_it_and_the_others_do_without(
+        self, host: Any, module: Any, case: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from MTCTLSegmentLib import dependencies
+
+        monkeypatch.setattr(dependencies, "_is_installed", lambda name: False)
+        module.ui.nextButton.click()
+        module.ui.proposalFillButton.click()
+        question, notice = host.messages
+        assert "Filling a region needs" in question.text and "scikit-image" in question.text
+        assert "torch" not in question.text.lower().replace("with pytorch", "")
+        assert "Nothing was installed" in notice.text and case.preview is None
+        assert not module.ui.proposalFillButton.checked
+        module.ui.proposalAddButton.click()
+        assert case.preview is not None and len(host.messages) == 2
+
     def test_nothing_is_painted_after_leaving_the_module(self, host: Any, module: Any, case: Any) -> None:
         module.ui.nextButton.click()
         module.ui.segmentEditor.setActiveEffectByName("Paint")
