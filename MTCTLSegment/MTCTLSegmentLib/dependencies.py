@@ -202,7 +202,8 @@ def _offer_folder(reason: str, task: Task) -> bool:
     if not folder:
         return False
     try:
-        slicer.util.pip_install(["--no-index", "--find-links", str(Path(folder)), *map(_to_install, missing(task))])
+        # As a URI, which is ASCII: see `launcher.sealed`.
+        slicer.util.pip_install(["--no-index", "--find-links", Path(folder).as_uri(), *map(_to_install, missing(task))])
     except Exception as error:
         slicer.util.errorDisplay(
             _("The packages could not be installed from {folder}: {error}\n\n{wheels}").format(

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ctk
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -17,6 +16,7 @@ from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.case_requests import note_stored, opened_from, prediction_request, review_request
 from MTCTLSegmentLib.case_review import CaseReview
 from MTCTLSegmentLib.desk import Desk
+from MTCTLSegmentLib.folder_edit import FolderEdit
 from MTCTLSegmentLib.messages import telling
 from MTCTLSegmentLib.store_job import StoreJob
 
@@ -27,11 +27,10 @@ class FinishPanel:
     def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
         self._ui, self._desk, self._job = ui, desk, job
         self._saving: CaseReview | None = None
-        ui.storeEdit.filters = ctk.ctkPathLineEdit.Dirs
+        self._store_edit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_settings()
         self._slots = (
             (ui.reviewerEdit, "textChanged(QString)", self._signed),
-            (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),
             (ui.acceptCaseButton, "clicked()", self.accept),
             (ui.rejectCaseButton, "clicked()", self.reject),
         )
@@ -43,6 +42,7 @@ class FinishPanel:
         """The panel is no more, and the job was closed; a decision that is not saved yet is none."""
         if self._saving is not None:
             self._saving.session.reopen_case()
+        self._store_edit.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
@@ -129,12 +129,14 @@ class FinishPanel:
 
     def _chosen_store(self) -> Path | None:
         edit = self._ui.storeEdit
-        if not edit.currentPath:
-            folder = qt.QFileDialog.getExistingDirectory(edit, _("Folder of the case store: cases are saved there"))
-            if not folder:
+        path = str(edit.currentPath).strip()
+        if not Path(path).is_absolute():
+            path = qt.QFileDialog.getExistingDirectory(edit, _("Folder of the case store: cases are saved there"))
+            if not path:
                 return None
-            edit.currentPath = folder
-        return Path(edit.currentPath)
+            edit.currentPath = path
+        self._store_chosen(path)
+        return Path(path)
 
     def _store_chosen(self, path: str) -> None:
         settings.remember("caseStore", path)

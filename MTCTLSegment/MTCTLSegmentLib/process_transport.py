@@ -78,6 +78,8 @@ class ProcessTransport:
         ):
             process.disconnect(signal, slot)
         self._on_output = self._on_error = self._on_finished = _ignore
+        # Whoever is told may drop this object, and Python would delete the QProcess in the middle of its own signal.
+        qt.QTimer.singleShot(0, lambda: process)
         on_finished(ending)
 
 

@@ -19,6 +19,7 @@ import qt
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry
+from mtctl.launcher import ending_of, sealed
 from mtctl.own_folders import make_own_folder
 from mtctl.worker_child import child_environment
 from mtctl.worker_exchange import write_steps
@@ -157,7 +158,7 @@ class StoreJob:
         self._transport = ProcessTransport()
         self._transport.start(
             sys.executable,
-            ["-m", "mtctl.store_child", str(request)],
+            ["-m", "mtctl.store_child", sealed(str(request))],
             child_environment(os.environ),
             self._hear,
             lambda piece: self._said.extend(self._words.add(piece)),
@@ -185,7 +186,8 @@ class StoreJob:
         elif self._answer:
             self._tidy(lambda errand: errand.failed(str(self._answer["reason"])))
         else:
-            words = "".join(f"\n{line}" for line in self._said[-10:])
+            ending, said = ending_of(ending, self._said)
+            words = "".join(f"\n{line}" for line in said[-10:])
             reason = f"the process that saves cases ended unexpectedly ({ending}){':' if words else ''}{words}"
             self._tidy(lambda errand: errand.failed(reason))
 

@@ -30,14 +30,14 @@ def kill_tree(pid: int, patience: float = 0.4) -> bool:
     """
     deadline = time.monotonic() + patience
     if sys.platform == "win32":
-        with suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(
+        with suppress(OSError):
+            # Not ended when the patience is: beside a virus scanner it takes seconds, and the worker would live on.
+            subprocess.Popen(
                 ["taskkill", "/PID", str(pid), "/T", "/F"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 creationflags=subprocess.CREATE_NO_WINDOW,
-                timeout=patience,
             )
         family = {pid}
     else:

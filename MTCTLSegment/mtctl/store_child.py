@@ -1,7 +1,7 @@
 """Writes to the case store in a child process, for windows that must not freeze: `python -m mtctl.store_child REQUEST`.
 
-REQUEST is a JSON file, its arrays beside it as .npy (`worker_exchange.write_steps` writes them without holding up a
-window):
+REQUEST is a JSON file (its path as `launcher.sealed`), its arrays beside it as .npy (`worker_exchange.write_steps`
+writes them without holding up a window):
 
     {"store": FOLDER, "operation": "add" | "prediction" | "draft" | "accept" | "reject", "case": ID or null,
      "geometry": worker_protocol.geometry_message(...), "arrays": {NAME: FILE.npy, ...},
@@ -33,6 +33,7 @@ from mtctl.case_import import has_prediction
 from mtctl.cases import Case, CaseStore
 from mtctl.files import reason_of
 from mtctl.geometry import Geometry, Volume
+from mtctl.launcher import unsealed
 from mtctl.own_folders import remove_orphans
 from mtctl.worker_protocol import geometry_of
 from mtctl.worker_request import Result
@@ -142,6 +143,6 @@ _OPERATIONS: Mapping[str, Callable[[CaseStore, str, _Asked], Case]] = {
 
 
 if __name__ == "__main__":
-    status = main(Path(sys.argv[1]))
+    status = main(Path(unsealed(sys.argv[1])))
     remove_orphans("store")  # Hundreds of megabytes, of each window that was killed while it handed a case over.
     sys.exit(status)

@@ -55,14 +55,14 @@ class WorkerClient:
     def __init__(
         self,
         transport: Callable[[], Transport] = SubprocessTransport,
-        program: str = sys.executable,
+        program: str = "",
         arguments: Sequence[str] = ("-m", "mtctl.worker_process"),
     ) -> None:
         """Nothing is started yet.
 
         Args:
             transport: Makes one for every child.
-            program: Python for the child; inside Slicer `sys.executable` is PythonSlicer.
+            program: Python for the child; "": this one, inside Slicer PythonSlicer (`launcher`).
             arguments: What it runs; the client's process id and the exchange folder are added.
         """
         self._make_transport, self._program, self._arguments = transport, program, tuple(arguments)
@@ -93,7 +93,7 @@ class WorkerClient:
         if self._child and not self._child.exchange.is_dir():  # Somebody has tidied up the temporary files.
             self._end_child()
         if self._child is None:
-            self._child = Child(self._make_transport(), self._program, self._arguments)
+            self._child = Child(self._make_transport(), self._program or sys.executable, self._arguments)
 
     def segment(self, volume: Volume, settings: Settings, handlers: Handlers) -> int:
         """Ask for a segmentation; it begins when those asked for before have ended.

@@ -13,6 +13,7 @@ from typing import Any
 
 import mtctl
 from mtctl.files import WriteError, write_reason
+from mtctl.launcher import ending_of, sealed
 from mtctl.worker_protocol import EVENTS, EXCHANGE_PREFIX, Lines, decode
 from mtctl.worker_transport import Transport
 
@@ -52,7 +53,7 @@ class Child:
         self._events: deque[dict[str, Any]] = deque()
         transport.start(
             program,
-            [*arguments, str(os.getpid()), str(self.exchange)],
+            [*arguments, str(os.getpid()), sealed(str(self.exchange))],
             child_environment(os.environ),
             lambda piece: self._inbox.put(("output", piece)),
             lambda piece: self._inbox.put(("error", piece)),
@@ -93,7 +94,8 @@ class Child:
     def obituary(self, ending: str) -> str:
         """For the person who waited: that it ended, how, and its last words."""
         what = "ended unexpectedly" if self.ready else "could not start"
-        words = "\n".join(self.words)
+        ending, said = ending_of(ending, self.words)
+        words = "\n".join(said)
         return f"the segmentation process {what} ({ending})" + (f"; its last words:\n{words}" if words else "")
 
 

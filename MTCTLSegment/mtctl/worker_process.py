@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtctl.launcher import unsealed
 from mtctl.process_tree import step_back, wait_for_end_of
 from mtctl.worker_protocol import EXCHANGE_PREFIX, encode, next_request
 
@@ -33,7 +34,7 @@ _leaving = threading.Lock()
 
 def main(arguments: list[str]) -> None:
     """Serve until the input or the parent ends; never returns."""
-    parent, exchange = int(arguments[0]), Path(arguments[1])
+    parent, exchange = int(arguments[0]), Path(unsealed(arguments[1]))
     source, events = _take_channels()
     faulthandler.enable()  # A crash in a library says where it was.
     step_back()

@@ -6,11 +6,11 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import ctk
 import qt
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import settings as segment_settings
+from MTCTLSegmentLib.folder_edit import FolderEdit
 from MTCTLTrainLib.words import date_words, sentence
 from MTCTLTrainLib.workbench import CaseLine, Workbench
 
@@ -31,10 +31,9 @@ class CaseTable:
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
         self._set_up_table()
-        ui.storeEdit.filters = ctk.ctkPathLineEdit.Dirs
+        self._store_edit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_store()
         self._slots = (
-            (ui.storeEdit, "currentPathChanged(QString)", self._store_chosen),
             (ui.refreshButton, "clicked()", bench.refresh),
             (ui.nextCaseButton, "clicked()", self._open_next),
             (self._table, "cellClicked(int,int)", self._clicked),
@@ -47,6 +46,7 @@ class CaseTable:
     def close(self) -> None:
         """The panel is no more."""
         self._timer.stop()
+        self._store_edit.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 

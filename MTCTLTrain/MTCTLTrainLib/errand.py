@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mtctl_train
+from mtctl.launcher import ending_of
 from mtctl.worker_child import child_environment
 from mtctl.worker_protocol import Lines, decode
 from MTCTLSegmentLib.process_transport import ProcessTransport
@@ -76,7 +77,8 @@ class Errand:
         elif last.get("event") == "failed":
             self._failed(str(last["reason"]))
         else:
-            words = "\n".join(self._words)
+            ending, said = ending_of(ending, self._words)
+            words = "\n".join(said)
             self._failed(f"the process {self._module} ended unexpectedly ({ending})\n{words}".strip())
 
 

@@ -28,5 +28,7 @@ def seconds_per_iteration(device: str) -> float | None:
 
 
 def remember_pace(device: str, seconds: float) -> None:
-    """Keep what an iteration takes."""
-    qt.QSettings().setValue(f"{_PREFIX}/pace/{device}", f"{seconds:.3f}")
+    """Keep what an iteration takes, where that has changed by more than a tenth: every write goes to the disk."""
+    known = seconds_per_iteration(device)
+    if known is None or abs(seconds - known) > 0.1 * known:
+        qt.QSettings().setValue(f"{_PREFIX}/pace/{device}", f"{seconds:.3f}")

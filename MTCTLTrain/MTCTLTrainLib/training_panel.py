@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import ctk
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import dependencies
+from MTCTLSegmentLib.folder_edit import FolderEdit
 from MTCTLSegmentLib.messages import telling
 from MTCTLTrainLib import settings
 from MTCTLTrainLib.choices import Length
@@ -40,14 +40,13 @@ class TrainingPanel:
         self.program: tuple[str, ...] = PROGRAM
         self.further: tuple[str, ...] = ()
         self._models: tuple[Any, ...] = ()
-        ui.runsEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.runsEdit.currentPath = str(settings.runs_folder())
+        self._runs_edit = FolderEdit(ui.runsEdit, self._runs_chosen)
         self._slots = (
             (ui.startButton, "clicked()", self.start),
             (ui.stopButton, "clicked()", self.stop),
             (ui.resumeButton, "clicked()", self.resume),
             (ui.modelSelector, "activated(int)", self._model_chosen),
-            (ui.runsEdit, "currentPathChanged(QString)", self._runs_chosen),
         )
         for widget, signal, slot in self._slots:
             widget.connect(signal, slot)
@@ -55,6 +54,7 @@ class TrainingPanel:
 
     def close(self) -> None:
         """The panel is no more; a run goes on."""
+        self._runs_edit.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
@@ -111,8 +111,10 @@ class TrainingPanel:
             run = self._bench.run
             if run is not None and dependencies.ensure(NEEDS):
                 run.program = self.program
-                run.go_on()
-                self._bench.look()
+                try:
+                    run.go_on()
+                finally:
+                    self._bench.look()
 
     def _may_replace(self) -> bool:
         """Whether a run that waits for a word may be left behind; its files stay."""

@@ -24,6 +24,7 @@ from typing import Any
 
 import mtctl_train
 from mtctl.files import WriteError, make_folder, replacing
+from mtctl.launcher import ending_of, sealed
 from mtctl.process_tree import is_running, kill_tree
 from mtctl.worker_child import child_environment
 from mtctl_train.run_folder import CANDIDATE, RunError, RunState, read_status
@@ -176,7 +177,7 @@ class TrainingRun:
         packages = str(Path(mtctl_train.__file__).resolve().parents[1])
         environment = child_environment(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join([packages, environment["PYTHONPATH"]])
-        command = [sys.executable, *self.program, *self.order.arguments(self.folder)]
+        command = [sys.executable, *self.program, *map(sealed, self.order.arguments(self.folder))]
         try:
             with open(self.folder / LOG, "wb") as log:
                 process = _CHILDREN[self.folder] = subprocess.Popen(
@@ -281,7 +282,8 @@ class TrainingRun:
         except OSError:
             return f"the folder of the run, {self.folder}, is gone or cannot be read"
         ended = "the training process was ended from outside, or the computer was switched off"
-        return words.removeprefix("mtctl: error: ") if words else ended
+        _, said = ending_of("", words.splitlines())
+        return "\n".join(said).strip().removeprefix("mtctl: error: ") or ended
 
 
 #: How a child outlives its parent: its own session; on Windows its own group, without a console.

@@ -1,5 +1,7 @@
 """`python -m mtctl_train.background ARGUMENTS`: what `mtctl ARGUMENTS` does, out of the way of the window.
 
+The arguments come as `launcher.sealed`.
+
 For a run that was started from a window and goes on without it: its priority is low, and Ctrl-C in a console that
 happens to be there does not reach it.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 
+from mtctl.launcher import unsealed
 from mtctl.process_tree import step_back
 
 
@@ -18,7 +21,7 @@ def main(arguments: list[str]) -> int:
     step_back()
     from mtctl.commandline.main import main as command
 
-    return command(arguments)
+    return command([unsealed(argument) for argument in arguments])
 
 
 if __name__ == "__main__":

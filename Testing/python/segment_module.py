@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,17 @@ sys.path.insert(0, str(ROOT / "Testing"))
 
 from host.fixtures import host, running_application
 
-__all__ = ["add_scan", "case", "host", "load_scan", "module", "module_loaded", "running_application", "scan_node"]
+__all__ = [
+    "add_scan",
+    "case",
+    "choose_store",
+    "host",
+    "load_scan",
+    "module",
+    "module_loaded",
+    "running_application",
+    "scan_node",
+]
 
 SEGMENT = "LeftAtrium"
 
@@ -44,6 +55,15 @@ def module(host: Any, module_loaded: str) -> Iterator[Any]:
     # What a reloaded module leaves observes its parameter node until it is collected: never while that node has news,
     # for VTK would call an observer that is gone.
     gc.collect()
+
+
+def choose_store(host: Any, module: Any, folder: Path) -> None:
+    """Types the folder of the case store; it counts after a rest, which is none here."""
+    import qt
+
+    module.finishPanel._store_edit._rest.setInterval(0)
+    module.ui.storeEdit.currentPath = str(folder)
+    assert host.wait_until(lambda: qt.QSettings().value("MTCTLSegment/caseStore") == str(folder), 20)
 
 
 def current(host: Any) -> Any:

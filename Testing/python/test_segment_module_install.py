@@ -102,7 +102,7 @@ def test_offline_a_folder_of_wheel_files_does(host: Any, module: Any, computer: 
     computer.works = False
     host.answer(True, True, str(tmp_path))
     module.ui.applyButton.click()
-    assert host.installed[:3] == ["--no-index", "--find-links", str(tmp_path)]
+    assert host.installed[:3] == ["--no-index", "--find-links", tmp_path.as_uri()]
     assert module.logic.job.running
     module.ui.applyButton.click()
 

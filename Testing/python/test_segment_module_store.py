@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from segment_module import *  # noqa: F403
-from segment_module import arrive, current, load_scan, mask, settle
+from segment_module import arrive, choose_store, current, load_scan, mask, settle
 
 from mtctl.cases import Case, CaseStore, State
 from mtctl.worker_request import Result
@@ -23,10 +24,17 @@ LARGE = tuple(map(int, os.environ.get("MTCTL_LARGE", "44,288,288").split(",")))
 
 
 @pytest.fixture
-def store(module: Any, tmp_path: Path) -> CaseStore:
+def store(host: Any, module: Any, tmp_path: Path) -> CaseStore:
     """The store that is chosen in the panel; nothing is in it yet."""
-    module.ui.storeEdit.currentPath = str(tmp_path / "store")
+    choose_store(host, module, tmp_path / "store")
     return CaseStore(tmp_path / "store")
+
+
+def settings_store() -> str:
+    """The store as it is remembered."""
+    from MTCTLSegmentLib import settings
+
+    return settings.setting("caseStore")
 
 
 def soon(module: Any) -> None:
@@ -75,12 +83,21 @@ class TestADecision:
         assert np.array_equal(stored.start(), case.session.maps.segmentation)
         assert stored.looked_at().any(), "so that it can be learnt from"
 
+    def test_is_handed_over_in_a_folder_whose_name_a_launcher_garbles(
+        self, host: Any, module: Any, case: Any, store: CaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "Zo\u00eb M\u00fcller").mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "Zo\u00eb M\u00fcller"))
+        add(module)
+        accept(host, module)
+        assert kinds(store) == ["prediction", "corrected"]
+
     def test_is_as_good_in_a_second_store(
         self, host: Any, module: Any, case: Any, store: CaseStore, tmp_path: Path
     ) -> None:
         add(module)
         accept(host, module)
-        module.ui.storeEdit.currentPath = str(tmp_path / "second")
+        choose_store(host, module, tmp_path / "second")
         accept(host, module)
         second = CaseStore(tmp_path / "second")
         assert kinds(store) == kinds(second) == ["prediction", "corrected"]
@@ -168,9 +185,28 @@ class TestADraft:
     def test_begins_when_a_store_is_chosen_later(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
         soon(module)
         add(module)
-        module.ui.storeEdit.currentPath = str(tmp_path / "later")
+        choose_store(host, module, tmp_path / "later")
         assert draft_saved(host, module)
         assert kinds(CaseStore(tmp_path / "later")) == ["prediction", "draft"]
+
+    def test_is_never_saved_in_a_folder_whose_name_is_half_typed(
+        self, host: Any, module: Any, case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        module.finishPanel._store_edit._rest.setInterval(100)
+        soon(module)
+        add(module)
+        path = str(tmp_path / "typed")
+        for end in range(1, len(path) + 1):
+            module.ui.storeEdit.currentPath = path[:end]
+            host.wait(0.01)
+        assert draft_saved(host, module)
+        assert [each.name for each in tmp_path.iterdir()] == ["typed"]
+        for end in range(len(path) - 1, -1, -1):
+            module.ui.storeEdit.currentPath = path[1:end]  # from behind, and without its first letter
+        add(module)
+        host.wait(0.5)
+        assert settings_store() == "" and [each.name for each in tmp_path.iterdir()] == ["typed"]
 
     def test_is_gone_on_with_after_the_scene_was_lost(
         self, host: Any, module: Any, case: Any, store: CaseStore

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -21,6 +22,7 @@ from mtctl.errors import MtctlError
 from mtctl.files import WriteError
 from mtctl.machine import this_machine
 from mtctl.process_tree import is_running
+from mtctl_train import background
 from mtctl_train.run_folder import RunError, read_events
 
 sys.path.insert(0, str(ROOT / "MTCTLTrain"))
@@ -62,6 +64,24 @@ class TestARun:
         assert becomes(run, Phase.FAILED)
         told = (run.folder / "told.txt").read_text()
         assert told == (f"finetune --cases {tmp_path / 'store'} --out {run.folder} --device cpu --minutes 1 --seed 3")
+
+    def test_gets_paths_that_a_launcher_would_garble_whole(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = tmp_path / "Vorh\u00f6fe 100%"
+        tell = "import json, pathlib, sys; pathlib.Path('told.txt').write_text(json.dumps(sys.argv[1:]))"
+        run = TrainingRun(tmp_path / "run", order(store), ("-c", tell))
+        monkeypatch.chdir(tmp_path)
+        run.go_on()
+        assert becomes(run, Phase.FAILED)
+        sent = json.loads((tmp_path / "told.txt").read_text())
+        assert " ".join(sent).isascii()
+        heard: list[list[str]] = []
+        monkeypatch.setattr("mtctl.commandline.main.main", lambda words: heard.append(words) or 0)
+        monkeypatch.setattr(background, "step_back", lambda: None)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        assert background.main(sent) == 0
+        assert heard == [run.order.arguments(run.folder)] and str(store) in heard[0]
 
     def test_is_found_by_another_slicer_and_stopped_there(self, tmp_path: Path) -> None:
         run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)

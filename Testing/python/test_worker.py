@@ -301,6 +301,19 @@ def test_a_launcher_that_passes_no_input_on_is_no_obstacle(tiny_model: Model) ->
     client.close()
 
 
+def test_a_child_that_is_killed_behind_a_launcher_is_told_as_killed() -> None:
+    dies = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    code = f"""
+import subprocess, sys
+subprocess.call([sys.executable, "-c", {dies!r}])
+sys.exit("error: [/opt/python-real] exit abnormally - Report the problem.")
+"""
+    client = WorkerClient(arguments=("-c", code))
+    failure = ask(client, scan()).failure
+    assert failure.endswith("could not start (it crashed or was ended from outside, perhaps for want of memory)")
+    client.close()
+
+
 def test_when_only_the_launcher_is_killed_the_child_behind_it_ends_and_removes_the_scan(tiny_model: Model) -> None:
     client = WorkerClient(arguments=("-c", LAUNCHER))
     client.segment(scan(), Settings(model=str(tiny_model.folder), samples=LONG), Handlers())

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "Testing"))
 
 from host.fixtures import host, running_application
 
-__all__ = ["host", "module", "modules_loaded", "running_application", "site", "store", "template"]
+__all__ = ["choose_store", "host", "module", "modules_loaded", "running_application", "site", "store", "template"]
 
 SHAPE = (40, 48, 56)
 
@@ -102,6 +102,16 @@ def module(host: Any, modules_loaded: None, site: ModelStore, store: CaseStore, 
         widget.bench.run.stop()
     host.leave()
     forget(widget)
+
+
+def choose_store(host: Any, module: Any, folder: Path) -> None:
+    """Types the folder of the case store, and waits until it is listed; it counts after a rest, which is none here."""
+    import qt
+
+    module.caseTable._store_edit._rest.setInterval(0)
+    module.ui.storeEdit.currentPath = str(folder)
+    assert host.wait_until(lambda: qt.QSettings().value("MTCTLSegment/caseStore") == str(folder), 20)
+    assert host.wait_until(lambda: not module.bench.listing, 60)
 
 
 def forget(widget: Any) -> None:

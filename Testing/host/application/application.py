@@ -20,6 +20,17 @@ from .scene import Logics
 VERSION = "5.11.0"
 
 
+_LAUNCHER = """#!{python} -SE
+import subprocess, sys
+if not all(map(str.isascii, sys.argv)):
+    sys.exit(f"launcher: garbled arguments: {{sys.argv}}")
+status = subprocess.Popen(["{python}", *sys.argv[1:]], stdin=subprocess.PIPE).wait()
+if status < 0:
+    print("error: [{python}] exit abnormally - Report the problem.", file=sys.stderr)
+sys.exit(1 if status < 0 else status)
+"""
+
+
 class qSlicerApplication(QtWidgets.QApplication):
     """The application as modules see it; started in testing mode, as ``Slicer --testing`` is."""
 
@@ -128,9 +139,13 @@ class qSlicerApplication(QtWidgets.QApplication):
         """Would switch to the module that edits a node."""
 
     def _make_python_slicer(self, folder: Path) -> None:
-        """PythonSlicer on the PATH, as the application has it: a launcher of Python."""
+        """PythonSlicer on the PATH, as the application has it: a launcher that stays between the two.
+
+        It passes no input on, and says itself that what it launched has crashed (commontk/AppLauncher,
+        ctkAppLauncher.cpp). Arguments that are not ASCII, which it garbles on Windows, it refuses here.
+        """
         launcher = folder / "bin" / "PythonSlicer"
         launcher.parent.mkdir(exist_ok=True)
-        launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        launcher.write_text(_LAUNCHER.format(python=sys.executable), encoding="utf-8")
         launcher.chmod(0o755)
         os.environ["PATH"] = f"{launcher.parent}{os.pathsep}{os.environ['PATH']}"

@@ -21,6 +21,9 @@ class ctkPathLineEdit(Setters, QtWidgets.QWidget):
     settingKey = stored(str, "settingKey", "")
     showBrowseButton = stored(bool, "showBrowseButton", True)
     showHistoryButton = stored(bool, "showHistoryButton", True)
+    AdjustToContents, AdjustToContentsOnFirstShow, AdjustToMinimumContentsLength = range(3)
+    minimumContentsLength = stored(int, "minimumContentsLength", 0)
+    sizeAdjustPolicy = stored(int, "sizeAdjustPolicy", AdjustToContentsOnFirstShow)
     currentPath = QtCore.Property(str, lambda self: self._edit.text(), lambda self, value: self._edit.setText(value))
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:

@@ -1,0 +1,57 @@
+"""A field for a folder that may be typed: what is half typed is no folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ctk
+import qt
+
+#: Text that has not changed for so long has been typed. The field signals every letter, and a store must not be opened
+#: in "D:\\" on the way to "D:\\store".
+REST_MS = 1000
+
+# A path is often longer than the panel is wide; without a limit the field, and with it the panel, grows to its length.
+_LETTERS = 15
+
+
+class FolderEdit:
+    """Tells of a folder once its whole path stands in the field, and when the field is empty."""
+
+    def __init__(self, edit: Any, chosen: Callable[[str], None]) -> None:
+        """Watch a field.
+
+        Args:
+            edit: A ctkPathLineEdit.
+            chosen: Gets an absolute path, which need not exist, or "".
+        """
+        self._edit, self._chosen = edit, chosen
+        edit.filters = ctk.ctkPathLineEdit.Dirs
+        edit.minimumContentsLength = _LETTERS
+        edit.sizeAdjustPolicy = ctk.ctkPathLineEdit.AdjustToMinimumContentsLength
+        self._rest = qt.QTimer()
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._slots = (
+            (edit, "currentPathChanged(QString)", self._typed),
+            (edit, "validInputChanged(bool)", self._typed),  # the only signal when the last letter goes
+            (self._rest, "timeout()", self._settle),
+        )
+        for sender, signal, slot in self._slots:
+            sender.connect(signal, slot)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        self._rest.stop()
+        for sender, signal, slot in self._slots:
+            sender.disconnect(signal, slot)
+
+    def _typed(self, _signal: Any) -> None:
+        self._rest.start()
+
+    def _settle(self) -> None:
+        path = str(self._edit.currentPath).strip()
+        if not path or Path(path).is_absolute():
+            self._chosen(path)

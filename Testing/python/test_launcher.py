@@ -1,0 +1,27 @@
+"""What comes through Slicer's launcher of Python, and what it says when a child crashes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtctl.launcher import CRASHED, ending_of, sealed, unsealed
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_argument_comes_through_as_ascii_without_blanks_and_quotes(argument: str) -> None:
+    assert sealed(argument).isascii() and not set(sealed(argument)) & set(" \"'\\\n\t")
+    assert unsealed(sealed(argument)) == argument
+
+
+def test_paths_and_flags_of_plain_letters_stay_as_they_are() -> None:
+    for argument in ("--minutes", "20", "/home/anna/runs/2026-11-24-120000", "mtctl-la16"):
+        assert sealed(argument) == argument
+
+
+@pytest.mark.parametrize("end", ["", "\r"])
+def test_a_crash_behind_the_launcher_is_told_as_one(end: str) -> None:
+    line = "error: [/opt/Slicer/bin/../lib/Python/bin/python-real] exit abnormally - Report the problem." + end
+    assert ending_of("exit status 1", ["loading", line]) == (CRASHED, ["loading"])
+    assert ending_of("exit status 1", ["no such file"]) == ("exit status 1", ["no such file"])
