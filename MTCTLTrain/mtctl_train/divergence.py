@@ -14,10 +14,19 @@ _SUSPECT, _DIVERGED, _MARGIN = 1.5, 2.5, 0.3
 #: Weight of the newest loss; and iterations before the smoothed loss means anything.
 _NEWEST, _WARM_UP = 0.05, 50
 
+#: Losses that say nothing of how the run goes: the discriminator's rises when the student gets better.
+_APART = ("critic",)
+
 
 @dataclass
 class Watch:
-    """The smoothed loss of a run, and its lowest value so far."""
+    """The smoothed loss of a run, and its lowest value so far.
+
+    Attributes:
+        smoothed, lowest: Of the sum of the student's losses.
+        seen: Steps.
+        losses: Each loss by name, smoothed, the discriminator's too.
+    """
 
     smoothed: float = math.nan
     lowest: float = math.inf
@@ -32,11 +41,11 @@ class Watch:
         if not norm < _LARGEST_NORM:
             return f"its gradient explodes, norm {norm:.3g} ({written})"
         for name, value in losses.items():
-            if name not in self.losses:
-                # A term that joins later (the critic's, after the pretraining) makes the sum larger, not the run worse.
+            if name not in self.losses and name not in _APART:
+                # A term that joins later (after the pretraining) makes the sum larger, not the run worse.
                 self.lowest += value
             self.losses[name] = (1 - _NEWEST) * self.losses.get(name, value) + _NEWEST * value
-        self.smoothed = sum(self.losses.values())
+        self.smoothed = sum(value for name, value in self.losses.items() if name not in _APART)
         self.seen += 1
         if self.seen >= _WARM_UP:
             self.lowest = min(self.lowest, self.smoothed)

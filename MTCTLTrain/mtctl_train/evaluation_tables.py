@@ -114,7 +114,9 @@ def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]
     if len(reports) < 2:
         return ""
     dice = [method.cases[name].segmentation.dice for name in reports]
-    estimates = judge([report.score for report in reports.values()], dice, list(reports))
+    # "case+noise-1" is the case once more: it says little that is new.
+    cases = [name.partition("+")[0] for name in reports]
+    estimates = judge([report.score for report in reports.values()], dice, cases)
     covered = coverage(dice, *zip(*((report.low, report.high) for report in reports.values()), strict=True))
     flagged = sum(report.flagged for report in reports.values())
     lines = [f"{name:<20}{estimate}" for name, estimate in estimates.items()]

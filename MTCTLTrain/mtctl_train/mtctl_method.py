@@ -67,8 +67,8 @@ class MTCTL:
 
     @property
     def needs_unlabelled(self) -> bool:
-        """The discriminator tells labelled from unlabelled scans; all other terms do without the latter."""
-        return self.has_critic
+        """The discriminator tells labelled from unlabelled scans, and copy-paste mixes them; the rest does without."""
+        return self.has_critic or self.copy_paste_weight > 0
 
     def build(self, architecture: Architecture) -> MTCTLNet:
         return MTCTLNet(architecture)

@@ -60,7 +60,7 @@ class Stage:
     learning_rate: float
 
     def __post_init__(self) -> None:
-        if any(side % STRIDE for side in self.patch) or self.patch[0] < 3 * STRIDE:
+        if any(side % STRIDE or side < STRIDE for side in self.patch) or self.patch[0] < 3 * STRIDE:
             raise TrainingError(
                 f"a patch of {self.patch} voxels: each side must be a multiple of {STRIDE}, z at least 48"
             )
@@ -161,6 +161,7 @@ class Recipe:
         shares = ("phantom_share", "paste_share", "intensity_share", "unlabelled_share", "replay_share")
         require(self, 0, 1, "average_decay", *shares)
         require(self, 0, math.inf, "anchor", "gradient_norm", "checkpoint_seconds")
+        require(self, 0, 2**31, "seed")
 
     @property
     def iterations(self) -> int:

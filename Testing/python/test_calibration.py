@@ -262,6 +262,18 @@ def test_models_calibrate_writes_the_card_and_another_model_can_take_it_over(
     assert "that of mine" in taken.data["calibration"] and taken.sha256 == other.card.sha256
 
 
+def test_the_number_of_views_is_set_with_the_calibration_that_belongs_to_it(
+    model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["models", "calibrate", str(model.folder), "--like", "mtctl-la16"]
+    assert main([*command, "--views", "6"]) == 1
+    assert "--views 6: give a number from 1 to 5" in capsys.readouterr().err
+    assert main([*command, "--views", "5"]) == 0
+    assert read_model(model.folder).card.views == 5
+    assert main(command) == 0
+    assert read_model(model.folder).card.views == 5
+
+
 def test_a_model_is_not_calibrated_on_what_it_learnt_from(
     model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,7 @@ METHODS: dict[str, Method[Any]] = {
     "sassnet": SASSNet(),
     "mtctl": MTCTL(samples=2),
     "mtctl-best": BEST,
+    "copy-paste": replace(BEST, copy_paste_weight=0.5),
 }
 
 pytestmark = pytest.mark.skipif(not distributed.is_gloo_available(), reason="this torch has no gloo")

@@ -39,7 +39,10 @@ def terms(method: Method[Any], data: Batch, progress: float = 1.0) -> tuple[Obje
     return method.objective(networks, data, progress, torch.Generator().manual_seed(1)), networks
 
 
-@pytest.mark.parametrize("method", [VNetMethod(), UAMT(samples=2), SASSNet(), MTCTL(), BEST], ids=repr)
+COPY_PASTE = replace(BEST, copy_paste_weight=0.5)
+
+
+@pytest.mark.parametrize("method", [VNetMethod(), UAMT(samples=2), SASSNet(), MTCTL(), BEST, COPY_PASTE], ids=repr)
 def test_every_term_is_a_finite_scalar_and_reaches_the_student_but_not_the_teacher(method: Method[Any]) -> None:
     objective, networks = terms(method, batch())
     assert all(term.ndim == 0 and torch.isfinite(term) for term in objective.student.values())
@@ -61,7 +64,13 @@ def test_the_critic_s_own_term_leaves_the_student_alone(method: Method[Any]) -> 
 def test_unlabelled_scans_change_what_the_semi_supervised_methods_learn_but_not_the_v_net() -> None:
     data = batch()
     other = replace(data, unlabelled=data.unlabelled + 1, unlabelled_varied=data.unlabelled_varied + 1)
-    for method, changes in ((VNetMethod(), False), (UAMT(samples=2), True), (SASSNet(), True), (MTCTL(), True)):
+    for method, changes in (
+        (VNetMethod(), False),
+        (UAMT(samples=2), True),
+        (SASSNet(), True),
+        (MTCTL(), True),
+        (COPY_PASTE, True),
+    ):
         first, second = (
             sum(float(term.detach()) for term in terms(method, one)[0].student.values()) for one in (data, other)
         )

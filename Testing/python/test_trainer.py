@@ -78,7 +78,14 @@ def test_it_learns_a_bright_ball_within_a_minute(tmp_path: Path) -> None:
     assert last < first
 
 
-METHODS = {"vnet": VNetMethod(), "uamt": UAMT(samples=2), "sassnet": SASSNet(), "mtctl": MTCTL(), "best": BEST}
+METHODS = {
+    "vnet": VNetMethod(),
+    "uamt": UAMT(samples=2),
+    "sassnet": SASSNet(),
+    "mtctl": MTCTL(),
+    "best": BEST,
+    "copy-paste": replace(BEST, copy_paste_weight=0.5),
+}
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -254,6 +261,15 @@ def test_what_a_team_agrees_on_for_a_timed_run_lies_on_its_device(monkeypatch: p
 def test_a_term_that_joins_after_the_pretraining_is_no_divergence_and_what_follows_still_can_be() -> None:
     watch = Watch()
     assert not any(watch.complaint({"dice": 0.1}, 1.0) for _ in range(100))
-    assert not any(watch.complaint({"dice": 0.1, "critic": 0.5}, 1.0) for _ in range(100))
+    assert not any(watch.complaint({"dice": 0.1, "adversarial": 0.5}, 1.0) for _ in range(100))
     assert not watch.suspect
-    assert any(watch.complaint({"dice": 0.9, "critic": 1.9}, 1.0) for _ in range(100))
+    assert any(watch.complaint({"dice": 0.9, "adversarial": 1.9}, 1.0) for _ in range(100))
+
+
+def test_the_discriminator_s_loss_may_rise_and_hides_no_student_that_diverges() -> None:
+    watch = Watch()
+    assert not any(watch.complaint({"dice": 0.1, "critic": 0.05}, 1.0) for _ in range(100))
+    assert not any(watch.complaint({"dice": 0.1, "critic": 0.69}, 1.0) for _ in range(100))
+    assert not watch.suspect and watch.losses["critic"] == pytest.approx(0.69, abs=0.01)
+    assert any(watch.complaint({"dice": 1.0, "critic": 0.69}, 1.0) for _ in range(100))
+    assert "not a number" in str(Watch().complaint({"dice": 0.1, "critic": float("nan")}, 1.0))

@@ -64,6 +64,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source.add_argument("--like", metavar="ID|FOLDER", help="take the calibration of this model")
     source.add_argument("--validation", nargs="+", metavar="FILE|CASE", help="case names, or files of them")
     calibration.add_argument("--data", type=Path, metavar="DIR", help="folder with the cases (for --validation)")
+    calibration.add_argument(
+        "--views", type=int, metavar="N", help="in how many views the model looks from now on; 1: the straight one alone"
+    )
     calibration.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     calibration.set_defaults(run=run_calibrate)
 
@@ -124,6 +127,12 @@ def run_calibrate(args: argparse.Namespace) -> int:
         raise ModelStoreError(
             f"{model.id} is published and never changes; calibrate a candidate before it is published"
         )
+    if args.views is not None:
+        from mtctl.views import VIEWS
+
+        if not 1 <= args.views <= len(VIEWS):
+            raise ModelError(f"--views {args.views}: give a number from 1 to {len(VIEWS)}")
+        model = dataclasses.replace(model, card=dataclasses.replace(model.card, views=args.views))
     if args.like:
         _calibrate_like(model, find_model(args.like))
     else:

@@ -43,8 +43,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
     parser.add_argument("--id", help="model id in the card (default: the folder's name)")
     parser.add_argument("--base", metavar="ID|FOLDER", help="start from this model's weights (default: random ones)")
-    parser.add_argument("--coarse-iterations", type=int, default=3000, metavar="N", help="at 1.25 mm (%(default)s)")
-    parser.add_argument("--fine-iterations", type=int, default=600, metavar="N", help="at 0.625 mm (%(default)s)")
+    parser.add_argument("--coarse-iterations", type=int, metavar="N", help="at 1.25 mm (ours 3000, published 6000)")
+    parser.add_argument("--fine-iterations", type=int, metavar="N", help="at 0.625 mm (ours 600, published none)")
     parser.add_argument(
         "--coarse-patch", default="48,64,80", metavar="Z,Y,X", help="voxels at 1.25 mm (%(default)s)"
     )  # fmt: skip
@@ -78,13 +78,16 @@ def run(args: argparse.Namespace) -> int:
 
     methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
     ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
-    method, recipe = with_options(methods[args.method], OURS if ours else PUBLISHED, args.option)
+    # replay_share is of the fine-tuning alone: here there are no earlier scans to replay.
+    method, recipe = with_options(methods[args.method], OURS if ours else PUBLISHED, args.option, ("replay_share",))
+    coarse = (3000 if ours else 6000) if args.coarse_iterations is None else args.coarse_iterations
+    fine = 600 * ours if args.fine_iterations is None else args.fine_iterations
     rate = recipe.optimisation.usual_rate if args.learning_rate is None else args.learning_rate
-    if args.batch < 1 or min(args.coarse_iterations, args.fine_iterations, args.locator_iterations) < 0:
+    if args.batch < 1 or min(coarse, fine, args.locator_iterations) < 0:
         raise MtctlError("--batch must be at least 1, and no number of iterations below 0")
     stages = (
-        Stage(1.25, args.coarse_iterations, _patch(args.coarse_patch), rate),
-        Stage(0.625, args.fine_iterations, (80, 112, 112), rate / 2),
+        Stage(1.25, coarse, _patch(args.coarse_patch), rate),
+        Stage(0.625, fine, (80, 112, 112), rate / 2),
     )
     recipe = dataclasses.replace(
         recipe, stages=tuple(stage for stage in stages if stage.iterations), batch=args.batch, seed=args.seed
@@ -121,13 +124,19 @@ def _patch(text: str) -> tuple[int, int, int]:
     return z, y, x
 
 
-def with_options(method: Any, recipe: Any, options: Sequence[str]) -> tuple[Any, Any]:
-    """Method and recipe with the numbers that --option gives, among them those of the recipe's optimiser."""
+def with_options(method: Any, recipe: Any, options: Sequence[str], fixed: Sequence[str] = ()) -> tuple[Any, Any]:
+    """Method and recipe with the numbers that --option gives, among them those of the recipe's optimiser.
+
+    Args:
+        method, recipe: Whose numbers they are.
+        options: NAME=NUMBER each.
+        fixed: Names that are not to be given here; --batch and --seed have words of their own anyway.
+    """
     known = {
         field.name: (settings, field.type)
         for settings in (recipe.optimisation, recipe, method)
         for field in dataclasses.fields(settings)
-        if field.type in ("int", "float") and field.name not in ("batch", "seed")
+        if field.type in ("int", "float") and field.name not in ("batch", "seed", *fixed)
     }
     changes: dict[int, dict[str, float]] = {id(settings): {} for settings in (recipe.optimisation, recipe, method)}
     for option in options:
