@@ -194,6 +194,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self.shortcuts.enable(False)
         self.editorPanel.leave()
+        self.finishPanel.leave()
         self.desk.pause()
         self.setParameterNode(None)
 

@@ -46,6 +46,10 @@ class FinishPanel:
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
+    def leave(self) -> None:
+        """The person goes to another module."""
+        self._store_edit.settle()
+
     def show_settings(self) -> None:
         """Show the folder that is chosen here or in MTCTLTrain, and who signs."""
         settings.show("caseStore", self._ui.storeEdit)

@@ -1,4 +1,4 @@
-"""A field for a folder that may be typed: what is half typed is no folder."""
+"""A field for a folder that may be typed: what is being typed does not count yet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LETTERS = 15
 
 
 class FolderEdit:
-    """Tells of a folder once its whole path stands in the field, and when the field is empty."""
+    """Tells of a folder when an absolute path, or none, has stood in the field for a while."""
 
     def __init__(self, edit: Any, chosen: Callable[[str], None]) -> None:
         """Watch a field.
@@ -47,6 +47,12 @@ class FolderEdit:
         self._rest.stop()
         for sender, signal, slot in self._slots:
             sender.disconnect(signal, slot)
+
+    def settle(self) -> None:
+        """Take what stands there at once, as the person goes on to something else."""
+        if self._rest.isActive():
+            self._rest.stop()
+            self._settle()
 
     def _typed(self, _signal: Any) -> None:
         self._rest.start()

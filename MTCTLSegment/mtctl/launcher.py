@@ -6,8 +6,9 @@ over standard input is said in `worker_protocol`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 # The launcher says so of a child that was killed or crashed, and ends itself with status 1 as after any failure.
 _CRASH = "] exit abnormally - Report the problem."
@@ -17,12 +18,12 @@ CRASHED = "it crashed or was ended from outside, perhaps for want of memory"
 
 def sealed(argument: str) -> str:
     """An argument in ASCII: on Windows the launcher before 0.1.34 (Slicer 5.10) garbles all other letters."""
-    return quote(argument, safe="/")
+    return quote(os.fsencode(argument), safe="/")
 
 
 def unsealed(argument: str) -> str:
     """What was `sealed`."""
-    return unquote(argument)
+    return os.fsdecode(unquote_to_bytes(argument))
 
 
 def ending_of(ending: str, words: Iterable[str]) -> tuple[str, list[str]]:

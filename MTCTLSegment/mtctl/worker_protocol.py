@@ -23,6 +23,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mtctl.files import patiently
 from mtctl.geometry import Geometry, VolumeError
 
 #: Begins the name of every exchange folder; the child refuses to remove any other.
@@ -80,7 +81,7 @@ def put_request(folder: Path, request: dict[str, Any]) -> None:
     """
     part = folder / f"{_REQUEST}.part"
     part.write_bytes(encode(request))
-    os.replace(part, folder / _REQUEST)
+    patiently(os.replace, part, folder / _REQUEST)
 
 
 def next_request(exchange: Path, after: int) -> tuple[int, dict[str, Any]] | None:

@@ -50,6 +50,10 @@ class CaseTable:
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
+    def settle(self) -> None:
+        """Take the folder that stands in the field at once."""
+        self._store_edit.settle()
+
     def show_store(self) -> None:
         """Show the folder that is chosen here or in MTCTLSegment."""
         segment_settings.show("caseStore", self._ui.storeEdit)

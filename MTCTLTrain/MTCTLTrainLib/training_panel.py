@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import qt
@@ -30,13 +31,15 @@ _FEW = 3
 class TrainingPanel:
     """Starts runs.
 
+    `settle_store` is called before a run begins: it learns from the store whose folder stands in the field.
+
     Attributes:
         program: What is started with Python; tests put another in its place.
         further: More words for `mtctl finetune`.
     """
 
-    def __init__(self, ui: Any, bench: Workbench) -> None:
-        self._ui, self._bench = ui, bench
+    def __init__(self, ui: Any, bench: Workbench, settle_store: Callable[[], None]) -> None:
+        self._ui, self._bench, self._settle_store = ui, bench, settle_store
         self.program: tuple[str, ...] = PROGRAM
         self.further: tuple[str, ...] = ()
         self._models: tuple[Any, ...] = ()
@@ -57,6 +60,10 @@ class TrainingPanel:
         self._runs_edit.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
+
+    def settle(self) -> None:
+        """Take the folder that stands in the field at once."""
+        self._runs_edit.settle()
 
     def refresh(self) -> None:
         """Show what can be done now."""
@@ -80,6 +87,8 @@ class TrainingPanel:
         """Begin a new run."""
         with telling():
             bench, parameters = self._bench, self._bench.parameters
+            self._settle_store()
+            self.settle()
             bench.find_run()  # Another Slicer may have begun one a moment ago.
             if parameters is None or bench.store is None or bench.at_work or not dependencies.ensure(NEEDS):
                 return

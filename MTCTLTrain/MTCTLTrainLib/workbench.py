@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ _LOOK_MS = 500
 
 # Events read at a look: a run of days that is found again has tens of thousands, and 400 take 4 ms.
 _EVENTS_AT_ONCE = 400
+
+# How long a run that has fallen silent is looked at further, seconds; it gives a sign of life every five.
+_WAKING = 15.0
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,11 @@ class Workbench:
             settings.remember_pace(run.order.device, self.story.pace)
         if self.standing.phase is Phase.FINISHED and self.verdict is None:
             self._read_verdict(run)
-        if self.at_work or len(found.events) == _EVENTS_AT_ONCE:
+        if self.at_work:
+            self._seen_at_work = time.monotonic()
+        # A computer that slept has silenced the run with it: its next word comes some seconds after it wakes.
+        waking = self.standing.phase is Phase.STOPPED and time.monotonic() - self._seen_at_work < _WAKING
+        if self.at_work or waking or len(found.events) == _EVENTS_AT_ONCE:
             self._timer.start()
         else:
             self._timer.stop()
@@ -215,6 +223,7 @@ class Workbench:
 
     def _forget_run(self) -> None:
         self.story, self._offset = RunStory(), 0
+        self._seen_at_work = -_WAKING
         self.standing: Standing | None = None
         self.verdict, self.no_verdict = None, ""
 

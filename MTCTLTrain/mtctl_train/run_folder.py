@@ -54,9 +54,6 @@ _HEARTBEAT = 5.0
 #: ... and is given up for lost after such a silence: its pid may be another program's by now.
 _SILENCE = 60.0
 
-# When this process first saw a run silent, seconds of `time.monotonic`, by its pid, start and last word.
-_SEEN_SILENT: dict[tuple[int, float, float], float] = {}
-
 
 class RunError(MtctlError):
     """A fine-tuning run cannot start or go on."""
@@ -99,16 +96,9 @@ class RunStatus:
     @property
     def lost(self) -> bool:
         """Whether it runs no more, though it said so last; of a run on another machine silence alone tells."""
-        silent = time.time() - self.heard > _SILENCE
-        if not self.here:
-            return silent
-        return not is_running(self.pid) or (silent and self._stays_silent())
-
-    def _stays_silent(self) -> bool:
-        """Whether this was seen silent before, two heartbeats ago: a computer that slept has silenced everybody."""
-        now = time.monotonic()
-        key = (self.pid, self.started, self.heard)
-        return now - _SEEN_SILENT.setdefault(key, now) > 2 * _HEARTBEAT
+        if time.time() - self.heard > _SILENCE:
+            return True
+        return self.here and not is_running(self.pid)
 
 
 def read_status(folder: Path) -> RunStatus | None:

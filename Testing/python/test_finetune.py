@@ -347,26 +347,3 @@ def test_a_run_that_is_gone_or_silent_elsewhere_has_stopped_and_a_torn_line_wait
     (tmp_path / "progress.jsonl").write_bytes(b'{"event": "start"}\n{"event": "prog')
     events = read_events(tmp_path)
     assert [event["event"] for event in events.events] == ["start"] and events.offset == 19
-
-
-def test_a_run_that_slept_with_its_computer_is_not_lost_and_one_whose_number_another_program_has_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with working_in(tmp_path):
-        pass
-    status = json.loads((tmp_path / "status.json").read_text("utf-8")) | {"state": "running"}
-    (tmp_path / "status.json").write_text(json.dumps(status | {"heard": time.time() - 8 * 3600}), "utf-8")
-
-    def state() -> RunState:
-        found = read_status(tmp_path)
-        assert found is not None
-        return found.state
-
-    assert state() is RunState.RUNNING, "its next heartbeat is still to come"
-    awake = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: awake + 5)
-    assert state() is RunState.RUNNING
-    monkeypatch.setattr(time, "monotonic", lambda: awake + 11)
-    assert state() is RunState.STOPPED
-    (tmp_path / "status.json").write_text(json.dumps(status | {"heard": time.time()}), "utf-8")
-    assert state() is RunState.RUNNING

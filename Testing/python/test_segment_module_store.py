@@ -193,20 +193,36 @@ class TestADraft:
         self, host: Any, module: Any, case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        module.finishPanel._store_edit._rest.setInterval(100)
+        rest = module.finishPanel._store_edit._rest
+        rest.setInterval(60_000)  # whatever the machine is busy with
         soon(module)
         add(module)
         path = str(tmp_path / "typed")
-        for end in range(1, len(path) + 1):
+        for end in range(len(str(tmp_path)), len(path) + 1):
             module.ui.storeEdit.currentPath = path[:end]
-            host.wait(0.01)
+        host.wait(0.3)
+        assert rest.isActive() and settings_store() == "" and not list(tmp_path.iterdir())
+        rest.setInterval(0)
         assert draft_saved(host, module)
         assert [each.name for each in tmp_path.iterdir()] == ["typed"]
-        for end in range(len(path) - 1, -1, -1):
-            module.ui.storeEdit.currentPath = path[1:end]  # from behind, and without its first letter
-        add(module)
-        host.wait(0.5)
-        assert settings_store() == "" and [each.name for each in tmp_path.iterdir()] == ["typed"]
+        rest.setInterval(60_000)
+        for end in range(len(path) - 1, 0, -1):
+            module.ui.storeEdit.currentPath = path[1 : end + 1]  # from behind, and without its first letter
+        host.leave()
+        assert settings_store() == path, "what is left is no absolute path"
+
+    def test_has_the_store_at_once_that_was_chosen_before_leaving_the_module(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
+        module.finishPanel._store_edit._rest.setInterval(60_000)
+        module.ui.storeEdit.currentPath = str(tmp_path)
+        host.leave()
+        assert settings_store() == str(tmp_path)
+        host.enter("MTCTLSegment")
+        module.ui.storeEdit.currentPath = ""
+        host.leave()
+        assert settings_store() == ""
+        host.enter("MTCTLSegment")
 
     def test_is_gone_on_with_after_the_scene_was_lost(
         self, host: Any, module: Any, case: Any, store: CaseStore

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from train_module import current, finished_run, forget, phase, quick, verdict_on
 from mtctl.cases import CaseStore
 from mtctl.model import Model
 from mtctl.model_store import ModelStore
+from mtctl.process_tree import kill_tree
 from mtctl_train.run_folder import read_status
 
 
@@ -84,6 +87,35 @@ def test_a_trainer_that_was_killed_is_told_and_found_again_by_another_slicer(hos
     assert widget.ui.stateLabel.text == "Ended before it was finished"
     assert "ended from outside" in widget.ui.noteLabel.text and "Resume goes on" in widget.ui.noteLabel.text
     assert widget.ui.resumeButton.enabled and widget.ui.startButton.enabled
+
+
+def test_a_training_that_slept_with_its_computer_is_found_awake(host: Any, module: Any, tmp_path: Path) -> None:
+    from MTCTLTrainLib.training_run import Order, Phase, TrainingRun
+
+    folder, now = tmp_path / "runs" / "2026-11-28-010203", time.time()
+    folder.mkdir(parents=True)
+    trainer = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+
+    def heard(ago: float) -> None:
+        status = {"pid": trainer.pid, "started": now - 9000, "heard": time.time() - ago, "state": "running"}
+        (folder / "status.json").write_text(json.dumps(status), "utf-8")
+
+    bench = module.bench
+    heard(1)
+    bench.show(TrainingRun(folder, Order("", "", (), "cpu")))
+    assert bench.at_work
+    heard(8 * 3600)
+    bench.look()
+    assert bench.standing.phase is Phase.STOPPED
+    heard(0)
+    assert host.wait_until(lambda: bench.at_work, 10), "nobody looked again"
+    heard(8 * 3600)
+    bench.look()
+    bench._seen_at_work -= 20
+    bench.look()
+    assert not bench._timer.isActive()
+    kill_tree(trainer.pid)
+    trainer.wait()
 
 
 def test_stop_on_a_full_disk_stops_and_says_that_it_could_not_be_noted(

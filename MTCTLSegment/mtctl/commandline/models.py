@@ -65,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source.add_argument("--validation", nargs="+", metavar="FILE|CASE", help="case names, or files of them")
     calibration.add_argument("--data", type=Path, metavar="DIR", help="folder with the cases (for --validation)")
     calibration.add_argument(
-        "--views", type=int, metavar="N", help="in how many views the model looks from now on; 1: the straight one alone"
+        "--views", type=int, metavar="N", help="in how many views the model looks from now on (1: the straight one)"
     )
     calibration.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     calibration.set_defaults(run=run_calibrate)
