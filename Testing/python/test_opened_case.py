@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from train_module import *  # noqa: F403
 from mtctl.cases import CaseStore
 from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import Mask
+from mtctl.process_tree import kill_tree
 from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
 from mtctl.reviewer.case_reading import probability_of
@@ -350,7 +350,7 @@ def test_copies_that_a_killed_slicer_left_go_when_the_next_case_is_opened(opened
         (folders[-1] / "scan.npy").write_bytes(b"voxels")
     killed, alive = children
     unknown = Path(tempfile.mkdtemp(prefix="mtctl-case-"))
-    killed.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    kill_tree(killed.pid)  # A launcher stands before the program that made the folder.
     killed.wait()
     try:
         opened("expert")
@@ -358,7 +358,7 @@ def test_copies_that_a_killed_slicer_left_go_when_the_next_case_is_opened(opened
         assert unknown.exists(), "nobody knows whose it is"
     finally:
         unknown.rmdir()
-        alive.kill()
+        kill_tree(alive.pid)
         alive.wait()
         (folders[1] / "scan.npy").unlink()
         folders[1].rmdir()
