@@ -25,7 +25,7 @@ class FolderEdit:
 
         Args:
             edit: A ctkPathLineEdit.
-            chosen: Gets an absolute path, which need not exist, or "".
+            chosen: Gets an absolute path, which need not exist, or "" for none; what is no absolute path is none.
         """
         self._edit, self._chosen = edit, chosen
         edit.filters = ctk.ctkPathLineEdit.Dirs
@@ -59,5 +59,4 @@ class FolderEdit:
 
     def _settle(self) -> None:
         path = str(self._edit.currentPath).strip()
-        if not path or Path(path).is_absolute():
-            self._chosen(path)
+        self._chosen(path if Path(path).is_absolute() else "")

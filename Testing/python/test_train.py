@@ -212,6 +212,12 @@ def test_a_model_of_another_network_is_no_start(data: Path, tmp_path: Path, caps
         ("mtctl-best", ("--learning-rate", "-1"), "learning_rate is -1"),
         ("uamt", ("--option", "samples=0"), "samples is 0; it must be from 1 to 1000"),
         ("sassnet", ("--option", "adversarial_weight=-1"), "adversarial_weight is -1"),
+        ("vnet", ("--seed", "-1"), "seed is -1; it must be from 0"),
+        ("vnet", ("--coarse-patch", "48,0,16"), "each side must be a multiple of 16"),
+        ("vnet", ("--coarse-patch", "48,-16,16"), "each side must be a multiple of 16"),
+        ("mtctl-best", ("--option", "replay_share=0.5"), "replay_share=0.5: this method has"),
+        ("mtctl-best", ("--option", "copy_paste_weight=0.5"), "none is listed, but mtctl-best learns from them"),
+        ("uamt", ("--unlabelled", "b", "--option", "unlabelled_share=0"), "unlabelled_share is 0, but uamt learns"),
     ],
 )
 def test_a_number_that_makes_no_sense_is_named_before_anything_is_read(
