@@ -194,7 +194,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self.shortcuts.enable(False)
         self.editorPanel.leave()
-        self.finishPanel.leave()
+        self.finishPanel.storeEdit.settle()
         self.desk.pause()
         self.setParameterNode(None)
 

@@ -103,7 +103,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.bench = Workbench()
         self.caseOpener = CaseOpener(self.ui, self.bench)
         self.caseTable = CaseTable(self.ui, self.bench, self.caseOpener.open)
-        self.trainingPanel = TrainingPanel(self.ui, self.bench, self.caseTable.settle)
+        self.trainingPanel = TrainingPanel(self.ui, self.bench, self.caseTable.storeEdit.settle)
         self.progressPanel = ProgressPanel(self.ui, self.bench)
         self.verdictPage = VerdictPage(self.ui, self.bench)
         self.bench.when_run_ends(self.onRunEnds)
@@ -132,8 +132,8 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self):
         if self.logic is None:
             return
-        self.caseTable.settle()
-        self.trainingPanel.settle()
+        self.caseTable.storeEdit.settle()
+        self.trainingPanel.runsEdit.settle()
         self.progressPanel.leave()
         self.setParameterNode(None)
 

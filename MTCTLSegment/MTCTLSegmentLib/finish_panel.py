@@ -22,12 +22,16 @@ from MTCTLSegmentLib.store_job import StoreJob
 
 
 class FinishPanel:
-    """Accept or reject; either is saved at once."""
+    """Accept or reject; either is saved at once.
+
+    Attributes:
+        storeEdit: The field with the case store.
+    """
 
     def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
         self._ui, self._desk, self._job = ui, desk, job
         self._saving: CaseReview | None = None
-        self._store_edit = FolderEdit(ui.storeEdit, self._store_chosen)
+        self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_settings()
         self._slots = (
             (ui.reviewerEdit, "textChanged(QString)", self._signed),
@@ -42,13 +46,9 @@ class FinishPanel:
         """The panel is no more, and the job was closed; a decision that is not saved yet is none."""
         if self._saving is not None:
             self._saving.session.reopen_case()
-        self._store_edit.close()
+        self.storeEdit.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
-
-    def leave(self) -> None:
-        """The person goes to another module."""
-        self._store_edit.settle()
 
     def show_settings(self) -> None:
         """Show the folder that is chosen here or in MTCTLTrain, and who signs."""

@@ -52,6 +52,8 @@ def autocast(device: torch.device) -> torch.autocast:
 
 def place(network: Network, device: torch.device) -> Network:
     """`network`, moved to `device` in the memory layout that is quick there (channels last: 1.3 times on a CPU)."""
+    # Else CUDA may choose other algorithms, and so other last digits, from run to run.
+    torch.backends.cudnn.deterministic = True
     return network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 

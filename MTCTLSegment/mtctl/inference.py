@@ -127,8 +127,6 @@ class Segmenter:
     _locator: LocatorNet | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Else CUDA may choose other algorithms, and so other last digits, from run to run.
-        torch.backends.cudnn.deterministic = True
         self._network = place(self.model.load_network(), self.device)
         locator = self.model.card.locator
         self._locator = place(self.model.load_locator(locator), self.device) if locator else None

@@ -21,7 +21,11 @@ _NUMERIC = (2, 3)
 
 
 class CaseTable:
-    """The table; `opener` is called with the id of a case that was clicked."""
+    """The table; `opener` is called with the id of a case that was clicked.
+
+    Attributes:
+        storeEdit: The field with the case store.
+    """
 
     def __init__(self, ui: Any, bench: Workbench, opener: Callable[[str], None]) -> None:
         self._ui, self._bench, self._table, self._opener = ui, bench, ui.caseTable, opener
@@ -31,7 +35,7 @@ class CaseTable:
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
         self._set_up_table()
-        self._store_edit = FolderEdit(ui.storeEdit, self._store_chosen)
+        self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_store()
         self._slots = (
             (ui.refreshButton, "clicked()", bench.refresh),
@@ -46,13 +50,9 @@ class CaseTable:
     def close(self) -> None:
         """The panel is no more."""
         self._timer.stop()
-        self._store_edit.close()
+        self.storeEdit.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
-
-    def settle(self) -> None:
-        """Take the folder that stands in the field at once."""
-        self._store_edit.settle()
 
     def show_store(self) -> None:
         """Show the folder that is chosen here or in MTCTLSegment."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mtctl_train
-from mtctl.launcher import ending_of
+from mtctl.launcher import ending_of, sealed
 from mtctl.worker_child import child_environment
 from mtctl.worker_protocol import Lines, decode
 from MTCTLSegmentLib.process_transport import ProcessTransport
@@ -30,7 +30,7 @@ class Errand:
         """Nothing runs yet.
 
         Args:
-            module: What Python runs, with the request as its argument.
+            module: What Python runs, with the request as its argument (JSON, `launcher.sealed`).
             request: Plain data.
             done: Called with everything that was found.
             failed: Called with a sentence instead.
@@ -46,7 +46,7 @@ class Errand:
         self._transport = ProcessTransport()
         self._transport.start(
             sys.executable,
-            ["-m", self._module, json.dumps(self._request)],
+            ["-m", self._module, sealed(json.dumps(self._request))],
             _environment(),
             self._hear,
             lambda piece: self._words.extend(self._error.add(piece)),

@@ -36,6 +36,7 @@ class TrainingPanel:
     Attributes:
         program: What is started with Python; tests put another in its place.
         further: More words for `mtctl finetune`.
+        runsEdit: The field with the folder of the runs.
     """
 
     def __init__(self, ui: Any, bench: Workbench, settle_store: Callable[[], None]) -> None:
@@ -44,7 +45,7 @@ class TrainingPanel:
         self.further: tuple[str, ...] = ()
         self._models: tuple[Any, ...] = ()
         ui.runsEdit.currentPath = str(settings.runs_folder())
-        self._runs_edit = FolderEdit(ui.runsEdit, self._runs_chosen)
+        self.runsEdit = FolderEdit(ui.runsEdit, self._runs_chosen)
         self._slots = (
             (ui.startButton, "clicked()", self.start),
             (ui.stopButton, "clicked()", self.stop),
@@ -57,13 +58,9 @@ class TrainingPanel:
 
     def close(self) -> None:
         """The panel is no more; a run goes on."""
-        self._runs_edit.close()
+        self.runsEdit.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
-
-    def settle(self) -> None:
-        """Take the folder that stands in the field at once."""
-        self._runs_edit.settle()
 
     def refresh(self) -> None:
         """Show what can be done now."""
@@ -88,7 +85,7 @@ class TrainingPanel:
         with telling():
             bench, parameters = self._bench, self._bench.parameters
             self._settle_store()
-            self.settle()
+            self.runsEdit.settle()
             bench.find_run()  # Another Slicer may have begun one a moment ago.
             if parameters is None or bench.store is None or bench.at_work or not dependencies.ensure(NEEDS):
                 return

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from mtctl.cases import CaseStore
+from mtctl.launcher import unsealed
 from mtctl.own_folders import remove_orphans
 from mtctl.worker_exchange import write_regions
 from mtctl.worker_protocol import REGIONS, geometry_of
@@ -111,4 +112,4 @@ _ERRANDS: Mapping[str, Callable[..., None]] = {"look": look, "open": open_for_re
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(unsealed(sys.argv[1])))

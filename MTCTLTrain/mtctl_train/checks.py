@@ -114,15 +114,21 @@ def check_cases(
     return problems
 
 
-def check_unlabelled(method: str, unlabelled: Sequence[str]) -> list[Problem]:
-    """The problem of a `method` that learns from unlabelled scans and has none."""
-    if unlabelled:
+def check_unlabelled(method: str, unlabelled: Sequence[str], share: float = 1.0) -> list[Problem]:
+    """The problem of a `method` that learns from unlabelled scans and has none, or sees them in no step.
+
+    Args:
+        method: Its name.
+        unlabelled: Names of such scans.
+        share: `Recipe.unlabelled_share`.
+    """
+    if not unlabelled:
+        what = f"none is listed, but {method} learns from them; list some, or use a supervised method"
+    elif not share:
+        what = f"unlabelled_share is 0, but {method} learns from them; leave it out, or use a supervised method"
+    else:
         return []
-    return [
-        Problem(
-            "unlabelled cases", f"none is listed, but {method} learns from them; list some, or use a supervised method"
-        )
-    ]
+    return [Problem("unlabelled cases", what)]
 
 
 def cases_learnt(card: Card) -> set[str]:

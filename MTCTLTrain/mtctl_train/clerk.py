@@ -39,6 +39,7 @@ from mtctl.case_record import START, VOUCHED, Kind, Record
 from mtctl.cases import Case, CaseError, CaseStore, DamagedError, State
 from mtctl.errors import MtctlError
 from mtctl.files import WriteError, reason_of, write_reason
+from mtctl.launcher import unsealed
 from mtctl.model_store import ModelStore, NotBetterError, id_of
 from mtctl.next_case import by_expected_gain
 from mtctl.process_tree import step_back
@@ -245,4 +246,4 @@ _ERRANDS: Mapping[str, Callable[..., None]] = {
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(unsealed(sys.argv[1])))

@@ -84,9 +84,8 @@ def carry_out(job: Job) -> None:
     weights = _weights_of(base, job) if base is not None else None
     with joined(choose_device(job.device)) as device:
         make_folder(job.out)
-        lacking = check_unlabelled(job.method_name, job.unlabelled) if job.method.needs_unlabelled else []
-        if job.method.needs_unlabelled and not job.recipe.unlabelled_share:
-            raise TrainingError(f"unlabelled_share is 0, but {job.method_name} learns from unlabelled scans; leave it")
+        share, needed = job.recipe.unlabelled_share, job.method.needs_unlabelled
+        lacking = check_unlabelled(job.method_name, job.unlabelled, share) if needed else []
         known = check_unknown(base.card, job.validation) if base is not None else []
         refuse([*lacking, *known, *check_cases(job.data, job.labelled, job.unlabelled, job.validation)])
         print(

@@ -112,7 +112,6 @@ def train(
         TrainingError: The loss is not a number or diverges, or the batch cannot be shared evenly.
         CheckpointError: `out` holds the checkpoint of a run with other settings or cases.
     """
-    torch.backends.cudnn.deterministic = True  # As far as CUDA has a choice: see `inference.Segmenter`.
     crew = team()
     if recipe.batch % crew.size:
         raise TrainingError(f"a batch of {recipe.batch} cannot be shared by {crew.size} processes; take a multiple")

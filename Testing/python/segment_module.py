@@ -57,12 +57,12 @@ def module(host: Any, module_loaded: str) -> Iterator[Any]:
     gc.collect()
 
 
-def choose_store(host: Any, module: Any, folder: Path) -> None:
-    """Types the folder of the case store; it counts after a rest, which is none here."""
+def choose_store(host: Any, edit: Any, folder: Path) -> None:
+    """Types the folder of the case store into a module's field; it counts after a rest, which is none here."""
     import qt
 
-    module.finishPanel._store_edit._rest.setInterval(0)
-    module.ui.storeEdit.currentPath = str(folder)
+    edit._rest.setInterval(0)
+    edit._edit.currentPath = str(folder)
     assert host.wait_until(lambda: qt.QSettings().value("MTCTLSegment/caseStore") == str(folder), 20)
 
 

@@ -26,7 +26,7 @@ LARGE = tuple(map(int, os.environ.get("MTCTL_LARGE", "44,288,288").split(",")))
 @pytest.fixture
 def store(host: Any, module: Any, tmp_path: Path) -> CaseStore:
     """The store that is chosen in the panel; nothing is in it yet."""
-    choose_store(host, module, tmp_path / "store")
+    choose_store(host, module.finishPanel.storeEdit, tmp_path / "store")
     return CaseStore(tmp_path / "store")
 
 
@@ -97,7 +97,7 @@ class TestADecision:
     ) -> None:
         add(module)
         accept(host, module)
-        choose_store(host, module, tmp_path / "second")
+        choose_store(host, module.finishPanel.storeEdit, tmp_path / "second")
         accept(host, module)
         second = CaseStore(tmp_path / "second")
         assert kinds(store) == kinds(second) == ["prediction", "corrected"]
@@ -185,7 +185,7 @@ class TestADraft:
     def test_begins_when_a_store_is_chosen_later(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
         soon(module)
         add(module)
-        choose_store(host, module, tmp_path / "later")
+        choose_store(host, module.finishPanel.storeEdit, tmp_path / "later")
         assert draft_saved(host, module)
         assert kinds(CaseStore(tmp_path / "later")) == ["prediction", "draft"]
 
@@ -193,7 +193,7 @@ class TestADraft:
         self, host: Any, module: Any, case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        rest = module.finishPanel._store_edit._rest
+        rest = module.finishPanel.storeEdit._rest
         rest.setInterval(60_000)  # whatever the machine is busy with
         soon(module)
         add(module)
@@ -214,7 +214,7 @@ class TestADraft:
     def test_has_the_store_at_once_that_was_chosen_before_leaving_the_module(
         self, host: Any, module: Any, case: Any, tmp_path: Path
     ) -> None:
-        module.finishPanel._store_edit._rest.setInterval(60_000)
+        module.finishPanel.storeEdit._rest.setInterval(60_000)
         module.ui.storeEdit.currentPath = str(tmp_path)
         host.leave()
         assert settings_store() == str(tmp_path)

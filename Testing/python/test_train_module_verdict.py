@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from train_module import *  # noqa: F403
-from train_module import choose_store, finished_run, text_of, verdict_on
+from train_module import finished_run, list_store, text_of, verdict_on
 
 from mtctl.cases import CaseStore
 from mtctl.model import Model
@@ -221,12 +221,12 @@ class TestCases:
         self, host: Any, module: Any, store: CaseStore, tmp_path: Path
     ) -> None:
         ui = module.ui
-        choose_store(host, module, tmp_path / "share")
+        list_store(host, module, tmp_path / "share")
         assert "is not there; connect the drive" in ui.casesLabel.text and not ui.startButton.enabled
         assert ui.estimateLabel.text == ui.startButton.toolTip == ui.casesLabel.text
         assert ui.inUseLabel.text.startswith("In use: site-0001"), "the models lie elsewhere"
         (tmp_path / "empty").mkdir()
-        choose_store(host, module, tmp_path / "empty")
+        list_store(host, module, tmp_path / "empty")
         assert ui.casesLabel.text == "The store holds no cases yet."
         assert ui.estimateLabel.text == "No case is corrected or accepted yet: there is nothing to learn from."
         assert not ui.startButton.enabled and not ui.nextCaseButton.enabled
@@ -245,7 +245,7 @@ def test_a_store_that_is_chosen_here_is_shown_by_mtctlsegment(host: Any, module:
     (tmp_path / "other").mkdir()
     segment = host.enter("MTCTLSegment")
     assert segment.ui.storeEdit.currentPath != str(tmp_path / "other")
-    choose_store(host, host.enter("MTCTLTrain"), tmp_path / "other")
+    list_store(host, host.enter("MTCTLTrain"), tmp_path / "other")
     assert host.enter("MTCTLSegment") is segment and segment.ui.storeEdit.currentPath == str(tmp_path / "other")
 
 

@@ -22,8 +22,9 @@ from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
 sys.path.insert(0, str(ROOT / "Testing"))
 
 from host.fixtures import host, running_application
+from segment_module import choose_store
 
-__all__ = ["choose_store", "host", "module", "modules_loaded", "running_application", "site", "store", "template"]
+__all__ = ["host", "module", "modules_loaded", "running_application", "site", "store", "template"]
 
 SHAPE = (40, 48, 56)
 
@@ -104,13 +105,9 @@ def module(host: Any, modules_loaded: None, site: ModelStore, store: CaseStore, 
     forget(widget)
 
 
-def choose_store(host: Any, module: Any, folder: Path) -> None:
-    """Types the folder of the case store, and waits until it is listed; it counts after a rest, which is none here."""
-    import qt
-
-    module.caseTable._store_edit._rest.setInterval(0)
-    module.ui.storeEdit.currentPath = str(folder)
-    assert host.wait_until(lambda: qt.QSettings().value("MTCTLSegment/caseStore") == str(folder), 20)
+def list_store(host: Any, module: Any, folder: Path) -> None:
+    """Chooses the case store and waits until it is listed."""
+    choose_store(host, module.caseTable.storeEdit, folder)
     assert host.wait_until(lambda: not module.bench.listing, 60)
 
 
