@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mtctl.device import autocast, describe, place
+from mtctl.memory import keep_freed_memory
 from mtctl.preprocess import NETWORK_SPACING
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
@@ -204,6 +205,7 @@ class Run(Generic[Student]):
     def begin(
         cls, recipe: Recipe, method: Method[Student], device: torch.device, base: dict[str, Tensor] | None
     ) -> Run[Student]:
+        keep_freed_memory()
         torch.manual_seed(recipe.seed)
         student = method.build(recipe.architecture)
         if base is not None:
