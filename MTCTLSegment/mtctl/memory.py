@@ -33,8 +33,8 @@ def keep_freed_memory() -> None:
 
     A training step allocates and frees gigabytes in blocks of tens of megabytes. glibc gives each back to the system,
     which has to clear every page when it hands it out again. On a machine whose kernel is busy reclaiming pages that
-    was half the time of a step (Testing/benchmarks/training_speed.py: plain UA-MT 40 s without this, 18 s with it, for
-    half as much memory again).
+    was half the time of a step (Testing/benchmarks/training_speed.py: plain UA-MT 40 s without this, 15 s with it, for
+    a third more memory).
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # Another C library than glibc.

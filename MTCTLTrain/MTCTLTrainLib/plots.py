@@ -200,9 +200,8 @@ def _by_fold(story: RunStory) -> dict[str, Values]:
 def _title(loss: str) -> str:
     return {
         "dice": _("Overlap (Dice)"),
-        "uncertainty_dice": _("Overlap, samples"),
         "cross_entropy": _("Cross-entropy"),
-        "uncertainty_cross_entropy": _("The same, samples"),
+        "uncertainty": _("Both, of a sample"),
         "distance": _("Distance map"),
         "cross_task": _("Mask and distance"),
         "copy_paste": _("Unlabelled cases"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtctl.network import Architecture, MTCTLNet
+from mtctl.network import Architecture, MTCTLNet, UncertaintyDecoder
 from mtctl_train.copy_paste import Supervision, pasted, side_by_side
 from mtctl_train.dataset import Batch
 from mtctl_train.losses import (
@@ -24,6 +24,7 @@ from mtctl_train.losses import (
 )
 from mtctl_train.methods import Networks, Objective, drawn, entropy, required
 from mtctl_train.recipe import require
+from mtctl_train.settled import settled
 
 
 @dataclass(frozen=True)
@@ -82,30 +83,23 @@ class MTCTL:
         truth = self._supervision(networks.teacher, batch, generator)
         network = networks.student
         features = network.encoder(truth.volume)
-        projected = network.uncertainty_decoder.project(features)
-        groups = 2 if unlabelled else 1
-        masks = drawn(network.uncertainty_decoder.masks, labelled, groups, generator)
+        sampled, uncertainty = self._samples(network.uncertainty_decoder, features, truth, labelled, generator)
         logits = network.segmentation_decoder(features).float()
         f2 = torch.tanh(network.distance_decoder(features).float())
-        sample = network.uncertainty_decoder.sample(projected, masks).float()
         f1 = torch.sigmoid(logits)
 
         terms = {
             "dice": dice_loss(f1, truth.mask, truth.weight),
-            "uncertainty_dice": dice_loss(torch.sigmoid(sample), truth.mask, truth.weight),
+            "uncertainty": sampled,
             "distance": self.distance_weight * distance_loss(f2, truth.distance, truth.weight),
         }
         if self.cross_entropy_weight:
             terms["cross_entropy"] = self.cross_entropy_weight * cross_entropy_loss(logits, truth.mask, truth.weight)
-            terms["uncertainty_cross_entropy"] = self.cross_entropy_weight * cross_entropy_loss(
-                sample, truth.mask, truth.weight
-            )
         ramp = gaussian_ramp((progress - self.pretraining_share) / self.ramp_share)
         if self.cross_task_weight:
             # Over D, labelled and unlabelled scans alike: it needs no truth.
             terms["cross_task"] = self.cross_task_weight * ramp * cross_task_loss(f1, f2)
-        if self.guidance_weight:
-            uncertainty = self._uncertainty(network, projected, labelled, groups, generator)
+        if uncertainty is not None:
             guidance = guidance_loss(f1, f2, uncertainty, certain_below(progress))
             terms["guidance"] = self.guidance_weight * ramp * guidance
         if not (self.adversarial_weight and unlabelled):
@@ -124,16 +118,32 @@ class MTCTL:
         corners = drawn(lambda n: [torch.rand((n, 3), generator=generator)], len(batch.image), 1)[0]
         return pasted(batch, guess, self.copy_paste_weight, corners)
 
-    def _uncertainty(
-        self, network: MTCTLNet, projected: list[Tensor], part: int, groups: int, generator: torch.Generator
-    ) -> Tensor:
-        """U: predictive entropy of the samples' mean, in bits."""
+    def _samples(
+        self, decoder: UncertaintyDecoder, features: list[Tensor], truth: Supervision, part: int,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        """Loss of one Monte-Carlo sample and, for the guidance, U: entropy of the samples' mean, in bits."""
+        groups = len(truth.volume) // part
+        projected = decoder.project(features)
+        masks = drawn(decoder.masks, part, groups, generator)
+
+        def loss(projected: list[Tensor]) -> Tensor:
+            sample = decoder.sample(projected, masks).float()
+            overlap = dice_loss(torch.sigmoid(sample), truth.mask, truth.weight)
+            if not self.cross_entropy_weight:
+                return overlap
+            return overlap + self.cross_entropy_weight * cross_entropy_loss(sample, truth.mask, truth.weight)
+
+        # A tenth of a step's memory, which nothing else needs while the two wide decoders run.
+        sampled = settled(loss, projected, decoder.decoder.parameters())
+        if not self.guidance_weight:
+            return sampled, None
         with torch.no_grad():
-            total = torch.zeros((), device=projected[0].device)
+            total = torch.zeros((), device=sampled.device)
             for _ in range(self.samples):
-                masks = drawn(network.uncertainty_decoder.masks, part, groups, generator)
-                total = total + torch.sigmoid(network.uncertainty_decoder.sample(projected, masks).float())
-        return entropy(total / self.samples)
+                masks = drawn(decoder.masks, part, groups, generator)
+                total = total + torch.sigmoid(decoder.sample(projected, masks).float())
+        return sampled, entropy(total / self.samples)
 
 
 #: Our form: the shipped models' terms. Copy-paste with unlabelled scans is off: on names 67-80 it cost 9.3 Dice points

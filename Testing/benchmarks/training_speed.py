@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from mtctl.device import describe
+from mtctl.memory import give_back_memory
 from mtctl_train.dataset import Batch, Sampler, Scan, phantom_case
 from mtctl_train.divergence import Watch
 from mtctl_train.methods import UAMT, Networks
@@ -83,6 +84,7 @@ def plain_uamt(batch: Batch) -> Callable[[], None]:
 
 def measure(step: Callable[[], None], count: int) -> tuple[float, float]:
     """Median seconds of a step, and the peak of the process's memory in GB while it runs (Linux; else NaN)."""
+    give_back_memory()  # What the one before has freed is not this one's.
     step()
     reset = Path("/proc/self/clear_refs")
     if reset.exists():

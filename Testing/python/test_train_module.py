@@ -177,8 +177,7 @@ def test_every_term_of_the_training_has_a_line_of_its_own_colour_and_a_name_in_w
     from MTCTLTrainLib.plots import Plots
     from MTCTLTrainLib.run_story import RunStory
 
-    pairs = ["dice", "uncertainty_dice", "cross_entropy", "uncertainty_cross_entropy"]
-    terms = [*pairs, "distance", "cross_task", "guidance"]
+    terms = ["dice", "uncertainty", "distance", "cross_entropy", "cross_task", "guidance"]
     story, plots = RunStory(), Plots()
     for iteration in (1, 10):
         losses = {name: 1 / (number + iteration) for number, name in enumerate(terms)}

@@ -114,7 +114,7 @@ def test_progress_names_the_losses_and_the_time_left_falls_to_nothing(tmp_path: 
     last = [event for event in events if event["event"] == "progress"][-1]
     assert last["iteration"] == last["of"] == 8
     assert last["seconds_left"] == 0
-    assert {"dice", "uncertainty_dice", "distance", "cross_task"} <= set(last["losses"])
+    assert {"dice", "uncertainty", "distance", "cross_task"} <= set(last["losses"])
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""A loss whose gradient is worked out at once, so that its activations need not be kept until the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _Settled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, gradients: Sequence[Tensor], *wanted: Tensor) -> Tensor:
+        ctx.save_for_backward(*gradients)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *weight: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *(weight[0].to(gradient.dtype) * gradient for gradient in ctx.saved_tensors)
+
+
+def settled(loss: Callable[[list[Tensor]], Tensor], inputs: Sequence[Tensor], weights: Iterable[Tensor]) -> Tensor:
+    """`loss(inputs)` with the same gradient, but without what autograd keeps of how it came about.
+
+    For a branch that shares nothing with the others but its `inputs`: while they run, gradients as large as its inputs
+    are kept in place of all its activations.
+
+    Args:
+        loss: From the inputs to a scalar, with no other use of tensors that want a gradient than `weights`.
+        inputs: Where the branch begins.
+        weights: The branch's parameters, all of which the loss depends on.
+    """
+    leaves = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in inputs]
+    value = loss(leaves)
+    pairs = [*zip(inputs, leaves, strict=True), *((weight, weight) for weight in weights)]
+    wanted = [(outer, inner) for outer, inner in pairs if inner.requires_grad]
+    if not value.requires_grad:
+        return value
+    with torch.autocast(value.device.type, enabled=False):  # The backward pass has the types of the forward one.
+        gradients = torch.autograd.grad(value, [inner for _, inner in wanted])
+    return _Settled.apply(value.detach(), gradients, *(outer for outer, _ in wanted))
