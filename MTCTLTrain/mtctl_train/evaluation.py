@@ -20,6 +20,8 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask, SegmentationMetrics, segmentation_metrics, surface_band
 from mtctl.volume import read_map, read_mask
+from mtctl_train.review_curve import ReviewCurves
+from mtctl_train.review_table import curves_of
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -57,11 +59,16 @@ class CalibrationError:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case of one method; `detection` and `calibration` are None where the maps for them are absent."""
+    """One case of one method.
+
+    `detection` and `calibration` are None where the maps for them are absent, `review` also where there is no report,
+    which says above what threshold a voxel is flagged.
+    """
 
     segmentation: SegmentationMetrics
     detection: ErrorDetection | None = None
     calibration: CalibrationError | None = None
+    review: ReviewCurves | None = None
 
     @property
     def empty(self) -> bool:
@@ -111,18 +118,21 @@ def evaluate_case(folder: Path, case: str, label: Path) -> CaseResult:
     prediction = result.array.astype(bool)
     x, y, z = result.geometry.spacing
     band = surface_band(prediction)
-    detection, calibration = None, None
+    detection, calibration, review = None, None, None
     map_file = folder / (case + UNCERTAINTY)
     if map_file.exists():
         volume = on_same_grid(read_map(map_file), map_file, result, file)
         uncertainty = _from_0_to_1(volume, map_file, "uncertainties")
         detection = _error_detection(uncertainty, prediction, truth, band)
+        threshold = _json(folder / f"{case}.json").get("threshold")
+        if isinstance(threshold, int | float):
+            review = curves_of(prediction, truth, uncertainty, threshold, result.geometry)
     map_file = folder / (case + PROBABILITY)
     if map_file.exists():
         volume = on_same_grid(read_map(map_file), map_file, result, file)
         probability = _from_0_to_1(volume, map_file, "probabilities")
         calibration = CalibrationError(ece(probability, truth), ece(probability, truth, band))
-    return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration)
+    return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration, review)
 
 
 def training_cases(folder: Path) -> TrainingCases | None:

@@ -126,6 +126,24 @@ def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]
     ))  # fmt: skip
 
 
+def foreign_table(reported: Mapping[str, ReportedScore]) -> str:
+    """How many reports of scans that are no left-atrium MRI are flagged, by kind ("<kind>-<number>"), and which not.
+
+    Args:
+        reported: By name; at least one.
+    """
+    kinds: dict[str, list[bool]] = {}
+    for name, report in reported.items():
+        kinds.setdefault(name.rpartition("-")[0] or name, []).append(report.flagged)
+    flagged = sum(report.flagged for report in reported.values())
+    missed = [name for name, report in reported.items() if not report.flagged]
+    return "\n".join((
+        f"Scans that are no left-atrium MRI: {flagged} of {len(reported)} flagged ({flagged / len(reported):.0%})",
+        "  " + ", ".join(f"{kind} {sum(flags)} of {len(flags)}" for kind, flags in kinds.items()),
+        *([f"  not flagged: {', '.join(missed)}"] if missed else []),
+    ))  # fmt: skip
+
+
 def empty_note(method: MethodResult) -> str:
     """What the method's empty results are counted with, and its figures by the literature's rule; else empty."""
     empty = [name for name, case in method.cases.items() if case.empty]

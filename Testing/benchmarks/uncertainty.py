@@ -23,7 +23,6 @@ from mtctl.device import choose_device
 from mtctl.inference import Segmenter
 from mtctl.metrics import surface_band
 from mtctl.model import Model, find_model
-from mtctl.regions import region_map
 from mtctl.uncertainty import VoxelCalibration, binary_entropy
 from mtctl_train.calibrate import (
     Calibration,
@@ -38,10 +37,8 @@ from mtctl_train.calibration_fits import FAILED_BELOW
 from mtctl_train.dataset import load_labelled
 from mtctl_train.foreign import KINDS, foreign_input
 from mtctl_train.held_out import Judged, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
-from mtctl_train.review_curve import ReviewCurves, review_curves
+from mtctl_train.review_table import curves_of, review_table
 from mtctl_train.selective import judge
-
-REGIONS = (5, 10, 20, 40)
 
 
 @dataclass(frozen=True)
@@ -153,31 +150,6 @@ def foreign_flags(segmenter: Segmenter, data: Path, names: Sequence[str], count:
     return float(np.mean([flag for kind in flags.values() for flag in kind]))
 
 
-def curves_of(result: CleanResult, calibration: VoxelCalibration, threshold: float) -> ReviewCurves:
-    """The review of one case, its entropy calibrated on the others."""
-    entropy = binary_entropy(calibration(result.probability))
-    places = region_map(entropy, result.mask, result.geometry)
-    order = [region.id for region in places.regions_at(threshold)]
-    labels = places.labels_at(threshold)
-    return review_curves(result.mask, result.truth, labels, order, entropy, result.geometry.voxel_ml)
-
-
-def print_review(curves: Sequence[ReviewCurves]) -> None:
-    """Dice after the first regions, mL looked at, and the areas under the three curves."""
-    print("\nReview: only flagged voxels of the first k regions are set right (mean over the cases, Dice in %)")
-    print(f"  {'k':>4}{'mL':>8}{'as listed':>11}{'random order':>14}{'voxelwise':>11}")
-    for k in (0, *REGIONS):
-        rows = [(c.regions.ml, c.regions.dice, c.random.dice, c.voxels.dice) for c in curves]
-        ml, listed, drawn, single = np.mean(
-            [[column[min(k, len(column) - 1)] for column in row] for row in rows], axis=0
-        )
-        print(f"  {k:>4}{ml:>8.2f}{100 * listed:>11.2f}{100 * drawn:>14.2f}{100 * single:>11.2f}")
-    areas = np.mean([[c.regions.mean_gain, c.random.mean_gain, c.voxels.mean_gain] for c in curves], axis=0)
-    print("  area under the curve (mean gain, points): " + ", ".join(
-        f"{name} {100 * area:.2f}" for name, area in zip(("as listed", "random", "voxelwise"), areas, strict=True)
-    ))  # fmt: skip
-
-
 def predicted(
     model: Model, device: str, data: Path, names: Sequence[str], spoilt: bool
 ) -> Iterator[tuple[CleanResult, list[Observation]]]:
@@ -224,7 +196,11 @@ def report(
         for p in whole:
             if p.flagged:
                 print(f"  flagged: {p.observation.case}, Dice {p.observation.dice:.3f}, case score {p.score:.3f}")
-    print_review([curves_of(r, c, calibration.threshold) for r, c in zip(clean, folds, strict=True)])
+    entropies = [binary_entropy(c(r.probability)) for r, c in zip(clean, folds, strict=True)]  # from the other cases
+    print("\n" + review_table([
+        curves_of(r.mask, r.truth, entropy, calibration.threshold, r.geometry)
+        for r, entropy in zip(clean, entropies, strict=True)
+    ]))  # fmt: skip
     return kept
 
 

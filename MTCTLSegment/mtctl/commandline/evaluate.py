@@ -22,7 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="compare results with expert masks",
         description="Compares <stem>.seg.nrrd with <stem>.label.nrrd: seven metrics a case, mean and SD (sample); with "
         "<stem>.uncertainty.nrrd and <stem>.probability.nrrd beside the result also how well the uncertainty finds "
-        "the errors, in the whole volume and within 5 voxels of the predicted surface. Several --prediction folders "
+        "the errors, in the whole volume and within 5 voxels of the predicted surface, with <stem>.json how well the "
+        "case score foretells the Dice, and what a review of the regions would bring. Several --prediction folders "
         "are compared by paired tests, Holm-corrected, and printed as the paper's Table 1; the last one is the "
         "proposed method there.",
     )
@@ -34,6 +35,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--names", nargs="+", metavar="NAME", help="of the methods, one a --prediction (default: the folders' names)"
     )
+    parser.add_argument(
+        "--foreign", type=Path, metavar="DIR",
+        help="folder of the results of scans that are no left-atrium MRI (`mtctl corrupt --foreign` makes some): how "
+        "many of them are flagged",
+    )  # fmt: skip
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every case's figures (fractions, voxels, mm)")
     parser.add_argument(
         "--figures", type=Path, metavar="DIR",
@@ -75,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     for folder, found in zip(args.prediction, results, strict=True):
         for stem in sorted(segmented - set(found)):
             failures.append(f"{folder / (stem + SEGMENTATION)}: missing, though another prediction folder has it")
+    if args.foreign:
+        _print_foreign(args.foreign, failures)
     _print_unused(sorted(set(labels) - segmented), len(labels))
     if len(methods) > 1:
         _print_comparison(methods)
@@ -123,6 +131,7 @@ def _evaluate_folder(
         summary,
         uncertainty_table,
     )
+    from mtctl_train.review_table import review_table
     from mtctl_train.selective import reported_scores
 
     print(f"\n{name}: {folder}\n{header(SEGMENTATION_COLUMNS)}")
@@ -139,7 +148,9 @@ def _evaluate_folder(
     reported, unreadable = reported_scores(folder)
     failures += unreadable
     print(summary(method, SEGMENTATION_COLUMNS))
-    for text in (empty_note(method), uncertainty_table(method), case_score_table(method, reported)):
+    curves = [case.review for case in cases.values() if case.review]
+    tables = (uncertainty_table(method), case_score_table(method, reported), review_table(curves))
+    for text in (empty_note(method), *tables):
         if text:
             print(f"\n{text}")
     return method
@@ -150,6 +161,16 @@ def _print_unused(unused: Sequence[str], labels: int) -> None:
         rest = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
         names = ", ".join(unused[:10]) + rest
         print(f"\n{len(unused)} of {labels} expert masks have no result and are not counted: {names}")
+
+
+def _print_foreign(folder: Path, failures: list[str]) -> None:
+    from mtctl_train.evaluation_tables import foreign_table
+    from mtctl_train.selective import reported_scores
+
+    reported, unreadable = reported_scores(folder)
+    failures += unreadable or ([] if reported else [f"{folder}: holds no report of `mtctl segment`"])
+    if reported:
+        print(f"\n{foreign_table(reported)}")
 
 
 def _print_comparison(methods: Sequence[MethodResult]) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "models": "the installed models: list, publish, roll back, calibrate",
     "cases": "the case store: add, list, verify, export",
     "review": "review and correct segmentations in the browser",
+    "corrupt": "spoil labelled scans, to see whether their case scores tell",
     "phantom": "make a synthetic scan with its true mask",
 }
 
