@@ -201,7 +201,7 @@ def _title(loss: str) -> str:
     return {
         "dice": _("Overlap (Dice)"),
         "cross_entropy": _("Cross-entropy"),
-        "uncertainty": _("Both, of a sample"),
+        "uncertainty": _("Sample: overlap and cross-entropy"),
         "distance": _("Distance map"),
         "cross_task": _("Mask and distance"),
         "copy_paste": _("Unlabelled cases"),

@@ -62,7 +62,7 @@ class CaseResult:
     """One case of one method.
 
     `detection` and `calibration` are None where the maps for them are absent, `review` also where there is no report,
-    which says above what threshold a voxel is flagged.
+    which says from what threshold on a voxel is flagged.
     """
 
     segmentation: SegmentationMetrics
@@ -124,8 +124,8 @@ def evaluate_case(folder: Path, case: str, label: Path) -> CaseResult:
         volume = on_same_grid(read_map(map_file), map_file, result, file)
         uncertainty = _from_0_to_1(volume, map_file, "uncertainties")
         detection = _error_detection(uncertainty, prediction, truth, band)
-        threshold = _json(folder / f"{case}.json").get("threshold")
-        if isinstance(threshold, int | float):
+        threshold = _threshold(folder / f"{case}.json")
+        if threshold is not None:
             review = curves_of(prediction, truth, uncertainty, threshold, result.geometry)
     map_file = folder / (case + PROBABILITY)
     if map_file.exists():
@@ -220,6 +220,20 @@ def _error_detection(uncertainty: NDArray[np.float32], prediction: Mask, truth: 
         gain_10_ceiling=gain.ceiling - gain.before,
         qu_brats=qu_brats(uncertainty, prediction, truth).score,
     )
+
+
+def _threshold(report: Path) -> float | None:
+    """What a report says from what uncertainty on a voxel is flagged; None where there is no report.
+
+    Raises:
+        EvaluationError: It is no number from 0 to 1.
+    """
+    threshold = _json(report).get("threshold")
+    if threshold is None:
+        return None
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise EvaluationError(f"{report}: its threshold {threshold} is no number from 0 to 1; segment the case again")
+    return float(threshold)
 
 
 def _json(path: Path) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]
         return ""
     dice = [method.cases[name].segmentation.dice for name in reports]
     # "case+noise-1" is the case once more: it says little that is new.
-    cases = [name.partition("+")[0] for name in reports]
+    cases = [re.sub(r"\+[a-z-]+-[1-3]$", "", name) for name in reports]
     estimates = judge([report.score for report in reports.values()], dice, cases)
     covered = coverage(dice, *zip(*((report.low, report.high) for report in reports.values()), strict=True))
     flagged = sum(report.flagged for report in reports.values())

@@ -24,7 +24,7 @@ def curves_of(
     Args:
         prediction, truth: Masks (z, y, x).
         uncertainty: Map (z, y, x), 0 to 1.
-        threshold: What lies above it is flagged.
+        threshold: What is at least as uncertain is flagged.
         geometry: Of the three.
     """
     places = region_map(uncertainty, prediction, geometry)
@@ -37,7 +37,7 @@ def review_table(curves: Sequence[ReviewCurves]) -> str:
     if not curves:
         return ""
     lines = [
-        f"Review of {len(curves)} cases: only flagged voxels of the first k regions are set right (mean, Dice in %)",
+        f"Review of {len(curves)} results: only flagged voxels of the first k regions are set right (mean, Dice in %)",
         f"{'k':>6}{'mL':>8}{'as listed':>11}{'random order':>14}{'voxelwise':>11}",
     ]
     for k in REGIONS:

@@ -132,7 +132,9 @@ def reported_scores(folder: Path) -> tuple[dict[str, ReportedScore], list[str]]:
             report = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(report, dict) and "case_score" in report:
                 low, high = (float(value) for value in report["case_score_interval"])
-                scores[path.stem] = ReportedScore(float(report["case_score"]), low, high, bool(report["flagged"]))
+                if not isinstance(report["flagged"], bool):
+                    raise ValueError(f"'flagged' is {report['flagged']!r}, neither true nor false")
+                scores[path.stem] = ReportedScore(float(report["case_score"]), low, high, report["flagged"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             unreadable.append(f"{path}: not a readable report ({error}); segment the case again")
     return scores, unreadable

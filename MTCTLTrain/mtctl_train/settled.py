@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class _Settled(torch.autograd.Function):
@@ -16,6 +17,7 @@ class _Settled(torch.autograd.Function):
         return loss
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *weight: Tensor) -> tuple[Tensor | None, ...]:
         return None, None, *(weight[0].to(gradient.dtype) * gradient for gradient in ctx.saved_tensors)
 
@@ -24,7 +26,7 @@ def settled(loss: Callable[[list[Tensor]], Tensor], inputs: Sequence[Tensor], we
     """`loss(inputs)` with the same gradient, but without what autograd keeps of how it came about.
 
     For a branch that shares nothing with the others but its `inputs`: while they run, gradients as large as its inputs
-    are kept in place of all its activations.
+    and weights are kept in place of all its activations.
 
     Args:
         loss: From the inputs to a scalar, with no other use of tensors that want a gradient than `weights`.

@@ -56,13 +56,18 @@ def test_each_case_is_there_and_in_every_kind_and_severity_with_its_mask_on_the_
     assert f"{len(stems)} scans" in printed and "10 scans that are no left-atrium MRI" in printed
 
 
+def voxels(folder: Path) -> dict[str, bytes]:
+    return {path.name: read_volume(path).array.tobytes() for path in sorted(folder.glob("*/*.image.nrrd"))}
+
+
 def test_the_same_seed_writes_the_same_voxels_and_another_one_others(data: Path, tmp_path: Path) -> None:
-    for out, seed in (("one", "0"), ("two", "0"), ("three", "5")):
-        assert corrupt(data, tmp_path / out, "--seed", seed) == 0
-    first, again, other = (
-        read_volume(tmp_path / out / "labelled" / "a+noise-2.image.nrrd").array for out in ("one", "two", "three")
-    )
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    for out, seed in (("one", "0"), ("two", "0"), ("three", "1")):
+        assert corrupt(data, tmp_path / out, "--seed", seed, "--foreign", "7") == 0
+    first, again, other = (voxels(tmp_path / out) for out in ("one", "two", "three"))
+    assert first == again
+    drawn = [name for name in first if "noise" in name or "motion" in name or "bias" in name]
+    assert drawn and not {first[name] for name in drawn} & set(other.values())
+    assert sum("+" not in name and name[0] not in "ab" for name in first) == 7
 
 
 def test_a_case_that_is_not_there_is_named_before_anything_is_written(
@@ -73,12 +78,26 @@ def test_a_case_that_is_not_there_is_named_before_anything_is_written(
     assert "b.image.nrrd" in capsys.readouterr().err and not (tmp_path / "worse").exists()
 
 
-def test_the_cases_are_never_written_over(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own = data.rename(tmp_path / "labelled")
-    before = {path: path.stat().st_mtime_ns for path in own.iterdir()}
-    assert corrupt(own, tmp_path) == 1
-    assert "choose another --out" in capsys.readouterr().err
-    assert {path: path.stat().st_mtime_ns for path in own.iterdir()} == before
+@pytest.mark.parametrize("occupied", ["labelled", "foreign"])
+def test_a_folder_that_holds_anything_is_left_as_it_is(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], occupied: str
+) -> None:
+    own = data.rename(tmp_path / occupied)
+    before = {path: path.read_bytes() for path in own.iterdir()}
+    assert corrupt(own, tmp_path, "--foreign", "1") == 1
+    assert f"{own}: is there already and not empty; choose another --out" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in own.iterdir()} == before
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == [own]
+
+
+@pytest.mark.parametrize("name", ["../data/a", "sub/a", "a+noise-1", "C:a", "", "back\\a"])
+def test_a_list_with_what_is_no_case_name_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "list.txt").write_text(name, encoding="utf-8")
+    arguments = ["corrupt", "--data", str(data), "--cases", str(tmp_path / "list.txt"), "-o", str(tmp_path / "worse")]
+    assert main(arguments) == 1
+    assert "case name" in capsys.readouterr().err and not (tmp_path / "worse").exists()
 
 
 def results_for(folder: Path, out: Path) -> None:
@@ -115,7 +134,7 @@ def test_evaluate_reports_scores_over_corrupted_scans_flags_of_foreign_ones_and_
     assert any(line.startswith("Case score of 38 reports") for line in lines)
     assert "Scans that are no left-atrium MRI: 4 of 5 flagged (80%)" in lines
     assert "  not flagged: no-heart-0" in lines and any("noise 1 of 1, " in line for line in lines)
-    start = lines.index(next(line for line in lines if line.startswith("Review of 38 cases")))
+    start = lines.index(next(line for line in lines if line.startswith("Review of 38 results")))
     none, _, _, _, all_of_them = (line.split() for line in lines[start + 2 : start + 7])
     assert none[:2] == ["0", "0.00"] and float(all_of_them[1]) > 0 and float(all_of_them[2]) > float(none[2]) + 1
 
@@ -126,16 +145,44 @@ def test_a_review_curve_needs_the_report_and_its_threshold(
     results_for(data, tmp_path / "results")
     (tmp_path / "results" / "a.json").unlink()
     assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 0
-    assert "Review of 1 cases" in capsys.readouterr().out
+    assert "Review of 1 results" in capsys.readouterr().out
 
 
 def test_a_folder_without_reports_of_foreign_scans_is_named(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results_for(data, tmp_path / "results")
-    arguments = ["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data), "--foreign", str(data)]
-    assert main(arguments) == 1
+    results = tmp_path / "results"
+    results_for(data, results)
+    arguments = ["evaluate", "--prediction", str(results), "--truth", str(data), "--foreign"]
+    assert main([*arguments, str(data)]) == 1
     assert f"{data}: holds no report" in capsys.readouterr().err
+    for folder in (results, tmp_path / "nowhere"):
+        assert main([*arguments, str(folder)]) == 2
+        printed = capsys.readouterr()
+        assert f"--foreign {folder}: give the folder" in printed.err and not printed.out
+
+
+@pytest.mark.parametrize("threshold", ["NaN", "Infinity", "true", "50", "1" + 400 * "0", '"0.5"'])
+def test_a_threshold_that_is_none_is_named_and_the_other_cases_are_reviewed(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: str
+) -> None:
+    results_for(data, tmp_path / "results")
+    report = tmp_path / "results" / "a.json"
+    report.write_text(report.read_text(encoding="utf-8").replace("0.5}", threshold + "}"), encoding="utf-8")
+    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 1
+    printed = capsys.readouterr()
+    assert f"{report}: its threshold" in printed.err and "segment the case again" in printed.err
+    assert "Review of 1 results" in printed.out
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results_for(data, tmp_path / "results")
+    report = tmp_path / "results" / "a.json"
+    report.write_text(report.read_text(encoding="utf-8").replace("false", '"false"'), encoding="utf-8")
+    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 1
+    assert "'flagged' is 'false', neither true nor false" in capsys.readouterr().err
 
 
 def test_the_curve_of_a_case_starts_at_its_dice_and_ends_where_the_flagged_errors_are_gone() -> None:

@@ -239,8 +239,8 @@ def longest_turn(host: Any, work: Callable[[], object]) -> float:
         work()
         host.wait(0.3)
         beat()
-        timer.stop()
     finally:
+        timer.stop()
         gc.enable()
     return max(turns)
 
@@ -278,6 +278,7 @@ def test_the_window_lives_while_a_case_as_large_as_a_real_one_is_opened(
         assert slicer.util.getNode("real") is review.nodes.scan
         surface = min(surface_alone(review.nodes) for _ in range(2))
         ratios.append(longest / surface)
+        assert surface < 0.4, "90 ms, 110 on a busy machine"
         print(f"the window computes for {1000 * longest:.0f} ms at most, the surface alone for {1000 * surface:.0f} ms")
     assert min(ratios) < 2
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mtctl.case_list import case_names
+from mtctl.case_list import CaseListError, case_names
+from mtctl.commandline.phantom import whole_number
 from mtctl.files import WriteError, make_folder
 from mtctl.geometry import Volume
 from mtctl.volume import write_volume
@@ -24,16 +28,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Writes <case>.image.nrrd and <case>.label.nrrd of each case to the folder 'labelled' in --out and "
         "its worse versions, <case>+<kind>-<severity>: noise, blur, bias-field, motion, low-resolution and cropped, "
         "each in three severities. With --foreign also scans that are no left-atrium MRI, to 'foreign': noise, a chest "
-        "without a heart, another organ, inverted contrast, a scan on its side. The same cases and seed give the same "
-        "files. Then segment both folders, and `mtctl evaluate --prediction ... --truth OUT/labelled --foreign ...`.",
+        "without a heart, another organ, inverted contrast, a scan on its side. The same cases in the same order and "
+        "the same seed give the same files. Then segment both folders, and run `mtctl evaluate` with labelled as "
+        "--truth and the results for foreign as --foreign.",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the cases")
     parser.add_argument("--cases", nargs="+", required=True, metavar="FILE|CASE", help="case names, or files of them")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the two folders")
     parser.add_argument(
-        "--foreign", type=_count, default=0, metavar="N", help="so many foreign inputs, e.g. 100 (%(default)s)"
+        "--foreign", type=whole_number, default=0, metavar="N", help="so many foreign inputs, e.g. 100 (%(default)s)"
     )
-    parser.add_argument("--seed", type=_count, default=0, metavar="S", help="another spoils otherwise (%(default)s)")
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="S", help="another spoils otherwise")
     parser.set_defaults(run=run)
 
 
@@ -41,41 +46,58 @@ def run(args: argparse.Namespace) -> int:
     """Write the files, and print how many.
 
     Raises:
-        MtctlError: A case cannot be read, or the folder not written to.
+        MtctlError: A case cannot be used, or a folder not be written to or not empty; nothing was written then.
     """
-    from mtctl_train import foreign
-    from mtctl_train.corruptions import all_corrupted
-    from mtctl_train.dataset import LabelledVolume, load_labelled
+    from mtctl_train.dataset import load_labelled
 
-    cases = [load_labelled(args.data, name) for name in case_names(args.cases)]  # All, before the first is written.
-    labelled, strange, written = args.out / LABELLED, args.out / FOREIGN, 0
-    make_folder(labelled)
-    if labelled.samefile(args.data):
-        raise WriteError(f"{labelled}: the cases themselves lie here and would be written over; choose another --out")
-
-    def write(case: LabelledVolume) -> None:
-        nonlocal written
-        write_volume(case.volume, labelled / f"{case.name}.image.nrrd")
-        write_volume(Volume(case.mask.astype(np.uint8), case.volume.geometry), labelled / f"{case.name}.label.nrrd")
-        written += 1
-
-    for case in cases:
-        write(case)
-        for worse in all_corrupted([case], args.seed):
-            write(worse)
-        print(f"{case.name}: itself and its worse versions", flush=True)
-    print(f"{written} scans and their masks in {labelled}")
+    labelled, strange = args.out / LABELLED, args.out / FOREIGN
+    names = _names(args.cases)
+    for folder in (labelled, strange):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise WriteError(f"{folder}: is there already and not empty; choose another --out")
+    for name in names:
+        load_labelled(args.data, name)  # One fault must not end the work in its middle.
+    print(f"{_write_labelled(args, names, labelled)} scans and their masks in {labelled}")
     if args.foreign:
-        make_folder(strange)
-        for index in range(args.foreign):
-            kind, seed = foreign.KINDS[index % len(foreign.KINDS)], args.seed + index // len(foreign.KINDS)
-            volume = foreign.foreign_input(kind, seed, [case.volume for case in cases])
-            write_volume(volume, strange / f"{kind.replace(' ', '-')}-{seed}.image.nrrd")
-        print(f"{args.foreign} scans that are no left-atrium MRI in {strange}")
+        print(f"{_write_foreign(args, names, strange)} scans that are no left-atrium MRI in {strange}")
     return 0
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    names = case_names(given)
+    if not names:
+        raise CaseListError(f"{', '.join(given)}: holds no case name; write one a line")
+    for name in names:
+        if re.search(r"[/\\:+]", name):
+            raise CaseListError(f"{name}: is no case name to make others of; name a file of --data without '+'")
+    return names
+
+
+def _write_labelled(args: argparse.Namespace, names: Sequence[str], folder: Path) -> int:
+    from mtctl_train.corruptions import all_corrupted
+    from mtctl_train.dataset import load_labelled
+
+    make_folder(folder)
+    written = 0
+    for number, name in enumerate(names, start=1):
+        case = load_labelled(args.data, name)  # Again, one by one: a hundred thoraxes do not fit into memory.
+        for version in (case, *all_corrupted([case], args.seed)):
+            write_volume(version.volume, folder / f"{version.name}.image.nrrd")
+            mask = Volume(version.mask.astype(np.uint8), version.volume.geometry)
+            write_volume(mask, folder / f"{version.name}.label.nrrd")
+            written += 1
+        print(f"{number} of {len(names)}: {name}", flush=True)
+    return written
+
+
+def _write_foreign(args: argparse.Namespace, names: Sequence[str], folder: Path) -> int:
+    from mtctl_train.dataset import load_labelled
+    from mtctl_train.foreign import KINDS, foreign_input
+
+    make_folder(folder)
+    rounds = math.ceil(args.foreign / len(KINDS))
+    for seed in range(args.seed * rounds, (args.seed + 1) * rounds):  # Another --seed shares none of them.
+        scan = load_labelled(args.data, names[seed % len(names)]).volume
+        for kind in KINDS[: args.foreign - (seed - args.seed * rounds) * len(KINDS)]:
+            write_volume(foreign_input(kind, seed, [scan]), folder / f"{kind.replace(' ', '-')}-{seed}.image.nrrd")
+    return int(args.foreign)

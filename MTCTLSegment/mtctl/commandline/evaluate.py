@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--foreign", type=Path, metavar="DIR",
         help="folder of the results of scans that are no left-atrium MRI (`mtctl corrupt --foreign` makes some): how "
-        "many of them are flagged",
+        "many reports there flag their scan",
     )  # fmt: skip
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every case's figures (fractions, voxels, mm)")
     parser.add_argument(
@@ -66,6 +66,10 @@ def run(args: argparse.Namespace) -> int:
         labels = files_by_case(args.truth, LABEL)
         results = [files_by_case(folder, SEGMENTATION) for folder in args.prediction]
         segmented = set().union(*results)
+        if args.foreign and (not args.foreign.is_dir() or any(args.foreign.samefile(one) for one in args.prediction)):
+            raise EvaluationError(
+                f"--foreign {args.foreign}: give the folder of the results of other scans than the atria's"
+            )
         if args.case and (not args.figures or args.case not in segmented):
             raise EvaluationError(
                 f"--case {args.case}: no result has this name" if args.figures else "--case needs --figures"

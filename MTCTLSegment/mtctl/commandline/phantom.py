@@ -20,7 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "the true cavity of its left atrium, and prints both paths. The same seed gives the same files.",
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the two files")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="S", help="which phantom: 0, 1, 2, ... (%(default)s)")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, metavar="S", help="which phantom: 0, 1, 2, ... (%(default)s)"
+    )
     parser.add_argument(
         "--full-field",
         action="store_const",
@@ -54,7 +56,8 @@ def write_phantom(phantom: Phantom, stem: Path) -> tuple[Path, Path]:
     return image, label
 
 
-def _seed(text: str) -> int:
+def whole_number(text: str) -> int:
+    """An argument that is 0, 1, 2, ...; for argparse."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return int(text)
