@@ -37,7 +37,7 @@ def review_table(curves: Sequence[ReviewCurves]) -> str:
     if not curves:
         return ""
     lines = [
-        f"Review of {len(curves)} results: only flagged voxels of the first k regions are set right (mean, Dice in %)",
+        f"Review, mean of {len(curves)}: only flagged voxels of the first k regions are set right (Dice in %)",
         f"{'k':>6}{'mL':>8}{'as listed':>11}{'random order':>14}{'voxelwise':>11}",
     ]
     for k in REGIONS:

@@ -134,7 +134,7 @@ def test_evaluate_reports_scores_over_corrupted_scans_flags_of_foreign_ones_and_
     assert any(line.startswith("Case score of 38 reports") for line in lines)
     assert "Scans that are no left-atrium MRI: 4 of 5 flagged (80%)" in lines
     assert "  not flagged: no-heart-0" in lines and any("noise 1 of 1, " in line for line in lines)
-    start = lines.index(next(line for line in lines if line.startswith("Review of 38 results")))
+    start = lines.index(next(line for line in lines if line.startswith("Review, mean of 38:")))
     none, _, _, _, all_of_them = (line.split() for line in lines[start + 2 : start + 7])
     assert none[:2] == ["0", "0.00"] and float(all_of_them[1]) > 0 and float(all_of_them[2]) > float(none[2]) + 1
 
@@ -145,7 +145,7 @@ def test_a_review_curve_needs_the_report_and_its_threshold(
     results_for(data, tmp_path / "results")
     (tmp_path / "results" / "a.json").unlink()
     assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 0
-    assert "Review of 1 results" in capsys.readouterr().out
+    assert "Review, mean of 1:" in capsys.readouterr().out
 
 
 def test_a_folder_without_reports_of_foreign_scans_is_named(
@@ -172,7 +172,7 @@ def test_a_threshold_that_is_none_is_named_and_the_other_cases_are_reviewed(
     assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 1
     printed = capsys.readouterr()
     assert f"{report}: its threshold" in printed.err and "segment the case again" in printed.err
-    assert "Review of 1 results" in printed.out
+    assert "Review, mean of 1:" in printed.out
 
 
 def test_a_flag_that_is_neither_true_nor_false_is_named(
