@@ -35,6 +35,11 @@ _SPACING = 1.25
 _GREY = 60.0  # grey level of blood in the real scans, about
 
 
+def draws(count: int, first: int) -> list[tuple[str, int]]:
+    """Kinds and seeds of `count` inputs: every kind with the seed `first`, then with the next one."""
+    return [(KINDS[index % len(KINDS)], first + index // len(KINDS)) for index in range(count)]
+
+
 def foreign_input(kind: str, seed: int, scans: Sequence[Volume]) -> Volume:
     """An input of that kind; the same arguments give the same voxels.
 

@@ -35,7 +35,7 @@ from mtctl_train.calibrate import (
 )
 from mtctl_train.calibration_fits import FAILED_BELOW
 from mtctl_train.dataset import load_labelled
-from mtctl_train.foreign import KINDS, foreign_input
+from mtctl_train.foreign import KINDS, draws, foreign_input
 from mtctl_train.held_out import Judged, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
 from mtctl_train.review_table import curves_of, review_table
 from mtctl_train.selective import judge
@@ -138,8 +138,7 @@ def foreign_flags(segmenter: Segmenter, data: Path, names: Sequence[str], count:
     score = segmenter.model.card.score
     assert score is not None
     flags: dict[str, list[bool]] = {kind: [] for kind in KINDS}
-    for index in range(count):
-        kind, seed = KINDS[index % len(KINDS)], first + index // len(KINDS)
+    for kind, seed in draws(count, first):
         scan = load_labelled(data, names[seed % len(names)]).volume
         prediction = segmenter.predict(foreign_input(kind, seed, [scan]))
         expected = score.expected(prediction.self_dice)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mtctl.case_list import CaseListError, case_names
-from mtctl.commandline.phantom import whole_number
+from mtctl.commandline.arguments import whole_number
 from mtctl.files import WriteError, make_folder
 from mtctl.geometry import Volume
 from mtctl.volume import write_volume
@@ -92,12 +92,11 @@ def _write_labelled(args: argparse.Namespace, names: Sequence[str], folder: Path
 
 def _write_foreign(args: argparse.Namespace, names: Sequence[str], folder: Path) -> int:
     from mtctl_train.dataset import load_labelled
-    from mtctl_train.foreign import KINDS, foreign_input
+    from mtctl_train.foreign import KINDS, draws, foreign_input
 
     make_folder(folder)
-    rounds = math.ceil(args.foreign / len(KINDS))
-    for seed in range(args.seed * rounds, (args.seed + 1) * rounds):  # Another --seed shares none of them.
+    first = args.seed * math.ceil(args.foreign / len(KINDS))  # Another --seed shares none of them.
+    for kind, seed in draws(args.foreign, first):
         scan = load_labelled(args.data, names[seed % len(names)]).volume
-        for kind in KINDS[: args.foreign - (seed - args.seed * rounds) * len(KINDS)]:
-            write_volume(foreign_input(kind, seed, [scan]), folder / f"{kind.replace(' ', '-')}-{seed}.image.nrrd")
+        write_volume(foreign_input(kind, seed, [scan]), folder / f"{kind.replace(' ', '-')}-{seed}.image.nrrd")
     return int(args.foreign)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mtctl.commandline.arguments import whole_number
 from mtctl.files import make_folder
 from mtctl.geometry import Geometry, Volume
 from mtctl.phantom import Phantom, make_full_field, make_phantom
@@ -54,10 +55,3 @@ def write_phantom(phantom: Phantom, stem: Path) -> tuple[Path, Path]:
     write_volume(Volume(phantom.image, geometry), image)
     write_volume(Volume(phantom.mask, geometry), label)
     return image, label
-
-
-def whole_number(text: str) -> int:
-    """An argument that is 0, 1, 2, ...; for argparse."""
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
