@@ -142,7 +142,9 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.desk = Desk()
         self.scanTags = ScanTags(self.ui.scanSelector, self.ui.reviewSelector)
         self.modelPanel = ModelPanel(self.ui, self.desk)
-        self.scanPanel = ScanPanel(self.ui, self.desk, self.modelPanel, self.logic.job, self.onResult)
+        self.scanPanel = ScanPanel(
+            self.ui, self.desk, self.modelPanel, self.logic.job, self.onResult, self.onSpacingGiven
+        )
         self.statusPanel = StatusPanel(self.ui, self.desk)
         self.heatmapPanel = HeatmapPanel(self.ui, self.desk)
         self.regionPanel = RegionPanel(self.ui, self.desk)
@@ -305,6 +307,17 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.showCase()
         if first:
             slicer.util.resetThreeDViews()
+
+    def onSpacingGiven(self, scan, spacing):
+        """Give the scan another spacing; what was made with the one before is put away, and comes back with it."""
+        from mtctl import scene
+
+        self.heatmapPanel.hide_case()
+        self.desk.put_aside()
+        scene.set_spacing(slicer.mrmlScene, scan, spacing)
+        self.openCase(scan)
+        slicer.util.resetSliceViews()
+        slicer.util.resetThreeDViews()
 
     def onThreshold(self):
         self.heatmapPanel.show_threshold()

@@ -34,15 +34,17 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     from mtctl.errors import MtctlError
     from mtctl.files import make_folder, remove_parts, replacing
     from mtctl.geometry import Volume
+    from mtctl.given_spacing import parse_spacing, with_given_spacing
     from mtctl.inference import STAGES, Options, Segmenter
     from mtctl.model import find_model
-    from mtctl.volume import check_destination, input_stem, read_volume, write_segmentation, write_volume
+    from mtctl.volume import check_destination, input_stem, read_scan, write_segmentation, write_volume
 
     threshold = values["threshold"] or None
     if threshold is not None and not 0 <= threshold <= 1:
         raise MtctlError(f"threshold {threshold:g} is not between 0 and 1")
     region = values["region"]
     box = box_of(region) if region else "none" if values["wholeScan"] else "auto"
+    spacing = parse_spacing(values["spacing"]) if values["spacing"] else None
     options = Options(values["samples"] or None, box, values["seed"])
     for name in ("outputSegmentation", "outputUncertainty", "outputDistance"):
         if values[name] is not None:
@@ -50,7 +52,7 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     if values["report"] is not None:
         make_folder(values["report"].parent)
     source: Path = values["inputVolume"]
-    volume = read_volume(source)
+    volume, filed = read_scan(source, spacing)
     segmenter = Segmenter(find_model(values["model"]), choose_device(values["device"]))
 
     def tell(stage: str, share: float) -> None:
@@ -63,7 +65,8 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
     # The name of a DICOM folder may be a patient's.
     named = input_stem(source) if source.is_dir() else source.name
-    report = json.dumps({"input": named, **found.report}, indent=2) + "\n"
+    about = with_given_spacing({"input": named, **found.report}, volume.geometry.spacing, filed.spacing)
+    report = json.dumps(about, indent=2) + "\n"
     outputs: dict[str, Callable[[Path], object]] = {
         "outputSegmentation": lambda path: (write_segmentation if path.suffix == ".nrrd" else write_volume)(mask, path),
         "outputUncertainty": lambda path: write_volume(found.uncertainty, path),
@@ -75,14 +78,14 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
             if values[name] is not None:
                 remove_parts(values[name])
                 write(stack.enter_context(replacing(values[name])))
-    for warning in found.report["warnings"]:
+    for warning in about["warnings"]:
         print(f"warning: {warning}", flush=True)
     return {
         "volumeMl": found.report["volume_ml"],
         "caseScore": found.report["case_score"],
         "flagged": found.report["flagged"],
         "uncertainRegions": len(found.report["regions"]),
-        "remarks": "; ".join(found.report["warnings"]),
+        "remarks": "; ".join(about["warnings"]),
     }
 
 

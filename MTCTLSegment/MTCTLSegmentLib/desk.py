@@ -59,7 +59,7 @@ class Desk:
         self.put_aside()
         nodes = scene.find_case(slicer.mrmlScene, scan) if scan is not None else None
         if nodes is not None:
-            self.problem = scene.missing(nodes) or ""
+            self.problem = scene.missing(nodes) or scene.out_of_date(nodes) or ""
             if not self.problem:
                 review = self._aside.get(scan.GetID()) or open_review(nodes)
                 review.refresh()

@@ -42,7 +42,7 @@ def phantom(seed: int) -> Any:
 
     made = make_phantom(seed)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", _node_name(seed))
-    node.SetSpacing(*(made.spacing_mm,) * 3)
+    node.SetSpacing(*made.spacing_mm)
     # The phantom's axes are LPS, MRML's are RAS.
     node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
     slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(made.image))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from mtctl import scene
+from mtctl.geometry import Triple
+from mtctl.given_spacing import with_given_spacing
 from mtctl.worker import Progress, Result, Settings
 from MTCTLSegmentLib import dependencies
 from MTCTLSegmentLib.atrium_box import box_of, place_box
@@ -17,19 +20,27 @@ from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling
 from MTCTLSegmentLib.model_panel import ModelPanel
 from MTCTLSegmentLib.segmentation_job import SegmentationJob
+from MTCTLSegmentLib.spacing_row import SpacingRow
 from MTCTLSegmentLib.words import progress_words
 
 
 class ScanPanel:
-    """Asks for segmentations; `arrived` is called with the scan and the result."""
+    """Asks for segmentations; `arrived` is called with the scan and the result, `respaced` with it and its spacing."""
 
     def __init__(
-        self, ui: Any, desk: Desk, models: ModelPanel, job: SegmentationJob, arrived: Callable[[Any, Result], None]
+        self,
+        ui: Any,
+        desk: Desk,
+        models: ModelPanel,
+        job: SegmentationJob,
+        arrived: Callable[[Any, Result], None],
+        respaced: Callable[[Any, Triple], None],
     ) -> None:
         self._ui, self._desk, self._models, self._job, self._arrived = ui, desk, models, job, arrived
         self._scan: Any = None
         self._notes: list[str] = []
         self._segment_ids: list[str] = []
+        self._spacing = SpacingRow(ui, desk, respaced)
         ui.progressBar.hide()
         ui.progressLabel.hide()
         ui.segmentSelector.hide()
@@ -43,6 +54,7 @@ class ScanPanel:
 
     def close(self) -> None:
         """The panel is no more."""
+        self._spacing.close()
         for widget, signal, slot in self._slots:
             widget.disconnect(signal, slot)
 
@@ -61,6 +73,7 @@ class ScanPanel:
             button.toolTip = _("Segment the scan. Done again, your edits stay as a backup segment.")
         for widget in (ui.scanSelector, ui.modelSelector, ui.modelFolderButton, ui.advancedBox, ui.reviewSelector):
             widget.enabled = not self._job.running
+        self._spacing.refresh(not self._job.running)
         boxed = parameters is not None and parameters.place == Place.box
         ui.roiSelector.enabled = boxed
         ui.roiLabel.enabled = boxed
@@ -119,8 +132,9 @@ class ScanPanel:
     def _done(self, result: Result) -> None:
         scan, self._scan = self._scan, None
         self._show_end("; ".join(self._notes))
+        report = with_given_spacing(result.report, scene.spacing_of(scan), scene.filed_spacing_of(scan))
         with telling():
-            self._arrived(scan, result)
+            self._arrived(scan, replace(result, report=report))
 
     def _failed(self, message: str) -> None:
         self._show_end(_("Failed."))

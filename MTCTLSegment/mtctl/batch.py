@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.geometry import Triple
 from mtctl.inference import Progress, Segmenter
 from mtctl.memory import give_back_memory
 from mtctl.model import read_model
@@ -34,11 +35,18 @@ class Task:
         request: What to write, and where.
         model: Folder of the model.
         device: Name for `device.choose_device`.
+        spacings: Of inputs whose own is known, by absolute path; it goes before that of the request.
     """
 
     request: Request
     model: Path
     device: str
+    spacings: Mapping[str, Triple] = field(default_factory=dict)
+
+    def request_for(self, source: Path) -> Request:
+        """What to do with this one."""
+        spacing = self.spacings.get(os.path.abspath(source))
+        return self.request if spacing is None else replace(self.request, spacing=spacing)
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def attempt(task: Task, source: Path, progress: Progress = lambda stage, share: 
     """Do one scan; whatever is wrong with it becomes a `Failure`."""
     try:
         with _ONE_AT_A_TIME:
-            return segment_case(source, _segmenter(task.model, task.device), task.request, progress)
+            return segment_case(source, _segmenter(task.model, task.device), task.request_for(source), progress)
     except MtctlError as error:
         return Failure(source, str(error).removeprefix(f"{source}: "))
     except MemoryError:

@@ -12,11 +12,12 @@ import numpy as np
 from mtctl.case_files import MAPS, file_of, mask_sum, same_grid, scan_sum
 from mtctl.case_record import VOUCHED
 from mtctl.cases import Case, CaseError, CaseStore
-from mtctl.geometry import Volume
+from mtctl.geometry import Geometry, Triple, Volume, with_spacing
+from mtctl.given_spacing import same_spacing, spacing_words
 from mtctl.header import CHECKS
 from mtctl.inputs import name_clashes, series_clashes
 from mtctl.store_files import read_json
-from mtctl.volume import input_stem, read_map, read_mask, read_volume
+from mtctl.volume import input_stem, read_map, read_mask, read_scan
 from mtctl.worker_request import Result
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class Sources:
         labels: Folder with <stem>.label.nrrd (or .nii.gz ...), expert masks that are vouched for, or None.
         keep_names: Name each case like its file: only where file names are pseudonyms. Else by the voxels.
         namesakes: Scans whose results and labels would be named like another's, with that one, as by `namesakes`.
+        spacing: True one of the scans, mm along their axes x, y, z, where headers are wrong; None for the files' own.
     """
 
     results: Path | None = None
     labels: Path | None = None
     keep_names: bool = False
     namesakes: Mapping[Path, Path] = field(default_factory=dict)
+    spacing: Triple | None = None
 
 
 def namesakes(scans: Sequence[Path]) -> dict[Path, Path]:
@@ -65,9 +68,9 @@ def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None =
     stem = input_stem(path)
     if path in sources.namesakes:
         _check_nothing_is_shared(path, stem, sources)
-    scan = read_volume(path)
+    scan, filed = read_scan(path, sources.spacing)
     result = read_results(sources.results, stem, scan) if sources.results else None
-    label = _read_label(sources.labels, stem, scan) if sources.labels else None
+    label = _read_label(sources.labels, stem, scan, filed) if sources.labels else None
     case = store.add(scan, id or (stem if sources.keep_names else None))
     if result is not None and not has_prediction(case, result):
         case = store.add_prediction(case, result)
@@ -102,9 +105,15 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
     return Result(scan.geometry, mask, maps, report)
 
 
-def _read_label(folder: Path, stem: str, scan: Volume) -> Any:
+def _read_label(folder: Path, stem: str, scan: Volume, filed: Geometry) -> Any:
+    """A mask that has the scan's spacing as it was given, or as the scan's file, too, has it."""
     path = _label_of(folder, stem)
-    return _on_grid(read_mask(path), scan, path).astype(bool) if path else None
+    if path is None:
+        return None
+    label = read_mask(path)
+    if same_grid(label.geometry, filed):
+        label = with_spacing(label, scan.geometry.spacing)
+    return _on_grid(label, scan, path).astype(bool)
 
 
 def _label_of(folder: Path, stem: str) -> Path | None:
@@ -130,6 +139,12 @@ def _check_nothing_is_shared(path: Path, stem: str, sources: Sources) -> None:
 
 def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
     if not same_grid(volume.geometry, scan.geometry):
+        theirs, ours = volume.geometry.spacing, scan.geometry.spacing
+        if volume.geometry.size == scan.geometry.size and not same_spacing(theirs, ours):
+            raise CaseError(
+                f"{path}: its spacing is {spacing_words(theirs)}, that of its scan {spacing_words(ours)}: give the "
+                "true one (--spacing) to both commands"
+            )
         raise CaseError(f"{path}: lies on another grid than its scan; resample it first")
     return volume.array
 

@@ -71,7 +71,7 @@ def find(prediction: Prediction, card: Card, options: Options, kind: str, thresh
             "chosen_by": _chooser(prediction, options),
         },
         "volume_ml": round(prediction.volume_ml, 3),
-        "uncertainty": {"kind": kind, **_means(uncertainty.array, prediction.segmentation)},
+        "uncertainty": {"kind": kind, **_means(uncertainty, prediction.segmentation)},
         **score,
         "threshold": chosen,
         "regions": [dataclasses.asdict(region) for region in regions],
@@ -99,9 +99,13 @@ def _chooser(prediction: Prediction, options: Options) -> str:
     return "coarse pass" if prediction.located else "whole scan"
 
 
-def _means(uncertainty: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, float]:
-    band = surface_band(mask) if mask.any() else np.ones_like(mask)
-    return {"mean": round(float(uncertainty.mean()), 5), "in_band_mean": round(float(uncertainty[band].mean()), 5)}
+def _means(uncertainty: Volume, mask: NDArray[np.bool_]) -> dict[str, float]:
+    """Mean over the scan, and within 3 mm of the segmentation's surface (over the scan where there is none)."""
+    x, y, z = uncertainty.geometry.spacing
+    band = surface_band(mask, (z, y, x))
+    values = uncertainty.array
+    near = values[band] if band.any() else values
+    return {"mean": round(float(values.mean()), 5), "in_band_mean": round(float(near.mean()), 5)}
 
 
 def _case_score(prediction: Prediction, score: CaseScore) -> dict[str, Any]:

@@ -8,7 +8,6 @@ features' statistics are from those of training 0.78. Sums of several with weigh
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,23 +17,23 @@ from mtctl.geometry import Geometry
 from mtctl.metrics import Mask, surface_band
 
 #: The band around the segmentation in which its probabilities count; farther away other vessels would count as missed.
-BAND_MM = 3.125
+BAND_MM = 3.0
 
 Triple = tuple[float, float, float]
 
 
-def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: float) -> float:
+def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) -> float:
     """The Dice that probabilities promise a mask: 2 sum_mask p / (|mask| + sum p), p summed over mask and band.
 
     Args:
         mask: The segmentation (z, y, x); 0 for an empty one.
         probability: Of the atrium, same shape.
-        spacing: mm per voxel.
+        spacing: Voxel size (z, y, x) in mm.
     """
     size = int(mask.sum())
     if not size:
         return 0.0
-    near = surface_band(mask, math.ceil(BAND_MM / spacing)) | mask
+    near = surface_band(mask, spacing, BAND_MM) | mask
     inside, all_near = (float(probability[where].sum(dtype=np.float64)) for where in (mask, near))
     return 2 * inside / (size + all_near)
 

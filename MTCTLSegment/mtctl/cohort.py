@@ -35,7 +35,7 @@ class Row:
         volume_ml: Of the atrium.
         regions: Number of uncertain regions.
         to_check_ml: Their volume.
-        uncertainty_in_band: Mean within 5 voxels of the surface.
+        uncertainty_in_band: Mean within 3 mm of the surface.
         seconds: Time it took.
         model: Id and version.
         warnings: What the report warns of.

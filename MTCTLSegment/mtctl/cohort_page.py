@@ -55,7 +55,7 @@ _COLUMNS = (
     ("Volume, mL", "number", "Of the left atrium"),
     ("Regions", "number", "Uncertain places to look at"),
     ("To check, mL", "number", "Volume of these places"),
-    ("Uncertainty", "number", "Mean within 5 voxels of the surface, 0 to 1"),
+    ("Uncertainty", "number", "Mean within 3 mm of the surface, 0 to 1"),
     ("Remarks", "text", ""),
 )
 

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-#: f2 = 1 at this depth. A left atrium is 15 to 25 mm deep, so hardly anything inside is clipped.
+#: f2 = 1 at this depth. The 80 training masks are 11 to 29 mm deep, nine of ten at most 20.2 mm.
 DISTANCE_SCALE_MM = 20.0
 
 #: k of the inverse transform. DTC's 1500 makes a step: with our scale the sigmoid goes from 0 to 1 within 0.06 mm, a
-#: tenth of a voxel, and hardly a voxel's gradient reaches f2. At 40, one voxel (0.625 mm) off the surface gives 0.78,
-#: three give 0.98.
+#: twentieth of a voxel, and hardly a voxel's gradient reaches f2. At 40, one voxel (1.25 mm) off the surface gives
+#: 0.92, two give 0.99.
 TRANSFORM_STEEPNESS = 40.0
 
 _Array = TypeVar("_Array", NDArray[np.float32], torch.Tensor)

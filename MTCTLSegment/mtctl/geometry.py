@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -112,6 +112,18 @@ class Volume:
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:
             raise VolumeError(f"array of {self.array.shape} voxels on a grid of {self.geometry.shape} (z, y, x)")
+
+
+def with_spacing(volume: Volume, spacing: Triple) -> Volume:
+    """The same voxels at other distances, for a file whose header says them wrongly.
+
+    The axes' directions stay, and the centre of the first voxel.
+
+    Args:
+        volume: As the file has it.
+        spacing: Of the voxels' centres along the array's axes x, y, z, mm.
+    """
+    return Volume(volume.array, replace(volume.geometry, spacing=spacing))
 
 
 def to_image(volume: Volume) -> sitk.Image:

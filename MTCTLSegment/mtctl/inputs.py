@@ -6,7 +6,7 @@ import csv
 import glob
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import SimpleITK as sitk
 
 from mtctl.errors import MtctlError
 from mtctl.folders import walk
+from mtctl.geometry import Triple, VolumeError
+from mtctl.given_spacing import parse_spacing
 from mtctl.header import file_type
 from mtctl.itk import quiet, short_name
 from mtctl.result_files import MAPS
@@ -44,11 +46,15 @@ def find_scans(named: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_manifest(path: Path) -> list[Path]:
+def read_manifest(path: Path) -> dict[Path, Triple | None]:
     """Inputs of a CSV manifest: its column "input", or its only column; relative paths are relative to the manifest.
 
+    Returns:
+        The inputs in their order, each with the spacing in mm that its column "spacing" gives, written like
+        "0.625 0.625 1.25" or, in quotes, "0.625,0.625,1.25"; None where there is none: the file's own counts.
+
     Raises:
-        InputError: It cannot be read or has no such column.
+        InputError: It cannot be read, has no such column, or has a spacing that cannot be used.
     """
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
@@ -64,7 +70,25 @@ def read_manifest(path: Path) -> list[Path]:
         column = 0
     else:
         raise InputError(f"{path}: the manifest has no column 'input' (it has {', '.join(header)})")
-    return [path.parent / row[column].strip() for row in rows if len(row) > column and row[column].strip()]
+    aside = header.index("spacing") if "input" in header and "spacing" in header else None
+    listed: dict[Path, Triple | None] = {}
+    for row in rows:
+        if len(row) > column and row[column].strip():
+            source = path.parent / row[column].strip()
+            text = row[aside].strip() if aside is not None and len(row) > aside else ""
+            try:
+                spacing = parse_spacing(text) if text else None
+            except VolumeError as error:
+                raise InputError(f"{path}: {row[column].strip()}: {error}") from error
+            if listed.setdefault(source, spacing) != spacing:
+                raise InputError(f"{path}: {row[column].strip()} is listed twice with different spacings")
+    return listed
+
+
+def spacings_of(listed: Mapping[Path, Triple | None]) -> dict[str, Triple]:
+    """The spacings of a manifest by absolute path of the scans: a row that names a folder is about all in it."""
+    given = [(source, spacing) for source, spacing in listed.items() if spacing is not None]
+    return {os.path.abspath(scan): spacing for source, spacing in given for scan in find_scans([source])}
 
 
 def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:

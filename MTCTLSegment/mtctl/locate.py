@@ -8,18 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mtctl.geometry import Geometry
+from mtctl.geometry import Geometry, Triple
 from mtctl.preprocess import Box
 
-#: Scans up to this many mm along x, y, z are the atrium's surroundings already. The crops of the training data span up
-#: to 143 x 91 x 55 mm; a whole thorax 400 x 400 mm.
-_SURROUNDINGS_MM = (160.0, 125.0, 90.0)
+#: Scans up to this many mm along x, y, z are the atrium's surroundings already: the largest atrium of the benchmark's
+#: 80 masks (131 x 81 x 93 mm) and 25 mm on every side, as a person would draw it, rounded up. The 80 crops themselves
+#: span up to 153 x 100 x 110 mm; a whole thorax 300 to 400 mm along two axes.
+_SURROUNDINGS_MM = (185.0, 135.0, 150.0)
 
-#: Around the coarse mask. The crops of the training data leave 6 to 12 mm around the atrium in x and y, and more in z.
-_MARGIN_MM = 12.0
+#: Around the coarse mask along x, y, z: what the 80 crops leave around the atrium in the median (9, 15 and 18 mm a
+#: side), and a voxel of the locator, by which its mask may be too small.
+MARGIN_MM: Triple = (13.0, 19.0, 22.0)
 
-#: Window (z, y, x) of the local z-score in mm: the mean size of the crops in the training data (88 x 141 x 190 voxels).
-_WINDOW_MM = (55.0, 88.0, 119.0)
+#: Window (z, y, x) of the local z-score in mm: the mean size of the 80 crops, 88 x 141 x 190 voxels of 1.25 x 0.625 x
+#: 0.625 mm.
+_WINDOW_MM = (110.0, 88.0, 119.0)
 
 
 def needs_locating(geometry: Geometry) -> bool:
@@ -30,7 +33,7 @@ def needs_locating(geometry: Geometry) -> bool:
 
 
 #: Names of the ends of the LPS axes: x from the patient's right to left, y from front to back, z upwards.
-_SIDES = (("right", "left"), ("front", "back"), ("lower", "upper"))
+SIDES = (("right", "left"), ("front", "back"), ("lower", "upper"))
 
 
 def touched_sides(mask: NDArray[np.bool_], geometry: Geometry) -> dict[str, float]:
@@ -46,7 +49,7 @@ def touched_sides(mask: NDArray[np.bool_], geometry: Geometry) -> dict[str, floa
         areas = mask.sum(axis=tuple({0, 1, 2} - {2 - axis}))
         for end in (0, -1):
             if areas[end]:
-                sides[_SIDES[lps][int((end == -1) == (direction[lps] > 0))]] = float(areas[end] / areas.max())
+                sides[SIDES[lps][int((end == -1) == (direction[lps] > 0))]] = float(areas[end] / areas.max())
     return sides
 
 
@@ -57,13 +60,14 @@ def locate(
 
     Args:
         array: Intensities (z, y, x) on `grid`, not normalised.
-        grid: LPS-aligned, isotropic, as coarse as the locator wants it.
-        coarse_logits: The network at that spacing: z-scored array to logits of f1.
+        grid: LPS-aligned, with the voxels that the locator wants.
+        coarse_logits: The network in those voxels: z-scored array to logits of f1.
     """
-    component = largest_component(coarse_logits(normalise_locally(array, grid.spacing[0])) >= 0)
+    dx, dy, dz = grid.spacing
+    component = largest_component(coarse_logits(normalise_locally(array, (dz, dy, dx))) >= 0)
     if not component.any():
         return None
-    return Box.around(component, grid).expanded(_MARGIN_MM).clipped(grid)
+    return Box.around(component, grid).expanded(MARGIN_MM).clipped(grid)
 
 
 def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -76,7 +80,18 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(labels == int(sizes.argmax()))
 
 
-def normalise_locally(array: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
+def solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest face-connected component with the holes that it encloses filled; an empty mask stays empty."""
+    component = largest_component(mask)
+    if not component.any():
+        return component
+    box = ndimage.find_objects(component.astype(np.uint8))[0]
+    filled = component.copy()
+    filled[box] = ndimage.binary_fill_holes(component[box])
+    return filled
+
+
+def normalise_locally(array: NDArray[np.float32], voxel_mm: tuple[float, float, float]) -> NDArray[np.float32]:
     """z-score of every voxel by mean and deviation of a window of `_WINDOW_MM` around it.
 
     The network knows scans that are z-scored over a crop around the atrium. Over a whole thorax air and lungs would
@@ -84,9 +99,9 @@ def normalise_locally(array: NDArray[np.float32], spacing: float) -> NDArray[np.
 
     Args:
         array: (z, y, x) intensities.
-        spacing: mm, isotropic.
+        voxel_mm: Of the array, (z, y, x).
     """
-    size = [max(3, round(length / spacing)) for length in _WINDOW_MM]
+    size = [max(3, round(length / step)) for length, step in zip(_WINDOW_MM, voxel_mm, strict=True)]
     mean = ndimage.uniform_filter(array, size, mode="nearest")
     square = ndimage.uniform_filter(array * array, size, mode="nearest")
     deviation = np.sqrt(np.maximum(square - mean * mean, 0))

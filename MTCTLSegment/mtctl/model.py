@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +17,10 @@ from mtctl import shipped
 from mtctl.case_score import CaseScore, UsualShape
 from mtctl.errors import MtctlError
 from mtctl.files import file_sha256, replacing
+from mtctl.geometry import Triple
 from mtctl.model_store import LOCATOR as LOCATOR
 from mtctl.model_store import WEIGHTS as WEIGHTS
-from mtctl.model_store import ModelStore
+from mtctl.model_store import ModelStore, Version
 from mtctl.network import Architecture, LocatorNet, MTCTLNet
 from mtctl.shipped import CARD as CARD
 from mtctl.tensors import write_tensors
@@ -38,12 +40,12 @@ class Locator:
     Attributes:
         sha256: Of its weights file.
         filters: Of its first level.
-        spacing_mm: Voxel size it works at.
+        grid_mm: Voxels (x, y, z) that it sees.
     """
 
     sha256: str
     filters: int
-    spacing_mm: float
+    grid_mm: Triple
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,11 @@ class Card:
         default: Whether it is the one that is used when none is named.
         sha256: Of the weights file.
         architecture: To build the network.
-        spacing_mm: Voxel size the network works at.
+        grid_mm: Voxels (x, y, z) that the network sees.
         locator: For scans larger than the atrium's surroundings; None: the reader has to draw the region.
         samples: Default number of Monte-Carlo samples.
         views: How many of `views.VIEWS` the network looks at a scan in.
+        mask_samples_share: Weight of the samples' mean logit in the mask's, 0 to 1; the rest is f1's.
         voxel_calibration: From the samples' mean probability to a calibrated one.
         threshold: Default uncertainty threshold, same unit as the maps.
         score: Calibration of the case score; None: never calibrated.
@@ -74,11 +77,12 @@ class Card:
     version: str
     sha256: str
     architecture: Architecture
-    spacing_mm: float
+    grid_mm: Triple
     locator: Locator | None = None
     default: bool = False
     samples: int = 8
     views: int = 1
+    mask_samples_share: float = 0.0
     voxel_calibration: VoxelCalibration = VoxelCalibration()
     threshold: float = 0.5
     score: CaseScore | None = None
@@ -146,15 +150,27 @@ def read_model(folder: Path) -> Model:
     path = folder / CARD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        if "grid_mm" not in values and "spacing_mm" in values:
+            raise ModelError(
+                f"{folder}: this model was trained on scans whose slices were taken to lie half as far apart as they "
+                "do; it fails on correctly stored scans. Take a model that comes with this version, or train it anew"
+            )
         values["architecture"] = Architecture(**values["architecture"])
+        values["grid_mm"] = _triple(values["grid_mm"])
         values |= _calibration(values)
         if values.get("locator"):
-            values["locator"] = Locator(**values["locator"])
+            locator = values["locator"]
+            values["locator"] = Locator(locator["sha256"], locator["filters"], _triple(locator["grid_mm"]))
         return Model(folder, Card(**values))
     except FileNotFoundError:
         raise ModelError(f"{folder}: not a model folder, it holds no {CARD}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a readable model card: {error}") from error
+
+
+def _triple(values: Any) -> Triple:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def _calibration(values: dict[str, Any]) -> dict[str, Any]:
@@ -177,15 +193,29 @@ def shipped_models() -> list[Model]:
 
 
 def list_models(store: ModelStore | None = None) -> list[Model]:
-    """Shipped models and those of the site, the one in use first.
+    """Shipped models and those of the site that can be used, the one in use first.
 
     Args:
         store: The site's models; None: those in `model_store.site_folder()`.
     """
     store, came_with_it = store or ModelStore(), shipped_models()
-    number, site = store.in_use(), [(version.number, read_model(version.folder)) for version in store.versions()]
+    number, site = store.in_use(), list[tuple[int, Model]]()
+    for version in store.versions():
+        with suppress(ModelError):  # Of an older program, see `refused_versions`.
+            site.append((version.number, read_model(version.folder)))
     used = [model for version, model in site if version == number]
     return used + came_with_it + [model for version, model in site if version != number]
+
+
+def refused_versions(store: ModelStore | None = None) -> list[tuple[Version, str]]:
+    """Models of the site that are whole, yet of no use any more, and why; argument as for `list_models`."""
+    refused = []
+    for version in (store or ModelStore()).versions():
+        try:
+            read_model(version.folder)
+        except ModelError as error:
+            refused.append((version, str(error)))
+    return refused
 
 
 def find_model(name: str | None, store: ModelStore | None = None) -> Model:
@@ -198,11 +228,16 @@ def find_model(name: str | None, store: ModelStore | None = None) -> Model:
         store: See `list_models`.
 
     Raises:
-        ModelError: There is none; the message lists those that exist.
+        ModelError: There is none, and the message lists those that exist; or it is of no use any more.
         ModelStoreError: The site's model that is in use is damaged, or the site's folder is not there.
     """
     if name is None and (version := (store or ModelStore()).current()):
-        return read_model(version.folder)
+        try:
+            return read_model(version.folder)
+        except ModelError as error:
+            raise ModelError(f"{error}; or go back to the model before it: mtctl models rollback") from error
+    if name is not None and Path(name, CARD).is_file():
+        return read_model(Path(name))
     for model in shipped_models():
         if name == model.id or (name is None and model.card.default):
             return model
@@ -214,6 +249,9 @@ def find_model(name: str | None, store: ModelStore | None = None) -> Model:
     for model in models:
         if name == model.id:
             return model
+    for version, reason in refused_versions(store):
+        if name == version.model.id:
+            raise ModelError(reason)
     known = ", ".join(model.id for model in models) or "none"
     raise ModelError(f"unknown model '{name}': neither a model folder nor one of the installed models ({known})")
 
@@ -230,10 +268,10 @@ def save_model(folder: Path, card: Card, state: dict[str, torch.Tensor]) -> Mode
     return Model(folder, card)
 
 
-def save_locator(model: Model, filters: int, spacing_mm: float, state: dict[str, torch.Tensor]) -> Model:
+def save_locator(model: Model, filters: int, grid_mm: Triple, state: dict[str, torch.Tensor]) -> Model:
     """Add the weights of a `LocatorNet` to a model and its card."""
     sha256 = _save(model.folder / LOCATOR, state)
-    card = dataclasses.replace(model.card, locator=Locator(sha256, filters, spacing_mm))
+    card = dataclasses.replace(model.card, locator=Locator(sha256, filters, grid_mm))
     write_card(model.folder, card)
     return Model(model.folder, card)
 

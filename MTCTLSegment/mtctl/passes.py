@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtctl.device import autocast, has_bfloat16
+from mtctl.geometry import Triple
 from mtctl.network import STRIDE, Decoder, Encoder, LocatorNet, MTCTLNet, dropped
 from mtctl.preprocess import pad_to_multiple
 from mtctl.views import VIEWS, View
@@ -32,6 +33,9 @@ _MAPS_ALIVE = 5
 
 #: Planes beyond a slab that its result depends on: one for each of the two convolutions; even, to fit the level below.
 _HALO = 2
+
+#: Logit of what no network looked at: a probability of 3e-7.
+OUTSIDE_LOGIT = -15.0
 
 Progress = Callable[[float], None]
 Array = NDArray[np.float32]
@@ -81,6 +85,7 @@ def sample_passes(
     planes: int,
     progress: Progress = lambda share: None,
     views: Sequence[View] = VIEWS[:1],
+    voxel_mm: Triple = (1.0, 1.0, 1.0),
 ) -> Maps:
     """All of the network's answers: in each view a pass through encoder and f1, and its part of the samples.
 
@@ -94,6 +99,7 @@ def sample_passes(
         planes: See `planes_at_once`.
         progress: Called with the share done, 0..1.
         views: At least one.
+        voxel_mm: (z, y, x) size of the array's voxels, which the views need.
     """
     uncertain = network.uncertainty_decoder
     finest, *projections = uncertain.projections
@@ -101,16 +107,16 @@ def sample_passes(
     distance: list[Array] = []
     drawn: dict[int, Array] = {}
     for index, view in enumerate(views):
-        with _prepared(view.of(array), network.encoder, device, planes) as volume:
-            segmentation.append(view.back(volume.answer(network.segmentation_decoder)))
+        with _prepared(view.of(array, voxel_mm), network.encoder, device, planes) as volume:
+            segmentation.append(view.back(volume.answer(network.segmentation_decoder), voxel_mm))
             if not distance:
-                distance.append(view.back(volume.answer(network.distance_decoder)))
+                distance.append(view.back(volume.answer(network.distance_decoder), voxel_mm))
             projected = [projection(feature) for projection, feature in zip(projections, volume.deeper, strict=True)]
             for sample in range(index, samples, len(views)):
                 first, *masks = uncertain.masks(1, torch.Generator().manual_seed(seed * 4096 + sample))
                 deeper = uncertain.decoder.deeper(dropped(projected, masks))
                 seen = volume.finish(uncertain.decoder, deeper, partial(_project_and_drop, finest, first))
-                drawn[sample] = view.back(seen)
+                drawn[sample] = view.back(seen, voxel_mm)
                 progress(len(drawn) / samples)
     return Maps(np.mean(segmentation, axis=0), np.tanh(distance[0]), np.stack([drawn[i] for i in range(samples)]))
 

@@ -1,7 +1,8 @@
 """What lies around the phantom's left atrium, painted from the skin inwards; the atrium's blood has the level 1.
 
-Places are in mm, x to the patient's left, y posterior, z superior, (0, 0, 0) in the middle of the left atrium. Sizes,
-places and levels were read off the benchmark's training scans (names 1-66) and ordinary anatomy.
+Places are in mm, along z in `phantom_shapes.Z_UNIT_MM`, x to the patient's left, y posterior, z superior, (0, 0, 0) in
+the middle of the left atrium. Sizes, places and levels were read off the benchmark's training scans (names 1-66) and
+ordinary anatomy.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from mtctl.phantom_shapes import (
     tube,
 )
 
-EDGE_MM = 1.6  # width of a border: partial volume in voxels of 1.25 mm
+EDGE_MM = 1.6  # width of a border: partial volume in voxels of 1.25 mm, 2.5 mm along z
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,29 @@ def draw_levels(rng: np.random.Generator) -> Levels:
         left=u(0.9, 1.1),
         artery=u(0.85, 1.15),
         vein=u(0.85, 1.1),
+    )
+
+
+def draw_any_levels(rng: np.random.Generator) -> Levels:
+    """Levels of a scan of any kind, for what has to know the anatomy whatever the contrast.
+
+    Blood is bright in all chambers, as with gadolinium, in balanced sequences and in angiographies; fat, muscle,
+    marrow, liver and wall lie anywhere. Not read off scans.
+    """
+    u = rng.uniform
+    return Levels(
+        lung=u(0.02, 0.25),
+        fat=u(0.1, 1.6),
+        muscle=u(0.2, 0.7),
+        marrow=u(0.06, 1.0),
+        rim=u(0.2, 1.2),
+        liver=u(0.2, 1.5),
+        myocardium=u(0.2, 0.75),
+        wall=u(0.3, 1.4),
+        right=u(0.5, 1.2),
+        left=u(0.75, 1.25),
+        artery=u(0.7, 1.3),
+        vein=u(0.7, 1.25),
     )
 
 
@@ -135,7 +159,7 @@ def paint_chest(scene: Scene) -> Floats:
     cage = body.distance([column((-4, -5), (130, 84), 74)], margin=500)
     haze = np.maximum(0, scene.field(14) + scene.field(7))
     scene.paint(cage, np.float32(levels.lung) + np.float32(0.03) * haze)
-    # A rib sinks by about 60 mm from the spine (back) to its front end.
+    # A rib sinks by about 60 units (z) from the spine (back) to its front end.
     for side in (-1, 1):
         for z in range(-120, 120, 27):
             arc = [(20, 85, z + 22), (80, 82, z + 10), (133, 20, z - 8), (122, -45, z - 26), (60, -90, z - 36)]
@@ -168,7 +192,7 @@ def paint_mediastinum(scene: Scene, heart: Frame, cage: Floats) -> None:
 
 
 def paint_abdomen(scene: Scene, cage: Floats) -> None:
-    """Liver and stomach, under a diaphragm whose dome lies 4 to 24 mm below the atrium's middle."""
+    """Liver and stomach, under a diaphragm whose dome lies 8 to 48 mm below the atrium's middle."""
     dome = scene.some(-24, -4)
     for solid, level in (
         (ellipsoid((-62, -25, dome - 58), (72, 74, 58)), scene.levels.liver),

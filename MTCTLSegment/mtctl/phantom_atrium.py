@@ -1,7 +1,7 @@
 """The shape of the phantom's left atrium: body, appendage, pulmonary veins, mitral plane, and their variation.
 
-Places are in mm in heart space: x to the patient's left, y posterior, z superior, (0, 0, 0) in the atrium's middle.
-Sizes were read off the benchmark's training scans (names 1-66).
+Places are in mm in heart space, along z in `phantom_shapes.Z_UNIT_MM`: x to the patient's left, y posterior, z
+superior, (0, 0, 0) in the atrium's middle. Sizes were read off the benchmark's training scans (names 1-66).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _FIVE_VEINS_SHARE = 0.2
 
 
 def draw_atrium(rng: np.random.Generator) -> Atrium:
-    """A left atrium of about 50 mL before it is scaled."""
+    """A left atrium of about 100 mL before it is scaled."""
     wide, deep, high = 26.3 * rng.uniform(0.92, 1.1), 17.5 * rng.uniform(0.9, 1.15), 11.8 * rng.uniform(0.88, 1.12)
     lobes = (
         ellipsoid((0, 0, 0), (wide, deep, high)),

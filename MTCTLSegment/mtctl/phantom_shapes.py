@@ -1,4 +1,7 @@
-"""Shapes of the phantom's organs: signed distances (mm, negative inside) of tubes and ellipsoids on a warped grid."""
+"""Shapes of the phantom's organs: signed distances (mm, negative inside) of tubes and ellipsoids on a warped grid.
+
+Along z all numbers of the generator count in units of `Z_UNIT_MM`; see there.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-#: A place in mm: x to the patient's left, y posterior, z superior; (0, 0, 0) is the middle of the left atrium.
+
+#: Millimetres of the patient per unit along the generator's z. Its places, sizes and distances were read off the
+#: benchmark's scans when their headers said that slices lie 0.625 mm apart, which was half of the truth; x and y were
+#: right. "mm" in the files of the phantom is therefore this unit along z. The factor is applied where the grid's axes
+#: are made and where a volume is wanted, nowhere else.
+Z_UNIT_MM = 2.0
+
+#: A place in mm, along z in `Z_UNIT_MM`: x to the patient's left, y posterior, z superior; (0, 0, 0) is the middle of
+#: the left atrium.
 Point = tuple[float, float, float]
 #: Part of a grid (z, y, x).
 Box = tuple[slice, slice, slice]

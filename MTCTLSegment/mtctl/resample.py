@@ -23,8 +23,9 @@ from mtctl.geometry import IDENTITY, Geometry, Volume
 #: of float32 headers (NIfTI) over 640 voxels.
 SAME_VOXEL = 0.01
 
-# Finer input aliases when it is only sampled; up to this ratio linear interpolation itself blurs enough.
-_ANTI_ALIAS_RATIO = 1.2
+# Mean variance, in squared voxels, by which linear interpolation itself blurs: that of a weight drawn between two
+# neighbours at a random place.
+_INTERPOLATION_VARIANCE = 1 / 6
 
 # ITK's result and ours exist side by side; slabs of 32 MB keep the second one small.
 _SLAB_VOXELS = 1 << 23
@@ -40,8 +41,8 @@ _Shape = tuple[int, int, int]
 def to_grid(volume: Volume, grid: Geometry) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """Sample a scan on `grid`.
 
-    Along axes where the scan is finer than the grid by more than 1.2 it is first blurred to the grid's resolution: a
-    Gaussian that takes the half-width of a scan voxel to that of a grid voxel.
+    Along axes where the scan is finer than the grid by more than 1.4 it is first blurred to the grid's resolution: a
+    Gaussian that, with the interpolation, takes the half-width of a scan voxel to that of a grid voxel.
 
     Returns:
         The values, float32 (z, y, x) on `grid`, and which of them lie inside the scan (None: all). Those outside
@@ -51,7 +52,7 @@ def to_grid(volume: Volume, grid: Geometry) -> tuple[NDArray[np.float32], NDArra
     source, index_map = index_map.with_oriented_source(volume.array)
     # Row norm: scan voxels a grid step.
     ratios = np.linalg.norm(index_map.matrix, axis=1)
-    sigmas = [math.sqrt(max(r * r - 1, 0) / (8 * math.log(2))) if r > _ANTI_ALIAS_RATIO else 0.0 for r in ratios]
+    sigmas = [math.sqrt(max((r * r - 1) / (8 * math.log(2)) - _INTERPOLATION_VARIANCE, 0.0)) for r in ratios]
     source, index_map = index_map.cropped(source, grid.shape, margin=2 + math.ceil(4 * max(sigmas)))
     source = source.astype(np.float32, copy=False)
     for axis, sigma in zip((2, 1, 0), sigmas, strict=True):

@@ -19,7 +19,7 @@ from mtctl.regions import Region, RegionMap, region_map
 from mtctl.review_state import Edit, Left, Mark, ReviewState, Status
 
 #: Volume of the regions that a new review lists, unless a threshold is given: two to five minutes of looking.
-REVIEW_ML = 10.0
+REVIEW_ML = 20.0
 
 #: An accepted region is open again when the threshold falls and makes it so many times larger: those voxels were not
 #: looked at. Less would reopen regions at every touch of the slider.

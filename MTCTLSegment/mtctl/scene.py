@@ -8,7 +8,7 @@ A case is found again, also after a saved scene was loaded, by what its nodes ca
 node reference to their scan. No two cases share a node except the colour table.
 
 One place to import from; by reason to change: scene_nodes.py (what a case is), scene_record.py, scene_folder.py,
-scene_geometry.py, scene_scan.py, scene_follow.py, scene_masks.py, scene_review.py (what is reviewed),
+scene_geometry.py, scene_scan.py, scene_follow.py, scene_spacing.py, scene_masks.py, scene_review.py (what is reviewed),
 scene_displays.py, scene_layers.py, scene_surface.py, scene_colors.py, scene_regions.py, scene_preview.py,
 scene_paint.py.
 """
@@ -66,6 +66,7 @@ from mtctl.scene_record import keep_mask, kept_mask
 from mtctl.scene_regions import fill_region_table, state_of
 from mtctl.scene_review import case_maps, review_segmentation, show_kind, update_heatmap
 from mtctl.scene_scan import add_label, add_scan
+from mtctl.scene_spacing import filed_spacing_of, forget_old_spacing, out_of_date, set_spacing, spacing_of
 from mtctl.scene_surface import color_surface, set_surface_visible
 from mtctl.worker_request import Result
 
@@ -86,6 +87,7 @@ __all__ = [
     "cases",
     "close_case",
     "color_surface",
+    "filed_spacing_of",
     "fill_region_table",
     "find_case",
     "follow_scan",
@@ -96,12 +98,14 @@ __all__ = [
     "mask_of",
     "missing",
     "opacity_of",
+    "out_of_date",
     "paintable_node",
     "remove_preview",
     "review_segmentation",
     "set_heatmap_visible",
     "set_mask",
     "set_opacity",
+    "set_spacing",
     "set_surface_visible",
     "set_threshold",
     "show_kind",
@@ -109,6 +113,7 @@ __all__ = [
     "show_legend",
     "show_preview",
     "show_result",
+    "spacing_of",
     "state_of",
     "threshold_of",
     "volume_of",
@@ -169,6 +174,7 @@ def show_result(
     _show_segmentation(scene, scan, parts.get("segmentation"), record, result.segmentation != 0, save_for_undo)
     nodes = _found(scene, scan)
     keep(nodes, "report", result.report)
+    forget_old_spacing(record)
     put_in_folder(scene, scan, parts_of(nodes))
     return update_heatmap(_found(scene, scan))
 

@@ -18,18 +18,23 @@ from mtctl.dicom_seg import DicomOutputError, Made, write_dicom
 from mtctl.dicom_series import Choice, choose_series
 from mtctl.errors import MtctlError
 from mtctl.figures import CaseView, write_case_figure
-from mtctl.geometry import Volume, VolumeError
+from mtctl.geometry import Geometry, Triple, Volume, VolumeError
+from mtctl.given_spacing import same_spacing, spacing_words, with_given_spacing
 from mtctl.header import is_oriented
 from mtctl.inference import Options, Prediction, Progress, Segmenter
+from mtctl.preprocess import canonical_geometry
 from mtctl.resample import from_grid, to_grid
 from mtctl.result_files import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
-from mtctl.volume import input_stem, read_volume, write_segmentation, write_volume
+from mtctl.volume import input_stem, read_scan, write_segmentation, write_volume
 
 _SCALES = {
     "entropy": "uncertainty (predictive entropy / ln 2)",
     "mutual-information": "uncertainty (mutual information / ln 2)",
     "disagreement": "uncertainty (cross-task disagreement)",
 }
+
+#: Voxels (x, y, z) of the case's picture.
+_PICTURE_MM = (0.625, 0.625, 0.625)
 
 _EXTRA_MAPS = {"probability": "probability"} | UNCERTAINTIES
 
@@ -50,6 +55,7 @@ class Request:
         all_maps: Whether to write every map.
         dicom: Whether to write segmentation and uncertainty as DICOM too, beside the others; of DICOM inputs only.
         overwrite: Whether other results with the same name may be replaced.
+        spacing: The true one, mm along the file's axes x, y, z, where headers are wrong; None for the files' own.
     """
 
     out: Path
@@ -59,6 +65,7 @@ class Request:
     all_maps: bool = False
     dicom: bool = False
     overwrite: bool = False
+    spacing: Triple | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,13 @@ def segment_case(
     if request.dicom and choice is None:
         raise DicomOutputError("is no DICOM folder: there is nothing that DICOM results could refer to (--dicom-seg)")
     stem = choice.series.pseudonym if choice else input_stem(source)
-    volume = read_volume(source)
-    fingerprint = _fingerprint(volume, segmenter, request)
+    volume, filed = read_scan(source, request.spacing)
+    if request.dicom and not same_spacing(volume.geometry.spacing, filed.spacing):
+        raise DicomOutputError(
+            f"the images say {spacing_words(filed.spacing)} mm, and what refers to them cannot have another spacing: "
+            "leave away --dicom-seg, or --spacing"
+        )
+    fingerprint = _fingerprint(volume, filed, segmenter, request)
     files = CaseFiles(request.out, stem)
     if not files.complete(_endings(request)) and files.present():
         settle(request.out, [stem])  # Perhaps a run was killed in the middle of moving them in.
@@ -108,8 +120,9 @@ def segment_case(
     found = find(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
     report = {"input": stem if choice else source.name, **found.report}
     report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
+    report = with_given_spacing(report, volume.geometry.spacing, filed.spacing)
     if remark := _remark(source, choice):
-        report["warnings"] = [*found.report["warnings"], remark]
+        report["warnings"] = [*report["warnings"], remark]
     with files.replacing(in_the_way) as folder:
         mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
         write_segmentation(mask, folder / f"{stem}{SEGMENTATION}")
@@ -138,7 +151,7 @@ def _in_the_way(path: Path) -> ResultsExistError:
     )
 
 
-def _fingerprint(volume: Volume, segmenter: Segmenter, request: Request) -> str:
+def _fingerprint(volume: Volume, filed: Geometry, segmenter: Segmenter, request: Request) -> str:
     """SHA-256 over the input's voxels and geometry, the model's card, and every setting that changes the results.
 
     Of the voxels, not of the file: a header file (.nhdr, .mhd) stays the same when the voxels beside it change.
@@ -146,6 +159,7 @@ def _fingerprint(volume: Volume, segmenter: Segmenter, request: Request) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(volume.array).data)
     settings = {
         "geometry": dataclasses.asdict(volume.geometry),
+        "spacing_in_file": filed.spacing,
         "options": dataclasses.asdict(request.options),
         "uncertainty": request.uncertainty,
         "threshold": request.threshold,
@@ -189,14 +203,16 @@ def _remark(source: Path, choice: Choice | None) -> str | None:
 
 def _view(stem: str, volume: Volume, prediction: Prediction, found: Findings, request: Request) -> CaseView:
     report = found.report
-    image, _ = to_grid(volume, prediction.grid)
-    mask = from_grid(prediction.segmentation.astype(np.float32), prediction.source, prediction.grid, 0.0) >= 0.5
+    grid = canonical_geometry(volume.geometry, _PICTURE_MM, prediction.region)
+    image, _ = to_grid(volume, grid)
+    mask = from_grid(prediction.segmentation.astype(np.float32), prediction.source, grid, 0.0) >= 0.5
+    uncertainty = from_grid(found.uncertainty.array, prediction.source, grid, 0.0)
     low, high = report["case_score_interval"]
     left = sum(region["volume_mm3"] for region in report["regions"]) / 1000
     return CaseView(
         image=image,
         mask=mask,
-        uncertainty=getattr(prediction, UNCERTAINTIES[request.uncertainty]),
+        uncertainty=uncertainty,
         scale=_SCALES[request.uncertainty],
         title=f"{stem}    left atrium {report['volume_ml']:.1f} mL",
         subtitle=f"likely Dice {low:.2f}-{high:.2f}{', please look' if report['flagged'] else ''}    "

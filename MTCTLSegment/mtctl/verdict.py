@@ -61,7 +61,8 @@ class Verdict:
     Attributes:
         base: The model that it started from and is compared with.
         cases: The held-out cases.
-        calibration: Expected calibration error of old and new model in the 5-voxel band, 0 to 1; None: not measured.
+        calibration: Expected calibration error of old and new model within 3 mm of the surface, 0 to 1; None: not
+            measured.
         p_value: Of a paired test of the Dice; None: too few cases.
         held_out: How the cases were held out, in words ("5 folds of 8 corrected cases").
         data: What the candidate learnt from: `cases.Case.fingerprint` by case id.

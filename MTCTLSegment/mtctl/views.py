@@ -1,9 +1,9 @@
 """Slightly turned and scaled views of a volume: what the network says of each is turned back and averaged.
 
 The views stay within what the network was trained with (20 degrees about z, 12 about x, zoom 0.8 to 1.2). Flips are
-none of them: it saw no mirrored thorax, and with those the Dice falls. On names 67-80, mtctl-la16 reaches a mean Dice
-of 91.05 with the straight view alone (lowest 85.1) and 91.49 with all five (lowest 87.8); the Monte-Carlo samples,
-which take turns in the views, then find errors near the surface a little better (Testing/benchmarks/RESULTS.md).
+none of them: it saw no mirrored thorax, and with those the Dice falls. On names 67-80, mtctl-la16's f1 reaches a mean
+Dice of 91.29 in the straight view alone and 91.44 in all five, among which the Monte-Carlo samples take turns
+(Testing/benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
+
+from mtctl.geometry import Triple
 
 Array = NDArray[np.float32]
 
@@ -31,17 +33,24 @@ class View:
     about_x: float = 0.0
     zoom: float = 1.0
 
-    def of(self, volume: Array) -> Array:
-        """The volume (z, y, x) in this view, same shape; beyond its border the outermost voxels go on."""
-        return _resampled(volume, self._matrix())
+    def of(self, volume: Array, voxel_mm: Triple) -> Array:
+        """The volume (z, y, x) in this view, same shape; beyond its border the outermost voxels go on.
 
-    def back(self, seen: Array) -> Array:
-        """A map (z, y, x) of this view turned back onto the volume."""
-        return _resampled(seen, np.linalg.inv(self._matrix()))
+        Args:
+            volume: (z, y, x).
+            voxel_mm: (z, y, x) size of its voxels: it is turned in mm.
+        """
+        return _resampled(volume, self._matrix(voxel_mm))
 
-    def _matrix(self) -> NDArray[np.float64]:
+    def back(self, seen: Array, voxel_mm: Triple) -> Array:
+        """A map (z, y, x) of this view turned back onto the volume; arguments as for `of`."""
+        return _resampled(seen, np.linalg.inv(self._matrix(voxel_mm)))
+
+    def _matrix(self, voxel_mm: Triple) -> NDArray[np.float64]:
         """From an offset (z, y, x) to the middle in the view to that in the volume, in voxels."""
-        return _turn(0, self.about_z) @ _turn(2, self.about_x) / self.zoom
+        voxel = np.array(voxel_mm)
+        in_mm = _turn(0, self.about_z) @ _turn(2, self.about_x) / self.zoom
+        return in_mm * voxel[None, :] / voxel[:, None]
 
 
 #: A card says how many of them are used, from the first on.

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from mtctl import dicom, header
 from mtctl.files import WriteError, make_folder, replacing
-from mtctl.geometry import Geometry, Volume, VolumeError, from_image, to_image
+from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, to_image, with_spacing
 from mtctl.itk import quiet, readable, writable
 from mtctl.memory import lacks_memory
+from mtctl.scan_checks import check_contrast, check_finite, check_grid
 
 __all__ = [
     "Geometry",
@@ -25,17 +26,12 @@ __all__ = [
     "input_stem",
     "read_map",
     "read_mask",
+    "read_scan",
     "read_volume",
     "to_image",
     "write_segmentation",
     "write_volume",
 ]
-
-#: The encoder halves the volume four times; below 16 voxels nothing is left at its bottom.
-SMALLEST_SIZE = 16
-
-# Finer than a microscope or coarser than a heart: metres or micrometres written where millimetres belong.
-_PLAUSIBLE_SPACING_MM = (0.02, 50.0)
 
 _FORMATS = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd or a folder of DICOM slices"
 
@@ -60,15 +56,32 @@ def read_volume(path: Path) -> Volume:
             usable geometry, smaller than 16 voxels along an axis, constant, or holds NaN or infinite voxels.
         MemoryError: There is too little for it.
     """
+    return read_scan(path, None)[0]
+
+
+def read_scan(path: Path, spacing: Triple | None) -> tuple[Volume, Geometry]:
+    """Read a scan whose true spacing may be given by hand.
+
+    Args:
+        path: As for `read_volume`.
+        spacing: mm along the file's axes x, y, z; None for the file's own.
+
+    Returns:
+        What `read_volume` gives, with that spacing, and the grid as the file has it.
+
+    Raises: As `read_volume`.
+    """
     path = Path(path)
     try:
         volume = dicom.read_folder(path) if path.is_dir() else from_image(_read_file(path, sitk.sitkFloat32))
-        _check_grid(volume.geometry)
-        _check_finite(volume.array)
-        _check_contrast(volume.array)
+        filed = volume.geometry
+        volume = with_spacing(volume, spacing) if spacing else volume
+        check_grid(volume.geometry)
+        check_finite(volume.array)
+        check_contrast(volume.array)
     except (VolumeError, OSError) as error:
         raise _named(path, error) from error
-    return volume
+    return volume, filed
 
 
 def read_mask(path: Path) -> Volume:
@@ -105,7 +118,7 @@ def read_map(path: Path) -> Volume:
     path = Path(path)
     try:
         volume = from_image(_read_file(path, sitk.sitkFloat32))
-        _check_finite(volume.array)
+        check_finite(volume.array)
     except (VolumeError, OSError) as error:
         raise _named(path, error) from error
     return volume
@@ -230,30 +243,6 @@ def _check_kind(reader: sitk.ImageFileReader) -> None:
         raise VolumeError(f"{reader.GetDimension()}-D image ({what}); save one 3-D volume")
     if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
         raise VolumeError("complex voxels; save the magnitude image")
-
-
-def _check_grid(geometry: Geometry) -> None:
-    for axis, count, spacing in zip("xyz", geometry.size, geometry.spacing, strict=True):
-        if count < SMALLEST_SIZE:
-            raise VolumeError(
-                f"only {count} voxels along {axis}; the network needs at least {SMALLEST_SIZE} along every axis"
-            )
-        if not _PLAUSIBLE_SPACING_MM[0] <= spacing <= _PLAUSIBLE_SPACING_MM[1]:
-            raise VolumeError(f"a voxel spacing of {spacing:g} mm along {axis} cannot be right; is the file in mm?")
-
-
-def _check_finite(array: NDArray[Any]) -> None:
-    # The sum of finite float32 voxels is finite in double, and far quicker to get than a mask of all voxels.
-    with np.errstate(invalid="ignore"):  # inf - inf
-        total = array.sum(dtype=np.float64)
-    if not np.isfinite(total):
-        count = array.size - int(np.isfinite(array).sum())
-        raise VolumeError(f"{count} voxels are NaN or infinite; replace them, for example by 0, and try again")
-
-
-def _check_contrast(array: NDArray[Any]) -> None:
-    if array.min() == array.max():
-        raise VolumeError(f"all voxels have the same value ({array.flat[0]:g}); the scan is empty")
 
 
 def _occupied(array: NDArray[Any]) -> str | None:

@@ -18,7 +18,7 @@ from mtctl.inference import OUTSIDE, Options, Prediction, Segmenter
 from mtctl.model import Model, find_model
 from mtctl.preprocess import Box
 from mtctl.regions import region_map
-from mtctl.volume import _check_contrast, _check_finite, _check_grid
+from mtctl.scan_checks import check_contrast, check_finite, check_grid
 from mtctl.worker_exchange import write_regions, write_trimmed
 from mtctl.worker_protocol import REGIONS, SEGMENTATION, geometry_of
 from mtctl.worker_request import Settings
@@ -105,9 +105,9 @@ def _read_scan(path: Path, geometry: Any) -> Volume:
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
         raise VolumeError(f"the scan's voxels are {array.dtype}; one grey value a voxel is needed")
     volume = Volume(array.astype(np.float32), grid)
-    _check_grid(volume.geometry)
-    _check_finite(volume.array)
-    _check_contrast(volume.array)
+    check_grid(volume.geometry)
+    check_finite(volume.array)
+    check_contrast(volume.array)
     return volume
 
 

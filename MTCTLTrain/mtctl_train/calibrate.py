@@ -59,7 +59,7 @@ class CleanResult:
         truth: The expert's.
         geometry: The scan's grid.
         probability: Mean of the samples, not calibrated.
-        counts: Its logits in the 5-voxel band.
+        counts: Its logits within 3 mm of the mask's surface.
         metrics: All figures of the mask.
     """
 
@@ -103,26 +103,27 @@ def calibrate(
     cases: Sequence[LabelledVolume],
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Calibration:
-    """Predict validation cases, clean and in every corruption, with the default settings; derive the card's values.
+    """Predict validation cases, clean and corrupted, with the default settings; derive the card's values.
 
-    19 predictions a case. What the card says about calibration so far does not matter.
+    Seven predictions a case: every kind of corruption once, its severity changing from case to case. All three
+    severities of each would be 19, and no more independent: what the fit rests on is the number of scans. What the
+    card says about calibration so far does not matter.
 
     Args:
         segmenter: The model, on its device.
         cases: Scans with truth that the model was not trained on.
         progress: Called with the number of predictions done and of all.
     """
-    plain, done, of = uncalibrated(segmenter), 0, len(cases) * (1 + len(KINDS) * len(SEVERITIES))
-    clean, observations = [], []
-    for case in cases:
+    plain, of = uncalibrated(segmenter), len(cases) * (1 + len(KINDS))
+    clean, observations = [], list[Observation]()
+    for index, case in enumerate(cases):
         clean.append(examine(plain, case))
         observations.append(clean[-1].observation)
-        for observation in observe_corrupted(plain, case):
-            observations.append(observation)
-            done += 1
-            progress(done, of)
-        done += 1
-        progress(done, of)
+        progress(len(observations), of)
+        for turn, kind in enumerate(KINDS):
+            severity = SEVERITIES[(index + turn) % len(SEVERITIES)]
+            observations += observe_corrupted(plain, case, [(kind, severity)])
+            progress(len(observations), of)
     return calibration_of(clean, observations)
 
 
@@ -161,14 +162,20 @@ def examine(plain: Segmenter, case: LabelledVolume) -> CleanResult:
         truth=case.mask,
         geometry=case.volume.geometry,
         probability=probability,
-        counts=logit_counts(probability, case.mask, surface_band(mask)),
+        counts=logit_counts(probability, case.mask, surface_band(mask, (z, y, x))),
         metrics=segmentation_metrics(mask, case.mask, (z, y, x)),
     )
 
 
-def observe_corrupted(plain: Segmenter, case: LabelledVolume) -> list[Observation]:
-    """Predict every corrupted version of a scan."""
-    versions = [(f"{kind}-{severity}", corrupted(case, kind, severity)) for kind in KINDS for severity in SEVERITIES]
+#: Every corruption that there is: its kind and severity.
+ALL_VERSIONS = tuple((kind, severity) for kind in KINDS for severity in SEVERITIES)
+
+
+def observe_corrupted(
+    plain: Segmenter, case: LabelledVolume, wanted: Sequence[tuple[str, int]] = ALL_VERSIONS
+) -> list[Observation]:
+    """Predict corrupted versions of a scan, each a kind of corruption and its severity."""
+    versions = [(f"{kind}-{severity}", corrupted(case, kind, severity)) for kind, severity in wanted]
     return [_observation(plain.predict(v.volume), case.name, name, v.mask) for name, v in versions]
 
 

@@ -44,7 +44,7 @@ LOGITS = np.arange(-round(_REACH / _STEP), round(_REACH / _STEP) + 1) * _STEP
 
 
 def logit_counts(probability: NDArray[np.float32], truth: Mask, where: Mask) -> LogitCounts:
-    """Count the voxels in `where` (the 5-voxel band) by logit and truth."""
+    """Count the voxels in `where` (`surface_band`) by logit and truth."""
     values = np.clip(logit(np.clip(probability[where].astype(np.float64), 1e-9, 1 - 1e-9)), -_REACH, _REACH)
     index = np.rint(values / _STEP).astype(np.intp) + round(_REACH / _STEP)
     true = truth[where]

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.files import make_folder, replacing
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.metrics import Mask
 from mtctl.preprocess import canonical_geometry
 from mtctl.resample import to_grid
-from mtctl.volume import read_mask, read_volume
+from mtctl.volume import read_mask, read_scan
 from mtctl_train.box_plots import write_box_plots
-from mtctl_train.evaluation import LABEL, SEGMENTATION, MethodResult, on_same_grid
+from mtctl_train.evaluation import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid
 
 IMAGE = ".image.nrrd"
 
@@ -66,7 +66,9 @@ class CaseComparison:
         return int(np.argmax(wrong if np.any(wrong) else self.truth.sum(axis=(1, 2))))
 
 
-def write_figures(folder: Path, methods: Sequence[MethodResult], truth: Path, case: str | None) -> Iterator[Path]:
+def write_figures(
+    folder: Path, methods: Sequence[MethodResult], truth: Path, case: str | None, spacing: Triple | None = None
+) -> Iterator[Path]:
     """Write `metrics.png` and `comparison-<case>.png`, and yield each path once it is there.
 
     Args:
@@ -74,6 +76,7 @@ def write_figures(folder: Path, methods: Sequence[MethodResult], truth: Path, ca
         methods: In the order of the columns.
         truth: Folder of <case>.label.nrrd and <case>.image.nrrd.
         case: For the second figure; None: see `telling_case`.
+        spacing: True one of the case's files, mm along their axes x, y, z; None for their own.
 
     Raises:
         MtctlError: There is no such case, its scan is absent, VTK or OpenGL is absent, or a file cannot be written.
@@ -84,7 +87,7 @@ def write_figures(folder: Path, methods: Sequence[MethodResult], truth: Path, ca
     write_box_plots(methods, path)
     yield path
     path = folder / f"comparison-{chosen}.png"
-    write_case_comparison(load_case(methods, truth, chosen), path)
+    write_case_comparison(load_case(methods, truth, chosen, spacing), path)
     yield path
 
 
@@ -101,8 +104,12 @@ def telling_case(methods: Sequence[MethodResult]) -> str:
     return cases[int(np.argmax(np.ptp(dice, axis=1) if len(methods) > 1 else -dice[:, 0]))]
 
 
-def load_case(methods: Sequence[MethodResult], truth: Path, case: str) -> CaseComparison:
+def load_case(
+    methods: Sequence[MethodResult], truth: Path, case: str, spacing: Triple | None = None
+) -> CaseComparison:
     """The scan, its expert mask and the methods' masks, brought onto a grid along the LPS axes of 0.625 mm.
+
+    Arguments as for `write_figures`.
 
     Raises:
         FigureError: A method has no result for the case, or the scan is absent.
@@ -114,11 +121,11 @@ def load_case(methods: Sequence[MethodResult], truth: Path, case: str) -> CaseCo
     image_file = truth / (case + IMAGE)
     if not image_file.exists():
         raise FigureError(f"{image_file}: the picture of a case needs its scan; put it beside the expert mask")
-    image = read_volume(image_file)
-    grid = canonical_geometry(image.geometry)
+    image = read_scan(image_file, spacing)[0]
+    grid = canonical_geometry(image.geometry, (0.625, 0.625, 0.625))
 
     def mask(path: Path) -> Mask:
-        volume = on_same_grid(read_mask(path), path, image, image_file)
+        volume = on_same_grid(corrected(read_mask(path), spacing), path, image, image_file)
         return np.asarray(to_grid(Volume(volume.array.astype(np.float32), volume.geometry), grid)[0] >= 0.5)
 
     predictions = tuple(

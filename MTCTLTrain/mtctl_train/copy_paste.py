@@ -68,7 +68,7 @@ def pasted(batch: Batch, guess: Tensor, guess_weight: float, corners: Tensor) ->
             ]
         ),
         mask,
-        torch.stack([_distance(one[0], batch.spacing) for one in mask])[:, None].to(mask),
+        torch.stack([_distance(one[0], batch.voxel_mm) for one in mask])[:, None].to(mask),
         torch.cat([_exchange(batch.weight, guessed_weight, inside), _exchange(guessed_weight, batch.weight, inside)]),
     )
 
@@ -92,7 +92,7 @@ def _largest_component(probability: Tensor) -> Tensor:
     return torch.from_numpy(labels == np.argmax(np.bincount(labels.ravel())[1:]) + 1)
 
 
-def _distance(mask: Tensor, spacing: float) -> Tensor:
+def _distance(mask: Tensor, voxel_mm: tuple[float, float, float]) -> Tensor:
     """pi of a pasted mask: pasted distance maps would be wrong along the seam."""
-    distance = signed_distance_mm((mask > 0.5).cpu().numpy(), (spacing,) * 3)
+    distance = signed_distance_mm((mask > 0.5).cpu().numpy(), voxel_mm)
     return normalised_distance(torch.from_numpy(distance))

@@ -1,7 +1,8 @@
 """Worse versions of a labelled scan: what scanners, patients and protocols do to images, at three severities.
 
 They widen the range of Dice over which a case score is fitted and judged: a dozen good scans hold no failure. Levels
-are set so that the mean Dice of a model trained on 16 scans falls from about 0.88 to about 0.4 on names 17-30.
+were set on names 17-30 so that a model trained on 16 scans goes from good results to failed ones. Lengths are in true
+millimetres; `voxel_mm` is the size of the scan's voxels, (z, y, x).
 """
 
 from __future__ import annotations
@@ -19,24 +20,28 @@ from mtctl_train.dataset import LabelledVolume
 
 Floats = NDArray[np.float32]
 Rng = np.random.Generator
+Triple = tuple[float, float, float]
+
+#: Voxels (z, y, x) that the benchmark's scans were acquired in, mm; their files hold them interpolated to half of it.
+ACQUIRED_MM: Triple = (2.5, 1.25, 1.25)
 
 SEVERITIES = (1, 2, 3)
 
 
-def noise(image: Floats, level: float, spacing: float, rng: Rng) -> Floats:
-    """Rician noise of `level` standard deviations of the scan, as smooth as voxels of 1.25 mm."""
-    sigma = 0.5 * 1.25 / spacing
+def noise(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
+    """Rician noise of `level` standard deviations of the scan, as smooth as acquired voxels."""
+    sigma = [0.5 * acquired / step for acquired, step in zip(ACQUIRED_MM, voxel_mm, strict=True)]
     real, imaginary = (ndimage.gaussian_filter(rng.standard_normal(image.shape, np.float32), sigma) for _ in range(2))
     scale = np.float32(level * image.std() / real.std())
     return np.asarray(np.sqrt((image + scale * real) ** 2 + (scale * imaginary) ** 2), np.float32)
 
 
-def blur(image: Floats, level: float, spacing: float, rng: Rng) -> Floats:
+def blur(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
     """A Gaussian of `level` mm."""
-    return np.asarray(ndimage.gaussian_filter(image, level / spacing), np.float32)
+    return np.asarray(ndimage.gaussian_filter(image, [level / step for step in voxel_mm]), np.float32)
 
 
-def bias_field(image: Floats, level: float, spacing: float, rng: Rng) -> Floats:
+def bias_field(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
     """Uneven coils: a smooth gain of standard deviation exp(`level`), made of the three lowest cosines of each axis."""
     field = rng.standard_normal((3, 3, 3)).astype(np.float32)
     for count in image.shape:
@@ -45,7 +50,7 @@ def bias_field(image: Floats, level: float, spacing: float, rng: Rng) -> Floats:
     return np.asarray(image * np.exp(np.float32(level) * (field - field.mean()) / field.std()), np.float32)
 
 
-def motion(image: Floats, level: float, spacing: float, rng: Rng) -> Floats:
+def motion(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
     """Breathing of `level` mm from front to back while k-space is filled line by line (rows, y): ghosts and blur.
 
     A shifted object multiplies its Fourier transform by a phase ramp, so each line has the phase of its moment.
@@ -55,12 +60,12 @@ def motion(image: Floats, level: float, spacing: float, rng: Rng) -> Floats:
     breaths = rng.uniform(4, 9) / image.shape[1]
     moved = np.sin(2 * np.pi * (line * breaths + rng.random())) + 0.3 * rng.standard_normal(image.shape[1])
     moved -= moved[np.abs(frequency) * image.shape[1] < 4].mean()  # the slow waves say where the organs are: keep it
-    phase = np.exp(-2j * np.pi * frequency * moved * (level / spacing)).astype(np.complex64)
+    phase = np.exp(-2j * np.pi * frequency * moved * (level / voxel_mm[1])).astype(np.complex64)
     spectrum = np.fft.fft(image, axis=1) * phase[:, None]
     return np.abs(np.fft.ifft(spectrum, axis=1)).astype(np.float32)
 
 
-def low_resolution(image: Floats, level: float, spacing: float, rng: Rng) -> Floats:
+def low_resolution(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
     """Voxels `level` times as long along each axis (2: half resolution), interpolated back to the scan's grid."""
     coarse = [max(2, round(count / level)) for count in image.shape]
     smooth = ndimage.gaussian_filter(image, np.sqrt(level**2 - 1) / np.sqrt(8 * np.log(2)))
@@ -74,11 +79,11 @@ class Corruption:
     """One way to spoil a scan's grey levels.
 
     Attributes:
-        change: From image (z, y, x), level, spacing (mm) and generator to the spoilt image.
+        change: From image (z, y, x), level, voxel size (mm; z, y, x) and generator to the spoilt image.
         levels: The level at each of `SEVERITIES`.
     """
 
-    change: Callable[[Floats, float, float, Rng], Floats]
+    change: Callable[[Floats, float, Triple, Rng], Floats]
     levels: tuple[float, float, float]
 
 
@@ -115,7 +120,8 @@ def corrupted(case: LabelledVolume, kind: str, severity: int, seed: int = 0) -> 
         return replace(_cut(case, CROPPED_SHARES[severity - 1], rng), name=name)
     corruption = GREY_LEVELS[kind]
     image = case.volume.array.astype(np.float32)
-    spoilt = corruption.change(image, corruption.levels[severity - 1], case.volume.geometry.spacing[0], rng)
+    dx, dy, dz = case.volume.geometry.spacing
+    spoilt = corruption.change(image, corruption.levels[severity - 1], (dz, dy, dx), rng)
     return LabelledVolume(name, Volume(spoilt, case.volume.geometry), case.mask)
 
 

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from mtctl.distance_map import normalised_distance, signed_distance_mm
 from mtctl.errors import MtctlError
+from mtctl.geometry import Geometry, Triple
 from mtctl.locate import normalise_locally
-from mtctl.phantom import make_full_field, make_phantom
-from mtctl.preprocess import NETWORK_SPACING, Box, canonical_geometry, halve, normalise
+from mtctl.phantom import Phantom, make_full_field, make_phantom
+from mtctl.preprocess import GRID_MM, Box, canonical_geometry, normalise, window_of
 from mtctl.resample import to_grid
-from mtctl.volume import Geometry, Volume, read_mask, read_volume
-from mtctl_train.augment import Variation, random_box, sample_patch, vary_intensity
+from mtctl.volume import Volume, read_mask, read_volume
+from mtctl_train.augment import Variation, as_acquired, random_box, sample_patch, vary_contrast, vary_intensity
 
 
 class DataError(MtctlError):
@@ -27,31 +28,26 @@ class DataError(MtctlError):
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled case on an LPS-aligned grid of `spacing` mm.
+    """One labelled case on the LPS-aligned grid that a network sees.
 
     Attributes:
         name: Case name.
         image: (z, y, x) float32, z-scored over the whole crop.
         distance_mm: (z, y, x) float32 signed distance to the true surface, positive inside.
-        spacing: mm per voxel: `NETWORK_SPACING` or twice that.
+        voxel_mm: (z, y, x) size of the grid's voxels.
         weight: (z, y, x) float32, how much each voxel counts, 0 where nobody knows the truth; None: all of them, 1.
     """
 
     name: str
     image: NDArray[np.float32]
     distance_mm: NDArray[np.float32]
-    spacing: float
+    voxel_mm: Triple
     weight: NDArray[np.float32] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The true mask on this grid."""
         return self.distance_mm > 0
-
-    def coarse(self) -> Case:
-        """The same case at twice the spacing."""
-        weight = None if self.weight is None else halve(self.weight)
-        return Case(self.name, halve(self.image), halve(self.distance_mm), 2 * self.spacing, weight)
 
 
 @dataclass(frozen=True)
@@ -82,49 +78,58 @@ def load_labelled(folder: Path, name: str) -> LabelledVolume:
     return LabelledVolume(name, image, label.array > 0)
 
 
-def case_of(labelled: LabelledVolume, box: Box | None = None) -> Case:
-    """The case on the 0.625 mm grid that the network sees.
+def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None = None) -> Case:
+    """The case on the grid that the network sees.
 
     Args:
         labelled: Scan and mask.
+        grid_mm: Voxels (x, y, z) of that grid.
         box: The part to take, which holds the mask; None: the whole scan.
     """
-    geometry, mask = labelled.volume.geometry, labelled.mask
-    grid = canonical_geometry(geometry, box=box)
+    geometry = labelled.volume.geometry
+    grid = canonical_geometry(geometry, grid_mm, box)
     array, inside = to_grid(labelled.volume, grid)
+    distance = _distance_on(grid, labelled.mask, geometry, box)
+    return Case(labelled.name, normalise(array, inside), distance, _voxel_mm(grid))
+
+
+def _distance_on(
+    grid: Geometry, mask: NDArray[np.bool_], geometry: Geometry, box: Box | None = None
+) -> NDArray[np.float32]:
+    """Signed distance (mm) to the surface of a mask (z, y, x) on `geometry`, sampled on `grid`."""
     if box is not None:
         # The distance to a mask that lies in the box is the same without the rest of a thorax, and there in no time.
-        voxels = _voxels_of(box, geometry)
-        mask = mask[voxels]
-        z, y, x = (part.start for part in voxels)
-        geometry = geometry.window((x, y, z), (mask.shape[2], mask.shape[1], mask.shape[0]))
-    dx, dy, dz = geometry.spacing
-    on_grid, _ = to_grid(Volume(signed_distance_mm(mask, (dz, dy, dx)), geometry), grid)
-    return Case(labelled.name, normalise(array, inside), on_grid, NETWORK_SPACING)
+        z, y, x = window_of(box.expanded(2 * max(geometry.spacing)), geometry)
+        mask = mask[z, y, x]
+        geometry = geometry.window((x.start, y.start, z.start), (mask.shape[2], mask.shape[1], mask.shape[0]))
+    return to_grid(Volume(signed_distance_mm(mask, _voxel_mm(geometry)), geometry), grid)[0]
 
 
-def _voxels_of(box: Box, geometry: Geometry) -> tuple[slice, slice, slice]:
-    """The voxels (z, y, x) of a grid that lie in a box, and two more on every side."""
-    corners = [(x, y, z) for x in (box.x0, box.x1) for y in (box.y0, box.y1) for z in (box.z0, box.z1)]
-    index = geometry.physical_to_index(corners)
-    bounds = zip(index.min(axis=0).tolist(), index.max(axis=0).tolist(), geometry.size, strict=True)
-    x, y, z = (slice(max(int(low) - 2, 0), min(int(high) + 4, count)) for low, high, count in bounds)
+def _voxel_mm(grid: Geometry) -> Triple:
+    """Voxel size (z, y, x)."""
+    x, y, z = grid.spacing
     return z, y, x
 
 
-def phantom_case(seed: int) -> Case:
+def phantom_case(seed: int, grid_mm: Triple = GRID_MM) -> Case:
     """A synthetic case; the seed of `mtctl phantom`."""
-    phantom = make_phantom(seed)
-    distance = signed_distance_mm(phantom.mask > 0, (NETWORK_SPACING,) * 3)
-    return Case(f"phantom-{seed}", normalise(phantom.image.astype(np.float32)), distance, NETWORK_SPACING)
+    volume, mask = _scan_of(make_phantom(seed))
+    return case_of(LabelledVolume(f"phantom-{seed}", volume, mask), grid_mm)
 
 
-def full_field_case(seed: int) -> Case:
-    """A synthetic thorax at 1.25 mm, z-scored locally as for the coarse pass: teaches what is not the atrium."""
-    phantom = make_full_field(seed)
-    distance = signed_distance_mm(halve(phantom.mask.astype(np.float32)) >= 0.5, (2 * NETWORK_SPACING,) * 3)
-    image = normalise_locally(halve(phantom.image.astype(np.float32)), 2 * NETWORK_SPACING)
-    return Case(f"full-field-{seed}", image, distance, 2 * NETWORK_SPACING)
+def full_field_case(seed: int, grid_mm: Triple = GRID_MM) -> Case:
+    """A synthetic thorax, z-scored locally: teaches what is not the atrium."""
+    volume, mask = _scan_of(make_full_field(seed))
+    grid = canonical_geometry(volume.geometry, grid_mm)
+    image = normalise_locally(to_grid(volume, grid)[0], _voxel_mm(grid))
+    # On the coarse grid: the distance transform of all 36 million voxels takes half a minute.
+    inside = to_grid(Volume(mask.astype(np.float32), volume.geometry), grid)[0] >= 0.5
+    return Case(f"full-field-{seed}", image, signed_distance_mm(inside, _voxel_mm(grid)), _voxel_mm(grid))
+
+
+def _scan_of(phantom: Phantom) -> tuple[Volume, NDArray[np.bool_]]:
+    z, y, x = phantom.image.shape
+    return Volume(phantom.image, Geometry((x, y, z), phantom.spacing_mm, (0.0, 0.0, 0.0))), phantom.mask > 0
 
 
 @dataclass(frozen=True)
@@ -133,21 +138,23 @@ class Scan:
 
     name: str
     image: NDArray[np.float32]
-    spacing: float
-
-    def coarse(self) -> Scan:
-        """The same scan at twice the spacing."""
-        return Scan(self.name, halve(self.image), 2 * self.spacing)
+    voxel_mm: Triple
 
 
-def load_scan(folder: Path, name: str) -> Scan:
-    """Read <name>.image.nrrd from `folder` onto the 0.625 mm grid; a label beside it is not looked at.
+def load_scan(folder: Path, name: str, grid_mm: Triple = GRID_MM) -> Scan:
+    """Read <name>.image.nrrd from `folder` onto the network's grid; a label beside it is not looked at.
 
     Raises:
         VolumeError: The file is missing or unusable.
     """
     image = read_volume(folder / f"{name}.image.nrrd")
-    return Scan(name, normalise(*to_grid(image, canonical_geometry(image.geometry))), NETWORK_SPACING)
+    return scan_of(name, image, grid_mm)
+
+
+def scan_of(name: str, volume: Volume, grid_mm: Triple = GRID_MM, box: Box | None = None) -> Scan:
+    """The scan, or its part in `box`, on the grid that the network sees."""
+    grid = canonical_geometry(volume.geometry, grid_mm, box)
+    return Scan(name, normalise(*to_grid(volume, grid)), _voxel_mm(grid))
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,7 @@ class Batch:
         weight: How much each voxel of the three counts.
         unlabelled: z-scored intensities of scans without truth, as many patches or none.
         unlabelled_varied: The same patches with their intensities varied like those of `image`.
-        spacing: mm per voxel.
+        voxel_mm: (z, y, x) size of a voxel.
     """
 
     image: Tensor
@@ -170,7 +177,7 @@ class Batch:
     weight: Tensor
     unlabelled: Tensor
     unlabelled_varied: Tensor
-    spacing: float
+    voxel_mm: Triple
 
     def labelled_only(self) -> Batch:
         """The batch without its unlabelled patches."""
@@ -195,7 +202,7 @@ class Sampler:
         phantoms: Synthetic cases, drawn with probability `phantom_share` instead of a real one.
         patch: (z, y, x) voxels.
         paste_share: Probability that a random box of a patch comes from the batch's next patch (copy-paste).
-        intensity_share: Probability that a patch's intensities are varied (`vary_intensity`).
+        intensity_share: Probability that a patch's contrast, resolution and intensities are varied (`augment`).
         unlabelled_share: Of the batches that hold unlabelled patches, where there are such scans.
         replay: Real cases of an earlier training, drawn with probability `replay_share` instead of a labelled one.
     """
@@ -218,18 +225,18 @@ class Sampler:
         """Batch `iteration`, or, for a process that shares the work, only its `items` of it."""
         items = range(self.batch) if items is None else items
         mixed = [self._mixed(iteration, item) for item in items]
-        spacing = self.labelled[0].spacing
+        voxel_mm = self.labelled[0].voxel_mm
         image, distance, weight = torch.stack(mixed)[:, :, None].unbind(1)
         unlabelled = [self._unlabelled_patch(iteration, item) for item in items if self._has_unlabelled(iteration)]
         none = image.new_zeros(0, 1, *self.patch)
         return Batch(
             image=image,
-            mask=(distance / spacing + 0.5).clamp(0, 1),
+            mask=(distance / min(voxel_mm) + 0.5).clamp(0, 1),
             distance=normalised_distance(distance),
             weight=weight,
             unlabelled=torch.stack([plain for plain, _ in unlabelled])[:, None] if unlabelled else none,
             unlabelled_varied=torch.stack([varied for _, varied in unlabelled])[:, None] if unlabelled else none,
-            spacing=spacing,
+            voxel_mm=voxel_mm,
         )
 
     def _has_unlabelled(self, iteration: int) -> bool:
@@ -247,7 +254,7 @@ class Sampler:
         case = cases[int(rng.integers(len(cases)))]
         weight = np.ones_like(case.image) if case.weight is None else case.weight
         channels = torch.from_numpy(np.stack([case.image, case.distance_mm, weight]))
-        sampled, zoom = sample_patch(channels, case.spacing, self.patch, self.variation, rng)
+        sampled, zoom = sample_patch(channels, case.voxel_mm, self.patch, self.variation, rng)
         sampled[1] *= zoom
         return sampled
 
@@ -255,8 +262,8 @@ class Sampler:
         rng = np.random.default_rng((self.seed, iteration, item, 1))
         scan = self.unlabelled[int(rng.integers(len(self.unlabelled)))]
         channels = torch.from_numpy(scan.image[None])
-        sampled, _ = sample_patch(channels, scan.spacing, self.patch, self.variation, rng)
-        return sampled[0], self._varied(sampled[0], iteration, item, rng)
+        sampled, _ = sample_patch(channels, scan.voxel_mm, self.patch, self.variation, rng)
+        return sampled[0], self._varied(sampled[0], None, scan.voxel_mm, iteration, item, rng)
 
     def _mixed(self, iteration: int, item: int) -> Tensor:
         """Patch `item` of a batch; each has a generator of its own, so that a process need not draw the others'."""
@@ -265,17 +272,23 @@ class Sampler:
         if rng.random() < self.paste_share:
             partner = np.random.default_rng((self.seed, iteration, (item + 1) % self.batch))
             patch = self._pasted(patch, self._patch(partner), random_box(self.patch, rng))
-        patch[0] = self._varied(patch[0], iteration, item, rng)
+        patch[0] = self._varied(patch[0], patch[1], self.labelled[0].voxel_mm, iteration, item, rng)
         return patch
 
-    def _varied(self, image: Tensor, iteration: int, item: int, rng: np.random.Generator) -> Tensor:
+    def _varied(
+        self, image: Tensor, distance_mm: Tensor | None, voxel_mm: Triple, iteration: int, item: int,
+        rng: np.random.Generator,
+    ) -> Tensor:  # fmt: skip
+        """Another patient, then another scanner: tissue contrast, then how it was acquired, then coils and noise."""
         # A generator of its own: whatever the share, everything else of a patch stays what it was.
         varied = np.random.default_rng((self.seed, iteration, item, 2)).random() < self.intensity_share
-        return vary_intensity(image, rng) if varied else image
+        if not varied:
+            return image
+        return vary_intensity(as_acquired(vary_contrast(image, distance_mm, rng), voxel_mm, rng), rng)
 
     def _pasted(self, patch: Tensor, other: Tensor, box: tuple[slice, ...]) -> Tensor:
         patch[:, *box] = other[:, *box]
         # A patched distance map is wrong along the seam: measure it anew.
-        spacing = self.labelled[0].spacing
-        patch[1] = torch.from_numpy(signed_distance_mm((patch[1] > 0).numpy(), (spacing,) * 3).clip(-99, 99))
+        voxel_mm = self.labelled[0].voxel_mm
+        patch[1] = torch.from_numpy(signed_distance_mm((patch[1] > 0).numpy(), voxel_mm).clip(-99, 99))
         return patch

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.errors import MtctlError
-from mtctl.geometry import Volume
-from mtctl.metrics import Mask, SegmentationMetrics, segmentation_metrics, surface_band
+from mtctl.geometry import Triple, Volume, with_spacing
+from mtctl.metrics import Mask, SegmentationMetrics, segmentation_metrics, surface_band, voxel_band
 from mtctl.volume import read_map, read_mask
 from mtctl_train.review_curve import ReviewCurves
 from mtctl_train.review_table import curves_of
@@ -33,8 +33,9 @@ class EvaluationError(MtctlError):
 
 @dataclass(frozen=True)
 class ErrorDetection:
-    """How well an uncertainty map finds the errors, in the whole volume and in the 5-voxel band.
+    """How well an uncertainty map finds the errors: in the whole volume, near the predicted surface, and what it gains.
 
+    `..._band` is of the voxels within 3 mm of that surface, `..._band5` of the literature's five voxels.
     `gain_10` is the Dice (a fraction) that is won when the most uncertain voxels, 10 % of the predicted volume, are set
     right; `gain_10_ceiling` is what they would win if all of them were wrong.
     `qu_brats` is the score of `mtctl.calibration.qu_brats`.
@@ -42,8 +43,10 @@ class ErrorDetection:
 
     auroc_crop: float
     auroc_band: float
+    auroc_band5: float
     aupr_crop: float
     aupr_band: float
+    aupr_band5: float
     gain_10: float
     gain_10_ceiling: float
     qu_brats: float
@@ -51,24 +54,34 @@ class ErrorDetection:
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """Expected calibration error of the probability, in the whole volume and in the 5-voxel band."""
+    """Expected calibration error of the probability; `..._band` and `..._band5` as in `ErrorDetection`."""
 
     ece_crop: float
     ece_band: float
+    ece_band5: float
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """Of the predicted and of the true atrium, mL."""
+
+    predicted_ml: float
+    true_ml: float
 
 
 @dataclass(frozen=True)
 class CaseResult:
     """One case of one method.
 
-    `detection` and `calibration` are None where the maps for them are absent, `review` also where there is no report,
-    which says from what threshold on a voxel is flagged.
+    `volumes` is None where nobody needs them, `detection` and `calibration` where the maps for them are absent,
+    `review` also where there is no report, which says from what threshold on a voxel is flagged.
     """
 
     segmentation: SegmentationMetrics
     detection: ErrorDetection | None = None
     calibration: CalibrationError | None = None
     review: ReviewCurves | None = None
+    volumes: Volumes | None = None
 
     @property
     def empty(self) -> bool:
@@ -76,8 +89,8 @@ class CaseResult:
         return self.segmentation.ravd == -1.0
 
     def figures(self) -> dict[str, float]:
-        """All figures that there are by name: fractions, voxels, mm."""
-        parts = (part for part in (self.segmentation, self.detection, self.calibration) if part)
+        """All figures that there are by name: fractions, voxels, mm, mL."""
+        parts = (part for part in (self.segmentation, self.volumes, self.detection, self.calibration) if part)
         return {name: value for part in parts for name, value in asdict(part).items()}
 
 
@@ -106,33 +119,46 @@ class MethodResult:
     training: TrainingCases | None = None
 
 
-def evaluate_case(folder: Path, case: str, label: Path) -> CaseResult:
+def evaluate_case(folder: Path, case: str, label: Path, spacing: Triple | None = None) -> CaseResult:
     """All figures of <case>.seg.nrrd in `folder`, and of the uncertainty and probability maps beside it.
+
+    Args:
+        folder: Of the results.
+        case: Its name.
+        label: File of the expert mask.
+        spacing: True one of all these files, mm along their axes x, y, z; None for their own.
 
     Raises:
         MtctlError: A file cannot be read, its grid is not the result's, or a map does not lie between 0 and 1.
     """
     file = folder / (case + SEGMENTATION)
-    result = read_mask(file)
-    truth = on_same_grid(read_mask(label), label, result, file).array.astype(bool)
+    result = corrected(read_mask(file), spacing)
+    truth = on_same_grid(corrected(read_mask(label), spacing), label, result, file).array.astype(bool)
     prediction = result.array.astype(bool)
     x, y, z = result.geometry.spacing
-    band = surface_band(prediction)
+    bands = surface_band(prediction, (z, y, x)), voxel_band(prediction)
     detection, calibration, review = None, None, None
     map_file = folder / (case + UNCERTAINTY)
     if map_file.exists():
-        volume = on_same_grid(read_map(map_file), map_file, result, file)
+        volume = on_same_grid(corrected(read_map(map_file), spacing), map_file, result, file)
         uncertainty = _from_0_to_1(volume, map_file, "uncertainties")
-        detection = _error_detection(uncertainty, prediction, truth, band)
+        detection = _error_detection(uncertainty, prediction, truth, *bands)
         threshold = _threshold(folder / f"{case}.json")
         if threshold is not None:
             review = curves_of(prediction, truth, uncertainty, threshold, result.geometry)
     map_file = folder / (case + PROBABILITY)
     if map_file.exists():
-        volume = on_same_grid(read_map(map_file), map_file, result, file)
+        volume = on_same_grid(corrected(read_map(map_file), spacing), map_file, result, file)
         probability = _from_0_to_1(volume, map_file, "probabilities")
-        calibration = CalibrationError(ece(probability, truth), ece(probability, truth, band))
-    return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration, review)
+        calibration = CalibrationError(ece(probability, truth), *(ece(probability, truth, band) for band in bands))
+    voxel_ml = result.geometry.voxel_ml
+    volumes = Volumes(int(prediction.sum()) * voxel_ml, int(truth.sum()) * voxel_ml)
+    return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration, review, volumes)
+
+
+def corrected(volume: Volume, spacing: Triple | None) -> Volume:
+    """The volume with a spacing given by hand, where one is."""
+    return with_spacing(volume, spacing) if spacing else volume
 
 
 def training_cases(folder: Path) -> TrainingCases | None:
@@ -187,9 +213,10 @@ def on_same_grid(volume: Volume, path: Path, reference: Volume, reference_path: 
         ("direction", ours.direction, theirs.direction, 1e-3),
     ):
         if not np.allclose(np.ravel(of_volume), np.ravel(of_reference), rtol=0, atol=tolerance):
+            mend = "say which is true (--spacing), or resample" if name == "spacing" else "resample"
             raise EvaluationError(
                 f"{path}: its {name} {of_volume} is not the {of_reference} of {reference_path}; "
-                "resample one onto the other"
+                f"{mend} one onto the other"
             )
     return volume
 
@@ -208,14 +235,18 @@ def _from_0_to_1(volume: Volume, path: Path, what: str) -> NDArray[np.float32]:
     return volume.array
 
 
-def _error_detection(uncertainty: NDArray[np.float32], prediction: Mask, truth: Mask, band: Mask) -> ErrorDetection:
+def _error_detection(
+    uncertainty: NDArray[np.float32], prediction: Mask, truth: Mask, band: Mask, band5: Mask
+) -> ErrorDetection:
     error = prediction != truth
     gain = correction_gain(uncertainty, prediction, truth)
     return ErrorDetection(
         auroc_crop=error_auroc(uncertainty, error),
         auroc_band=error_auroc(uncertainty, error, band),
+        auroc_band5=error_auroc(uncertainty, error, band5),
         aupr_crop=error_aupr(uncertainty, error),
         aupr_band=error_aupr(uncertainty, error, band),
+        aupr_band5=error_aupr(uncertainty, error, band5),
         gain_10=gain.after - gain.before,
         gain_10_ceiling=gain.ceiling - gain.before,
         qu_brats=qu_brats(uncertainty, prediction, truth).score,

@@ -37,14 +37,20 @@ SEGMENTATION_COLUMNS = (
     Column("ravd", "RAVD %", 100),
     Column("precision", "Prec. %", 100),
     Column("recall", "Recall %", 100),
+    Column("predicted_ml", "mL", digits=1),
+    Column("true_ml", "true mL", digits=1),
 )
+#: "3 mm" and "5 voxels": within that of the predicted surface, in true millimetres and as the literature counts.
 UNCERTAINTY_COLUMNS = (
     Column("auroc_crop", "AUROC", digits=4),
-    Column("auroc_band", "in band", digits=4),
+    Column("auroc_band", "3 mm", digits=4),
+    Column("auroc_band5", "5 voxels", digits=4),
     Column("aupr_crop", "AUPR", digits=4),
-    Column("aupr_band", "in band", digits=4),
+    Column("aupr_band", "3 mm", digits=4),
+    Column("aupr_band5", "5 voxels", digits=4),
     Column("ece_crop", "ECE", digits=4),
-    Column("ece_band", "in band", digits=4),
+    Column("ece_band", "3 mm", digits=4),
+    Column("ece_band5", "5 voxels", digits=4),
     Column("gain_10", "gain 10%", 100),
     Column("gain_10_ceiling", "ceiling", 100),
     Column("qu_brats", "QU-BraTS", digits=4),
@@ -92,6 +98,20 @@ def summary(method: MethodResult, columns: Sequence[Column]) -> str:
     return "\n".join(lines)
 
 
+def volume_line(method: MethodResult) -> str:
+    """Mean predicted against mean true volume, and the cases' own relative differences; empty without cases."""
+    cases = [case for case in method.cases.values() if case.volumes]
+    if not cases:
+        return ""
+    predicted, true = np.mean([(case.volumes.predicted_ml, case.volumes.true_ml) for case in cases if case.volumes], 0)
+    ravd = np.array([case.segmentation.ravd for case in cases])
+    of_means = f"{100 * (predicted / true - 1):+.1f} %" if true else "-"
+    return (
+        f"volume: {predicted:.1f} mL segmented, {true:.1f} mL true over {len(cases)} case{'s' * (len(cases) > 1)} ({of_means}); "
+        f"difference of a case {100 * ravd.mean():+.1f} % in the mean, its size {100 * np.abs(ravd).mean():.1f} %"
+    )
+
+
 def uncertainty_table(method: MethodResult) -> str:
     """How well the uncertainty of each case finds its errors; an empty text where no case has the maps."""
     if not any(case.detection or case.calibration for case in method.cases.values()):
@@ -99,6 +119,7 @@ def uncertainty_table(method: MethodResult) -> str:
     lines = [row(name, case.figures(), UNCERTAINTY_COLUMNS) for name, case in method.cases.items()]
     return "\n".join((
         header(UNCERTAINTY_COLUMNS), *lines, summary(method, UNCERTAINTY_COLUMNS),
+        "3 mm, 5 voxels: only what is that near to the predicted surface, in mm and as the literature counts",
         "gain 10%: Dice points if the most uncertain voxels, 10 % of the predicted volume, are set right; "
         "ceiling: if all of them were wrong",
     ))  # fmt: skip
@@ -211,7 +232,7 @@ def table_1(comparison: Comparison) -> str:
 
 
 def write_csv(path: Path, methods: Iterable[MethodResult]) -> None:
-    """Every case's figures (fractions, voxels, mm), a line a method and case.
+    """Every case's figures (fractions, voxels, mm, mL), a line a method and case.
 
     Raises:
         WriteError: `path` cannot be written.

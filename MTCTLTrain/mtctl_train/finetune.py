@@ -43,8 +43,8 @@ from mtctl_train.shelf import SourceGoneError
 from mtctl_train.trainer import train
 from mtctl_train.weighting import Weighting
 
-#: Patches (z, y, x) by the network's spacing: the same 60 x 80 x 80 mm.
-_PATCHES = {1.25: (48, 64, 64), 0.625: (96, 128, 128)}
+#: Patch (z, y, x): at the usual grid 120 x 80 x 80 mm, a little less than training's.
+_PATCH = (48, 64, 64)
 
 #: Share of the time that training gets; the rest is for reading, validation and the verdict.
 _TRAINING_SHARE = 0.9
@@ -186,15 +186,15 @@ class _Run:
     @property
     def _recipe(self) -> Recipe:
         job, card = self.job, self.model.card
-        stage = Stage(card.spacing_mm, _PROVISIONAL, _PATCHES[card.spacing_mm], job.learning_rate)
-        recipe = dataclasses.replace(job.recipe, architecture=card.architecture)
+        stage = Stage(_PROVISIONAL, _PATCH, job.learning_rate)
+        recipe = dataclasses.replace(job.recipe, architecture=card.architecture, grid_mm=card.grid_mm)
         return job.length.recipe(recipe, stage, len(self.plan.folds))
 
     @property
     def _classroom(self) -> Classroom:
         job = self.job
-        spacing, complain = self.model.card.spacing_mm, self.watchers.skipped
-        return Classroom(CaseStore(job.store), self.plan, job.replay, job.weighting, spacing, job.out, complain)
+        grid_mm, complain = self.model.card.grid_mm, self.watchers.skipped
+        return Classroom(CaseStore(job.store), self.plan, job.replay, job.weighting, grid_mm, job.out, complain)
 
     def _judged(self, trained: Model, ids: Sequence[str]) -> list[Compared]:
         cases, old, new = [], Segmenter(self.model, self.device), Segmenter(trained, self.device)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtctl.cases import Case as StoredCase
 from mtctl.cases import CaseStore
-from mtctl.geometry import Volume
+from mtctl.geometry import Triple, Volume
 from mtctl.metrics import Mask
-from mtctl.preprocess import canonical_geometry, coarsened, normalise
+from mtctl.preprocess import canonical_geometry
 from mtctl.resample import to_grid
-from mtctl_train.dataset import Case, DataError, LabelledVolume, Sampler, Scan, case_of, load_labelled, phantom_case
+from mtctl_train.dataset import (
+    Case,
+    DataError,
+    LabelledVolume,
+    Sampler,
+    Scan,
+    case_of,
+    load_labelled,
+    phantom_case,
+    scan_of,
+)
 from mtctl_train.finetune_plan import Plan
 from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.run_folder import PREPARED
@@ -72,7 +82,7 @@ class Lessons:
         return named | {"versions": versions, "weighting": [repr(self.weighting)]}
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
-        """The stream of batches; everything is at the stage's spacing already."""
+        """The stream of batches; everything is on the network's grid already."""
         return Sampler(
             labelled=self.labelled,
             unlabelled=self.unlabelled,
@@ -98,7 +108,7 @@ class Classroom:
         plan: Which of them.
         replay: Cases to show again; None: phantoms alone.
         weighting: Of the corrected cases' voxels.
-        spacing: mm; the network's.
+        grid_mm: Voxels (x, y, z) of the network's grid.
         folder: Of the run.
         complain: Told of cases that cannot be used.
     """
@@ -107,7 +117,7 @@ class Classroom:
     plan: Plan
     replay: Replay | None
     weighting: Weighting
-    spacing: float
+    grid_mm: Triple
     folder: Path
     complain: Complaint
 
@@ -119,7 +129,7 @@ class Classroom:
             labelled=self._shelf(Case, _CORRECTED, learnt, self._corrected),
             unlabelled=self._shelf(Scan, "unlabelled", self.plan.unlabelled, self._scan),
             replay=self._shelf(Case, "replay", replay.names if replay else (), self._replayed),
-            phantoms=self._shelf(Case, "phantoms", phantoms, lambda seed: self._at(phantom_case(int(seed)))),
+            phantoms=self._shelf(Case, "phantoms", phantoms, lambda seed: phantom_case(int(seed), self.grid_mm)),
             held_out=self._shelf(Case, _CORRECTED, self.plan.folds[fold], self._corrected),
             versions=tuple(self.plan.labelled[id] for id in learnt),
             weighting=self.weighting,
@@ -143,11 +153,11 @@ class Classroom:
         volume, mask = case.scan(), _mask(case, version)
         box = surroundings(case, mask)
         weights = self.weighting.of(case, version)
-        plain = case_of(LabelledVolume(id, volume, mask), box)
-        on_grid = None
-        if weights is not None:
-            on_grid, _ = to_grid(Volume(weights, volume.geometry), canonical_geometry(volume.geometry, box=box))
-        return self._at(Case(id, plain.image, plain.distance_mm, plain.spacing, on_grid))
+        plain = case_of(LabelledVolume(id, volume, mask), self.grid_mm, box)
+        if weights is None:
+            return plain
+        grid = canonical_geometry(volume.geometry, self.grid_mm, box)
+        return replace(plain, weight=to_grid(Volume(weights, volume.geometry), grid)[0])
 
     def _case(self, id: str) -> StoredCase:
         if not self.store.folder.is_dir():
@@ -159,15 +169,11 @@ class Classroom:
     def _scan(self, id: str) -> Scan:
         case = self._case(id)
         volume, box = case.scan(), surroundings(case)
-        image = normalise(*to_grid(volume, canonical_geometry(volume.geometry, box=box)))
-        return Scan(id, coarsened(image, self.spacing), self.spacing)
+        return scan_of(id, volume, self.grid_mm, box)
 
     def _replayed(self, name: str) -> Case:
         assert self.replay is not None
-        return self._at(case_of(load_labelled(self.replay.folder, name)))
-
-    def _at(self, case: Case) -> Case:
-        return case if case.spacing == self.spacing else case.coarse()
+        return case_of(load_labelled(self.replay.folder, name), self.grid_mm)
 
     def _shelf(
         self, kind: type[AnyCase], role: str, names: Sequence[str], prepare: Callable[[str], AnyCase]

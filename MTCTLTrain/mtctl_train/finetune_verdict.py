@@ -25,7 +25,8 @@ class Figures:
     Attributes:
         dice: Over the voxels where the case's mask is to be believed; the old model's mask is most of the others.
         hd95_mm: Of the whole masks.
-        ece_band, error_auroc: Of the probability in the 5-voxel band, and of the entropy there, where believed.
+        ece_band, error_auroc: Of the probability within 3 mm of the mask's surface, and of the entropy there, where
+            the case's mask is to be believed.
     """
 
     dice: float
@@ -39,8 +40,8 @@ def figures(segmenter: Segmenter, case: HeldOut) -> Figures:
     truth, volume = case.labelled.mask, case.labelled.volume
     found = segmenter.predict(volume)
     mask, where = found.segmentation, case.trusted
-    band = surface_band(mask) & where
     x, y, z = volume.geometry.spacing
+    band = surface_band(mask, (z, y, x)) & where
     return Figures(
         dice=dice(mask & where, truth & where),
         hd95_mm=segmentation_metrics(mask, truth, (z, y, x)).hd95_mm,

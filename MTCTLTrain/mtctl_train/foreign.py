@@ -1,8 +1,8 @@
 """Inputs that are no left-atrium MRI: each must be flagged. Drawn from seeds; two kinds of five start from a real scan.
 
 Kinds: noise; a chest without a heart; another organ (liver, kidney, head, thigh, bladder); a scan with inverted
-contrast; a scan turned on its side. The first three are synthetic, at 1.25 mm (real scans are acquired so), with the
-size of a crop.
+contrast; a scan turned on its side. The first three are synthetic, with voxels of 1.25 x 1.25 x 2.5 mm (the real scans
+are acquired so) and the size of a crop, 110 mm high.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import Geometry, Volume
+from mtctl.phantom import ACQUIRED_MM, HEIGHT_MM
 from mtctl.phantom_anatomy import (
     Levels,
     Scene,
@@ -24,14 +25,14 @@ from mtctl.phantom_anatomy import (
     paint_lungs,
     paint_mediastinum,
 )
-from mtctl.phantom_shapes import Axes, Frame, Solid, ellipsoid, tube
+from mtctl.phantom_shapes import Z_UNIT_MM, Axes, Frame, Solid, ellipsoid, tube
 
 Floats = NDArray[np.float32]
 Rng = np.random.Generator
 
 KINDS = ("noise", "no heart", "other organ", "inverted", "turned")
 
-_SPACING = 1.25
+_SLICES = round(HEIGHT_MM / ACQUIRED_MM[2])
 _GREY = 60.0  # grey level of blood in the real scans, about
 
 
@@ -70,23 +71,27 @@ def turned(scan: Volume, rng: Rng) -> Volume:
 
 def _volume(array: Floats) -> Volume:
     z, y, x = array.shape
-    return Volume(array, Geometry((x, y, z), (_SPACING,) * 3, (0.0, 0.0, 0.0)))
+    return Volume(array, Geometry((x, y, z), ACQUIRED_MM, (0.0, 0.0, 0.0)))
 
 
 def _noise(rng: Rng) -> Floats:
     """Noise, white or as coarse as organs, with the even or the Rician distribution of an empty scan."""
-    shape = (44, int(rng.integers(60, 80)), int(rng.integers(80, 110)))
+    shape = (_SLICES, int(rng.integers(60, 80)), int(rng.integers(80, 110)))
     sigma = float(rng.choice([0.0, 0.6, 2.0, 6.0]))
-    parts = [ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), sigma) for _ in range(2)]
+    sigmas = (sigma * ACQUIRED_MM[0] / ACQUIRED_MM[2], sigma, sigma)  # As coarse in z, in mm, as in plane.
+    parts = [ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), sigmas) for _ in range(2)]
     parts = [part / part.std() for part in parts]
     magnitude = np.hypot(*parts) if rng.random() < 0.5 else 4 + parts[0]
     return np.asarray(_GREY / 4 * np.maximum(magnitude, 0), np.float32)
 
 
-def _scene(rng: Rng) -> tuple[Scene, Frame]:
-    """A crop around where the atrium would be, still empty, and the space of its organs."""
-    shape = (44, int(rng.integers(66, 76)), int(rng.integers(84, 106)))
-    z, y, x = ((np.arange(n, dtype=np.float32) - (n - 1) / 2) * np.float32(_SPACING) for n in shape)
+def _scene(rng: Rng, z_unit_mm: float) -> tuple[Scene, Frame]:
+    """A crop around where the atrium would be, still empty, and the space of its organs; z counts in that unit."""
+    shape = (_SLICES, int(rng.integers(66, 76)), int(rng.integers(84, 106)))
+    steps = (ACQUIRED_MM[2] / z_unit_mm, ACQUIRED_MM[1], ACQUIRED_MM[0])
+    z, y, x = (
+        (np.arange(n, dtype=np.float32) - (n - 1) / 2) * np.float32(step) for n, step in zip(shape, steps, strict=True)
+    )
     axes = Axes(z, y, x)
     dx, dy, dz = (2 * axes.waves(rng, 60) for _ in range(3))
     frame = Frame(axes.x + dx, axes.y[:, None] + dy, axes.z[:, None, None] + dz)
@@ -96,7 +101,7 @@ def _scene(rng: Rng) -> tuple[Scene, Frame]:
 
 def _chest(rng: Rng) -> Floats:
     """All of the phantom's chest but the heart, its vessels and the atrium."""
-    scene, frame = _scene(rng)
+    scene, frame = _scene(rng, Z_UNIT_MM)
     cage = paint_chest(scene)
     paint_lungs(scene)
     paint_mediastinum(scene, frame, cage)
@@ -107,7 +112,7 @@ def _chest(rng: Rng) -> Floats:
 
 def _organ(rng: Rng) -> Floats:
     """One of five other organs in a field of fat and muscle."""
-    scene, frame = _scene(rng)
+    scene, frame = _scene(rng, 1.0)
     scene.paint(np.full(scene.image.shape, -9, np.float32), scene.texture(rng.uniform(0.1, 0.5), 0.2, 30))
     makers = (_liver, _kidney, _head, _thigh, _bladder)
     for solid, value, wall, thick in makers[int(rng.integers(len(makers)))](scene):

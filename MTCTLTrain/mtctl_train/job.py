@@ -94,13 +94,14 @@ def carry_out(job: Job) -> None:
             flush=True,
         )
         validation = [load_labelled(job.data, name) for name in job.validation]
-        phantoms = [phantom_case(FIRST_PHANTOM_SEED + i) for i in range(job.phantoms)]
-        phantoms += [full_field_case(FIRST_PHANTOM_SEED + i) for i in range(job.full_fields)]
+        grid_mm = job.recipe.grid_mm
+        phantoms = [phantom_case(FIRST_PHANTOM_SEED + i, grid_mm) for i in range(job.phantoms)]
+        phantoms += [full_field_case(FIRST_PHANTOM_SEED + i, grid_mm) for i in range(job.full_fields)]
         cohort = Cohort(
-            labelled=[case_of(load_labelled(job.data, name)) for name in job.labelled],
-            unlabelled=[load_scan(job.data, name) for name in job.unlabelled],
+            labelled=[case_of(load_labelled(job.data, name), grid_mm) for name in job.labelled],
+            unlabelled=[load_scan(job.data, name, grid_mm) for name in job.unlabelled],
             phantoms=phantoms,
-            validation=[case_of(case) for case in validation],
+            validation=[case_of(case, grid_mm) for case in validation],
         )
         rank = team().rank
         with _watched(job.out) if rank == 0 else nullcontext(Monitor(())) as monitor:
@@ -119,9 +120,8 @@ def _finish(
     device: torch.device,
 ) -> None:
     """Write the model, its locator, its calibration and the masks of the validation cases."""
-    spacing = job.recipe.stages[-1].spacing
-    model = save_model(job.out, _card(job, base, spacing), network.state_dict())
-    write_masks(network, spacing, validation, job.out / "validation", device)
+    model = save_model(job.out, _card(job, base), network.state_dict())
+    write_masks(network, job.recipe.grid_mm, validation, job.out / "validation", device)
     if isinstance(network, MTCTLNet):
         if job.locator_iterations:
             print("training the locator for scans larger than the atrium's surroundings", flush=True)
@@ -152,13 +152,13 @@ def _watched(folder: Path) -> AbstractContextManager[Monitor]:
     return watched(folder / "progress.jsonl", folder / "tensorboard")
 
 
-def _card(job: Job, base: Model | None, spacing: float) -> Card:
+def _card(job: Job, base: Model | None) -> Card:
     return Card(
         id=job.id,
         version=time.strftime("%Y.%m.%d", time.gmtime()),
         sha256="",
         architecture=job.recipe.architecture,
-        spacing_mm=spacing,
+        grid_mm=job.recipe.grid_mm,
         data={
             "labelled": job.labelled,
             "unlabelled": job.unlabelled,

@@ -1,42 +1,67 @@
-"""Training of the locator: whole thoraxes at 2.5 mm, real atria set into synthetic ones and fully synthetic ones."""
+"""Training of the locator: whole thoraxes at 4 mm, real atria set into synthetic ones and fully synthetic ones.
+
+Each thorax is shown as a whole and in parts, as other hospitals' fields of view are: slabs, or 110 to 320 mm high.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
 
 from mtctl.distance_map import signed_distance_mm
-from mtctl.geometry import Geometry, Volume
+from mtctl.errors import MtctlError
+from mtctl.files import replacing
+from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.locate import normalise_locally
-from mtctl.model import Model, save_locator
+from mtctl.model import LOCATOR, Model, save_locator, write_card
 from mtctl.network import Architecture
-from mtctl.phantom import make_full_field
-from mtctl.preprocess import NETWORK_SPACING, canonical_geometry
+from mtctl.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
+from mtctl.preprocess import canonical_geometry
 from mtctl.resample import to_grid
+from mtctl.tensors import write_tensors
 from mtctl_train.dataset import Case
 from mtctl_train.methods import Location
 from mtctl_train.monitor import Monitor
 from mtctl_train.recipe import Recipe, Stage
-from mtctl_train.thorax import set_into_full_field
+from mtctl_train.thorax import set_into_thorax
 from mtctl_train.trainer import Cohort, train
 
-#: mm. Four times the training data's: a patch of 48x96x96 voxels then shows most of a thorax, so that the network knows
-#: where in the body it is, and a whole thorax costs a quarter of a second. The fine pass needs its box to 12 mm.
-LOCATOR_SPACING = 4 * NETWORK_SPACING
+#: Voxels (x, y, z). A patch of 48 x 64 x 64 of them, 192 x 256 x 256 mm, shows most of a thorax, so that the network
+#: knows where in the body it is; an atrium is about 26 x 15 x 18 of them, and the fine pass needs its box to 13 mm.
+LOCATOR_GRID_MM: Triple = (4.0, 4.0, 4.0)
 
 FILTERS = 8
+PATCH = (48, 64, 64)
 
-#: A thorax in the making takes 1.3 GB.
-_PROCESSES = min(4, os.cpu_count() or 1)
+#: A thorax in the making takes 1.1 GB at most.
+_PROCESSES = min(2, os.cpu_count() or 1)
 
 #: Phantoms of locator training take their seeds from here on, apart from those of other training and of demonstrations.
 FIRST_SEED = 2000
+
+#: A thorax takes 4 to 16 seconds to paint, so each serves so many real crops.
+_CROPS_A_THORAX = 3
+#: Share of the thoraxes that are higher than the benchmark's scans.
+_HIGHER_SHARE = 0.4
+#: Parts of each thorax that are shown besides the whole.
+_PARTS = 2
+#: What a part leaves around the atrium at least, mm.
+_LEFT_AROUND_MM = 12.0
+
+#: What a locator that belongs to no model yet was trained on, beside its weights.
+NOTE = "locator.json"
 
 
 def train_locator(
@@ -48,19 +73,46 @@ def train_locator(
     device: torch.device,
     monitor: Monitor,
 ) -> Model:
-    """Train a locator on `cases` (at 0.625 mm), each in a thorax of its own, and on `phantoms`; add it to `model`.
+    """Train a locator on `cases` and `phantoms`, see `locator_weights`, and add it to `model`."""
+    out = model.folder / "locator-training"
+    state = locator_weights(cases, phantoms, iterations, seed, out, device, monitor)
+    return _added(model, state, _note(cases, phantoms, iterations, seed))
 
-    Cases with other than 88 slices do not fit the synthetic thorax and are left out.
+
+def locator_weights(
+    cases: Sequence[Case],
+    phantoms: int,
+    iterations: int,
+    seed: int,
+    out: Path,
+    device: torch.device,
+    monitor: Monitor,
+) -> dict[str, Tensor]:
+    """Train a locator on `cases`, each in a synthetic thorax, and on `phantoms`, every second with any contrast.
+
+    Cases larger than a thorax are left out, with a warning.
+
+    Args:
+        cases: On any grid.
+        phantoms: Number of synthetic thoraxes besides.
+        iterations: Steps of 0.6 s on one core.
+        seed: Of the training and of the parts that are shown.
+        out: Folder for checkpoints.
+        device: To train on.
+        monitor: Is told of the progress.
+
+    Returns:
+        The weights of a `LocatorNet`.
     """
-    fitting = [case for case in cases if case.image.shape[0] == 88]
+    groups = [cases[first : first + _CROPS_A_THORAX] for first in range(0, len(cases), _CROPS_A_THORAX)]
+    seeds = iter(range(FIRST_SEED, FIRST_SEED + len(groups) + phantoms))
     with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as executor:
-        composed = [
-            executor.submit(_composed, _grey_levels(case), case.mask, FIRST_SEED + i) for i, case in enumerate(fitting)
-        ]
-        synthetic = [executor.submit(_synthetic, FIRST_SEED + len(fitting) + i) for i in range(phantoms)]
-        thoraxes = [future.result() for future in [*composed, *synthetic]]
+        composed = [executor.submit(_composed, group, next(seeds)) for group in groups]
+        synthetic = [executor.submit(_synthetic, next(seeds), i % 2 == 1) for i in range(phantoms)]
+        shown = [case for future in [*composed, *synthetic] for case in future.result()]
     recipe = Recipe(
-        stages=(Stage(LOCATOR_SPACING, iterations, (48, 96, 96), 2e-3),),
+        stages=(Stage(iterations, PATCH, 2e-3),),
+        grid_mm=LOCATOR_GRID_MM,
         architecture=Architecture(filters=FILTERS, uncertainty_filters=FILTERS),
         phantom_share=0.0,
         paste_share=0.0,
@@ -68,11 +120,85 @@ def train_locator(
         seed=seed,
         validate_every=iterations + 1,
     )
-    out = model.folder / "locator-training"
-    out.mkdir(exist_ok=True)
-    weights = train(recipe, Location(), Cohort(thoraxes), out, device, monitor).state_dict()
-    kept = {name: tensor for name, tensor in weights.items() if name.startswith(("encoder.", "segmentation_decoder."))}
-    return save_locator(model, FILTERS, LOCATOR_SPACING, kept)
+    out.mkdir(parents=True, exist_ok=True)
+    weights = train(recipe, Location(), Cohort(shown), out, device, monitor).state_dict()
+    return {name: tensor for name, tensor in weights.items() if name.startswith(("encoder.", "segmentation_decoder."))}
+
+
+def train_locator_alone(
+    folder: Path,
+    cases: Sequence[Case],
+    phantoms: int,
+    iterations: int,
+    seed: int,
+    device: torch.device,
+    monitor: Monitor,
+) -> None:
+    """Train a locator that belongs to no model yet; its weights and `NOTE` go into `folder`, for `add_locator`."""
+    state = locator_weights(cases, phantoms, iterations, seed, folder / "locator-training", device, monitor)
+    write_tensors(folder / LOCATOR, state)
+    with replacing(folder / NOTE) as part:
+        part.write_text(json.dumps(_note(cases, phantoms, iterations, seed), indent=2) + "\n", encoding="utf-8")
+
+
+def add_locator(model: Model, folder: Path) -> Model:
+    """Add the locator that `train_locator_alone` left in `folder` to a model.
+
+    Raises:
+        MtctlError: There is none.
+    """
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        state = load_file(folder / LOCATOR)
+    except (OSError, ValueError) as error:
+        raise MtctlError(f"{folder}: holds no locator of `mtctl models locator`: {error}") from error
+    return _added(model, state, note)
+
+
+def _note(cases: Sequence[Case], phantoms: int, iterations: int, seed: int) -> dict[str, object]:
+    return {
+        "labelled": [case.name for case in cases],
+        "phantoms": phantoms,
+        "phantom_seeds_from": FIRST_SEED,
+        "iterations": iterations,
+        "seed": seed,
+    }
+
+
+def _added(model: Model, state: dict[str, Tensor], note: dict[str, object]) -> Model:
+    changed = save_locator(model, FILTERS, LOCATOR_GRID_MM, state)
+    changed.card.data["locator"] = note
+    write_card(changed.folder, changed.card)
+    return changed
+
+
+def _composed(cases: Sequence[Case], seed: int) -> list[Case]:
+    """Every case in the same thorax, as a whole and in parts; those that do not fit are left out."""
+    rng = np.random.default_rng((seed, 1))
+    thorax = make_acquired_field(seed, _height(rng))
+    shown = []
+    for case in cases:
+        try:
+            big, offset = set_into_thorax(_grey_levels(case), case.voxel_mm, thorax)
+        except ValueError as error:
+            warnings.warn(f"case {case.name}: left out of the locator's training: {error}", stacklevel=2)
+            continue
+        truth = np.zeros(big.shape, bool)
+        truth[tuple(slice(o, o + n) for o, n in zip(offset, case.mask.shape, strict=True))] = case.mask
+        dz, dy, dx = case.voxel_mm
+        shown += _views(_Thorax.at_locator_grid(big, truth, (dx, dy, dz)), f"{case.name}-in-{seed}", rng)
+    return shown
+
+
+def _synthetic(seed: int, any_contrast: bool) -> list[Case]:
+    rng = np.random.default_rng((seed, 1))
+    phantom: Phantom = make_acquired_field(seed, _height(rng), any_contrast)
+    thorax = _Thorax.at_locator_grid(phantom.image, phantom.mask > 0, phantom.spacing_mm)
+    return _views(thorax, f"full-field-{seed}", rng)
+
+
+def _height(rng: np.random.Generator) -> float:
+    return float(rng.uniform(*HEIGHT_BOUNDS_MM)) if rng.random() < _HIGHER_SHARE else HEIGHT_MM
 
 
 def _grey_levels(case: Case) -> NDArray[np.uint8]:
@@ -80,23 +206,42 @@ def _grey_levels(case: Case) -> NDArray[np.uint8]:
     return np.clip((case.image - low) / (high - low) * 200, 0, 255).astype(np.uint8)
 
 
-def _composed(image: NDArray[np.uint8], mask: NDArray[np.bool_], seed: int) -> Case:
-    big, offset = set_into_full_field(image, seed)
-    truth = np.zeros(big.shape, bool)
-    truth[tuple(slice(o, o + n) for o, n in zip(offset, image.shape, strict=True))] = mask
-    return _thorax(big, truth, f"thorax-{seed}")
+@dataclass(frozen=True)
+class _Thorax:
+    """A scan and its true mask on the locator's grid, (z, y, x); intensities not normalised."""
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+    @classmethod
+    def at_locator_grid(cls, image: NDArray[np.uint8], mask: NDArray[np.bool_], spacing_mm: Triple) -> _Thorax:
+        """From voxels of `spacing_mm` (x, y, z)."""
+        z, y, x = image.shape
+        geometry = Geometry((x, y, z), spacing_mm, (0.0, 0.0, 0.0))
+        grid = canonical_geometry(geometry, LOCATOR_GRID_MM)
+        array, _ = to_grid(Volume(image, geometry), grid)
+        coarse, _ = to_grid(Volume(mask.astype(np.float32), geometry), grid)
+        return cls(array, coarse >= 0.5)
+
+    def part(self, rng: np.random.Generator) -> _Thorax:
+        """A random field of view that holds the atrium and at least `_LEFT_AROUND_MM` around it."""
+        parts = []
+        for axis, step in enumerate(reversed(LOCATOR_GRID_MM)):
+            length = self.mask.shape[axis]
+            used = np.flatnonzero(self.mask.any(axis=tuple({0, 1, 2} - {axis})))
+            around = int(_LEFT_AROUND_MM / step)
+            first, last = max(0, int(used[0]) - around), min(length, int(used[-1]) + 1 + around)
+            parts.append(slice(int(rng.integers(0, first + 1)), int(rng.integers(last, length + 1))))
+        box = tuple(parts)
+        return _Thorax(self.image[box], self.mask[box])
+
+    def case(self, name: str) -> Case:
+        """As the locator sees it."""
+        dx, dy, dz = LOCATOR_GRID_MM
+        voxel_mm = (dz, dy, dx)
+        image = normalise_locally(self.image, voxel_mm)
+        return Case(name, image, signed_distance_mm(self.mask, voxel_mm), voxel_mm)
 
 
-def _synthetic(seed: int) -> Case:
-    phantom = make_full_field(seed)
-    return _thorax(phantom.image, phantom.mask > 0, f"full-field-{seed}")
-
-
-def _thorax(image: NDArray[np.uint8], mask: NDArray[np.bool_], name: str) -> Case:
-    z, y, x = image.shape
-    geometry = Geometry((x, y, z), (NETWORK_SPACING,) * 3, (0.0, 0.0, 0.0))
-    grid = canonical_geometry(geometry, LOCATOR_SPACING)
-    array, _ = to_grid(Volume(image, geometry), grid)
-    coarse, _ = to_grid(Volume(mask.astype(np.float32), geometry), grid)
-    distance = signed_distance_mm(coarse >= 0.5, (LOCATOR_SPACING,) * 3)
-    return Case(name, normalise_locally(array, LOCATOR_SPACING), distance, LOCATOR_SPACING)
+def _views(thorax: _Thorax, name: str, rng: np.random.Generator) -> list[Case]:
+    return [thorax.case(name), *(thorax.part(rng).case(f"{name}-part-{i}") for i in range(_PARTS))]

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from mtctl.errors import MtctlError
+from mtctl.geometry import Triple
 from mtctl.network import STRIDE, Architecture
+from mtctl.preprocess import GRID_MM
 
 #: Of a run that is to last some time, however short: fewer are no training.
 FEWEST_ITERATIONS = 20
@@ -41,10 +43,9 @@ def require(settings: object, low: float, high: float, *names: str) -> None:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the run at one resolution.
+    """A part of the run.
 
     Attributes:
-        spacing: mm; 1.25 or 0.625. A 1.25 mm iteration costs an eighth of a 0.625 mm one.
         iterations: Optimiser steps.
         patch: (z, y, x) voxels, multiples of 16. Not 16 or 32 planes: oneDNN of torch 2.13 leaves garbage in the
             bfloat16 weight gradients of feature maps that are two planes deep.
@@ -54,7 +55,6 @@ class Stage:
         TrainingError: The patch does not suit the network.
     """
 
-    spacing: float
     iterations: int
     patch: tuple[int, int, int]
     learning_rate: float
@@ -122,6 +122,7 @@ class Recipe:
 
     Attributes:
         stages: In order.
+        grid_mm: Voxels (x, y, z) that the network sees.
         architecture: Of the network.
         batch: Labelled patches a step, of all processes together; as many unlabelled ones where there are such scans.
         optimisation: Optimiser and fall of its rate.
@@ -131,6 +132,8 @@ class Recipe:
         phantom_share, paste_share, intensity_share, unlabelled_share, replay_share: See `Sampler`.
         anchor: Pull of every weight back to where it started (L2-SP, Li et al. 2018), decoupled from the gradient as
             AdamW's decay is: a step moves it by the learning rate times `anchor` of the way.
+        base_share: Share of the weights that the run started from in those that it ends with (WiSE-FT, Wortsman et al.
+            2022): what a short run on varied scans forgot comes back.
         gradient_norm: Gradients are clipped to it.
         seed: Of everything random.
         checkpoint_seconds, validate_every: How often to save (s) and to measure validation Dice (iterations).
@@ -139,6 +142,7 @@ class Recipe:
     """
 
     stages: tuple[Stage, ...]
+    grid_mm: Triple = GRID_MM
     architecture: Architecture = Architecture()
     batch: int = 2
     optimisation: AdamWPoly | SGDSteps = AdamWPoly()
@@ -150,6 +154,7 @@ class Recipe:
     unlabelled_share: float = 1.0
     replay_share: float = 0.0
     anchor: float = 0.0
+    base_share: float = 0.0
     gradient_norm: float = 5.0
     seed: int = 0
     checkpoint_seconds: float = 180.0
@@ -158,7 +163,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require(self, 1, math.inf, "batch", "average_warm_up", "validate_every")
-        shares = ("phantom_share", "paste_share", "intensity_share", "unlabelled_share", "replay_share")
+        shares = ("phantom_share", "paste_share", "intensity_share", "unlabelled_share", "replay_share", "base_share")
         require(self, 0, 1, "average_decay", *shares)
         require(self, 0, math.inf, "anchor", "gradient_norm", "checkpoint_seconds")
         require(self, 0, 2**31, "seed")

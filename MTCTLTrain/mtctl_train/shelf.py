@@ -6,6 +6,7 @@ store has changed in the meantime: a case that was deleted after it was read doe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar, overload
@@ -102,14 +103,15 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
             self._complain(name, str(error))
             return None
         arrays = {key: torch.from_numpy(array) for key, array in vars(case).items() if isinstance(array, np.ndarray)}
-        write_tensors(self._path(name), arrays, {"spacing": repr(case.spacing)})
+        write_tensors(self._path(name), arrays, {"voxel_mm": json.dumps(case.voxel_mm)})
         return case
 
     def _kept(self, name: str) -> AnyCase | None:
         try:
             with safe_open(self._path(name), "numpy") as stream:
                 arrays: dict[str, NDArray[np.float32]] = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-                return self._kind(name=name, spacing=float(stream.metadata()["spacing"]), **arrays)
+                z, y, x = json.loads(stream.metadata()["voxel_mm"])
+                return self._kind(name=name, voxel_mm=(z, y, x), **arrays)
         except (OSError, SafetensorError):
             return None
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mtctl.cases import Case
-from mtctl.locate import needs_locating
+from mtctl.locate import MARGIN_MM, needs_locating
 from mtctl.metrics import Mask
 from mtctl.preprocess import Box, canonical_geometry
 from mtctl_train.dataset import DataError
-
-#: Around a corrected mask, as much as the crops of the public training data leave in x and y.
-_MARGIN_MM = 12.0
 
 #: Boxes of one scan that were worked out from slightly different digits of its grid differ by less.
 _SAME_MM = 1.0
@@ -32,7 +29,7 @@ def surroundings(case: Case, mask: Mask | None = None) -> Box | None:
         return None
     known = [predicted] if predicted else []
     if mask is not None and mask.any():
-        known.append(Box.around(mask, case.geometry).expanded(_MARGIN_MM))
+        known.append(Box.around(mask, case.geometry).expanded(MARGIN_MM))
     if not known:
         raise DataError(f"case {case.id}: a large scan, and no prediction says where its atrium is; segment it first")
     return _hull(known).clipped(case.geometry)

@@ -1,4 +1,4 @@
-"""The training loop, one for all methods: stages from coarse to fine, weight average, checkpoints, progress."""
+"""The training loop, one for all methods: stages, weight average, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from mtctl.device import autocast, describe, place
 from mtctl.memory import keep_freed_memory
-from mtctl.preprocess import NETWORK_SPACING
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from mtctl_train.dataset import Batch, Case, Sampler, Scan
@@ -29,8 +28,6 @@ from mtctl_train.monitor import Monitor
 from mtctl_train.pace import Pace
 from mtctl_train.recipe import Recipe, Stage, TrainingError
 from mtctl_train.validation import picture_of, validation_dice
-
-AnyCase = TypeVar("AnyCase", Case, Scan)
 
 #: After so many steps the speed of a run is known well enough to say how many of them fit into the time that it has.
 _TIMED_STEPS = 8
@@ -55,7 +52,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Cohort:
-    """The cases of a run at `NETWORK_SPACING`, or, phantoms only, coarser: those are left out of finer stages.
+    """The cases of a run, all on the grid of its recipe.
 
     Attributes:
         validation: Only measured, never chosen by.
@@ -75,11 +72,10 @@ class Cohort:
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
         """The stream of batches of a stage."""
-        fit = [case for case in self.phantoms if case.spacing in (stage.spacing, NETWORK_SPACING)]
         return Sampler(
-            labelled=[_at(case, stage.spacing) for case in self.labelled],
-            unlabelled=[_at(scan, stage.spacing) for scan in self.unlabelled],
-            phantoms=[_at(case, stage.spacing) for case in fit],
+            labelled=self.labelled,
+            unlabelled=self.unlabelled,
+            phantoms=self.phantoms,
             patch=stage.patch,
             batch=recipe.batch,
             phantom_share=recipe.phantom_share,
@@ -173,7 +169,7 @@ def train(
                 }
             )
         if (finished % recipe.validate_every == 0 or last) and cohort.validation:
-            watched = [_at(case, stage.spacing) for case in cohort.validation]
+            watched = cohort.validation
             scores = validation_dice(run.average.network, watched, device)
             mean = round(sum(scores.values()) / len(scores), 4)
             monitor.report({"event": "validation", "iteration": finished, "dice": mean, "cases": scores})
@@ -185,7 +181,17 @@ def train(
             save_checkpoint(out, progress, run.networks_by_name(), run.optimizers_by_name())
     if first:
         monitor.report({"event": "end", "iteration": recipe.iterations})
+    if base is not None and recipe.base_share:
+        run.average.network.load_state_dict(_mixed(run.average.network.state_dict(), base, recipe.base_share))
     return run.average.network
+
+
+def _mixed(ended: dict[str, Tensor], base: dict[str, Tensor], base_share: float) -> dict[str, Tensor]:
+    """Weights part of the way back to those that a run started from; what is counted in whole numbers stays."""
+    return {
+        name: torch.lerp(tensor, base[name].to(tensor), base_share) if tensor.is_floating_point() else tensor
+        for name, tensor in ended.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -276,10 +282,6 @@ def _after(out: Path) -> str:
     """What there is after a run went wrong, and what to do: it would go wrong in the same way again."""
     kept = f"the checkpoint in {out} is from before" if (out / CHECKPOINT).exists() else "nothing was saved before"
     return f"{kept}; start anew in another folder with a lower learning rate"
-
-
-def _at(case: AnyCase, spacing: float) -> AnyCase:
-    return case if case.spacing == spacing else case.coarse()
 
 
 def _fitted(recipe: Recipe, pace: Pace, finished: int, spent: float, device: torch.device) -> Recipe:

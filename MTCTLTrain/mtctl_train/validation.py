@@ -12,12 +12,12 @@ from scipy.special import expit
 
 from mtctl.device import autocast
 from mtctl.files import make_folder
-from mtctl.geometry import Volume
-from mtctl.locate import largest_component
+from mtctl.geometry import Triple, Volume
+from mtctl.locate import solid
 from mtctl.metrics import dice
 from mtctl.network import MTCTLNet
-from mtctl.passes import planes_at_once, sample_passes
-from mtctl.preprocess import canonical_geometry, coarsened, normalise, pad_to_multiple, refined
+from mtctl.passes import OUTSIDE_LOGIT, planes_at_once, sample_passes
+from mtctl.preprocess import canonical_geometry, normalise, pad_to_multiple
 from mtctl.resample import from_grid, to_grid
 from mtctl.uncertainty import uncertainty_maps
 from mtctl.volume import write_segmentation, write_volume
@@ -41,7 +41,7 @@ def segmentation_logits(network: MTCTLNet | VNet, image: Array, device: torch.de
 
 
 def validation_dice(network: MTCTLNet | VNet, cases: Sequence[Case], device: torch.device) -> dict[str, float]:
-    """Dice of f1 >= 0.5 on each case at its own spacing."""
+    """Dice of f1 >= 0.5 on each case, on the network's grid."""
     return {
         case.name: round(dice(segmentation_logits(network, case.image, device) >= 0, case.mask), 4) for case in cases
     }
@@ -60,21 +60,20 @@ def picture_of(network: MTCTLNet | VNet, case: Case, device: torch.device) -> Sa
 
 
 def write_masks(
-    network: MTCTLNet | VNet, spacing: float, cases: Sequence[LabelledVolume], folder: Path, device: torch.device
+    network: MTCTLNet | VNet, grid_mm: Triple, cases: Sequence[LabelledVolume], folder: Path, device: torch.device
 ) -> None:
-    """Segment each case as it is in its file: <case>.seg.nrrd and <case>.probability.nrrd, largest component.
+    """Segment each case as it is in its file: <case>.seg.nrrd and <case>.probability.nrrd, one solid piece.
 
     The same for every method, so that `mtctl evaluate` compares the methods and not what surrounds them.
 
     Args:
-        spacing: mm; what the network was trained at last.
+        grid_mm: Voxels (x, y, z) that the network was trained at.
     """
     make_folder(folder)
     for case in cases:
-        grid = canonical_geometry(case.volume.geometry)
-        array = coarsened(normalise(*to_grid(case.volume, grid)), spacing)
-        probability = refined(expit(segmentation_logits(network, array, device)), grid.shape)
-        on_source = from_grid(probability, grid, case.volume.geometry, 0.0)
+        grid = canonical_geometry(case.volume.geometry, grid_mm)
+        logits = segmentation_logits(network, normalise(*to_grid(case.volume, grid)), device)
+        on_source = expit(from_grid(logits, grid, case.volume.geometry, OUTSIDE_LOGIT))
         write_volume(Volume(on_source, case.volume.geometry), folder / f"{case.name}.probability.nrrd")
-        mask = largest_component(on_source >= 0.5)
+        mask = solid(on_source >= 0.5)
         write_segmentation(Volume(mask, case.volume.geometry), folder / f"{case.name}.seg.nrrd")

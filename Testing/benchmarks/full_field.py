@@ -3,7 +3,7 @@
     python Testing/benchmarks/full_field.py [--names FILE] [--device cpu] [--keep DIR]
 
 Each real crop of the benchmark (names 67-80 by default, never trained on) is set, feathered, into a synthetic thorax of
-640 x 640 x 88 voxels, in the place of its heart. Both files go through `mtctl segment --roi auto`; printed are Dice in
+400 x 400 x 110 mm, in the place of its heart. Both files go through `mtctl segment --roi auto`; printed are Dice in
 the crop and in the full field, the seconds of the inference's stages and of the whole command (start of Python,
 reading, writing and the picture included), and the command's peak memory.
 """
@@ -28,10 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
 
 from mtctl.geometry import Geometry, Volume  # noqa: E402
+from mtctl.phantom import make_full_field  # noqa: E402
 from mtctl.volume import read_mask, read_volume, write_volume  # noqa: E402
-from mtctl_train.thorax import set_into_full_field  # noqa: E402
-
-SPACING = (0.625, 0.625, 0.625)
+from mtctl_train.thorax import set_into_thorax  # noqa: E402
 
 COLUMNS = (
     ("crop Dice", ".2f"), ("full Dice", ".2f"), ("full-crop", ".2f"), ("crop s", ".1f"), ("full s", ".1f"),
@@ -92,10 +91,11 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 def compare(name: str, folder: Path, work: Path, seed: int, options: Sequence[str]) -> tuple[Run, Run]:
     """Segment a case as it is and set into the thorax of phantom `seed`; files go to `work`."""
-    source = read_volume(folder / f"{name}.image.nrrd").array
-    image = np.clip(np.rint(source), 0, 255).astype(np.uint8)
+    source = read_volume(folder / f"{name}.image.nrrd")
+    image = np.clip(np.rint(source.array), 0, 255).astype(np.uint8)
+    spacing = source.geometry.spacing
     label = read_mask(folder / f"{name}.label.nrrd").array > 0
-    big, offset = set_into_full_field(image, seed)
+    big, offset = set_into_thorax(image, (spacing[2], spacing[1], spacing[0]), make_full_field(seed))
     truth = np.zeros(big.shape, bool)
     truth[tuple(slice(o, o + n) for o, n in zip(offset, image.shape, strict=True))] = label
     runs = []
@@ -103,9 +103,9 @@ def compare(name: str, folder: Path, work: Path, seed: int, options: Sequence[st
         path = work / part / f"{name}.image.nrrd"
         path.parent.mkdir(parents=True, exist_ok=True)
         # The same voxel lies at the same place in both.
-        origin = (-SPACING[0] * first[2], -SPACING[1] * first[1], -SPACING[2] * first[0])
+        origin = (-spacing[0] * first[2], -spacing[1] * first[1], -spacing[2] * first[0])
         depth, rows, columns = array.shape
-        write_volume(Volume(array, Geometry((columns, rows, depth), SPACING, origin)), path)
+        write_volume(Volume(array, Geometry((columns, rows, depth), spacing, origin)), path)
         runs.append(segment(path, mask, work / f"{part}-results", options))
     return runs[0], runs[1]
 

@@ -47,7 +47,7 @@ def measure(folder: Path, truth_folder: Path, stem: str, given: float | None) ->
     first = regions[:FIRST]
     seen = np.isin(places.labels_at(threshold), [region.id for region in first])
     sizes = [region.voxels_inside + region.voxels_outside for region in first]
-    voxel_ml = segmentation.geometry.voxel_ml
+    voxel_ml, steps = segmentation.geometry.voxel_ml, segmentation.geometry.spacing[::-1]
     flagged = uncertainty.array >= threshold
     surface = np.argwhere(mask & ~ndimage.binary_erosion(mask))
     return [
@@ -58,8 +58,8 @@ def measure(folder: Path, truth_folder: Path, stem: str, given: float | None) ->
         error_per_ml(wrong[seen]),
         error_per_ml(wrong[first_components(flagged, flagged.astype(np.float32))]),
         error_per_ml(wrong[first_components(flagged, uncertainty.array)]),
-        error_per_ml(around(surface, sizes, np.argwhere(near(surface, mask.shape, sizes)), wrong)),
-        error_per_ml(around(surface, sizes, np.argwhere(flagged), wrong)),
+        error_per_ml(around(surface, sizes, np.argwhere(near(surface, mask.shape, sizes, steps)), wrong, steps)),
+        error_per_ml(around(surface, sizes, np.argwhere(flagged), wrong, steps)),
     ]
 
 
@@ -75,23 +75,32 @@ def first_components(flagged: NDArray[np.bool_], weight: NDArray[np.float32]) ->
     return np.isin(labels, 1 + np.argsort(-sums)[:FIRST])
 
 
-def near(surface: NDArray[np.int64], shape: tuple[int, ...], sizes: list[int]) -> NDArray[np.bool_]:
-    """Voxels that a ball around a surface voxel can hold, for the largest of `sizes`."""
+def near(
+    surface: NDArray[np.int64], shape: tuple[int, ...], sizes: list[int], steps: tuple[float, ...]
+) -> NDArray[np.bool_]:
+    """Voxels of `steps` mm (z, y, x) that a ball around a surface voxel can hold, for the largest of `sizes`."""
     seeds = np.ones(shape, dtype=bool)
     seeds[tuple(surface.T)] = False
-    radius = (3 * max(sizes, default=0) / (4 * np.pi)) ** (1 / 3) + 1
-    return ndimage.distance_transform_edt(seeds) <= radius
+    radius = (3 * max(sizes, default=0) * np.prod(steps) / (4 * np.pi)) ** (1 / 3) + max(steps)
+    return np.asarray(ndimage.distance_transform_edt(seeds, steps) <= radius)
 
 
 def around(
-    surface: NDArray[np.int64], sizes: list[int], among: NDArray[np.int64], wrong: NDArray[np.bool_]
+    surface: NDArray[np.int64],
+    sizes: list[int],
+    among: NDArray[np.int64],
+    wrong: NDArray[np.bool_],
+    steps: tuple[float, ...],
 ) -> NDArray[np.bool_]:
-    """Whether wrong, of the `among` voxels nearest to random surface voxels: DRAWS times as many as each of `sizes`."""
-    rng, tree, found = np.random.default_rng(0), KDTree(among), [np.zeros(0, dtype=bool)]
+    """Whether wrong, of the `among` voxels nearest to random surface voxels: DRAWS times as many as each of `sizes`.
+
+    Nearest in mm: voxels measure `steps` (z, y, x).
+    """
+    rng, tree, found = np.random.default_rng(0), KDTree(among * np.array(steps)), [np.zeros(0, dtype=bool)]
     is_wrong = wrong[tuple(among.T)]
     for size in sizes:
         for middle in surface[rng.integers(len(surface), size=DRAWS)]:
-            found.append(is_wrong[np.atleast_1d(tree.query(middle, k=min(size, len(among)))[1])])
+            found.append(is_wrong[np.atleast_1d(tree.query(middle * np.array(steps), k=min(size, len(among)))[1])])
     return np.concatenate(found)
 
 

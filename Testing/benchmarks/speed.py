@@ -2,11 +2,12 @@
 
     python Testing/benchmarks/speed.py [--case NAME] [--repeat N]
 
-Literature (UA-MT, SASSNet, DTC): float32, windows of 112x112x80 voxels of 0.625 mm every 18x18x4 voxels, uniform
-averaging; one deterministic and eight dropout passes, each a whole network. Three windows are timed and scaled up to
-all windows and passes; the deterministic pass is computed in full for its Dice. The model's own spacing is used on
-both sides: a 1.25 mm model sees every window halved, which makes the literature's side eight times cheaper than it is
-at 0.625 mm.
+Literature (UA-MT, SASSNet, DTC): float32, windows of 112 x 112 x 80 voxels every 18 x 18 x 4 voxels of the scan as it
+is (0.625 x 0.625 x 1.25 mm), uniform averaging; one deterministic and eight dropout passes, each a whole network. Three
+windows are timed and scaled up to all windows and passes; the deterministic pass is computed in full for its Dice. Both
+sides work on the model's own grid: the windows are as large and as far apart there in mm (70 x 70 x 100 every 11.25 x
+11.25 x 5 mm: at 1.25 x 1.25 x 2.5 mm 56 x 56 x 40 voxels every 9 x 9 x 2), so as many, each with an eighth of the
+voxels. The literature's side is that much cheaper than on the scan's own voxels.
 """
 
 from __future__ import annotations
@@ -23,22 +24,26 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.special import expit
-from torch.nn import functional
 
 from mtctl.device import choose_device, describe, place
+from mtctl.geometry import Triple
 from mtctl.inference import Options, Segmenter
-from mtctl.locate import largest_component
+from mtctl.locate import solid
 from mtctl.metrics import dice
 from mtctl.model import find_model
 from mtctl.network import LocatorNet, MTCTLNet
 from mtctl.passes import locator_pass, planes_at_once, sample_passes
-from mtctl.preprocess import NETWORK_SPACING, halve, normalise, pad_to_multiple
+from mtctl.preprocess import canonical_geometry, normalise, pad_to_multiple
+from mtctl.resample import from_grid, to_grid
 from mtctl.views import VIEWS, View
 from mtctl.volume import read_mask, read_volume
 
+#: (z, y, x) voxels of the scan as it is.
 WINDOW = (80, 112, 112)
 STRIDE = (4, 18, 18)
 SAMPLES = 8
+
+Three = tuple[int, int, int]
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
@@ -61,6 +66,9 @@ def main() -> int:
     truth = read_mask(args.data / f"{name}.label.nrrd").array > 0
     model, device = find_model(args.model), choose_device(args.device)
     segmenter = Segmenter(model, device)
+    grid = canonical_geometry(volume.geometry, model.card.grid_mm)
+    array = normalise(*to_grid(volume, grid))
+    window, stride = (on_grid(voxels, volume.geometry.spacing, grid.spacing) for voxels in (WINDOW, STRIDE))
     print(f"{name}, {volume.array.shape} voxels, {describe(device)}, {torch.get_num_threads()} threads")
 
     ours, prediction = [], None
@@ -75,24 +83,23 @@ def main() -> int:
     network = model.load_network()
     views = VIEWS[: model.card.views]
     forward, sampled, viewed = pass_seconds(
-        place(model.load_network(), device), volume.array, model.card.spacing_mm, device, args.repeat, views
+        place(model.load_network(), device), array, grid.spacing, device, args.repeat, views
     )
 
     network = network.to(device)
-    padded, inner = pad_window(normalise(volume.array))
-    corners = list(itertools.product(*(starts(n, w, s) for n, w, s in zip(padded.shape, WINDOW, STRIDE, strict=True))))
-    window_seconds = time_windows(
-        network, padded, corners[:: max(1, len(corners) // 3)][:3], model.card.spacing_mm, device
-    )
+    padded, inner = pad_window(array, window)
+    corners = list(itertools.product(*(starts(n, w, s) for n, w, s in zip(padded.shape, window, stride, strict=True))))
+    window_seconds = time_windows(network, padded, corners[:: max(1, len(corners) // 3)][:3], window, device)
     theirs_seconds = window_seconds * len(corners) * (1 + SAMPLES)
-    mask = sliding_mask(network, padded, corners, model.card.spacing_mm, device)[inner]
+    probability = sliding_probability(network, padded, corners, window, device)[inner]
+    mask = solid(from_grid(probability, grid, volume.geometry, 0.0) >= 0.5)
 
-    ours_dice, theirs_dice = dice(prediction.segmentation, truth), dice(largest_component(mask), truth)
+    ours_dice, theirs_dice = dice(prediction.segmentation, truth), dice(mask, truth)
     print(f"engine, N = {SAMPLES}: {ours_seconds:.2f} s (median of {args.repeat}), Dice {100 * ours_dice:.2f}")
     print(f"  of it the network: {prediction.seconds['network']:.2f} s; peak memory of the process {peak:.2f} GB")
     print(
         f"literature: {len(corners)} windows x {1 + SAMPLES} passes x {window_seconds:.3f} s = {theirs_seconds:.1f} s "
-        f"(3 windows measured), Dice {100 * theirs_dice:.2f}"
+        f"(3 windows of {' x '.join(map(str, reversed(window)))} voxels measured), Dice {100 * theirs_dice:.2f}"
     )
     print(
         f"ratio: {theirs_seconds / ours_seconds:.1f} times faster, "
@@ -107,22 +114,29 @@ def main() -> int:
     return 0
 
 
+def on_grid(voxels: Three, spacing: Triple, grid_mm: Triple) -> Three:
+    """So many voxels (z, y, x) of the scan in voxels of the network's grid; both spacings (x, y, z)."""
+    z, y, x = (
+        max(1, round(n * own / wanted))
+        for n, own, wanted in zip(voxels, reversed(spacing), reversed(grid_mm), strict=True)
+    )
+    return z, y, x
+
+
 def pass_seconds(
-    network: MTCTLNet, array: np.ndarray, spacing: float, device: torch.device, repeat: int, views: Sequence[View]
+    network: MTCTLNet, array: np.ndarray, grid_mm: Triple, device: torch.device, repeat: int, views: Sequence[View]
 ) -> tuple[float, ...]:
     """Seconds of one deterministic V-Net pass over the whole volume, and of the engine's with N samples in one view and
     in all."""
     vnet = place(LocatorNet(network.architecture.filters), device).eval()
     vnet.load_state_dict(network.state_dict(), strict=False)
-    normalised = normalise(array)
-    if spacing != NETWORK_SPACING:
-        normalised = halve(normalised)
-    planes = planes_at_once(device, network.architecture.filters, normalised.shape)
+    x, y, z = grid_mm
+    planes = planes_at_once(device, network.architecture.filters, array.shape)
     seconds = []
     for run in (
-        lambda: locator_pass(vnet, normalised, device, planes),
-        lambda: sample_passes(network, normalised, SAMPLES, 0, device, planes),
-        lambda: sample_passes(network, normalised, SAMPLES, 0, device, planes, views=views),
+        lambda: locator_pass(vnet, array, device, planes),
+        lambda: sample_passes(network, array, SAMPLES, 0, device, planes),
+        lambda: sample_passes(network, array, SAMPLES, 0, device, planes, views=views, voxel_mm=(z, y, x)),
     ):
         times = []
         for _ in range(repeat + 1):
@@ -133,50 +147,45 @@ def pass_seconds(
     return tuple(seconds)
 
 
-def pad_window(array: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
+def pad_window(array: np.ndarray, window: Three) -> tuple[np.ndarray, tuple[slice, ...]]:
     """Padded to at least one window, with the slices that undo it."""
-    missing = [max(0, w - n) for n, w in zip(array.shape, WINDOW, strict=True)]
+    missing = [max(0, w - n) for n, w in zip(array.shape, window, strict=True)]
     width = [(m // 2, m - m // 2) for m in missing]
     inner = tuple(slice(before, before + n) for (before, _), n in zip(width, array.shape, strict=True))
     return np.pad(array, width), inner
 
 
 def window_logits(
-    network: MTCTLNet, padded: np.ndarray, corner: tuple[int, ...], spacing: float, device: torch.device
+    network: MTCTLNet, padded: np.ndarray, corner: tuple[int, ...], window: Three, device: torch.device
 ) -> np.ndarray:
     """The whole network, in float32, on one window."""
-    window = padded[tuple(slice(c, c + w) for c, w in zip(corner, WINDOW, strict=True))]
-    if spacing != NETWORK_SPACING:
-        window = halve(window)
-    window, inside = pad_to_multiple(window)
+    part = padded[tuple(slice(c, c + w) for c, w in zip(corner, window, strict=True))]
+    part, inside = pad_to_multiple(part)
     with torch.inference_mode():
-        logits = network(torch.from_numpy(window)[None, None].to(device)).segmentation[0, 0].cpu()[inside]
-        if spacing != NETWORK_SPACING:
-            logits = functional.interpolate(logits[None, None], size=WINDOW, mode="trilinear")[0, 0]
-    return logits.numpy()
+        return network(torch.from_numpy(part)[None, None].to(device)).segmentation[0, 0].cpu()[inside].numpy()
 
 
 def time_windows(
-    network: MTCTLNet, padded: np.ndarray, corners: list[tuple[int, ...]], spacing: float, device: torch.device
+    network: MTCTLNet, padded: np.ndarray, corners: list[tuple[int, ...]], window: Three, device: torch.device
 ) -> float:
-    window_logits(network, padded, corners[0], spacing, device)
+    window_logits(network, padded, corners[0], window, device)
     times = []
     for corner in corners:
         began = time.perf_counter()
-        window_logits(network, padded, corner, spacing, device)
+        window_logits(network, padded, corner, window, device)
         times.append(time.perf_counter() - began)
     return float(np.median(times))
 
 
-def sliding_mask(
-    network: MTCTLNet, padded: np.ndarray, corners: list[tuple[int, ...]], spacing: float, device: torch.device
+def sliding_probability(
+    network: MTCTLNet, padded: np.ndarray, corners: list[tuple[int, ...]], window: Three, device: torch.device
 ) -> np.ndarray:
     total, count = np.zeros(padded.shape, np.float32), np.zeros(padded.shape, np.float32)
     for corner in corners:
-        place_ = tuple(slice(c, c + w) for c, w in zip(corner, WINDOW, strict=True))
-        total[place_] += expit(window_logits(network, padded, corner, spacing, device))
+        place_ = tuple(slice(c, c + w) for c, w in zip(corner, window, strict=True))
+        total[place_] += expit(window_logits(network, padded, corner, window, device))
         count[place_] += 1
-    return total / count >= 0.5
+    return total / count
 
 
 if __name__ == "__main__":

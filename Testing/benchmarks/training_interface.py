@@ -48,7 +48,7 @@ def phantoms() -> Iterator[tuple[Volume, Mask]]:
     for seed in range(CORRECTED + UNLABELLED):
         phantom = make_phantom(seed)
         z, y, x = phantom.image.shape
-        geometry = Geometry((x, y, z), (phantom.spacing_mm,) * 3, (0.0, 0.0, 0.0))
+        geometry = Geometry((x, y, z), phantom.spacing_mm, (0.0, 0.0, 0.0))
         yield Volume(phantom.image, geometry), phantom.mask.astype(bool)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.device import choose_device
 from mtctl.inference import Segmenter
-from mtctl.metrics import surface_band
+from mtctl.metrics import Mask, surface_band, voxel_band
 from mtctl.model import Model, find_model
 from mtctl.uncertainty import VoxelCalibration, binary_entropy
 from mtctl_train.calibrate import (
@@ -56,18 +56,28 @@ class Wanted:
         return f"{self.name:<52}{value:>9.4f}   wanted {' and '.join(limits)}: {'yes' if kept else 'NO'}"
 
 
+def band_of(result: CleanResult) -> Mask:
+    """Voxels within 3 mm of the predicted surface."""
+    x, y, z = result.geometry.spacing
+    return surface_band(result.mask, (z, y, x))
+
+
 def voxel_figures(result: CleanResult, calibration: VoxelCalibration) -> list[float]:
     """The columns of `VOXEL_COLUMNS` for one case."""
     p, mask, truth = calibration(result.probability), result.mask, result.truth
-    entropy, band, wrong = binary_entropy(p), surface_band(mask), mask != truth
+    entropy, wrong = binary_entropy(p), mask != truth
+    band, band5 = band_of(result), voxel_band(mask)
     gain, brats = correction_gain(entropy, mask, truth), qu_brats(entropy, mask, truth)
     return [
         ece(p, truth),
         ece(p, truth, band),
+        ece(p, truth, band5),
         error_auroc(entropy, wrong),
         error_auroc(entropy, wrong, band),
+        error_auroc(entropy, wrong, band5),
         error_aupr(entropy, wrong),
         error_aupr(entropy, wrong, band),
+        error_aupr(entropy, wrong, band5),
         100 * (gain.after - gain.before),
         100 * (gain.ceiling - gain.before),
         brats.score,
@@ -78,14 +88,15 @@ def voxel_figures(result: CleanResult, calibration: VoxelCalibration) -> list[fl
 
 
 VOXEL_COLUMNS = (
-    "ECE crop", "ECE band", "AUROC crop", "AUROC band", "AUPR crop", "AUPR band", "gain 10%", "ceiling",
-    "QU-BraTS", "filt. Dice", "lost TP", "lost TN",
+    "ECE crop", "ECE 3 mm", "ECE 5 vx", "AUROC crop", "AUROC 3 mm", "AUROC 5 vx", "AUPR crop", "AUPR 3 mm",
+    "AUPR 5 vx", "gain 10%", "ceiling", "QU-BraTS", "filt. Dice", "lost TP", "lost TN",
 )  # fmt: skip
+#: The limits were set for the literature's band; the 3 mm one is narrower, and harder.
 VOXEL_WANTED = {
     "ECE crop": Wanted("ECE, crop", most=0.02),
-    "ECE band": Wanted("ECE, 5-voxel band", most=0.05),
+    "ECE 5 vx": Wanted("ECE, 5-voxel band", most=0.05),
     "AUROC crop": Wanted("error-detection AUROC, crop", least=0.97),
-    "AUROC band": Wanted("error-detection AUROC, 5-voxel band", least=0.80),
+    "AUROC 5 vx": Wanted("error-detection AUROC, 5-voxel band", least=0.80),
     "gain 10%": Wanted("Dice points from setting 10 % of the volume right", least=1.8),
 }
 
@@ -95,9 +106,10 @@ def print_voxels(title: str, clean: Sequence[CleanResult], calibrations: Sequenc
     table = np.array([voxel_figures(result, c) for result, c in zip(clean, calibrations, strict=True)])
     mean = np.nanmean(table, axis=0)
     print(f"{title:<34}" + "".join(f"{value:>11.4f}" for value in mean))
-    pooled = np.concatenate([c(r.probability)[surface_band(r.mask)] for r, c in zip(clean, calibrations, strict=True)])
-    truth = np.concatenate([r.truth[surface_band(r.mask)] for r in clean])
-    print(f"{'':<34}   (ECE in the band over the voxels of all cases together: {ece(pooled, truth):.4f})", flush=True)
+    bands = [band_of(result) for result in clean]
+    pooled = np.concatenate([c(r.probability)[b] for r, c, b in zip(clean, calibrations, bands, strict=True)])
+    truth = np.concatenate([result.truth[band] for result, band in zip(clean, bands, strict=True)])
+    print(f"{'':<34}   (ECE, 3 mm band, over the voxels of all cases together: {ece(pooled, truth):.4f})", flush=True)
     return mean
 
 

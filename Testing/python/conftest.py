@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.model import Card, Model, save_model
 from mtctl.network import Architecture, MTCTLNet
+from mtctl.preprocess import GRID_MM
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,14 +42,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     architecture = Architecture(filters=4, uncertainty_filters=2)
     torch.manual_seed(3)
     network = MTCTLNet(architecture)
-    card = Card(id="tiny", version="1", sha256="", architecture=architecture, spacing_mm=1.25, samples=2)
+    card = Card(id="tiny", version="1", sha256="", architecture=architecture, grid_mm=GRID_MM, samples=2)
     return save_model(tmp_path_factory.mktemp("tiny"), card, network.state_dict())
 
 
-def scan(shape: tuple[int, int, int] = (40, 48, 56), seed: int = 0, spacing: float = 0.625) -> Volume:
-    """Smooth noise with a bright ball in the middle: (z, y, x) voxels, LPS, origin 0."""
+#: (x, y, z) of the benchmark's scans, and of the tests' own: half of the network's grid along each axis.
+SPACING_MM: Triple = (0.625, 0.625, 1.25)
+
+
+def scan(shape: tuple[int, int, int] = (40, 48, 56), seed: int = 0, spacing: Triple = SPACING_MM) -> Volume:
+    """Smooth noise with a bright ellipsoid in the middle: (z, y, x) voxels, LPS, origin 0."""
     rng = np.random.default_rng(seed)
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
     ball = 80.0 / (1 + np.exp(8 * (np.sqrt(z**2 + y**2 + x**2) - 0.6)))
     array = (20 + ball + rng.normal(0, 4, shape)).astype(np.float32)
-    return Volume(array, Geometry((shape[2], shape[1], shape[0]), (spacing,) * 3, (0.0, 0.0, 0.0)))
+    return Volume(array, Geometry((shape[2], shape[1], shape[0]), spacing, (0.0, 0.0, 0.0)))

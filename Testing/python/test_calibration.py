@@ -274,6 +274,16 @@ def test_the_number_of_views_is_set_with_the_calibration_that_belongs_to_it(
     assert read_model(model.folder).card.views == 5
 
 
+def test_what_the_mask_is_cut_from_is_set_with_the_calibration_too(
+    model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["models", "calibrate", str(model.folder), "--like", "mtctl-la16", "--mask-samples-share"]
+    assert main([*command, "1.5"]) == 1
+    assert "--mask-samples-share 1.5: give a number from 0 to 1" in capsys.readouterr().err
+    assert main([*command, "0.5"]) == 0
+    assert read_model(model.folder).card.mask_samples_share == 0.5
+
+
 def test_a_model_is_not_calibrated_on_what_it_learnt_from(
     model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,7 +68,7 @@ def test_the_real_scans_are_clean() -> None:
 
 
 def test_rounded_headers_are_one_grid(folder: Path) -> None:
-    write_mask(folder, "a", ball(), spacing=(0.62504, 0.625, 0.625), origin=(0.0004, 0.0, 0.0))
+    write_mask(folder, "a", ball(), spacing=(0.62504, 0.625, 1.25), origin=(0.0004, 0.0, 0.0))
     assert check(folder) == []
 
 
@@ -126,7 +126,7 @@ def test_a_scan_smaller_than_useful_is_named_with_its_size(folder: Path) -> None
     small = scan((40, 20, 56))
     write_volume(small, folder / "c.image.nrrd")
     what = only(folder, "c.image.nrrd")
-    assert "35 x 12.5 x 25 mm large" in what and "20 mm along every axis" in what
+    assert "35 x 12.5 x 50 mm large" in what and "20 mm along every axis" in what
 
 
 def test_a_scan_of_one_value_is_named(folder: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_scan_of_one_value_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("geometry", "says"),
     [
-        ({"spacing": (0.625, 0.7, 0.625)}, "a spacing of 0.625 x 0.7 x 0.625 mm instead of 0.625 x 0.625 x 0.625"),
+        ({"spacing": (0.625, 0.7, 1.25)}, "a spacing of 0.625 x 0.7 x 1.25 mm instead of 0.625 x 0.625 x 1.25"),
         ({"origin": (3.0, 0.0, -4.0)}, "its origin 5 mm away (3, 0, -4 mm in LPS)"),
         ({"direction": MIRRORED}, "its axes turned by up to 180 degrees"),
     ],

@@ -19,6 +19,7 @@ from conftest import ROOT
 from test_cli_segment import SCRIPT, XML, oblique
 
 from mtctl.model import Model
+from mtctl.preprocess import GRID_MM
 from mtctl.process_tree import is_running
 from mtctl.volume import read_mask, read_volume
 
@@ -104,7 +105,7 @@ def test_a_label_map_is_as_good_and_a_markups_roi_keeps_its_place(
     centre = read_volume(oblique).geometry.index_to_physical((22, 20, 14))
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
     roi.SetCenter(-centre[0], -centre[1], centre[2])  # LPS to RAS
-    roi.SetSize(24.0, 20.0, 16.0)
+    roi.SetSize(24.0, 22.0, 26.0)
     report = tmp_path / "report.json"
     parameters |= {"outputSegmentation": label.GetID(), "region": roi.GetID(), "report": str(report)}
     run = runner.Run(TITLE, parameters).wait()
@@ -113,10 +114,10 @@ def test_a_label_map_is_as_good_and_a_markups_roi_keeps_its_place(
     said = json.loads(report.read_text(encoding="utf-8"))["region_of_interest"]
     assert said["chosen_by"] == "user"
     box = said["box_mm_lps"]
-    for axis, size in zip("xyz", (24.0, 20.0, 16.0), strict=True):
+    for axis, size, voxel in zip("xyz", (24.0, 22.0, 26.0), GRID_MM, strict=True):
         middle = (box[f"{axis}0"] + box[f"{axis}1"]) / 2
-        assert middle == pytest.approx(centre["xyz".index(axis)], abs=0.7)
-        assert box[f"{axis}1"] - box[f"{axis}0"] == pytest.approx(size, abs=1.3)
+        assert middle == pytest.approx(centre["xyz".index(axis)], abs=0.55 * voxel)
+        assert box[f"{axis}1"] - box[f"{axis}0"] == pytest.approx(size, abs=1.05 * voxel)
 
 
 def test_cancelled_in_slicer_its_process_is_gone_and_no_result_is_loaded(

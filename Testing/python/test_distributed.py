@@ -32,6 +32,8 @@ from mtctl_train.distributed import Team, average_gradients, synchronised, team
 from mtctl_train.methods import UAMT, Method, Networks, SASSNet, VNetMethod
 from mtctl_train.mtctl_method import BEST, MTCTL
 
+VOXEL_MM = (2.5, 1.25, 1.25)
+
 METHODS: dict[str, Method[Any]] = {
     "vnet": VNetMethod(),
     "uamt": UAMT(samples=2),
@@ -62,11 +64,11 @@ def step(method: Method[Any]) -> tuple[dict[str, torch.Tensor], dict[str, torch.
             f"{i}",
             rng.normal(size=(48, 40, 40)).astype(np.float32),
             np.float32(9 - abs(rng.normal(9, 4, (48, 40, 40)))),
-            1.25,
+            VOXEL_MM,
         )
         for i in range(3)
     ]
-    sampler = Sampler(cases[:2], [Scan("u", cases[2].image, 1.25)], [], (32, 32, 32), 2, 0.0, 0.5, seed=3)
+    sampler = Sampler(cases[:2], [Scan("u", cases[2].image, VOXEL_MM)], [], (32, 32, 32), 2, 0.0, 0.5, seed=3)
     crew = team()
     part = 2 // crew.size
     batch = sampler.draw(1, range(crew.rank * part, (crew.rank + 1) * part))
@@ -139,8 +141,8 @@ def arguments(tmp_path: Path) -> list[str]:
         mask = (np.sqrt(z**2 + y**2 + x**2) < 0.6).astype(np.uint8)
         write_volume(Volume(mask, volume.geometry), data / f"{name}.label.nrrd")
     return [
-        *("train", "--data", str(data), "--labelled", "a", "b", "--unlabelled", "c", "--fine-iterations", "0"),
-        *("--coarse-patch", "48,16,16", "--locator-iterations", "0", "--phantoms", "0", "--full-fields", "0"),
+        *("train", "--data", str(data), "--labelled", "a", "b", "--unlabelled", "c"),
+        *("--patch", "48,16,16", "--locator-iterations", "0", "--phantoms", "0", "--full-fields", "0"),
         *("--device", "cpu"),
     ]  # fmt: skip
 
@@ -150,7 +152,7 @@ def test_two_processes_under_torchrun_train_a_model(tmp_path: Path, arguments: l
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, *arguments, "--method", "mtctl", "--coarse-iterations", "3", "--out", str(out)],
+        [*command, *arguments, "--method", "mtctl", "--iterations", "3", "--out", str(out)],
         env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -179,7 +181,7 @@ def test_what_follows_the_training_the_first_process_does_alone(tmp_path: Path, 
     arguments[arguments.index("--unlabelled")] = "--validation"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
     done = subprocess.run(
-        [*command, *arguments, "--coarse-iterations", "2", "--out", str(tmp_path / "model")],
+        [*command, *arguments, "--iterations", "2", "--out", str(tmp_path / "model")],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -190,7 +192,7 @@ def test_what_follows_the_training_the_first_process_does_alone(tmp_path: Path, 
 def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path: Path, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
     done = subprocess.run(
-        [*command, *arguments, "--batch", "3", "--coarse-iterations", "3", "--out", str(tmp_path / "model")],
+        [*command, *arguments, "--batch", "3", "--iterations", "3", "--out", str(tmp_path / "model")],
         capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode != 0
@@ -198,7 +200,7 @@ def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path: Path, argu
 
 
 def test_a_run_killed_in_the_middle_ends_bit_for_bit_as_one_that_was_not(tmp_path: Path, arguments: list[str]) -> None:
-    common = [*arguments, "--coarse-iterations", "14", "--option", "checkpoint_seconds=0"]
+    common = [*arguments, "--iterations", "14", "--option", "checkpoint_seconds=0"]
     command = [sys.executable, "-m", "mtctl", *common]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -12,11 +12,11 @@ import pytest
 import SimpleITK as sitk
 from scipy import stats
 
-from mtctl.calibration import correction_gain, ece, error_auroc
+from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc
 from mtctl.commandline import evaluate
 from mtctl.commandline.main import main
 from mtctl.geometry import Geometry, Volume
-from mtctl.metrics import segmentation_metrics, surface_band
+from mtctl.metrics import segmentation_metrics, surface_band, voxel_band
 from mtctl.model import list_models, shipped_models
 from mtctl.volume import write_segmentation, write_volume
 from mtctl_train.comparison import METRICS, compare
@@ -97,13 +97,50 @@ def test_csv_holds_the_figures_of_segmentation_and_uncertainty(folders: tuple[Pa
     expected = segmentation_metrics(prediction, true, (2.0, 0.8, 0.7))
     for key in ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm", "ravd", "precision", "recall"):
         assert float(rows[1][key]) == pytest.approx(getattr(expected, key))
-    gain, band = correction_gain(uncertainty, prediction, true), surface_band(prediction)
+    gain, band = correction_gain(uncertainty, prediction, true), surface_band(prediction, (2.0, 0.8, 0.7))
+    band5 = voxel_band(prediction)
     assert float(rows[1]["auroc_crop"]) == pytest.approx(error_auroc(uncertainty, prediction != true))
     assert float(rows[1]["auroc_band"]) == pytest.approx(error_auroc(uncertainty, prediction != true, band))
+    assert float(rows[1]["auroc_band5"]) == pytest.approx(error_auroc(uncertainty, prediction != true, band5))
+    assert float(rows[1]["aupr_band"]) == pytest.approx(error_aupr(uncertainty, prediction != true, band))
+    assert float(rows[1]["aupr_band5"]) == pytest.approx(error_aupr(uncertainty, prediction != true, band5))
     assert float(rows[1]["ece_band"]) == pytest.approx(ece(probability, true, band))
+    assert float(rows[1]["ece_band5"]) == pytest.approx(ece(probability, true, band5))
+    assert (band != band5).any() and rows[0]["auroc_band5"] == ""
     assert float(rows[1]["gain_10"]) == pytest.approx(gain.after - gain.before)
     assert float(rows[1]["gain_10_ceiling"]) == pytest.approx(gain.ceiling - gain.before)
     assert rows[0]["auroc_crop"] == rows[0]["ece_crop"] == ""
+
+
+def test_volumes_are_in_millilitres_of_the_files_spacing_a_case_and_in_the_mean(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = folders
+    write(results / "case1.seg.nrrd", ball(4))
+    write(truth / "case2.label.nrrd", ball(6))
+    assert evaluate_command("--prediction", results, "--truth", truth, "--csv", tmp_path / "f.csv") == 0
+    voxel_ml = 0.7 * 0.8 * 2.0 / 1000
+    predicted = [voxel_ml * mask.sum() for mask in (ball(5, (7, 8, 9.5)), ball(4), ball(5, (7, 8, 10.5)))]
+    true = [voxel_ml * ball(radius).sum() for radius in (5, 5, 6)]
+    rows = rows_of(tmp_path / "f.csv")
+    assert [float(row["predicted_ml"]) for row in rows] == pytest.approx(predicted)
+    assert [float(row["true_ml"]) for row in rows] == pytest.approx(true)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("volume"))
+    change, of_means = 100 * (np.array(predicted) / true - 1), 100 * (np.sum(predicted) / np.sum(true) - 1)
+    assert line == (
+        f"volume: {np.mean(predicted):.1f} mL segmented, {np.mean(true):.1f} mL true over 3 cases ({of_means:+.1f} %); "
+        f"difference of a case {change.mean():+.1f} % in the mean, its size {abs(change).mean():.1f} %"
+    )
+
+
+def test_both_bands_are_printed_with_their_width(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = folders
+    add_maps(results, 0)
+    assert evaluate_command("--prediction", results, "--truth", truth) == 0
+    (heading,) = (line for line in capsys.readouterr().out.splitlines() if "AUROC" in line)
+    assert heading.count("3 mm") == heading.count("5 voxels") == 3
 
 
 def test_mean_says_over_how_many_cases_when_a_map_is_missing(

@@ -49,7 +49,7 @@ SHAPE = (40, 48, 56)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(finetune, "_PATCHES", {1.25: (48, 16, 16)})
+    monkeypatch.setattr(finetune, "_PATCH", (48, 16, 16))
     monkeypatch.setattr(finetune_cases, "PHANTOMS", 0)
 
 
@@ -201,7 +201,7 @@ def test_a_run_does_not_go_on_with_other_weights_of_the_voxels(
 
 def test_a_killed_process_leaves_nothing_half_written_and_the_same_command_finishes(job: FineTuning) -> None:
     program = (
-        "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCHES = {1.25: (48, 16, 16)};"
+        "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCH = (48, 16, 16);"
         "finetune_cases.PHANTOMS = 0; from mtctl.commandline.main import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, "finetune", "--cases", str(job.store), "--base", str(job.base), "--out"]

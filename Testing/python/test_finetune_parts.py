@@ -64,11 +64,11 @@ def test_voxels_without_weight_teach_nothing() -> None:
 
 
 def sampler(labelled: list[Case], **settings: object) -> Sampler:
-    return Sampler(labelled, [s.coarse() for s in SCANS], [], (48, 32, 32), 2, 0.0, 0.5, seed=1, **settings)  # type: ignore[arg-type]
+    return Sampler(labelled, SCANS, [], (48, 32, 32), 2, 0.0, 0.5, seed=1, **settings)  # type: ignore[arg-type]
 
 
 def test_the_weights_of_a_case_come_with_its_patches_and_move_with_them() -> None:
-    case = CASES[0].coarse()
+    case = CASES[0]
     # Weight = mask: they must stay aligned through turns, warps and pasted boxes.
     weighted = replace(case, weight=case.mask.astype(np.float32))
     batch = sampler([weighted]).draw(0)
@@ -79,7 +79,7 @@ def test_the_weights_of_a_case_come_with_its_patches_and_move_with_them() -> Non
 
 
 def test_unlabelled_patches_are_spread_evenly_and_replayed_cases_take_their_share() -> None:
-    case = CASES[0].coarse()
+    case = CASES[0]
     counts = [len(sampler([case], unlabelled_share=0.5).draw(i).unlabelled) for i in range(6)]
     assert sorted(counts) == [0, 0, 0, 2, 2, 2] and counts[0] != counts[1]
     heavy = replace(case, weight=np.full_like(case.image, 7))
@@ -107,7 +107,7 @@ def test_a_shelf_reads_what_is_needed_once_and_passes_over_what_cannot_be_used(t
         raise MtctlError("deleted")
 
     again = Shelf(Case, ["good", "bad", "other"], gone, tmp_path / "shelf")
-    assert np.array_equal(again[2].image, CASES[0].image) and again[2].spacing == CASES[0].spacing
+    assert np.array_equal(again[2].image, CASES[0].image) and again[2].voxel_mm == CASES[0].voxel_mm
     assert read == ["bad", "other"]  # Not "bad" once more: the run goes on as it was.
     assert [case.name for case in again.usable()] == ["other"]
     with pytest.raises(DataError, match="none of 1 cases can be used"):
@@ -147,7 +147,7 @@ def test_the_average_of_a_fine_tuning_starts_from_the_base() -> None:
 def distance_from_base(tmp_path: Path, anchor: float) -> float:
     torch.manual_seed(0)
     base = MTCTLNet(RECIPE.architecture).state_dict()
-    recipe = replace(RECIPE, stages=(Stage(1.25, 6, (48, 16, 16), 1e-2),), anchor=anchor, average_warm_up=1.0)
+    recipe = replace(RECIPE, stages=(Stage(6, (48, 16, 16), 1e-2),), anchor=anchor, average_warm_up=1.0)
     tmp_path.mkdir()
     network = train(recipe, SUPERVISED, Cohort(CASES[:2]), tmp_path, CPU, Monitor(), base)
     return float(sum((values - base[name]).square().sum() for name, values in network.named_parameters()))
@@ -159,13 +159,13 @@ def test_the_anchor_keeps_the_weights_near_those_of_the_base(tmp_path: Path) -> 
 
 
 def test_a_run_of_a_given_time_gets_as_many_iterations_as_fit() -> None:
-    recipe = Recipe((Stage(1.25, 600, (48, 64, 64), 1e-3),), seconds=100.0)
+    recipe = Recipe((Stage(600, (48, 64, 64), 1e-3),), seconds=100.0)
     assert recipe.fitted(8, per_iteration=0.5, spent=20.0).iterations == 8 + 160
     assert recipe.fitted(8, per_iteration=50.0, spent=20.0).iterations == 20
     assert replace(recipe, seconds=None).fitted(8, 0.5, 20.0).iterations == 600
-    both = replace(recipe, stages=(*recipe.stages, Stage(0.625, 100, (96, 128, 128), 1e-3)))
-    coarse, fine = both.fitted(8, 0.1, 0.0).stages
-    assert 0.1 * (coarse.iterations - 8) + 0.8 * fine.iterations == pytest.approx(100, rel=0.05)
+    both = replace(recipe, stages=(*recipe.stages, Stage(100, (96, 128, 128), 1e-3)))
+    first, second = both.fitted(8, 0.1, 0.0).stages
+    assert 0.1 * (first.iterations - 8) + 0.8 * second.iterations == pytest.approx(100, rel=0.05)
 
 
 def test_the_rate_of_a_fine_tuning_rises_before_it_falls() -> None:
@@ -182,7 +182,7 @@ def test_the_pace_ignores_the_first_step_and_the_reading_of_cases() -> None:
 
 
 def test_a_step_with_unlabelled_patches_weighs_the_experts_voxels_alone() -> None:
-    case = CASES[0].coarse()
+    case = CASES[0]
     blank = replace(case, weight=np.zeros_like(case.image))
     run = Run.begin(replace(RECIPE, unlabelled_share=1.0), replace(BEST, copy_paste_weight=0.0), CPU, None)
     batch = sampler([blank]).draw(0)

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import scan
+from conftest import SPACING_MM, scan
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference import OUTSIDE, STAGES, Options, Segmenter
 from mtctl.model import Model
-from mtctl.preprocess import Box, RegionError
+from mtctl.passes import Maps
+from mtctl.preprocess import GRID_MM, Box, RegionError
 from mtctl.uncertainty import VoxelCalibration, binary_entropy
 
 CPU = torch.device("cpu")
@@ -78,7 +79,7 @@ def test_a_flipped_file_gives_the_same_atrium_at_the_same_place_of_the_patient(s
     volume = scan((40, 48, 57))
     straight, turned = segmenter.predict(volume), segmenter.predict(flipped(volume))
     assert np.array_equal(straight.segmentation, turned.segmentation[::-1, :, ::-1])
-    np.testing.assert_array_equal(straight.entropy, turned.entropy)
+    np.testing.assert_array_equal(straight.entropy, turned.entropy[::-1, :, ::-1])
 
 
 def test_every_map_lies_on_the_input_s_grid_whatever_it_is(segmenter: Segmenter) -> None:
@@ -97,13 +98,13 @@ def test_every_map_lies_on_the_input_s_grid_whatever_it_is(segmenter: Segmenter)
 
 def test_outside_a_region_of_interest_nothing_is_said(segmenter: Segmenter) -> None:
     volume = scan()
-    box = Box(5.0, 25.0, 5.0, 25.0, 5.0, 20.0)
+    box = Box(5.0, 26.0, 5.0, 26.0, 5.0, 40.0)
     prediction = segmenter.predict(volume, Options(region=box))
     probability, distance = prediction.on_source("probability").array, prediction.on_source("distance").array
     outside = np.ones(volume.array.shape, bool)
-    outside[7:33, 7:41, 7:41] = False
+    outside[3:33, 7:43, 7:43] = False
     assert (probability[outside] == 0).all() and (distance[outside] == -1).all()
-    assert (probability[12:28, 12:36, 12:36] > 0).all()
+    assert (probability[6:30, 12:38, 12:38] > 0).all()
     assert not prediction.segmentation[outside].any()
 
 
@@ -170,10 +171,10 @@ def test_one_sample_is_refused_because_it_cannot_disagree() -> None:
 
 def test_a_region_in_an_empty_corner_of_an_oblique_scan_is_an_error(segmenter: Segmenter) -> None:
     c = float(np.sqrt(0.5))
-    geometry = Geometry((60, 60, 40), (1.0,) * 3, (0.0, 0.0, 0.0), (c, -c, 0.0, c, c, 0.0, 0.0, 0.0, 1.0))
+    geometry = Geometry((90, 90, 40), (1.0,) * 3, (0.0, 0.0, 0.0), (c, -c, 0.0, c, c, 0.0, 0.0, 0.0, 1.0))
     volume = Volume(np.random.default_rng(0).normal(50, 9, geometry.shape).astype(np.float32), geometry)
     with pytest.raises(RegionError, match="holds nothing of the scan"):
-        segmenter.predict(volume, Options(region=Box(-42, -30, 0, 12, 0, 12)))
+        segmenter.predict(volume, Options(region=Box(-63, -38, 0, 25, 0, 25)))
 
 
 def test_progress_passes_through_the_stages_in_order(segmenter: Segmenter) -> None:
@@ -189,12 +190,140 @@ def test_a_result_of_implausible_size_is_doubted(segmenter: Segmenter) -> None:
     assert any("unusual for a left atrium" in doubt or "no atrium" in doubt for doubt in prediction.doubts)
 
 
-def test_the_model_s_spacing_decides_at_which_resolution_the_network_works(tiny_model: Model) -> None:
+def test_the_model_s_grid_decides_at_which_resolution_the_network_works(tiny_model: Model) -> None:
     shapes = []
-    for spacing in (1.25, 0.625):
-        model = Model(tiny_model.folder, replace(tiny_model.card, spacing_mm=spacing))
+    for grid_mm in (GRID_MM, SPACING_MM, (1.25, 1.25, 1.25)):
+        model = Model(tiny_model.folder, replace(tiny_model.card, grid_mm=grid_mm))
         segmenter = Segmenter(model, CPU)
         first = segmenter._network.encoder.blocks[0]
         first.register_forward_hook(lambda _, inputs, __: shapes.append(tuple(inputs[0].shape[2:])))
         assert segmenter.predict(scan((40, 48, 56))).probability.shape == (40, 48, 56)
-    assert shapes == [(32, 32, 32), (48, 48, 64)]
+    assert shapes == [(32, 32, 32), (48, 48, 64), (48, 32, 32)]  # padded to multiples of 16
+
+
+# --- an atrium that is known: whatever is bright ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def sure(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    """Takes all that is bright for the atrium."""
+
+    def bright(_: object, array: np.ndarray, samples: int, *__: object) -> Maps:
+        logits = np.where(array > 0, 6, -6).astype(np.float32)
+        return Maps(logits, np.tanh(logits), np.repeat(logits[None], samples, axis=0))
+
+    monkeypatch.setattr("mtctl.inference.sample_passes", bright)
+    return Segmenter(tiny_model, CPU)
+
+
+def bright_ellipsoid(shape: tuple[int, int, int], centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
+    """Mask on voxels of `SPACING_MM`; centre and radii (z, y, x) in mm."""
+    axes = [np.arange(n) * step for n, step in zip(shape, reversed(SPACING_MM), strict=True)]
+    grid = np.meshgrid(*axes, indexing="ij")
+    return np.asarray(sum(((g - c) / r) ** 2 for g, c, r in zip(grid, centre, radii, strict=True)) < 1)
+
+
+def as_scan(mask: np.ndarray) -> Volume:
+    z, y, x = mask.shape
+    noise = np.random.default_rng(0).normal(0, 5, mask.shape)
+    return Volume((20 + 80 * mask + noise).astype(np.float32), Geometry((x, y, z), SPACING_MM, (0.0, 0.0, 0.0)))
+
+
+def test_a_hole_in_the_atrium_is_filled_and_a_piece_apart_is_left_out(sure: Segmenter) -> None:
+    shape = (48, 96, 112)
+    whole = bright_ellipsoid(shape, (30, 30, 30), (24, 22, 24))
+    hole = bright_ellipsoid(shape, (30, 30, 30), (9, 9, 9))
+    apart = bright_ellipsoid(shape, (50, 52, 64), (5, 5, 5))
+    prediction = sure.predict(as_scan((whole & ~hole) | apart))
+    assert prediction.segmentation[hole].all() and not prediction.segmentation[apart].any()
+    assert (prediction.segmentation ^ whole).sum() < 0.1 * whole.sum()
+    hole_ml = hole.sum() * prediction.source.voxel_ml
+    assert prediction.filled_ml == pytest.approx(hole_ml, rel=0.25)
+    assert prediction.probability[hole].mean() < 0.4  # the maps say what the network said
+    assert sure.predict(as_scan(whole)).filled_ml < 0.05 * hole_ml
+
+
+def test_the_mask_may_be_cut_from_f1_and_the_samples_alike(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atrium = bright_ellipsoid((48, 96, 112), (30, 30, 30), (24, 22, 24))
+
+    def apart(_: object, array: np.ndarray, samples: int, *__: object) -> Maps:
+        bright = np.where(array > 0, 1.0, -1.0).astype(np.float32)
+        return Maps(2 * bright, np.tanh(bright), np.repeat(-3 * bright[None], samples, axis=0))
+
+    monkeypatch.setattr("mtctl.inference.sample_passes", apart)
+    masks = {}
+    for share in (0.0, 0.3, 1.0):
+        card = replace(tiny_model.card, mask_samples_share=share)
+        masks[share] = Segmenter(Model(tiny_model.folder, card), CPU).predict(as_scan(atrium)).segmentation
+    assert masks[0.0][atrium].mean() > 0.9 and np.array_equal(masks[0.3], masks[0.0])
+    assert masks[1.0][atrium].mean() < 0.1 and not masks[1.0].all()
+
+
+LARGE = (44, 160, 320)  # 200 mm along x: searched
+ATRIUM = bright_ellipsoid(LARGE, (27, 50, 100), (20, 30, 45))  # from 55 to 145 mm along x
+
+
+def found_in(monkeypatch: pytest.MonkeyPatch, x0: float, x1: float) -> None:
+    """Let the coarse pass find that part of the scan."""
+    monkeypatch.setattr(Segmenter, "_locate", lambda self, volume, notes: Box(x0, x1, 5, 95, -1, 60))
+
+
+def test_where_the_region_that_was_found_cuts_the_atrium_it_is_enlarged_there_and_that_is_noted(
+    sure: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_in(monkeypatch, 40, 110)
+    prediction = sure.predict(as_scan(ATRIUM))
+    enlarged = "the region was enlarged at its left border, which the atrium touched"
+    assert [note for note in prediction.notes if "enlarged" in note] == [enlarged, enlarged]
+    assert prediction.located and not any("border of the region" in doubt for doubt in prediction.doubts)
+    assert (prediction.segmentation ^ ATRIUM).sum() < 0.1 * ATRIUM.sum()
+    assert prediction.region.x0 == pytest.approx(40, abs=2) and prediction.region.x1 == pytest.approx(160, abs=2)
+
+
+def test_a_region_that_holds_the_atrium_is_not_enlarged(sure: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    found_in(monkeypatch, 40, 160)
+    prediction = sure.predict(as_scan(ATRIUM))
+    assert not any("enlarged" in note for note in prediction.notes)
+    assert prediction.region.x1 == pytest.approx(160, abs=2)
+
+
+def test_where_enlarging_twice_does_not_help_the_case_is_doubted(
+    sure: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_in(monkeypatch, 40, 80)
+    prediction = sure.predict(as_scan(ATRIUM))
+    assert len([note for note in prediction.notes if "enlarged" in note]) == 2
+    assert "the segmentation touches the left border of the region: draw a larger one (--roi)" in prediction.doubts
+    assert prediction.region.x1 == pytest.approx(130, abs=2)
+
+
+def test_a_region_that_a_person_drew_stays_and_a_cut_atrium_is_doubted(sure: Segmenter) -> None:
+    prediction = sure.predict(as_scan(ATRIUM), Options(region=Box(40, 110, 5, 95, -1, 60)))
+    assert not prediction.located and not any("enlarged" in note for note in prediction.notes)
+    assert "the segmentation touches the left border of the region: draw a larger one (--roi)" in prediction.doubts
+    assert prediction.region.x1 == pytest.approx(110, abs=2) and not prediction.segmentation[:, :, 180:].any()
+
+
+def test_where_the_region_ends_with_the_scan_there_is_nothing_to_enlarge(
+    sure: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_end = bright_ellipsoid(LARGE, (27, 50, 170), (20, 30, 45))
+    found_in(monkeypatch, 110, 250)
+    prediction = sure.predict(as_scan(at_the_end))
+    assert not any("enlarged" in note for note in prediction.notes)
+    assert not any("border of the region" in doubt for doubt in prediction.doubts)
+
+
+def test_padding_and_damaged_slices_are_left_out_of_the_grey_levels_and_told(sure: Segmenter) -> None:
+    mask = bright_ellipsoid((48, 96, 112), (30, 30, 30), (24, 22, 24))
+    sound = as_scan(mask)
+    spoilt = Volume(sound.array.copy(), sound.geometry)
+    spoilt.array[:, :, 100:] = 0  # padding: the same value everywhere
+    spoilt.array[44:46] = -4000  # damaged slices
+    notes = sure.predict(spoilt).notes
+    assert any("of the scan is padding" in note for note in notes)
+    assert not any("padding" in note or "grey levels" in note for note in sure.predict(sound).notes)
+    spoilt.array[:, :, 100:] = sound.array[:, :, 100:]
+    assert any("lie far outside the scan's other grey levels" in note for note in sure.predict(spoilt).notes)

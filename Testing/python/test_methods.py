@@ -30,7 +30,7 @@ def batch(seed: int = 0, unlabelled: int = 2) -> Batch:
     image = mask + 0.3 * torch.randn(2, 1, *SIZE, generator=generator)
     others = torch.randn(unlabelled, 1, *SIZE, generator=generator)
     weight = torch.ones_like(image)
-    return Batch(image, mask, normalised_distance(distance.clone()), weight, others, others + 0.1, 1.25)
+    return Batch(image, mask, normalised_distance(distance.clone()), weight, others, others + 0.1, (1.25, 1.25, 1.25))
 
 
 def terms(method: Method[Any], data: Batch, progress: float = 1.0) -> tuple[Objective, Networks[Any]]:

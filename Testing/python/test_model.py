@@ -13,7 +13,18 @@ import torch
 
 from mtctl.case_score import CaseScore, UsualShape
 from mtctl.files import file_sha256
-from mtctl.model import CARD, WEIGHTS, Model, ModelError, find_model, list_models, read_model, write_card
+from mtctl.model import (
+    CARD,
+    WEIGHTS,
+    Model,
+    ModelError,
+    find_model,
+    list_models,
+    read_model,
+    save_locator,
+    write_card,
+)
+from mtctl.network import LocatorNet
 from mtctl.uncertainty import VoxelCalibration
 
 
@@ -56,6 +67,32 @@ def test_a_card_from_before_the_calibration_is_read_and_counts_as_not_calibrated
     (folder / CARD).write_text(json.dumps(values), encoding="utf-8")
     card = read_model(folder).card
     assert card.score is None and card.usual_shape is None and card.voxel_calibration == VoxelCalibration()
+
+
+def test_a_model_of_the_old_geometry_is_refused_with_the_reason(folder: Path) -> None:
+    values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    del values["grid_mm"]
+    (folder / CARD).write_text(json.dumps(values | {"spacing_mm": 1.25}), encoding="utf-8")
+    sentence = "slices were taken to lie half as far apart as they do; it fails on correctly stored scans"
+    for read in (read_model, lambda path: find_model(str(path))):
+        with pytest.raises(ModelError, match=sentence) as caught:
+            read(folder)
+        assert str(folder) in str(caught.value) and "train it anew" in str(caught.value)
+
+
+def test_a_card_without_any_grid_is_no_card(folder: Path) -> None:
+    values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    del values["grid_mm"]
+    (folder / CARD).write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"not a readable model card: 'grid_mm'"):
+        read_model(folder)
+
+
+def test_a_model_with_its_locator_comes_back_as_it_was_saved(folder: Path) -> None:
+    saved = save_locator(read_model(folder), 2, (4.0, 4.0, 5.0), LocatorNet(2).state_dict())
+    card = read_model(folder).card
+    assert card == saved.card and card.locator is not None and card.locator.grid_mm == (4.0, 4.0, 5.0)
+    assert not read_model(folder).load_locator(card.locator).training
 
 
 def test_cut_off_weights_are_refused_by_their_hash(folder: Path) -> None:

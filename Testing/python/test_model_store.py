@@ -31,7 +31,7 @@ from mtctl.model import (
     save_model,
     write_card,
 )
-from mtctl.model_store import ModelStore, ModelStoreError, NotBetterError, site_folder
+from mtctl.model_store import ModelStore, ModelStoreError, NotBetterError, Version, site_folder
 from mtctl.network import LocatorNet, MTCTLNet
 from mtctl.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.worker_engine import Engine
@@ -231,7 +231,7 @@ def test_a_locator_that_is_missing_or_another_is_noticed_before_anything_is_publ
     store: ModelStore, tmp_path: Path
 ) -> None:
     source = candidate(tmp_path / "out")
-    save_locator(read_model(source), 2, 4.0, LocatorNet(2).state_dict())
+    save_locator(read_model(source), 2, (4.0, 4.0, 4.0), LocatorNet(2).state_dict())
     locator = source / "locator.safetensors"
     whole = locator.read_bytes()
     locator.write_bytes(whole[:-1] + b"x")
@@ -397,6 +397,42 @@ def test_list_names_a_damaged_version_and_shows_the_others(
     out, err = capsys.readouterr()
     assert "tiny" in out and "site-0001" not in out
     assert "verdict.json: is missing" in err
+
+
+def published_before_the_true_geometry(store: ModelStore, source: Path) -> Version:
+    """A version of the site whose card is one of an older program."""
+    values = json.loads((source / "card.json").read_text(encoding="utf-8"))
+    del values["grid_mm"]
+    (source / "card.json").write_text(json.dumps(values | {"spacing_mm": 1.25}), encoding="utf-8")
+    return store.publish(source)
+
+
+def test_a_site_s_model_of_the_old_geometry_is_listed_as_refused_and_the_others_as_ever(
+    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = candidate(tmp_path / "b", 2)
+    published_before_the_true_geometry(store, candidate(tmp_path / "a"))
+    store.publish(second, override="the first of this version")
+    assert [model.id for model in list_models()] == ["site-0002", "tiny"]
+    assert main(["models", "list"]) == 0
+    out, err = capsys.readouterr()
+    rows = {words[0]: words[2] for words in map(str.split, out.splitlines()[1:])}
+    assert rows == {"site-0002": "default", "tiny": "-", "site-0001": "refused"}
+    assert "it fails on correctly stored scans" in err and str(store.folder) in err
+    with pytest.raises(ModelError, match="it fails on correctly stored scans"):
+        find_model("site-0001")
+
+
+def test_where_the_model_in_use_is_of_the_old_geometry_it_is_said_how_to_go_back(
+    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published_before_the_true_geometry(store, candidate(tmp_path / "a"))
+    with pytest.raises(ModelError, match=r"it fails on correctly stored scans.*mtctl models rollback"):
+        find_model(None)
+    assert main(["models", "list"]) == 0
+    assert "site-0001" in capsys.readouterr().out
+    assert main(["models", "rollback"]) == 0
+    assert find_model(None).id == "tiny"
 
 
 def test_another_folder_can_be_named(store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

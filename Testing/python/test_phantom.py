@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.commandline.main import main
-from mtctl.phantom import Phantom, make_full_field, make_phantom
+from mtctl.phantom import Phantom, PhantomError, make_acquired_field, make_full_field, make_phantom
 from mtctl.phantom_shapes import Axes, Frame, ellipsoid, smooth_cut, smooth_union, tube
 from mtctl.volume import read_mask, read_volume
-from mtctl_train import thorax as thorax_setting
+from mtctl_train.thorax import FEATHER_MM, set_into_thorax
 
 SEEDS = (0, 1)
 
-# Least and greatest of `look` over names 1-66 of the thorax_setting.
+# Least and greatest of `look` over names 1-66 of the training data.
 REAL = {
     "whole": (0.446, 1.298),
     "10th percentile": (0.062, 0.414),
@@ -33,6 +33,10 @@ REAL = {
     "slope at the border": (0.047, 0.298),
     "noise": (0.041, 0.260),
 }
+
+
+def millilitres(phantom: Phantom) -> float:
+    return float(phantom.mask.sum() * np.prod(phantom.spacing_mm) / 1000)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +108,8 @@ def test_the_mask_is_one_atrium_of_a_plausible_volume(phantoms: list[Phantom], n
     phantom = phantoms[number]
     assert set(np.unique(phantom.mask)) == {0, 1}
     assert ndimage.label(phantom.mask)[1] == 1
-    assert 30 <= phantom.mask.sum() * phantom.spacing_mm**3 / 1000 <= 100
+    assert phantom.spacing_mm == (0.625, 0.625, 1.25)
+    assert 37 <= millilitres(phantom) <= 264
     assert phantom.mask.sum() == ndimage.binary_fill_holes(phantom.mask).sum()
 
 
@@ -114,6 +119,46 @@ def test_a_phantom_looks_like_the_real_scans(phantoms: list[Phantom], number: in
     outside = {key: value for key, value in seen.items() if not REAL[key][0] <= value <= REAL[key][1]}
     assert not outside
     assert seen["wall"] > seen["beyond the wall"], "no enhanced wall"
+
+
+@pytest.mark.parametrize("number", range(len(SEEDS)))
+def test_an_atrium_is_as_long_wide_and_high_as_real_ones(phantoms: list[Phantom], number: int) -> None:
+    mask, spacing = phantoms[number].mask, phantoms[number].spacing_mm
+    z, y, x = (np.ptp(index) + 1 for index in np.nonzero(mask))
+    # The 80 masks: 77-131 x 43-81 x 55-93 mm, the deepest point 11 to 29 mm below the surface.
+    assert 77 <= x * spacing[0] <= 131 and 40 <= y * spacing[1] <= 81 and 55 <= z * spacing[2] <= 93
+    assert 11 <= ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing[::-1]).max() <= 29
+
+
+@pytest.mark.parametrize("slice_mm", [1.7, 2.5, 4.0])
+def test_thicker_slices_are_means_and_hold_the_same_atrium(phantoms: list[Phantom], slice_mm: float) -> None:
+    thin, thick = phantoms[0], make_phantom(SEEDS[0], slice_mm)
+    assert thick.spacing_mm == (0.625, 0.625, slice_mm)
+    assert thick.image.shape == thick.mask.shape == (int(110 / slice_mm), *thin.image.shape[1:])
+    assert millilitres(thick) == pytest.approx(millilitres(thin), rel=0.03)
+    assert ndimage.label(thick.mask)[1] == 1
+    if slice_mm == 2.5:
+        pairs = thin.image.reshape(44, 2, *thin.image.shape[1:]).mean(axis=1)
+        assert np.abs(thick.image - pairs).max() <= 0.5
+
+
+@pytest.mark.parametrize("slice_mm", [1.2, 4.1, float("nan")])
+def test_slices_that_no_phantom_has_are_refused(slice_mm: float) -> None:
+    with pytest.raises(PhantomError, match=r"phantoms have 1\.25 to 4 mm"):
+        make_phantom(0, slice_mm)
+    with pytest.raises(PhantomError, match=r"phantoms have 1\.25 to 4 mm"):
+        make_full_field(0, slice_mm)
+
+
+def test_a_thorax_in_acquired_voxels_may_be_higher_and_of_another_contrast() -> None:
+    low, high = make_acquired_field(3), make_acquired_field(3, 160.0, any_contrast=True)
+    assert low.image.shape == (44, 320, 320) and high.image.shape == (64, 320, 320)
+    assert low.spacing_mm == high.spacing_mm == (1.25, 1.25, 2.5)
+    assert millilitres(high) == pytest.approx(millilitres(low), rel=0.02)
+    middle = [np.nonzero(phantom.mask)[0].mean() * 2.5 for phantom in (low, high)]
+    assert middle[1] - middle[0] == pytest.approx(25, abs=3)
+    with pytest.raises(PhantomError, match="110 to 320 mm"):
+        make_acquired_field(3, 400.0)
 
 
 def test_the_real_scans_have_the_ranges_that_phantoms_are_measured_by() -> None:
@@ -138,15 +183,15 @@ def test_a_full_field_is_a_thorax_in_air_with_the_atrium_in_its_middle(full_fiel
 
 
 def test_a_real_crop_set_into_a_thorax_stays_itself_and_shows_no_step(
-    phantoms: list[Phantom], full_field: tuple[Phantom, float], monkeypatch: pytest.MonkeyPatch
+    phantoms: list[Phantom], full_field: tuple[Phantom, float]
 ) -> None:
-    monkeypatch.setattr(thorax_setting, "make_full_field", lambda seed: full_field[0])
     crop = phantoms[1]
-    big, (z, y, x) = thorax_setting.set_into_full_field(crop.image, 0)
+    big, (z, y, x) = set_into_thorax(crop.image, (1.25, 0.625, 0.625), full_field[0])
     deep, high, wide = crop.image.shape
     assert big.shape == (88, 640, 640)
     assert big.dtype == np.uint8
-    inner = slice(thorax_setting.FEATHER + 1, -thorax_setting.FEATHER - 1)
+    feather = int(FEATHER_MM / 0.625) + 1
+    inner = slice(feather, -feather)
     put = big[z : z + deep, y : y + high, x : x + wide]
     assert np.array_equal(put[:, inner, inner], crop.image[:, inner, inner])
 
@@ -158,12 +203,11 @@ def test_a_real_crop_set_into_a_thorax_stays_itself_and_shows_no_step(
 
 
 def test_the_thorax_own_atrium_does_not_show_beside_a_small_crop(
-    phantoms: list[Phantom], full_field: tuple[Phantom, float], monkeypatch: pytest.MonkeyPatch
+    phantoms: list[Phantom], full_field: tuple[Phantom, float]
 ) -> None:
     thorax = full_field[0]
-    monkeypatch.setattr(thorax_setting, "make_full_field", lambda seed: thorax)
     middle = phantoms[1].image[:, 40:90, 60:120]
-    big, (_, y, x) = thorax_setting.set_into_full_field(middle, 0)
+    big, (_, y, x) = set_into_thorax(middle, (1.25, 0.625, 0.625), thorax)
     beside = ndimage.binary_erosion(thorax.mask, iterations=2)
     beside[:, y - 4 : y + 54, x - 4 : x + 64] = False
     assert beside.any(), "the crop hides the atrium: nothing is tested"
@@ -172,18 +216,35 @@ def test_the_thorax_own_atrium_does_not_show_beside_a_small_crop(
     assert after < 0.8 * before
 
 
-def test_a_crop_with_other_slices_is_refused(
-    full_field: tuple[Phantom, float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(thorax_setting, "make_full_field", lambda seed: full_field[0])
-    with pytest.raises(ValueError, match="does not fit"):
-        thorax_setting.set_into_full_field(np.zeros((80, 100, 100), np.uint8), 0)
+def test_a_crop_with_other_voxels_and_slices_gets_a_thorax_in_its_own() -> None:
+    thorax = make_acquired_field(3, 160.0)
+    rng = np.random.default_rng(0)
+    crop = rng.integers(20, 220, (55, 90, 100)).astype(np.uint8)  # 110 x 90 x 100 mm.
+    big, (z, y, x) = set_into_thorax(crop, (2.0, 1.0, 1.0), thorax)
+    assert big.shape == (80, 400, 400)
+    put = big[z : z + 55, y : y + 90, x : x + 100]
+    assert np.array_equal(put[3:-3, 5:-5, 5:-5], crop[3:-3, 5:-5, 5:-5]) and not np.array_equal(put, crop)
+    middle = [np.nonzero(thorax.mask)[axis].mean() * step for axis, step in enumerate((2.5, 1.25, 1.25))]
+    assert (z * 2 + 0.57 * 110, y + 45, x + 50) == pytest.approx(middle, abs=12)
+
+
+def test_a_crop_of_nearly_the_thorax_s_height_gets_one_of_its_own_and_a_larger_one_is_refused() -> None:
+    thorax, rng = make_acquired_field(3), np.random.default_rng(0)
+    for slices in (43, 44, 45):
+        big, offset = set_into_thorax(
+            rng.integers(0, 200, (slices, 60, 80)).astype(np.uint8), (2.5, 1.25, 1.25), thorax
+        )
+        assert big.shape == (slices, 320, 320) and offset[0] == 0
+        assert (big.std(axis=(1, 2)) > 1).all()
+    for size in ((60, 60, 80), (44, 321, 80)):
+        with pytest.raises(ValueError, match="does not fit into a thorax of 110 x 400 x 400 mm"):
+            set_into_thorax(np.zeros(size, np.uint8), (2.5, 1.25, 1.25), thorax)
 
 
 def test_the_command_writes_scan_and_mask_with_geometry_and_prints_both_paths(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], phantoms: list[Phantom], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mtctl.commandline.phantom.make_phantom", lambda seed: phantoms[seed])
+    monkeypatch.setattr("mtctl.commandline.phantom.make_phantom", lambda seed, slice_mm: phantoms[seed])
     folder = tmp_path / "new" / "phantoms"
     assert main(["phantom", "-o", str(folder), "--seed", "1"]) == 0
     image, label = folder / "phantom-1.image.nrrd", folder / "phantom-1.label.nrrd"
@@ -192,7 +253,7 @@ def test_the_command_writes_scan_and_mask_with_geometry_and_prints_both_paths(
     assert np.array_equal(scan.array, phantoms[1].image)
     assert np.array_equal(mask.array, phantoms[1].mask)
     assert scan.geometry == mask.geometry
-    assert scan.geometry.spacing == (0.625, 0.625, 0.625)
+    assert scan.geometry.spacing == (0.625, 0.625, 1.25)
     assert scan.geometry.origin == (0, 0, 0)
 
 
@@ -201,6 +262,21 @@ def test_a_seed_that_is_no_whole_number_is_wrong_usage(tmp_path: Path, seed: str
     with pytest.raises(SystemExit) as stop:
         main(["phantom", "-o", str(tmp_path), f"--seed={seed}"])
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("slices", ["1", "4.5", "x", "nan", "-2"])
+def test_slices_out_of_bounds_are_wrong_usage(tmp_path: Path, slices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["phantom", "-o", str(tmp_path), f"--slice-mm={slices}"])
+    assert stop.value.code == 2
+    assert f"'{slices}' is not a number from 1.25 to 4 mm" in capsys.readouterr().err
+
+
+def test_the_command_writes_the_slices_asked_for(tmp_path: Path) -> None:
+    assert main(["phantom", "-o", str(tmp_path), "--seed", "0", "--slice-mm", "3"]) == 0
+    scan, mask = (read_volume(tmp_path / f"phantom-0.{kind}.nrrd") for kind in ("image", "label"))
+    assert scan.geometry == mask.geometry and scan.geometry.spacing == (0.625, 0.625, 3.0)
+    assert scan.array.shape[0] == 36
 
 
 def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

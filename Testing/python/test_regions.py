@@ -1,4 +1,7 @@
-"""Regions of a made-up atrium with a good border but for three planted places, and what they keep at any threshold."""
+"""Regions of a made-up atrium with a good border but for three planted places, and what they keep at any threshold.
+
+The grid is oblique and its slices are thicker than its pixels, as those of scans are.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,41 @@ from scipy import ndimage
 from scipy.spatial.distance import pdist
 
 from mtctl.geometry import Geometry
+from mtctl.places import RADIUS_MM
 from mtctl.regions import MOST_REGIONS, SMALLEST_ERROR_MM3, RegionMap, region_map
 
-SPACING = (1.0, 1.0, 1.25)  # x, y, z
-GEOMETRY = Geometry((76, 70, 48), SPACING, (10.0, -20.0, 30.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
-PLANTED = ((12, 35, 24), (60, 35, 24), (38, 12, 30))  # x, y, z of doubtful places on the border of the ellipsoid
+COS, SIN = float(np.cos(np.deg2rad(20))), float(np.sin(np.deg2rad(20)))
+TURNED = (COS, -SIN, 0.0, SIN, COS, 0.0, 0.0, 0.0, 1.0)
+SPACING = (0.8, 0.8, 1.6)  # x, y, z
+VOXEL_MM3 = 0.8 * 0.8 * 1.6
+GEOMETRY = Geometry((95, 87, 38), SPACING, (10.0, -20.0, 30.0), TURNED)
+#: Doubtful places on the border of the ellipsoid, mm from its middle along the grid's x, y, z.
+PLANTED = ((-25.5, 0.5, 0.6), (22.5, 0.5, 0.6), (0.5, -22.5, 8.1))
+#: A place is a ball; its box counts whole voxels.
+LARGEST_MM = 2 * RADIUS_MM + max(SPACING)
 
 
-def depth_in_ellipsoid() -> np.ndarray:
-    """Rough distance to the border of an ellipsoid of 26 x 23 x 20 mm half axes, mm, positive inside."""
-    x, y, z = (np.arange(count) - (count - 1) / 2 for count in GEOMETRY.size)
-    radius = np.sqrt(
-        (z[:, None, None] * SPACING[2] / 20) ** 2 + (y[None, :, None] / 23) ** 2 + (x[None, None, :] / 26) ** 2
-    )
-    return (1 - radius) * 23
+def from_middle(geometry: Geometry) -> list[np.ndarray]:
+    """x, y, z of every voxel, mm from the middle along the grid's axes; each (z, y, x)."""
+    steps = zip(np.indices(geometry.shape)[::-1], geometry.size, geometry.spacing, strict=True)
+    return [(index - (count - 1) / 2) * step for index, count, step in steps]
 
 
-def prediction() -> tuple[np.ndarray, np.ndarray]:
-    """Uncertainty and mask: a thin uncertain shell all around, thick at the planted places."""
-    depth = depth_in_ellipsoid()
-    thickness = np.full(depth.shape, 0.7)
+def place_of(middle: tuple[float, float, float], geometry: Geometry) -> np.ndarray:
+    """LPS of a planted place."""
+    return geometry.index_to_physical((np.array(geometry.size) - 1) / 2 + np.array(middle) / geometry.spacing)
+
+
+def prediction(geometry: Geometry = GEOMETRY) -> tuple[np.ndarray, np.ndarray]:
+    """Uncertainty and mask of an ellipsoid of 26 x 23 x 20 mm half axes.
+
+    A thin uncertain shell lies all around, thick at the planted places.
+    """
+    x, y, z = from_middle(geometry)
+    depth = (1 - np.sqrt((z / 20) ** 2 + (y / 23) ** 2 + (x / 26) ** 2)) * 23  # about mm, positive inside
+    thickness = np.full(depth.shape, 1.0)
     for middle in PLANTED:
-        offset = np.indices(depth.shape)[::-1] - np.reshape(middle, (3, 1, 1, 1))
-        squared = sum((axis * step) ** 2 for axis, step in zip(offset, SPACING, strict=True))
+        squared = sum((axis - at) ** 2 for axis, at in zip((x, y, z), middle, strict=True))
         thickness += 2.0 * np.exp(-squared / (2 * 4.0**2))
     return np.exp(-((depth / thickness) ** 2)).astype(np.float32), depth > 0
 
@@ -49,7 +64,7 @@ def planted() -> RegionMap:
 def test_the_doubtful_places_come_first(planted: RegionMap, threshold: float) -> None:
     first = [region.centroid_lps for region in planted.regions_at(threshold)[: len(PLANTED)]]
     for middle in PLANTED:
-        place = GEOMETRY.index_to_physical(middle)
+        place = place_of(middle, GEOMETRY)
         assert min(np.linalg.norm(np.subtract(found, place)) for found in first) < 6
 
 
@@ -62,8 +77,8 @@ def test_one_connected_shell_becomes_few_places_that_fit_in_one_view(planted: Re
     labels = planted.labels_at(threshold)
     for region in regions[:10]:
         points = np.argwhere(labels == region.id) * SPACING[::-1]
-        assert len(points) < 2 or pdist(points).max() <= 20
-        assert region.extent_mm <= 21.25  # its box counts whole voxels
+        assert len(points) < 2 or pdist(points).max() <= 2 * RADIUS_MM
+        assert region.extent_mm <= LARGEST_MM
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.7])
@@ -76,7 +91,7 @@ def test_every_figure_is_that_of_the_labelled_voxels(planted: RegionMap, thresho
         member = labels == region.id
         index = np.argwhere(member)[:, ::-1]
         assert uncertainty[member].min() >= threshold
-        assert region.volume_mm3 == pytest.approx(member.sum() * 1.25)
+        assert region.volume_mm3 == pytest.approx(member.sum() * VOXEL_MM3)
         assert region.mean_uncertainty == pytest.approx(uncertainty[member].mean(), abs=1e-6)
         assert region.peak_uncertainty == pytest.approx(uncertainty[member].max())
         assert (region.voxels_inside, region.voxels_outside) == ((member & mask).sum(), (member & ~mask).sum())
@@ -152,6 +167,34 @@ def test_the_first_layer_outside_counts_only_under_what_is_uncertain_beyond_it()
     assert not (found.labels_at(0.7)[:, :, 5] > 0).any()
 
 
+@pytest.mark.parametrize("spacing", [(0.625, 0.625, 1.25), (1.25, 1.25, 1.25), (1.0, 1.0, 2.0), (2.0, 0.7, 0.7)])
+def test_the_same_places_are_found_with_the_same_millimetres_on_any_grid(
+    planted: RegionMap, spacing: tuple[float, float, float]
+) -> None:
+    x, y, z = (round(side / step) for side, step in zip((76, 70, 61), spacing, strict=True))
+    grid = Geometry((x, y, z), spacing, (-7.0, 3.0, 50.0), (COS, 0.0, -SIN, 0.0, 1.0, 0.0, SIN, 0.0, COS))
+    there = region_map(*prediction(grid), grid).regions_at(0.3)
+    for middle in PLANTED:
+        assert min(np.linalg.norm(np.subtract(r.centroid_lps, place_of(middle, grid))) for r in there[:3]) < 6
+    assert max(region.extent_mm for region in there) <= 2 * RADIUS_MM + max(spacing)
+    listed = sum(region.volume_mm3 for region in planted.regions_at(0.3))
+    assert sum(region.volume_mm3 for region in there) == pytest.approx(listed, rel=0.15)
+
+
+@pytest.mark.parametrize(("thick", "layer"), [(0.3, 3), (1.0, 1), (4.0, 1)])
+def test_the_first_layer_outside_is_a_voxel_or_nine_tenths_of_a_millimetre(thick: float, layer: int) -> None:
+    mask = np.zeros((20, 12, 12), dtype=bool)
+    mask[:5] = True
+    grid = Geometry((12, 12, 20), (1.0, 1.0, thick), (0.0, 0.0, 0.0))
+    uncertainty = np.zeros(mask.shape, dtype=np.float32)
+    uncertainty[5 : 5 + layer] = 0.9
+    assert not (region_map(uncertainty, mask, grid).labels_at(0.5) > 0).any()  # the border's own doubt
+    uncertainty[5 + layer] = 0.9
+    uncertainty[:5] = 0.9
+    found = region_map(uncertainty, mask, grid).labels_at(0.5) > 0
+    assert found[5 : 6 + layer].any(axis=(1, 2)).all()  # and no gap where there is doubt beyond
+
+
 def test_the_threshold_for_a_volume_is_the_lowest_that_keeps_to_it(planted: RegionMap) -> None:
     for ml in (0.5, 1.0, 2.0):
         threshold = planted.threshold_for(ml)
@@ -191,10 +234,10 @@ def test_threshold_change_on_a_real_size_takes_less_than_a_tenth_of_a_second() -
     mask[common] = truth[common]
     blurred = ndimage.gaussian_filter(mask.astype(np.float32), 2)
     uncertainty = 4 * blurred * (1 - blurred)
-    regions = region_map(uncertainty, mask, Geometry((190, 140, 88), (0.625,) * 3, (0.0,) * 3))  # type: ignore[arg-type]
+    regions = region_map(uncertainty, mask, Geometry((190, 140, 88), (0.625, 0.625, 1.25), (0.0,) * 3))  # type: ignore[arg-type]
     for threshold in (0.0, 0.2, 0.9):  # 0: every voxel that can be in a region
         start = time.process_time()
         found = regions.regions_at(threshold)
         assert time.process_time() - start < 0.1  # measured: 2 ms
         assert 0 < len(found) <= MOST_REGIONS
-        assert max(region.extent_mm for region in found) <= 20.625
+        assert max(region.extent_mm for region in found) <= 2 * RADIUS_MM + 1.25

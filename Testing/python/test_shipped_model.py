@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import shared_names, shared_scans
+from conftest import SPACING_MM, shared_names, shared_scans
 
-from mtctl.geometry import Geometry, Volume
+from mtctl.distance_map import DISTANCE_SCALE_MM
+from mtctl.geometry import IDENTITY, Geometry, Volume
 from mtctl.inference import Options, Segmenter
 from mtctl.metrics import dice
 from mtctl.model import WEIGHTS, find_model, list_models
 from mtctl.network import MTCTLNet
 from mtctl.passes import sample_passes
-from mtctl.phantom import make_full_field, make_phantom
-from mtctl.preprocess import halve, normalise
+from mtctl.phantom import Phantom, make_full_field, make_phantom
+from mtctl.preprocess import canonical_geometry, normalise
+from mtctl.resample import to_grid
 from mtctl.volume import read_mask, read_volume
 
 CPU = torch.device("cpu")
@@ -25,9 +27,9 @@ def segmenter() -> Segmenter:
     return Segmenter(find_model("mtctl-la16"), CPU)
 
 
-def phantom_volume(array: np.ndarray) -> Volume:
-    z, y, x = array.shape
-    return Volume(array.astype(np.float32), Geometry((x, y, z), (0.625,) * 3, (0.0, 0.0, 0.0)))
+def scan_of(phantom: Phantom) -> Volume:
+    z, y, x = phantom.image.shape
+    return Volume(phantom.image.astype(np.float32), Geometry((x, y, z), phantom.spacing_mm, (0.0, 0.0, 0.0)))
 
 
 def test_every_shipped_model_is_whole_small_enough_and_exactly_one_is_the_default() -> None:
@@ -43,30 +45,31 @@ def test_every_shipped_model_is_whole_small_enough_and_exactly_one_is_the_defaul
 @pytest.mark.parametrize("seed", [0, 7])
 def test_a_phantom_it_never_saw_is_segmented_well(segmenter: Segmenter, seed: int) -> None:
     phantom = make_phantom(seed)
-    prediction = segmenter.predict(phantom_volume(phantom.image))
+    prediction = segmenter.predict(scan_of(phantom))
     assert dice(prediction.segmentation, phantom.mask > 0) > 0.85
     assert prediction.sample_dice > 0.9
 
 
 def test_the_border_is_less_certain_than_the_inside_and_the_outside(segmenter: Segmenter) -> None:
     phantom = make_phantom(3)
-    prediction = segmenter.predict(phantom_volume(phantom.image))
-    depth = np.abs(prediction.distance) * 20
+    prediction = segmenter.predict(scan_of(phantom))
+    depth = np.abs(prediction.distance) * DISTANCE_SCALE_MM
     border, far = prediction.entropy[depth < 1].mean(), prediction.entropy[depth > 8].mean()
     assert border > 0.3 and far < border / 5
 
 
 def test_the_atrium_is_found_in_a_whole_thorax(segmenter: Segmenter) -> None:
     phantom = make_full_field(5)
-    prediction = segmenter.predict(phantom_volume(phantom.image))
+    prediction = segmenter.predict(scan_of(phantom))
     assert prediction.located
     assert dice(prediction.segmentation, phantom.mask > 0) > 0.8
-    assert prediction.grid.size[0] < 300
+    x, y, _ = np.array(prediction.grid.size) * prediction.grid.spacing
+    assert x < 250 and y < 200  # mm; 400 x 400 is all of it
 
 
 def test_noise_gives_no_atrium_or_a_result_that_is_doubted(segmenter: Segmenter) -> None:
     noise = np.random.default_rng(0).normal(50, 10, (88, 140, 190)).astype(np.float32)
-    prediction = segmenter.predict(phantom_volume(noise))
+    prediction = segmenter.predict(Volume(noise, Geometry((190, 140, 88), SPACING_MM, (0.0, 0.0, 0.0))))
     assert prediction.doubts or prediction.sample_dice < 0.8
 
 
@@ -74,7 +77,8 @@ def test_slabs_give_the_same_answer_as_one_piece_to_within_bfloat16_rounding(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The yardstick is what rounding itself does: the same whole-volume pass in float32."""
-    array = halve(normalise(make_phantom(1).image.astype(np.float32)))
+    volume = scan_of(make_phantom(1))
+    array = normalise(*to_grid(volume, canonical_geometry(volume.geometry, segmenter.model.card.grid_mm)))
     network = segmenter._network
 
     def probability(planes: int) -> np.ndarray:
@@ -94,10 +98,11 @@ def test_a_real_scan_of_the_validation_cases_is_segmented_well_flipped_or_not(se
     truth = read_mask(folder / f"{name}.label.nrrd").array > 0
     prediction = segmenter.predict(volume, Options(samples=2))
     assert dice(prediction.segmentation, truth) > 0.9
-    x = volume.geometry.size[0] - 1
+    assert volume.geometry.direction == IDENTITY
+    x, y, z = volume.geometry.index_to_physical((volume.geometry.size[0] - 1, 0, 0)).tolist()
     mirrored = Volume(
         np.ascontiguousarray(volume.array[:, :, ::-1]),
-        Geometry(volume.geometry.size, volume.geometry.spacing, (x * 0.625, 0.0, 0.0), (-1, 0, 0, 0, 1, 0, 0, 0, 1)),
+        Geometry(volume.geometry.size, volume.geometry.spacing, (x, y, z), (-1, 0, 0, 0, 1, 0, 0, 0, 1)),
     )
     again = segmenter.predict(mirrored, Options(samples=2))
     assert np.array_equal(again.segmentation[:, :, ::-1], prediction.segmentation)

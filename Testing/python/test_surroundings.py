@@ -11,6 +11,7 @@ from conftest import scan
 
 from mtctl.cases import CaseStore
 from mtctl.geometry import Geometry, Volume
+from mtctl.locate import MARGIN_MM
 from mtctl.metrics import Mask
 from mtctl.preprocess import Box, canonical_geometry
 from mtctl.worker_request import Result
@@ -38,7 +39,7 @@ def test_a_part_of_a_scan_has_the_distances_and_voxels_of_the_whole(direction: t
     mask = ball((60, 70, 80), (30, 30, 45), 9)
     labelled = LabelledVolume("part", volume, mask)
     box = Box.around(mask, volume.geometry).expanded(6)
-    whole, part = case_of(labelled), case_of(labelled, box)
+    whole, part = case_of(labelled), case_of(labelled, box=box)
     grid, within = canonical_geometry(volume.geometry), canonical_geometry(volume.geometry, box=box)
     x, y, z = np.rint(grid.physical_to_index(within.origin)).astype(int)
     place = (slice(z, z + within.shape[0]), slice(y, y + within.shape[1]), slice(x, x + within.shape[2]))
@@ -70,7 +71,7 @@ def test_the_region_of_the_prediction_is_taken_and_grows_with_a_mask_that_leaves
     far = ball(LARGE, (20, 24, 160), 8)
     grown = surroundings(store.case("a"), far)
     assert grown is not None and grown.low[0] == pytest.approx(10)
-    assert grown.high[0] == pytest.approx(Box.around(far, store.case("a").geometry).x1 + 12)
+    assert grown.high[0] == pytest.approx(Box.around(far, store.case("a").geometry).x1 + MARGIN_MM[0])
 
 
 def test_a_large_scan_that_the_worker_segmented_is_taken_like_one_of_the_command_line(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_large_scan_without_a_prediction_is_refused_unless_its_mask_says_where
         surroundings(case)
     mask = ball(LARGE, (20, 24, 60), 8)
     found = surroundings(case, mask)
-    assert found is not None and found.x1 == pytest.approx(Box.around(mask, case.geometry).x1 + 12)
+    assert found is not None and found.x1 == pytest.approx(Box.around(mask, case.geometry).x1 + MARGIN_MM[0])
 
 
 def test_a_scan_of_the_surroundings_alone_is_taken_whole(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`mtctl train` from files to a model that `mtctl segment` takes; calibration; the locator's thoraxes."""
+"""`mtctl train` from files to a model that `mtctl segment` takes; calibration."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from safetensors.torch import load_file
 from mtctl.commandline.main import main
 from mtctl.geometry import Volume
 from mtctl.model import read_model
-from mtctl.phantom import Phantom, make_phantom
+from mtctl.preprocess import GRID_MM
 from mtctl.uncertainty import VoxelCalibration
 from mtctl.volume import read_mask, write_volume
-from mtctl_train import job, thorax
+from mtctl_train import job
 from mtctl_train.calibrate import Calibration
-from mtctl_train.dataset import phantom_case
-from mtctl_train.locator import LOCATOR_SPACING, _composed, _grey_levels
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(data: Path, *arguments: str) -> int:
-    quick = "--coarse-iterations 2 --fine-iterations 0 --locator-iterations 0 --phantoms 0 --full-fields 0 --batch 1"
+    quick = "--iterations 2 --locator-iterations 0 --phantoms 0 --full-fields 0 --batch 1"
     return main(["train", "--data", str(data), *quick.split(), "--device", "cpu", *arguments])
 
 
@@ -53,9 +51,9 @@ def test_two_cases_become_a_model_with_its_card_that_segments(
     printed = capsys.readouterr().out
     assert "2 labelled, 0 unlabelled, 1 validation" in printed and "iteration 0 of 2" in printed
     card = read_model(Path(out)).card
-    assert (card.id, card.spacing_mm, card.data["labelled"], card.data["validation"]) == (
+    assert (card.id, card.grid_mm, card.data["labelled"], card.data["validation"]) == (
         "mine",
-        1.25,
+        GRID_MM,
         ["a", "b"],
         ["c"],
     )
@@ -123,7 +121,7 @@ def test_every_method_leaves_masks_of_the_validation_cases_to_compare(
 ) -> None:
     out = tmp_path / "model"
     cases = ("--labelled", "a", "--unlabelled", "b", "--validation", "c")
-    assert run(data, "--method", method, *cases, "--coarse-patch", "48,16,16", "--out", str(out)) == 0
+    assert run(data, "--method", method, *cases, "--patch", "48,16,16", "--out", str(out)) == 0
     assert read_mask(out / "validation" / "c.seg.nrrd").geometry == read_mask(data / "c.label.nrrd").geometry
     card = read_model(out).card
     assert card.recipe["method"] == method and list(card.data["unlabelled"]) == ["b"]
@@ -153,7 +151,7 @@ def test_a_mask_that_was_mended_begins_no_run_that_is_over(
 
 
 def test_a_method_comes_with_its_published_recipe_unless_ours_is_asked_for(data: Path, tmp_path: Path) -> None:
-    quick = ("--labelled", "a", "--coarse-patch", "48,16,16", "--method", "vnet")
+    quick = ("--labelled", "a", "--patch", "48,16,16", "--method", "vnet")
     found = {}
     for name, arguments in (("published", ()), ("ours", ("--recipe", "ours")), ("one", ("--option", "momentum=0.5"))):
         assert run(data, *quick, *arguments, "--out", str(tmp_path / name)) == 0
@@ -213,8 +211,8 @@ def test_a_model_of_another_network_is_no_start(data: Path, tmp_path: Path, caps
         ("uamt", ("--option", "samples=0"), "samples is 0; it must be from 1 to 1000"),
         ("sassnet", ("--option", "adversarial_weight=-1"), "adversarial_weight is -1"),
         ("vnet", ("--seed", "-1"), "seed is -1; it must be from 0"),
-        ("vnet", ("--coarse-patch", "48,0,16"), "each side must be a multiple of 16"),
-        ("vnet", ("--coarse-patch", "48,-16,16"), "each side must be a multiple of 16"),
+        ("vnet", ("--patch", "48,0,16"), "each side must be a multiple of 16"),
+        ("vnet", ("--patch", "48,-16,16"), "each side must be a multiple of 16"),
         ("mtctl-best", ("--option", "replay_share=0.5"), "replay_share=0.5: this method has"),
         ("mtctl-best", ("--option", "copy_paste_weight=0.5"), "none is listed, but mtctl-best learns from them"),
         ("uamt", ("--unlabelled", "b", "--option", "unlabelled_share=0"), "unlabelled_share is 0, but uamt learns"),
@@ -238,19 +236,3 @@ def test_options_change_the_method_s_and_the_recipe_s_numbers_and_wrong_ones_are
     for option, message in (("nosuch=1", "this method has adversarial_weight"), ("samples=x", "'x' is no number")):
         assert run(data, *out, "--option", option) == 1
         assert message in capsys.readouterr().err
-
-
-def test_a_case_in_a_thorax_for_the_locator_has_its_atrium_where_the_crop_was_put(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    body = np.random.default_rng(0).normal(60, 20, (88, 320, 400)).clip(0, 255).astype(np.uint8)
-    middle = np.zeros(body.shape, np.uint8)
-    middle[30:60, 120:180, 160:240] = 1
-    monkeypatch.setattr(thorax, "make_full_field", lambda seed: Phantom(body, middle))
-    case = phantom_case(3)
-    placed = _composed(_grey_levels(case), case.mask, 1)
-    assert placed.spacing == LOCATOR_SPACING
-    true_ml = make_phantom(3).mask.sum() * 0.625**3 / 1000
-    assert placed.mask.sum() * LOCATOR_SPACING**3 / 1000 == pytest.approx(true_ml, rel=0.15)
-    y, x = (int(v.mean()) for v in np.nonzero(placed.mask)[1:])
-    assert abs(y - 150 / 4) < 6 and abs(x - 200 / 4) < 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,23 @@ import torch
 from conftest import scan
 from safetensors import safe_open
 
-from mtctl.distance_map import signed_distance_mm
 from mtctl.geometry import Volume
 from mtctl.network import Architecture, MTCTLNet
-from mtctl.preprocess import normalise
 from mtctl.volume import write_volume
 from mtctl_train import trainer
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, CheckpointError
-from mtctl_train.dataset import Case, DataError, Sampler, Scan, load_labelled, load_scan
+from mtctl_train.dataset import (
+    Case,
+    DataError,
+    LabelledVolume,
+    Sampler,
+    Scan,
+    case_of,
+    load_labelled,
+    load_scan,
+    scan_of,
+)
 from mtctl_train.divergence import Watch
 from mtctl_train.methods import UAMT, Method, Objective, SASSNet, VNetMethod
 from mtctl_train.monitor import Monitor
@@ -31,7 +40,7 @@ from mtctl_train.trainer import Cohort, train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
-    stages=(Stage(1.25, 6, (48, 16, 32), 1e-2), Stage(0.625, 2, (48, 32, 32), 1e-3)),
+    stages=(Stage(6, (48, 16, 32), 1e-2), Stage(2, (48, 32, 32), 1e-3)),
     architecture=Architecture(filters=4, uncertainty_filters=2),
     checkpoint_seconds=0.0,
     validate_every=4,
@@ -42,18 +51,18 @@ def case(seed: int) -> Case:
     volume = scan(seed=seed)
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
     mask = np.sqrt(z**2 + y**2 + x**2) < 0.6
-    return Case(f"case{seed}", normalise(volume.array), signed_distance_mm(mask, (0.625,) * 3), 0.625)
+    return case_of(LabelledVolume(f"case{seed}", volume, mask))
 
 
 CASES = [case(seed) for seed in range(3)]
-SCANS = [Scan("unlabelled", CASES[2].image, 0.625)]
+SCANS = [scan_of("unlabelled", scan(seed=2))]
 
 
 def run(
     out: Path,
     recipe: Recipe = RECIPE,
     stop_after: int | None = None,
-    scans: list[Scan] = SCANS,
+    scans: Sequence[Scan] = SCANS,
     method: Method[Any] = BEST,
 ) -> tuple[dict[str, torch.Tensor], list[Any]]:
     out.mkdir(exist_ok=True)
@@ -69,7 +78,7 @@ def run(
 
 
 def test_it_learns_a_bright_ball_within_a_minute(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, stages=(Stage(1.25, 60, (48, 32, 32), 1e-2),), checkpoint_seconds=99, validate_every=20)
+    recipe = replace(RECIPE, stages=(Stage(60, (48, 32, 32), 1e-2),), checkpoint_seconds=99, validate_every=20)
     _, events = run(tmp_path, recipe, scans=[])
     dice = [event["dice"] for event in events if event["event"] == "validation"]
     assert dice[-1] > 0.75
@@ -138,7 +147,7 @@ def test_a_diverging_run_stops_and_its_checkpoint_is_from_before(tmp_path: Path)
             terms = super().objective(*args).student
             return Objective({name: term * (1 + max(0.0, args[2] - 0.6) * 1000) for name, term in terms.items()})
 
-    recipe = replace(RECIPE, stages=(Stage(1.25, 100, (48, 16, 16), 1e-3),))
+    recipe = replace(RECIPE, stages=(Stage(100, (48, 16, 16), 1e-3),))
     events: list[Any] = []
     with pytest.raises(TrainingError, match=r"the loss diverges: smoothed .* it had been down to"):
         train(recipe, Diverging(), Cohort(CASES[:2]), tmp_path, CPU, Monitor((events.append,)))
@@ -156,7 +165,7 @@ def test_a_run_whose_loss_has_risen_at_its_end_is_no_result(tmp_path: Path) -> N
             terms = super().objective(*args).student
             return Objective({name: term * 10 * (1 + 4 * max(0.0, args[2] - 0.6)) for name, term in terms.items()})
 
-    recipe = replace(RECIPE, stages=(Stage(1.25, 100, (48, 16, 16), 0.0),))
+    recipe = replace(RECIPE, stages=(Stage(100, (48, 16, 16), 0.0),))
     with pytest.raises(TrainingError, match=r"at its end the loss is at .* again, it had been down to"):
         train(recipe, Rising(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
 
@@ -191,7 +200,7 @@ def test_the_average_follows_the_weights_and_the_batch_norm_statistics() -> None
 
 def test_a_run_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
     base = MTCTLNet(RECIPE.architecture).state_dict()
-    recipe = replace(RECIPE, stages=(Stage(1.25, 1, (48, 16, 16), 0.0),))
+    recipe = replace(RECIPE, stages=(Stage(1, (48, 16, 16), 0.0),))
     result = train(recipe, BEST, Cohort(CASES[:1]), tmp_path, CPU, Monitor(), base).state_dict()
     weights = [name for name in base if name.endswith("weight")]
     assert all(torch.equal(result[name], base[name]) for name in weights)
@@ -207,21 +216,21 @@ def test_the_literature_s_rate_falls_in_steps_and_ours_to_zero() -> None:
 def test_patches_that_the_network_or_its_library_cannot_take_are_refused() -> None:
     for patch in ((48, 60, 64), (32, 64, 64)):
         with pytest.raises(TrainingError, match="multiple of 16, z at least 48"):
-            Stage(1.25, 1, patch, 1e-3)
+            Stage(1, patch, 1e-3)
 
 
 def test_a_batch_depends_on_seed_and_iteration_alone_and_its_target_on_the_distance() -> None:
-    sampler = Sampler([c.coarse() for c in CASES[:2]], [], [], (16, 16, 16), 2, 0.0, 1.0, seed=4)
+    sampler = Sampler(CASES[:2], [], [], (16, 16, 16), 2, 0.0, 1.0, seed=4)
     first, again, other = sampler.draw(3), sampler.draw(3), sampler.draw(4)
     assert torch.equal(first.image, again.image) and not torch.equal(first.image, other.image)
     assert first.image.shape == first.mask.shape == first.distance.shape == (2, 1, 16, 16, 16)
     assert torch.equal(first.mask > 0.5, first.distance > 0)
     assert first.unlabelled.shape == (0, 1, 16, 16, 16)
-    mixed = replace(sampler, unlabelled=[SCANS[0].coarse()]).draw(3)
+    mixed = replace(sampler, unlabelled=SCANS).draw(3)
     assert torch.equal(mixed.image, first.image) and mixed.unlabelled.shape == first.image.shape
     assert mixed.unlabelled_varied.shape == first.image.shape
     assert not torch.equal(mixed.unlabelled_varied, mixed.unlabelled)
-    halves = [replace(sampler, unlabelled=[SCANS[0].coarse()]).draw(3, range(i, i + 1)) for i in range(2)]
+    halves = [replace(sampler, unlabelled=SCANS).draw(3, range(i, i + 1)) for i in range(2)]
     assert torch.equal(torch.cat([half.image for half in halves]), mixed.image)
     assert torch.equal(torch.cat([half.unlabelled_varied for half in halves]), mixed.unlabelled_varied)
 
@@ -229,7 +238,7 @@ def test_a_batch_depends_on_seed_and_iteration_alone_and_its_target_on_the_dista
 def test_an_unlabelled_scan_is_read_without_its_label(tmp_path: Path) -> None:
     write_volume(scan(), tmp_path / "a.image.nrrd")
     (tmp_path / "a.label.nrrd").write_bytes(b"not even an image")
-    assert abs(float(load_scan(tmp_path, "a").image.mean())) < 1e-4
+    assert np.array_equal(load_scan(tmp_path, "a").image, scan_of("a", scan()).image)
 
 
 def test_unusable_cases_are_named_before_training(tmp_path: Path) -> None:
@@ -273,3 +282,20 @@ def test_the_discriminator_s_loss_may_rise_and_hides_no_student_that_diverges() 
     assert not watch.suspect and watch.losses["critic"] == pytest.approx(0.69, abs=0.01)
     assert any(watch.complaint({"dice": 1.0, "critic": 0.69}, 1.0) for _ in range(100))
     assert "not a number" in str(Watch().complaint({"dice": 0.1, "critic": float("nan")}, 1.0))
+
+
+def test_a_run_may_end_part_of_the_way_back_to_the_weights_that_it_started_from(tmp_path: Path) -> None:
+    recipe, cohort = replace(RECIPE, stages=(Stage(2, (48, 16, 16), 1e-2),)), Cohort(CASES[:2])
+    base = BEST.build(RECIPE.architecture).state_dict()
+
+    def weights(share: float) -> dict[str, torch.Tensor]:
+        out = tmp_path / str(share)
+        out.mkdir()
+        return train(replace(recipe, base_share=share), BEST, cohort, out, CPU, Monitor(()), base).state_dict()
+
+    ended, mixed = weights(0.0), weights(0.25)
+    name = "encoder.blocks.0.0.weight"
+    assert not torch.equal(ended[name], base[name])
+    assert torch.allclose(mixed[name], 0.75 * ended[name] + 0.25 * base[name], atol=1e-6)
+    whole = next(name for name in ended if name.endswith("num_batches_tracked"))
+    assert torch.equal(mixed[whole], ended[whole])

@@ -222,7 +222,7 @@ def test_a_real_scan_and_its_mask_are_read_on_one_grid() -> None:
     image = read_volume(shared_scans() / f"{name}.image.nrrd")
     mask = read_mask(shared_scans() / f"{name}.label.nrrd")
     assert image.geometry == mask.geometry
-    assert image.geometry.spacing == (0.625, 0.625, 0.625)
+    assert image.geometry.spacing == (0.625, 0.625, 1.25)
     assert image.array.min() == 0
     assert 20 < mask.array.sum() * mask.geometry.voxel_ml < 200
 

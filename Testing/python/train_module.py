@@ -31,7 +31,7 @@ SHAPE = (40, 48, 56)
 #: As `mtctl_train.background`, with patches and without phantoms that a test could not wait for.
 QUICK = (
     "-c",
-    "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCHES = {1.25: (48, 16, 16)};"
+    "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCH = (48, 16, 16);"
     "finetune_cases.PHANTOMS = 0; from mtctl_train.background import main; sys.exit(main(sys.argv[1:]))",
 )
 OPTIONS = ("--option", "checkpoint_seconds=0", "--option", "validate_every=10")

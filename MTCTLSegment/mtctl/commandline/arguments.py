@@ -3,6 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtctl.geometry import Triple
+
+#: What says a spacing on the command line.
+SPACING = "x,y,z"
+
+
+def given_spacing(text: str) -> Triple:
+    """A voxel spacing in mm, such as 0.625,0.625,1.25; for argparse."""
+    from mtctl.geometry import VolumeError
+    from mtctl.given_spacing import parse_spacing
+
+    try:
+        return parse_spacing(text)
+    except VolumeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def whole_number(text: str) -> int:

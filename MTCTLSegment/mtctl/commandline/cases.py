@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtctl.commandline.arguments import SPACING, given_spacing
+
 if TYPE_CHECKING:
     from mtctl.cases import Case, CaseStore
 
@@ -40,6 +42,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     naming.add_argument("--id", metavar="NAME", help="name of the case (for one scan)")
     add.add_argument("--results", type=Path, metavar="DIR", help="take predictions from this folder of `mtctl segment`")
     add.add_argument("--labels", type=Path, metavar="DIR", help="take expert masks <name>.label.nrrd as corrections")
+
+    add.add_argument(
+        "--spacing", type=given_spacing, metavar=SPACING,
+        help="true distance of the voxels in mm along the files' axes, where their headers are wrong",
+    )  # fmt: skip
 
     listing = _action(actions, "list", run_list, "list the cases", "One line a case.")
     listing.add_argument("--state", action="append", choices=_STATES, help="only cases in this state (may be repeated)")
@@ -76,7 +83,11 @@ def run_add(args: argparse.Namespace) -> int:
         if folder and not folder.is_dir():
             args.parser.error(f"{folder}: there is no such folder")
     sources = Sources(
-        args.results, args.labels, args.keep_names, namesakes(scans) if args.results or args.labels else {}
+        args.results,
+        args.labels,
+        args.keep_names,
+        namesakes(scans) if args.results or args.labels else {},
+        args.spacing,
     )
     failed: list[Path] = []
     for number, path in enumerate(scans, start=1):

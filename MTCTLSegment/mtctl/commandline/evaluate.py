@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtctl.commandline.arguments import SPACING, given_spacing
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
+    from mtctl.geometry import Triple
     from mtctl_train.evaluation import MethodResult
 
 
@@ -22,10 +24,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="compare results with expert masks",
         description="Compares <stem>.seg.nrrd with <stem>.label.nrrd: seven metrics a case, mean and SD (sample); with "
         "<stem>.uncertainty.nrrd and <stem>.probability.nrrd beside the result also how well the uncertainty finds "
-        "the errors, in the whole volume and within 5 voxels of the predicted surface, with <stem>.json how well the "
-        "case score foretells the Dice, and what a review of the regions would bring. Several --prediction folders "
-        "are compared by paired tests, Holm-corrected, and printed as the paper's Table 1; the last one is the "
-        "proposed method there.",
+        "the errors, in the whole volume and within 3 mm (and 5 voxels) of the predicted surface, with <stem>.json how "
+        "well the case score foretells the Dice, and what a review of the regions would bring. Several --prediction "
+        "folders are compared by paired tests, Holm-corrected, and printed as the paper's Table 1; the last one is "
+        "the proposed method there.",
     )
     parser.add_argument(
         "--prediction", action="append", required=True, type=Path, metavar="DIR",
@@ -40,7 +42,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder of the results of scans that are no left-atrium MRI (`mtctl corrupt --foreign` makes some): how "
         "many reports there flag their scan",
     )  # fmt: skip
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every case's figures (fractions, voxels, mm)")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write every case's figures (fractions, voxels, mm, mL)"
+    )
     parser.add_argument(
         "--figures", type=Path, metavar="DIR",
         help="write box plots of the metrics and a picture of one case in 2-D and 3-D (the paper's Figure 2), for "
@@ -49,6 +53,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--case", metavar="NAME",
         help="for the picture (default: where the methods differ most in Dice; with one method, its worst)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--spacing", type=given_spacing, metavar=SPACING,
+        help="true distance of the voxels in mm along the files' axes, where masks' and results' headers are wrong: "
+        "millimetres and millilitres go by it",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
@@ -79,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     failures: list[str] = []
     methods = [
-        _evaluate_folder(name, folder, found, labels, failures)
+        _evaluate_folder(name, folder, found, labels, failures, args.spacing)
         for name, folder, found in zip(names, args.prediction, results, strict=True)
     ]
     for folder, found in zip(args.prediction, results, strict=True):
@@ -122,7 +131,12 @@ def method_names(folders: Sequence[Path], given: Sequence[str] | None) -> list[s
 
 
 def _evaluate_folder(
-    name: str, folder: Path, results: Mapping[str, Path], labels: Mapping[str, Path], failures: list[str]
+    name: str,
+    folder: Path,
+    results: Mapping[str, Path],
+    labels: Mapping[str, Path],
+    failures: list[str],
+    spacing: Triple | None,
 ) -> MethodResult:
     """The cases that could be compared, printed as they come; what could not is added to `failures`."""
     from mtctl_train.evaluation import LABEL, CaseResult, EvaluationError, MethodResult, evaluate_case, training_cases
@@ -134,6 +148,7 @@ def _evaluate_folder(
         row,
         summary,
         uncertainty_table,
+        volume_line,
     )
     from mtctl_train.review_table import review_table
     from mtctl_train.selective import reported_scores
@@ -144,7 +159,7 @@ def _evaluate_folder(
         try:
             if stem not in labels:
                 raise EvaluationError(f"{path}: no {stem}{LABEL} in the truth folder")
-            cases[stem] = evaluate_case(folder, stem, labels[stem])
+            cases[stem] = evaluate_case(folder, stem, labels[stem], spacing)
             print(row(stem, cases[stem].figures(), SEGMENTATION_COLUMNS), flush=True)
         except MtctlError as error:
             failures.append(str(error))
@@ -154,7 +169,7 @@ def _evaluate_folder(
     print(summary(method, SEGMENTATION_COLUMNS))
     curves = [case.review for case in cases.values() if case.review]
     tables = (uncertainty_table(method), case_score_table(method, reported), review_table(curves))
-    for text in (empty_note(method), *tables):
+    for text in (volume_line(method), empty_note(method), *tables):
         if text:
             print(f"\n{text}")
     return method
@@ -193,5 +208,5 @@ def _write(args: argparse.Namespace, methods: Sequence[MethodResult]) -> None:
     if args.figures:
         from mtctl_train.comparison_figure import write_figures
 
-        for path in write_figures(args.figures, methods, args.truth, args.case):
+        for path in write_figures(args.figures, methods, args.truth, args.case, args.spacing):
             print(f"written: {path}")

@@ -1,4 +1,4 @@
-"""`mtctl models`: what models there are, publishing a new one and going back, and their calibration."""
+"""`mtctl models`: what models there are, publishing a new one and going back, their calibration and locators."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mtctl import shipped
 from mtctl.case_list import case_names
-from mtctl.model import Model, ModelError, find_model, list_models, write_card
-from mtctl.model_store import VARIABLE, ModelStore, ModelStoreError
+from mtctl.commandline import locator
+from mtctl.model import Model, ModelError, find_model, list_models, refused_versions, write_card
+from mtctl.model_store import VARIABLE, ModelStore, ModelStoreError, Version
 from mtctl.verdict import Verdict, read_verdict
 
 HEADINGS = ("id", "version", "default", "sha256", "Dice", "folder")
@@ -20,15 +21,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Register `mtctl models`."""
     parser = subparsers.add_parser(
         "models",
-        help="list, publish, roll back or calibrate models",
+        help="list, publish, roll back or calibrate models, train locators",
         description="The models that `mtctl segment --model` takes by id: shipped ones and those of the site.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser(
         "list",
         help="list the models",
-        description="One line a model: id, version, whether it is the default, start of the weights' SHA-256, mean "
-        "Dice (%%) on the validation cases, from its card, folder.",
+        description="One line a model: id, version, whether it is the default or refused, start of the weights' "
+        "SHA-256, mean Dice (%%) on the validation cases, from its card, folder.",
     )
     _add_site(listing)
     listing.set_defaults(run=run_list)
@@ -55,8 +56,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     calibration = actions.add_parser(
         "calibrate",
         help="set a model's probabilities, threshold, case score and flag on validation cases",
-        description="Predicts validation cases as they are and in 18 corrupted versions and writes into the model's "
-        "card what makes its probabilities and its case score mean what they say. About 25 seconds a case on a CPU. "
+        description="Predicts validation cases as they are and in six corrupted versions and writes into the model's "
+        "card what makes its probabilities and its case score mean what they say. About a minute a case on a CPU. "
         "Or takes all that over from another model of the same recipe (--like), where no case is left to validate on.",
     )
     calibration.add_argument("model", metavar="ID|FOLDER", help="the model whose card is written")
@@ -67,8 +68,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     calibration.add_argument(
         "--views", type=int, metavar="N", help="in how many views the model looks from now on (1: the straight one)"
     )
+    calibration.add_argument(
+        "--mask-samples-share", type=float, metavar="X",
+        help="weight of the samples' mean in the mask from now on, 0 (f1 alone) to 1",
+    )  # fmt: skip
     calibration.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     calibration.set_defaults(run=run_calibrate)
+    locator.add_action(actions)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -81,12 +87,15 @@ def run_list(args: argparse.Namespace) -> int:
     models = list_models(store)
     if not models:
         raise ModelError(f"no model is installed; looked in {', '.join(map(str, shipped.MODEL_FOLDERS))}")
-    damaged = _damaged(store)
+    damaged, refused = _damaged(store), refused_versions(store)
     default = _default(store, models)
     rows = [HEADINGS, *(_row(model, model == default) for model in models)]
+    rows += [_refused_row(version) for version, _ in refused]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for _, reason in refused:
+        print(f"mtctl: {reason}", file=sys.stderr)
     for reason in damaged:
         print(f"mtctl: error: {reason}", file=sys.stderr)
     return 1 if damaged else 0
@@ -133,6 +142,11 @@ def run_calibrate(args: argparse.Namespace) -> int:
         if not 1 <= args.views <= len(VIEWS):
             raise ModelError(f"--views {args.views}: give a number from 1 to {len(VIEWS)}")
         model = dataclasses.replace(model, card=dataclasses.replace(model.card, views=args.views))
+    if args.mask_samples_share is not None:
+        if not 0 <= args.mask_samples_share <= 1:
+            raise ModelError(f"--mask-samples-share {args.mask_samples_share}: give a number from 0 to 1")
+        card = dataclasses.replace(model.card, mask_samples_share=args.mask_samples_share)
+        model = dataclasses.replace(model, card=card)
     if args.like:
         _calibrate_like(model, find_model(args.like))
     else:
@@ -221,6 +235,11 @@ def _print_verdict(verdict: Verdict) -> None:
         )
     if verdict.calibration:
         print(f"calibration error {verdict.calibration[0]:.3f} before, {verdict.calibration[1]:.3f} now")
+
+
+def _refused_row(version: Version) -> tuple[str, ...]:
+    named = version.model
+    return named.id, named.version, "refused", named.sha256[:12], "-", str(version.folder)
 
 
 def _row(model: Model, default: bool) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mtctl.commandline.arguments import whole_number
 from mtctl.files import make_folder
 from mtctl.geometry import Geometry, Volume
-from mtctl.phantom import Phantom, make_full_field, make_phantom
+from mtctl.phantom import SLICE_BOUNDS_MM, SPACING_MM, Phantom, make_full_field, make_phantom
 from mtctl.volume import write_volume
 
 
@@ -30,7 +30,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         const=make_full_field,
         default=make_phantom,
         dest="make",
-        help="a whole thorax of 640 x 640 x 88 voxels instead of a crop around the atrium",
+        help="a whole thorax of 400 x 400 x 110 mm instead of a crop around the atrium",
+    )
+    parser.add_argument(
+        "--slice-mm",
+        type=_slice_mm,
+        default=SPACING_MM[2],
+        metavar="X",
+        help="thickness of the slices, {:g} to {:g} mm (%(default)s)".format(*SLICE_BOUNDS_MM),
     )
     parser.set_defaults(run=run)
 
@@ -42,15 +49,31 @@ def run(args: argparse.Namespace) -> int:
         WriteError: The folder cannot be made or written to.
     """
     make_folder(args.out)
-    for path in write_phantom(args.make(args.seed), args.out / f"phantom-{args.seed}"):
+    for path in write_phantom(args.make(args.seed, args.slice_mm), args.out / f"phantom-{args.seed}"):
         print(path)
     return 0
+
+
+def _slice_mm(text: str) -> float:
+    """The thickness of slices from the command line.
+
+    Raises:
+        ArgumentTypeError: Not a number, or out of bounds.
+    """
+    low, high = SLICE_BOUNDS_MM
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from {low:g} to {high:g} mm")
+    return value
 
 
 def write_phantom(phantom: Phantom, stem: Path) -> tuple[Path, Path]:
     """Write `<stem>.image.nrrd` and `<stem>.label.nrrd`; returns the two paths."""
     z, y, x = phantom.image.shape
-    geometry = Geometry((x, y, z), (phantom.spacing_mm,) * 3, (0.0, 0.0, 0.0))
+    geometry = Geometry((x, y, z), phantom.spacing_mm, (0.0, 0.0, 0.0))
     image, label = stem.with_name(stem.name + ".image.nrrd"), stem.with_name(stem.name + ".label.nrrd")
     write_volume(Volume(phantom.image, geometry), image)
     write_volume(Volume(phantom.mask, geometry), label)

@@ -12,6 +12,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtctl.commandline.arguments import SPACING, given_spacing
+
 if TYPE_CHECKING:
     from mtctl.batch import Failure, Job, Task
     from mtctl.segment_case import Outcome
@@ -53,8 +55,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--workers", type=_whole(1, 1000), default=1, metavar="N", help="processes, which share the GPUs (%(default)s)"
     )
+    parser.add_argument(
+        "--spacing", type=given_spacing, metavar=SPACING,
+        help="true distance of the voxels in mm along the file's axes, where the header is wrong",
+    )  # fmt: skip
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster instead")
-    parser.add_argument("--manifest", type=Path, metavar="CSV", help="further inputs, from the column 'input'")
+    parser.add_argument(
+        "--manifest", type=Path, metavar="CSV",
+        help="further inputs, from the column 'input', each with its own --spacing where there is a column 'spacing'",
+    )  # fmt: skip
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -70,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from mtctl.dicom_seg import require_highdicom
     from mtctl.files import make_folder
     from mtctl.inference import Options
-    from mtctl.inputs import find_scans, read_manifest
+    from mtctl.inputs import find_scans, read_manifest, spacings_of
     from mtctl.model import find_model
     from mtctl.preprocess import Box, RegionError
     from mtctl.segment_case import Request
@@ -79,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
         region = args.roi if args.roi in ("auto", "none") else Box.parse(args.roi)
     except RegionError as error:
         args.parser.error(str(error))
-    sources = find_scans([*args.input, *(read_manifest(args.manifest) if args.manifest else [])])
+    listed = read_manifest(args.manifest) if args.manifest else {}
+    sources = find_scans([*args.input, *listed])
     if not args.scheduler:  # There, the workers' devices are what counts.
         choose_device(args.device)  # Fails now, not once a scan.
     model = find_model(args.model)
@@ -88,9 +98,10 @@ def run(args: argparse.Namespace) -> int:
         require_highdicom()
     options = Options(args.samples, region, args.seed)
     request = Request(
-        args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.dicom_seg, args.overwrite
-    )
-    task = Task(request, model.folder, args.device)
+        args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.dicom_seg, args.overwrite,
+        args.spacing,
+    )  # fmt: skip
+    task = Task(request, model.folder, args.device, spacings_of(listed))
     with _ended_like_interrupted(), closing(_results(sources, task, args)) as results:
         return _report(args.out, sources, results)
 

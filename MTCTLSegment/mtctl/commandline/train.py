@@ -12,6 +12,8 @@ from typing import Any
 
 from mtctl.case_list import case_names
 from mtctl.errors import MtctlError
+from mtctl.geometry import Triple
+from mtctl.preprocess import GRID_MM
 
 METHODS = ("vnet", "uamt", "sassnet", "mtctl", "mtctl-best")
 
@@ -43,10 +45,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
     parser.add_argument("--id", help="model id in the card (default: the folder's name)")
     parser.add_argument("--base", metavar="ID|FOLDER", help="start from this model's weights (default: random ones)")
-    parser.add_argument("--coarse-iterations", type=int, metavar="N", help="at 1.25 mm (ours 3000, published 6000)")
-    parser.add_argument("--fine-iterations", type=int, metavar="N", help="at 0.625 mm (ours 600, published none)")
+    parser.add_argument("--iterations", type=int, metavar="N", help="steps (ours 3000, published 6000)")
+    parser.add_argument("--patch", default="48,64,80", metavar="Z,Y,X", help="in voxels (%(default)s)")
     parser.add_argument(
-        "--coarse-patch", default="48,64,80", metavar="Z,Y,X", help="voxels at 1.25 mm (%(default)s)"
+        "--grid", default=",".join(f"{step:g}" for step in GRID_MM), metavar="X,Y,Z",
+        help="mm; size of the voxels that the network sees (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--batch", type=int, default=2, metavar="N", help="labelled patches a step (%(default)s)")
     parser.add_argument(
@@ -80,20 +83,14 @@ def run(args: argparse.Namespace) -> int:
     ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
     # replay_share is of the fine-tuning alone: here there are no earlier scans to replay.
     method, recipe = with_options(methods[args.method], OURS if ours else PUBLISHED, args.option, ("replay_share",))
-    coarse = (3000 if ours else 6000) if args.coarse_iterations is None else args.coarse_iterations
-    fine = 600 * ours if args.fine_iterations is None else args.fine_iterations
+    iterations = (3000 if ours else 6000) if args.iterations is None else args.iterations
     rate = recipe.optimisation.usual_rate if args.learning_rate is None else args.learning_rate
-    if args.batch < 1 or min(coarse, fine, args.locator_iterations) < 0:
-        raise MtctlError("--batch must be at least 1, and no number of iterations below 0")
-    stages = (
-        Stage(1.25, coarse, _patch(args.coarse_patch), rate),
-        Stage(0.625, fine, (80, 112, 112), rate / 2),
-    )
+    if args.batch < 1 or iterations < 1 or args.locator_iterations < 0:
+        raise MtctlError("--batch and --iterations must be at least 1, --locator-iterations not below 0")
+    stage = Stage(iterations, _patch(args.patch), rate)
     recipe = dataclasses.replace(
-        recipe, stages=tuple(stage for stage in stages if stage.iterations), batch=args.batch, seed=args.seed
-    )
-    if not recipe.stages:
-        raise MtctlError("nothing to do: both --coarse-iterations and --fine-iterations are 0")
+        recipe, stages=(stage,), grid_mm=_grid(args.grid), batch=args.batch, seed=args.seed
+    )  # fmt: skip
     carry_out(
         Job(
             data=args.data,
@@ -120,8 +117,18 @@ def _patch(text: str) -> tuple[int, int, int]:
     try:
         z, y, x = map(int, text.split(","))
     except ValueError:
-        raise MtctlError(f"--coarse-patch {text}: give three whole numbers, e.g. 48,64,80") from None
+        raise MtctlError(f"--patch {text}: give three whole numbers, e.g. 48,64,80") from None
     return z, y, x
+
+
+def _grid(text: str) -> Triple:
+    try:
+        x, y, z = map(float, text.split(","))
+    except ValueError:
+        x = y = z = 0.0
+    if not all(0.3 <= step <= 6 for step in (x, y, z)):
+        raise MtctlError(f"--grid {text}: give three numbers from 0.3 to 6 (mm), e.g. 1.25,1.25,2.5")
+    return x, y, z
 
 
 def with_options(method: Any, recipe: Any, options: Sequence[str], fixed: Sequence[str] = ()) -> tuple[Any, Any]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from mtctl.case_maps import CaseMaps, Map
 from mtctl.geometry import Geometry, Volume
+from mtctl.given_spacing import given_spacing_of
 from mtctl.metrics import Mask
 from mtctl.reviewer.aside import aside
 from mtctl.reviewer.folder import CaseFiles, FolderError, read_report
-from mtctl.volume import read_map, read_mask, read_volume
+from mtctl.volume import read_map, read_mask, read_scan
 
 #: Positions of one grid as written by different programs differ by less, mm; as in review files.
 _SAME_MM = 1e-3
@@ -46,8 +47,8 @@ def read_case(case: CaseFiles) -> CaseData:
     if not case.segmented:
         lacking = " and ".join(sorted({"seg", "uncertainty"} - case.results.keys()))
         raise FolderError(f"{case.stem}: the {lacking} file is missing; segment the scan (again)")
-    scan = read_volume(case.scan)
     report = read_report(case)
+    scan = read_scan(case.scan, given_spacing_of(report))[0]
     mask = _on_grid(read_mask(case.results["seg"]), scan.geometry, case.results["seg"]) != 0
     uncertainty = _map(case, "uncertainty", scan.geometry)
     without: dict[str, str] = {}

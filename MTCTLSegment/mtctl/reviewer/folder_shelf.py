@@ -15,6 +15,7 @@ from mtctl.cases import Case, CaseStore
 from mtctl.errors import MtctlError
 from mtctl.files import replacing
 from mtctl.geometry import Volume
+from mtctl.given_spacing import with_spacing_of
 from mtctl.metrics import Mask
 from mtctl.review import ReviewSession
 from mtctl.review_file import read_review, review_document, write_review
@@ -106,7 +107,7 @@ class FolderShelf:
             _set_aside(case)
         report = {
             "input": case.scan.name,
-            **result.report,
+            **with_spacing_of(result.report, read_report(case)),
             "uncertainty": {"kind": "entropy", "mean": round(float(result.maps["entropy"].mean()), 5)},
         }
         maps = {"uncertainty": "entropy", "distance": "distance", "probability": "probability"}

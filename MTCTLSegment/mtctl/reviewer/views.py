@@ -29,7 +29,7 @@ COLORS = {"Axial": "#F34A33", "Coronal": "#6DAD4A", "Sagittal": "#EFD64D"}
 #: Tools of the mouse: the names are those of the edits that they make.
 TOOLS = ("look", "paint", "erase")
 
-#: Millimetres; a voxel is 0.625, a region at most 20.
+#: Millimetres; a voxel is 0.625 or more, a region at most 25.
 BRUSHES = (1.0, 20.0)
 
 _EFFECTS = {"look": SegmentationEffectNoTool, "paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}

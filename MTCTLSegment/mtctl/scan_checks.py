@@ -1,0 +1,58 @@
+"""What a scan must be like to be segmented, whatever it was read from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.geometry import Geometry, VolumeError
+
+#: The encoder halves the volume four times; below 16 voxels nothing is left at its bottom.
+SMALLEST_SIZE = 16
+
+# Finer than a microscope or coarser than a heart: metres or micrometres written where millimetres belong.
+_PLAUSIBLE_SPACING_MM = (0.02, 50.0)
+
+
+def check_grid(geometry: Geometry) -> None:
+    """Raise where the grid cannot be a heart scan's.
+
+    Raises:
+        VolumeError: It has fewer than `SMALLEST_SIZE` voxels along an axis, or its spacing is in no millimetres.
+    """
+    for axis, count, spacing in zip("xyz", geometry.size, geometry.spacing, strict=True):
+        if count < SMALLEST_SIZE:
+            raise VolumeError(
+                f"only {count} voxels along {axis}; the network needs at least {SMALLEST_SIZE} along every axis"
+            )
+        if not _PLAUSIBLE_SPACING_MM[0] <= spacing <= _PLAUSIBLE_SPACING_MM[1]:
+            raise VolumeError(
+                f"a voxel spacing of {spacing:g} mm along {axis} cannot be right; is the file in mm?"
+                " If not, say what is true (--spacing x,y,z)"
+            )
+
+
+def check_finite(array: NDArray[Any]) -> None:
+    """Raise where voxels are no numbers.
+
+    Raises:
+        VolumeError: Some are NaN or infinite.
+    """
+    # The sum of finite float32 voxels is finite in double, and far quicker to get than a mask of all voxels.
+    with np.errstate(invalid="ignore"):  # inf - inf
+        total = array.sum(dtype=np.float64)
+    if not np.isfinite(total):
+        count = array.size - int(np.isfinite(array).sum())
+        raise VolumeError(f"{count} voxels are NaN or infinite; replace them, for example by 0, and try again")
+
+
+def check_contrast(array: NDArray[Any]) -> None:
+    """Raise where there is nothing to see.
+
+    Raises:
+        VolumeError: All voxels have one value.
+    """
+    if array.min() == array.max():
+        raise VolumeError(f"all voxels have the same value ({array.flat[0]:g}); the scan is empty")
