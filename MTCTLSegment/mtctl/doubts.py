@@ -64,11 +64,11 @@ def doubts_about(
     if not mask.any():
         return ["no atrium was found: check the scan, or draw the region (--roi)"]
     doubts = []
-    cut = _cut_sides(mask, source)
+    cut = cut_sides(mask, source)
     if cut:
         sides = ", ".join(cut)
         doubts.append(f"the {sides} border of the scan cuts the segmentation off: a part of the atrium is missing")
-    elif (window is None or not _cut_sides(mask[window], source)) and (likely := likely_spacing(mask, source)):
+    elif (window is None or not cut_sides(mask[window], source)) and (likely := likely_spacing(mask, source)):
         return [likely.sentence]
     volume = float(mask.sum()) * source.voxel_ml
     if not _PLAUSIBLE_ML[0] <= volume <= _PLAUSIBLE_ML[1]:
@@ -83,6 +83,6 @@ def doubts_about(
     return doubts
 
 
-def _cut_sides(mask: NDArray[np.bool_], source: Geometry) -> list[str]:
+def cut_sides(mask: NDArray[np.bool_], source: Geometry) -> list[str]:
     """The sides at which the end of the array cuts through the atrium, not only through a vein."""
     return [side for side, share in touched_sides(mask, source).items() if share >= _CUT_SHARE]

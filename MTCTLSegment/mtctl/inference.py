@@ -17,14 +17,15 @@ from scipy.special import expit
 
 from mtctl.case_score import self_dice
 from mtctl.device import describe, place
-from mtctl.doubts import doubts_about, intensity_notes, notes_about
+from mtctl.doubts import cut_sides, doubts_about, intensity_notes, notes_about
 from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Volume, with_spacing
 from mtctl.locate import SIDES, largest_component, locate, needs_locating, solid, touched_sides
 from mtctl.memory import memory_errors
 from mtctl.model import Model
 from mtctl.network import STRIDE, LocatorNet, MTCTLNet
 from mtctl.passes import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
+from mtctl.plausible_spacing import borne_out, suspected_spacing
 from mtctl.preprocess import Box, canonical_geometry, intensity_remark, normalise, window_of
 from mtctl.resample import from_grid, to_grid
 from mtctl.uncertainty import disagreement, mean_pairwise_dice, uncertainty_maps
@@ -171,6 +172,8 @@ class Segmenter:
             notes.append(f"the region was enlarged at its {', '.join(sides)} border, which the atrium touched")
             prediction = self._look(volume, options, box, located, clock, notes)
         doubts = list(prediction.doubts)
+        if box is None and (told := self._tried(volume, prediction, options, clock)):
+            doubts = [told]
         if lost:
             doubts.insert(0, "the coarse pass found no atrium; the whole scan was used: draw the region (--roi)")
         sides = _sides_cut(prediction) if box is not None else []
@@ -179,6 +182,17 @@ class Segmenter:
                 f"the segmentation touches the {', '.join(sides)} border of the region: draw a larger one (--roi)"
             )
         return replace(prediction, doubts=tuple(doubts), notes=(*prediction.notes, *notes), seconds=clock.seconds)
+
+    def _tried(self, volume: Volume, prediction: Prediction, options: Options, clock: _Clock) -> str | None:
+        """What segmenting once more with another spacing says of the header's, where that is worth a try."""
+        cut = cut_sides(prediction.segmentation, volume.geometry)
+        spacing = None if cut else suspected_spacing(prediction.segmentation, volume.geometry)
+        if spacing is None:
+            return None
+        again = self._look(with_spacing(volume, spacing), options, None, False, clock, [])
+        if again.self_dice <= prediction.self_dice:
+            return None
+        return borne_out(again.segmentation, again.source, volume.geometry)
 
     def _region(
         self, volume: Volume, region: Box | str, clock: _Clock, notes: list[str]

@@ -15,7 +15,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.case_score import Triple, UsualShape
+from mtctl.case_score import Triple, UsualShape, spread_mm
 from mtctl.geometry import Geometry
 from mtctl.given_spacing import spacing_words
 
@@ -113,6 +113,38 @@ def likely_spacing(mask: NDArray[np.bool_], geometry: Geometry, atria: UsualShap
     if turned < badness + _RARE:
         sentence += " (or is the scan stored turned?)"
     return LikelySpacing(axes, factors[axes[0]], spacing, sentence)
+
+
+def suspected_spacing(mask: NDArray[np.bool_], geometry: Geometry, atria: UsualShape = ATRIA) -> Triple | None:
+    """The spacing to segment once more with, where the mask is no atrium and its shape does not tell why.
+
+    A network that sees an atrium at half its height may find a part of it only. What many copies of the benchmark have
+    is then worth a try: slices twice as far apart, or for a header that says nothing the challenge's spacing.
+
+    Returns:
+        mm along the file's axes; None where the mask is shaped like an atrium, or `likely_spacing` has an answer.
+    """
+    if not mask.any() or atria.distance(spread_mm(mask, geometry)) <= atria.limit:
+        return None
+    if likely_spacing(mask, geometry, atria):
+        return None
+    x, y, z = geometry.spacing
+    return _CHALLENGE if _says_nothing(geometry.spacing) else (x, y, 2 * z)
+
+
+def borne_out(mask: NDArray[np.bool_], tried: Geometry, header: Geometry, atria: UsualShape = ATRIA) -> str | None:
+    """The sentence about the header's spacing, where what was found with another one is shaped like an atrium.
+
+    Args:
+        mask: What was found (z, y, x).
+        tried: The grid with the spacing that was tried.
+        header: The grid as the header has it.
+        atria: What atria are like.
+    """
+    if not mask.any() or atria.distance(spread_mm(mask, tried)) > atria.limit:
+        return None
+    axes = tuple(axis for axis in range(3) if tried.spacing[axis] != header.spacing[axis])
+    return _sentence(header, tried.spacing, axes, tried.spacing[axes[0]] / header.spacing[axes[0]])
 
 
 def _hypotheses(spacing: Triple) -> Iterator[tuple[Triple, float]]:

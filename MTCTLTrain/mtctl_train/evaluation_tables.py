@@ -106,8 +106,9 @@ def volume_line(method: MethodResult) -> str:
     predicted, true = np.mean([(case.volumes.predicted_ml, case.volumes.true_ml) for case in cases if case.volumes], 0)
     ravd = np.array([case.segmentation.ravd for case in cases])
     of_means = f"{100 * (predicted / true - 1):+.1f} %" if true else "-"
+    counted = f"{len(cases)} case" if len(cases) == 1 else f"{len(cases)} cases"
     return (
-        f"volume: {predicted:.1f} mL segmented, {true:.1f} mL true over {len(cases)} case{'s' * (len(cases) > 1)} ({of_means}); "
+        f"volume: {predicted:.1f} mL segmented, {true:.1f} mL true over {counted} ({of_means}); "
         f"difference of a case {100 * ravd.mean():+.1f} % in the mean, its size {100 * np.abs(ravd).mean():.1f} %"
     )
 

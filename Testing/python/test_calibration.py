@@ -224,13 +224,13 @@ def labelled(seed: int) -> LabelledVolume:
     return LabelledVolume(f"case{seed}", volume, np.sqrt(z**2 + y**2 + x**2) < 0.6)
 
 
-def test_calibrating_predicts_19_versions_of_a_case_and_does_not_depend_on_an_earlier_calibration(
+def test_calibrating_predicts_seven_versions_of_a_case_and_does_not_depend_on_an_earlier_calibration(
     model: Model, tmp_path: Path
 ) -> None:
     steps: list[tuple[int, int]] = []
     cpu = torch.device("cpu")
     found = calibrate(Segmenter(model, cpu), [labelled(0)], lambda done, of: steps.append((done, of)))
-    assert steps[-1] == (19, 19) and [done for done, _ in steps] == list(range(1, 20))
+    assert steps[-1] == (7, 7) and [done for done, _ in steps] == list(range(1, 8))
     assert 0 <= found.threshold <= 1 and found.usual_shape is None and found.figures["dice_sd"] == 0
     before = Model(model.folder, replace(model.card, voxel_calibration=VoxelCalibration(0.3, 1.0), threshold=0.1))
     assert calibrate(Segmenter(before, cpu), [labelled(0)]) == found

@@ -94,14 +94,14 @@ def test_a_single_voxel_has_its_own_extent_and_no_zero_to_take_a_logarithm_of() 
 
 
 def test_a_shape_turned_on_its_side_is_doubted_and_an_upright_one_is_not() -> None:
-    mean = np.log(spread_mm(ball((8, 12, 20)), GRID))
+    mean = np.log(spread_mm(ball((14, 9, 20)), GRID))
     usual = UsualShape(
         (float(mean[0]), float(mean[1]), float(mean[2])), ((0.02, 0.01, 0.0), (0.01, 0.02, 0.0), (0.0, 0.0, 0.02)), 4.0
     )
-    upright, turned = ball((8.5, 12.5, 19.0)), ball((19.0, 12.0, 8.0))
+    upright, turned = ball((14.5, 9.5, 19.0)), ball((9.0, 19.0, 14.0))
     assert usual.distance(spread_mm(upright, GRID)) < 1 < 4 < usual.distance(spread_mm(turned, GRID))
-    scale = Geometry(GRID.size, (1.5,) * 3, GRID.origin)
-    usual = UsualShape(*(np.add(usual.mean, np.log(1.5)).tolist(), usual.covariance, usual.limit))
+    scale = Geometry(GRID.size, (2.4,) * 3, GRID.origin)
+    usual = UsualShape(*(np.add(usual.mean, np.log(2.4)).tolist(), usual.covariance, usual.limit))
     assert not doubts_about(upright, scale, usual)
     (doubt,) = doubts_about(turned, scale, usual)
     assert "unlike a left atrium" in doubt and "stored turned" in doubt

@@ -10,8 +10,8 @@ import torch
 from conftest import SPACING_MM, scan
 
 from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Volume
-from mtctl.inference import OUTSIDE, STAGES, Options, Segmenter
+from mtctl.geometry import Geometry, Volume, with_spacing
+from mtctl.inference import OUTSIDE, STAGES, Options, Segmenter, _Clock
 from mtctl.model import Model
 from mtctl.passes import Maps
 from mtctl.preprocess import GRID_MM, Box, RegionError
@@ -117,7 +117,7 @@ def test_more_samples_cost_no_further_encoder_pass(segmenter: Segmenter) -> None
     calls: list[int] = []
     blocks = segmenter._network.encoder.blocks
     hooks = [block.register_forward_hook(lambda *_: calls.append(1)) for block in blocks]
-    segmenter.predict(scan(), Options(samples=5))
+    segmenter._look(scan(), Options(samples=5), None, False, _Clock(lambda stage, share: None), [])
     for hook in hooks:
         hook.remove()
     assert len(calls) == len(blocks)
@@ -195,9 +195,10 @@ def test_the_model_s_grid_decides_at_which_resolution_the_network_works(tiny_mod
     for grid_mm in (GRID_MM, SPACING_MM, (1.25, 1.25, 1.25)):
         model = Model(tiny_model.folder, replace(tiny_model.card, grid_mm=grid_mm))
         segmenter = Segmenter(model, CPU)
-        first = segmenter._network.encoder.blocks[0]
-        first.register_forward_hook(lambda _, inputs, __: shapes.append(tuple(inputs[0].shape[2:])))
+        first, seen = segmenter._network.encoder.blocks[0], list[tuple[int, ...]]()
+        first.register_forward_hook(lambda _, inputs, __, seen=seen: seen.append(tuple(inputs[0].shape[2:])))
         assert segmenter.predict(scan((40, 48, 56))).probability.shape == (40, 48, 56)
+        shapes.append(seen[0])
     assert shapes == [(32, 32, 32), (48, 48, 64), (48, 32, 32)]  # padded to multiples of 16
 
 
@@ -250,15 +251,37 @@ def test_the_mask_may_be_cut_from_f1_and_the_samples_alike(
 
     def apart(_: object, array: np.ndarray, samples: int, *__: object) -> Maps:
         bright = np.where(array > 0, 1.0, -1.0).astype(np.float32)
-        return Maps(2 * bright, np.tanh(bright), np.repeat(-3 * bright[None], samples, axis=0))
+        return Maps(2 * bright, np.tanh(bright), np.full((samples, *array.shape), -3, np.float32))
 
     monkeypatch.setattr("mtctl.inference.sample_passes", apart)
     masks = {}
     for share in (0.0, 0.3, 1.0):
         card = replace(tiny_model.card, mask_samples_share=share)
         masks[share] = Segmenter(Model(tiny_model.folder, card), CPU).predict(as_scan(atrium)).segmentation
-    assert masks[0.0][atrium].mean() > 0.9 and np.array_equal(masks[0.3], masks[0.0])
-    assert masks[1.0][atrium].mean() < 0.1 and not masks[1.0].all()
+    assert masks[0.0][atrium].mean() > 0.9
+    assert masks[0.3][atrium].mean() > 0.7 and masks[0.3].sum() < masks[0.0].sum()
+    assert not masks[1.0].any()
+
+
+def test_where_an_atrium_is_found_only_with_the_slices_twice_as_far_apart_the_spacing_is_doubted(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atrium = bright_ellipsoid((88, 128, 208), (55, 40, 65), (34, 22, 45))
+    true = as_scan(atrium)
+
+    def finds_half(_: object, array: np.ndarray, samples: int, *__: object) -> Maps:
+        """In a scan at half its height it finds a piece in the middle, less sure of it."""
+        squashed = array.shape[0] < 30
+        logits = np.where(array > 0, 6, -6).astype(np.float32)
+        if squashed:
+            logits = np.where((array > 0) & (np.abs(np.arange(array.shape[2]) - 52) < 9), 1.0, -6).astype(np.float32)
+        return Maps(logits, np.tanh(logits), np.repeat(logits[None], samples, axis=0))
+
+    monkeypatch.setattr("mtctl.inference.sample_passes", finds_half)
+    segmenter = Segmenter(tiny_model, CPU)
+    assert not any("spacing" in doubt for doubt in segmenter.predict(true).doubts)
+    (doubt,) = segmenter.predict(with_spacing(true, (0.625, 0.625, 0.625))).doubts
+    assert "half as high" in doubt and "--spacing 0.625,0.625,1.25" in doubt
 
 
 LARGE = (44, 160, 320)  # 200 mm along x: searched
