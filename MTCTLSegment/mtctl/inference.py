@@ -26,7 +26,7 @@ from mtctl.model import Model
 from mtctl.network import STRIDE, LocatorNet, MTCTLNet
 from mtctl.passes import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
 from mtctl.plausible_spacing import borne_out, suspected_spacing
-from mtctl.preprocess import Box, canonical_geometry, intensity_remark, normalise, window_of
+from mtctl.preprocess import Box, canonical_geometry, intensity_remark, measured_window, normalise, window_of
 from mtctl.resample import from_grid, to_grid
 from mtctl.uncertainty import disagreement, mean_pairwise_dice, uncertainty_maps
 from mtctl.views import VIEWS
@@ -75,7 +75,7 @@ class Prediction:
 
     Attributes:
         source: Grid of the input.
-        grid: LPS-aligned grid of the region that was looked at, with the network's voxels.
+        grid: LPS-aligned grid of what the network saw of the region, with its voxels: all but padding.
         region: That region.
         window: The input's voxels (z, y, x) in that region.
         located: Whether the region was found by the coarse pass.
@@ -210,16 +210,18 @@ class Segmenter:
         """One pass over the region; its doubts and notes are those of the mask and of the grey levels alone."""
         card, samples = self.model.card, options.samples or self.model.card.samples
         with clock.stage("prepare"):
-            grid = canonical_geometry(volume.geometry, card.grid_mm, box)
-            array, inside = to_grid(volume, grid)
-            normalised = normalise(array, inside)
+            whole = canonical_geometry(volume.geometry, card.grid_mm, box)
+            array, inside = to_grid(volume, whole)
             remarks = intensity_notes(intensity_remark(array, inside))
+            seen = measured_window(array, inside)
+            grid, inside = _windowed(whole, seen), None if inside is None else inside[seen]
+            normalised = normalise(array[seen], inside)
         with clock.stage("network"):
             maps = self._sample_passes(
                 normalised, samples, options.seed, notes, lambda share: clock.progress("network", share)
             )
         with clock.stage("maps"):
-            region = Box.of(grid)
+            region = Box.of(whole)
             window = window_of(region, volume.geometry) if box is not None else (slice(None),) * 3
             part = _windowed(volume.geometry, window)
             sharpened = (from_grid(sample, grid, part, OUTSIDE_LOGIT) for sample in maps.samples)

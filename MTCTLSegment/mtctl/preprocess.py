@@ -40,6 +40,9 @@ _KEPT_BEYOND = 1.5
 # A flat patch of 3 x 3 x 3 voxels is no tissue: even air has noise. From this share of a scan on it is padding.
 _PADDING_SHARE = 0.001
 
+# A network that halves four times sees nothing in less.
+_FEWEST_VOXELS = 16
+
 # Standard deviation of a normal distribution winsorised at its 5th and 95th percentile.
 _WINSORISED_DEVIATION = 0.9118
 
@@ -220,6 +223,19 @@ def intensity_remark(array: NDArray[np.float32], inside: NDArray[np.bool_] | Non
     low, high = _limits(counted)
     wild = int(np.count_nonzero((counted < low) | (counted > high))) if low < high else 0
     return IntensityRemark(1 - counted.size / whole, wild / counted.size)
+
+
+def measured_window(array: NDArray[np.float32], inside: NDArray[np.bool_] | None) -> tuple[slice, slice, slice]:
+    """The part (z, y, x) of a grid in which a scan holds more than padding: an oblique scan fills its box by half.
+
+    Arguments as for `normalise`; all of it where less than 16 voxels would be left along an axis.
+    """
+    counted = _counted(array, inside)
+    spans = [np.flatnonzero(counted.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    z, y, x = (slice(int(span[0]), int(span[-1]) + 1) for span in spans)
+    if min(part.stop - part.start for part in (z, y, x)) < _FEWEST_VOXELS:
+        return slice(None), slice(None), slice(None)
+    return z, y, x
 
 
 def _limits(counted: NDArray[np.float32]) -> tuple[float, float]:

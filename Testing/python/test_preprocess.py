@@ -21,6 +21,7 @@ from mtctl.preprocess import (
     RegionError,
     canonical_geometry,
     intensity_remark,
+    measured_window,
     normalise,
     pad_to_multiple,
     window_of,
@@ -632,3 +633,17 @@ def test_the_window_of_a_box_holds_every_voxel_in_it_and_never_nothing(name: str
         tiny = Box(*(v for c in low.tolist() for v in (c, c + 0.01)))
         cut = window_of(tiny, geometry)
         assert all(0 <= part.start < part.stop <= n for part, n in zip(cut, geometry.shape, strict=True))
+
+
+def test_of_an_oblique_scan_that_fills_its_box_by_half_only_what_was_measured_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    array = np.zeros((40, 50, 60), np.float32)
+    array[8:32, 10:45, 20:50] = rng.normal(100, 20, (24, 35, 30))
+    z, y, x = measured_window(array, None)
+    assert (z.start, z.stop) == (8, 32) and (y.start, y.stop) == (10, 45) and (x.start, x.stop) == (20, 50)
+    assert measured_window(rng.normal(100, 20, (40, 50, 60)).astype(np.float32), None) == (
+        slice(0, 40), slice(0, 50), slice(0, 60),
+    )  # fmt: skip
+    thin = np.zeros((40, 50, 60), np.float32)
+    thin[18:22] = rng.normal(100, 20, (4, 50, 60))
+    assert measured_window(thin, None) == (slice(None), slice(None), slice(None))
