@@ -164,6 +164,7 @@ class Segmenter:
         box, located = self._region(volume, options.region, clock, notes)
         lost = options.region == "auto" and box is None and needs_locating(volume.geometry)
         prediction = self._look(volume, options, box, located, clock, notes)
+        clock.progress = lambda stage, share: None  # What is looked at once more must not let a bar run backwards.
         for _ in range(_ATTEMPTS - 1):
             sides = _sides_cut(prediction)
             if not (located and box and sides):

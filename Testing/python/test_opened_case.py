@@ -280,7 +280,7 @@ def test_the_window_lives_while_a_case_as_large_as_a_real_one_is_opened(
         ratios.append(longest / surface)
         assert surface < 0.4, "90 ms, 110 on a busy machine"
         print(f"the window computes for {1000 * longest:.0f} ms at most, the surface alone for {1000 * surface:.0f} ms")
-    assert min(ratios) < 2
+    assert min(ratios) < 3.5  # all in one turn takes 5 times as long; beside other work 2.3 was seen
 
 
 class TestACaseThatIsInTheSceneAlready:

@@ -101,7 +101,7 @@ def test_an_empty_list_an_unusable_folder_and_senseless_numbers_are_said_in_a_li
     for arguments, message in (
         (("--labelled", str(tmp_path / "empty"), "--out", str(tmp_path / "model")), "labelled cases: none is listed"),
         (("--labelled", "a", "--out", str(tmp_path / "empty")), "is a file, not a folder"),
-        (("--labelled", "a", "--out", str(tmp_path / "model"), "--batch", "0"), "--batch must be at least 1"),
+        (("--labelled", "a", "--out", str(tmp_path / "model"), "--batch", "0"), "--batch and --iterations must be"),
     ):
         assert run(data, *arguments) == 1
         assert message in capsys.readouterr().err

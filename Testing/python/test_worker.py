@@ -142,7 +142,7 @@ def test_a_case_is_answered_as_in_process_bit_for_bit_on_the_scan_s_own_grid(
     assert answer.result.report["warnings"] == [*expected.doubts, *expected.notes]
 
 
-@pytest.mark.parametrize(("region", "chooser"), [("none", "whole scan"), ("0,20,0,20,20,60", "user")])
+@pytest.mark.parametrize(("region", "chooser"), [("none", "whole scan"), ("0,30,0,30,20,60", "user")])
 def test_the_report_says_as_the_command_line_s_does_how_the_region_was_chosen(
     client: WorkerClient, settings: Settings, region: str, chooser: str
 ) -> None:
