@@ -50,7 +50,7 @@ class MTCTLSegment(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self._registerSampleData)
 
     def _registerSampleData(self):
-        from mtctl.old_python import refusal
+        from mtctl.python_version import refusal
 
         if refusal():
             return
@@ -113,7 +113,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        from mtctl.old_python import refusal
+        from mtctl.python_version import refusal
 
         if refusal():  # Nothing else is made: `logic` stays None, and what follows does nothing.
             label = qt.QLabel(refusal())

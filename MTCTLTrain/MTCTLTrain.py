@@ -81,7 +81,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        from mtctl.old_python import refusal
+        from mtctl.python_version import refusal
 
         if refusal():  # Nothing else is made: `logic` stays None, and what follows does nothing.
             label = qt.QLabel(refusal())

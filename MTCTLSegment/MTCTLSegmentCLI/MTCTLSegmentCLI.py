@@ -32,12 +32,12 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     from mtctl.case_report import find
     from mtctl.device import choose_device
     from mtctl.errors import MtctlError
-    from mtctl.files import make_folder, remove_parts, replacing
     from mtctl.geometry import Volume
-    from mtctl.given_spacing import parse_spacing, with_given_spacing
     from mtctl.inference import STAGES, Options, Segmenter
+    from mtctl.io.given_spacing import parse_spacing, with_given_spacing
+    from mtctl.io.volumes import check_destination, input_stem, read_scan, write_segmentation, write_volume
     from mtctl.model import find_model
-    from mtctl.volume import check_destination, input_stem, read_scan, write_segmentation, write_volume
+    from mtctl.system.files import make_folder, remove_parts, replacing
 
     threshold = values["threshold"] or None
     if threshold is not None and not 0 <= threshold <= 1:
@@ -111,7 +111,7 @@ def box_of(region: list[float]) -> Box:
 def main() -> int:
     find_packages()
     try:
-        from mtctl.old_python import refusal
+        from mtctl.python_version import refusal
 
         if refusal():
             print(refusal(), file=sys.stderr)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import qt
 
-from mtctl.process_tree import kill_tree
+from mtctl.system.process_tree import kill_tree
 
 # A killed process is collected at once; waiting longer would hold up the window for nothing.
 _COLLECT_MS = 100
 
 
 class ProcessTransport:
-    """One child process; see `mtctl.worker_transport.Transport`. All callbacks come in the window's thread."""
+    """One child process; see `mtctl.processes.transport.Transport`. All callbacks come in the window's thread."""
 
     def __init__(self) -> None:
         self._process: qt.QProcess | None = None

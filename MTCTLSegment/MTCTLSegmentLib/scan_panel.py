@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.geometry import Triple
-from mtctl.given_spacing import with_given_spacing
+from mtctl.io.given_spacing import with_given_spacing
 from mtctl.worker import Progress, Result, Settings
 from MTCTLSegmentLib import dependencies
 from MTCTLSegmentLib.atrium_box import box_of, place_box

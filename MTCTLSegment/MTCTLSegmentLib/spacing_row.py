@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.geometry import Triple
-from mtctl.given_spacing import parse_spacing, same_spacing, spacing_words
+from mtctl.io.given_spacing import parse_spacing, same_spacing, spacing_words
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling
 

@@ -19,10 +19,10 @@ import qt
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry
-from mtctl.launcher import ending_of, sealed
-from mtctl.own_folders import make_own_folder
+from mtctl.processes.arrays import write_steps
+from mtctl.processes.launcher import ending_of, sealed
+from mtctl.system.temporary import make_own_folder
 from mtctl.worker_child import child_environment
-from mtctl.worker_exchange import write_steps
 from mtctl.worker_protocol import Lines, decode, geometry_message
 from MTCTLSegmentLib.process_transport import ProcessTransport
 

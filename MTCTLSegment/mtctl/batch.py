@@ -12,11 +12,11 @@ from pathlib import Path
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
 from mtctl.inference import Progress, Segmenter
-from mtctl.memory import give_back_memory
+from mtctl.io.results import settle, unsettled
+from mtctl.io.volumes import input_stem
 from mtctl.model import read_model
-from mtctl.result_files import settle, unsettled
 from mtctl.segment_case import Outcome, Request, segment_case
-from mtctl.volume import input_stem
+from mtctl.system.memory import give_back_memory
 from mtctl.work_queue import Lost, run_queue
 
 # A cluster's worker may hand several scans at once to threads of one process: each would want all memory and all cores.

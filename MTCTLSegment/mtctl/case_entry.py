@@ -29,7 +29,7 @@ from mtctl.case_record import (
     read_records,
 )
 from mtctl.geometry import Geometry, Volume
-from mtctl.store_files import DamagedError, checked, read_sealed
+from mtctl.system.staging import DamagedError, checked, read_sealed
 from mtctl.worker_protocol import geometry_of
 
 if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases would wait a second.

@@ -10,10 +10,10 @@ from typing import Any
 
 from mtctl.cases import Case
 from mtctl.errors import MtctlError
-from mtctl.files import WriteError, write_reason
 from mtctl.geometry import Volume
-from mtctl.store_files import commit, staged, write_json
-from mtctl.volume import write_volume
+from mtctl.io.volumes import write_volume
+from mtctl.system.files import WriteError, write_reason
+from mtctl.system.staging import commit, staged, write_json
 
 _ENDING = ".nii.gz"
 

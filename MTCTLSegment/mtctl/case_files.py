@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mtctl.case_record import REPORT, SEGMENTATION, CaseError, Record
 from mtctl.geometry import Geometry, Volume
-from mtctl.store_files import DamagedError, write_json
-from mtctl.volume import VolumeError, read_map, read_mask, write_segmentation, write_volume
+from mtctl.io.volumes import VolumeError, read_map, read_mask, write_segmentation, write_volume
+from mtctl.system.staging import DamagedError, write_json
 from mtctl.worker_request import Result
 
 if TYPE_CHECKING:

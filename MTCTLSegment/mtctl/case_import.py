@@ -13,11 +13,11 @@ from mtctl.case_files import MAPS, file_of, mask_sum, same_grid, scan_sum
 from mtctl.case_record import VOUCHED
 from mtctl.cases import Case, CaseError, CaseStore
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing
-from mtctl.given_spacing import same_spacing, spacing_words
-from mtctl.header import CHECKS
-from mtctl.inputs import name_clashes, series_clashes
-from mtctl.store_files import read_json
-from mtctl.volume import input_stem, read_map, read_mask, read_scan
+from mtctl.io.given_spacing import same_spacing, spacing_words
+from mtctl.io.headers import CHECKS
+from mtctl.io.inputs import name_clashes, series_clashes
+from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
+from mtctl.system.staging import read_json
 from mtctl.worker_request import Result
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import Any
 
 from mtctl.case_notes import note, noted
 from mtctl.errors import MtctlError
-from mtctl.files import TEMPORARY_PREFIX, WriteError, write_reason
-from mtctl.store_files import (
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, write_reason
+from mtctl.system.locks import locked
+from mtctl.system.staging import (
     DamagedError,
     checked,
     checksums,
@@ -26,7 +27,6 @@ from mtctl.store_files import (
     staged,
     write_sealed,
 )
-from mtctl.store_lock import locked
 
 FORMAT = 1
 CASE = "case.json"

@@ -12,8 +12,8 @@ from mtctl.case_entry import Case
 from mtctl.case_files import check_mask, mask_sum, write_mask
 from mtctl.case_record import LOOKED_AT, REVIEW, START, CaseError
 from mtctl.geometry import Volume
-from mtctl.store_files import DamagedError, write_json
-from mtctl.volume import write_segmentation, write_volume
+from mtctl.io.volumes import write_segmentation, write_volume
+from mtctl.system.staging import DamagedError, write_json
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
     from mtctl.metrics import Mask

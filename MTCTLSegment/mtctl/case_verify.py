@@ -17,8 +17,8 @@ from pathlib import Path
 from mtctl.case_entry import Case, read_case
 from mtctl.case_notes import is_note, note_of, noted
 from mtctl.case_record import CASE, RECORD, Kind, Record, is_leftover, noted_records, record_folders
-from mtctl.store_files import DamagedError, checked
-from mtctl.store_lock import LOCK_PREFIX
+from mtctl.system.locks import LOCK_PREFIX
+from mtctl.system.staging import DamagedError, checked
 
 
 class Trouble(Enum):

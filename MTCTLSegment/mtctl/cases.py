@@ -33,10 +33,19 @@ from mtctl.case_notes import note
 from mtctl.case_record import CASE, FORMAT, REVIEW, SCAN, CaseError, Kind, Record, append_record
 from mtctl.case_reviewed import Reviewed
 from mtctl.case_verify import Finding, Trouble, verify_store
-from mtctl.files import WriteError, replacing, write_reason
 from mtctl.geometry import Volume
-from mtctl.store_files import DamagedError, checksums, commit, now, remove_leftovers, staged, write_json, write_sealed
-from mtctl.volume import write_volume
+from mtctl.io.volumes import write_volume
+from mtctl.system.files import WriteError, replacing, write_reason
+from mtctl.system.staging import (
+    DamagedError,
+    checksums,
+    commit,
+    now,
+    remove_leftovers,
+    staged,
+    write_json,
+    write_sealed,
+)
 from mtctl.worker_request import Result
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.

@@ -14,9 +14,9 @@ from typing import Any
 
 import mtctl
 from mtctl.batch import BatchError, Failure, Job, Task, attempt, killed, sweep
-from mtctl.files import TEMPORARY_PREFIX
-from mtctl.process_tree import is_running
 from mtctl.segment_case import Outcome
+from mtctl.system.files import TEMPORARY_PREFIX
+from mtctl.system.process_tree import is_running
 
 _TOKEN = f"{TEMPORARY_PREFIX}shared-"
 _RETRIES = 2  # for tasks that raise; of lost workers Dask itself takes account ("allowed-failures", 3)

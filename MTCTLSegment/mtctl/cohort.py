@@ -13,8 +13,8 @@ from typing import Any
 
 from mtctl.batch import Failure
 from mtctl.cohort_page import write_page
-from mtctl.files import WriteError, remove_parts, replacing
-from mtctl.result_files import REPORT, read_report
+from mtctl.io.results import REPORT, read_report
+from mtctl.system.files import WriteError, remove_parts, replacing
 
 TABLE = "cohort.csv"
 PAGE = "cohort.html"

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from mtctl import __version__
 from mtctl.figures import axial_thumbnail
-from mtctl.files import replacing
-from mtctl.result_files import PICTURE, REPORT, SEGMENTATION, CaseFiles
+from mtctl.io.results import PICTURE, REPORT, SEGMENTATION, CaseFiles
+from mtctl.system.files import replacing
 
 if TYPE_CHECKING:
     from mtctl.cohort import Row

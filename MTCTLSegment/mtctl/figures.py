@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtctl.files import replacing
+from mtctl.system.files import replacing
 
 #: Purple is low, yellow is high, as in the paper; even in brightness and safe for the colour-blind.
 COLOUR_MAP = "viridis"

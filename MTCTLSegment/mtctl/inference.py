@@ -21,13 +21,13 @@ from mtctl.doubts import cut_sides, doubts_about, intensity_notes, notes_about
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume, with_spacing
 from mtctl.locate import SIDES, largest_component, locate, needs_locating, solid, touched_sides
-from mtctl.memory import memory_errors
 from mtctl.model import Model
 from mtctl.network import STRIDE, LocatorNet, MTCTLNet
 from mtctl.passes import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
 from mtctl.plausible_spacing import borne_out, suspected_spacing
 from mtctl.preprocess import Box, canonical_geometry, intensity_remark, measured_window, normalise, window_of
 from mtctl.resample import from_grid, to_grid
+from mtctl.system.memory import memory_errors
 from mtctl.uncertainty import disagreement, mean_pairwise_dice, uncertainty_maps
 from mtctl.views import VIEWS
 

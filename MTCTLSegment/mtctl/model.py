@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 from mtctl import shipped
 from mtctl.case_score import CaseScore, UsualShape
 from mtctl.errors import MtctlError
-from mtctl.files import file_sha256, replacing
 from mtctl.geometry import Triple
 from mtctl.model_store import LOCATOR as LOCATOR
 from mtctl.model_store import WEIGHTS as WEIGHTS
 from mtctl.model_store import ModelStore, Version
 from mtctl.network import Architecture, LocatorNet, MTCTLNet
 from mtctl.shipped import CARD as CARD
+from mtctl.system.files import file_sha256, replacing
 from mtctl.tensors import write_tensors
 from mtctl.uncertainty import VoxelCalibration
 

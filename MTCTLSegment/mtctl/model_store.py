@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.files import WriteError, file_sha256, replacing, write_reason
-from mtctl.machine import user_data
 from mtctl.shipped import CARD, shipped_default
-from mtctl.store_files import (
+from mtctl.system.files import WriteError, file_sha256, replacing, write_reason
+from mtctl.system.locks import locked
+from mtctl.system.machine import user_data
+from mtctl.system.staging import (
     DamagedError,
     checked,
     checksums,
@@ -37,7 +38,6 @@ from mtctl.store_files import (
     write_json,
     write_sealed,
 )
-from mtctl.store_lock import locked
 from mtctl.verdict import VERDICT, ModelName, Verdict, read_verdict
 
 #: Environment variable that names the site's folder of models; it must exist, so that a share that is not mounted is

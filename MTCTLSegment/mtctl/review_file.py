@@ -17,12 +17,12 @@ import numpy as np
 
 from mtctl import __version__
 from mtctl.case_maps import CaseMaps, ReviewError
-from mtctl.files import replacing
 from mtctl.geometry import Geometry
 from mtctl.metrics import Mask
 from mtctl.regions import RegionMap
 from mtctl.review import ReviewSession
 from mtctl.review_state import Edit, Mark, ReviewState, Status
+from mtctl.system.files import replacing
 
 Number = TypeVar("Number", int, float)
 

@@ -9,11 +9,11 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from mtctl.io.volumes import LEFT_ATRIUM
 from mtctl.metrics import Mask
 from mtctl.scene_follow import follow_scan
 from mtctl.scene_geometry import Matrix, array_of, index_to_ras, labelmap, moved_by
 from mtctl.scene_nodes import CaseNodes, Node, SceneError, is_there
-from mtctl.volume import LEFT_ATRIUM
 
 #: As in the figures: absent from the heatmap's colours and from grey.
 SEGMENT_COLOR = (1.0, 0.3, 0.3)

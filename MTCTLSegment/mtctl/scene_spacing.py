@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from mtctl.geometry import Triple
-from mtctl.given_spacing import same_spacing, spacing_words
+from mtctl.io.given_spacing import same_spacing, spacing_words
 from mtctl.scene_follow import follow_scan
 from mtctl.scene_nodes import CaseNodes, Node, Scene, find_case, is_there
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.files import replacing
+from mtctl.system.files import replacing
 
 FAILED = 1
 RETURN_FILE = "returnparameterfile"

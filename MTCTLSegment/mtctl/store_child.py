@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from mtctl.case_files import MAPS
 from mtctl.case_import import has_prediction
 from mtctl.cases import Case, CaseStore
-from mtctl.files import reason_of
 from mtctl.geometry import Geometry, Volume
-from mtctl.launcher import unsealed
-from mtctl.own_folders import remove_orphans
+from mtctl.processes.launcher import unsealed
+from mtctl.system.files import reason_of
+from mtctl.system.temporary import remove_orphans
 from mtctl.worker_protocol import geometry_of
 from mtctl.worker_request import Result
 

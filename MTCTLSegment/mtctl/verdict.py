@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.store_files import DamagedError, read_sealed, write_sealed
+from mtctl.system.staging import DamagedError, read_sealed, write_sealed
 
 VERDICT = "verdict.json"
 FORMAT = 1

@@ -17,14 +17,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mtctl.files import WriteError, write_reason
 from mtctl.geometry import Volume
+from mtctl.processes.arrays import read_regions, read_steps, write_steps
+from mtctl.processes.transport import SubprocessTransport, Transport
+from mtctl.system.files import WriteError, write_reason
 from mtctl.time_left import Run, Timekeeper
 from mtctl.worker_child import Child
-from mtctl.worker_exchange import read_regions, read_steps, write_steps
 from mtctl.worker_protocol import SEGMENTATION, geometry_message, put_request
 from mtctl.worker_request import Handlers, Progress, Result, Settings
-from mtctl.worker_transport import SubprocessTransport, Transport
 
 __all__ = ["Handlers", "Progress", "Result", "Settings", "WorkerClient"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import mtctl
-from mtctl.files import WriteError, write_reason
-from mtctl.launcher import ending_of, sealed
+from mtctl.processes.launcher import ending_of, sealed
+from mtctl.processes.transport import Transport
+from mtctl.system.files import WriteError, write_reason
 from mtctl.worker_protocol import EVENTS, EXCHANGE_PREFIX, Lines, decode
-from mtctl.worker_transport import Transport
 
 _LAST_WORDS = 20  # lines: a traceback with its message
 

@@ -15,11 +15,11 @@ from mtctl.case_score import CaseScore
 from mtctl.device import choose_device, describe
 from mtctl.geometry import Volume, VolumeError
 from mtctl.inference import OUTSIDE, Options, Prediction, Segmenter
+from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
 from mtctl.model import Model, find_model
 from mtctl.preprocess import Box
+from mtctl.processes.arrays import write_regions, write_trimmed
 from mtctl.regions import region_map
-from mtctl.scan_checks import check_contrast, check_finite, check_grid
-from mtctl.worker_exchange import write_regions, write_trimmed
 from mtctl.worker_protocol import REGIONS, SEGMENTATION, geometry_of
 from mtctl.worker_request import Settings
 

@@ -16,8 +16,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtctl.launcher import unsealed
-from mtctl.process_tree import step_back, wait_for_end_of
+from mtctl.processes.launcher import unsealed
+from mtctl.system.process_tree import step_back, wait_for_end_of
 from mtctl.worker_protocol import EXCHANGE_PREFIX, encode, next_request
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mtctl.files import patiently
 from mtctl.geometry import Geometry, VolumeError
+from mtctl.system.files import patiently
 
 #: Begins the name of every exchange folder; the child refuses to remove any other.
 EXCHANGE_PREFIX = "mtctl-exchange-"

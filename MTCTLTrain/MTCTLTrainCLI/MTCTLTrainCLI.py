@@ -87,7 +87,7 @@ class _Events(io.TextIOBase):
 def main() -> int:
     find_packages()
     try:
-        from mtctl.old_python import refusal
+        from mtctl.python_version import refusal
 
         if refusal():
             print(refusal(), file=sys.stderr)

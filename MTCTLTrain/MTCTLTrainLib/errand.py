@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mtctl_train
-from mtctl.launcher import ending_of, sealed
+from mtctl.processes.launcher import ending_of, sealed
 from mtctl.worker_child import child_environment
 from mtctl.worker_protocol import Lines, decode
 from MTCTLSegmentLib.process_transport import ProcessTransport

@@ -14,8 +14,8 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.case_files import mask_sum
-from mtctl.own_folders import make_own_folder
 from mtctl.scene import SceneError
+from mtctl.system.temporary import make_own_folder
 from mtctl_train.case_opening import FOLDER_KIND
 from MTCTLSegmentLib.messages import telling
 from MTCTLTrainLib.case_arrival import SEGMENT_MODULE, CaseArrival, show_scan

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import qt
 
-from mtctl.machine import user_data
+from mtctl.system.machine import user_data
 
 _PREFIX = "MTCTLTrain"
 

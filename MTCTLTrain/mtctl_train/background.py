@@ -11,8 +11,8 @@ from __future__ import annotations
 import signal
 import sys
 
-from mtctl.launcher import unsealed
-from mtctl.process_tree import step_back
+from mtctl.processes.launcher import unsealed
+from mtctl.system.process_tree import step_back
 
 
 def main(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mtctl.files import replacing
+from mtctl.system.files import replacing
 from mtctl_train.comparison import mean_and_sd
 from mtctl_train.evaluation import MethodResult
 from mtctl_train.evaluation_tables import Column

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from mtctl.cases import CaseStore
-from mtctl.launcher import unsealed
-from mtctl.own_folders import remove_orphans
-from mtctl.worker_exchange import write_regions
+from mtctl.processes.arrays import write_regions
+from mtctl.processes.launcher import unsealed
+from mtctl.system.temporary import remove_orphans
 from mtctl.worker_protocol import REGIONS, geometry_of
 from mtctl_train.clerk import Say, carry_out, open_case
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtctl.errors import MtctlError
-from mtctl.files import remove_parts
+from mtctl.system.files import remove_parts
 from mtctl.tensors import write_tensors
 from mtctl_train.divergence import Watch
 

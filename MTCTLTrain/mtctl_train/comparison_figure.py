@@ -18,12 +18,12 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
-from mtctl.files import make_folder, replacing
 from mtctl.geometry import Geometry, Triple, Volume
+from mtctl.io.volumes import read_mask, read_scan
 from mtctl.metrics import Mask
 from mtctl.preprocess import canonical_geometry
 from mtctl.resample import to_grid
-from mtctl.volume import read_mask, read_scan
+from mtctl.system.files import make_folder, replacing
 from mtctl_train.box_plots import write_box_plots
 from mtctl_train.evaluation import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, Volume, with_spacing
+from mtctl.io.volumes import read_map, read_mask
 from mtctl.metrics import Mask, SegmentationMetrics, segmentation_metrics, surface_band, voxel_band
-from mtctl.volume import read_map, read_mask
 from mtctl_train.review_curve import ReviewCurves
 from mtctl_train.review_table import curves_of
 

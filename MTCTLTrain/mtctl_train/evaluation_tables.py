@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.files import replacing
+from mtctl.system.files import replacing
 from mtctl_train.comparison import METRICS, Comparison, Metric, PairedTest, mean_and_sd
 from mtctl_train.evaluation import MethodResult
 from mtctl_train.selective import FAILED_BELOW, ReportedScore, coverage, judge

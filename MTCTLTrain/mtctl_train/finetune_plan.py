@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mtctl.cases import CaseStore
-from mtctl.files import replacing
+from mtctl.system.files import replacing
 from mtctl_train.run_folder import PLAN, RunError
 
 #: From so many corrected cases on that the old model has not learnt from, one in four is held out; with fewer, each is

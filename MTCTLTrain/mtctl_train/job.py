@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from mtctl.device import choose_device
-from mtctl.files import make_folder
 from mtctl.inference import Segmenter
 from mtctl.model import Card, Model, find_model, save_model, write_card
 from mtctl.network import MTCTLNet
+from mtctl.system.files import make_folder
 from mtctl_train.calibrate import calibrate
 from mtctl_train.checks import LEARNT_BEFORE, cases_learnt, check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.dataset import Case, LabelledVolume, case_of, full_field_case, load_labelled, load_scan, phantom_case

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from mtctl.distance_map import signed_distance_mm
 from mtctl.errors import MtctlError
-from mtctl.files import replacing
 from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.locate import normalise_locally
 from mtctl.model import LOCATOR, Model, save_locator, write_card
@@ -30,6 +29,7 @@ from mtctl.network import Architecture
 from mtctl.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
 from mtctl.preprocess import canonical_geometry
 from mtctl.resample import to_grid
+from mtctl.system.files import replacing
 from mtctl.tensors import write_tensors
 from mtctl_train.dataset import Case
 from mtctl_train.methods import Location

@@ -36,10 +36,10 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.files import TEMPORARY_PREFIX, WriteError, replacing
-from mtctl.machine import this_machine
-from mtctl.process_tree import is_running
-from mtctl.store_lock import locked
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, replacing
+from mtctl.system.locks import locked
+from mtctl.system.machine import this_machine
+from mtctl.system.process_tree import is_running
 
 BASE = "base.json"
 PLAN = "plan.json"

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtctl.files import WriteError, make_folder, replacing, write_reason
+from mtctl.system.files import WriteError, make_folder, replacing, write_reason
 from mtctl_train.monitor import Event, JsonLines, Monitor, Report, Sample, draw
 from mtctl_train.run_folder import PICTURES, PROGRESS
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mtctl.device import autocast, describe, place
-from mtctl.memory import keep_freed_memory
+from mtctl.system.memory import keep_freed_memory
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from mtctl_train.dataset import Batch, Case, Sampler, Scan

@@ -29,8 +29,8 @@ from typing import Any
 
 from mtctl.batch import cores
 from mtctl.cohort import PAGE, TABLE
-from mtctl.files import TEMPORARY_PREFIX
-from mtctl.process_tree import family_of, is_running
+from mtctl.system.files import TEMPORARY_PREFIX
+from mtctl.system.process_tree import family_of, is_running
 
 LOOK_SECONDS = 0.2
 MANY = 30_000

@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
 
 from mtctl.geometry import Geometry, Volume  # noqa: E402
+from mtctl.io.volumes import read_mask, read_volume, write_volume  # noqa: E402
 from mtctl.phantom import make_full_field  # noqa: E402
-from mtctl.volume import read_mask, read_volume, write_volume  # noqa: E402
 from mtctl_train.thorax import set_into_thorax  # noqa: E402
 
 COLUMNS = (

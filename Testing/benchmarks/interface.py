@@ -133,7 +133,7 @@ class Window:
 
     def cancel(self) -> tuple[float, int]:
         """Apply, and Cancel in the middle of the network: seconds until it is over, and processes left."""
-        from mtctl.process_tree import is_running
+        from mtctl.system.process_tree import is_running
 
         self.ui.applyButton.click()
         if not self.host.wait_until(lambda: self.ui.progressLabel.text.startswith("Segmenting"), PATIENCE):
@@ -228,7 +228,7 @@ class Window:
 
 def _processes() -> set[int]:
     """This process and all below it."""
-    from mtctl.process_tree import family_of
+    from mtctl.system.process_tree import family_of
 
     return family_of(os.getpid())
 

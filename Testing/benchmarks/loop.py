@@ -38,7 +38,7 @@ from pathlib import Path
 from loop_outcome import Outcome, as_array, interval, mean
 from loop_steps import NEXT_BEST, SHARED, Setting, fine_tuned, names, reviewed_store, scores
 
-from mtctl.files import replacing
+from mtctl.system.files import replacing
 
 WANTED_GAIN, WANTED_BACK, ALLOWED_LOSS = 1.0, 0.5, 0.3
 

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from mtctl.io.volumes import read_map, read_mask
 from mtctl.regions import region_map
-from mtctl.volume import read_map, read_mask
 
 FIRST = 10
 DRAWS = 20  # random places for each region

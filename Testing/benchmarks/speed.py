@@ -28,6 +28,7 @@ from scipy.special import expit
 from mtctl.device import choose_device, describe, place
 from mtctl.geometry import Triple
 from mtctl.inference import Options, Segmenter
+from mtctl.io.volumes import read_mask, read_volume
 from mtctl.locate import solid
 from mtctl.metrics import dice
 from mtctl.model import find_model
@@ -36,7 +37,6 @@ from mtctl.passes import locator_pass, planes_at_once, sample_passes
 from mtctl.preprocess import canonical_geometry, normalise, pad_to_multiple
 from mtctl.resample import from_grid, to_grid
 from mtctl.views import VIEWS, View
-from mtctl.volume import read_mask, read_volume
 
 #: (z, y, x) voxels of the scan as it is.
 WINDOW = (80, 112, 112)

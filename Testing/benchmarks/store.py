@@ -36,9 +36,9 @@ import mtctl.case_look  # noqa: F401  Imported here once, not by each process: i
 from mtctl.case_files import mask_sum
 from mtctl.case_record import Kind
 from mtctl.cases import Case, CaseError, CaseStore
-from mtctl.files import file_sha256
 from mtctl.geometry import Geometry, Volume
 from mtctl.model_store import ModelStore, ModelStoreError
+from mtctl.system.files import file_sha256
 from mtctl.verdict import ModelName, Verdict, write_verdict
 from mtctl.worker_request import Result
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 
 from mtctl.device import describe
-from mtctl.memory import give_back_memory
 from mtctl.phantom import SPACING_MM
+from mtctl.system.memory import give_back_memory
 from mtctl_train.dataset import Batch, Sampler, Scan, phantom_case
 from mtctl_train.divergence import Watch
 from mtctl_train.methods import UAMT, Networks

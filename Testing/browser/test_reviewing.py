@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from serving import STATE, Served, chromium, folder, ready, segmented, served, still, tab
 
 from mtctl.cases import CaseStore, State
-from mtctl.volume import read_map, read_mask
+from mtctl.io.volumes import read_map, read_mask
 
 __all__ = ["chromium", "folder", "segmented", "served", "tab"]  # fixtures
 

@@ -9,7 +9,7 @@ import numpy as np
 from conftest import scan
 
 from mtctl.geometry import Volume
-from mtctl.volume import write_segmentation, write_volume
+from mtctl.io.volumes import write_segmentation, write_volume
 
 
 def write_case(folder: Path) -> None:

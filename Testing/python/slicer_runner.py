@@ -84,6 +84,6 @@ class Run:
 
 def child_processes() -> set[int]:
     """Processes that this one has started."""
-    from mtctl.process_tree import family_of
+    from mtctl.system.process_tree import family_of
 
     return family_of(os.getpid()) - {os.getpid()}

@@ -22,12 +22,12 @@ from test_dicom import write_series
 from test_segment import names, run, spoil
 
 from mtctl.cohort import PAGE, TABLE
-from mtctl.files import TEMPORARY_PREFIX, make_folder, remove_parts
-from mtctl.inputs import find_scans
+from mtctl.io.inputs import find_scans
+from mtctl.io.results import CaseFiles, settle
+from mtctl.io.volumes import write_volume
 from mtctl.model import Model
 from mtctl.pace import Pace, duration
-from mtctl.result_files import CaseFiles, settle
-from mtctl.volume import write_volume
+from mtctl.system.files import TEMPORARY_PREFIX, make_folder, remove_parts
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def exchange_cut_short(files: CaseFiles, monkeypatch: pytest.MonkeyPatch, moves:
         real(source, target)
 
     with monkeypatch.context() as patched:
-        patched.setattr("mtctl.result_files.os.replace", replace)
+        patched.setattr("mtctl.io.results.os.replace", replace)
         with pytest.raises(KeyboardInterrupt), files.replacing(["a.json", "a.seg.nrrd"]) as fresh:
             for ending in (".seg.nrrd", ".json"):
                 (fresh / f"a{ending}").write_text("new")
@@ -261,7 +261,7 @@ def test_a_process_that_is_killed_while_it_tidies_up_costs_no_result_and_leaves_
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr("mtctl.result_files.shutil.rmtree", killed_half_way)
+        patched.setattr("mtctl.io.results.shutil.rmtree", killed_half_way)
         with pytest.raises(SystemExit), files.replacing(["a.json"]) as fresh:
             (fresh / "a.json").write_text("new")
     settle(files.out, ["a"])
@@ -270,7 +270,7 @@ def test_a_process_that_is_killed_while_it_tidies_up_costs_no_result_and_leaves_
 
 def test_what_was_not_ready_to_be_moved_is_removed(files: CaseFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("mtctl.result_files.shutil.rmtree", lambda path, ignore_errors: None)
+        patched.setattr("mtctl.io.results.shutil.rmtree", lambda path, ignore_errors: None)
         with pytest.raises(ZeroDivisionError), files.replacing([]) as fresh:
             (fresh / "a.seg.nrrd").write_text("half")
             raise ZeroDivisionError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mtctl.process_tree import is_running
+from mtctl.system.process_tree import is_running
 from mtctl.work_queue import Done, Lost, QueueError, run_queue
 
 # Workers import this file by its name.

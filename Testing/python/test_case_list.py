@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mtctl.case_list import CaseListError, case_names
 from mtctl.commandline.main import main
+from mtctl.io.case_names import CaseListError, case_names
 
 
 def a_list(folder: Path, content: bytes) -> str:

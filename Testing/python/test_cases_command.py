@@ -16,8 +16,8 @@ from stored import contents, predicted, result_for, reviewed
 
 from mtctl.cases import CaseStore
 from mtctl.commandline.main import main
-from mtctl.files import TEMPORARY_PREFIX
-from mtctl.volume import read_mask, read_volume
+from mtctl.io.volumes import read_mask, read_volume
+from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.worker_protocol import geometry_message
 
 SHAPE = (20, 24, 28)

@@ -17,8 +17,8 @@ from mtctl.case_import import has_prediction
 from mtctl.cases import CaseStore, State
 from mtctl.commandline.main import main
 from mtctl.geometry import Volume
+from mtctl.io.volumes import read_mask, read_volume, write_volume
 from mtctl.model import Model
-from mtctl.volume import read_mask, read_volume, write_volume
 
 SHAPE = (20, 24, 28)
 

@@ -13,9 +13,9 @@ from stored import OBLIQUE
 
 from mtctl.cases import CaseError, CaseStore
 from mtctl.geometry import IDENTITY, Geometry, Volume
+from mtctl.io.volumes import read_volume, write_volume
 from mtctl.scene_geometry import volume_of
-from mtctl.store_files import read_sealed, write_sealed
-from mtctl.volume import read_volume, write_volume
+from mtctl.system.staging import read_sealed, write_sealed
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from conftest import scan
 from stored import contents, predicted, reviewed, troubles
 
 from mtctl.cases import Case, CaseError, CaseStore, DamagedError, State, Trouble
-from mtctl.files import TEMPORARY_PREFIX, WriteError
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ def test_a_file_is_no_store(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_newer_version_asks_for_an_update(store: CaseStore) -> None:
-    from mtctl.store_files import read_sealed, write_sealed
+    from mtctl.system.staging import read_sealed, write_sealed
 
     case = predicted(store)
     path = case.folder / "case.json"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtctl.files import TEMPORARY_PREFIX
+from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from mtctl_train.divergence import Watch
 
@@ -21,7 +21,7 @@ PROGRESS = Progress(3, 1.5, "{}", (8,), Watch(0.5, 0.4, 3, {"dice": 0.5}))
 _KILLED = """
 import os, sys
 from pathlib import Path
-from mtctl.files import replacing
+from mtctl.system.files import replacing
 with replacing(Path(sys.argv[1])) as part:
     part.write_bytes(bytes(1000))
     os._exit(9)

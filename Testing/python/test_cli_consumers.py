@@ -18,10 +18,10 @@ import pytest
 from conftest import ROOT
 from test_cli_segment import SCRIPT, XML, oblique
 
+from mtctl.io.volumes import read_mask, read_volume
 from mtctl.model import Model
 from mtctl.preprocess import GRID_MM
-from mtctl.process_tree import is_running
-from mtctl.volume import read_mask, read_volume
+from mtctl.system.process_tree import is_running
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 

@@ -18,12 +18,12 @@ from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 
 from mtctl.errors import MtctlError
-from mtctl.files import TEMPORARY_PREFIX
 from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import read_map, read_mask, read_volume, write_volume
 from mtctl.model import Model
-from mtctl.process_tree import kill_tree
 from mtctl.slicer_cli import read_description, run_cli
-from mtctl.volume import read_map, read_mask, read_volume, write_volume
+from mtctl.system.files import TEMPORARY_PREFIX
+from mtctl.system.process_tree import kill_tree
 
 FOLDER = ROOT / "MTCTLSegment" / "MTCTLSegmentCLI"
 SCRIPT, XML = FOLDER / "MTCTLSegmentCLI.py", FOLDER / "MTCTLSegmentCLI.xml"

@@ -19,7 +19,7 @@ from PIL import Image
 from mtctl.batch import Failure
 from mtctl.cohort import PAGE, TABLE, Row, write_cohort
 from mtctl.figures import CaseView, axial_thumbnail, write_case_figure
-from mtctl.result_files import CaseFiles
+from mtctl.io.results import CaseFiles
 
 REPORT = {
     "case_score": 0.9, "case_score_interval": [0.85, 0.94], "flagged": False, "volume_ml": 61.04,

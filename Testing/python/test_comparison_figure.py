@@ -14,8 +14,8 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 import mtctl_train
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.metrics import segmentation_metrics
-from mtctl.volume import write_segmentation, write_volume
 from mtctl_train import comparison_surface
 from mtctl_train.box_plots import PANELS, write_box_plots
 from mtctl_train.comparison_figure import (

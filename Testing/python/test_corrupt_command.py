@@ -11,8 +11,8 @@ from conftest import scan
 
 from mtctl.commandline.main import main
 from mtctl.geometry import Volume
-from mtctl.inputs import find_scans
-from mtctl.volume import read_mask, read_volume, write_segmentation, write_volume
+from mtctl.io.inputs import find_scans
+from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
 from mtctl_train.corruptions import KINDS, SEVERITIES
 from mtctl_train.foreign import KINDS as FOREIGN_KINDS
 from mtctl_train.review_table import curves_of

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from mtctl.volume import Geometry, VolumeError, input_stem, read_volume
+from mtctl.io.volumes import Geometry, VolumeError, input_stem, read_volume
 
 UID = "1.2.826.0.1.3680043.2.1125.1"
 PATIENT = "Muster^Erika"

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from test_dicom import PATIENT, UID, assert_refused, scan, write_series
 from test_segment import names, run
 
-from mtctl.dicom_seg import DicomOutputError, Made, write_dicom
-from mtctl.dicom_series import choose_series
 from mtctl.geometry import Geometry, Volume, VolumeError
+from mtctl.io.dicom.series import choose_series
+from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
+from mtctl.io.volumes import input_stem, read_map, read_mask, read_volume
 from mtctl.model import Model
-from mtctl.volume import input_stem, read_map, read_mask, read_volume
 
 pydicom = pytest.importorskip("pydicom")
 highdicom = pytest.importorskip("highdicom")
@@ -315,7 +315,7 @@ def test_a_file_cannot_have_dicom_results_and_without_highdicom_none_can(
 ) -> None:
     from conftest import scan as volume
 
-    from mtctl.volume import write_volume
+    from mtctl.io.volumes import write_volume
 
     write_volume(volume((24, 28, 32)), tmp_path / "a.nrrd")
     assert run(tiny_model, tmp_path / "a.nrrd", "-o", tmp_path / "out", "--dicom-seg") == 1

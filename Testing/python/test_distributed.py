@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import distributed, nn
 
 from mtctl.geometry import Volume
+from mtctl.io.volumes import write_volume
 from mtctl.model import read_model
 from mtctl.network import Architecture
-from mtctl.volume import write_volume
 from mtctl_train.checkpoint import CHECKPOINT
 from mtctl_train.dataset import Case, Sampler, Scan
 from mtctl_train.discriminator import Discriminator

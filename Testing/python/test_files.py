@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mtctl import files
-from mtctl.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing, write_reason
-from mtctl.store_files import commit
+from mtctl.system import files
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing, write_reason
+from mtctl.system.staging import commit
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -179,7 +179,7 @@ def test_a_disk_that_stops_taking_bytes_leaves_the_old_file(tmp_path: Path) -> N
     script = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from mtctl.files import WriteError, replacing\n"
+        "from mtctl.system.files import WriteError, replacing\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n"
         "    with replacing(Path(sys.argv[1])) as part:\n"

@@ -15,8 +15,8 @@ from test_trainer import CASES, CPU, RECIPE, SCANS
 
 from mtctl.cases import CaseStore
 from mtctl.errors import MtctlError
-from mtctl.files import WriteError
 from mtctl.network import MTCTLNet
+from mtctl.system.files import WriteError
 from mtctl.tensors import write_tensors
 from mtctl_train.average import WeightAverage
 from mtctl_train.dataset import Case, DataError, Sampler

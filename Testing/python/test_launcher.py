@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mtctl.launcher import CRASHED, ending_of, sealed, unsealed
+from mtctl.processes.launcher import CRASHED, ending_of, sealed, unsealed
 
 
 # A path of an old share, in Latin-1, is no UTF-8.

@@ -13,7 +13,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import numpy as np
-from mtctl.memory import give_back_memory, keep_freed_memory
+from mtctl.system.memory import give_back_memory, keep_freed_memory
 
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()

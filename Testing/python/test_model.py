@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from mtctl.case_score import CaseScore, UsualShape
-from mtctl.files import file_sha256
 from mtctl.model import (
     CARD,
     WEIGHTS,
@@ -25,6 +24,7 @@ from mtctl.model import (
     write_card,
 )
 from mtctl.network import LocatorNet
+from mtctl.system.files import file_sha256
 from mtctl.uncertainty import VoxelCalibration
 
 

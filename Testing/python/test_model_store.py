@@ -19,7 +19,6 @@ from conftest import scan
 
 from mtctl import shipped
 from mtctl.commandline.main import main
-from mtctl.files import WriteError
 from mtctl.model import (
     Card,
     Model,
@@ -33,6 +32,7 @@ from mtctl.model import (
 )
 from mtctl.model_store import ModelStore, ModelStoreError, NotBetterError, Version, site_folder
 from mtctl.network import LocatorNet, MTCTLNet
+from mtctl.system.files import WriteError
 from mtctl.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.worker_engine import Engine
 from mtctl.worker_protocol import geometry_message

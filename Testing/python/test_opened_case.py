@@ -21,10 +21,10 @@ from train_module import *  # noqa: F403
 from mtctl.cases import CaseStore
 from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import Mask
-from mtctl.process_tree import kill_tree
 from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
 from mtctl.reviewer.case_reading import probability_of
+from mtctl.system.process_tree import kill_tree
 from mtctl.worker_request import Result
 
 SHAPE = (24, 28, 32)
@@ -369,7 +369,7 @@ def test_a_file_that_is_lost_on_the_way_leaves_nothing_in_the_scene(
 
 
 def test_copies_that_a_killed_slicer_left_go_when_the_next_case_is_opened(opened: Any) -> None:
-    program = "from mtctl.own_folders import make_own_folder; import time;"
+    program = "from mtctl.system.temporary import make_own_folder; import time;"
     program += "print(make_own_folder('case'), flush=True); time.sleep(600)"
     folders = []
     children = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from mtctl.io.volumes import Geometry, Volume, read_volume, write_volume
 from mtctl.phantom import make_phantom
 from mtctl.preprocess import (
     GRID_MM,
@@ -27,7 +28,6 @@ from mtctl.preprocess import (
     window_of,
 )
 from mtctl.resample import from_grid, to_grid
-from mtctl.volume import Geometry, Volume, read_volume, write_volume
 
 CENTRE = np.array([11.3, -42.7, 75.1])  # of the blob, LPS mm
 SIGMA = 5.0  # mm
@@ -394,7 +394,7 @@ def test_a_thorax_goes_there_and_back_in_less_than_a_gigabyte() -> None:
         "import numpy as np\n"
         "from mtctl.preprocess import Box, canonical_geometry, normalise\n"
         "from mtctl.resample import from_grid, to_grid\n"
-        "from mtctl.volume import Geometry, Volume\n"
+        "from mtctl.io.volumes import Geometry, Volume\n"
         "def peak():\n"
         "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)\n"
         "geometry = Geometry((640, 640, 88), (0.625, 0.625, 1.25), (-200.0, -200.0, 0.0))\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mtctl import process_tree
-from mtctl.process_tree import is_running, kill_tree
+from mtctl.system import process_tree
+from mtctl.system.process_tree import is_running, kill_tree
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mtctl.case_maps import CaseMaps, ReviewError
-from mtctl.files import WriteError
 from mtctl.geometry import Geometry
 from mtctl.proposals import add, consensus, distance_map, random_walk, remove
 from mtctl.review import GROWN, IDLE_SECONDS, REVIEW_ML, ReviewSession
 from mtctl.review_file import read_review, review_document, write_review
 from mtctl.review_state import Left, Mark, ReviewState, Status, summary
+from mtctl.system.files import WriteError
 
 # Axes that are neither those of the patient nor equally spaced.
 GEOMETRY = Geometry((44, 40, 26), (1.25, 1.25, 2.0), (10.0, -20.0, 30.0), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1))

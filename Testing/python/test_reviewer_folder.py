@@ -13,13 +13,13 @@ from mtctl.cases import CaseStore, State
 from mtctl.commandline.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
 from mtctl.reviewer.case_reading import probability_of, read_case
 from mtctl.reviewer.folder import FolderError, find_case, find_cases, is_store
 from mtctl.reviewer.folder_shelf import FolderShelf, plain_name
 from mtctl.reviewer.open_case import OpenCase
 from mtctl.reviewer.shelf import Stage
 from mtctl.reviewer.store_shelf import StoreShelf
-from mtctl.volume import read_mask, read_volume, write_segmentation, write_volume
 from mtctl.worker_request import Result
 
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from mtctl.commandline.main import main
 from mtctl.errors import MtctlError
+from mtctl.io.volumes import read_volume, write_volume
 from mtctl.reviewer import aside, graphics
 from mtctl.reviewer.history import History
-from mtctl.volume import read_volume, write_volume
 
 
 @given(st.lists(st.tuples(st.sampled_from(["edit", "undo", "redo"]), st.integers(0, 2**12 - 1)), max_size=30))

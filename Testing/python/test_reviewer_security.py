@@ -25,7 +25,7 @@ from conftest import scan
 from reviewer_case import write_case
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.volume import read_volume, write_volume
+from mtctl.io.volumes import read_volume, write_volume
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("trame_slicer") is None, reason="trame-slicer is not installed (slicer-mtctl[review])"

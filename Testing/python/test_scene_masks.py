@@ -26,9 +26,9 @@ from scene_world import case, moving, other_segmentation, scan, segments_in_pati
 from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 from mtctl import scene  # noqa: E402
+from mtctl.io.volumes import read_mask, write_segmentation  # noqa: E402
 from mtctl.scene_geometry import index_to_ras, labelmap  # noqa: E402
 from mtctl.scene_masks import segment_mask, set_segment  # noqa: E402
-from mtctl.volume import read_mask, write_segmentation  # noqa: E402
 
 __all__ = ["case", "scan", "world"]
 

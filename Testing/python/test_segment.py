@@ -20,10 +20,10 @@ from test_dicom import write_series
 
 from mtctl.case_score import CaseScore, UsualShape
 from mtctl.commandline.main import main
-from mtctl.files import TEMPORARY_PREFIX
 from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import read_map, read_mask, read_volume, write_volume
 from mtctl.model import Model, write_card
-from mtctl.volume import read_map, read_mask, read_volume, write_volume
+from mtctl.system.files import TEMPORARY_PREFIX
 
 WRITTEN = {"a.seg.nrrd", "a.uncertainty.nrrd", "a.distance.nrrd", "a.json", "a.png"}
 
@@ -155,7 +155,7 @@ def test_want_of_memory_is_called_so_and_no_fault(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mtctl.inputs.find_scans", fail)
+    monkeypatch.setattr("mtctl.io.inputs.find_scans", fail)
     assert run(tiny_model, source, "-o", tmp_path / "out") == 1
     assert capsys.readouterr().err.startswith("mtctl: error: not enough memory")
 
@@ -388,7 +388,7 @@ def test_a_result_that_cannot_be_moved_into_place_leaves_all_old_ones(
             raise PermissionError(errno.EACCES, "file in use")
         real(old, new)
 
-    monkeypatch.setattr("mtctl.result_files.os.replace", in_use)
+    monkeypatch.setattr("mtctl.io.results.os.replace", in_use)
     assert run(tiny_model, source, "-o", out, "--seed", 3, "--overwrite") == 1
     assert {name: (out / name).read_bytes() for name in names(out)} == before
 

@@ -12,7 +12,7 @@ from segment_module import *  # noqa: F403
 from segment_module import arrive, load_scan, mask, settle
 
 from mtctl.model import Model
-from mtctl.process_tree import family_of, is_running
+from mtctl.system.process_tree import family_of, is_running
 
 # Loading torch takes ten seconds and more on a busy machine.
 PATIENCE = 120
@@ -113,7 +113,7 @@ class TestApply:
         assert module.desk.review is None and not errors(host)
 
     def test_a_child_that_dies_is_told_and_the_next_try_works(self, host: Any, module: Any, tiny: Any) -> None:
-        from mtctl.process_tree import kill_tree
+        from mtctl.system.process_tree import kill_tree
 
         module.ui.applyButton.click()
         assert host.wait_until(lambda: child_of(module), 10)

@@ -98,21 +98,21 @@ root = Path({str(ROOT)!r})
 sys.path[:0] = [str(root / "Testing"), str(root / "MTCTLSegment")]
 from host import start
 host = start()
-import qt, slicer, mtctl.old_python
-mtctl.old_python.sys = types.SimpleNamespace(version_info=(3, 9, 13, "final", 0))
+import qt, slicer, mtctl.python_version
+mtctl.python_version.sys = types.SimpleNamespace(version_info=(3, 9, 13, "final", 0))
 for name in ("MTCTLSegment", "MTCTLTrain"):
     host.module(root / name / f"{{name}}.py")
     for _ in range(2):
         widget = host.enter(name)
         labels = [label.text for label in widget.parent.findChildren(qt.QLabel)]
-        assert mtctl.old_python.refusal() in labels, labels
+        assert mtctl.python_version.refusal() in labels, labels
         assert not widget.parent.findChildren(qt.QPushButton)
         slicer.mrmlScene.Clear(0)
         slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.StartImportEvent)
         slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.EndImportEvent)
         host.reload(name)
         host.leave()
-print(mtctl.old_python.refusal())
+print(mtctl.python_version.refusal())
 for module in list(sys.modules.values()):
     file = getattr(module, "__file__", None)
     if file and Path(file).is_relative_to(root) and not Path(file).is_relative_to(root / "Testing"):
@@ -143,7 +143,7 @@ class TestAPythonThatIsTooOld:
     def test_is_told_by_the_command_line_modules(self, name: str) -> None:
         program = (
             "import runpy, sys, types; script = sys.argv.pop(1); cli = runpy.run_path(script); cli['find_packages']()\n"
-            "import mtctl.old_python as old; old.sys = types.SimpleNamespace(version_info=(3, 9, 13, 'final', 0))\n"
+            "import mtctl.python_version as old; old.sys = types.SimpleNamespace(version_info=(3, 9, 13, 'final', 0))\n"
             "status = cli['main'](); print([name for name in sys.modules if name.startswith('mtctl')])\n"
             "sys.exit(status)"
         )
@@ -151,4 +151,4 @@ class TestAPythonThatIsTooOld:
             [sys.executable, "-c", program, str(ROOT / name)], capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 1 and done.stderr.strip() == OLD
-        assert done.stdout.strip() == "['mtctl', 'mtctl.old_python']"
+        assert done.stdout.strip() == "['mtctl', 'mtctl.python_version']"

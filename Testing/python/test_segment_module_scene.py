@@ -143,7 +143,7 @@ class TestReloading:
         assert case.session.state.current == state.current
 
     def test_in_mid_segmentation_ends_the_child(self, host: Any, module: Any, scan_node: Any) -> None:
-        from mtctl.process_tree import is_running
+        from mtctl.system.process_tree import is_running
 
         module.ui.applyButton.click()
         assert host.wait_until(lambda: module.logic.job._client._child is not None, 5)

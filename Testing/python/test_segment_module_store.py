@@ -312,7 +312,7 @@ class TestADraft:
     def test_of_a_process_that_dies_leaves_the_one_before(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
-        from mtctl.process_tree import kill_tree
+        from mtctl.system.process_tree import kill_tree
 
         soon(module)
         add(module)

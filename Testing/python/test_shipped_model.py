@@ -10,6 +10,7 @@ from conftest import SPACING_MM, shared_names, shared_scans
 from mtctl.distance_map import DISTANCE_SCALE_MM
 from mtctl.geometry import IDENTITY, Geometry, Volume
 from mtctl.inference import Options, Segmenter
+from mtctl.io.volumes import read_mask, read_volume
 from mtctl.metrics import dice
 from mtctl.model import WEIGHTS, find_model, list_models
 from mtctl.network import MTCTLNet
@@ -17,7 +18,6 @@ from mtctl.passes import sample_passes
 from mtctl.phantom import Phantom, make_full_field, make_phantom
 from mtctl.preprocess import canonical_geometry, normalise
 from mtctl.resample import to_grid
-from mtctl.volume import read_mask, read_volume
 
 CPU = torch.device("cpu")
 

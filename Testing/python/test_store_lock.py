@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from mtctl import machine, store_lock
-from mtctl.machine import this_machine
-from mtctl.store_lock import LOCK_PREFIX, LockError, locked
+from mtctl.system import locks as store_lock
+from mtctl.system import machine
+from mtctl.system.locks import LOCK_PREFIX, LockError, locked
+from mtctl.system.machine import this_machine
 
-HOLD = "import sys, time\nfrom pathlib import Path\nfrom mtctl.store_lock import locked\n"
+HOLD = "import sys, time\nfrom pathlib import Path\nfrom mtctl.system.locks import locked\n"
 
 
 def holder(folder: Path, program: str) -> subprocess.Popen[str]:

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from mtctl.commandline.main import main
 from mtctl.geometry import Volume
+from mtctl.io.volumes import read_mask, write_volume
 from mtctl.model import read_model
 from mtctl.preprocess import GRID_MM
 from mtctl.uncertainty import VoxelCalibration
-from mtctl.volume import read_mask, write_volume
 from mtctl_train import job
 from mtctl_train.calibrate import Calibration
 

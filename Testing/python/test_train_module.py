@@ -19,7 +19,7 @@ from train_module import current, finished_run, forget, phase, quick, verdict_on
 from mtctl.cases import CaseStore
 from mtctl.model import Model
 from mtctl.model_store import ModelStore
-from mtctl.process_tree import kill_tree
+from mtctl.system.process_tree import kill_tree
 from mtctl_train.run_folder import read_status
 
 

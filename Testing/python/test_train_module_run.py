@@ -19,9 +19,9 @@ import pytest
 from conftest import ROOT
 
 from mtctl.errors import MtctlError
-from mtctl.files import WriteError
-from mtctl.machine import this_machine
-from mtctl.process_tree import is_running
+from mtctl.system.files import WriteError
+from mtctl.system.machine import this_machine
+from mtctl.system.process_tree import is_running
 from mtctl_train import background
 from mtctl_train.run_folder import RunError, read_events
 

@@ -14,8 +14,8 @@ from conftest import scan
 from safetensors import safe_open
 
 from mtctl.geometry import Volume
+from mtctl.io.volumes import write_volume
 from mtctl.network import Architecture, MTCTLNet
-from mtctl.volume import write_volume
 from mtctl_train import trainer
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, CheckpointError

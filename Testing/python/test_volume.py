@@ -20,10 +20,9 @@ from conftest import shared_names, shared_scans
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from mtctl import itk
-from mtctl.files import WriteError
-from mtctl.header import is_oriented
-from mtctl.volume import (
+from mtctl.io import itk
+from mtctl.io.headers import is_oriented
+from mtctl.io.volumes import (
     Geometry,
     Volume,
     VolumeError,
@@ -36,6 +35,7 @@ from mtctl.volume import (
     write_segmentation,
     write_volume,
 )
+from mtctl.system.files import WriteError
 
 SIZE = (20, 18, 16)
 FORMATS = [".nrrd", ".nii", ".nii.gz", ".mha"]
@@ -536,7 +536,7 @@ def test_a_disk_that_fills_up_half_way_leaves_the_old_file_and_says_so(tmp_path:
         "from pathlib import Path\n"
         "import numpy as np\n"
         "from mtctl.errors import MtctlError\n"
-        "from mtctl.volume import Geometry, Volume, write_volume\n"
+        "from mtctl.io.volumes import Geometry, Volume, write_volume\n"
         "array = np.random.default_rng(0).random((40, 40, 40), dtype=np.float32)\n"
         "volume = Volume(array, Geometry((40, 40, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000))\n"

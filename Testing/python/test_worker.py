@@ -21,10 +21,10 @@ from conftest import scan
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference import OUTSIDE, Options, Segmenter
 from mtctl.model import Model
-from mtctl.process_tree import family_of, is_running
+from mtctl.processes.transport import SubprocessTransport
 from mtctl.regions import region_map
+from mtctl.system.process_tree import family_of, is_running
 from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
-from mtctl.worker_transport import SubprocessTransport
 
 #: Long, for machines that are busy with other things; nothing here waits for it to pass.
 PATIENCE = 300.0
@@ -241,7 +241,7 @@ PARENT = """
 import sys, time
 sys.path.insert(0, {tests!r})
 from conftest import scan
-from mtctl.process_tree import family_of
+from mtctl.system.process_tree import family_of
 from mtctl.worker import Handlers, Settings, WorkerClient
 client = WorkerClient({launcher})
 def told(progress):

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from mtctl import inference, worker_engine
 from mtctl.geometry import Geometry, VolumeError
 from mtctl.model import Model
-from mtctl.process_tree import family_of, is_running, kill_tree
+from mtctl.processes.arrays import read_steps, write_steps, write_trimmed
+from mtctl.system.process_tree import family_of, is_running, kill_tree
 from mtctl.time_left import STAGES, Timekeeper
-from mtctl.worker_exchange import read_steps, write_steps, write_trimmed
 from mtctl.worker_protocol import Lines, decode, encode, geometry_message, geometry_of, next_request, put_request
 
 

@@ -15,7 +15,7 @@ SPACING = "x,y,z"
 def given_spacing(text: str) -> Triple:
     """A voxel spacing in mm, such as 0.625,0.625,1.25; for argparse."""
     from mtctl.geometry import VolumeError
-    from mtctl.given_spacing import parse_spacing
+    from mtctl.io.given_spacing import parse_spacing
 
     try:
         return parse_spacing(text)

@@ -73,7 +73,7 @@ def run_add(args: argparse.Namespace) -> int:
     """Add scans; 1 if some failed."""
     from mtctl.case_import import Sources, import_scan, namesakes
     from mtctl.errors import MtctlError
-    from mtctl.inputs import find_scans
+    from mtctl.io.inputs import find_scans
 
     store = _store(args)
     scans = find_scans(args.input)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.case_list import CaseListError, case_names
 from mtctl.commandline.arguments import whole_number
-from mtctl.files import WriteError, make_folder
 from mtctl.geometry import Volume
-from mtctl.volume import write_volume
+from mtctl.io.case_names import CaseListError, case_names
+from mtctl.io.volumes import write_volume
+from mtctl.system.files import WriteError, make_folder
 
 #: Folders below --out: what `mtctl segment` is to be given, one after the other.
 LABELLED, FOREIGN = "labelled", "foreign"

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mtctl.case_list import case_names
 from mtctl.errors import MtctlError
+from mtctl.io.case_names import case_names
 
 
 def add_parser(subparsers: Any) -> None:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from mtctl.commandline.train import with_options
-    from mtctl.process_tree import step_back
+    from mtctl.system.process_tree import step_back
     from mtctl_train.finetune import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
     from mtctl_train.finetune_cases import Replay
     from mtctl_train.weighting import Weighting

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mtctl.case_list import case_names
 from mtctl.commandline.arguments import whole_number
 from mtctl.errors import MtctlError
+from mtctl.io.case_names import case_names
 from mtctl.model import CARD, read_model
 
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from mtctl import shipped
-from mtctl.case_list import case_names
 from mtctl.commandline import locator
+from mtctl.io.case_names import case_names
 from mtctl.model import Model, ModelError, find_model, list_models, refused_versions, write_card
 from mtctl.model_store import VARIABLE, ModelStore, ModelStoreError, Version
 from mtctl.verdict import Verdict, read_verdict

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from mtctl.commandline.arguments import whole_number
-from mtctl.files import make_folder
 from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import write_volume
 from mtctl.phantom import SLICE_BOUNDS_MM, SPACING_MM, Phantom, make_full_field, make_phantom
-from mtctl.volume import write_volume
+from mtctl.system.files import make_folder
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

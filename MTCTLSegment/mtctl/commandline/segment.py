@@ -76,13 +76,13 @@ def run(args: argparse.Namespace) -> int:
 
     from mtctl.batch import Task
     from mtctl.device import choose_device
-    from mtctl.dicom_seg import require_highdicom
-    from mtctl.files import make_folder
     from mtctl.inference import Options
-    from mtctl.inputs import find_scans, read_manifest, spacings_of
+    from mtctl.io.dicom.writer import require_highdicom
+    from mtctl.io.inputs import find_scans, read_manifest, spacings_of
     from mtctl.model import find_model
     from mtctl.preprocess import Box, RegionError
     from mtctl.segment_case import Request
+    from mtctl.system.files import make_folder
 
     try:
         region = args.roi if args.roi in ("auto", "none") else Box.parse(args.roi)
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 def _results(sources: Sequence[Path], task: Task, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
     """Results of all; of two inputs whose results have one name, the second one's turn comes where the first failed."""
     from mtctl.batch import Failure, Job
-    from mtctl.inputs import name_clashes, series_clashes
+    from mtctl.io.inputs import name_clashes, series_clashes
 
     clashes, failed = name_clashes(sources), set[Path]()
     if args.overwrite:
@@ -179,7 +179,7 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
 def _write_table(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> bool:
     """Whether the table could be written. Where it is open in Excel, say, the summary is all the more needed."""
     from mtctl.cohort import write_cohort
-    from mtctl.files import WriteError
+    from mtctl.system.files import WriteError
 
     try:
         write_cohort(out, sources, failures)

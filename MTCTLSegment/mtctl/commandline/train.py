@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtctl.case_list import case_names
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
+from mtctl.io.case_names import case_names
 from mtctl.preprocess import GRID_MM
 
 METHODS = ("vnet", "uamt", "sassnet", "mtctl", "mtctl-best")

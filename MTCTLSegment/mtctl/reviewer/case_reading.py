@@ -10,11 +10,11 @@ import numpy as np
 
 from mtctl.case_maps import CaseMaps, Map
 from mtctl.geometry import Geometry, Volume
-from mtctl.given_spacing import given_spacing_of
+from mtctl.io.given_spacing import given_spacing_of
+from mtctl.io.volumes import read_map, read_mask, read_scan
 from mtctl.metrics import Mask
 from mtctl.reviewer.aside import aside
 from mtctl.reviewer.folder import CaseFiles, FolderError, read_report
-from mtctl.volume import read_map, read_mask, read_scan
 
 #: Positions of one grid as written by different programs differ by less, mm; as in review files.
 _SAME_MM = 1e-3

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.files import TEMPORARY_PREFIX
-from mtctl.header import file_type
+from mtctl.io.headers import file_type
+from mtctl.system.files import TEMPORARY_PREFIX
 
 #: Files that `mtctl segment` writes beside <stem>.json.
 RESULTS = ("seg", "uncertainty", "distance", "probability", "mutual-information", "disagreement", "entropy")

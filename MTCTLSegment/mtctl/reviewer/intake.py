@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import VolumeError
-from mtctl.header import file_type
-from mtctl.volume import read_volume, write_volume
+from mtctl.io.headers import file_type
+from mtctl.io.volumes import read_volume, write_volume
 
 #: What is taken from a browser: one file that holds everything.
 ENDINGS = (".nrrd", ".nii", ".nii.gz", ".mha")

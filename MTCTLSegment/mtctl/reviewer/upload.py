@@ -12,11 +12,11 @@ from pathlib import Path
 from aiohttp import web
 
 from mtctl.errors import MtctlError
-from mtctl.files import write_reason
 from mtctl.geometry import Volume
+from mtctl.io.volumes import read_volume
 from mtctl.reviewer.folder_shelf import plain_name
 from mtctl.reviewer.intake import ENDINGS
-from mtctl.volume import read_volume
+from mtctl.system.files import write_reason
 from mtctl.worker_child import child_environment
 
 #: Bytes of the largest scan that is taken, unless another limit is given.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Protocol
 
-from mtctl.process_tree import kill_tree
+from mtctl.system.process_tree import kill_tree
 
 if sys.platform == "win32":
     _NO_WINDOW = subprocess.CREATE_NO_WINDOW

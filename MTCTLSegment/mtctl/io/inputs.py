@@ -13,13 +13,13 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from mtctl.errors import MtctlError
-from mtctl.folders import walk
 from mtctl.geometry import Triple, VolumeError
-from mtctl.given_spacing import parse_spacing
-from mtctl.header import file_type
-from mtctl.itk import quiet, short_name
-from mtctl.result_files import MAPS
-from mtctl.volume import input_stem
+from mtctl.io.given_spacing import parse_spacing
+from mtctl.io.headers import file_type
+from mtctl.io.itk import quiet, short_name
+from mtctl.io.results import MAPS
+from mtctl.io.volumes import input_stem
+from mtctl.system.folders import walk
 
 # What belongs to a scan but is none: expert masks, and results of an earlier run in the same folder.
 _NOT_SCANS = ("label", "seg", *MAPS)

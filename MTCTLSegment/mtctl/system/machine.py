@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.files import replacing
-from mtctl.store_files import commit, staged
+from mtctl.system.files import replacing
+from mtctl.system.staging import commit, staged
 
 #: In the user's data folder: a folder, as one that is not empty is never replaced by a rename, on any system.
 _MACHINE, _ID = "machine", "id"

@@ -11,12 +11,13 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from mtctl import dicom, header
-from mtctl.files import WriteError, make_folder, replacing
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, to_image, with_spacing
-from mtctl.itk import quiet, readable, writable
-from mtctl.memory import lacks_memory
-from mtctl.scan_checks import check_contrast, check_finite, check_grid
+from mtctl.io import headers as header
+from mtctl.io.dicom import reader as dicom
+from mtctl.io.itk import quiet, readable, writable
+from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
+from mtctl.system.files import WriteError, make_folder, replacing
+from mtctl.system.memory import lacks_memory
 
 __all__ = [
     "Geometry",

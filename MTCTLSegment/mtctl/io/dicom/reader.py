@@ -8,12 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from mtctl.dicom_frames import read_frames
-from mtctl.dicom_grid import Slice, stack
-from mtctl.dicom_series import Series, choose_series, read_header
 from mtctl.geometry import Volume, VolumeError
-from mtctl.itk import quiet
-from mtctl.memory import lacks_memory
+from mtctl.io.dicom.multiframe import read_frames
+from mtctl.io.dicom.series import Series, choose_series, read_header
+from mtctl.io.dicom.slices import Slice, stack
+from mtctl.io.itk import quiet
+from mtctl.system.memory import lacks_memory
 
 _POSITION = "0020|0032"
 _ORIENTATION = "0020|0037"

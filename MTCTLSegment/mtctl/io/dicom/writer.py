@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mtctl
-from mtctl.dicom_frames import frame_places
-from mtctl.dicom_series import Series
 from mtctl.errors import MtctlError
-from mtctl.files import replacing
 from mtctl.geometry import Geometry, Volume
+from mtctl.io.dicom.multiframe import frame_places
+from mtctl.io.dicom.series import Series
+from mtctl.system.files import replacing
 
 _MANUFACTURER = "SlicerMTCTL"
 _DEVICE = "MT-CTL left-atrium segmentation"

@@ -11,8 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mtctl.files import WriteError, write_reason
-from mtctl.process_tree import is_running
+from mtctl.system.files import WriteError, write_reason
+from mtctl.system.process_tree import is_running
 
 
 def make_own_folder(kind: str) -> Path:

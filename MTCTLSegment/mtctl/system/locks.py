@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.files import patiently
-from mtctl.machine import this_machine
-from mtctl.process_tree import is_running
+from mtctl.system.files import patiently
+from mtctl.system.machine import this_machine
+from mtctl.system.process_tree import is_running
 
 #: A lock is held for the rename of a folder or two: milliseconds, on a slow share tenths of a second.
 EXPIRY = 10.0

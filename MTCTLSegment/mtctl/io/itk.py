@@ -12,7 +12,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from mtctl.files import patiently
+from mtctl.system.files import patiently
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from glob import escape
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.process_tree import is_running
+from mtctl.system.process_tree import is_running
 
 TEMPORARY_PREFIX = ".mtctl-part-"
 

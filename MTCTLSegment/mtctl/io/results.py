@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.files import TEMPORARY_PREFIX, WriteError, patiently, write_reason
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, patiently, write_reason
 
 #: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
 REPORT = ".json"

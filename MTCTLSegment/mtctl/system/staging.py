@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.files import TEMPORARY_PREFIX, WriteError, file_sha256, patiently, replacing, write_reason
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, file_sha256, patiently, replacing, write_reason
 
 _SUM = "sha256"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from mtctl.folders import walk
 from mtctl.geometry import VolumeError
-from mtctl.itk import quiet, short_name
+from mtctl.io.itk import quiet, short_name
+from mtctl.system.folders import walk
 
 _STUDY = "0020|000d"
 _NUMBER = "0020|0011"

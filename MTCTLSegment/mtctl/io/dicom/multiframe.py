@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.dicom_grid import Slice
 from mtctl.geometry import VolumeError
+from mtctl.io.dicom.slices import Slice
 
 
 def read_frames(file: Path) -> tuple[NDArray[np.float32], list[Slice]]:

@@ -1,0 +1,1 @@
+"""Volumes, inputs and results on disk."""

@@ -1,0 +1,1 @@
+"""DICOM series read, segmentations and maps written as DICOM."""
