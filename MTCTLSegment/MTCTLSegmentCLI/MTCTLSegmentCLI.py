@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtctl.preprocess import Box
+    from mtctl.preprocessing.network_grid import Box
 
 HERE = Path(__file__).resolve().parent
 
@@ -29,14 +29,14 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     progress(0.0, "loading the network")
     import numpy as np
 
-    from mtctl.case_report import find
-    from mtctl.device import choose_device
     from mtctl.errors import MtctlError
     from mtctl.geometry import Volume
-    from mtctl.inference import STAGES, Options, Segmenter
+    from mtctl.inference.report import find
+    from mtctl.inference.segmenter import STAGES, Options, Segmenter
     from mtctl.io.given_spacing import parse_spacing, with_given_spacing
     from mtctl.io.volumes import check_destination, input_stem, read_scan, write_segmentation, write_volume
-    from mtctl.model import find_model
+    from mtctl.models.model import find_model
+    from mtctl.networks.device import choose_device
     from mtctl.system.files import make_folder, remove_parts, replacing
 
     threshold = values["threshold"] or None
@@ -97,7 +97,7 @@ def box_of(region: list[float]) -> Box:
     """
     import numpy as np
 
-    from mtctl.preprocess import Box, RegionError
+    from mtctl.preprocessing.network_grid import Box, RegionError
 
     if len(region) not in (6, 15):
         raise RegionError(f"region {region}: expected centre and half sizes, x,y,z,rx,ry,rz in mm")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from mtctl.geometry import Geometry
     from mtctl.metrics import Mask
     from mtctl.proposals import Proposal
-    from mtctl.regions import Region, RegionMap
     from mtctl.review_state import Edit
     from mtctl.scene import CaseNodes
+    from mtctl.uncertainty.regions import Region, RegionMap
 
 # The regions were tuned on this kind; the others can be looked at.
 REVIEWED_KIND = scene.KINDS[0]

@@ -10,8 +10,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
-from mtctl.model_store import ModelStore, id_of
-from mtctl.shipped import CARD, shipped_cards
+from mtctl.models.shipped import CARD, shipped_cards
+from mtctl.models.store import ModelStore, id_of
 
 # What a file of cards and versions that was changed by hand can lead to.
 _UNREADABLE = (MtctlError, OSError, ValueError, KeyError, TypeError)

@@ -9,7 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from mtctl import scene
-from mtctl.regions import Region
+from mtctl.uncertainty.regions import Region
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
-from mtctl.inference import Progress, Segmenter
+from mtctl.inference.segmenter import Progress, Segmenter
 from mtctl.io.results import settle, unsettled
 from mtctl.io.volumes import input_stem
-from mtctl.model import read_model
+from mtctl.models.model import read_model
 from mtctl.segment_case import Outcome, Request, segment_case
 from mtctl.system.memory import give_back_memory
 from mtctl.work_queue import Lost, run_queue
@@ -143,7 +143,7 @@ def _stems(sources: Sequence[Path]) -> Iterator[str]:
 @lru_cache(maxsize=1)
 def _segmenter(model: Path, device: str) -> Segmenter:
     """Loaded once a process."""
-    from mtctl.device import choose_device
+    from mtctl.networks.device import choose_device
 
     return Segmenter(read_model(model), choose_device(device))
 

@@ -21,7 +21,7 @@ from mtctl.system.staging import read_json
 from mtctl.worker_request import Result
 
 if TYPE_CHECKING:
-    from mtctl.inference import Prediction
+    from mtctl.inference.segmenter import Prediction
     from mtctl.metrics import Mask
 
 

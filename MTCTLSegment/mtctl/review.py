@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from mtctl.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.metrics import Mask
-from mtctl.regions import Region, RegionMap, region_map
 from mtctl.review_state import Edit, Left, Mark, ReviewState, Status
+from mtctl.uncertainty.regions import Region, RegionMap, region_map
 
 #: Volume of the regions that a new review lists, unless a threshold is given: two to five minutes of looking.
 REVIEW_ML = 20.0

@@ -19,10 +19,10 @@ from mtctl import __version__
 from mtctl.case_maps import CaseMaps, ReviewError
 from mtctl.geometry import Geometry
 from mtctl.metrics import Mask
-from mtctl.regions import RegionMap
 from mtctl.review import ReviewSession
 from mtctl.review_state import Edit, Mark, ReviewState, Status
 from mtctl.system.files import replacing
+from mtctl.uncertainty.regions import RegionMap
 
 Number = TypeVar("Number", int, float)
 

@@ -10,7 +10,7 @@ import vtk
 from mtctl.scene_nodes import CaseNodes, is_there
 
 if TYPE_CHECKING:
-    from mtctl.regions import Region
+    from mtctl.uncertainty.regions import Region
 
 
 def fill_region_table(nodes: CaseNodes, regions: Sequence[Region]) -> None:

@@ -13,19 +13,19 @@ import numpy as np
 
 from mtctl import __version__
 from mtctl.case_files import scan_sum
-from mtctl.case_report import UNCERTAINTIES, Findings, find
 from mtctl.errors import MtctlError
 from mtctl.figures import CaseView, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError
-from mtctl.inference import Options, Prediction, Progress, Segmenter
+from mtctl.inference.report import UNCERTAINTIES, Findings, find
+from mtctl.inference.segmenter import Options, Prediction, Progress, Segmenter
 from mtctl.io.dicom.series import Choice, choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
 from mtctl.io.given_spacing import same_spacing, spacing_words, with_given_spacing
 from mtctl.io.headers import is_oriented
 from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
 from mtctl.io.volumes import input_stem, read_scan, write_segmentation, write_volume
-from mtctl.preprocess import canonical_geometry
-from mtctl.resample import from_grid, to_grid
+from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.resampling import from_grid, to_grid
 
 _SCALES = {
     "entropy": "uncertainty (predictive entropy / ln 2)",

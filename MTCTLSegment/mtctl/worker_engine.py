@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from mtctl import __version__
-from mtctl.case_report import _chooser
-from mtctl.case_score import CaseScore
-from mtctl.device import choose_device, describe
 from mtctl.geometry import Volume, VolumeError
-from mtctl.inference import OUTSIDE, Options, Prediction, Segmenter
+from mtctl.inference.report import _chooser
+from mtctl.inference.segmenter import OUTSIDE, Options, Prediction, Segmenter
 from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
-from mtctl.model import Model, find_model
-from mtctl.preprocess import Box
+from mtctl.models.model import Model, find_model
+from mtctl.networks.device import choose_device, describe
+from mtctl.preprocessing.network_grid import Box
 from mtctl.processes.arrays import write_regions, write_trimmed
-from mtctl.regions import region_map
+from mtctl.uncertainty.case_score import CaseScore
+from mtctl.uncertainty.regions import region_map
 from mtctl.worker_protocol import REGIONS, SEGMENTATION, geometry_of
 from mtctl.worker_request import Settings
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mtctl.geometry import Geometry
 
 if TYPE_CHECKING:
-    from mtctl.regions import RegionMap
+    from mtctl.uncertainty.regions import RegionMap
 
 
 @dataclass(frozen=True)

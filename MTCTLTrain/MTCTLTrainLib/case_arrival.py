@@ -15,8 +15,8 @@ from mtctl.case_maps import ReviewError
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.processes.arrays import Place, read_regions, read_steps
-from mtctl.regions import RegionMap
 from mtctl.review_file import resume_review
+from mtctl.uncertainty.regions import RegionMap
 from mtctl.worker_protocol import geometry_of
 from mtctl.worker_request import Result
 from MTCTLSegmentLib.case_review import CaseReview, open_review

@@ -84,7 +84,7 @@ class Order:
         store: Folder of the case store.
         base: Id or folder of the model to start from.
         length: `--minutes M` or `--iterations N`, as two words.
-        device: As in `mtctl.device.DEVICES`.
+        device: As in `mtctl.networks.device.DEVICES`.
         further: More words for `mtctl finetune`.
     """
 

@@ -8,7 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from mtctl.verdict import Compared, Verdict
+from mtctl.models.verdict import Compared, Verdict
 from MTCTLSegmentLib.messages import telling
 from MTCTLTrainLib.clerk import Events
 from MTCTLTrainLib.training_run import Decision, TrainingRun

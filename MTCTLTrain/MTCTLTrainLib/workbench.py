@@ -13,7 +13,7 @@ import qt
 from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
-from mtctl.verdict import Verdict, read_verdict
+from mtctl.models.verdict import Verdict, read_verdict
 from mtctl_train.run_folder import read_events
 from MTCTLSegmentLib import settings as segment_settings
 from MTCTLTrainLib import settings

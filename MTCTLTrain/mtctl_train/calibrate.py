@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.case_score import CaseScore, Triple, UsualShape, spread_mm
 from mtctl.geometry import Geometry
-from mtctl.inference import Prediction, Segmenter
+from mtctl.inference.segmenter import Prediction, Segmenter
 from mtctl.metrics import Mask, SegmentationMetrics, dice, segmentation_metrics, surface_band
-from mtctl.model import Card, Model
-from mtctl.uncertainty import FLAGGED_SHARE, VoxelCalibration, binary_entropy, threshold_for_volume
+from mtctl.models.model import Card, Model
+from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape, spread_mm
+from mtctl.uncertainty.maps import FLAGGED_SHARE, VoxelCalibration, binary_entropy, threshold_for_volume
 from mtctl_train.calibration_fits import (
     FAILED_BELOW,
     LogitCounts,

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
-from mtctl.case_score import CaseScore, Triple, UsualShape
 from mtctl.metrics import Mask
-from mtctl.uncertainty import VoxelCalibration
+from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape
+from mtctl.uncertainty.maps import VoxelCalibration
 
 #: Share of the predictions that the case score's interval is to hold.
 LEVEL = 0.90

@@ -86,8 +86,8 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
         return None
     # They take scipy along, for which a look need not wait.
     from mtctl.case_maps import CaseMaps
-    from mtctl.regions import region_map
     from mtctl.reviewer.case_reading import probability_of
+    from mtctl.uncertainty.regions import region_map
 
     mask, entropy = array("segmentation") != 0, array("entropy")
     if "probability" not in names:  # `mtctl segment` leaves it out: nothing is lost, as the entropy tells it.

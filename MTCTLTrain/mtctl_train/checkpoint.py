@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtctl.errors import MtctlError
+from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import remove_parts
-from mtctl.tensors import write_tensors
 from mtctl_train.divergence import Watch
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, VolumeError
 from mtctl.io.volumes import read_map, read_volume
-from mtctl.model import Card
+from mtctl.models.model import Card
 
 #: Half of the least that a left atrium measures along any axis (the 80 training masks: 42 mm).
 SMALLEST_MM = 20.0

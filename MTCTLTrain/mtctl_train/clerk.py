@@ -38,11 +38,11 @@ from mtctl.case_files import MAPS, stored_mask
 from mtctl.case_record import START, VOUCHED, Kind, Record
 from mtctl.cases import Case, CaseError, CaseStore, DamagedError, State
 from mtctl.errors import MtctlError
-from mtctl.model_store import ModelStore, NotBetterError, id_of
+from mtctl.models.shipped import shipped_cards, shipped_default
+from mtctl.models.store import ModelStore, NotBetterError, id_of
 from mtctl.next_case import by_expected_gain
 from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import unsealed
-from mtctl.shipped import shipped_cards, shipped_default
 from mtctl.system.files import WriteError, reason_of, write_reason
 from mtctl.system.process_tree import step_back
 from mtctl.worker_protocol import geometry_message

@@ -21,8 +21,8 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.io.volumes import read_mask, read_scan
 from mtctl.metrics import Mask
-from mtctl.preprocess import canonical_geometry
-from mtctl.resample import to_grid
+from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.resampling import to_grid
 from mtctl.system.files import make_folder, replacing
 from mtctl_train.box_plots import write_box_plots
 from mtctl_train.evaluation import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid

@@ -26,10 +26,10 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
-from mtctl.distance_map import signed_distance_mm
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple
 from mtctl.metrics import Mask
+from mtctl.networks.distance_map import signed_distance_mm
 
 #: Blue, grey, red: made for shaded surfaces, and told apart by the colour-blind (Moreland 2009).
 COLOUR_MAP = "coolwarm"

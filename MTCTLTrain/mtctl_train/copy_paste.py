@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from mtctl.distance_map import normalised_distance, signed_distance_mm
+from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl_train.dataset import Batch
 
 #: The box takes two thirds of each axis, as BCP's.

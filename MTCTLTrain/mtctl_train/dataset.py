@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtctl.distance_map import normalised_distance, signed_distance_mm
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple
+from mtctl.inference.locator import normalise_locally
 from mtctl.io.volumes import Volume, read_mask, read_volume
-from mtctl.locate import normalise_locally
+from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl.phantom import Phantom, make_full_field, make_phantom
-from mtctl.preprocess import GRID_MM, Box, canonical_geometry, normalise, window_of
-from mtctl.resample import to_grid
+from mtctl.preprocessing.network_grid import GRID_MM, Box, canonical_geometry, normalise, window_of
+from mtctl.preprocessing.resampling import to_grid
 from mtctl_train.augment import Variation, as_acquired, random_box, sample_patch, vary_contrast, vary_intensity
 
 

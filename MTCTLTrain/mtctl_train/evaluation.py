@@ -176,7 +176,7 @@ def training_cases(folder: Path) -> TrainingCases | None:
     if len(hashes) != 1:
         return None
     # Here: it imports torch, a second that other evaluations should not wait.
-    from mtctl.model import Model, list_models, shipped_models
+    from mtctl.models.model import Model, list_models, shipped_models
 
     models: list[Model] = []
     with suppress(MtctlError):  # a damaged model, or a share that is not there, is no reason to evaluate nothing

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 
 from mtctl.cases import CaseStore
-from mtctl.device import choose_device
 from mtctl.errors import MtctlError
-from mtctl.inference import Segmenter
-from mtctl.model import LOCATOR, Card, Model, save_model
+from mtctl.inference.segmenter import Segmenter
+from mtctl.models.model import LOCATOR, Card, Model, save_model
+from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
+from mtctl.networks.device import choose_device
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing
 from mtctl.system.staging import commit, discard
-from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl_train.finetune_base import base_of
 from mtctl_train.finetune_cases import Classroom, Replay
 from mtctl_train.finetune_plan import Plan, plan_of

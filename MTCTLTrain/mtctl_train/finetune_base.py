@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.model import Model, find_model, list_models, read_model
+from mtctl.models.model import Model, find_model, list_models, read_model
 from mtctl.system.files import replacing
 from mtctl_train.run_folder import BASE, PLAN, RunError
 

@@ -10,8 +10,8 @@ from mtctl.cases import Case as StoredCase
 from mtctl.cases import CaseStore
 from mtctl.geometry import Triple, Volume
 from mtctl.metrics import Mask
-from mtctl.preprocess import canonical_geometry
-from mtctl.resample import to_grid
+from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.resampling import to_grid
 from mtctl_train.dataset import (
     Case,
     DataError,

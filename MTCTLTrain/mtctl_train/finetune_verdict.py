@@ -9,9 +9,9 @@ import numpy as np
 from scipy import stats
 
 from mtctl.calibration import ece, error_auroc
-from mtctl.inference import Segmenter
+from mtctl.inference.segmenter import Segmenter
 from mtctl.metrics import dice, segmentation_metrics, surface_band
-from mtctl.verdict import Compared
+from mtctl.models.verdict import Compared
 from mtctl_train.finetune_cases import HeldOut
 
 #: With fewer pairs not even five equal signs are significant (Wilcoxon, two-sided: 2 / 2^5).

@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mtctl.distance_map import signed_distance_mm
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume
-from mtctl.locate import normalise_locally
-from mtctl.model import LOCATOR, Model, save_locator, write_card
-from mtctl.network import Architecture
+from mtctl.inference.locator import normalise_locally
+from mtctl.models.model import LOCATOR, Model, save_locator, write_card
+from mtctl.networks.distance_map import signed_distance_mm
+from mtctl.networks.mtctl_net import Architecture
+from mtctl.networks.tensors import write_tensors
 from mtctl.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
-from mtctl.preprocess import canonical_geometry
-from mtctl.resample import to_grid
+from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.resampling import to_grid
 from mtctl.system.files import replacing
-from mtctl.tensors import write_tensors
 from mtctl_train.dataset import Case
 from mtctl_train.methods import Location
 from mtctl_train.monitor import Monitor

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mtctl.distance_map import mask_probability
+from mtctl.networks.distance_map import mask_probability
 from mtctl_train.distributed import total
 
 #: Keeps the Dice loss finite when neither prediction nor truth has foreground; one voxel's worth.

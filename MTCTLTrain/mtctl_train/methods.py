@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mtctl.network import Architecture, MTCTLNet
+from mtctl.networks.mtctl_net import Architecture, MTCTLNet
 from mtctl_train.dataset import Batch
 from mtctl_train.discriminator import Discriminator
 from mtctl_train.distributed import team
@@ -238,7 +238,7 @@ def drawn(draw: Callable[..., list[Tensor]], part: int, groups: int, *arguments:
 
 
 def entropy(probability: Tensor) -> Tensor:
-    """Entropy of a yes-or-no with that probability, in bits; the tensors' `mtctl.uncertainty.binary_entropy`."""
+    """Entropy of a yes-or-no with that probability, in bits; the tensors' `mtctl.uncertainty.maps.binary_entropy`."""
     p = probability.clamp(1e-6, 1 - 1e-6)
     return -(p * p.log() + (1 - p) * (1 - p).log()) / math.log(2)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtctl.network import Architecture, MTCTLNet, UncertaintyDecoder
+from mtctl.networks.mtctl_net import Architecture, MTCTLNet, UncertaintyDecoder
 from mtctl_train.copy_paste import Supervision, pasted, side_by_side
 from mtctl_train.dataset import Batch
 from mtctl_train.losses import (

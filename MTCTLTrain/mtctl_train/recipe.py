@@ -12,8 +12,8 @@ from torch import nn
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
-from mtctl.network import STRIDE, Architecture
-from mtctl.preprocess import GRID_MM
+from mtctl.networks.mtctl_net import STRIDE, Architecture
+from mtctl.preprocessing.network_grid import GRID_MM
 
 #: Of a run that is to last some time, however short: fewer are no training.
 FEWEST_ITERATIONS = 20

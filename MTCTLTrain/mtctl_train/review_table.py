@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry
 from mtctl.metrics import Mask
-from mtctl.regions import region_map
+from mtctl.uncertainty.regions import region_map
 from mtctl_train.review_curve import ReviewCurves, review_curves
 
 #: Numbers of regions that have a line.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from mtctl.errors import MtctlError
+from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import make_folder, replacing
-from mtctl.tensors import write_tensors
 from mtctl_train.dataset import Case, DataError, Scan
 
 AnyCase = TypeVar("AnyCase", Case, Scan)

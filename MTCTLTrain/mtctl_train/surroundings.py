@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mtctl.cases import Case
-from mtctl.locate import MARGIN_MM, needs_locating
+from mtctl.inference.locator import MARGIN_MM, needs_locating
 from mtctl.metrics import Mask
-from mtctl.preprocess import Box, canonical_geometry
+from mtctl.preprocessing.network_grid import Box, canonical_geometry
 from mtctl_train.dataset import DataError
 
 #: Boxes of one scan that were worked out from slightly different digits of its grid differ by less.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.device import autocast, describe, place
+from mtctl.networks.device import autocast, describe, place
 from mtctl.system.memory import keep_freed_memory
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint

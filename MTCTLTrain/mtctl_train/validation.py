@@ -10,17 +10,17 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mtctl.device import autocast
 from mtctl.geometry import Triple, Volume
+from mtctl.inference.locator import solid
+from mtctl.inference.slabs import OUTSIDE_LOGIT, planes_at_once, sample_passes
 from mtctl.io.volumes import write_segmentation, write_volume
-from mtctl.locate import solid
 from mtctl.metrics import dice
-from mtctl.network import MTCTLNet
-from mtctl.passes import OUTSIDE_LOGIT, planes_at_once, sample_passes
-from mtctl.preprocess import canonical_geometry, normalise, pad_to_multiple
-from mtctl.resample import from_grid, to_grid
+from mtctl.networks.device import autocast
+from mtctl.networks.mtctl_net import MTCTLNet
+from mtctl.preprocessing.network_grid import canonical_geometry, normalise, pad_to_multiple
+from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.files import make_folder
-from mtctl.uncertainty import uncertainty_maps
+from mtctl.uncertainty.maps import uncertainty_maps
 from mtctl_train.dataset import Case, LabelledVolume
 from mtctl_train.monitor import Sample
 from mtctl_train.vnet import VNet

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mtctl.network import Decoder, Encoder
+from mtctl.networks.mtctl_net import Decoder, Encoder
 
 #: Dropout3d after encoder block 5 and decoder block 9 in UA-MT's and SASSNet's code.
 DROPOUT = 0.5

@@ -29,15 +29,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
 
-from mtctl.case_report import find  # noqa: E402
-from mtctl.device import choose_device  # noqa: E402
-from mtctl.distance_map import signed_distance_mm  # noqa: E402
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing  # noqa: E402
-from mtctl.inference import Options, Segmenter  # noqa: E402
+from mtctl.inference.report import find  # noqa: E402
+from mtctl.inference.segmenter import Options, Segmenter  # noqa: E402
 from mtctl.metrics import dice  # noqa: E402
-from mtctl.model import find_model  # noqa: E402
-from mtctl.preprocess import Box, canonical_geometry, window_of  # noqa: E402
-from mtctl.resample import from_grid, to_grid  # noqa: E402
+from mtctl.models.model import find_model  # noqa: E402
+from mtctl.networks.device import choose_device  # noqa: E402
+from mtctl.networks.distance_map import signed_distance_mm  # noqa: E402
+from mtctl.preprocessing.network_grid import Box, canonical_geometry, window_of  # noqa: E402
+from mtctl.preprocessing.resampling import from_grid, to_grid  # noqa: E402
 from mtctl_train.dataset import LabelledVolume, load_labelled  # noqa: E402
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", ROOT.parent / "shared")) / "data"

@@ -16,19 +16,19 @@ from review import exact
 
 from mtctl.case_import import result_of
 from mtctl.case_maps import CaseMaps
-from mtctl.case_report import find
 from mtctl.cases import CaseStore
-from mtctl.device import choose_device
 from mtctl.geometry import Volume
-from mtctl.inference import Options, Segmenter
+from mtctl.inference.report import find
+from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.metrics import Mask, dice
-from mtctl.model import find_model
+from mtctl.models.model import find_model
+from mtctl.models.verdict import read_verdict
+from mtctl.networks.device import choose_device
 from mtctl.next_case import by_expected_gain
 from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
 from mtctl.system.files import replacing
-from mtctl.verdict import read_verdict
 from mtctl_train.corruptions import bias_field, low_resolution, noise
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data/la2018"

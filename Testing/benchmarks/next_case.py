@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from mtctl.case_report import find
-from mtctl.device import choose_device
-from mtctl.inference import Options, Segmenter
+from mtctl.inference.report import find
+from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.metrics import dice
-from mtctl.model import find_model
+from mtctl.models.model import find_model
+from mtctl.networks.device import choose_device
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data/la2018"
 DRAWS = 10000

@@ -25,18 +25,18 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from mtctl.device import choose_device, describe, place
 from mtctl.geometry import Triple
-from mtctl.inference import Options, Segmenter
+from mtctl.inference.locator import solid
+from mtctl.inference.segmenter import Options, Segmenter
+from mtctl.inference.slabs import locator_pass, planes_at_once, sample_passes
+from mtctl.inference.test_time_augmentation import VIEWS, View
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.locate import solid
 from mtctl.metrics import dice
-from mtctl.model import find_model
-from mtctl.network import LocatorNet, MTCTLNet
-from mtctl.passes import locator_pass, planes_at_once, sample_passes
-from mtctl.preprocess import canonical_geometry, normalise, pad_to_multiple
-from mtctl.resample import from_grid, to_grid
-from mtctl.views import VIEWS, View
+from mtctl.models.model import find_model
+from mtctl.networks.device import choose_device, describe, place
+from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
+from mtctl.preprocessing.network_grid import canonical_geometry, normalise, pad_to_multiple
+from mtctl.preprocessing.resampling import from_grid, to_grid
 
 #: (z, y, x) voxels of the scan as it is.
 WINDOW = (80, 112, 112)

@@ -37,9 +37,9 @@ from mtctl.case_files import mask_sum
 from mtctl.case_record import Kind
 from mtctl.cases import Case, CaseError, CaseStore
 from mtctl.geometry import Geometry, Volume
-from mtctl.model_store import ModelStore, ModelStoreError
+from mtctl.models.store import ModelStore, ModelStoreError
+from mtctl.models.verdict import ModelName, Verdict, write_verdict
 from mtctl.system.files import file_sha256
-from mtctl.verdict import ModelName, Verdict, write_verdict
 from mtctl.worker_request import Result
 
 #: Few cases, so that the processes get into each other's way; new ones after some rounds, so that none gets endless.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from mtctl.device import describe
+from mtctl.networks.device import describe
 from mtctl.phantom import SPACING_MM
 from mtctl.system.memory import give_back_memory
 from mtctl_train.dataset import Batch, Sampler, Scan, phantom_case

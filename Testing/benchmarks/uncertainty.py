@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc, qu_brats
-from mtctl.device import choose_device
-from mtctl.inference import Segmenter
+from mtctl.inference.segmenter import Segmenter
 from mtctl.metrics import Mask, surface_band, voxel_band
-from mtctl.model import Model, find_model
-from mtctl.uncertainty import VoxelCalibration, binary_entropy
+from mtctl.models.model import Model, find_model
+from mtctl.networks.device import choose_device
+from mtctl.uncertainty.maps import VoxelCalibration, binary_entropy
 from mtctl_train.calibrate import (
     Calibration,
     CleanResult,

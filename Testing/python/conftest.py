@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from mtctl.geometry import Geometry, Triple, Volume
-from mtctl.model import Card, Model, save_model
-from mtctl.network import Architecture, MTCTLNet
-from mtctl.preprocess import GRID_MM
+from mtctl.models.model import Card, Model, save_model
+from mtctl.networks.mtctl_net import Architecture, MTCTLNet
+from mtctl.preprocessing.network_grid import GRID_MM
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -25,7 +25,7 @@ from mtctl.cohort import PAGE, TABLE
 from mtctl.io.inputs import find_scans
 from mtctl.io.results import CaseFiles, settle
 from mtctl.io.volumes import write_volume
-from mtctl.model import Model
+from mtctl.models.model import Model
 from mtctl.pace import Pace, duration
 from mtctl.system.files import TEMPORARY_PREFIX, make_folder, remove_parts
 

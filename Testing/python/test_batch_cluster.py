@@ -19,7 +19,7 @@ from test_segment import names, run
 
 from mtctl.batch import BatchError, Failure, Job, Task
 from mtctl.cluster import run_on_cluster
-from mtctl.model import Model
+from mtctl.models.model import Model
 from mtctl.segment_case import Request
 from mtctl.system.files import TEMPORARY_PREFIX
 

@@ -14,11 +14,11 @@ from scipy.special import expit, log_expit, logit
 
 from mtctl.calibration import ece, qu_brats
 from mtctl.commandline.main import main
-from mtctl.inference import Segmenter
+from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import write_volume
 from mtctl.metrics import dice
-from mtctl.model import Model, read_model, save_model, write_card
-from mtctl.uncertainty import VoxelCalibration
+from mtctl.models.model import Model, read_model, save_model, write_card
+from mtctl.uncertainty.maps import VoxelCalibration
 from mtctl_train.calibrate import Observation, calibrate
 from mtctl_train.calibration_fits import (
     LOGITS,

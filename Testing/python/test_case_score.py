@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtctl.case_score import CaseScore, UsualShape, self_dice, spread_mm
-from mtctl.doubts import doubts_about, notes_about
 from mtctl.geometry import Geometry
+from mtctl.uncertainty.case_score import CaseScore, UsualShape, self_dice, spread_mm
+from mtctl.uncertainty.plausibility import doubts_about, notes_about
 
 CUBES = (1.0, 1.0, 1.0)
 GRID = Geometry((60, 50, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

@@ -278,7 +278,7 @@ def test_listing_cases_and_models_needs_neither_torch_nor_scipy(store: CaseStore
     predicted(store)
     program = (
         "import sys\nfrom pathlib import Path\n"
-        "from mtctl.cases import CaseStore\nfrom mtctl.model_store import ModelStore\n"
+        "from mtctl.cases import CaseStore\nfrom mtctl.models.store import ModelStore\n"
         "print([case.state.value for case in CaseStore(Path(sys.argv[1])).cases()], ModelStore().current())\n"
         "print({'torch', 'scipy', 'skimage', 'matplotlib'} & set(sys.modules))"
     )

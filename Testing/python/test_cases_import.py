@@ -18,7 +18,7 @@ from mtctl.cases import CaseStore, State
 from mtctl.commandline.main import main
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, read_volume, write_volume
-from mtctl.model import Model
+from mtctl.models.model import Model
 
 SHAPE = (20, 24, 28)
 

@@ -17,12 +17,12 @@ from stored import predicted, reviewed
 
 from mtctl import store_child
 from mtctl.cases import CaseStore, State
-from mtctl.model import Model
-from mtctl.model_store import ModelStore
+from mtctl.models.model import Model
+from mtctl.models.store import ModelStore
+from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl.next_case import by_expected_gain
 from mtctl.review import ReviewSession
 from mtctl.review_file import resume_review, review_document
-from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl_train import clerk
 
 

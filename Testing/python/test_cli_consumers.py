@@ -19,8 +19,8 @@ from conftest import ROOT
 from test_cli_segment import SCRIPT, XML, oblique
 
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.model import Model
-from mtctl.preprocess import GRID_MM
+from mtctl.models.model import Model
+from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.system.process_tree import is_running
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))

@@ -20,7 +20,7 @@ from test_dicom import write_series
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_map, read_mask, read_volume, write_volume
-from mtctl.model import Model
+from mtctl.models.model import Model
 from mtctl.slicer_cli import read_description, run_cli
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.system.process_tree import kill_tree
@@ -144,7 +144,7 @@ def test_a_place_that_nothing_can_be_written_to_is_told_before_the_network_is_lo
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    monkeypatch.setattr("mtctl.model.find_model", lambda name: pytest.fail("the network was looked for"))
+    monkeypatch.setattr("mtctl.models.model.find_model", lambda name: pytest.fail("the network was looked for"))
     assert run_cli(XML, work(), [str(oblique) if word == "{scan}" else word for word in arguments]) == 1
     errors = capfd.readouterr().err
     assert sentence in errors and len(errors.splitlines()) == 1

@@ -14,9 +14,9 @@ import pytest
 from conftest import ROOT
 from test_finetune import _quick, filled
 
-from mtctl.model import Model, read_model
+from mtctl.models.model import Model, read_model
+from mtctl.models.verdict import read_verdict
 from mtctl.slicer_cli import read_description, run_cli
-from mtctl.verdict import read_verdict
 
 SCRIPT = ROOT / "MTCTLTrain" / "MTCTLTrainCLI" / "MTCTLTrainCLI.py"
 XML = SCRIPT.with_suffix(".xml")

@@ -168,6 +168,6 @@ def test_models_list_shows_the_default_model_with_hash_and_folder(tmp_path: Path
 def test_models_list_without_any_model_says_where_it_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mtctl.shipped.MODEL_FOLDERS", (tmp_path / "nowhere",))
+    monkeypatch.setattr("mtctl.models.shipped.MODEL_FOLDERS", (tmp_path / "nowhere",))
     assert main(["models", "list"]) == 1
     assert capsys.readouterr().err == f"mtctl: error: no model is installed; looked in {tmp_path / 'nowhere'}\n"

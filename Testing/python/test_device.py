@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mtctl.device import autocast, describe, has_bfloat16
+from mtctl.networks.device import autocast, describe, has_bfloat16
 
 CPU = torch.device("cpu")
 OLDER = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -17,7 +17,7 @@ from mtctl.geometry import Geometry, Volume, VolumeError
 from mtctl.io.dicom.series import choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
 from mtctl.io.volumes import input_stem, read_map, read_mask, read_volume
-from mtctl.model import Model
+from mtctl.models.model import Model
 
 pydicom = pytest.importorskip("pydicom")
 highdicom = pytest.importorskip("highdicom")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mtctl.distance_map import DISTANCE_SCALE_MM, mask_probability, normalised_distance, signed_distance_mm
+from mtctl.networks.distance_map import DISTANCE_SCALE_MM, mask_probability, normalised_distance, signed_distance_mm
 
 
 def ball(radius_mm: float, spacing: tuple[float, float, float]) -> np.ndarray:

@@ -23,8 +23,8 @@ from torch import distributed, nn
 
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
-from mtctl.model import read_model
-from mtctl.network import Architecture
+from mtctl.models.model import read_model
+from mtctl.networks.mtctl_net import Architecture
 from mtctl_train.checkpoint import CHECKPOINT
 from mtctl_train.dataset import Case, Sampler, Scan
 from mtctl_train.discriminator import Discriminator

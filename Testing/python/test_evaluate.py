@@ -18,7 +18,7 @@ from mtctl.commandline.main import main
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.metrics import segmentation_metrics, surface_band, voxel_band
-from mtctl.model import list_models, shipped_models
+from mtctl.models.model import list_models, shipped_models
 from mtctl_train.comparison import METRICS, compare
 from mtctl_train.evaluation import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
 from mtctl_train.evaluation_tables import empty_note

@@ -19,19 +19,19 @@ import torch
 from conftest import scan
 
 from mtctl.case_import import result_of
-from mtctl.case_report import find
 from mtctl.cases import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
-from mtctl.inference import Options, Segmenter
+from mtctl.inference.report import find
+from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import write_volume
 from mtctl.metrics import Mask
-from mtctl.model import WEIGHTS, Model, file_sha256, find_model, read_model
+from mtctl.models.model import WEIGHTS, Model, file_sha256, find_model, read_model
+from mtctl.models.verdict import read_verdict
 from mtctl.review import ReviewSession
 from mtctl.review_file import review_document
 from mtctl.system.files import WriteError
 from mtctl.system.process_tree import kill_tree
-from mtctl.verdict import read_verdict
 from mtctl_train import finetune, finetune_cases, recipe
 from mtctl_train.checkpoint import CheckpointError
 from mtctl_train.finetune import LEARNT_SCANS, FineTuning, Iterations, Minutes, fine_tune, mean_of

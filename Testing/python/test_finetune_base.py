@@ -12,11 +12,11 @@ import torch
 from test_finetune import _quick, filled, interrupt_at, job
 
 from mtctl.errors import MtctlError
-from mtctl.model import WEIGHTS, Model, save_model
-from mtctl.model_store import ModelStore
-from mtctl.network import MTCTLNet
+from mtctl.models.model import WEIGHTS, Model, save_model
+from mtctl.models.store import ModelStore
+from mtctl.models.verdict import ModelName, Verdict, write_verdict
+from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.system.files import file_sha256
-from mtctl.verdict import ModelName, Verdict, write_verdict
 from mtctl_train.finetune import FineTuning, fine_tune
 from mtctl_train.finetune_base import base_of
 from mtctl_train.run_folder import PLAN, RunError, RunState, read_events, read_status

@@ -15,9 +15,9 @@ from test_trainer import CASES, CPU, RECIPE, SCANS
 
 from mtctl.cases import CaseStore
 from mtctl.errors import MtctlError
-from mtctl.network import MTCTLNet
+from mtctl.networks.mtctl_net import MTCTLNet
+from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import WriteError
-from mtctl.tensors import write_tensors
 from mtctl_train.average import WeightAverage
 from mtctl_train.dataset import Case, DataError, Sampler
 from mtctl_train.losses import cross_entropy_loss, dice_loss

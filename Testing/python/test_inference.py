@@ -11,11 +11,11 @@ from conftest import SPACING_MM, scan
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume, with_spacing
-from mtctl.inference import OUTSIDE, STAGES, Options, Segmenter, _Clock
-from mtctl.model import Model
-from mtctl.passes import Maps
-from mtctl.preprocess import GRID_MM, Box, RegionError
-from mtctl.uncertainty import VoxelCalibration, binary_entropy
+from mtctl.inference.segmenter import OUTSIDE, STAGES, Options, Segmenter, _Clock
+from mtctl.inference.slabs import Maps
+from mtctl.models.model import Model
+from mtctl.preprocessing.network_grid import GRID_MM, Box, RegionError
+from mtctl.uncertainty.maps import VoxelCalibration, binary_entropy
 
 CPU = torch.device("cpu")
 
@@ -128,7 +128,7 @@ def test_a_gpu_without_memory_is_tried_in_thinner_slabs_and_left_for_the_cpu_whi
 ) -> None:
     segmenter = Segmenter(tiny_model, CPU)
     segmenter.device = torch.device("cuda")  # Pretended: every attempt on it ends as on a full GPU.
-    monkeypatch.setattr("mtctl.inference.planes_at_once", lambda device, filters, shape: 64)
+    monkeypatch.setattr("mtctl.inference.segmenter.planes_at_once", lambda device, filters, shape: 64)
     tried: list[tuple[str, int]] = []
 
     def attempt(network: object, device: torch.device, planes: int) -> str:
@@ -155,7 +155,7 @@ def test_what_torch_and_itk_say_for_want_of_memory_is_a_memory_error(
         def fail(*_: object, words: str = said) -> object:
             raise RuntimeError(words)
 
-        monkeypatch.setattr("mtctl.inference.sample_passes", fail)
+        monkeypatch.setattr("mtctl.inference.segmenter.sample_passes", fail)
         with pytest.raises(RuntimeError if said == "something else" else MemoryError):
             segmenter.predict(scan(), Options(region="none"))
 
@@ -213,7 +213,7 @@ def sure(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
         logits = np.where(array > 0, 6, -6).astype(np.float32)
         return Maps(logits, np.tanh(logits), np.repeat(logits[None], samples, axis=0))
 
-    monkeypatch.setattr("mtctl.inference.sample_passes", bright)
+    monkeypatch.setattr("mtctl.inference.segmenter.sample_passes", bright)
     return Segmenter(tiny_model, CPU)
 
 
@@ -253,7 +253,7 @@ def test_the_mask_may_be_cut_from_f1_and_the_samples_alike(
         bright = np.where(array > 0, 1.0, -1.0).astype(np.float32)
         return Maps(2 * bright, np.tanh(bright), np.full((samples, *array.shape), -3, np.float32))
 
-    monkeypatch.setattr("mtctl.inference.sample_passes", apart)
+    monkeypatch.setattr("mtctl.inference.segmenter.sample_passes", apart)
     masks = {}
     for share in (0.0, 0.3, 1.0):
         card = replace(tiny_model.card, mask_samples_share=share)
@@ -277,7 +277,7 @@ def test_where_an_atrium_is_found_only_with_the_slices_twice_as_far_apart_the_sp
             logits = np.where((array > 0) & (np.abs(np.arange(array.shape[2]) - 52) < 9), 1.0, -6).astype(np.float32)
         return Maps(logits, np.tanh(logits), np.repeat(logits[None], samples, axis=0))
 
-    monkeypatch.setattr("mtctl.inference.sample_passes", finds_half)
+    monkeypatch.setattr("mtctl.inference.segmenter.sample_passes", finds_half)
     segmenter = Segmenter(tiny_model, CPU)
     assert not any("spacing" in doubt for doubt in segmenter.predict(true).doubts)
     (doubt,) = segmenter.predict(with_spacing(true, (0.625, 0.625, 0.625))).doubts

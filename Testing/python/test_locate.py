@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtctl.geometry import Geometry
-from mtctl.locate import largest_component, locate, needs_locating, normalise_locally, solid, touched_sides
+from mtctl.inference.locator import largest_component, locate, needs_locating, normalise_locally, solid, touched_sides
 
 
 def grid(size: tuple[int, int, int]) -> Geometry:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtctl.distance_map import TRANSFORM_STEEPNESS
+from mtctl.networks.distance_map import TRANSFORM_STEEPNESS
 from mtctl_train.discriminator import Discriminator
 from mtctl_train.losses import (
     adversarial_loss,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from mtctl.distance_map import normalised_distance, signed_distance_mm
-from mtctl.network import Architecture, MTCTLNet
-from mtctl.uncertainty import binary_entropy
+from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
+from mtctl.networks.mtctl_net import Architecture, MTCTLNet
+from mtctl.uncertainty.maps import binary_entropy
 from mtctl_train.copy_paste import pasted, side_by_side
 from mtctl_train.dataset import Batch
 from mtctl_train.discriminator import Discriminator

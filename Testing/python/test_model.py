@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtctl.case_score import CaseScore, UsualShape
-from mtctl.model import (
+from mtctl.models.model import (
     CARD,
     WEIGHTS,
     Model,
@@ -23,9 +22,10 @@ from mtctl.model import (
     save_locator,
     write_card,
 )
-from mtctl.network import LocatorNet
+from mtctl.networks.mtctl_net import LocatorNet
 from mtctl.system.files import file_sha256
-from mtctl.uncertainty import VoxelCalibration
+from mtctl.uncertainty.case_score import CaseScore, UsualShape
+from mtctl.uncertainty.maps import VoxelCalibration
 
 
 @pytest.fixture

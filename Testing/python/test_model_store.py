@@ -17,9 +17,9 @@ import pytest
 import torch
 from conftest import scan
 
-from mtctl import shipped
 from mtctl.commandline.main import main
-from mtctl.model import (
+from mtctl.models import shipped
+from mtctl.models.model import (
     Card,
     Model,
     ModelError,
@@ -30,10 +30,10 @@ from mtctl.model import (
     save_model,
     write_card,
 )
-from mtctl.model_store import ModelStore, ModelStoreError, NotBetterError, Version, site_folder
-from mtctl.network import LocatorNet, MTCTLNet
+from mtctl.models.store import ModelStore, ModelStoreError, NotBetterError, Version, site_folder
+from mtctl.models.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
+from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.system.files import WriteError
-from mtctl.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.worker_engine import Engine
 from mtctl.worker_protocol import geometry_message
 
@@ -344,7 +344,7 @@ def test_without_a_site_folder_models_lie_in_the_users_data(
 
 def test_of_many_that_publish_at_once_one_wins_and_the_others_are_told(store: ModelStore, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mtctl import shipped; from mtctl.model_store import *\n"
+        "import sys; from pathlib import Path; from mtctl import shipped; from mtctl.models.store import *\n"
         f"shipped.MODEL_FOLDERS = (Path({str(tmp_path / 'shipped')!r}),)\n"
         "sys.stdin.readline()\n"
         "try: print(ModelStore().publish(Path(sys.argv[1])).number)\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mtctl.network import STRIDE, Architecture, MTCTLNet
+from mtctl.networks.mtctl_net import STRIDE, Architecture, MTCTLNet
 
 TINY = Architecture(filters=4, uncertainty_filters=2)
 

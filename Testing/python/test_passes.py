@@ -7,10 +7,10 @@ import pytest
 import torch
 from conftest import scan
 
-from mtctl.model import Model
-from mtctl.network import LocatorNet, MTCTLNet
-from mtctl.passes import locator_pass, planes_at_once, sample_passes
-from mtctl.preprocess import normalise
+from mtctl.inference.slabs import locator_pass, planes_at_once, sample_passes
+from mtctl.models.model import Model
+from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
+from mtctl.preprocessing.network_grid import normalise
 
 CPU = torch.device("cpu")
 
@@ -56,7 +56,7 @@ def test_slabs_of_any_thickness_give_the_answer_of_the_whole_to_within_rounding(
         slabs = sample_passes(network, array, 2, 0, CPU, planes)
         for name in ("segmentation", "distance", "samples"):
             np.testing.assert_allclose(getattr(slabs, name), getattr(whole, name), atol=0.02, err_msg=name)
-    monkeypatch.setattr("mtctl.device.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("mtctl.networks.device.has_bfloat16", lambda device: False)
     whole, slabs = (sample_passes(network, array, 2, 0, CPU, planes) for planes in (80, 16))
     np.testing.assert_allclose(slabs.samples, whole.samples, atol=1e-4)
 

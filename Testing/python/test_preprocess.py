@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from mtctl.io.volumes import Geometry, Volume, read_volume, write_volume
 from mtctl.phantom import make_phantom
-from mtctl.preprocess import (
+from mtctl.preprocessing.network_grid import (
     GRID_MM,
     Box,
     RegionError,
@@ -27,7 +27,7 @@ from mtctl.preprocess import (
     pad_to_multiple,
     window_of,
 )
-from mtctl.resample import from_grid, to_grid
+from mtctl.preprocessing.resampling import from_grid, to_grid
 
 CENTRE = np.array([11.3, -42.7, 75.1])  # of the blob, LPS mm
 SIGMA = 5.0  # mm
@@ -392,8 +392,8 @@ def test_a_thorax_goes_there_and_back_in_less_than_a_gigabyte() -> None:
     script = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from mtctl.preprocess import Box, canonical_geometry, normalise\n"
-        "from mtctl.resample import from_grid, to_grid\n"
+        "from mtctl.preprocessing.network_grid import Box, canonical_geometry, normalise\n"
+        "from mtctl.preprocessing.resampling import from_grid, to_grid\n"
         "from mtctl.io.volumes import Geometry, Volume\n"
         "def peak():\n"
         "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)\n"

@@ -16,8 +16,8 @@ from scipy import ndimage
 from scipy.spatial.distance import pdist
 
 from mtctl.geometry import Geometry
-from mtctl.places import RADIUS_MM
-from mtctl.regions import MOST_REGIONS, SMALLEST_ERROR_MM3, RegionMap, region_map
+from mtctl.uncertainty.partition import RADIUS_MM
+from mtctl.uncertainty.regions import MOST_REGIONS, SMALLEST_ERROR_MM3, RegionMap, region_map
 
 COS, SIN = float(np.cos(np.deg2rad(20))), float(np.sin(np.deg2rad(20)))
 TURNED = (COS, -SIN, 0.0, SIN, COS, 0.0, 0.0, 0.0, 1.0)

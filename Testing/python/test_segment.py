@@ -18,12 +18,12 @@ from conftest import scan
 from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 
-from mtctl.case_score import CaseScore, UsualShape
 from mtctl.commandline.main import main
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_map, read_mask, read_volume, write_volume
-from mtctl.model import Model, write_card
+from mtctl.models.model import Model, write_card
 from mtctl.system.files import TEMPORARY_PREFIX
+from mtctl.uncertainty.case_score import CaseScore, UsualShape
 
 WRITTEN = {"a.seg.nrrd", "a.uncertainty.nrrd", "a.distance.nrrd", "a.json", "a.png"}
 

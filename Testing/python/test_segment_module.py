@@ -11,7 +11,7 @@ from conftest import shared_names, shared_scans
 from segment_module import *  # noqa: F403
 from segment_module import arrive, load_scan, mask, settle
 
-from mtctl.model import Model
+from mtctl.models.model import Model
 from mtctl.system.process_tree import family_of, is_running
 
 # Loading torch takes ten seconds and more on a busy machine.

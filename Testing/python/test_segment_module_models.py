@@ -11,9 +11,9 @@ import pytest
 from segment_module import *  # noqa: F403
 from segment_module import load_scan
 
-from mtctl.model import Model
-from mtctl.model_store import VARIABLE, ModelStore
-from mtctl.verdict import ModelName, Verdict, write_verdict
+from mtctl.models.model import Model
+from mtctl.models.store import VARIABLE, ModelStore
+from mtctl.models.verdict import ModelName, Verdict, write_verdict
 
 PATIENCE = 120
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from conftest import SPACING_MM, shared_names, shared_scans
 
-from mtctl.distance_map import DISTANCE_SCALE_MM
 from mtctl.geometry import IDENTITY, Geometry, Volume
-from mtctl.inference import Options, Segmenter
+from mtctl.inference.segmenter import Options, Segmenter
+from mtctl.inference.slabs import sample_passes
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.metrics import dice
-from mtctl.model import WEIGHTS, find_model, list_models
-from mtctl.network import MTCTLNet
-from mtctl.passes import sample_passes
+from mtctl.models.model import WEIGHTS, find_model, list_models
+from mtctl.networks.distance_map import DISTANCE_SCALE_MM
+from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.phantom import Phantom, make_full_field, make_phantom
-from mtctl.preprocess import canonical_geometry, normalise
-from mtctl.resample import to_grid
+from mtctl.preprocessing.network_grid import canonical_geometry, normalise
+from mtctl.preprocessing.resampling import to_grid
 
 CPU = torch.device("cpu")
 
@@ -86,7 +86,7 @@ def test_slabs_give_the_same_answer_as_one_piece_to_within_bfloat16_rounding(
         return 1 / (1 + np.exp(-np.stack([maps.segmentation, *maps.samples])))
 
     whole, slabs = probability(48), probability(16)
-    monkeypatch.setattr("mtctl.device.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("mtctl.networks.device.has_bfloat16", lambda device: False)
     exact = probability(48)
     assert np.abs(slabs - whole).mean() <= np.abs(whole - exact).mean() + 1e-7
     assert dice(slabs[0] > 0.5, whole[0] > 0.5) > 0.9999

@@ -20,15 +20,15 @@ from test_segment import run
 
 from mtctl.cases import CaseStore
 from mtctl.commandline.main import main
-from mtctl.doubts import doubts_about
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing
 from mtctl.io.given_spacing import given_spacing_of, parse_spacing
 from mtctl.io.inputs import read_manifest, spacings_of
 from mtctl.io.volumes import read_mask, read_scan, read_volume, write_segmentation, write_volume
-from mtctl.model import Model
-from mtctl.plausible_spacing import ATRIA, likely_spacing
+from mtctl.models.model import Model
 from mtctl.reviewer.folder_shelf import FolderShelf
+from mtctl.uncertainty.plausibility import doubts_about
+from mtctl.uncertainty.plausible_spacing import ATRIA, likely_spacing
 
 TRUE, SQUASHED, NONE = (0.625, 0.625, 1.25), (0.625, 0.625, 0.625), (1.0, 1.0, 1.0)
 

@@ -11,9 +11,9 @@ from conftest import scan
 
 from mtctl.cases import CaseStore
 from mtctl.geometry import Geometry, Volume
-from mtctl.locate import MARGIN_MM
+from mtctl.inference.locator import MARGIN_MM
 from mtctl.metrics import Mask
-from mtctl.preprocess import Box, canonical_geometry
+from mtctl.preprocessing.network_grid import Box, canonical_geometry
 from mtctl.worker_request import Result
 from mtctl_train.dataset import DataError, LabelledVolume, case_of
 from mtctl_train.surroundings import surroundings

@@ -17,8 +17,8 @@ from train_module import *  # noqa: F403
 from train_module import current, finished_run, forget, phase, quick, verdict_on
 
 from mtctl.cases import CaseStore
-from mtctl.model import Model
-from mtctl.model_store import ModelStore
+from mtctl.models.model import Model
+from mtctl.models.store import ModelStore
 from mtctl.system.process_tree import kill_tree
 from mtctl_train.run_folder import read_status
 

@@ -16,8 +16,8 @@ from train_module import *  # noqa: F403
 from train_module import finished_run, list_store, text_of, verdict_on
 
 from mtctl.cases import CaseStore
-from mtctl.model import Model
-from mtctl.model_store import ModelStore
+from mtctl.models.model import Model
+from mtctl.models.store import ModelStore
 
 
 def settled(host: Any, module: Any) -> bool:

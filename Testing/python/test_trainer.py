@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
-from mtctl.network import Architecture, MTCTLNet
+from mtctl.networks.mtctl_net import Architecture, MTCTLNet
 from mtctl_train import trainer
 from mtctl_train.average import WeightAverage
 from mtctl_train.checkpoint import CHECKPOINT, CheckpointError

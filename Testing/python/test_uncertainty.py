@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mtctl.uncertainty import (
+from mtctl.uncertainty.maps import (
     VoxelCalibration,
     binary_entropy,
     disagreement,

@@ -11,10 +11,10 @@ from conftest import scan
 from scipy import ndimage
 
 from mtctl.geometry import Triple
-from mtctl.inference import Segmenter
-from mtctl.model import Model
-from mtctl.passes import sample_passes
-from mtctl.views import VIEWS, View
+from mtctl.inference.segmenter import Segmenter
+from mtctl.inference.slabs import sample_passes
+from mtctl.inference.test_time_augmentation import VIEWS, View
+from mtctl.models.model import Model
 
 CPU = torch.device("cpu")
 CUBES = (1.25, 1.25, 1.25)

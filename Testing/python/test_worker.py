@@ -19,11 +19,11 @@ import torch
 from conftest import scan
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.inference import OUTSIDE, Options, Segmenter
-from mtctl.model import Model
+from mtctl.inference.segmenter import OUTSIDE, Options, Segmenter
+from mtctl.models.model import Model
 from mtctl.processes.transport import SubprocessTransport
-from mtctl.regions import region_map
 from mtctl.system.process_tree import family_of, is_running
+from mtctl.uncertainty.regions import region_map
 from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
 
 #: Long, for machines that are busy with other things; nothing here waits for it to pass.

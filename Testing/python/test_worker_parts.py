@@ -16,9 +16,10 @@ from conftest import scan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtctl import inference, worker_engine
+from mtctl import worker_engine
 from mtctl.geometry import Geometry, VolumeError
-from mtctl.model import Model
+from mtctl.inference import segmenter as inference
+from mtctl.models.model import Model
 from mtctl.processes.arrays import read_steps, write_steps, write_trimmed
 from mtctl.system.process_tree import family_of, is_running, kill_tree
 from mtctl.time_left import STAGES, Timekeeper

@@ -15,9 +15,9 @@ from conftest import ROOT, scan
 from stored import predicted, reviewed
 
 from mtctl.cases import CaseStore
-from mtctl.model import Model
-from mtctl.model_store import ModelStore
-from mtctl.verdict import Compared, ModelName, Verdict, write_verdict
+from mtctl.models.model import Model
+from mtctl.models.store import ModelStore
+from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 
 sys.path.insert(0, str(ROOT / "Testing"))
 

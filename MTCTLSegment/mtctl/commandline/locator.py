@@ -8,7 +8,7 @@ from pathlib import Path
 from mtctl.commandline.arguments import whole_number
 from mtctl.errors import MtctlError
 from mtctl.io.case_names import case_names
-from mtctl.model import CARD, read_model
+from mtctl.models.model import CARD, read_model
 
 
 def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from mtctl.device import choose_device
-    from mtctl.preprocess import GRID_MM
+    from mtctl.networks.device import choose_device
+    from mtctl.preprocessing.network_grid import GRID_MM
     from mtctl_train.dataset import case_of, load_labelled
     from mtctl_train.locator import train_locator_alone
     from mtctl_train.monitor import watched

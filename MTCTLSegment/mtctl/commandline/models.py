@@ -7,12 +7,12 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from mtctl import shipped
 from mtctl.commandline import locator
 from mtctl.io.case_names import case_names
-from mtctl.model import Model, ModelError, find_model, list_models, refused_versions, write_card
-from mtctl.model_store import VARIABLE, ModelStore, ModelStoreError, Version
-from mtctl.verdict import Verdict, read_verdict
+from mtctl.models import shipped
+from mtctl.models.model import Model, ModelError, find_model, list_models, refused_versions, write_card
+from mtctl.models.store import VARIABLE, ModelStore, ModelStoreError, Version
+from mtctl.models.verdict import Verdict, read_verdict
 
 HEADINGS = ("id", "version", "default", "sha256", "Dice", "folder")
 
@@ -137,7 +137,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
             f"{model.id} is published and never changes; calibrate a candidate before it is published"
         )
     if args.views is not None:
-        from mtctl.views import VIEWS
+        from mtctl.inference.test_time_augmentation import VIEWS
 
         if not 1 <= args.views <= len(VIEWS):
             raise ModelError(f"--views {args.views}: give a number from 1 to {len(VIEWS)}")
@@ -172,8 +172,8 @@ def _calibrate_like(model: Model, other: Model) -> None:
 
 
 def _calibrate(model: Model, args: argparse.Namespace) -> None:
-    from mtctl.device import choose_device
-    from mtctl.inference import Segmenter
+    from mtctl.inference.segmenter import Segmenter
+    from mtctl.networks.device import choose_device
     from mtctl_train.calibrate import calibrate
     from mtctl_train.checks import cases_learnt
     from mtctl_train.dataset import load_labelled

@@ -75,12 +75,12 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("--workers and --scheduler exclude each other")
 
     from mtctl.batch import Task
-    from mtctl.device import choose_device
-    from mtctl.inference import Options
+    from mtctl.inference.segmenter import Options
     from mtctl.io.dicom.writer import require_highdicom
     from mtctl.io.inputs import find_scans, read_manifest, spacings_of
-    from mtctl.model import find_model
-    from mtctl.preprocess import Box, RegionError
+    from mtctl.models.model import find_model
+    from mtctl.networks.device import choose_device
+    from mtctl.preprocessing.network_grid import Box, RegionError
     from mtctl.segment_case import Request
     from mtctl.system.files import make_folder
 

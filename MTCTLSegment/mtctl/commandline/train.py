@@ -13,7 +13,7 @@ from typing import Any
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
 from mtctl.io.case_names import case_names
-from mtctl.preprocess import GRID_MM
+from mtctl.preprocessing.network_grid import GRID_MM
 
 METHODS = ("vnet", "uamt", "sassnet", "mtctl", "mtctl-best")
 

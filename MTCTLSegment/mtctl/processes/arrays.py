@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mtctl.geometry import Geometry
 
 if TYPE_CHECKING:
-    from mtctl.regions import RegionMap
+    from mtctl.uncertainty.regions import RegionMap
 
 _STEP_BYTES = 1 << 20  # About a millisecond; ten and more on a busy machine.
 
@@ -108,7 +108,7 @@ def read_regions(path: Path, geometry: Geometry) -> RegionMap:
     Raises:
         OSError, ValueError: It is missing or damaged.
     """
-    from mtctl.regions import RegionMap, rounded  # with scipy, which the client does without until here
+    from mtctl.uncertainty.regions import RegionMap, rounded  # with scipy, which the client does without until here
 
     try:
         with np.load(path, allow_pickle=False) as arrays:

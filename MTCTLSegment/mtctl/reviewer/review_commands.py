@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from mtctl.regions import Region
 from mtctl.reviewer.desk import Desk
 from mtctl.reviewer.views import BRUSHES, SLICES, TOOLS
+from mtctl.uncertainty.regions import Region
 
 #: No position in a scan is farther from its origin, mm.
 _FAR = 1e5

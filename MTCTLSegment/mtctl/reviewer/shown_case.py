@@ -10,9 +10,9 @@ from mtctl import scene
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask
 from mtctl.proposals import Proposal
-from mtctl.regions import Region
 from mtctl.reviewer.open_case import OpenCase
 from mtctl.reviewer.views import Brush, Views
+from mtctl.uncertainty.regions import Region
 from mtctl.worker_request import Result
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtctl.regions import Region
 from mtctl.reviewer.open_case import PROPOSALS, OpenCase
 from mtctl.reviewer.shelf import Entry
 from mtctl.scene import state_of
+from mtctl.uncertainty.regions import Region
 from mtctl.worker_request import Progress
 
 #: Of `time_left.STAGES`.

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtctl.device import autocast, has_bfloat16
 from mtctl.geometry import Triple
-from mtctl.network import STRIDE, Decoder, Encoder, LocatorNet, MTCTLNet, dropped
-from mtctl.preprocess import pad_to_multiple
-from mtctl.views import VIEWS, View
+from mtctl.inference.test_time_augmentation import VIEWS, View
+from mtctl.networks.device import autocast, has_bfloat16
+from mtctl.networks.mtctl_net import STRIDE, Decoder, Encoder, LocatorNet, MTCTLNet, dropped
+from mtctl.preprocessing.network_grid import pad_to_multiple
 
 #: Memory that the finest level may take on the CPU; with torch (0.4 GB) and the results a crop stays under 2.5 GB.
 _CPU_BYTES = 0.8e9

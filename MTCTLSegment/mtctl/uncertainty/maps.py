@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from mtctl.distance_map import mask_probability
+from mtctl.networks.distance_map import mask_probability
 
 #: The default threshold flags this share of the predicted atrium's volume.
 FLAGGED_SHARE = 0.10

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.case_score import UsualShape, spread_mm
 from mtctl.geometry import Geometry
-from mtctl.locate import touched_sides
-from mtctl.plausible_spacing import likely_spacing
-from mtctl.preprocess import IntensityRemark
+from mtctl.inference.locator import touched_sides
+from mtctl.preprocessing.network_grid import IntensityRemark
+from mtctl.uncertainty.case_score import UsualShape, spread_mm
+from mtctl.uncertainty.plausible_spacing import likely_spacing
 
 #: Left atria that are not in doubt by their volume alone. The masks of the 80 training scans span 37 to 264 mL; their
 #: logarithms have a mean of 101 mL and a standard deviation of 0.354: these are four of them either way.

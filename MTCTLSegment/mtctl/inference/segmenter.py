@@ -15,21 +15,28 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mtctl.case_score import self_dice
-from mtctl.device import describe, place
-from mtctl.doubts import cut_sides, doubts_about, intensity_notes, notes_about
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume, with_spacing
-from mtctl.locate import SIDES, largest_component, locate, needs_locating, solid, touched_sides
-from mtctl.model import Model
-from mtctl.network import STRIDE, LocatorNet, MTCTLNet
-from mtctl.passes import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
-from mtctl.plausible_spacing import borne_out, suspected_spacing
-from mtctl.preprocess import Box, canonical_geometry, intensity_remark, measured_window, normalise, window_of
-from mtctl.resample import from_grid, to_grid
+from mtctl.inference.locator import SIDES, largest_component, locate, needs_locating, solid, touched_sides
+from mtctl.inference.slabs import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
+from mtctl.inference.test_time_augmentation import VIEWS
+from mtctl.models.model import Model
+from mtctl.networks.device import describe, place
+from mtctl.networks.mtctl_net import STRIDE, LocatorNet, MTCTLNet
+from mtctl.preprocessing.network_grid import (
+    Box,
+    canonical_geometry,
+    intensity_remark,
+    measured_window,
+    normalise,
+    window_of,
+)
+from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.memory import memory_errors
-from mtctl.uncertainty import disagreement, mean_pairwise_dice, uncertainty_maps
-from mtctl.views import VIEWS
+from mtctl.uncertainty.case_score import self_dice
+from mtctl.uncertainty.maps import disagreement, mean_pairwise_dice, uncertainty_maps
+from mtctl.uncertainty.plausibility import cut_sides, doubts_about, intensity_notes, notes_about
+from mtctl.uncertainty.plausible_spacing import borne_out, suspected_spacing
 
 #: Stages of a prediction, in order, with their usual share of the time.
 STAGES = {"locate": 0.2, "prepare": 0.1, "network": 0.5, "maps": 0.2}

@@ -15,9 +15,9 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.case_score import Triple, UsualShape, spread_mm
 from mtctl.geometry import Geometry
 from mtctl.io.given_spacing import spacing_words
+from mtctl.uncertainty.case_score import Triple, UsualShape, spread_mm
 
 #: How far left atria spread along LPS x, y, z (`case_score.spread_mm`): median (20.2, 9.6, 15.2 mm) and covariance of
 #: the logarithms over the expert masks of names 1-66 of the left-atrium benchmark with their true spacing of

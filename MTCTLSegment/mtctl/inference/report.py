@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl import __version__
-from mtctl.case_score import CaseScore
 from mtctl.geometry import Volume
-from mtctl.inference import Options, Prediction
+from mtctl.inference.segmenter import Options, Prediction
 from mtctl.metrics import surface_band
-from mtctl.model import Card
-from mtctl.preprocess import Box
-from mtctl.regions import region_map
-from mtctl.uncertainty import FLAGGED_SHARE, threshold_for_volume
+from mtctl.models.model import Card
+from mtctl.preprocessing.network_grid import Box
+from mtctl.uncertainty.case_score import CaseScore
+from mtctl.uncertainty.maps import FLAGGED_SHARE, threshold_for_volume
+from mtctl.uncertainty.regions import region_map
 
 #: What the person may choose as *the* uncertainty, and the prediction's map of it.
 UNCERTAINTIES = {"entropy": "entropy", "mutual-information": "mutual_information", "disagreement": "disagreement"}

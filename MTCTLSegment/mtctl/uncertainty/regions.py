@@ -17,7 +17,7 @@ from scipy.ndimage import binary_dilation, maximum_filter
 
 from mtctl.geometry import Geometry
 from mtctl.metrics import surface_distance
-from mtctl.places import SMALLEST_ERROR_MM3, places
+from mtctl.uncertainty.partition import SMALLEST_ERROR_MM3, places
 
 FLOOR = 0.05  # voxels less uncertain than this are in no region, whatever the threshold
 MOST_REGIONS = 40  # of a list; those with the least error to be expected are left out

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.shipped import CARD, shipped_default
+from mtctl.models.shipped import CARD, shipped_default
+from mtctl.models.verdict import VERDICT, ModelName, Verdict, read_verdict
 from mtctl.system.files import WriteError, file_sha256, replacing, write_reason
 from mtctl.system.locks import locked
 from mtctl.system.machine import user_data
@@ -38,7 +39,6 @@ from mtctl.system.staging import (
     write_json,
     write_sealed,
 )
-from mtctl.verdict import VERDICT, ModelName, Verdict, read_verdict
 
 #: Environment variable that names the site's folder of models; it must exist, so that a share that is not mounted is
 #: noticed. Else they lie in the user's own data folder.

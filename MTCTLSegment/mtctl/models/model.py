@@ -13,18 +13,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mtctl import shipped
-from mtctl.case_score import CaseScore, UsualShape
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
-from mtctl.model_store import LOCATOR as LOCATOR
-from mtctl.model_store import WEIGHTS as WEIGHTS
-from mtctl.model_store import ModelStore, Version
-from mtctl.network import Architecture, LocatorNet, MTCTLNet
-from mtctl.shipped import CARD as CARD
+from mtctl.models import shipped
+from mtctl.models.shipped import CARD as CARD
+from mtctl.models.store import LOCATOR as LOCATOR
+from mtctl.models.store import WEIGHTS as WEIGHTS
+from mtctl.models.store import ModelStore, Version
+from mtctl.networks.mtctl_net import Architecture, LocatorNet, MTCTLNet
+from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import file_sha256, replacing
-from mtctl.tensors import write_tensors
-from mtctl.uncertainty import VoxelCalibration
+from mtctl.uncertainty.case_score import CaseScore, UsualShape
+from mtctl.uncertainty.maps import VoxelCalibration
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 

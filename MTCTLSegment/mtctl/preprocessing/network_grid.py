@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple
-from mtctl.resample import SAME_VOXEL
+from mtctl.preprocessing.resampling import SAME_VOXEL
 
 #: Voxels (x, y, z) in mm that networks are trained at unless said otherwise. The site of the training data acquires
 #: 1.25 x 1.25 x 2.5 mm and interpolates twofold along each axis, so nothing that was measured is lost at that size.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import mtctl
-from mtctl.verdict import ModelName
+from mtctl.models.verdict import ModelName
 
 _ENGINE = Path(mtctl.__file__).resolve().parent
 

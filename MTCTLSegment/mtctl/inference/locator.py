@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import Geometry, Triple
-from mtctl.preprocess import Box
+from mtctl.preprocessing.network_grid import Box
 
 #: Scans up to this many mm along x, y, z are the atrium's surroundings already: the largest atrium of the benchmark's
 #: 80 masks (131 x 81 x 93 mm) and 25 mm on every side, as a person would draw it, rounded up. The 80 crops themselves

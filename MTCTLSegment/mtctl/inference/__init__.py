@@ -1,0 +1,1 @@
+"""Segmentation of a volume: a scan in, a prediction out."""

@@ -1,0 +1,1 @@
+"""The network, its distance map, and the device that it runs on."""

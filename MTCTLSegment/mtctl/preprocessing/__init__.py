@@ -1,0 +1,1 @@
+"""From the grid of a scan to that of the network, and back."""

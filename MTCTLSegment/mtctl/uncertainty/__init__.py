@@ -1,0 +1,1 @@
+"""Uncertainty maps, the case score, uncertain regions and plausibility."""
