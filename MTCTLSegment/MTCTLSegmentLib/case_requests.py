@@ -10,8 +10,8 @@ import numpy as np
 
 from mtctl import scene
 from mtctl.metrics import Mask
-from mtctl.scene_geometry import voxels_of
-from mtctl.scene_record import kept_mask
+from mtctl.scene.stored_masks import kept_mask
+from mtctl.scene.volume_nodes import voxels_of
 from MTCTLSegmentLib.case_review import CaseReview
 from MTCTLSegmentLib.store_job import StoreRequest
 

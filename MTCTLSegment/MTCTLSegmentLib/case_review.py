@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtctl import scene
-from mtctl.case_maps import ReviewError
-from mtctl.review import ReviewSession
-from mtctl.review_file import resume_review, review_document
-from mtctl.review_state import summary
+from mtctl.review.case_maps import ReviewError
+from mtctl.review.document import resume_review, review_document
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import summary
 
 if TYPE_CHECKING:
     from mtctl.geometry import Geometry
     from mtctl.metrics import Mask
-    from mtctl.proposals import Proposal
-    from mtctl.review_state import Edit
+    from mtctl.review.proposals import Proposal
+    from mtctl.review.state import Edit
     from mtctl.scene import CaseNodes
     from mtctl.uncertainty.regions import Region, RegionMap
 
@@ -120,7 +120,7 @@ class CaseReview:
             ReviewError: There is no current region.
             SceneError: Something was deleted.
         """
-        from mtctl import proposals  # here: scipy takes a moment to load
+        from mtctl.review import proposals
 
         region = self.session.current
         if region is None:

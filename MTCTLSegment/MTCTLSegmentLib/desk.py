@@ -12,7 +12,7 @@ from mtctl.scene import SceneError
 from MTCTLSegmentLib.case_review import CaseReview, forget_draft, is_own, open_review
 
 if TYPE_CHECKING:
-    from mtctl.worker import Result
+    from mtctl.worker.client import Result
 
 
 class Desk:

@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
-from mtctl.review_state import ReviewState, Status
+from mtctl.review.state import ReviewState, Status
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.case_requests import note_stored, opened_from, prediction_request, review_request
 from MTCTLSegmentLib.case_review import CaseReview

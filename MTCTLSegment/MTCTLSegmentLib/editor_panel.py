@@ -11,7 +11,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from mtctl import scene
-from mtctl.scene_nodes import is_there
+from mtctl.scene.nodes import is_there
 from MTCTLSegmentLib.choices import Restrict
 from MTCTLSegmentLib.desk import Desk
 from MTCTLSegmentLib.messages import telling

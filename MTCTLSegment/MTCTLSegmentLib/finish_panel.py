@@ -11,7 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from mtctl import scene
-from mtctl.review_state import Status
+from mtctl.review.state import Status
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.case_requests import note_stored, opened_from, prediction_request, review_request
 from MTCTLSegmentLib.case_review import CaseReview

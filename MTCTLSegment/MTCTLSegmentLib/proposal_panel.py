@@ -61,7 +61,7 @@ class ProposalPanel:
             self._shown = ""
         current = review.session.current if review is not None else None
         self._ui.correctSection.enabled = review is not None
-        if review is not None and "mtctl.proposals" not in sys.modules:
+        if review is not None and "mtctl.review.proposals" not in sys.modules:
             self._warm_up.start()
         for kind, button in self._buttons.items():
             button.enabled = current is not None
@@ -118,5 +118,5 @@ class ProposalPanel:
 
 def _load_proposals() -> None:
     with suppress(ImportError):
-        import_module("mtctl.proposals")
+        import_module("mtctl.review.proposals")
         import_module("skimage.segmentation")

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.geometry import Triple
 from mtctl.io.given_spacing import with_given_spacing
-from mtctl.worker import Progress, Result, Settings
+from mtctl.worker.client import Progress, Result, Settings
 from MTCTLSegmentLib import dependencies
 from MTCTLSegmentLib.atrium_box import box_of, place_box
 from MTCTLSegmentLib.choices import Place

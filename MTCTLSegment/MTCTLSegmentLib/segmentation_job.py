@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import qt
 
-from mtctl.worker import Handlers, WorkerClient
+from mtctl.worker.client import Handlers, WorkerClient
 from MTCTLSegmentLib.process_transport import ProcessTransport
 
 if TYPE_CHECKING:
     from mtctl.geometry import Volume
-    from mtctl.worker import Progress, Result, Settings
+    from mtctl.worker.client import Progress, Result, Settings
 
 # Twenty looks a second: what the child says is on the screen after 25 ms on average.
 _LOOK_MS = 50

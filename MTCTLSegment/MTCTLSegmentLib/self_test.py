@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 
 from mtctl import scene
-from mtctl.worker import Result
+from mtctl.worker.client import Result
 from MTCTLSegmentLib.case_review import open_review
 
 if TYPE_CHECKING:

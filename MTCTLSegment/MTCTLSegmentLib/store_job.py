@@ -22,8 +22,8 @@ from mtctl.geometry import Geometry
 from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import ending_of, sealed
 from mtctl.system.temporary import make_own_folder
-from mtctl.worker_child import child_environment
-from mtctl.worker_protocol import Lines, decode, geometry_message
+from mtctl.worker.child import child_environment
+from mtctl.worker.protocol import Lines, decode, geometry_message
 from MTCTLSegmentLib.process_transport import ProcessTransport
 
 # Between two pieces of a volume that are written for the child.
@@ -35,7 +35,7 @@ Steps = Generator[None, None, Callable[[], None]]
 
 @dataclass(frozen=True)
 class StoreRequest:
-    """One write; see `mtctl.store_child`.
+    """One write; see `mtctl.cases.store_process`.
 
     Attributes:
         operation: "prediction", "accept", "reject" or "draft".
@@ -158,7 +158,7 @@ class StoreJob:
         self._transport = ProcessTransport()
         self._transport.start(
             sys.executable,
-            ["-m", "mtctl.store_child", sealed(str(request))],
+            ["-m", "mtctl.cases.store_process", sealed(str(request))],
             child_environment(os.environ),
             self._hear,
             lambda piece: self._said.extend(self._words.add(piece)),

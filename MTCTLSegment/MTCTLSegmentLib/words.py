@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from mtctl.worker import Progress
+    from mtctl.worker.client import Progress
 
 
 def stage_words(stage: str) -> str:
-    """What goes on in one of `mtctl.time_left.STAGES`."""
+    """What goes on in one of `mtctl.worker.time_left.STAGES`."""
     return {
         "start": _("Starting the segmentation process"),
         "send": _("Handing over the scan"),

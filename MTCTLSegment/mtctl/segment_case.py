@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import __version__
-from mtctl.case_files import scan_sum
+from mtctl.cases.volumes import scan_sum
 from mtctl.errors import MtctlError
 from mtctl.figures import CaseView, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError

@@ -30,7 +30,7 @@ def finetune(values: Mapping[str, Any], progress: Callable[[float, str], None]) 
     progress(0.0, "loading")
     from dataclasses import replace
 
-    from mtctl.cases import CaseStore
+    from mtctl.cases.store import CaseStore
     from mtctl_train.finetune import RECIPE, FineTuning, Iterations, Minutes, fine_tune
     from mtctl_train.run_folder import RunError
 

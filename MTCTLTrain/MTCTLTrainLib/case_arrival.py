@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
 from mtctl import scene
-from mtctl.case_maps import ReviewError
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.processes.arrays import Place, read_regions, read_steps
-from mtctl.review_file import resume_review
+from mtctl.review.case_maps import ReviewError
+from mtctl.review.document import resume_review
 from mtctl.uncertainty.regions import RegionMap
-from mtctl.worker_protocol import geometry_of
-from mtctl.worker_request import Result
+from mtctl.worker.protocol import geometry_of
+from mtctl.worker.requests import Result
 from MTCTLSegmentLib.case_review import CaseReview, open_review
 from MTCTLSegmentLib.choices import Surface
 from MTCTLSegmentLib.scan_tags import LISTED

@@ -12,8 +12,8 @@ from typing import Any
 
 import mtctl_train
 from mtctl.processes.launcher import ending_of, sealed
-from mtctl.worker_child import child_environment
-from mtctl.worker_protocol import Lines, decode
+from mtctl.worker.child import child_environment
+from mtctl.worker.protocol import Lines, decode
 from MTCTLSegmentLib.process_transport import ProcessTransport
 
 Events = list[dict[str, Any]]

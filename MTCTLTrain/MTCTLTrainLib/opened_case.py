@@ -13,7 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from mtctl import scene
-from mtctl.case_files import mask_sum
+from mtctl.cases.volumes import mask_sum
 from mtctl.scene import SceneError
 from mtctl.system.temporary import make_own_folder
 from mtctl_train.case_opening import FOLDER_KIND

@@ -26,7 +26,7 @@ import mtctl_train
 from mtctl.processes.launcher import ending_of, sealed
 from mtctl.system.files import WriteError, make_folder, replacing
 from mtctl.system.process_tree import is_running, kill_tree
-from mtctl.worker_child import child_environment
+from mtctl.worker.child import child_environment
 from mtctl_train.run_folder import CANDIDATE, RunError, RunState, read_status
 
 ORDER = "order.json"

@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.processes.arrays import write_regions
 from mtctl.processes.launcher import unsealed
 from mtctl.system.temporary import remove_orphans
-from mtctl.worker_protocol import REGIONS, geometry_of
+from mtctl.worker.protocol import REGIONS, geometry_of
 from mtctl_train.clerk import Say, carry_out, open_case
 
 #: The kind of folder that a window makes for what it wants to have unpacked; see `own_folders`.
@@ -85,7 +85,7 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
     if opened["report"] is None or not {"entropy", "distance"} <= set(names):
         return None
     # They take scipy along, for which a look need not wait.
-    from mtctl.case_maps import CaseMaps
+    from mtctl.review.case_maps import CaseMaps
     from mtctl.reviewer.case_reading import probability_of
     from mtctl.uncertainty.regions import region_map
 

@@ -34,18 +34,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.case_files import MAPS, stored_mask
-from mtctl.case_record import START, VOUCHED, Kind, Record
-from mtctl.cases import Case, CaseError, CaseStore, DamagedError, State
+from mtctl.cases.ranking import by_expected_gain
+from mtctl.cases.records import START, VOUCHED, Kind, Record
+from mtctl.cases.store import Case, CaseError, CaseStore, DamagedError, State
+from mtctl.cases.volumes import MAPS, stored_mask
 from mtctl.errors import MtctlError
 from mtctl.models.shipped import shipped_cards, shipped_default
 from mtctl.models.store import ModelStore, NotBetterError, id_of
-from mtctl.next_case import by_expected_gain
 from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import unsealed
 from mtctl.system.files import WriteError, reason_of, write_reason
 from mtctl.system.process_tree import step_back
-from mtctl.worker_protocol import geometry_message
+from mtctl.worker.protocol import geometry_message
 from mtctl_train.run_folder import PREPARED
 
 Say = Callable[..., None]

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import LOCATOR, Card, Model, save_model

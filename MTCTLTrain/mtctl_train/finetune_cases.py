@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mtctl.cases import Case as StoredCase
-from mtctl.cases import CaseStore
+from mtctl.cases.store import Case as StoredCase
+from mtctl.cases.store import CaseStore
 from mtctl.geometry import Triple, Volume
 from mtctl.metrics import Mask
 from mtctl.preprocessing.network_grid import canonical_geometry

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.system.files import replacing
 from mtctl_train.run_folder import PLAN, RunError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtctl.cases import Case
+from mtctl.cases.store import Case
 from mtctl.inference.locator import MARGIN_MM, needs_locating
 from mtctl.metrics import Mask
 from mtctl.preprocessing.network_grid import Box, canonical_geometry

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.cases import Case, CaseError
+from mtctl.cases.store import Case, CaseError
 from mtctl.metrics import Mask
 
 #: So uncertain a voxel may be, though nobody looked at it, to be a truth to judge a model by: on three scans one or

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from review import exact
 
-from mtctl.case_import import result_of
-from mtctl.case_maps import CaseMaps
-from mtctl.cases import CaseStore
+from mtctl.cases.importing import result_of
+from mtctl.cases.ranking import by_expected_gain
+from mtctl.cases.store import CaseStore
 from mtctl.geometry import Volume
 from mtctl.inference.report import find
 from mtctl.inference.segmenter import Options, Segmenter
@@ -25,15 +25,15 @@ from mtctl.metrics import Mask, dice
 from mtctl.models.model import find_model
 from mtctl.models.verdict import read_verdict
 from mtctl.networks.device import choose_device
-from mtctl.next_case import by_expected_gain
-from mtctl.review import ReviewSession
-from mtctl.review_file import review_document
+from mtctl.review.case_maps import CaseMaps
+from mtctl.review.document import review_document
+from mtctl.review.session import ReviewSession
 from mtctl.system.files import replacing
 from mtctl_train.corruptions import bias_field, low_resolution, noise
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data/la2018"
 
-#: The draw that is none: in the order of `mtctl.next_case`.
+#: The draw that is none: in the order of `mtctl.cases.ranking`.
 NEXT_BEST = "next"
 
 

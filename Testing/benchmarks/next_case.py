@@ -3,7 +3,7 @@
     python Testing/benchmarks/next_case.py [--model mtctl-la16] [--names 31-66]
 
 Every scan of the span of `train.list` below $MTCTL_SHARED/data/la2018, none of which the model may have seen, is
-predicted once. Printed for the first k cases in the order of `mtctl.next_case`: their mean Dice and the error volume
+predicted once. Printed for the first k cases in the order of `mtctl.cases.ranking`: their mean Dice and the error volume
 that correcting them would mend, against k cases drawn at random (mean and 95 % of the draws) and against the order that
 only the truth knows. It does not measure what a model learns from them: that takes a training for each order.
 """

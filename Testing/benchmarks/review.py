@@ -28,15 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mtctl.case_maps import CaseMaps, RegionPart
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.metrics import Mask, dice
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device
-from mtctl.proposals import add, consensus, distance_map, remove
-from mtctl.review import ReviewSession
-from mtctl.review_state import Left, ReviewState
+from mtctl.review.case_maps import CaseMaps, RegionPart
+from mtctl.review.proposals import add, consensus, distance_map, remove
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import Left, ReviewState
 from mtctl.uncertainty.regions import FLOOR
 
 MARKS_ML = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)

@@ -32,15 +32,15 @@ from typing import Any
 
 import numpy as np
 
-import mtctl.case_look  # noqa: F401  Imported here once, not by each process: it takes scipy along.
-from mtctl.case_files import mask_sum
-from mtctl.case_record import Kind
-from mtctl.cases import Case, CaseError, CaseStore
+import mtctl.cases.look  # noqa: F401  Imported here once, not by each process: it takes scipy along.
+from mtctl.cases.records import Kind
+from mtctl.cases.store import Case, CaseError, CaseStore
+from mtctl.cases.volumes import mask_sum
 from mtctl.geometry import Geometry, Volume
 from mtctl.models.store import ModelStore, ModelStoreError
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
 from mtctl.system.files import file_sha256
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 
 #: Few cases, so that the processes get into each other's way; new ones after some rounds, so that none gets endless.
 CASES, ROUNDS_PER_CASE = 3, 50

@@ -22,7 +22,7 @@ from typing import Any
 
 from interface import ROOT, Figures
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import Mask
 from mtctl.phantom import make_phantom

@@ -10,7 +10,7 @@ from chromium import Chromium, Tab
 from numpy.typing import NDArray
 from serving import STATE, Served, chromium, folder, ready, segmented, served, still, tab
 
-from mtctl.cases import CaseStore, State
+from mtctl.cases.store import CaseStore, State
 from mtctl.io.volumes import read_map, read_mask
 
 __all__ = ["chromium", "folder", "segmented", "served", "tab"]  # fixtures

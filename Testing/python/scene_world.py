@@ -14,7 +14,7 @@ import vtk  # noqa: E402
 from scene_example import empty_scene, load, result_for, rotation, scan_image  # noqa: E402
 
 from mtctl import scene  # noqa: E402
-from mtctl.scene_masks import set_segment  # noqa: E402
+from mtctl.scene.segments import set_segment  # noqa: E402
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import numpy as np
 from conftest import scan
 from scipy import ndimage
 
-from mtctl.cases import Case, CaseStore, Trouble
+from mtctl.cases.store import Case, CaseStore, Trouble
 from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import Mask
-from mtctl.review import ReviewSession
-from mtctl.review_file import review_document
-from mtctl.worker_request import Result
+from mtctl.review.document import review_document
+from mtctl.review.session import ReviewSession
+from mtctl.worker.requests import Result
 
 MODEL = {"id": "mtctl-la16", "version": "2026.11.23", "sha256": "51" * 32}
 

@@ -13,9 +13,9 @@ import pytest
 from conftest import scan
 from stored import MODEL, OBLIQUE, contents, predicted, result_for, reviewed
 
-from mtctl.cases import CaseError, CaseStore, State
+from mtctl.cases.store import CaseError, CaseStore, State
 from mtctl.geometry import Volume
-from mtctl.review_file import review_document
+from mtctl.review.document import review_document
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_what_was_looked_at_is_known_whatever_maps_a_later_prediction_lacks(stor
 
 
 def test_the_review_of_somebody_elses_segmentation_keeps_what_it_began_with(store: CaseStore) -> None:
-    from mtctl.review import ReviewSession
+    from mtctl.review.session import ReviewSession
 
     case = predicted(store)
     theirs = np.roll(case.prediction(), 2, axis=0)
@@ -278,7 +278,7 @@ def test_listing_cases_and_models_needs_neither_torch_nor_scipy(store: CaseStore
     predicted(store)
     program = (
         "import sys\nfrom pathlib import Path\n"
-        "from mtctl.cases import CaseStore\nfrom mtctl.models.store import ModelStore\n"
+        "from mtctl.cases.store import CaseStore\nfrom mtctl.models.store import ModelStore\n"
         "print([case.state.value for case in CaseStore(Path(sys.argv[1])).cases()], ModelStore().current())\n"
         "print({'torch', 'scipy', 'skimage', 'matplotlib'} & set(sys.modules))"
     )

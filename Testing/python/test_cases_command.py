@@ -14,11 +14,11 @@ import pytest
 from conftest import ROOT, scan
 from stored import contents, predicted, result_for, reviewed
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.commandline.main import main
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.system.files import TEMPORARY_PREFIX
-from mtctl.worker_protocol import geometry_message
+from mtctl.worker.protocol import geometry_message
 
 SHAPE = (20, 24, 28)
 
@@ -161,7 +161,7 @@ def ask(folder: Path, store: CaseStore, arrays: dict[str, Any], **content: Any) 
         np.save(folder / f"{name}.npy", array)
     request = {"store": str(store.folder), "arrays": {name: f"{name}.npy" for name in arrays}, **content}
     (folder / "request.json").write_text(json.dumps(request))
-    command = [sys.executable, "-m", "mtctl.store_child", str(folder / "request.json")]
+    command = [sys.executable, "-m", "mtctl.cases.store_process", str(folder / "request.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     answer: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == (0 if answer["event"] == "done" else 1)

@@ -13,8 +13,8 @@ import test_dicom
 from conftest import scan
 from stored import contents, result_for, reviewed
 
-from mtctl.case_import import has_prediction
-from mtctl.cases import CaseStore, State
+from mtctl.cases.importing import has_prediction
+from mtctl.cases.store import CaseStore, State
 from mtctl.commandline.main import main
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, read_volume, write_volume

@@ -12,8 +12,8 @@ import pytest
 from conftest import scan
 from stored import predicted, reviewed, troubles
 
-from mtctl.case_notes import note_of
-from mtctl.cases import CaseStore, Trouble
+from mtctl.cases.notes import note_of
+from mtctl.cases.store import CaseStore, Trouble
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_what_others_store_while_it_is_checked_is_never_missed(store: CaseStore)
     predicted(store, id="A-1")
     program = (
         "import sys\nfrom pathlib import Path\nimport numpy as np\nfrom conftest import scan\n"
-        "from mtctl.cases import CaseStore\n"
+        "from mtctl.cases.store import CaseStore\n"
         "store, seat = CaseStore(Path(sys.argv[1])), int(sys.argv[2])\n"
         "for number in range(12):\n"
         "    store.add(scan((20, 24, 28), 100 * seat + number))\n"

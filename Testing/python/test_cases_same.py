@@ -11,10 +11,10 @@ import slicer
 from conftest import scan
 from stored import OBLIQUE
 
-from mtctl.cases import CaseError, CaseStore
+from mtctl.cases.store import CaseError, CaseStore
 from mtctl.geometry import IDENTITY, Geometry, Volume
 from mtctl.io.volumes import read_volume, write_volume
-from mtctl.scene_geometry import volume_of
+from mtctl.scene.volume_nodes import volume_of
 from mtctl.system.staging import read_sealed, write_sealed
 
 

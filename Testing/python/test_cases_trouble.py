@@ -14,7 +14,7 @@ import pytest
 from conftest import scan
 from stored import contents, predicted, reviewed, troubles
 
-from mtctl.cases import Case, CaseError, CaseStore, DamagedError, State, Trouble
+from mtctl.cases.store import Case, CaseError, CaseStore, DamagedError, State, Trouble
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError
 
 
@@ -259,7 +259,7 @@ def test_a_case_that_was_deleted_in_the_meantime_is_said_to_be(store: CaseStore)
 def test_a_case_deleted_while_it_is_written_is_said_to_be(store: CaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     case = predicted(store)
     mask, review = reviewed(case)
-    from mtctl import case_record
+    from mtctl.cases import records as case_record
 
     def delete_first(folder: Path) -> dict[str, str]:
         shutil.rmtree(case.folder)

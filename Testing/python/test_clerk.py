@@ -15,14 +15,14 @@ import pytest
 from conftest import scan
 from stored import predicted, reviewed
 
-from mtctl import store_child
-from mtctl.cases import CaseStore, State
+from mtctl.cases import store_process as store_child
+from mtctl.cases.ranking import by_expected_gain
+from mtctl.cases.store import CaseStore, State
 from mtctl.models.model import Model
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
-from mtctl.next_case import by_expected_gain
-from mtctl.review import ReviewSession
-from mtctl.review_file import resume_review, review_document
+from mtctl.review.document import resume_review, review_document
+from mtctl.review.session import ReviewSession
 from mtctl_train import clerk
 
 
@@ -197,7 +197,7 @@ class TestErrands:
 def test_the_next_case_is_the_one_that_promises_least_and_nobody_has_begun(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from mtctl.case_record import Kind, Record
+    from mtctl.cases.records import Kind, Record
 
     store = CaseStore(tmp_path)
     plain = store.add(scan((20, 24, 28)), "fresh")

@@ -18,8 +18,8 @@ import pytest
 import torch
 from conftest import scan
 
-from mtctl.case_import import result_of
-from mtctl.cases import CaseStore
+from mtctl.cases.importing import result_of
+from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.inference.report import find
@@ -28,8 +28,8 @@ from mtctl.io.volumes import write_volume
 from mtctl.metrics import Mask
 from mtctl.models.model import WEIGHTS, Model, file_sha256, find_model, read_model
 from mtctl.models.verdict import read_verdict
-from mtctl.review import ReviewSession
-from mtctl.review_file import review_document
+from mtctl.review.document import review_document
+from mtctl.review.session import ReviewSession
 from mtctl.system.files import WriteError
 from mtctl.system.process_tree import kill_tree
 from mtctl_train import finetune, finetune_cases, recipe

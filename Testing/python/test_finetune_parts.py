@@ -13,7 +13,7 @@ import torch
 from stored import predicted, result_for, reviewed
 from test_trainer import CASES, CPU, RECIPE, SCANS
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.networks.tensors import write_tensors

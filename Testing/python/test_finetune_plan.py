@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import scan
 
-from mtctl.cases import CaseStore, State
+from mtctl.cases.store import CaseStore, State
 from mtctl.geometry import Geometry, Volume
 from mtctl_train.finetune_plan import FEW, make_plan, plan_of
 

@@ -34,8 +34,8 @@ from mtctl.models.store import ModelStore, ModelStoreError, NotBetterError, Vers
 from mtctl.models.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.system.files import WriteError
-from mtctl.worker_engine import Engine
-from mtctl.worker_protocol import geometry_message
+from mtctl.worker.engine import Engine
+from mtctl.worker.protocol import geometry_message
 
 
 @pytest.fixture

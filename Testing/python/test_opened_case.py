@@ -18,14 +18,14 @@ from conftest import scan
 from stored import predicted, result_for, reviewed
 from train_module import *  # noqa: F403
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Volume
 from mtctl.metrics import Mask
-from mtctl.review import ReviewSession
-from mtctl.review_file import review_document
+from mtctl.review.document import review_document
+from mtctl.review.session import ReviewSession
 from mtctl.reviewer.case_reading import probability_of
 from mtctl.system.process_tree import kill_tree
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 
 SHAPE = (24, 28, 32)
 
@@ -103,7 +103,7 @@ def with_entropy_of_its_mask(volume: Volume) -> Result:
 
 
 def reviewed_without_probability(case: Any) -> tuple[Mask, dict[str, Any]]:
-    from mtctl.case_maps import CaseMaps
+    from mtctl.review.case_maps import CaseMaps
 
     mask, entropy = case.prediction(), case.uncertainty()
     session = ReviewSession(CaseMaps(mask, entropy, mask.astype(np.float32), case.map("distance"), case.geometry))
@@ -135,7 +135,7 @@ def segmentation_of(name: str) -> Mask:
     import slicer
 
     from mtctl import scene
-    from mtctl.scene_masks import segment_mask
+    from mtctl.scene.segments import segment_mask
 
     scan_node = slicer.mrmlScene.GetFirstNodeByName(name.partition(":")[0])
     return segment_mask(slicer.mrmlScene.GetFirstNodeByName(name), scene.SEGMENT_ID, scan_node)
@@ -247,7 +247,7 @@ def longest_turn(host: Any, work: Callable[[], object]) -> float:
 
 def surface_alone(nodes: Any) -> float:
     """Seconds that the surface of the segmentation takes: the one step that Slicer does not let us divide."""
-    from mtctl.scene_surface import set_surface_visible
+    from mtctl.scene.surface import set_surface_visible
 
     set_surface_visible(nodes, False)
     began = time.thread_time()

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtctl.case_maps import CaseMaps, RegionPart
 from mtctl.geometry import Geometry
-from mtctl.proposals import BETA, SUREST, Proposal, add, consensus, distance_map, random_walk, remove
+from mtctl.review.case_maps import CaseMaps, RegionPart
+from mtctl.review.proposals import BETA, SUREST, Proposal, add, consensus, distance_map, random_walk, remove
 
 SHAPE = (14, 16, 20)
 pytestmark = pytest.mark.filterwarnings("error")  # they would end in the person's console
@@ -62,7 +62,7 @@ def test_add_and_remove_decide_the_whole_region() -> None:
 
 
 def test_only_the_random_walker_needs_scikit_image() -> None:
-    program = "import sys; sys.modules['skimage'] = None; import mtctl.proposals"
+    program = "import sys; sys.modules['skimage'] = None; import mtctl.review.proposals"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

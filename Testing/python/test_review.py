@@ -14,12 +14,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mtctl.case_maps import CaseMaps, ReviewError
 from mtctl.geometry import Geometry
-from mtctl.proposals import add, consensus, distance_map, random_walk, remove
-from mtctl.review import GROWN, IDLE_SECONDS, REVIEW_ML, ReviewSession
-from mtctl.review_file import read_review, review_document, write_review
-from mtctl.review_state import Left, Mark, ReviewState, Status, summary
+from mtctl.review.case_maps import CaseMaps, ReviewError
+from mtctl.review.document import read_review, review_document, write_review
+from mtctl.review.proposals import add, consensus, distance_map, random_walk, remove
+from mtctl.review.session import GROWN, IDLE_SECONDS, REVIEW_ML, ReviewSession
+from mtctl.review.state import Left, Mark, ReviewState, Status, summary
 from mtctl.system.files import WriteError
 
 # Axes that are neither those of the patient nor equally spaced.

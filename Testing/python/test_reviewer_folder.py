@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reviewer_case import write_case
 
-from mtctl.cases import CaseStore, State
+from mtctl.cases.store import CaseStore, State
 from mtctl.commandline.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
@@ -20,7 +20,7 @@ from mtctl.reviewer.folder_shelf import FolderShelf, plain_name
 from mtctl.reviewer.open_case import OpenCase
 from mtctl.reviewer.shelf import Stage
 from mtctl.reviewer.store_shelf import StoreShelf
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
 from mtctl import scene  # noqa: E402
 from mtctl.io.volumes import read_mask, write_segmentation  # noqa: E402
-from mtctl.scene_geometry import index_to_ras, labelmap  # noqa: E402
-from mtctl.scene_masks import segment_mask, set_segment  # noqa: E402
+from mtctl.scene.segments import segment_mask, set_segment  # noqa: E402
+from mtctl.scene.volume_nodes import index_to_ras, labelmap  # noqa: E402
 
 __all__ = ["case", "scan", "world"]
 

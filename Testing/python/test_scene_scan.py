@@ -13,7 +13,7 @@ from scene_example import SHAPE, empty_scene  # noqa: E402
 
 from mtctl import scene  # noqa: E402
 from mtctl.geometry import Geometry, Volume  # noqa: E402
-from mtctl.scene_masks import fits, segment_mask  # noqa: E402
+from mtctl.scene.segments import fits, segment_mask  # noqa: E402
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -167,7 +167,7 @@ class TestThePanel:
         ],
     )
     def test_time_left_is_told_as_a_person_would(self, module: Any, seconds: float | None, words: str) -> None:
-        from mtctl.worker import Progress
+        from mtctl.worker.client import Progress
         from MTCTLSegmentLib.words import progress_words
 
         assert progress_words(Progress("network", 0.5, 0.5, seconds)) == words
@@ -239,7 +239,7 @@ class TestTheEnd:
     def test_an_accepted_case_is_in_the_store_as_it_is_seen(
         self, host: Any, module: Any, case: Any, tmp_path: Path
     ) -> None:
-        from mtctl.cases import CaseStore, State
+        from mtctl.cases.store import CaseStore, State
 
         module.ui.storeEdit.currentPath = str(tmp_path / "store")
         module.ui.nextButton.click()
@@ -264,7 +264,7 @@ class TestTheEnd:
         assert not (tmp_path / "store").exists() and case.session.state.status.value == "draft"
 
     def test_a_rejected_case_needs_a_remark(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
-        from mtctl.cases import CaseStore, State
+        from mtctl.cases.store import CaseStore, State
 
         module.ui.storeEdit.currentPath = str(tmp_path / "store")
         module.ui.rejectCaseButton.click()

@@ -14,8 +14,8 @@ from conftest import ROOT
 from segment_module import *  # noqa: F403
 from segment_module import arrive, choose_store, current, load_scan, mask, settle
 
-from mtctl.cases import Case, CaseStore, State
-from mtctl.worker_request import Result
+from mtctl.cases.store import Case, CaseStore, State
+from mtctl.worker.requests import Result
 
 PATIENCE = 60
 

@@ -18,7 +18,7 @@ from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 from test_segment import run
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.commandline.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import scan
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.locator import MARGIN_MM
 from mtctl.metrics import Mask
 from mtctl.preprocessing.network_grid import Box, canonical_geometry
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 from mtctl_train.dataset import DataError, LabelledVolume, case_of
 from mtctl_train.surroundings import surroundings
 

@@ -16,7 +16,7 @@ import pytest
 from train_module import *  # noqa: F403
 from train_module import current, finished_run, forget, phase, quick, verdict_on
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.models.model import Model
 from mtctl.models.store import ModelStore
 from mtctl.system.process_tree import kill_tree

@@ -15,7 +15,7 @@ from conftest import ROOT
 from train_module import *  # noqa: F403
 from train_module import finished_run, list_store, text_of, verdict_on
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.models.model import Model
 from mtctl.models.store import ModelStore
 

@@ -24,7 +24,7 @@ from mtctl.models.model import Model
 from mtctl.processes.transport import SubprocessTransport
 from mtctl.system.process_tree import family_of, is_running
 from mtctl.uncertainty.regions import region_map
-from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
+from mtctl.worker.client import Handlers, Progress, Result, Settings, WorkerClient
 
 #: Long, for machines that are busy with other things; nothing here waits for it to pass.
 PATIENCE = 300.0
@@ -190,7 +190,7 @@ def test_what_is_wrong_with_a_request_is_said_and_the_child_lives_on(
     ]
     for volume, request, message in wrong:
         assert message in ask(client, volume, request).failure
-    monkeypatch.setattr("mtctl.worker.write_steps", lambda array, path: iter([path.write_bytes(b"no array")]))
+    monkeypatch.setattr("mtctl.worker.client.write_steps", lambda array, path: iter([path.write_bytes(b"no array")]))
     assert "scan.npy is missing or damaged" in ask(client, scan(), settings).failure
     monkeypatch.undo()
     assert ask(client, scan(), settings).result
@@ -242,7 +242,7 @@ import sys, time
 sys.path.insert(0, {tests!r})
 from conftest import scan
 from mtctl.system.process_tree import family_of
-from mtctl.worker import Handlers, Settings, WorkerClient
+from mtctl.worker.client import Handlers, Settings, WorkerClient
 client = WorkerClient({launcher})
 def told(progress):
     family = family_of(client._child.transport._process.pid)
@@ -281,7 +281,7 @@ def test_when_the_parent_is_killed_the_child_ends_in_the_middle_of_its_work_and_
 # As Slicer's: what it launches reads from a pipe into which nobody writes.
 LAUNCHER = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-m", "mtctl.worker_process", *sys.argv[1:]], stdin=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-m", "mtctl.worker.process", *sys.argv[1:]], stdin=subprocess.PIPE)
 sys.exit(child.wait())
 """
 
@@ -338,8 +338,8 @@ class Engine:
         self.emit = emit
     def segment(self, request):
 {engine}
-sys.modules["mtctl.worker_engine"] = types.SimpleNamespace(Engine=Engine)
-from mtctl.worker_process import main
+sys.modules["mtctl.worker.engine"] = types.SimpleNamespace(Engine=Engine)
+from mtctl.worker.process import main
 main(sys.argv[1:])
 """
     return "-c", code
@@ -390,7 +390,7 @@ def test_a_launcher_s_chatter_and_lines_in_pieces_are_understood() -> None:
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from mtctl.worker_protocol import next_request
+from mtctl.worker.protocol import next_request
 out = sys.stdout.buffer
 out.write(b"Launcher 1.0 \\xff\\n[1, 2]\\n{\\"event\\": \\"unheard of\\"}\\n\\n")
 while not (found := next_request(Path(sys.argv[2]), 0)):
@@ -536,16 +536,16 @@ def test_a_request_that_cannot_be_handed_over_is_a_failure_and_the_next_one_is_a
 
     client = play(RESULT)
     with monkeypatch.context() as patch:
-        patch.setattr("mtctl.worker.put_request", full)
+        patch.setattr("mtctl.worker.client.put_request", full)
         assert "the scan could not be handed over: " in ask(client, scan()).failure
     assert ask(client, scan()).result
 
 
 def test_the_client_does_without_torch_and_the_child_ignores_modules_in_the_current_folder(tmp_path: Path) -> None:
-    code = "import sys, mtctl.worker; assert not {'torch', 'scipy'} & set(sys.modules)"
+    code = "import sys, mtctl.worker.client; assert not {'torch', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     (tmp_path / "json.py").write_text("raise SystemExit('not the json you want')")
-    code = "import time\nfrom mtctl.worker import WorkerClient\nclient = WorkerClient(arguments=('-m', 'json.tool'))\n"
+    code = "import time\nfrom mtctl.worker.client import WorkerClient\nclient = WorkerClient(arguments=('-m', 'json.tool'))\n"
     code += "client.start()\ntime.sleep(1)\nclient.poll()\nassert 'not the json' not in client.last_words"
     subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=tmp_path)
 

@@ -16,14 +16,14 @@ from conftest import scan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtctl import worker_engine
 from mtctl.geometry import Geometry, VolumeError
 from mtctl.inference import segmenter as inference
 from mtctl.models.model import Model
 from mtctl.processes.arrays import read_steps, write_steps, write_trimmed
 from mtctl.system.process_tree import family_of, is_running, kill_tree
-from mtctl.time_left import STAGES, Timekeeper
-from mtctl.worker_protocol import Lines, decode, encode, geometry_message, geometry_of, next_request, put_request
+from mtctl.worker import engine as worker_engine
+from mtctl.worker.protocol import Lines, decode, encode, geometry_message, geometry_of, next_request, put_request
+from mtctl.worker.time_left import STAGES, Timekeeper
 
 
 def test_requests_are_taken_in_order_and_only_when_they_are_whole(tmp_path: Path) -> None:

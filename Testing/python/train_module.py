@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, scan
 from stored import predicted, reviewed
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.models.model import Model
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mtctl.commandline.arguments import SPACING, given_spacing
 
 if TYPE_CHECKING:
-    from mtctl.cases import Case, CaseStore
+    from mtctl.cases.store import Case, CaseStore
 
 #: Environment variable for the store.
 VARIABLE = "MTCTL_CASES"
@@ -71,7 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_add(args: argparse.Namespace) -> int:
     """Add scans; 1 if some failed."""
-    from mtctl.case_import import Sources, import_scan, namesakes
+    from mtctl.cases.importing import Sources, import_scan, namesakes
     from mtctl.errors import MtctlError
     from mtctl.io.inputs import find_scans
 
@@ -131,7 +131,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Export; 1 if some cases had to be left out."""
-    from mtctl.case_export import export_monai, export_nnunet
+    from mtctl.cases.exporting import export_monai, export_nnunet
 
     cases, damaged = _cases(_existing(args))
     done = (export_nnunet if args.layout == "nnunet" else export_monai)(cases, args.out)
@@ -152,7 +152,7 @@ def _action(actions: Any, name: str, run: Any, line: str, description: str) -> a
 
 
 def _store(args: argparse.Namespace) -> CaseStore:
-    from mtctl.cases import CaseStore
+    from mtctl.cases.store import CaseStore
 
     if args.store is None:
         args.parser.error(f"name the case store with --store, or set {VARIABLE}")
@@ -160,7 +160,7 @@ def _store(args: argparse.Namespace) -> CaseStore:
 
 
 def _existing(args: argparse.Namespace) -> CaseStore:
-    from mtctl.cases import CaseError
+    from mtctl.cases.store import CaseError
 
     store = _store(args)
     if not os.path.isdir(store.folder / "cases"):  # False, too, where it may not be looked at

@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from mtctl.cases import CaseStore
+from mtctl.cases.store import CaseStore
 from mtctl.reviewer import graphics
 from mtctl.reviewer.folder import FolderError, find_case, is_store
-from mtctl.worker_request import Settings
+from mtctl.worker.requests import Settings
 
 #: As `device.DEVICES`, which would load torch into the server.
 _DEVICES = ("auto", "cpu", "cuda", "mps")

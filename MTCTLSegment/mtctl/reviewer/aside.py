@@ -6,7 +6,7 @@ import tempfile
 
 import numpy as np
 
-from mtctl.case_maps import Map
+from mtctl.review.case_maps import Map
 
 #: Bytes of a map that is worth the detour; one of 640 x 640 x 88 voxels has 144 MB, one of the training data's crops 9.
 _LARGE = 1 << 26

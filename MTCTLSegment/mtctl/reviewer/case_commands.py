@@ -13,7 +13,7 @@ from mtctl.reviewer import words
 from mtctl.reviewer.desk import Desk
 from mtctl.reviewer.open_case import OpenCase
 from mtctl.reviewer.segmenting import Segmenting
-from mtctl.worker_request import Progress, Result
+from mtctl.worker.requests import Progress, Result
 
 #: Seconds between two looks at the folder that the page asks for.
 _LOOK_EVERY = 1.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
-from mtctl.proposals import Proposal
+from mtctl.review.proposals import Proposal
 from mtctl.reviewer import words
 from mtctl.reviewer.open_case import OpenCase
 from mtctl.reviewer.shelf import Entry, Shelf

@@ -22,7 +22,7 @@ _NO_SCANS = tuple(f".{kind}" for kind in (*RESULTS, "label", "review.seg"))
 #: Folders within folders that are searched: demo/result, store/cases/<case>.
 _DEPTH = 3
 
-#: Marks a case store, whose scans are not to be listed as files; see `mtctl.cases`.
+#: Marks a case store, whose scans are not to be listed as files; see `mtctl.cases.store`.
 _STORE_CASES = "cases"
 
 

@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.cases import Case, CaseStore
+from mtctl.cases.store import Case, CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.io.given_spacing import with_spacing_of
 from mtctl.io.volumes import read_volume, write_segmentation, write_volume
 from mtctl.metrics import Mask
-from mtctl.review import ReviewSession
-from mtctl.review_file import read_review, review_document, write_review
-from mtctl.review_state import Left, Status, summary
+from mtctl.review.document import read_review, review_document, write_review
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import Left, Status, summary
 from mtctl.reviewer.case_reading import CaseData, read_case, read_corrected
 from mtctl.reviewer.folder import CaseFiles, FolderError, confined, find_cases, read_report
 from mtctl.reviewer.shelf import Entry, Stage, Taken, in_order
 from mtctl.reviewer.store_shelf import predicted
 from mtctl.system.files import replacing
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 
 _STAGES = {Status.DRAFT: Stage.IN_REVIEW, Status.ACCEPTED: Stage.ACCEPTED, Status.REJECTED: Stage.REJECTED}
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mtctl import proposals
-from mtctl.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.metrics import Mask
-from mtctl.proposals import Proposal
-from mtctl.review import ReviewSession
-from mtctl.review_state import Edit, summary
+from mtctl.review import proposals
+from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
+from mtctl.review.proposals import Proposal
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import Edit, summary
 from mtctl.reviewer.history import History
 from mtctl.reviewer.shelf import Taken
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mtctl.geometry import Volume
-from mtctl.worker import Handlers, Progress, Result, Settings, WorkerClient
+from mtctl.worker.client import Handlers, Progress, Result, Settings, WorkerClient
 
 #: Seconds between two looks at the child: the progress moves smoothly.
 _PERIOD = 0.05

@@ -26,7 +26,7 @@ from mtctl.reviewer.segmenting import Segmenting
 from mtctl.reviewer.shelf import Shelf
 from mtctl.reviewer.upload import LARGEST, Uploads
 from mtctl.reviewer.views import SLICES, VOLUME
-from mtctl.worker_request import Settings
+from mtctl.worker.requests import Settings
 
 HOST = "127.0.0.1"
 

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask
-from mtctl.review import ReviewSession
+from mtctl.review.session import ReviewSession
 from mtctl.reviewer.case_reading import CaseData
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 
 
 class Stage(Enum):

@@ -9,11 +9,11 @@ import numpy as np
 from mtctl import scene
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask
-from mtctl.proposals import Proposal
+from mtctl.review.proposals import Proposal
 from mtctl.reviewer.open_case import OpenCase
 from mtctl.reviewer.views import Brush, Views
 from mtctl.uncertainty.regions import Region
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 
 
 class ShownCase:

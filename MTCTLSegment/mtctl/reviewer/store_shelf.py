@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from mtctl.case_record import Kind
-from mtctl.cases import Case, CaseStore, State
+from mtctl.cases.records import Kind
+from mtctl.cases.store import Case, CaseStore, State
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.metrics import Mask
-from mtctl.review import ReviewSession
-from mtctl.review_file import read_review, review_document
-from mtctl.review_state import Left, summary
+from mtctl.review.document import read_review, review_document
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import Left, summary
 from mtctl.reviewer.aside import aside
 from mtctl.reviewer.case_reading import CaseData
 from mtctl.reviewer.shelf import Entry, Stage, Taken, in_order
-from mtctl.worker_request import Result
+from mtctl.worker.requests import Result
 
 _STAGES = {
     State.UNLABELLED: Stage.TO_SEGMENT,

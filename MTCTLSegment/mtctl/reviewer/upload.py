@@ -17,7 +17,7 @@ from mtctl.io.volumes import read_volume
 from mtctl.reviewer.folder_shelf import plain_name
 from mtctl.reviewer.intake import ENDINGS
 from mtctl.system.files import write_reason
-from mtctl.worker_child import child_environment
+from mtctl.worker.child import child_environment
 
 #: Bytes of the largest scan that is taken, unless another limit is given.
 LARGEST = 1 << 29

@@ -8,7 +8,7 @@ from mtctl.reviewer.open_case import PROPOSALS, OpenCase
 from mtctl.reviewer.shelf import Entry
 from mtctl.scene import state_of
 from mtctl.uncertainty.regions import Region
-from mtctl.worker_request import Progress
+from mtctl.worker.requests import Progress
 
 #: Of `time_left.STAGES`.
 _STAGE_WORDS = {

@@ -1,0 +1,1 @@
+"""The case store: scans, results, drafts, accepted masks and their records."""

@@ -1,0 +1,339 @@
+"""One case of the store as it stood when it was read: its state, its versions, and everything that belongs to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.cases.records import (
+    CASE,
+    FORMAT,
+    LOOKED_AT,
+    REPORT,
+    REVIEW,
+    SCAN,
+    SEGMENTATION,
+    START,
+    VOUCHED,
+    CaseError,
+    Kind,
+    Record,
+    read_records,
+)
+from mtctl.cases.volumes import UNCERTAINTIES, file_of, stored_map, stored_mask
+from mtctl.geometry import Geometry, Volume
+from mtctl.system.staging import DamagedError, checked, read_sealed
+from mtctl.worker.protocol import geometry_of
+
+if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases would wait a second.
+    from mtctl.metrics import Mask
+    from mtctl.review.case_maps import CaseMaps
+
+
+class State(Enum):
+    """How far a case is; the values are the words that a person sees."""
+
+    UNLABELLED = "unlabelled"
+    PREDICTED = "predicted"
+    IN_REVIEW = "in review"
+    CORRECTED = "corrected"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether somebody vouched for its segmentation, and nobody works on it now (see `Case.labelled`)."""
+        return self in (State.CORRECTED, State.ACCEPTED)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An unfinished review.
+
+    Attributes:
+        mask: The segmentation as it was left, (z, y, x) bool.
+        review: What `review_file.review_document` gave.
+        reviewer: Pseudonym of the person, or "".
+        saved: When, UTC, ISO 8601.
+    """
+
+    mask: Mask
+    review: Mapping[str, Any]
+    reviewer: str
+    saved: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case and its history. It does not change: ask the store again (`CaseStore.case`) for how it stands now.
+
+    Everything that is read is checked against its checksum first. All volumes are on the grid of the scan.
+
+    Attributes:
+        folder: `cases/<id>` of the store.
+        id: Its name; a pseudonym.
+        geometry: Grid of the scan.
+        added: When, UTC, ISO 8601.
+        scan_sha256: Over the scan's voxels, whatever their grid, by `case_files.scan_sum`.
+        files: SHA-256 of the files beside case.json, by name.
+        records: Predictions, drafts and decisions, oldest first.
+
+    Raises (from all methods that read):
+        DamagedError: A file is missing, torn or not the one that was stored.
+        CaseError: There is nothing of that kind.
+    """
+
+    folder: Path
+    id: str
+    geometry: Geometry
+    added: str
+    scan_sha256: str
+    files: Mapping[str, str]
+    records: tuple[Record, ...]
+
+    @property
+    def state(self) -> State:
+        """How far it is, from its records alone. A case whose review was taken up again is in review, whatever
+        `version` says of earlier ones."""
+        done = [record.kind for record in self.records if record.kind is not Kind.PREDICTION]
+        if done:
+            return State.IN_REVIEW if done[-1] is Kind.DRAFT else State(done[-1].value)
+        return State.PREDICTED if self.records else State.UNLABELLED
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a person vouches for its last version: nobody rejected it since. Drafts, of whomever, decide nothing,
+        so that a case which is looked at again teaches until that is done."""
+        return self._decision in VOUCHED
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it was rejected and nobody has vouched for it since, whatever drafts there are."""
+        return self._decision is Kind.REJECTED
+
+    @property
+    def version(self) -> int:
+        """Number of segmentations that a person vouched for; 0: none yet."""
+        return len(self._vouched)
+
+    @property
+    def reviewer(self) -> str:
+        """Pseudonym of who made the last draft or decision, or ""."""
+        return next((record.reviewer for record in reversed(self.records) if record.kind is not Kind.PREDICTION), "")
+
+    @property
+    def changed(self) -> str:
+        """When something was last done, UTC, ISO 8601."""
+        return next((record.made for record in reversed(self.records) if record.made), self.added)
+
+    @property
+    def model(self) -> Mapping[str, str] | None:
+        """id, version and sha256 of the model that made the last prediction; None: there is none."""
+        last = self._last(Kind.PREDICTION)
+        return None if last is None else last.content.get("model")
+
+    @property
+    def case_score(self) -> float | None:
+        """The Dice that the last prediction expects of itself, 0 to 1; None: there is none."""
+        last = self._last(Kind.PREDICTION)
+        return None if last is None else last.content.get("case_score")
+
+    @property
+    def uncertainties(self) -> tuple[str, ...]:
+        """Kinds of uncertainty that the last prediction has: of "entropy", "mutual_information", "disagreement"."""
+        last = self._last(Kind.PREDICTION)
+        return () if last is None else uncertainties_of(last)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the scan's voxels and, where a person vouches for one, the last segmentation: what a model
+        that learnt from this case has seen."""
+        label = self._vouched[-1].content.get("segmentation_sha256", "") if self._vouched else ""
+        return hashlib.sha256(f"{self.scan_sha256} {label}".encode()).hexdigest()
+
+    def scan(self) -> Volume:
+        """The scan, float32."""
+        return Volume(stored_map(checked(self.folder, SCAN, self.files), self.geometry), self.geometry)
+
+    def prediction(self) -> Mask:
+        """The last prediction's segmentation, (z, y, x) bool."""
+        return stored_mask(self._predicted(), SEGMENTATION, self.geometry)
+
+    def report(self) -> Mapping[str, Any]:
+        """The last prediction's report, with `case_score`, `case_score_interval`, `flagged`, `threshold`, `model`..."""
+        return self._predicted().json(REPORT)
+
+    def map(self, name: str) -> NDArray[np.float32]:
+        """A map of the last prediction: "probability", "distance" or a kind of uncertainty, (z, y, x)."""
+        return self._map(self._predicted(), name)
+
+    def uncertainty(self, kind: str = "entropy") -> NDArray[np.float32]:
+        """The last prediction's uncertainty, 0 to 1, (z, y, x)."""
+        return self.map(kind)
+
+    def maps(self, kind: str = "entropy") -> CaseMaps:
+        """The last prediction as a review wants it."""
+        return self.maps_of(self._predicted(), kind)
+
+    def maps_of(self, prediction: Record, kind: str) -> CaseMaps:
+        """A prediction as a review wants it."""
+        from mtctl.review.case_maps import CaseMaps
+
+        uncertainty, probability, distance = (self._map(prediction, name) for name in (kind, "probability", "distance"))
+        mask = stored_mask(prediction, SEGMENTATION, self.geometry)
+        return CaseMaps(mask, uncertainty, probability, distance, self.geometry)
+
+    def corrected_mask(self, version: int | None = None) -> Mask:
+        """What a person vouched for, (z, y, x) bool; None: the last version."""
+        return stored_mask(self._version(version), SEGMENTATION, self.geometry)
+
+    def review(self, version: int | None = None) -> Mapping[str, Any] | None:
+        """The review that led to that version; None: it came without one, as an imported label."""
+        record = self._version(version)
+        return record.json(REVIEW) if REVIEW in record.files or record.damage else None
+
+    def draft(self, reviewer: str | None = None) -> Draft | None:
+        """An unfinished review.
+
+        Args:
+            reviewer: The newest of that person, whatever others decided since; None: the newest of anybody after the
+                last decision.
+        """
+        for record in reversed(self.records):
+            if record.kind is Kind.DRAFT and reviewer in (None, record.reviewer):
+                try:
+                    mask = stored_mask(record, SEGMENTATION, self.geometry)
+                    return Draft(mask, record.json(REVIEW), record.reviewer, record.made)
+                except DamagedError:
+                    if record.folder.exists():
+                        raise
+                    return read_case(self.folder).draft(reviewer)  # Its author saved the next one just now.
+            if reviewer is None and record.kind not in (Kind.DRAFT, Kind.PREDICTION):
+                break
+        return None
+
+    def reason(self) -> str:
+        """Why it was rejected last, or ""."""
+        last = self._last(Kind.REJECTED)
+        return "" if last is None else str(last.content.get("reason", ""))
+
+    def start(self, version: int | None = None) -> Mask:
+        """The segmentation as it was before the review that led to that version, (z, y, x) bool."""
+        record = self._version(version)
+        if START in record.files:
+            return stored_mask(record, START, self.geometry)
+        return stored_mask(self._reviewed(record), SEGMENTATION, self.geometry)
+
+    def changed_voxels(self, version: int | None = None) -> Mask:
+        """Where that version differs from what it was before the review, (z, y, x)."""
+        return self.corrected_mask(version) != self.start(version)
+
+    def uncertain_voxels(self, kind: str | None = None, version: int | None = None) -> Mask:
+        """Where the prediction that was reviewed was uncertain: at or above the threshold of the review, or, without
+        a review, of the report, (z, y, x). `changed_voxels() & uncertain_voxels()`: corrected in uncertain regions.
+
+        Args:
+            kind: Of uncertainty; None: what the review went by, or else entropy.
+            version: See `corrected_mask`.
+        """
+        record = self._version(version)
+        prediction = self._reviewed(record)
+        source = record.json(REVIEW) if REVIEW in record.files else prediction.json(REPORT)
+        kind = kind or str(record.content.get("uncertainty", "entropy"))
+        return self.reviewed_uncertainty(kind, version) >= float(source["threshold"])
+
+    def reviewed_uncertainty(self, kind: str = "entropy", version: int | None = None) -> NDArray[np.float32]:
+        """The uncertainty of the prediction that was reviewed, whatever was predicted since, 0 to 1, (z, y, x)."""
+        return self._map(self._reviewed(self._version(version)), kind)
+
+    def looked_at(self, version: int | None = None) -> Mask:
+        """What the person looked at, (z, y, x): every region that was visited, at the lowest threshold at which it
+        was. Without a review (an imported label): everything."""
+        record = self._version(version)
+        if LOOKED_AT in record.files or record.damage:
+            return stored_mask(record, LOOKED_AT, self.geometry)
+        if REVIEW not in record.files:
+            return np.ones(self.geometry.shape, dtype=bool)
+        raise CaseError(f"{record.folder}: what was looked at is unknown: the review is of another prediction")
+
+    def reviewed_by(self, review: Mapping[str, Any] | None) -> Record | None:
+        """The prediction that a review is of, or, where it is of none, the last one; None: there is none."""
+        wanted = (review or {}).get("segmentation_sha256")
+        predictions = [record for record in reversed(self.records) if record.kind is Kind.PREDICTION]
+        same = (record for record in predictions if record.content.get("segmentation_sha256") == wanted)
+        return next(same, predictions[0] if predictions else None)
+
+    @property
+    def _decision(self) -> Kind | None:
+        decisions = (*VOUCHED, Kind.REJECTED)
+        return next((record.kind for record in reversed(self.records) if record.kind in decisions), None)
+
+    @property
+    def _vouched(self) -> list[Record]:
+        return [record for record in self.records if record.kind in VOUCHED]
+
+    def _last(self, kind: Kind) -> Record | None:
+        return next((record for record in reversed(self.records) if record.kind is kind), None)
+
+    def _predicted(self) -> Record:
+        last = self._last(Kind.PREDICTION)
+        if last is None:
+            raise CaseError(f"{self.id}: has no prediction yet; segment it first")
+        return last
+
+    def _version(self, version: int | None) -> Record:
+        vouched = self._vouched
+        if not vouched:
+            raise CaseError(f"{self.id}: nobody has accepted or corrected it yet")
+        number = len(vouched) if version is None else version
+        if not 1 <= number <= len(vouched):
+            raise CaseError(f"{self.id}: there is no version {number}; the last is {len(vouched)}")
+        return vouched[number - 1]
+
+    def _reviewed(self, record: Record) -> Record:
+        if record.damage:
+            raise DamagedError(record.damage)
+        number = record.content.get("prediction")
+        found = next((one for one in self.records if one.kind is Kind.PREDICTION and one.number == number), None)
+        if found is None:
+            raise CaseError(f"{record.folder}: was made without a prediction of the store")
+        return found
+
+    def _map(self, prediction: Record, name: str) -> NDArray[np.float32]:
+        if file_of(name) not in prediction.files and not prediction.damage:
+            raise CaseError(f"{self.id}: its prediction has no map '{name}'; segment it again with all maps")
+        return stored_map(prediction.path(file_of(name)), self.geometry)
+
+
+def uncertainties_of(prediction: Record) -> tuple[str, ...]:
+    """Kinds of uncertainty that a prediction has."""
+    return tuple(kind for kind in UNCERTAINTIES if file_of(kind) in prediction.files)
+
+
+def read_case(folder: Path) -> Case:
+    """The case in `folder`, as it stands now.
+
+    Raises:
+        DamagedError: Its case.json is missing or damaged.
+    """
+    document = read_sealed(folder / CASE, FORMAT)
+    try:
+        records = read_records(folder)
+    except OSError as error:
+        raise DamagedError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    return Case(
+        folder,
+        folder.name,
+        geometry_of(document["geometry"]),
+        str(document["added"]),
+        str(document["scan_sha256"]),
+        document["files"],
+        records,
+    )

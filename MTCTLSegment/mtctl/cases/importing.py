@@ -1,0 +1,167 @@
+"""Scans, results of `mtctl segment` and expert masks from files into the case store. No name or tag goes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtctl.cases.records import VOUCHED
+from mtctl.cases.store import Case, CaseError, CaseStore
+from mtctl.cases.volumes import MAPS, file_of, mask_sum, same_grid, scan_sum
+from mtctl.geometry import Geometry, Triple, Volume, with_spacing
+from mtctl.io.given_spacing import same_spacing, spacing_words
+from mtctl.io.headers import CHECKS
+from mtctl.io.inputs import name_clashes, series_clashes
+from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
+from mtctl.system.staging import read_json
+from mtctl.worker.requests import Result
+
+if TYPE_CHECKING:
+    from mtctl.inference.segmenter import Prediction
+    from mtctl.metrics import Mask
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What goes with the scans.
+
+    Attributes:
+        results: Folder with what `mtctl segment` made of them, or None.
+        labels: Folder with <stem>.label.nrrd (or .nii.gz ...), expert masks that are vouched for, or None.
+        keep_names: Name each case like its file: only where file names are pseudonyms. Else by the voxels.
+        namesakes: Scans whose results and labels would be named like another's, with that one, as by `namesakes`.
+        spacing: True one of the scans, mm along their axes x, y, z, where headers are wrong; None for the files' own.
+    """
+
+    results: Path | None = None
+    labels: Path | None = None
+    keep_names: bool = False
+    namesakes: Mapping[Path, Path] = field(default_factory=dict)
+    spacing: Triple | None = None
+
+
+def namesakes(scans: Sequence[Path]) -> dict[Path, Path]:
+    """Scans in which a file in a folder of results or labels could belong to another one as well, with that one."""
+    clashes = name_clashes(scans) | series_clashes(scans)
+    return clashes | {first: second for second, first in clashes.items()}
+
+
+def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None = None) -> Case:
+    """Add a file or DICOM folder to the store, with its results and its label where there are any.
+
+    What the store has already is not added again.
+
+    Args:
+        store: Where to.
+        path: The scan.
+        sources: What goes with it.
+        id: Name of the case; None: see `Sources.keep_names`.
+
+    Raises:
+        MtctlError: Something cannot be read, does not fit together, or cannot be written; or a result or label could
+            be another scan's.
+    """
+    stem = input_stem(path)
+    if path in sources.namesakes:
+        _check_nothing_is_shared(path, stem, sources)
+    scan, filed = read_scan(path, sources.spacing)
+    result = read_results(sources.results, stem, scan) if sources.results else None
+    label = _read_label(sources.labels, stem, scan, filed) if sources.labels else None
+    case = store.add(scan, id or (stem if sources.keep_names else None))
+    if result is not None and not has_prediction(case, result):
+        case = store.add_prediction(case, result)
+    if label is not None and not _has_label(case, label):
+        case = store.add_label(case, label)
+    return case
+
+
+def result_of(prediction: Prediction, report: Mapping[str, Any]) -> Result:
+    """A prediction as the store takes it; `report` as in <stem>.json."""
+    maps = {name: prediction.on_source(name).array.astype(np.float32, copy=False) for name in MAPS}
+    return Result(prediction.source, prediction.segmentation.astype(np.uint8), maps, report)
+
+
+def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
+    """What `mtctl segment` wrote about a scan; None where it wrote nothing. Without --maps all some maps are missing.
+
+    Raises:
+        MtctlError: A file is damaged, or of another scan.
+    """
+    if not (folder / f"{stem}.json").is_file():
+        return None
+    report = read_json(folder / f"{stem}.json")
+    if "scan_sha256" in report and report["scan_sha256"] != scan_sum(scan):
+        raise CaseError(f"{folder / f'{stem}.json'}: is about another scan of that name; segment this one again")
+    mask = _on_grid(read_mask(folder / f"{stem}.seg.nrrd"), scan, folder / f"{stem}.seg.nrrd")
+    names = {name: file_of(name) for name in MAPS}
+    chosen = str(report.get("uncertainty", {}).get("kind", "entropy")).replace("-", "_")
+    paths = {chosen: folder / f"{stem}.uncertainty.nrrd"}
+    paths |= {name: path for name, file in names.items() if (path := folder / f"{stem}.{file}").is_file()}
+    maps = {name: _on_grid(read_map(path), scan, path) for name, path in paths.items()}
+    return Result(scan.geometry, mask, maps, report)
+
+
+def _read_label(folder: Path, stem: str, scan: Volume, filed: Geometry) -> Any:
+    """A mask that has the scan's spacing as it was given, or as the scan's file, too, has it."""
+    path = _label_of(folder, stem)
+    if path is None:
+        return None
+    label = read_mask(path)
+    if same_grid(label.geometry, filed):
+        label = with_spacing(label, scan.geometry.spacing)
+    return _on_grid(label, scan, path).astype(bool)
+
+
+def _label_of(folder: Path, stem: str) -> Path | None:
+    paths = (folder / f"{stem}.label{ending}" for ending in CHECKS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _check_nothing_is_shared(path: Path, stem: str, sources: Sources) -> None:
+    """Make sure that nothing goes with a scan which could go with its namesake.
+
+    Raises:
+        CaseError: Something does; a mask of another patient would be learnt from.
+    """
+    report = sources.results and sources.results / f"{stem}.json"
+    label = sources.labels and _label_of(sources.labels, stem)
+    for found in (report, label):
+        if found and found.is_file():
+            raise CaseError(
+                f"{path}: has the name of {sources.namesakes[path]}, and only one of them can be meant by {found}; "
+                "give the files different names, or add each scan alone with a folder of what belongs to it"
+            )
+
+
+def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
+    if not same_grid(volume.geometry, scan.geometry):
+        theirs, ours = volume.geometry.spacing, scan.geometry.spacing
+        if volume.geometry.size == scan.geometry.size and not same_spacing(theirs, ours):
+            raise CaseError(
+                f"{path}: its spacing is {spacing_words(theirs)}, that of its scan {spacing_words(ours)}: give the "
+                "true one (--spacing) to both commands"
+            )
+        raise CaseError(f"{path}: lies on another grid than its scan; resample it first")
+    return volume.array
+
+
+def has_prediction(case: Case, result: Result) -> bool:
+    """Whether the case has this segmentation by this model already, with all maps that the result has."""
+    model, mask = result.report.get("model"), mask_sum(np.asarray(result.segmentation, dtype=bool))
+    maps = {file_of(name) for name in MAPS if name in result.maps}
+    return any(
+        record.content.get("model") == model
+        and record.content.get("segmentation_sha256") == mask
+        and maps <= record.files.keys()
+        for record in case.records
+    )
+
+
+def _has_label(case: Case, label: Mask) -> bool:
+    """Whether somebody vouched for this mask before: a later correction stays the last word on it."""
+    total = mask_sum(label)
+    return any(record.kind in VOUCHED and record.content.get("segmentation_sha256") == total for record in case.records)

@@ -1,0 +1,27 @@
+"""Which case to correct next: the one whose correction should teach most.
+
+That is the one of which its own prediction thinks least: its case score is the Dice to be expected, and correlates with
+the true one. What that brings over taking cases as they come is measured by Testing/benchmarks/next_case.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtctl.cases.store import Case, State
+
+#: Whose correction nobody has begun.
+_OPEN = (State.PREDICTED, State.UNLABELLED)
+
+
+def by_expected_gain(cases: Sequence[Case]) -> list[Case]:
+    """The cases that nobody has begun to correct, the one to correct first at the front.
+
+    Predicted cases by case score, the lowest first; then those of which nothing is known, as they were not segmented.
+    """
+    return sorted((case for case in cases if case.state in _OPEN), key=_rank)
+
+
+def _rank(case: Case) -> tuple[bool, float, str]:
+    score = case.case_score
+    return score is None, score or 0.0, case.id

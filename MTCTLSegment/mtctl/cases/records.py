@@ -1,0 +1,208 @@
+"""What was done with a case, one folder each: written whole or not at all, never changed, checked when it is read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from mtctl.cases.notes import note, noted
+from mtctl.errors import MtctlError
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, write_reason
+from mtctl.system.locks import locked
+from mtctl.system.staging import (
+    DamagedError,
+    checked,
+    checksums,
+    commit,
+    discard,
+    now,
+    read_json,
+    read_sealed,
+    remove_leftovers,
+    staged,
+    write_sealed,
+)
+
+FORMAT = 1
+CASE = "case.json"
+SCAN = "scan.nrrd"
+RECORD = "record.json"
+SEGMENTATION = "segmentation.seg.nrrd"
+START = "start.seg.nrrd"
+LOOKED_AT = "looked-at.nrrd"
+REPORT = "report.json"
+REVIEW = "review.json"
+
+
+class CaseError(MtctlError):
+    """The store cannot do that with the case."""
+
+
+class Kind(Enum):
+    """What a record holds; the values end the names of its folders."""
+
+    PREDICTION = "prediction"
+    DRAFT = "draft"
+    CORRECTED = "corrected"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+#: Records with a segmentation that a person vouches for.
+VOUCHED = (Kind.CORRECTED, Kind.ACCEPTED)
+
+_FOLDER = re.compile(rf"(\d{{4,9}})-({'|'.join(kind.value for kind in Kind)})")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One folder `<number>-<kind>` of a case.
+
+    Attributes:
+        folder: See there.
+        number: Its place in the order of things.
+        kind: What was done.
+        made: When, UTC, ISO 8601.
+        reviewer: Pseudonym of the person, or "".
+        files: SHA-256 of every file, by name.
+        content: Further values, by the kind.
+        damage: Why its record.json cannot be used, or "". What it was is known from its name even so.
+    """
+
+    folder: Path
+    number: int
+    kind: Kind
+    made: str = ""
+    reviewer: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    content: Mapping[str, Any] = field(default_factory=dict)
+    damage: str = ""
+
+    def path(self, name: str) -> Path:
+        """The file of that name, after a look at its checksum.
+
+        Raises:
+            DamagedError: It is not there or not what was written.
+        """
+        if self.damage:
+            raise DamagedError(self.damage)
+        return checked(self.folder, name, self.files)
+
+    def json(self, name: str) -> Mapping[str, Any]:
+        """The content of a JSON file.
+
+        Raises:
+            DamagedError: As `path`.
+        """
+        return read_json(self.path(name))
+
+
+def read_records(case: Path) -> tuple[Record, ...]:
+    """The records in the folder of a case, oldest first.
+
+    Raises:
+        OSError: The folder is gone.
+    """
+    return tuple(record for number, kind, folder in record_folders(case) if (record := _read(folder, number, kind)))
+
+
+def record_folders(case: Path) -> list[tuple[int, Kind, Path]]:
+    """Number, kind and place of the records, oldest first.
+
+    Raises:
+        OSError: The folder is gone.
+    """
+    return _named(case, os.listdir(case))
+
+
+def noted_records(case: Path) -> list[tuple[int, Kind, Path]]:
+    """As `record_folders`, of all records but drafts that a case ever had, as far as there are notes of them.
+
+    Raises:
+        OSError: The folder is gone.
+    """
+    return _named(case, noted(case))
+
+
+def append_record(
+    case: Path,
+    kind: Kind,
+    write: Callable[[Path], Mapping[str, Any]],
+    reviewer: str = "",
+    replaces: Sequence[Record] = (),
+) -> None:
+    """Add a record to a case.
+
+    The files are written without the lock, which may take its time; under the lock the record gets its number.
+
+    Args:
+        case: Folder of the case.
+        kind: What it is.
+        write: Writes the files into a folder and returns the record's content.
+        reviewer: Pseudonym of the person, or "".
+        replaces: Drafts that are not needed any more; they go when the record is there.
+
+    Raises:
+        WriteError: It cannot be written; nothing has changed.
+        LockError: Others keep the case locked.
+        CaseError: The case was deleted in the meantime.
+    """
+    try:
+        with staged(case) as hidden:
+            content = write(hidden)
+            document: dict[str, Any] = {
+                "format": FORMAT,
+                "kind": kind.value,
+                "made": now(),
+                "reviewer": reviewer,
+                "files": checksums(hidden),
+                "content": content,
+            }
+            with locked(case) as held:
+                there = record_folders(case)
+                # What must be there as long as this is: `mtctl cases verify` notices when it is not.
+                document["follows"] = [number for number, kept, _ in there if kept is not Kind.DRAFT]
+                write_sealed(hidden / RECORD, document)
+                held.check()
+                # Not the number of one that is gone, which would not be missed any more.
+                last = max((number for number, _, _ in [*there, *noted_records(case)]), default=0)
+                folder = case / f"{last + 1:04d}-{kind.value}"
+                commit(hidden, folder)
+                if kind is not Kind.DRAFT:
+                    note(folder)
+                for draft in replaces:
+                    discard(draft.folder)
+                remove_leftovers(case, case)
+    except (WriteError, OSError) as error:
+        if not (case / CASE).is_file():
+            raise CaseError(f"{case.name}: was deleted from the store in the meantime; nothing was stored") from error
+        if isinstance(error, WriteError):
+            raise
+        raise WriteError(f"{case}: cannot be written: {write_reason(error)}") from error
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder of that name is what a writer that was killed left, or one that is at work writes."""
+    return name.startswith(TEMPORARY_PREFIX)
+
+
+def _named(case: Path, names: Sequence[str]) -> list[tuple[int, Kind, Path]]:
+    ordered = sorted(names, key=lambda name: (len(name.partition("-")[0]), name))
+    return [(int(match[1]), Kind(match[2]), case / name) for name in ordered if (match := _FOLDER.fullmatch(name))]
+
+
+def _read(folder: Path, number: int, kind: Kind) -> Record | None:
+    """A record; None for a draft that went while it was read."""
+    try:
+        document = read_sealed(folder / RECORD, FORMAT)
+        return Record(
+            folder, number, kind, document["made"], document["reviewer"], document["files"],
+            {**document["content"], "follows": document["follows"]},
+        )  # fmt: skip
+    except DamagedError as error:
+        return Record(folder, number, kind, damage=str(error)) if folder.exists() else None

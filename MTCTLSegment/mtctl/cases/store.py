@@ -1,0 +1,351 @@
+"""The case store: a folder that anyone can understand, and that many programs may read and write at once.
+
+    STORE/cases/<id>/scan.nrrd, case.json
+                     0001-prediction/    segmentation.seg.nrrd, probability, distance and uncertainties, report.json
+                     0002-draft/         an unfinished review: segmentation.seg.nrrd, review.json
+                     0003-corrected/     what a person vouches for: segmentation.seg.nrrd, review.json, looked-at.nrrd
+                     0004-accepted/      the same, found right as it was predicted
+                     0005-rejected/      review.json
+
+Folders are only ever added: each is written under a hidden name and renamed when it is whole. Only a draft goes, when
+its own author saves the next one or decides. Every folder has a record.json with the checksums of its files, and a note
+beside it that it was stored (`case_notes`).
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtctl.cases.case import Case, Draft, State, read_case
+from mtctl.cases.names import ID, made_ids, usable
+from mtctl.cases.notes import note
+from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Kind, Record, append_record
+from mtctl.cases.reviewed import Reviewed
+from mtctl.cases.verify import Finding, Trouble, verify_store
+from mtctl.cases.volumes import check_mask, same_grid, scan_sum, write_mask, write_prediction
+from mtctl.geometry import Volume
+from mtctl.io.volumes import write_volume
+from mtctl.system.files import WriteError, replacing, write_reason
+from mtctl.system.staging import (
+    DamagedError,
+    checksums,
+    commit,
+    now,
+    remove_leftovers,
+    staged,
+    write_json,
+    write_sealed,
+)
+from mtctl.worker.requests import Result
+
+if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
+    from mtctl.metrics import Mask
+
+__all__ = ["Case", "CaseError", "CaseStore", "DamagedError", "Draft", "Finding", "State", "Trouble"]
+
+_README = "README.txt"
+_EXPLAINED = """This folder is a case store of SlicerMTCTL.
+
+Every folder in "cases" is one scan. It holds the scan itself (scan.nrrd) and, numbered in the order in which it was
+done, what was made of it: predictions of a model, drafts of unfinished reviews, and decisions of a person. The
+segmentations (segmentation.seg.nrrd) open in 3D Slicer. Nothing is ever overwritten; the highest number counts.
+
+Copy and back up the folder as you like, while it is in use, too. Change nothing by hand: every file is checked against
+its checksum. To check all of them:  mtctl cases verify --store FOLDER
+
+Beside every case, prediction and decision lies a hidden, empty file, .mtctl-stored-NAME, by which its loss is noticed.
+The loss of what went together with that file is not, as when the folder is put back from an older backup: compare
+"mtctl cases list" then. To take a case out for good, delete its folder and the hidden file beside it.
+
+No names of patients are stored. Keep it that way: choose case names and reviewers' names that say nothing.
+"""
+
+
+class CaseStore:
+    """The store in a folder; any number of them, in any number of processes and on any machines, may be open at once.
+
+    Nothing is kept in memory: every call looks at the folder. Volumes take their time to read and write (tenths of
+    seconds to seconds): inside Slicer leave that to a child process (`store_child`).
+
+    Where a method takes a case, it takes the case as it was read, or its id. What is stored then replaces only drafts
+    that this case knows of: one that another window saved since stays.
+
+    Attributes:
+        folder: See there.
+
+    Raises (from all methods that write):
+        WriteError: The folder is not writable or the disk is full. The store is as it was before.
+        LockError: Another program keeps the case locked.
+        CaseError: The case is unknown (deleted in the meantime, too), or something lies on another grid.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """The store in `folder`, which need not exist before something is added.
+
+        Raises:
+            CaseError: It is a file, or nobody can say what it is.
+        """
+        self.folder = Path(folder)
+        self._cases = self.folder / "cases"
+        with _reading(self.folder):
+            if self.folder.exists() and not self.folder.is_dir():
+                raise CaseError(f"{self.folder}: is a file, not a folder; choose the folder of a case store")
+
+    def ids(self) -> list[str]:
+        """Names of all cases, sorted; none where nothing has been added yet.
+
+        Raises:
+            CaseError: The folder cannot be read, or is on a drive or share that is not there.
+        """
+        with _reading(self._cases):
+            try:
+                names = os.listdir(self._cases)
+            except FileNotFoundError:
+                os.stat(self.folder.absolute().anchor)  # Windows says the same of a share that is out of reach.
+                return []
+            return sorted(name for name in names if ID.fullmatch(name) and _holds_case(self._cases / name))
+
+    def case(self, id: str) -> Case:
+        """A case as it stands now.
+
+        Raises:
+            CaseError: It is unknown.
+            DamagedError: Its case.json cannot be read.
+        """
+        with _reading(self._cases):
+            # Only a folder in `cases` can be meant, whatever the name says.
+            if not ID.fullmatch(id) or not (self._cases / id).is_dir():
+                raise CaseError(f"{id}: there is no such case in {self.folder}; `mtctl cases list` names them")
+        return read_case(self._cases / id)
+
+    def cases(self) -> list[Case]:
+        """All cases that can be read, by id; what is damaged is left out (`verify` names it).
+
+        Raises:
+            CaseError: As `ids`.
+        """
+        found = []
+        for id in self.ids():
+            with suppress(CaseError, DamagedError):  # damaged, or deleted since
+                found.append(self.case(id))
+        return found
+
+    def verify(self) -> list[Finding]:
+        """Read everything and compare it with its checksums.
+
+        Returns:
+            What is damaged or lost, what is not of this store, and what was left by a write that was cut off; what
+            it cannot see is said in `case_verify`.
+
+        Raises:
+            CaseError: The folder cannot be read.
+        """
+        with _reading(self._cases):
+            return verify_store(self._cases, ID)
+
+    def add(self, volume: Volume, id: str | None = None) -> Case:
+        """Add a scan. The same scan added again under the same name gives the case that is there.
+
+        The same are scans with the same voxels whose grids differ by no more than programs do (`same_grid`). One whose
+        slices Slicer has turned round is another case, as its masks are turned round, but has the same `scan_sha256`.
+
+        Args:
+            volume: The scan; any orientation.
+            id: Its name: letters, digits, ".", "_" and "-", nothing that names the patient; None: made from the voxels.
+
+        Raises:
+            CaseError: The name is unusable, or that of another scan.
+        """
+        if not np.isfinite(volume.array).all():
+            raise CaseError("the scan has voxels that are NaN or infinite; replace them, for example by 0")
+        total = scan_sum(volume)
+        for name in made_ids(total) if id is None else (usable(id),):
+            case = self._named(name, volume, total)
+            if case.id == name and _is_of(case, volume, total):
+                return case
+        raise CaseError(f"{name}: the store holds another scan with the name {case.id}; choose another name")
+
+    def _named(self, name: str, volume: Volume, total: str) -> Case:
+        """The case of that name, of whatever scan; where there is none it is made from `volume`."""
+        while not (there := self._with_name(name)):
+            self._make()
+            try:
+                with staged(self._cases) as hidden:
+                    write_volume(Volume(volume.array.astype(np.float32), volume.geometry), hidden / SCAN)
+                    document = {
+                        "format": FORMAT,
+                        "added": now(),
+                        "geometry": asdict(volume.geometry),
+                        "scan_sha256": total,
+                        "files": checksums(hidden),
+                    }
+                    write_sealed(hidden / CASE, document)
+                    commit(hidden, self._cases / name)
+                    note(self._cases / name)
+                    remove_leftovers(self._cases, self._cases)
+            except FileExistsError as error:  # Added by somebody just now? Then see whether it is the same scan.
+                if not self._with_name(name):
+                    raise CaseError(f"{self._cases / name}: something that is no case is in the way") from error
+            except OSError as error:
+                raise WriteError(f"{self._cases}: cannot be written: {write_reason(error)}") from error
+        return self.case(there)
+
+    def add_prediction(self, case: Case | str, result: Result) -> Case:
+        """Store a segmentation with its maps and its report.
+
+        Args:
+            case: The case or its id.
+            result: On the grid of the scan (`worker_request.Result`; `case_import.result_of` makes one from an
+                `inference.Prediction`, `case_import.read_results` from what `mtctl segment` wrote). Its maps may be
+                some of those that there are.
+        """
+        known = self._known(case)
+        if not same_grid(result.geometry, known.geometry):
+            raise CaseError(f"{known.id}: the prediction is on another grid than the scan; segment the scan itself")
+        return self._append(known, Kind.PREDICTION, lambda folder: write_prediction(folder, result))
+
+    def add_label(self, case: Case | str, mask: Mask, reviewer: str = "") -> Case:
+        """Store a segmentation that a person vouches for and that was made elsewhere; the case is then corrected."""
+        known = self._known(case)
+        mask = check_mask(mask, known.geometry, known.id)
+        prediction = known.reviewed_by(None)
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            return write_mask(folder, mask, known.geometry) | {"prediction": prediction and prediction.number}
+
+        return self._append(known, Kind.CORRECTED, write, reviewer)
+
+    def save_draft(
+        self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "", start: Mask | None = None
+    ) -> Case:
+        """Store an unfinished review in place of this author's last one; those of others stay.
+
+        Args:
+            case: The case or its id.
+            mask: The segmentation as it is now, (z, y, x).
+            review: What `review_file.review_document` gives.
+            reviewer: Pseudonym of the person; "": who is logged in on this computer is the author.
+            start: Where somebody else's segmentation is reviewed (`CaseMaps.reviewing`): that, (z, y, x).
+        """
+        known = self._known(case)
+        written = Reviewed(known, mask, review, start)
+        return self._append(known, Kind.DRAFT, written.write, reviewer, _drafts(known, reviewer))
+
+    def accept(
+        self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "", start: Mask | None = None
+    ) -> Case:
+        """Store what a person vouches for as a new version: accepted where it is as predicted, else corrected.
+
+        Args: See `save_draft`.
+        """
+        known = self._known(case)
+        written = Reviewed(known, mask, review, start)
+        kind = Kind.ACCEPTED if written.as_predicted else Kind.CORRECTED
+        return self._append(known, kind, written.write_decided, reviewer, _drafts(known, reviewer))
+
+    def reject(
+        self, case: Case | str, reason: str, review: Mapping[str, Any] | None = None, reviewer: str = ""
+    ) -> Case:
+        """Take note that a case is unusable.
+
+        Args:
+            case: The case or its id.
+            reason: In a few words, nothing that names the patient.
+            review: As for `save_draft`, where there is one.
+            reviewer: Pseudonym of the person, or "".
+
+        Raises:
+            CaseError: There is no reason.
+        """
+        if not reason.strip():
+            raise CaseError("say in a few words why the case is rejected, without anything that names the patient")
+        known = self._known(case)
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            if review is not None:
+                write_json(folder / REVIEW, review)
+            return {"reason": reason.strip()}
+
+        return self._append(known, Kind.REJECTED, write, reviewer)
+
+    def _known(self, case: Case | str) -> Case:
+        return self.case(case) if isinstance(case, str) else case
+
+    def _append(
+        self, case: Case, kind: Kind, write: Any, reviewer: str = "", replaces: tuple[Record, ...] = ()
+    ) -> Case:
+        def write_signed(folder: Path) -> Mapping[str, Any]:
+            return {**write(folder), "author": _author(reviewer)}
+
+        append_record(case.folder, kind, write_signed, reviewer, replaces)
+        return self.case(case.id)
+
+    def _with_name(self, name: str) -> str | None:
+        """The case of that name, upper and lower case being one: on Windows and macOS they are."""
+        return next((id for id in self.ids() if id.casefold() == name.casefold()), None)
+
+    def _make(self) -> None:
+        try:
+            self._cases.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"{self._cases}: cannot be made: {write_reason(error)}") from error
+        if not (self.folder / _README).exists():
+            with replacing(self.folder / _README) as part:
+                part.write_text(_EXPLAINED, encoding="utf-8")
+
+
+def _is_of(case: Case, volume: Volume, total: str) -> bool:
+    """Whether a case is of this scan, which has this sum."""
+    if not same_grid(case.geometry, volume.geometry):
+        return False
+    # The sums of the first stores are over the digits of the grid, too.
+    return case.scan_sha256 == total or np.array_equal(case.scan().array, volume.array.astype(np.float32))
+
+
+def _drafts(case: Case, reviewer: str) -> tuple[Record, ...]:
+    """The drafts of this author that the case knows of."""
+    author = _author(reviewer)
+    return tuple(
+        record for record in case.records if record.kind is Kind.DRAFT and record.content.get("author") == author
+    )
+
+
+def _author(reviewer: str) -> str:
+    """Whose draft it is. Without a pseudonym: who is logged in on this computer, hashed, as that is a name."""
+    if reviewer:
+        return reviewer
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # KeyError until Python 3.13
+        user = ""
+    return hashlib.sha256(f"{user}@{socket.gethostname()}".encode()).hexdigest()[:12]
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Say in words what keeps a folder of the store from being read: an unmounted share must not look empty."""
+    try:
+        yield
+    except OSError as error:
+        raise CaseError(
+            f"{error.filename or folder}: cannot be read: {error.strerror or error}; check the path, the drive or "
+            "share, and your permissions"
+        ) from error
+
+
+def _holds_case(folder: Path) -> bool:
+    """Whether a folder is a case; one that may not be entered counts, so that whoever reads it hears of that."""
+    try:
+        return (folder / CASE).exists()
+    except OSError:
+        return True

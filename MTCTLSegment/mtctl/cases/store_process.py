@@ -1,0 +1,148 @@
+"""Writes to the case store in a child process, for windows that must not freeze: `python -m mtctl.cases.store_process REQUEST`.
+
+REQUEST is a JSON file (its path as `launcher.sealed`), its arrays beside it as .npy (`worker_exchange.write_steps`
+writes them without holding up a window):
+
+    {"store": FOLDER, "operation": "add" | "prediction" | "draft" | "accept" | "reject", "case": ID or null,
+     "geometry": worker_protocol.geometry_message(...), "arrays": {NAME: FILE.npy, ...},
+     "report": {...}, "review": {...}, "reviewer": "", "reason": ""}
+
+Arrays: "scan" for add; "segmentation" and the maps by name for prediction; "segmentation" for draft and accept, with
+"start" where the review began with another segmentation than a prediction of the store. With "scan" among them, the
+case is added first where it is not in the store yet. Whatever is not needed may be left out. One line of JSON comes
+back:
+
+    {"event": "done", "case": ID, "state": ..., "version": N, "record": N} or {"event": "failed", "reason": ...}
+
+"record" is the number of the case's last record, 0: it has none.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.cases.importing import has_prediction
+from mtctl.cases.store import Case, CaseStore
+from mtctl.cases.volumes import MAPS
+from mtctl.geometry import Geometry, Volume
+from mtctl.processes.launcher import unsealed
+from mtctl.system.files import reason_of
+from mtctl.system.temporary import remove_orphans
+from mtctl.worker.protocol import geometry_of
+from mtctl.worker.requests import Result
+
+
+def main(request: Path) -> int:
+    """Do what a request asks for and say so on stdout.
+
+    Returns:
+        Exit status: 0 done, 1 failed.
+    """
+    try:
+        case = carry_out(json.loads(request.read_text(encoding="utf-8")), request.parent)
+    except Exception as error:
+        # Anything: who waits has to hear of it, and in the window only this line is seen.
+        print(json.dumps({"event": "failed", "reason": reason_of(error)}), flush=True)
+        return 1
+    record = case.records[-1].number if case.records else 0
+    about = {"state": case.state.value, "version": case.version, "record": record}
+    print(json.dumps({"event": "done", "case": case.id, **about}), flush=True)
+    return 0
+
+
+def carry_out(request: Mapping[str, Any], folder: Path) -> Case:
+    """Do what a request asks for.
+
+    Args:
+        request: See the module.
+        folder: Where its arrays are.
+
+    Returns:
+        The case as it stands then.
+
+    Raises:
+        MtctlError: The store cannot do it.
+        KeyError, OSError, ValueError: The request is incomplete.
+    """
+    asked = _Asked(request, folder)
+    store, case = CaseStore(Path(request["store"])), request.get("case")
+    if "scan" in asked.names:
+        case = store.add(Volume(asked.array("scan"), asked.geometry), case).id
+    if case is None:
+        raise KeyError("case")
+    done: Case = _OPERATIONS[request["operation"]](store, case, asked)
+    return done
+
+
+class _Asked:
+    """A request and its arrays, each read when it is needed."""
+
+    def __init__(self, request: Mapping[str, Any], folder: Path) -> None:
+        self.names: Mapping[str, str] = request.get("arrays", {})
+        self.report: Mapping[str, Any] = request.get("report", {})
+        self.review: Mapping[str, Any] | None = request.get("review")
+        self.reviewer: str = request.get("reviewer", "")
+        self.reason: str = request.get("reason", "")
+        self._geometry = request.get("geometry")
+        self._folder = folder
+
+    @property
+    def geometry(self) -> Geometry:
+        return geometry_of(self._geometry)
+
+    def array(self, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(self._folder / self.names[name], allow_pickle=False)
+        return array
+
+    def start(self) -> NDArray[Any] | None:
+        return self.array("start") if "start" in self.names else None
+
+    def needed_review(self) -> Mapping[str, Any]:
+        if self.review is None:
+            raise KeyError("review")
+        return self.review
+
+
+def _add(store: CaseStore, case: str, asked: _Asked) -> Case:
+    return store.case(case)
+
+
+def _prediction(store: CaseStore, case: str, asked: _Asked) -> Case:
+    maps = {name: asked.array(name) for name in MAPS if name in asked.names}
+    result, known = Result(asked.geometry, asked.array("segmentation"), maps, asked.report), store.case(case)
+    return known if has_prediction(known, result) else store.add_prediction(known, result)
+
+
+def _draft(store: CaseStore, case: str, asked: _Asked) -> Case:
+    mask = asked.array("segmentation")
+    return store.save_draft(case, mask, asked.needed_review(), asked.reviewer, asked.start())
+
+
+def _accept(store: CaseStore, case: str, asked: _Asked) -> Case:
+    return store.accept(case, asked.array("segmentation"), asked.needed_review(), asked.reviewer, asked.start())
+
+
+def _reject(store: CaseStore, case: str, asked: _Asked) -> Case:
+    return store.reject(case, asked.reason, asked.review, asked.reviewer)
+
+
+_OPERATIONS: Mapping[str, Callable[[CaseStore, str, _Asked], Case]] = {
+    "add": _add,
+    "prediction": _prediction,
+    "draft": _draft,
+    "accept": _accept,
+    "reject": _reject,
+}
+
+
+if __name__ == "__main__":
+    status = main(Path(unsealed(sys.argv[1])))
+    remove_orphans("store")  # Hundreds of megabytes, of each window that was killed while it handed a case over.
+    sys.exit(status)

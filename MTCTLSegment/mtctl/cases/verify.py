@@ -1,0 +1,152 @@
+"""Whether everything that was stored is there and whole.
+
+A case, prediction or decision that is gone is missed by its note (`case_notes`) and by the records after it. Not missed
+is what went together with its note: the whole of `cases`, or what came after a backup that was put back; and what was
+stored by a program that was killed before it took note. Drafts may go. A case that somebody deleted on purpose is
+missed until its note is deleted, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from mtctl.cases.case import Case, read_case
+from mtctl.cases.notes import is_note, note_of, noted
+from mtctl.cases.records import CASE, RECORD, Kind, Record, is_leftover, noted_records, record_folders
+from mtctl.system.locks import LOCK_PREFIX
+from mtctl.system.staging import DamagedError, checked
+
+
+class Trouble(Enum):
+    """What is the matter with a file or folder."""
+
+    DAMAGED = "damaged"
+    LOST = "lost"
+    FOREIGN = "foreign"
+    UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the store that a person should know.
+
+    Attributes:
+        path: What it is about.
+        trouble: Of what kind; only DAMAGED and LOST mean that something is missing.
+        text: In words.
+    """
+
+    path: Path
+    trouble: Trouble
+    text: str
+
+    @property
+    def serious(self) -> bool:
+        """Whether something that was stored is missing."""
+        return self.trouble in (Trouble.DAMAGED, Trouble.LOST)
+
+
+def verify_store(cases: Path, ids: re.Pattern[str]) -> list[Finding]:
+    """What is to be said about the folder `cases` of a store, whose cases are named like `ids`."""
+    return list(_verify(cases, ids)) if cases.is_dir() else []
+
+
+def _verify(cases: Path, ids: re.Pattern[str]) -> Iterator[Finding]:
+    ever = [cases / name for name in noted(cases) if ids.fullmatch(name)]
+    for path in sorted(cases.iterdir()):
+        if is_note(path.name):
+            continue
+        if is_leftover(path.name):
+            yield _leftover(path)
+        elif not path.is_dir() or not ids.fullmatch(path.name) or not _is_case(path):
+            yield _foreign(path)
+        else:
+            try:
+                stored = noted_records(path)  # Before the records are read: all of these are there by now.
+                yield from _verify_case(read_case(path), {number for number, _, _ in stored})
+            except DamagedError as error:
+                yield _damaged(path, error)
+            except FileNotFoundError:
+                yield Finding(path, Trouble.LOST, f"{path}: was deleted while it was checked")
+    for path in ever:
+        if not _is_case(path):
+            restore = f"restore it from a backup; if it was deleted on purpose, delete {note_of(path)}, too"
+            yield Finding(path, Trouble.LOST, f"{path}: the case is gone; {restore}")
+
+
+def _is_case(path: Path) -> bool:
+    try:
+        return (path / CASE).exists() or bool(record_folders(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _verify_case(case: Case, stored: set[int]) -> Iterator[Finding]:
+    """Anything wrong with a case; a draft that its author replaces meanwhile is nothing wrong."""
+    for name in case.files:
+        yield from _verify_file(case.folder, name, dict(case.files))
+    for record in case.records:
+        if record.damage:
+            yield _damaged(record.folder, record.damage)
+        else:
+            yield from _verify_record(record)
+    yield from _lost(case, stored)
+    known = {record.folder.name for record in case.records} | {CASE, *case.files}
+    for path in sorted(case.folder.iterdir()):
+        if is_note(path.name):
+            continue
+        if is_leftover(path.name):
+            yield _leftover(path)
+        elif path.name not in known and not path.name.startswith(LOCK_PREFIX) and not _new_since(case, path):
+            yield _foreign(path)
+
+
+def _verify_record(record: Record) -> Iterator[Finding]:
+    findings = [found for name in record.files for found in _verify_file(record.folder, name, dict(record.files))]
+    if findings and record.kind is Kind.DRAFT and not record.folder.exists():
+        return
+    yield from findings
+    for path in sorted(record.folder.iterdir()) if record.folder.exists() else ():
+        if path.name not in record.files and path.name != RECORD:
+            yield _leftover(path) if is_leftover(path.name) else _foreign(path)
+
+
+def _verify_file(folder: Path, name: str, sums: dict[str, str]) -> Iterator[Finding]:
+    try:
+        checked(folder, name, sums)
+    except DamagedError as error:
+        yield _damaged(folder / name, error)
+
+
+def _lost(case: Case, stored: set[int]) -> Iterator[Finding]:
+    """Records that are not there although there are notes of them or later ones follow them."""
+    there = {record.number for record in case.records}
+    follows = {number for record in case.records for number in record.content.get("follows", ())}
+    for number in sorted((follows | stored) - there):
+        yield Finding(
+            case.folder,
+            Trouble.LOST,
+            f"{case.folder}: what was stored as {number:04d} is gone; restore it from a backup",
+        )
+
+
+def _new_since(case: Case, path: Path) -> bool:
+    """Whether it is a record that was added while the case was checked."""
+    last = max((record.number for record in case.records), default=0)
+    return any(folder == path and number > last for number, _, folder in record_folders(case.folder))
+
+
+def _damaged(path: Path, error: DamagedError | str) -> Finding:
+    return Finding(path, Trouble.DAMAGED, str(error))
+
+
+def _foreign(path: Path) -> Finding:
+    return Finding(path, Trouble.FOREIGN, f"{path}: is not part of the store; it is left alone")
+
+
+def _leftover(path: Path) -> Finding:
+    return Finding(path, Trouble.UNFINISHED, f"{path}: left by a write that was cut off, or that is going on")

@@ -1,0 +1,118 @@
+"""The volumes of a case: how they are written, what they are called, and how their voxels are summed up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.cases.records import REPORT, SEGMENTATION, CaseError, Record
+from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import VolumeError, read_map, read_mask, write_segmentation, write_volume
+from mtctl.system.staging import DamagedError, write_json
+from mtctl.worker.requests import Result
+
+if TYPE_CHECKING:
+    from mtctl.metrics import Mask
+
+UNCERTAINTIES = ("entropy", "mutual_information", "disagreement")
+MAPS = ("probability", "distance", *UNCERTAINTIES)
+
+#: Names of scanners' and files' in a report of `mtctl segment`, which may name a patient.
+_NOT_STORED = ("input", "fingerprint")
+
+#: Positions of one grid that went through different programs differ by less, mm.
+_SAME_MM = 1e-3
+
+
+def file_of(map_name: str) -> str:
+    """The file of a map."""
+    return f"{map_name.replace('_', '-')}.nrrd"
+
+
+def same_grid(first: Geometry, second: Geometry) -> bool:
+    """Whether two grids are one, written by different programs."""
+    return first.size == second.size and all(
+        np.allclose(getattr(first, name), getattr(second, name), atol=_SAME_MM)
+        for name in ("spacing", "origin", "direction")
+    )
+
+
+def check_mask(mask: Mask, geometry: Geometry, case: str) -> Mask:
+    """The mask as bool.
+
+    Raises:
+        CaseError: It is on another grid than the scan.
+    """
+    if mask.shape != geometry.shape:
+        raise CaseError(
+            f"{case}: the segmentation has {mask.shape} voxels, the scan {geometry.shape} (z, y, x); resample it first"
+        )
+    return np.asarray(mask, dtype=bool)
+
+
+def write_prediction(folder: Path, result: Result) -> Mapping[str, Any]:
+    """Write the files of a prediction; returns the content of its record."""
+    for name in MAPS:
+        if name in result.maps:
+            write_volume(Volume(np.asarray(result.maps[name], np.float32), result.geometry), folder / file_of(name))
+    report = {name: value for name, value in result.report.items() if name not in _NOT_STORED}
+    write_json(folder / REPORT, report)
+    told = {name: report[name] for name in ("model", "threshold", "case_score", "flagged") if name in report}
+    return told | write_mask(folder, np.asarray(result.segmentation, dtype=bool), result.geometry)
+
+
+def write_mask(folder: Path, mask: Mask, geometry: Geometry) -> dict[str, Any]:
+    """Write a segmentation; returns what its record says of it."""
+    write_segmentation(Volume(mask, geometry), folder / SEGMENTATION)
+    return {"segmentation_sha256": mask_sum(mask), "volume_ml": round(float(mask.sum()) * geometry.voxel_ml, 3)}
+
+
+def stored_mask(record: Record, name: str, geometry: Geometry) -> Mask:
+    """A mask of a record, checked, (z, y, x) bool.
+
+    Raises:
+        DamagedError: It is missing, torn or changed.
+    """
+    return _array(record.path(name), read_mask, geometry).astype(bool)
+
+
+def stored_map(path: Path, geometry: Geometry) -> NDArray[np.float32]:
+    """A scan or map in a file that was checked, (z, y, x).
+
+    Raises:
+        DamagedError: It cannot be read, or is on another grid.
+    """
+    return _array(path, read_map, geometry)
+
+
+def mask_sum(mask: Mask) -> str:
+    """What a review calls `segmentation_sha256`."""
+    return hashlib.sha256(np.packbits(mask).data).hexdigest()
+
+
+def scan_sum(volume: Volume) -> str:
+    """SHA-256 over the voxels (as float32) and their number along each axis, whatever file they come from.
+
+    Not over the grid: two programs that read one file differ in its last digits, and rounding only moves the places
+    where that shows. Scans of one sum are one scan where they are on the `same_grid`, too. And of a left-handed grid
+    (NIfTI often has one) the slices are summed up in reverse, as Slicer turns their order round when it loads them.
+    """
+    slices = volume.array if np.linalg.det(volume.geometry.matrix) > 0 else volume.array[::-1]
+    digest = hashlib.sha256(str(slices.shape).encode())
+    digest.update(np.ascontiguousarray(slices, dtype=np.float32).data)
+    return digest.hexdigest()
+
+
+def _array(path: Path, read: Any, geometry: Geometry) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = read(path).array
+    except VolumeError as error:
+        raise DamagedError(str(error)) from error
+    if array.shape != geometry.shape:
+        raise DamagedError(f"{path}: is not on the grid of its scan; restore it from a backup")
+    return array

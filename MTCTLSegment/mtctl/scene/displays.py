@@ -1,0 +1,127 @@
+"""How heatmap and segmentation are drawn, and the legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+
+from mtctl.scene.colors import heatmap_table
+from mtctl.scene.nodes import CaseNodes, Node, Scene, SceneError, add_part, is_there, part_of
+
+#: Smoothing of the closed surface; Slicer's own default, written down so that every scene draws alike.
+_SMOOTHING = "0.5"
+
+_TITLES = {
+    "entropy": "Uncertainty",
+    "mutual_information": "Uncertainty (mutual information)",
+    "disagreement": "Uncertainty (disagreement)",
+}
+
+
+def set_threshold(nodes: CaseNodes, threshold: float) -> None:
+    """Show only what is at least so uncertain (0 to 1): one call of MRML, fast enough for a slider."""
+    if is_there(nodes.heatmap):
+        if not is_drawn(nodes.heatmap):
+            draw_as_heatmap(nodes.scene, nodes.heatmap, threshold)
+        # A value that is equal shall be shown: MRML keeps doubles, the voxels are float32.
+        nodes.heatmap.GetDisplayNode().SetLowerThreshold(float(np.float32(threshold)))
+
+
+def threshold_of(nodes: CaseNodes) -> float:
+    """The threshold at which the heatmap is shown.
+
+    Raises:
+        SceneError: The heatmap was deleted.
+    """
+    if not is_there(nodes.heatmap):
+        raise SceneError("The uncertainty map was deleted: segment the scan again.")
+    return round(float(nodes.heatmap.GetDisplayNode().GetLowerThreshold()), 6)
+
+
+def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
+    """Show the colours' meaning in these views (slice or 3-D view nodes) and no others.
+
+    Returns:
+        vtkMRMLColorLegendDisplayNode.
+
+    Raises:
+        SceneError: The heatmap was deleted.
+    """
+    if not is_there(nodes.heatmap):
+        raise SceneError("The uncertainty map was deleted: segment the scan again.")
+    before = part_of(nodes.scene, nodes.scan, "legend")
+    if before is not None:
+        nodes.scene.RemoveNode(before)
+    if nodes.scene.GetClassNameByTag("ColorLegendDisplay") is None:  # the browser's scene does not know it by itself
+        nodes.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
+    legend = slicer.vtkMRMLColorLegendDisplayNode()
+    legend.SetName(f"{nodes.scan.GetName()}: legend")
+    legend.SetTitleText(_TITLES[nodes.kind])
+    legend.SetLabelFormat("%4.2f")
+    legend.SetNumberOfLabels(5)
+    legend.SetSize(0.08, 0.3)
+    legend.SetPosition(0.98, 0.06)
+    for view in views:
+        legend.AddViewNodeID(view.GetID())
+    legend = add_part(nodes.scene, nodes.scan, legend, "legend")
+    legend.SetAndObservePrimaryDisplayNode(nodes.heatmap.GetDisplayNode())
+    legend.SetAndObserveColorNodeID(nodes.heatmap.GetDisplayNode().GetColorNodeID())
+    nodes.heatmap.AddAndObserveDisplayNodeID(legend.GetID())
+    legend.Modified()  # the views have looked at it before it belonged to a volume
+    return legend
+
+
+def is_drawn(volume: Node) -> bool:
+    """Whether a map has a display with colours: what a person has made of it stays."""
+    return volume.GetDisplayNode() is not None and volume.GetDisplayNode().GetColorNode() is not None
+
+
+def draw_as_heatmap(scene: Scene, volume: Node, threshold: float) -> None:
+    """Show a map in the heatmap's colours, from 0 to 1, where it reaches the threshold."""
+    display = _display(scene, volume, 0.0, 1.0)
+    was_modified = display.StartModify()
+    display.SetAndObserveColorNodeID(heatmap_table(scene).GetID())
+    display.SetThreshold(float(np.float32(threshold)), 1)
+    display.SetApplyThreshold(True)
+    display.SetInterpolate(False)  # what lights up are the voxels that may be painted, no more and no less
+    display.EndModify(was_modified)
+
+
+def draw_in_grey(scene: Scene, volume: Node, low: float, high: float) -> None:
+    """Give a map that is not the heatmap a display, for who wants to look at it."""
+    _display(scene, volume, low, high).SetDefaultColorMap()
+
+
+def _display(scene: Scene, volume: Node, low: float, high: float) -> Node:
+    """The display node of a map.
+
+    Slicer's default one would first look for the best window through all voxels: 0.6 s each for a full-field scan.
+    """
+    display = volume.GetDisplayNode()
+    if display is None:
+        display = slicer.vtkMRMLScalarVolumeDisplayNode()
+        display.AutoWindowLevelOff()
+        display.AutoThresholdOff()
+        display.SetWindowLevelMinMax(low, high)
+        display = scene.AddNode(display)
+        volume.SetAndObserveDisplayNodeID(display.GetID())
+    return display
+
+
+def draw_as_outline(segmentation: Node) -> None:
+    """An outline along the voxels in 2-D, a smooth surface in 3-D once there is one."""
+    segmentation.GetSegmentation().SetConversionParameter("Smoothing factor", _SMOOTHING)
+    if segmentation.GetDisplayNode() is not None:
+        return
+    segmentation.CreateDefaultDisplayNodes()
+    display = segmentation.GetDisplayNode()
+    was_modified = display.StartModify()
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)
+    display.SetSliceIntersectionThickness(2)
+    # Cut out of the smooth surface, the outline would not show which voxels belong to the atrium.
+    display.SetPreferredDisplayRepresentationName2D("Binary labelmap")
+    display.SetPreferredDisplayRepresentationName3D("Closed surface")
+    display.EndModify(was_modified)

@@ -1,0 +1,233 @@
+"""The nodes of a case: found by what they carry, made when they are not there, and what is kept without a node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from mtctl.errors import MtctlError
+from mtctl.scene.stored_masks import kept_mask
+from mtctl.scene.subject_hierarchy import folder_of
+
+Node = Any  # a vtkMRMLNode of the class that the name says
+Scene = Any  # a vtkMRMLScene
+
+#: Attribute of all nodes made here; its value is one of "segmentation", "uncertainty", "differences", "distance",
+#: "probability", "regions", "surface", "preview", "paintable", "legend", "record", "colors". A scan selector leaves out
+#: the volumes that have it.
+ROLE = "MTCTL.Role"
+
+#: Attributes of a scan that was opened from a case store: the case's id, the folder of the store, and the number of the
+#: record (prediction, draft or decision) that was the case's last. Accepting it adds a version to that case.
+CASE, CASE_STORE, CASE_RECORD = "MTCTL.Case", "MTCTL.CaseStore", "MTCTL.CaseRecord"
+
+#: The uncertainties that a case may have, by the names of the worker's maps; the first is shown at first.
+KINDS = ("entropy", "mutual_information", "disagreement")
+
+#: Id of the segment that holds the prediction, in our segmentation; the same as in a written .seg.nrrd.
+SEGMENT_ID = "LeftAtrium"
+
+_SCAN = "MTCTL.Scan"  # role of the reference from every node of a case to its scan
+_KIND = "MTCTL.Kind"
+_REVIEWED = "MTCTL.Reviewed"  # of the record: reference to somebody else's segmentation, and attribute: which segment
+_DOCUMENT = "MTCTL.Document."
+
+
+class SceneError(MtctlError):
+    """The scene cannot be used like that."""
+
+
+@dataclass(frozen=True)
+class CaseNodes:
+    """The nodes of one case. None (or missing from a mapping) is what is not there, or not there any more.
+
+    Get a fresh one from `find_case` after something was added or deleted.
+
+    Attributes:
+        scene: Where they are.
+        scan: vtkMRMLScalarVolumeNode.
+        segmentation: vtkMRMLSegmentationNode made here, with the prediction, as edited.
+        reviewed: vtkMRMLSegmentationNode that is under review: `segmentation`, or somebody else's.
+        segment_id: The segment of `reviewed` that is under review.
+        uncertainty: vtkMRMLScalarVolumeNode by kind, see KINDS.
+        heatmap: The vtkMRMLScalarVolumeNode that is (or would be) shown, and to which painting is tied: one of
+            `uncertainty`, or a copy that also marks where somebody else's segmentation differs from the prediction.
+        kind: That of `heatmap`.
+        distance: vtkMRMLScalarVolumeNode.
+        probability: vtkMRMLScalarVolumeNode.
+        regions: vtkMRMLTableNode.
+        surface: vtkMRMLModelNode, the surface coloured by uncertainty; made by `color_surface`.
+        preview: vtkMRMLSegmentationNode of a proposal; made by `show_preview`.
+        paintable: vtkMRMLScalarVolumeNode; made by `paintable_node`.
+        legend: vtkMRMLColorLegendDisplayNode; made by `show_legend`.
+        record: Hidden vtkMRMLScriptedModuleNode with what has no node of its own; see `keep`.
+        folder: Subject hierarchy item of the case; None where the scene has no subject hierarchy.
+    """
+
+    scene: Scene
+    scan: Node
+    segmentation: Node | None
+    reviewed: Node | None
+    segment_id: str
+    uncertainty: Mapping[str, Node]
+    heatmap: Node | None
+    kind: str
+    distance: Node | None
+    probability: Node | None
+    regions: Node | None
+    surface: Node | None
+    preview: Node | None
+    paintable: Node | None
+    legend: Node | None
+    record: Node | None
+    folder: int | None
+
+
+def find_case(scene: Scene, scan: Node) -> CaseNodes | None:
+    """The nodes of the case of that scan; None where it has none (about 1 ms)."""
+    parts = [node for node in made_here(scene) if node.GetNodeReference(_SCAN) is scan]
+    return _case(scene, scan, parts) if parts else None
+
+
+def cases(scene: Scene) -> tuple[CaseNodes, ...]:
+    """All cases of the scene whose scan is still there, in the order in which they were made."""
+    by_scan: dict[str, list[Node]] = {}
+    for node in made_here(scene):
+        if node.GetNodeReference(_SCAN) is not None:
+            by_scan.setdefault(node.GetNodeReferenceID(_SCAN), []).append(node)
+    return tuple(_case(scene, scene.GetNodeByID(scan), parts) for scan, parts in by_scan.items())
+
+
+def missing(nodes: CaseNodes) -> str | None:
+    """What a review of this case lacks because somebody deleted it, in a sentence that says what to do; or None."""
+    if not is_there(nodes.scan):
+        return "The scan was deleted: close this case."
+    names = {
+        "record of the prediction": nodes.record if kept_mask(nodes.record, "prediction") is not None else None,
+        "uncertainty map": nodes.heatmap,
+        "distance map": nodes.distance,
+        "probability map": nodes.probability,
+    }
+    gone = [name for name, node in names.items() if not is_there(node)]
+    if not is_there(nodes.reviewed):
+        gone.insert(0, "segmentation under review" if _is_foreign(nodes.record) else "segmentation")
+    elif nodes.reviewed.GetSegmentation().GetSegment(nodes.segment_id) is None:
+        gone.insert(0, "reviewed segment")
+    if not gone:
+        return None
+    listed = " and ".join(filter(None, [", ".join(gone[:-1]), gone[-1]]))
+    verb = "was" if len(gone) == 1 else "were"
+    remedy = "choose the segmentation to review" if gone == ["segmentation under review"] else "segment the scan again"
+    return f"The {listed} of '{nodes.scan.GetName()}' {verb} deleted: {remedy}."
+
+
+def keep(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
+    """Keep plain data with the case, so that a saved scene has it; `show_result` keeps "report".
+
+    For example the `review_document` of a draft under "review".
+
+    Raises:
+        SceneError: The case's record was deleted.
+    """
+    _record(nodes).SetAttribute(_DOCUMENT + name, json.dumps(document))
+
+
+def kept(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
+    """What `keep` kept under that name; None where there is nothing."""
+    text = nodes.record.GetAttribute(_DOCUMENT + name) if is_there(nodes.record) else None
+    document = None if text is None else json.loads(text)
+    return document if isinstance(document, dict) else None
+
+
+def remember_reviewed(nodes: CaseNodes, segmentation: Node | None, segment_id: str) -> None:
+    """Remember which segment is under review; None for the case's own segmentation."""
+    record = _record(nodes)
+    record.SetNodeReferenceID(_REVIEWED, None if segmentation is None else segmentation.GetID())
+    record.SetAttribute(_REVIEWED + ".Segment", segment_id)
+    record.SetAttribute(_REVIEWED + ".Foreign", None if segmentation is None else "true")
+
+
+def remember_kind(nodes: CaseNodes, kind: str) -> None:
+    """Remember which kind of uncertainty is shown."""
+    _record(nodes).SetAttribute(_KIND, kind)
+
+
+def is_there(node: Node | None) -> TypeGuard[Any]:
+    """Whether a node is (still) in a scene."""
+    return node is not None and node.GetScene() is not None
+
+
+def add_part(scene: Scene, scan: Node, node: Node, role: str, kind: str | None = None) -> Node:
+    """Put a new node into the scene as a part of the scan's case.
+
+    Its marks come first: whoever observes new nodes (selectors, subject hierarchy) shall see them.
+    """
+    node.SetAttribute(ROLE, role)
+    if kind is not None:
+        node.SetAttribute(_KIND, kind)
+    node.SetNodeReferenceID(_SCAN, scan.GetID())
+    return scene.AddNode(node)
+
+
+def made_here(scene: Scene) -> Iterator[Node]:
+    """All nodes with a role."""
+    nodes = scene.GetNodes()
+    everything = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+    return (node for node in everything if node.GetAttribute(ROLE) is not None)
+
+
+def part_of(scene: Scene, scan: Node, role: str) -> Node | None:
+    """The node of that role, also when it was made since the case's nodes were looked up."""
+    return next(
+        (n for n in made_here(scene) if n.GetAttribute(ROLE) == role and n.GetNodeReference(_SCAN) is scan), None
+    )
+
+
+def parts_of(nodes: CaseNodes) -> list[Node]:
+    """All nodes that were made for the case and are still there, also when its scan is not."""
+    named = [*nodes.uncertainty.values()] + [getattr(nodes, name) for name in _SINGLE] + [nodes.heatmap]
+    found = {id(node): node for node in named if is_there(node)}
+    if is_there(nodes.scan):
+        found |= {id(node): node for node in made_here(nodes.scene) if node.GetNodeReference(_SCAN) is nodes.scan}
+    return list(found.values())
+
+
+_SINGLE = ("legend", "surface", "preview", "paintable", "segmentation", "distance", "probability", "regions", "record")
+
+
+def _case(scene: Scene, scan: Node, parts: list[Node]) -> CaseNodes:
+    single: dict[str, Node] = {}
+    uncertainty: dict[str, Node] = {}
+    for node in parts:
+        role = node.GetAttribute(ROLE)
+        if role == "uncertainty":
+            uncertainty.setdefault(node.GetAttribute(_KIND), node)
+        else:
+            single.setdefault(role, node)
+    uncertainty = {kind: uncertainty[kind] for kind in KINDS if kind in uncertainty}
+    record = single.get("record")
+    kind = (None if record is None else record.GetAttribute(_KIND)) or next(iter(uncertainty), KINDS[0])
+    own = single.get("segmentation")
+    return CaseNodes(
+        scene=scene,
+        scan=scan,
+        reviewed=record.GetNodeReference(_REVIEWED) if record is not None and _is_foreign(record) else own,
+        segment_id=(record and record.GetAttribute(_REVIEWED + ".Segment")) or SEGMENT_ID,
+        uncertainty=uncertainty,
+        heatmap=single.get("differences", uncertainty.get(kind)),
+        kind=kind,
+        folder=folder_of(scene, parts),
+        **{name: single.get(name) for name in _SINGLE},
+    )
+
+
+def _is_foreign(record: Node | None) -> bool:
+    return record is not None and record.GetAttribute(_REVIEWED + ".Foreign") is not None
+
+
+def _record(nodes: CaseNodes) -> Node:
+    if not is_there(nodes.record):
+        raise SceneError(f"The record of '{nodes.scan.GetName()}' was deleted: segment the scan again.")
+    return nodes.record

@@ -1,0 +1,68 @@
+"""What a proposal would change, shown before it is applied, in a node that neither undo nor a saved scene knows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import slicer
+
+from mtctl.scene.nodes import CaseNodes, Node, add_part, is_there, part_of
+from mtctl.scene.segments import mask_of, set_segment
+from mtctl.scene.volume_nodes import follow
+
+if TYPE_CHECKING:
+    from mtctl.review.proposals import Proposal
+
+#: Sky blue and white: neither in the heatmap, nor grey or red as the outline; told apart by the colour-blind too.
+_SEGMENTS = {"added": ("Would be added", (0.35, 0.75, 1.0)), "removed": ("Would be taken away", (1.0, 1.0, 1.0))}
+
+
+def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
+    """Show what a proposal would add and take away; replaces the preview before. The segmentation is not touched.
+
+    It lives in a segmentation node of its own that is hidden from selectors, from undo and from saved scenes.
+
+    Returns:
+        The nodes with `preview`.
+
+    Raises:
+        SceneError: The segment, its node or the scan was deleted.
+    """
+    before = mask_of(nodes)
+    after = before.copy()
+    after[proposal.box] = proposal.mask
+    preview = part_of(nodes.scene, nodes.scan, "preview") or _new_preview(nodes)
+    follow(preview, nodes.scan)
+    for name, mask in {"added": after & ~before, "removed": before & ~after}.items():
+        set_segment(preview, name, mask, nodes.scan)
+    return replace(nodes, preview=preview)
+
+
+def remove_preview(nodes: CaseNodes) -> None:
+    """Remove the preview; nothing happens where there is none."""
+    preview = part_of(nodes.scene, nodes.scan, "preview") if is_there(nodes.scan) else nodes.preview
+    if is_there(preview):
+        nodes.scene.RemoveNode(preview)
+
+
+def _new_preview(nodes: CaseNodes) -> Node:
+    preview = slicer.vtkMRMLSegmentationNode()
+    preview.SetName(f"{nodes.scan.GetName()}: preview")
+    preview.SetHideFromEditors(True)
+    preview.SetSaveWithScene(False)
+    preview.SetUndoEnabled(False)
+    preview = add_part(nodes.scene, nodes.scan, preview, "preview")
+    preview.SetReferenceImageGeometryParameterFromVolumeNode(nodes.scan)
+    for segment_id, (name, color) in _SEGMENTS.items():
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        segment.SetColor(*color)
+        preview.GetSegmentation().AddSegment(segment, segment_id)
+    preview.CreateDefaultDisplayNodes()
+    display = preview.GetDisplayNode()
+    display.SetSaveWithScene(False)
+    display.SetVisibility3D(False)
+    display.SetOpacity2DFill(0.55)
+    display.SetSliceIntersectionThickness(2)
+    return preview

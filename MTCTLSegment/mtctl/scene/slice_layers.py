@@ -1,0 +1,169 @@
+"""What the slice views show: scan and heatmap, and what a person had there before; where they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from mtctl.geometry import Triple
+from mtctl.scene.follow_scan import follow_scan
+from mtctl.scene.nodes import CaseNodes, Node, Scene, is_there, part_of
+
+# Attributes of the record.
+_HIDDEN = "MTCTL.HeatmapHidden"
+_OPACITY = "MTCTL.Opacity"
+_BEFORE = "MTCTL.Before."  # and the name of a view: what it showed
+
+_FIRST_OPACITY = 0.7
+
+
+def show_layers(nodes: CaseNodes, opacity: float | None = None) -> None:
+    """Scan as background and heatmap as foreground in all slice views of the scene; may be called again at any time.
+
+    What the views showed before is remembered in the case and comes back with `close_case` or `hide_layers`.
+
+    Args:
+        nodes: The case.
+        opacity: Of the heatmap; None: as it was set last (`set_opacity`).
+    """
+    if not is_there(nodes.scan):
+        return
+    follow_scan(nodes)
+    for view in composites(nodes.scene):
+        _remember(nodes, view)
+        was_modified = view.StartModify()
+        view.SetBackgroundVolumeID(nodes.scan.GetID())
+        view.SetForegroundVolumeID(_shown(nodes))
+        view.SetForegroundOpacity(opacity_of(nodes) if opacity is None else opacity)
+        view.EndModify(was_modified)
+    if opacity is not None:
+        _remember_opacity(nodes, opacity)
+
+
+def hide_layers(nodes: CaseNodes) -> None:
+    """Give the slice views back what they showed before `show_layers`, unless the person changed it since.
+
+    The scan stays where a view showed nothing before.
+    """
+    record = nodes.record
+    if not is_there(record):
+        _clear(nodes)
+        return
+    for view in composites(nodes.scene):
+        role = _BEFORE + view.GetLayoutName()
+        text = record.GetAttribute(role)
+        if text is None:
+            continue
+        was_modified = view.StartModify()
+        foreground = view.GetForegroundVolumeID()
+        if foreground is None or _ours(nodes, foreground):  # none: the heatmap is hidden, or was deleted
+            view.SetForegroundVolumeID(record.GetNodeReferenceID(role + ".Foreground"))
+            view.SetForegroundOpacity(json.loads(text)["opacity"])
+        background = record.GetNodeReferenceID(role + ".Background")
+        if background is not None and is_there(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
+            view.SetBackgroundVolumeID(background)
+        view.EndModify(was_modified)
+        record.RemoveAttribute(role)
+        for layer in (".Background", ".Foreground"):
+            record.RemoveNodeReferenceIDs(role + layer)
+    _clear(nodes)
+
+
+def set_opacity(nodes: CaseNodes, opacity: float) -> None:
+    """How much the heatmap covers the scan, 0 to 1, in all slice views that show it."""
+    _remember_opacity(nodes, opacity)
+    for view in _ours_in(nodes):
+        view.SetForegroundOpacity(opacity)
+
+
+def opacity_of(nodes: CaseNodes) -> float:
+    """How much the heatmap covers the scan."""
+    text = nodes.record.GetAttribute(_OPACITY) if is_there(nodes.record) else None
+    return _FIRST_OPACITY if text is None else float(text)
+
+
+def set_heatmap_visible(nodes: CaseNodes, visible: bool) -> None:
+    """Show or hide the heatmap in the slice views, and its legend; opacity and threshold stay."""
+    if is_there(nodes.record):
+        nodes.record.SetAttribute(_HIDDEN, None if visible else "true")
+    legend = part_of(nodes.scene, nodes.scan, "legend") if is_there(nodes.scan) else None
+    if legend is not None:
+        legend.SetVisibility(visible)
+    for view in composites(nodes.scene):
+        if is_there(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
+            current = view.GetForegroundVolumeID()
+            if current is None or _ours(nodes, current):
+                view.SetForegroundVolumeID(_shown(nodes))
+                view.SetForegroundOpacity(opacity_of(nodes))
+
+
+def swap_heatmap(nodes: CaseNodes) -> None:
+    """Show the case's heatmap wherever another of its volumes is the foreground."""
+    for view in _ours_in(nodes):
+        view.SetForegroundVolumeID(_shown(nodes))
+
+
+def jump(scene: Scene, lps: Triple) -> None:
+    """Centre all slice views on a position, put the crosshair there, and turn 3-D cameras to it without tilting."""
+    ras = (-lps[0], -lps[1], lps[2])
+    for view in _of_class(scene, "vtkMRMLSliceNode"):
+        view.JumpSliceByCentering(*ras)
+    for crosshair in _of_class(scene, "vtkMRMLCrosshairNode"):
+        crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
+        crosshair.SetCrosshairRAS(*ras)
+    for camera in _of_class(scene, "vtkMRMLCameraNode"):
+        way = np.array(ras) - camera.GetFocalPoint()
+        was_modified = camera.StartModify()
+        camera.SetPosition(*(way + camera.GetPosition()).tolist())
+        camera.SetFocalPoint(*ras)
+        camera.EndModify(was_modified)
+
+
+def composites(scene: Scene) -> list[Node]:
+    """What says which layers each slice view shows."""
+    return list(_of_class(scene, "vtkMRMLSliceCompositeNode"))
+
+
+def _of_class(scene: Scene, name: str) -> Iterator[Node]:
+    return (scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name)))
+
+
+def _shown(nodes: CaseNodes) -> str | None:
+    hidden = is_there(nodes.record) and nodes.record.GetAttribute(_HIDDEN) is not None
+    return nodes.heatmap.GetID() if is_there(nodes.heatmap) and not hidden else None
+
+
+def _ours(nodes: CaseNodes, volume: str | None) -> bool:
+    maps = [*nodes.uncertainty.values(), nodes.heatmap, nodes.distance, nodes.probability]
+    return volume is not None and any(is_there(node) and node.GetID() == volume for node in maps)
+
+
+def _ours_in(nodes: CaseNodes) -> list[Node]:
+    return [view for view in composites(nodes.scene) if _ours(nodes, view.GetForegroundVolumeID())]
+
+
+def _remember(nodes: CaseNodes, view: Node) -> None:
+    """What the view shows now, unless that is this case already."""
+    record, role = nodes.record, _BEFORE + view.GetLayoutName()
+    known = is_there(record) and record.GetAttribute(role) is not None
+    foreground = view.GetForegroundVolumeID()
+    same_scan = view.GetBackgroundVolumeID() == nodes.scan.GetID()
+    if not is_there(record) or (known and same_scan and (foreground is None or _ours(nodes, foreground))):
+        return
+    if not _ours(nodes, foreground):
+        record.SetNodeReferenceID(role + ".Foreground", foreground)
+    record.SetNodeReferenceID(role + ".Background", view.GetBackgroundVolumeID())
+    record.SetAttribute(role, json.dumps({"opacity": view.GetForegroundOpacity()}))
+
+
+def _remember_opacity(nodes: CaseNodes, opacity: float) -> None:
+    if is_there(nodes.record):
+        nodes.record.SetAttribute(_OPACITY, f"{opacity:g}")
+
+
+def _clear(nodes: CaseNodes) -> None:
+    """No view points to a map of the case any more."""
+    for view in _ours_in(nodes):
+        view.SetForegroundVolumeID(None)

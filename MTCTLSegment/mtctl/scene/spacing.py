@@ -1,0 +1,86 @@
+"""The spacing of a scan in a scene: set right by hand, and back to the file's; what was made with another one is known.
+
+Masks and maps go with the scan's voxels, so that nothing of them is lost. But a network that saw the scan squashed or
+stretched saw something else: its result is out of date until the scan is segmented again, or has that spacing again.
+"""
+
+from __future__ import annotations
+
+import json
+
+from mtctl.geometry import Triple
+from mtctl.io.given_spacing import same_spacing, spacing_words
+from mtctl.scene.follow_scan import follow_scan
+from mtctl.scene.nodes import CaseNodes, Node, Scene, find_case, is_there
+
+#: Attribute of a scan whose spacing was changed by hand: as its file has it. It is saved with the scene.
+_FILED = "MTCTL.FileSpacing"
+
+#: Attribute of the record of a case that was made with another spacing than the scan has: that one.
+_MADE = "MTCTL.MadeWithSpacing"
+
+
+def spacing_of(scan: Node) -> Triple:
+    """Of a volume node, mm along its own axes i, j, k, before any transform that it is under."""
+    x, y, z = scan.GetSpacing()
+    return x, y, z
+
+
+def filed_spacing_of(scan: Node) -> Triple:
+    """The spacing that the scan's file has: its own, where nobody changed it by hand."""
+    return _kept(scan, _FILED) or spacing_of(scan)
+
+
+def set_spacing(scene: Scene, scan: Node, spacing: Triple) -> None:
+    """Give a scan another spacing; its first voxel and its axes stay where they are, and its case goes with it.
+
+    Args:
+        scene: The scene of `scan`.
+        scan: The volume node.
+        spacing: mm along its axes; that of `filed_spacing_of` takes every change back.
+    """
+    before, filed = spacing_of(scan), filed_spacing_of(scan)
+    if before == spacing:
+        return
+    nodes = find_case(scene, scan)
+    scan.SetSpacing(spacing)
+    scan.StorableModified()  # a scene that is saved asks for the scan's file to be written anew
+    if same_spacing(spacing, filed):
+        scan.RemoveAttribute(_FILED)
+    else:
+        scan.SetAttribute(_FILED, json.dumps(filed))
+    if nodes is None:
+        return
+    follow_scan(nodes)
+    if is_there(nodes.segmentation):
+        nodes.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+    if is_there(nodes.record):
+        made = _kept(nodes.record, _MADE) or before
+        if same_spacing(made, spacing):
+            forget_old_spacing(nodes.record)
+        else:
+            nodes.record.SetAttribute(_MADE, json.dumps(made))
+
+
+def out_of_date(nodes: CaseNodes) -> str | None:
+    """Why a case's results do not count for the scan as it is now, in a sentence that says what to do; or None."""
+    made = _kept(nodes.record, _MADE) if is_there(nodes.record) else None
+    if made is None:
+        return None
+    return (
+        f"these results were made with the spacing {spacing_words(made)} mm, the scan now has "
+        f"{spacing_words(spacing_of(nodes.scan))}: press Apply to segment it again"
+    )
+
+
+def forget_old_spacing(record: Node) -> None:
+    """The case of that record was made anew, with the spacing that the scan has now."""
+    record.RemoveAttribute(_MADE)
+
+
+def _kept(node: Node, name: str) -> Triple | None:
+    text = node.GetAttribute(name)
+    if not text:
+        return None
+    x, y, z = json.loads(text)
+    return x, y, z

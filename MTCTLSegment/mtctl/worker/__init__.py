@@ -1,0 +1,1 @@
+"""Segmentation in a warm child process: client, protocol and the child itself."""

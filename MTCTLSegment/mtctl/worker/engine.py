@@ -1,0 +1,138 @@
+"""What the child process does with a request: load the model, segment, and leave the results in the exchange folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from mtctl import __version__
+from mtctl.geometry import Volume, VolumeError
+from mtctl.inference.report import _chooser
+from mtctl.inference.segmenter import OUTSIDE, Options, Prediction, Segmenter
+from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
+from mtctl.models.model import Model, find_model
+from mtctl.networks.device import choose_device, describe
+from mtctl.preprocessing.network_grid import Box
+from mtctl.processes.arrays import write_regions, write_trimmed
+from mtctl.uncertainty.case_score import CaseScore
+from mtctl.uncertainty.regions import region_map
+from mtctl.worker.protocol import REGIONS, SEGMENTATION, geometry_of
+from mtctl.worker.requests import Settings
+
+
+class Emit(Protocol):
+    """Sends an event to the client."""
+
+    def __call__(self, event: str, **content: Any) -> None: ...
+
+
+class Engine:
+    """Keeps the last model loaded."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.emit = emit
+        self._segmenter: Segmenter | None = None
+
+    @staticmethod
+    def default_device() -> str:
+        """What is computed on when nothing is said, in words."""
+        return describe(choose_device("auto"))
+
+    def segment(self, request: dict[str, Any]) -> None:
+        """Answer a request with progress and a "done" event.
+
+        Raises:
+            MtctlError: The scan, the model, the device or a setting cannot be used.
+            OSError: The results cannot be written.
+        """
+        number, folder = request["id"], Path(request["output"])
+        settings = Settings(**request["options"])
+
+        def progress(stage: str, share: float) -> None:
+            self.emit("progress", id=number, stage=stage, share=share)
+
+        progress("load", 0.0)
+        options = Options(settings.samples, _region(settings.region), settings.seed)
+        volume = _read_scan(Path(request["input"]), request["geometry"])
+        segmenter, notes = self._load(settings)
+        for note in notes:
+            self.emit("note", id=number, text=note)
+        prediction = segmenter.predict(volume, options, progress)
+        progress("save", 0.0)
+        mask = prediction.segmentation.astype(np.uint8)
+        arrays = {SEGMENTATION: write_trimmed(mask, 0, folder / f"{SEGMENTATION}.npy")}
+        for name, outside in OUTSIDE.items():
+            array = prediction.on_source(name).array.astype(np.float32, copy=False)
+            arrays[name] = write_trimmed(array, outside, folder / f"{name}.npy")
+            progress("save", (len(arrays) - 1) / len(OUTSIDE))
+        entropy = prediction.on_source("entropy").array.astype(np.float32, copy=False)
+        write_regions(region_map(entropy, prediction.segmentation, prediction.source), folder / REGIONS)
+        if segmenter.device.type == "cuda":
+            torch.cuda.empty_cache()  # Between cases the GPU's memory is for others: Slicer draws with it.
+        report = _report(prediction, options, segmenter.model, notes)
+        self.emit("done", id=number, report=report, arrays=arrays, regions=REGIONS)
+
+    def _load(self, settings: Settings) -> tuple[Segmenter, list[str]]:
+        model, device = find_model(settings.model), choose_device(settings.device)
+        if self._segmenter and self._segmenter.model == model and self._segmenter.device == device:
+            return self._segmenter, []
+        self._segmenter = None  # Never two at once.
+        notes: list[str] = []
+        try:
+            self._segmenter = Segmenter(model, device)
+        except RuntimeError as error:
+            if device.type == "cpu" or "out of memory" not in str(error).lower():
+                raise
+            notes.append("the GPU's memory is too small even for the network: computed on the CPU")
+            self._segmenter = Segmenter(model, torch.device("cpu"))
+        return self._segmenter, notes
+
+
+def _region(text: str) -> Box | str:
+    return text if text in ("auto", "none") else Box.parse(text)
+
+
+def _read_scan(path: Path, geometry: Any) -> Volume:
+    grid = geometry_of(geometry)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise VolumeError(f"the scan could not be handed over: {path.name} is missing or damaged") from error
+    if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
+        raise VolumeError(f"the scan's voxels are {array.dtype}; one grey value a voxel is needed")
+    volume = Volume(array.astype(np.float32), grid)
+    check_grid(volume.geometry)
+    check_finite(volume.array)
+    check_contrast(volume.array)
+    return volume
+
+
+def _report(prediction: Prediction, options: Options, model: Model, notes: list[str]) -> dict[str, Any]:
+    card = model.card
+    score = card.score or CaseScore()
+    expected, interval = score.expected(prediction.self_dice), score.interval(prediction.self_dice)
+    return {
+        "geometry": dataclasses.asdict(prediction.source),
+        "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
+        "device": prediction.device,
+        "samples": prediction.samples,
+        "seed": prediction.seed,
+        "region_of_interest": {
+            "box_mm_lps": dataclasses.asdict(prediction.region),
+            "chosen_by": _chooser(prediction, options),
+        },
+        "volume_ml": round(prediction.volume_ml, 3),
+        "case_score": round(expected, 4),
+        "case_score_interval": [round(end, 4) for end in interval],
+        "self_dice": round(prediction.self_dice, 4),
+        "sample_dice": round(prediction.sample_dice, 4),
+        "flagged": expected < score.flag_below or bool(prediction.doubts),
+        "threshold": card.threshold,
+        "warnings": [*prediction.doubts, *prediction.notes, *notes],
+        "seconds": prediction.seconds,
+        "version": __version__,
+    }
