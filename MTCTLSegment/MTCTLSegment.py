@@ -393,7 +393,7 @@ class MTCTLSegmentTest(ScriptedLoadableModuleTest):
 
     def test_a_phantom_gets_through_the_review(self):
         """A result as the worker gives it becomes a case that is stepped through, corrected, undone and kept."""
-        from mtctl.phantom import make_phantom
+        from mtctl.synthetic.phantom import make_phantom
         from MTCTLSegmentLib import sample_data, self_test
 
         self.delayDisplay("Computing a phantom")

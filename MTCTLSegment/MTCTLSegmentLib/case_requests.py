@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import scene
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.scene.stored_masks import kept_mask
 from mtctl.scene.volume_nodes import voxels_of
 from MTCTLSegmentLib.case_review import CaseReview

@@ -17,8 +17,8 @@ from mtctl.review.session import ReviewSession
 from mtctl.review.state import summary
 
 if TYPE_CHECKING:
+    from mtctl.evaluation.segmentation_metrics import Mask
     from mtctl.geometry import Geometry
-    from mtctl.metrics import Mask
     from mtctl.review.proposals import Proposal
     from mtctl.review.state import Edit
     from mtctl.scene import CaseNodes

@@ -38,7 +38,7 @@ def phantom(seed: int) -> Any:
     Args:
         seed: 0 or more; the same seed gives the same scan.
     """
-    from mtctl.phantom import make_phantom
+    from mtctl.synthetic.phantom import make_phantom
 
     made = make_phantom(seed)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", _node_name(seed))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mtctl import __version__
-from mtctl.figures import axial_thumbnail
+from mtctl.figures.case_figure import axial_thumbnail
 from mtctl.io.results import PICTURE, REPORT, SEGMENTATION, CaseFiles
 from mtctl.system.files import replacing
 

@@ -14,7 +14,7 @@ import numpy as np
 from mtctl import __version__
 from mtctl.cases.volumes import scan_sum
 from mtctl.errors import MtctlError
-from mtctl.figures import CaseView, write_case_figure
+from mtctl.figures.case_figure import CaseView, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError
 from mtctl.inference.report import UNCERTAINTIES, Findings, find
 from mtctl.inference.segmenter import Options, Prediction, Progress, Segmenter

@@ -16,9 +16,9 @@ from mtctl.geometry import Geometry, Triple
 from mtctl.inference.locator import normalise_locally
 from mtctl.io.volumes import Volume, read_mask, read_volume
 from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
-from mtctl.phantom import Phantom, make_full_field, make_phantom
 from mtctl.preprocessing.network_grid import GRID_MM, Box, canonical_geometry, normalise, window_of
 from mtctl.preprocessing.resampling import to_grid
+from mtctl.synthetic.phantom import Phantom, make_full_field, make_phantom
 from mtctl_train.augment import Variation, as_acquired, random_box, sample_patch, vary_contrast, vary_intensity
 
 

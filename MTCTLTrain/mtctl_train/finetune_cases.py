@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mtctl.cases.store import Case as StoredCase
 from mtctl.cases.store import CaseStore
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Triple, Volume
-from mtctl.metrics import Mask
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid
 from mtctl_train.dataset import (

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mtctl.calibration import ece, error_auroc
+from mtctl.evaluation.segmentation_metrics import dice, segmentation_metrics, surface_band
+from mtctl.evaluation.uncertainty_metrics import ece, error_auroc
 from mtctl.inference.segmenter import Segmenter
-from mtctl.metrics import dice, segmentation_metrics, surface_band
 from mtctl.models.verdict import Compared
 from mtctl_train.finetune_cases import HeldOut
 

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtctl.evaluation.calibrate import calibrate
 from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import Card, Model, find_model, save_model, write_card
 from mtctl.networks.device import choose_device
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.system.files import make_folder
-from mtctl_train.calibrate import calibrate
 from mtctl_train.checks import LEARNT_BEFORE, cases_learnt, check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.dataset import Case, LabelledVolume, case_of, full_field_case, load_labelled, load_scan, phantom_case
 from mtctl_train.distributed import joined, team

@@ -27,15 +27,15 @@ from mtctl.models.model import LOCATOR, Model, save_locator, write_card
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.networks.mtctl_net import Architecture
 from mtctl.networks.tensors import write_tensors
-from mtctl.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid
+from mtctl.synthetic.full_field import set_into_thorax
+from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
 from mtctl.system.files import replacing
 from mtctl_train.dataset import Case
 from mtctl_train.methods import Location
 from mtctl_train.monitor import Monitor
 from mtctl_train.recipe import Recipe, Stage
-from mtctl_train.thorax import set_into_thorax
 from mtctl_train.trainer import Cohort, train
 
 #: Voxels (x, y, z). A patch of 48 x 64 x 64 of them, 192 x 256 x 256 mm, shows most of a thorax, so that the network

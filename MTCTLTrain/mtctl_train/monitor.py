@@ -205,7 +205,7 @@ def draw(sample: Sample) -> NDArray[np.uint8]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from mtctl.figures import COLOUR_MAP, OUTLINE
+    from mtctl.figures.case_figure import COLOUR_MAP, OUTLINE
 
     plane = middle_plane(sample.truth)
     truth, predicted = sample.truth[plane], sample.probability[plane] >= 0.5

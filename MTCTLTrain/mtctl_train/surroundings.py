@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mtctl.cases.store import Case
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.inference.locator import MARGIN_MM, needs_locating
-from mtctl.metrics import Mask
 from mtctl.preprocessing.network_grid import Box, canonical_geometry
 from mtctl_train.dataset import DataError
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import Triple, Volume
 from mtctl.inference.locator import solid
 from mtctl.inference.slabs import OUTSIDE_LOGIT, planes_at_once, sample_passes
 from mtctl.io.volumes import write_segmentation, write_volume
-from mtctl.metrics import dice
 from mtctl.networks.device import autocast
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.preprocessing.network_grid import canonical_geometry, normalise, pad_to_multiple

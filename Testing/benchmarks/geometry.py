@@ -29,10 +29,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
 
+from mtctl.evaluation.segmentation_metrics import dice  # noqa: E402
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing  # noqa: E402
 from mtctl.inference.report import find  # noqa: E402
 from mtctl.inference.segmenter import Options, Segmenter  # noqa: E402
-from mtctl.metrics import dice  # noqa: E402
 from mtctl.models.model import find_model  # noqa: E402
 from mtctl.networks.device import choose_device  # noqa: E402
 from mtctl.networks.distance_map import signed_distance_mm  # noqa: E402

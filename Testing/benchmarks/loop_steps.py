@@ -17,19 +17,19 @@ from review import exact
 from mtctl.cases.importing import result_of
 from mtctl.cases.ranking import by_expected_gain
 from mtctl.cases.store import CaseStore
+from mtctl.evaluation.segmentation_metrics import Mask, dice
 from mtctl.geometry import Volume
 from mtctl.inference.report import find
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.metrics import Mask, dice
 from mtctl.models.model import find_model
 from mtctl.models.verdict import read_verdict
 from mtctl.networks.device import choose_device
 from mtctl.review.case_maps import CaseMaps
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
+from mtctl.synthetic.corruptions import bias_field, low_resolution, noise
 from mtctl.system.files import replacing
-from mtctl_train.corruptions import bias_field, low_resolution, noise
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data/la2018"
 

@@ -3,8 +3,8 @@
     python Testing/benchmarks/next_case.py [--model mtctl-la16] [--names 31-66]
 
 Every scan of the span of `train.list` below $MTCTL_SHARED/data/la2018, none of which the model may have seen, is
-predicted once. Printed for the first k cases in the order of `mtctl.cases.ranking`: their mean Dice and the error volume
-that correcting them would mend, against k cases drawn at random (mean and 95 % of the draws) and against the order that
+predicted once. Printed for the first k cases in the order of `mtctl.cases.ranking`: their mean Dice and the error
+volume that correcting them would mend, against k cases drawn at random (mean and 95 % of the draws) and against the order that
 only the truth knows. It does not measure what a model learns from them: that takes a training for each order.
 """
 
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.inference.report import find
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.metrics import dice
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device
 

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mtctl.evaluation.segmentation_metrics import Mask, dice
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.metrics import Mask, dice
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device
 from mtctl.review.case_maps import CaseMaps, RegionPart

@@ -25,13 +25,13 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import Triple
 from mtctl.inference.locator import solid
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.inference.slabs import locator_pass, planes_at_once, sample_passes
 from mtctl.inference.test_time_augmentation import VIEWS, View
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.metrics import dice
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device, describe, place
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet

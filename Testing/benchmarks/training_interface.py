@@ -23,9 +23,9 @@ from typing import Any
 from interface import ROOT, Figures
 
 from mtctl.cases.store import CaseStore
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
-from mtctl.metrics import Mask
-from mtctl.phantom import make_phantom
+from mtctl.synthetic.phantom import make_phantom
 from mtctl_train.dataset import load_labelled
 
 sys.path.insert(0, str(ROOT / "Testing"))

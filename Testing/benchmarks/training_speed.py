@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from mtctl.networks.device import describe
-from mtctl.phantom import SPACING_MM
+from mtctl.synthetic.phantom import SPACING_MM
 from mtctl.system.memory import give_back_memory
 from mtctl_train.dataset import Batch, Sampler, Scan, phantom_case
 from mtctl_train.divergence import Watch

@@ -18,13 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc, qu_brats
-from mtctl.inference.segmenter import Segmenter
-from mtctl.metrics import Mask, surface_band, voxel_band
-from mtctl.models.model import Model, find_model
-from mtctl.networks.device import choose_device
-from mtctl.uncertainty.maps import VoxelCalibration, binary_entropy
-from mtctl_train.calibrate import (
+from mtctl.evaluation.calibrate import (
     Calibration,
     CleanResult,
     Observation,
@@ -33,12 +27,18 @@ from mtctl_train.calibrate import (
     observe_corrupted,
     uncalibrated,
 )
-from mtctl_train.calibration_fits import FAILED_BELOW
+from mtctl.evaluation.calibration_fits import FAILED_BELOW
+from mtctl.evaluation.held_out import Judged, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
+from mtctl.evaluation.review_table import curves_of, review_table
+from mtctl.evaluation.segmentation_metrics import Mask, surface_band, voxel_band
+from mtctl.evaluation.selective_prediction import judge
+from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
+from mtctl.inference.segmenter import Segmenter
+from mtctl.models.model import Model, find_model
+from mtctl.networks.device import choose_device
+from mtctl.synthetic.out_of_distribution import KINDS, draws, foreign_input
+from mtctl.uncertainty.maps import VoxelCalibration, binary_entropy
 from mtctl_train.dataset import load_labelled
-from mtctl_train.foreign import KINDS, draws, foreign_input
-from mtctl_train.held_out import Judged, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
-from mtctl_train.review_table import curves_of, review_table
-from mtctl_train.selective import judge
 
 
 @dataclass(frozen=True)

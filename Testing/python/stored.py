@@ -10,8 +10,8 @@ from conftest import scan
 from scipy import ndimage
 
 from mtctl.cases.store import Case, CaseStore, Trouble
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
-from mtctl.metrics import Mask
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.worker.requests import Result

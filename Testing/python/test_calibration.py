@@ -12,15 +12,9 @@ from conftest import scan
 from scipy import optimize
 from scipy.special import expit, log_expit, logit
 
-from mtctl.calibration import ece, qu_brats
 from mtctl.commandline.main import main
-from mtctl.inference.segmenter import Segmenter
-from mtctl.io.volumes import write_volume
-from mtctl.metrics import dice
-from mtctl.models.model import Model, read_model, save_model, write_card
-from mtctl.uncertainty.maps import VoxelCalibration
-from mtctl_train.calibrate import Observation, calibrate
-from mtctl_train.calibration_fits import (
+from mtctl.evaluation.calibrate import Observation, calibrate
+from mtctl.evaluation.calibration_fits import (
     LOGITS,
     LogitCounts,
     fit_case_score,
@@ -28,8 +22,14 @@ from mtctl_train.calibration_fits import (
     fit_voxel_calibration,
     logit_counts,
 )
+from mtctl.evaluation.held_out import flag_figures, judged, judged_held_out
+from mtctl.evaluation.segmentation_metrics import dice
+from mtctl.evaluation.uncertainty_metrics import ece, qu_brats
+from mtctl.inference.segmenter import Segmenter
+from mtctl.io.volumes import write_volume
+from mtctl.models.model import Model, read_model, save_model, write_card
+from mtctl.uncertainty.maps import VoxelCalibration
 from mtctl_train.dataset import LabelledVolume
-from mtctl_train.held_out import flag_figures, judged, judged_held_out
 
 EVERYWHERE = np.ones((60, 60, 60), bool)
 

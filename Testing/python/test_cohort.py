@@ -18,7 +18,7 @@ from PIL import Image
 
 from mtctl.batch import Failure
 from mtctl.cohort import PAGE, TABLE, Row, write_cohort
-from mtctl.figures import CaseView, axial_thumbnail, write_case_figure
+from mtctl.figures.case_figure import CaseView, axial_thumbnail, write_case_figure
 from mtctl.io.results import CaseFiles
 
 REPORT = {

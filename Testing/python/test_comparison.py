@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mtctl.metrics import SegmentationMetrics
-from mtctl_train.comparison import METRICS, PValues, compare, holm, paired_tests
-from mtctl_train.evaluation import CaseResult, MethodResult
-from mtctl_train.evaluation_tables import paired_test_table, table_1
+from mtctl.evaluation.paired_tests import METRICS, PValues, compare, holm, paired_tests
+from mtctl.evaluation.results import CaseResult, MethodResult
+from mtctl.evaluation.segmentation_metrics import SegmentationMetrics
+from mtctl.evaluation.tables import paired_test_table, table_1
 
 
 def method(name: str, **values: list[float]) -> MethodResult:

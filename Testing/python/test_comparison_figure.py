@@ -13,12 +13,11 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 import mtctl_train
 from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Volume
-from mtctl.io.volumes import write_segmentation, write_volume
-from mtctl.metrics import segmentation_metrics
-from mtctl_train import comparison_surface
-from mtctl_train.box_plots import PANELS, write_box_plots
-from mtctl_train.comparison_figure import (
+from mtctl.evaluation.results import CaseResult, EvaluationError, MethodResult
+from mtctl.evaluation.segmentation_metrics import segmentation_metrics
+from mtctl.figures import surfaces as comparison_surface
+from mtctl.figures.box_plots import PANELS, write_box_plots
+from mtctl.figures.comparison_figure import (
     CaseComparison,
     FigureError,
     Prediction,
@@ -27,8 +26,9 @@ from mtctl_train.comparison_figure import (
     write_case_comparison,
     write_figures,
 )
-from mtctl_train.comparison_surface import Frame, RenderingError, distance_surface, surface_pictures
-from mtctl_train.evaluation import CaseResult, EvaluationError, MethodResult
+from mtctl.figures.surfaces import Frame, RenderingError, distance_surface, surface_pictures
+from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import write_segmentation, write_volume
 
 SHAPE = (36, 40, 48)
 GRID = Geometry((48, 40, 36), (0.625, 0.625, 0.625), (10.0, -20.0, 5.0))
@@ -145,7 +145,7 @@ def test_without_vtk_the_box_plots_are_there_and_the_message_says_what_to_instal
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     methods = write_cases(tmp_path, {"a": {"x": ball(9)}})
-    monkeypatch.delitem(sys.modules, "mtctl_train.comparison_surface")
+    monkeypatch.delitem(sys.modules, "mtctl.figures.surfaces")
     monkeypatch.delattr(mtctl_train, "comparison_surface")
     monkeypatch.setitem(sys.modules, "vtkmodules.vtkRenderingOpenGL2", None)
     with pytest.raises(FigureError, match="pip install vtk"):

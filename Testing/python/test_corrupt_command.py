@@ -10,12 +10,12 @@ import pytest
 from conftest import scan
 
 from mtctl.commandline.main import main
+from mtctl.evaluation.review_table import curves_of
 from mtctl.geometry import Volume
 from mtctl.io.inputs import find_scans
 from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
-from mtctl_train.corruptions import KINDS, SEVERITIES
-from mtctl_train.foreign import KINDS as FOREIGN_KINDS
-from mtctl_train.review_table import curves_of
+from mtctl.synthetic.corruptions import KINDS, SEVERITIES
+from mtctl.synthetic.out_of_distribution import KINDS as FOREIGN_KINDS
 
 
 @pytest.fixture

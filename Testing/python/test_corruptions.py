@@ -7,8 +7,8 @@ import pytest
 from conftest import scan
 
 from mtctl.geometry import Volume
-from mtctl_train import foreign
-from mtctl_train.corruptions import CROPPED_SHARES, GREY_LEVELS, KINDS, SEVERITIES, all_corrupted, corrupted
+from mtctl.synthetic import out_of_distribution as foreign
+from mtctl.synthetic.corruptions import CROPPED_SHARES, GREY_LEVELS, KINDS, SEVERITIES, all_corrupted, corrupted
 from mtctl_train.dataset import LabelledVolume
 
 

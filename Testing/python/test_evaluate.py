@@ -12,16 +12,16 @@ import pytest
 import SimpleITK as sitk
 from scipy import stats
 
-from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc
 from mtctl.commandline import evaluate
 from mtctl.commandline.main import main
+from mtctl.evaluation.paired_tests import METRICS, compare
+from mtctl.evaluation.results import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
+from mtctl.evaluation.segmentation_metrics import segmentation_metrics, surface_band, voxel_band
+from mtctl.evaluation.tables import empty_note
+from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
-from mtctl.metrics import segmentation_metrics, surface_band, voxel_band
 from mtctl.models.model import list_models, shipped_models
-from mtctl_train.comparison import METRICS, compare
-from mtctl_train.evaluation import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
-from mtctl_train.evaluation_tables import empty_note
 
 SHAPE = (16, 17, 18)
 SPACING = (0.7, 0.8, 2.0)  # x, y, z

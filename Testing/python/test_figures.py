@@ -10,7 +10,7 @@ import pytest
 from conftest import scan
 from matplotlib.image import imread
 
-from mtctl.figures import CaseView, write_case_figure
+from mtctl.figures.case_figure import CaseView, write_case_figure
 
 
 @pytest.fixture

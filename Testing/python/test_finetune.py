@@ -21,11 +21,11 @@ from conftest import scan
 from mtctl.cases.importing import result_of
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
 from mtctl.inference.report import find
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import write_volume
-from mtctl.metrics import Mask
 from mtctl.models.model import WEIGHTS, Model, file_sha256, find_model, read_model
 from mtctl.models.verdict import read_verdict
 from mtctl.review.document import review_document

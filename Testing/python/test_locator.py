@@ -11,7 +11,7 @@ from mtctl.commandline.main import main
 from mtctl.commandline.phantom import write_phantom
 from mtctl.models.model import Card, read_model, save_model
 from mtctl.networks.mtctl_net import Architecture, LocatorNet, MTCTLNet
-from mtctl.phantom import Phantom, make_phantom
+from mtctl.synthetic.phantom import Phantom, make_phantom
 from mtctl_train import locator
 from mtctl_train.dataset import Case, phantom_case
 

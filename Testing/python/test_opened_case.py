@@ -19,8 +19,8 @@ from stored import predicted, result_for, reviewed
 from train_module import *  # noqa: F403
 
 from mtctl.cases.store import CaseStore
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
-from mtctl.metrics import Mask
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.reviewer.case_reading import probability_of

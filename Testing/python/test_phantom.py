@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from mtctl.commandline.main import main
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.phantom import Phantom, PhantomError, make_acquired_field, make_full_field, make_phantom
-from mtctl.phantom_shapes import Axes, Frame, ellipsoid, smooth_cut, smooth_union, tube
-from mtctl_train.thorax import FEATHER_MM, set_into_thorax
+from mtctl.synthetic.full_field import FEATHER_MM, set_into_thorax
+from mtctl.synthetic.phantom import Phantom, PhantomError, make_acquired_field, make_full_field, make_phantom
+from mtctl.synthetic.shapes import Axes, Frame, ellipsoid, smooth_cut, smooth_union, tube
 
 SEEDS = (0, 1)
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from mtctl.io.volumes import Geometry, Volume, read_volume, write_volume
-from mtctl.phantom import make_phantom
 from mtctl.preprocessing.network_grid import (
     GRID_MM,
     Box,
@@ -28,6 +27,7 @@ from mtctl.preprocessing.network_grid import (
     window_of,
 )
 from mtctl.preprocessing.resampling import from_grid, to_grid
+from mtctl.synthetic.phantom import make_phantom
 
 CENTRE = np.array([11.3, -42.7, 75.1])  # of the blob, LPS mm
 SIGMA = 5.0  # mm

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mtctl.metrics import dice
-from mtctl_train.review_curve import Curve, review_curves
+from mtctl.evaluation.review_curve import Curve, review_curves
+from mtctl.evaluation.segmentation_metrics import dice
 
 
 def masks() -> tuple[np.ndarray, np.ndarray]:

@@ -268,7 +268,7 @@ assert widget.ui.applyButton.text == "Apply"
 REVIEW = """
 import slicer
 from mtctl import scene
-from mtctl.phantom import make_phantom
+from mtctl.synthetic.phantom import make_phantom
 from MTCTLSegmentLib import sample_data
 from MTCTLSegmentLib.self_test import made_up_result
 node = sample_data.phantom(3)

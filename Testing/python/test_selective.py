@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mtctl_train.selective import (
+from mtctl.evaluation.selective_prediction import (
     ReportedScore,
     aurc,
     coverage,

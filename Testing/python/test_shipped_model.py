@@ -7,17 +7,17 @@ import pytest
 import torch
 from conftest import SPACING_MM, shared_names, shared_scans
 
+from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import IDENTITY, Geometry, Volume
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.inference.slabs import sample_passes
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.metrics import dice
 from mtctl.models.model import WEIGHTS, find_model, list_models
 from mtctl.networks.distance_map import DISTANCE_SCALE_MM
 from mtctl.networks.mtctl_net import MTCTLNet
-from mtctl.phantom import Phantom, make_full_field, make_phantom
 from mtctl.preprocessing.network_grid import canonical_geometry, normalise
 from mtctl.preprocessing.resampling import to_grid
+from mtctl.synthetic.phantom import Phantom, make_full_field, make_phantom
 
 CPU = torch.device("cpu")
 

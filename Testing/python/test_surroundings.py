@@ -10,9 +10,9 @@ import pytest
 from conftest import scan
 
 from mtctl.cases.store import CaseStore
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.locator import MARGIN_MM
-from mtctl.metrics import Mask
 from mtctl.preprocessing.network_grid import Box, canonical_geometry
 from mtctl.worker.requests import Result
 from mtctl_train.dataset import DataError, LabelledVolume, case_of

@@ -14,13 +14,13 @@ from conftest import scan
 from safetensors.torch import load_file
 
 from mtctl.commandline.main import main
+from mtctl.evaluation.calibrate import Calibration
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, write_volume
 from mtctl.models.model import read_model
 from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.uncertainty.maps import VoxelCalibration
 from mtctl_train import job
-from mtctl_train.calibrate import Calibration
 
 
 @pytest.fixture

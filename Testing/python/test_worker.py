@@ -545,7 +545,8 @@ def test_the_client_does_without_torch_and_the_child_ignores_modules_in_the_curr
     code = "import sys, mtctl.worker.client; assert not {'torch', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     (tmp_path / "json.py").write_text("raise SystemExit('not the json you want')")
-    code = "import time\nfrom mtctl.worker.client import WorkerClient\nclient = WorkerClient(arguments=('-m', 'json.tool'))\n"
+    code = "import time\nfrom mtctl.worker.client import WorkerClient\n"
+    code += "client = WorkerClient(arguments=('-m', 'json.tool'))\n"
     code += "client.start()\ntime.sleep(1)\nclient.poll()\nassert 'not the json' not in client.last_words"
     subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=tmp_path)
 

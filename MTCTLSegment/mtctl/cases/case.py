@@ -33,7 +33,7 @@ from mtctl.system.staging import DamagedError, checked, read_sealed
 from mtctl.worker.protocol import geometry_of
 
 if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases would wait a second.
-    from mtctl.metrics import Mask
+    from mtctl.evaluation.segmentation_metrics import Mask
     from mtctl.review.case_maps import CaseMaps
 
 

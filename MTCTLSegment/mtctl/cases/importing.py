@@ -21,8 +21,8 @@ from mtctl.system.staging import read_json
 from mtctl.worker.requests import Result
 
 if TYPE_CHECKING:
+    from mtctl.evaluation.segmentation_metrics import Mask
     from mtctl.inference.segmenter import Prediction
-    from mtctl.metrics import Mask
 
 
 @dataclass(frozen=True)

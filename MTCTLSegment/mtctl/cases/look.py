@@ -8,7 +8,7 @@ import numpy as np
 
 from mtctl.cases.case import Case, uncertainties_of
 from mtctl.cases.records import Record
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.document import read_review
 from mtctl.review.session import ReviewSession

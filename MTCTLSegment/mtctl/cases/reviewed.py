@@ -16,7 +16,7 @@ from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.system.staging import DamagedError, write_json
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
-    from mtctl.metrics import Mask
+    from mtctl.evaluation.segmentation_metrics import Mask
 
 
 class Reviewed:

@@ -49,7 +49,7 @@ from mtctl.system.staging import (
 from mtctl.worker.requests import Result
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
-    from mtctl.metrics import Mask
+    from mtctl.evaluation.segmentation_metrics import Mask
 
 __all__ = ["Case", "CaseError", "CaseStore", "DamagedError", "Draft", "Finding", "State", "Trouble"]
 

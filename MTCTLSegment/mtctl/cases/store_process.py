@@ -1,4 +1,6 @@
-"""Writes to the case store in a child process, for windows that must not freeze: `python -m mtctl.cases.store_process REQUEST`.
+"""Write to the case store in a child process, for windows that must not freeze.
+
+It is started as `python -m mtctl.cases.store_process REQUEST`.
 
 REQUEST is a JSON file (its path as `launcher.sealed`), its arrays beside it as .npy (`worker_exchange.write_steps`
 writes them without holding up a window):

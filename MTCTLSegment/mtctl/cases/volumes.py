@@ -17,7 +17,7 @@ from mtctl.system.staging import DamagedError, write_json
 from mtctl.worker.requests import Result
 
 if TYPE_CHECKING:
-    from mtctl.metrics import Mask
+    from mtctl.evaluation.segmentation_metrics import Mask
 
 UNCERTAINTIES = ("entropy", "mutual_information", "disagreement")
 MAPS = ("probability", "distance", *UNCERTAINTIES)

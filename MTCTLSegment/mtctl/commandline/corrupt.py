@@ -74,7 +74,7 @@ def _names(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write_labelled(args: argparse.Namespace, names: Sequence[str], folder: Path) -> int:
-    from mtctl_train.corruptions import all_corrupted
+    from mtctl.synthetic.corruptions import all_corrupted
     from mtctl_train.dataset import load_labelled
 
     make_folder(folder)
@@ -91,8 +91,8 @@ def _write_labelled(args: argparse.Namespace, names: Sequence[str], folder: Path
 
 
 def _write_foreign(args: argparse.Namespace, names: Sequence[str], folder: Path) -> int:
+    from mtctl.synthetic.out_of_distribution import KINDS, draws, foreign_input
     from mtctl_train.dataset import load_labelled
-    from mtctl_train.foreign import KINDS, draws, foreign_input
 
     make_folder(folder)
     first = args.seed * math.ceil(args.foreign / len(KINDS))  # Another --seed shares none of them.

@@ -13,8 +13,8 @@ from mtctl.commandline.arguments import SPACING, given_spacing
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
+    from mtctl.evaluation.results import MethodResult
     from mtctl.geometry import Triple
-    from mtctl_train.evaluation import MethodResult
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 all done; 1 something could not be compared or written (named on stderr; the rest is done); 2 wrong usage.
     """
-    from mtctl_train.evaluation import LABEL, SEGMENTATION, EvaluationError, files_by_case
+    from mtctl.evaluation.results import LABEL, SEGMENTATION, EvaluationError, files_by_case
 
     try:
         names = method_names(args.prediction, args.names)
@@ -114,7 +114,7 @@ def method_names(folders: Sequence[Path], given: Sequence[str] | None) -> list[s
     Raises:
         EvaluationError: A folder or name occurs twice, or there are not as many names as folders.
     """
-    from mtctl_train.evaluation import EvaluationError
+    from mtctl.evaluation.results import EvaluationError
 
     paths = [folder.resolve() for folder in folders]
     for what, values in (("--prediction", [str(path) for path in paths]), ("--names", given or [])):
@@ -139,8 +139,10 @@ def _evaluate_folder(
     spacing: Triple | None,
 ) -> MethodResult:
     """The cases that could be compared, printed as they come; what could not is added to `failures`."""
-    from mtctl_train.evaluation import LABEL, CaseResult, EvaluationError, MethodResult, evaluate_case, training_cases
-    from mtctl_train.evaluation_tables import (
+    from mtctl.evaluation.results import LABEL, CaseResult, EvaluationError, MethodResult, evaluate_case, training_cases
+    from mtctl.evaluation.review_table import review_table
+    from mtctl.evaluation.selective_prediction import reported_scores
+    from mtctl.evaluation.tables import (
         SEGMENTATION_COLUMNS,
         case_score_table,
         empty_note,
@@ -150,8 +152,6 @@ def _evaluate_folder(
         uncertainty_table,
         volume_line,
     )
-    from mtctl_train.review_table import review_table
-    from mtctl_train.selective import reported_scores
 
     print(f"\n{name}: {folder}\n{header(SEGMENTATION_COLUMNS)}")
     cases: dict[str, CaseResult] = {}
@@ -183,8 +183,8 @@ def _print_unused(unused: Sequence[str], labels: int) -> None:
 
 
 def _print_foreign(folder: Path, failures: list[str]) -> None:
-    from mtctl_train.evaluation_tables import foreign_table
-    from mtctl_train.selective import reported_scores
+    from mtctl.evaluation.selective_prediction import reported_scores
+    from mtctl.evaluation.tables import foreign_table
 
     reported, unreadable = reported_scores(folder)
     failures += unreadable or ([] if reported else [f"{folder}: holds no report of `mtctl segment`"])
@@ -193,8 +193,8 @@ def _print_foreign(folder: Path, failures: list[str]) -> None:
 
 
 def _print_comparison(methods: Sequence[MethodResult]) -> None:
-    from mtctl_train.comparison import compare
-    from mtctl_train.evaluation_tables import paired_test_table, table_1
+    from mtctl.evaluation.paired_tests import compare
+    from mtctl.evaluation.tables import paired_test_table, table_1
 
     comparison = compare(methods)
     print(f"\n{paired_test_table(comparison)}\n\n{table_1(comparison)}")
@@ -202,11 +202,11 @@ def _print_comparison(methods: Sequence[MethodResult]) -> None:
 
 def _write(args: argparse.Namespace, methods: Sequence[MethodResult]) -> None:
     if args.csv:
-        from mtctl_train.evaluation_tables import write_csv
+        from mtctl.evaluation.tables import write_csv
 
         write_csv(args.csv, methods)
     if args.figures:
-        from mtctl_train.comparison_figure import write_figures
+        from mtctl.figures.comparison_figure import write_figures
 
         for path in write_figures(args.figures, methods, args.truth, args.case, args.spacing):
             print(f"written: {path}")

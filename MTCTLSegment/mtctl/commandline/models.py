@@ -172,9 +172,9 @@ def _calibrate_like(model: Model, other: Model) -> None:
 
 
 def _calibrate(model: Model, args: argparse.Namespace) -> None:
+    from mtctl.evaluation.calibrate import calibrate
     from mtctl.inference.segmenter import Segmenter
     from mtctl.networks.device import choose_device
-    from mtctl_train.calibrate import calibrate
     from mtctl_train.checks import cases_learnt
     from mtctl_train.dataset import load_labelled
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from mtctl.commandline.arguments import whole_number
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_volume
-from mtctl.phantom import SLICE_BOUNDS_MM, SPACING_MM, Phantom, make_full_field, make_phantom
+from mtctl.synthetic.phantom import SLICE_BOUNDS_MM, SPACING_MM, Phantom, make_full_field, make_phantom
 from mtctl.system.files import make_folder
 
 

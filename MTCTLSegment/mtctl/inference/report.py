@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl import __version__
+from mtctl.evaluation.segmentation_metrics import surface_band
 from mtctl.geometry import Volume
 from mtctl.inference.segmenter import Options, Prediction
-from mtctl.metrics import surface_band
 from mtctl.models.model import Card
 from mtctl.preprocessing.network_grid import Box
 from mtctl.uncertainty.case_score import CaseScore

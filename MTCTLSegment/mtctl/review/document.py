@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mtctl import __version__
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry
-from mtctl.metrics import Mask
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import Edit, Mark, ReviewState, Status

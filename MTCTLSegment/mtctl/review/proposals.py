@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import logit
 
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.review.case_maps import Box, CaseMaps, RegionPart
 
 #: How much a step of the log odds holds the walker back; scikit-image's default. On names 17, 23 and 29, after a stroke

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.state import Edit, Left, Mark, ReviewState, Status
 from mtctl.uncertainty.regions import Region, RegionMap, region_map

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.io.volumes import read_map, read_mask, read_scan
-from mtctl.metrics import Mask
 from mtctl.review.case_maps import CaseMaps, Map
 from mtctl.reviewer.aside import aside
 from mtctl.reviewer.folder import CaseFiles, FolderError, read_report

@@ -13,10 +13,10 @@ import numpy as np
 
 from mtctl.cases.store import Case, CaseStore
 from mtctl.errors import MtctlError
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
 from mtctl.io.given_spacing import with_spacing_of
 from mtctl.io.volumes import read_volume, write_segmentation, write_volume
-from mtctl.metrics import Mask
 from mtctl.review.document import read_review, review_document, write_review
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import Left, Status, summary

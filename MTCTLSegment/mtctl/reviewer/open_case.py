@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.review import proposals
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.proposals import Proposal

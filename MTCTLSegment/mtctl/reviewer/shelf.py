@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
-from mtctl.metrics import Mask
 from mtctl.review.session import ReviewSession
 from mtctl.reviewer.case_reading import CaseData
 from mtctl.worker.requests import Result

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mtctl import scene
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
-from mtctl.metrics import Mask
 from mtctl.review.proposals import Proposal
 from mtctl.reviewer.open_case import OpenCase
 from mtctl.reviewer.views import Brush, Views

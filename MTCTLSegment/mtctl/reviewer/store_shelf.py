@@ -9,8 +9,8 @@ import numpy as np
 from mtctl.cases.records import Kind
 from mtctl.cases.store import Case, CaseStore, State
 from mtctl.errors import MtctlError
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
-from mtctl.metrics import Mask
 from mtctl.review.document import read_review, review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import Left, summary

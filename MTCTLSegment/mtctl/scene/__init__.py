@@ -23,8 +23,8 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry
-from mtctl.metrics import Mask
 from mtctl.scene.displays import (
     draw_as_heatmap,
     draw_as_outline,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.scene.nodes import CaseNodes, Node, SceneError, add_part, is_there, part_of
 from mtctl.scene.volume_nodes import set_voxels
 

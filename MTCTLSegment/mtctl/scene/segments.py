@@ -9,8 +9,8 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.io.volumes import LEFT_ATRIUM
-from mtctl.metrics import Mask
 from mtctl.scene.follow_scan import follow_scan
 from mtctl.scene.nodes import CaseNodes, Node, SceneError, is_there
 from mtctl.scene.volume_nodes import Matrix, array_of, index_to_ras, labelmap, moved_by

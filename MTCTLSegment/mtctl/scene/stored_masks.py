@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 
 _MASK = "MTCTL.Mask."
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.evaluation.segmentation_metrics import Mask, surface_band
 from mtctl.geometry import Geometry
-from mtctl.metrics import Mask, surface_band
 
 #: The band around the segmentation in which its probabilities count; farther away other vessels would count as missed.
 BAND_MM = 3.0

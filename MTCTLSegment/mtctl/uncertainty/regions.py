@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, maximum_filter
 
+from mtctl.evaluation.segmentation_metrics import surface_distance
 from mtctl.geometry import Geometry
-from mtctl.metrics import surface_distance
 from mtctl.uncertainty.partition import SMALLEST_ERROR_MM3, places
 
 FLOOR = 0.05  # voxels less uncertain than this are in no region, whatever the threshold

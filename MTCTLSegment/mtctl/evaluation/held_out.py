@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mtctl.evaluation.calibrate import CleanResult, Observation, good_spreads
+from mtctl.evaluation.calibration_fits import fit_case_score, fit_usual_shape, fit_voxel_calibration
+from mtctl.evaluation.selective_prediction import coverage
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
 from mtctl.uncertainty.maps import VoxelCalibration
-from mtctl_train.calibrate import CleanResult, Observation, good_spreads
-from mtctl_train.calibration_fits import fit_case_score, fit_usual_shape, fit_voxel_calibration
-from mtctl_train.selective import coverage
 
 
 @dataclass(frozen=True)

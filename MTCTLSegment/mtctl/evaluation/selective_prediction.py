@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from mtctl.calibration import error_auroc
+from mtctl.evaluation.uncertainty_metrics import error_auroc
 
 #: A result with a lower Dice counts as failed.
 FAILED_BELOW = 0.80

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.phantom import Phantom
 from mtctl.preprocessing.resampling import to_grid
+from mtctl.synthetic.phantom import Phantom
 
 #: Width over which the crop fades into the thorax. The benchmark's crops leave at least 5.6 mm around the atrium.
 FEATHER_MM = 3.75

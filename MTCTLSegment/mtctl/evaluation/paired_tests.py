@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mtctl_train.evaluation import MethodResult
+from mtctl.evaluation.results import MethodResult
 
 
 @dataclass(frozen=True)

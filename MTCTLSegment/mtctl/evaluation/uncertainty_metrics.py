@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate
 
-from mtctl.metrics import Mask, same_shape
+from mtctl.evaluation.segmentation_metrics import Mask, same_shape
 
 Map = NDArray[np.floating]
 Scalar = TypeVar("Scalar", bound=np.generic)

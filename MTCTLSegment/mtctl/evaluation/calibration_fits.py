@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
-from mtctl.metrics import Mask
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape
 from mtctl.uncertainty.maps import VoxelCalibration
 

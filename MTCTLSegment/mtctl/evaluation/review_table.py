@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.evaluation.review_curve import ReviewCurves, review_curves
+from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry
-from mtctl.metrics import Mask
 from mtctl.uncertainty.regions import region_map
-from mtctl_train.review_curve import ReviewCurves, review_curves
 
 #: Numbers of regions that have a line.
 REGIONS = (0, 5, 10, 20, 40)

@@ -1,7 +1,7 @@
 """The figures of a case: its result, and the maps beside it, against the expert mask.
 
-Distances are the literature's (voxels, medpy's definitions) and in mm; see `mtctl.metrics`. `comparison.py` tests
-methods against each other, `evaluation_tables.py` and `comparison_figure.py` show them.
+Distances are the literature's (voxels, medpy's definitions) and in mm; see `segmentation_metrics.py`.
+`paired_tests.py` tests methods against each other, `tables.py` and `figures.comparison_figure` show them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.calibration import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.errors import MtctlError
+from mtctl.evaluation.review_curve import ReviewCurves
+from mtctl.evaluation.review_table import curves_of
+from mtctl.evaluation.segmentation_metrics import (
+    Mask,
+    SegmentationMetrics,
+    segmentation_metrics,
+    surface_band,
+    voxel_band,
+)
+from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.geometry import Triple, Volume, with_spacing
 from mtctl.io.volumes import read_map, read_mask
-from mtctl.metrics import Mask, SegmentationMetrics, segmentation_metrics, surface_band, voxel_band
-from mtctl_train.review_curve import ReviewCurves
-from mtctl_train.review_table import curves_of
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -38,7 +44,7 @@ class ErrorDetection:
     `..._band` is of the voxels within 3 mm of that surface, `..._band5` of the literature's five voxels.
     `gain_10` is the Dice (a fraction) that is won when the most uncertain voxels, 10 % of the predicted volume, are set
     right; `gain_10_ceiling` is what they would win if all of them were wrong.
-    `qu_brats` is the score of `mtctl.calibration.qu_brats`.
+    `qu_brats` is the score of `mtctl.evaluation.uncertainty_metrics.qu_brats`.
     """
 
     auroc_crop: float

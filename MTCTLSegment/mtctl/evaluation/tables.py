@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mtctl.evaluation.paired_tests import METRICS, Comparison, Metric, PairedTest, mean_and_sd
+from mtctl.evaluation.results import MethodResult
+from mtctl.evaluation.selective_prediction import FAILED_BELOW, ReportedScore, coverage, judge
 from mtctl.system.files import replacing
-from mtctl_train.comparison import METRICS, Comparison, Metric, PairedTest, mean_and_sd
-from mtctl_train.evaluation import MethodResult
-from mtctl_train.selective import FAILED_BELOW, ReportedScore, coverage, judge
 
 
 @dataclass(frozen=True)

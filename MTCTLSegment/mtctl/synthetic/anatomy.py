@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.phantom_atrium import Atrium
-from mtctl.phantom_shapes import (
+from mtctl.synthetic.atrium import Atrium
+from mtctl.synthetic.shapes import (
     Axes,
     Box,
     Floats,

@@ -9,13 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry
-from mtctl.inference.segmenter import Prediction, Segmenter
-from mtctl.metrics import Mask, SegmentationMetrics, dice, segmentation_metrics, surface_band
-from mtctl.models.model import Card, Model
-from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape, spread_mm
-from mtctl.uncertainty.maps import FLAGGED_SHARE, VoxelCalibration, binary_entropy, threshold_for_volume
-from mtctl_train.calibration_fits import (
+from mtctl.evaluation.calibration_fits import (
     FAILED_BELOW,
     LogitCounts,
     fit_case_score,
@@ -23,7 +17,13 @@ from mtctl_train.calibration_fits import (
     fit_voxel_calibration,
     logit_counts,
 )
-from mtctl_train.corruptions import KINDS, SEVERITIES, corrupted
+from mtctl.evaluation.segmentation_metrics import Mask, SegmentationMetrics, dice, segmentation_metrics, surface_band
+from mtctl.geometry import Geometry
+from mtctl.inference.segmenter import Prediction, Segmenter
+from mtctl.models.model import Card, Model
+from mtctl.synthetic.corruptions import KINDS, SEVERITIES, corrupted
+from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape, spread_mm
+from mtctl.uncertainty.maps import FLAGGED_SHARE, VoxelCalibration, binary_entropy, threshold_for_volume
 from mtctl_train.dataset import LabelledVolume
 
 

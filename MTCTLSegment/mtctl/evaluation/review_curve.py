@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate
 
-from mtctl.metrics import Mask, same_shape
+from mtctl.evaluation.segmentation_metrics import Mask, same_shape
 
 #: Random orders of the regions that are averaged.
 ORDERS = 20

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtctl.phantom_shapes import Floats, Frame, Point, Solid, ellipsoid, near, point, smooth_cut, smooth_union, tube
+from mtctl.synthetic.shapes import Floats, Frame, Point, Solid, ellipsoid, near, point, smooth_cut, smooth_union, tube
 
 
 @dataclass(frozen=True)

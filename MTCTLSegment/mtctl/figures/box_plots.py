@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mtctl.evaluation.paired_tests import mean_and_sd
+from mtctl.evaluation.results import MethodResult
+from mtctl.evaluation.tables import Column
 from mtctl.system.files import replacing
-from mtctl_train.comparison import mean_and_sd
-from mtctl_train.evaluation import MethodResult
-from mtctl_train.evaluation_tables import Column
 
 #: Okabe and Ito's colours, told apart by the colour-blind; without yellow and black, which a box plot cannot carry.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.errors import MtctlError
-from mtctl.phantom_anatomy import (
+from mtctl.synthetic.anatomy import (
     Levels,
     Scene,
     draw_any_levels,
@@ -23,8 +23,8 @@ from mtctl.phantom_anatomy import (
     paint_lungs,
     paint_mediastinum,
 )
-from mtctl.phantom_atrium import Atrium, draw_atrium
-from mtctl.phantom_shapes import Z_UNIT_MM, Axes, Box, Floats, Frame, rotation
+from mtctl.synthetic.atrium import Atrium, draw_atrium
+from mtctl.synthetic.shapes import Z_UNIT_MM, Axes, Box, Floats, Frame, rotation
 
 #: Voxels (x, y, z) of the benchmark's scans, mm: acquired at twice that along each axis and interpolated; so are the
 #: phantoms, at an eighth of the cost.

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.phantom import ACQUIRED_MM, HEIGHT_MM
-from mtctl.phantom_anatomy import (
+from mtctl.synthetic.anatomy import (
     Levels,
     Scene,
     draw_levels,
@@ -25,7 +24,8 @@ from mtctl.phantom_anatomy import (
     paint_lungs,
     paint_mediastinum,
 )
-from mtctl.phantom_shapes import Z_UNIT_MM, Axes, Frame, Solid, ellipsoid, tube
+from mtctl.synthetic.phantom import ACQUIRED_MM, HEIGHT_MM
+from mtctl.synthetic.shapes import Z_UNIT_MM, Axes, Frame, Solid, ellipsoid, tube
 
 Floats = NDArray[np.float32]
 Rng = np.random.Generator

@@ -18,14 +18,14 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
+from mtctl.evaluation.results import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid
+from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.figures.box_plots import write_box_plots
 from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.io.volumes import read_mask, read_scan
-from mtctl.metrics import Mask
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.system.files import make_folder, replacing
-from mtctl_train.box_plots import write_box_plots
-from mtctl_train.evaluation import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid
 
 IMAGE = ".image.nrrd"
 
@@ -149,7 +149,7 @@ def write_case_comparison(comparison: CaseComparison, path: Path) -> None:
         RenderingError: OpenGL is.
     """
     try:
-        from mtctl_train import comparison_surface as surface
+        from mtctl.figures import surfaces as surface
     except ImportError as error:
         raise FigureError(f"the 3-D picture needs VTK ({error}); install it with: pip install vtk") from error
     columns = (*comparison.predictions, Prediction("Ground truth", comparison.truth, ""))

@@ -1,0 +1,1 @@
+"""Metrics, calibration, paired tests and tables."""

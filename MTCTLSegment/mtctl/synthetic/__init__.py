@@ -1,0 +1,1 @@
+"""Phantoms, corruptions, and inputs that are no left atrium."""
