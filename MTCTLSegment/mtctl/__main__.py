@@ -2,7 +2,7 @@
 
 import sys
 
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

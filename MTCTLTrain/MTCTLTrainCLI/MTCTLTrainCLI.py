@@ -92,7 +92,7 @@ def main() -> int:
         if refusal():
             print(refusal(), file=sys.stderr)
             return 1
-        from mtctl.slicer_cli import run_cli
+        from mtctl.commands.slicer_cli import run_cli
     except ModuleNotFoundError:
         print(f"the package mtctl is not installed beside {HERE}; install the extension MTCTL again", file=sys.stderr)
         return 1

@@ -34,7 +34,7 @@ LAUNCH = "launch.json"
 LOG = "output.log"
 DECISION = "decision.json"
 
-PROGRAM = ("-m", "mtctl_train.background")
+PROGRAM = ("-m", "mtctl_train.commands.background")
 
 # Loading torch takes seconds, on a busy laptop with a cold disk a minute; then the process says that it is there.
 _LONGEST_START = 120.0

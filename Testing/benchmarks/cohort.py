@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtctl.batch import cores
-from mtctl.cohort import PAGE, TABLE
+from mtctl.batch.cohort import PAGE, TABLE
+from mtctl.batch.runner import cores
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.system.process_tree import family_of, is_running
 

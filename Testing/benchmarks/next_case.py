@@ -4,8 +4,8 @@
 
 Every scan of the span of `train.list` below $MTCTL_SHARED/data/la2018, none of which the model may have seen, is
 predicted once. Printed for the first k cases in the order of `mtctl.cases.ranking`: their mean Dice and the error
-volume that correcting them would mend, against k cases drawn at random (mean and 95 % of the draws) and against the order that
-only the truth knows. It does not measure what a model learns from them: that takes a training for each order.
+volume that correcting them would mend, against k cases drawn at random (mean and 95 % of the draws) and against the
+order that only the truth knows. It does not measure what a model learns from them: that takes a training for each.
 """
 
 from __future__ import annotations

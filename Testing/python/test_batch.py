@@ -21,12 +21,12 @@ from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 from test_segment import names, run, spoil
 
-from mtctl.cohort import PAGE, TABLE
+from mtctl.batch.cohort import PAGE, TABLE
+from mtctl.batch.throughput import Pace, duration
 from mtctl.io.inputs import find_scans
 from mtctl.io.results import CaseFiles, settle
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
-from mtctl.pace import Pace, duration
 from mtctl.system.files import TEMPORARY_PREFIX, make_folder, remove_parts
 
 
@@ -330,7 +330,7 @@ def test_done_cases_are_kept_and_only_the_others_computed(
 
 
 def test_workers_share_the_cores_and_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mtctl import batch
+    from mtctl.batch import runner as batch
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -17,10 +17,10 @@ import pytest
 from test_batch import command, contents, scans, wait_for
 from test_segment import names, run
 
-from mtctl.batch import BatchError, Failure, Job, Task
-from mtctl.cluster import run_on_cluster
+from mtctl.batch.case import Request
+from mtctl.batch.dask_cluster import run_on_cluster
+from mtctl.batch.runner import BatchError, Failure, Job, Task
 from mtctl.models.model import Model
-from mtctl.segment_case import Request
 from mtctl.system.files import TEMPORARY_PREFIX
 
 pytest.importorskip("distributed")
@@ -136,7 +136,7 @@ def test_a_worker_that_does_not_see_the_folders_is_named_before_anything_is_done
     sources = [scans / "s0.image.nrrd"]
     with monkeypatch.context() as patched:
         # As if the workers' disk held another folder of the same name: the file that is to be seen is not put there.
-        patched.setattr("mtctl.cluster.Path.touch", lambda path: None)
+        patched.setattr("mtctl.batch.dask_cluster.Path.touch", lambda path: None)
         with pytest.raises(BatchError, match=r"worker tcp://\S+ on \S+ does not see the output folder .*shared folder"):
             list(run_on_cluster(job(tiny_model, sources, tmp_path / "out"), cluster.address))
     assert names(tmp_path / "out") == set()
@@ -144,7 +144,7 @@ def test_a_worker_that_does_not_see_the_folders_is_named_before_anything_is_done
     with pytest.raises(BatchError, match="does not see the model folder"):
         list(run_on_cluster(elsewhere, cluster.address))
     with monkeypatch.context() as patched:
-        patched.setattr("mtctl.cluster.mtctl.__version__", "9.9")
+        patched.setattr("mtctl.batch.dask_cluster.mtctl.__version__", "9.9")
         with pytest.raises(BatchError, match=r"this process 9\.9; install the same everywhere"):
             list(run_on_cluster(job(tiny_model, sources, tmp_path / "out"), cluster.address))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from mtctl.batch.work_queue import Done, Lost, QueueError, run_queue
 from mtctl.system.process_tree import is_running
-from mtctl.work_queue import Done, Lost, QueueError, run_queue
 
 # Workers import this file by its name.
 HERE = Path(__file__).resolve().parent
@@ -84,7 +84,7 @@ def test_processes_that_cannot_begin_are_an_error_and_no_endless_loop() -> None:
 def test_workers_end_with_their_parent_whether_it_is_interrupted_or_killed(tmp_path: Path) -> None:
     program = (
         "import sys; from functools import partial; from pathlib import Path\n"
-        "from mtctl.work_queue import run_queue; from test_batch_queue import sleep_long\n"
+        "from mtctl.batch.work_queue import run_queue; from test_batch_queue import sleep_long\n"
         "if __name__ == '__main__':\n"
         "    list(run_queue([1, 2], partial(sleep_long, Path(sys.argv[1])), [{}, {}]))"
     )

@@ -12,7 +12,7 @@ from conftest import scan
 from scipy import optimize
 from scipy.special import expit, log_expit, logit
 
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.evaluation.calibrate import Observation, calibrate
 from mtctl.evaluation.calibration_fits import (
     LOGITS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.io.case_names import CaseListError, case_names
 
 

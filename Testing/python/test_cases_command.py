@@ -15,7 +15,7 @@ from conftest import ROOT, scan
 from stored import contents, predicted, result_for, reviewed
 
 from mtctl.cases.store import CaseStore
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.worker.protocol import geometry_message

@@ -15,7 +15,7 @@ from stored import contents, result_for, reviewed
 
 from mtctl.cases.importing import has_prediction
 from mtctl.cases.store import CaseStore, State
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, read_volume, write_volume
 from mtctl.models.model import Model

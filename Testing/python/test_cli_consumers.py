@@ -180,7 +180,7 @@ def test_ctk_clis_arguments_are_ours(tiny_model: Model, oblique: Path, tmp_path:
     theirs = eval(done.stdout.splitlines()[-1])
     ours: dict[str, Any] = {}
 
-    from mtctl.slicer_cli import run_cli
+    from mtctl.commands.slicer_cli import run_cli
 
     assert run_cli(XML, lambda values, progress: ours.update(values) or {}, words) == 0
     for name, value in ours.items():

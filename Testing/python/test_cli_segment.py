@@ -17,11 +17,11 @@ from scipy.spatial.transform import Rotation
 from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 
+from mtctl.commands.slicer_cli import read_description, run_cli
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_map, read_mask, read_volume, write_volume
 from mtctl.models.model import Model
-from mtctl.slicer_cli import read_description, run_cli
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.system.process_tree import kill_tree
 

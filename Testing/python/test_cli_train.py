@@ -14,9 +14,9 @@ import pytest
 from conftest import ROOT
 from test_finetune import _quick, filled
 
+from mtctl.commands.slicer_cli import read_description, run_cli
 from mtctl.models.model import Model, read_model
 from mtctl.models.verdict import read_verdict
-from mtctl.slicer_cli import read_description, run_cli
 
 SCRIPT = ROOT / "MTCTLTrain" / "MTCTLTrainCLI" / "MTCTLTrainCLI.py"
 XML = SCRIPT.with_suffix(".xml")
@@ -88,7 +88,7 @@ def test_a_pipe_that_cannot_hold_a_case_s_path_ends_nothing(tmp_path: Path) -> N
     code = f"""
 import sys
 from pathlib import Path
-from mtctl.slicer_cli import run_cli
+from mtctl.commands.slicer_cli import run_cli
 sys.exit(run_cli(Path({str(XML)!r}), lambda values, tell: print("\\u0141\\u00f3d\\u017a") or {{}}, ["store", "run"]))
 """
     done = subprocess.run(

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtctl.batch import Failure
-from mtctl.cohort import PAGE, TABLE, Row, write_cohort
+from mtctl.batch.cohort import PAGE, TABLE, Row, write_cohort
+from mtctl.batch.runner import Failure
 from mtctl.figures.case_figure import CaseView, axial_thumbnail, write_case_figure
 from mtctl.io.results import CaseFiles
 

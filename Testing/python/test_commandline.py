@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import mtctl
-from mtctl.commandline import main as commandline
-from mtctl.commandline.main import main
+from mtctl.commands import main as commandline
+from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 
 
@@ -33,7 +33,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], No
             def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                 subparsers.add_parser("phantom").set_defaults(run=lambda args: action())
 
-        monkeypatch.setattr(commandline, "import_module", lambda name: Stub)
+        monkeypatch.setattr(commandline, "installed_commands", lambda: {"phantom": lambda: Stub})
 
     monkeypatch.delenv("MTCTL_DEBUG", raising=False)
     return install
@@ -48,7 +48,7 @@ def raising(error: BaseException) -> Callable[[], int]:
 
 def test_help_names_every_command_without_importing_the_engine() -> None:
     program = (
-        "import sys; from mtctl.commandline.main import main\n"
+        "import sys; from mtctl.commands.main import main\n"
         "try: main(['--help'])\n"
         "finally: print('HEAVY', {'torch', 'numpy', 'scipy', 'SimpleITK', 'matplotlib'} & set(sys.modules))"
     )
@@ -58,7 +58,7 @@ def test_help_names_every_command_without_importing_the_engine() -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY set()"
 
 
-@pytest.mark.parametrize("name", commandline.COMMANDS)
+@pytest.mark.parametrize("name", commandline.installed_commands())
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([name, "--help"])
@@ -137,7 +137,7 @@ def test_interrupting_is_no_error_but_has_its_own_status(
 @pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed pipe as another error")
 def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
     program = (
-        "import sys, time; from mtctl.commandline import main as m\n"
+        "import sys, time; from mtctl.commands import main as m\n"
         "class Stub:\n"
         "    add_parser = staticmethod(lambda s: s.add_parser('phantom').set_defaults(run=chatter))\n"
         "def chatter(args):\n"

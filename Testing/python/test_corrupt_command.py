@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import scan
 
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.evaluation.review_table import curves_of
 from mtctl.geometry import Volume
 from mtctl.io.inputs import find_scans

@@ -12,8 +12,8 @@ import pytest
 import SimpleITK as sitk
 from scipy import stats
 
-from mtctl.commandline import evaluate
-from mtctl.commandline.main import main
+from mtctl.commands import evaluate
+from mtctl.commands.main import main
 from mtctl.evaluation.paired_tests import METRICS, compare
 from mtctl.evaluation.results import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
 from mtctl.evaluation.segmentation_metrics import segmentation_metrics, surface_band, voxel_band

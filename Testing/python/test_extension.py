@@ -100,7 +100,7 @@ def test_models_and_icon_arrive_unchanged_in_the_folder_where_the_engine_looks(m
 
 def test_the_installed_engine_runs_from_the_install_tree_alone(modules: Path, tmp_path: Path) -> None:
     program = (
-        "import sys, mtctl, mtctl_train; from mtctl.commandline.main import main; "
+        "import sys, mtctl, mtctl_train; from mtctl.commands.main import main; "
         "print(mtctl.__file__, mtctl_train.__file__, sep='\\n'); sys.exit(main(['models', 'list']))"
     )
     done = subprocess.run(
@@ -143,10 +143,10 @@ def test_the_command_line_modules_are_installed_and_find_the_packages_beside_the
 
 def test_a_file_that_nobody_listed_is_noticed(tmp_path: Path) -> None:
     source = copied_tree(tmp_path / "source")
-    (source / "MTCTLSegment" / "mtctl" / "commandline" / "forgotten.py").touch()
+    (source / "MTCTLSegment" / "mtctl" / "commands" / "forgotten.py").touch()
     modules = package(source, tmp_path) / SCRIPTED_MODULES
     packages = {name: source / folder.relative_to(ROOT) for name, folder in PACKAGES.items()}
-    assert "mtctl/commandline/forgotten.py" in not_installed(modules, packages)
+    assert "mtctl/commands/forgotten.py" in not_installed(modules, packages)
 
 
 def test_a_listed_file_that_is_gone_stops_the_configuration(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtctl.commandline.main import main
-from mtctl.commandline.phantom import write_phantom
+from mtctl.commands.main import main
+from mtctl.commands.phantom import write_phantom
 from mtctl.models.model import Card, read_model, save_model
 from mtctl.networks.mtctl_net import Architecture, LocatorNet, MTCTLNet
 from mtctl.synthetic.phantom import Phantom, make_phantom

@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import scan
 
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.models import shipped
 from mtctl.models.model import (
     Card,

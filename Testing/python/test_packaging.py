@@ -73,7 +73,7 @@ def test_the_wheel_carries_license_and_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name.split("/", 1)[1]: name for name in archive.namelist() if ".dist-info/" in name}
         assert b"Apache License" in archive.read(names["licenses/LICENSE"])
-        assert "mtctl = mtctl.commandline.main:main" in archive.read(names["entry_points.txt"]).decode()
+        assert "mtctl = mtctl.commands.main:main" in archive.read(names["entry_points.txt"]).decode()
 
 
 def test_an_installed_wheel_finds_its_models_from_any_folder(elsewhere: Path, tmp_path: Path) -> None:

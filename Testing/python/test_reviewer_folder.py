@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from reviewer_case import write_case
 
+from mtctl.browser.sources.base import Stage
+from mtctl.browser.sources.case_store import StoreShelf
+from mtctl.browser.sources.folder import FolderShelf, plain_name
+from mtctl.browser.sources.reading import probability_of, read_case
+from mtctl.browser.sources.result_folder import FolderError, find_case, find_cases, is_store
+from mtctl.browser.ui.open_case import OpenCase
 from mtctl.cases.store import CaseStore, State
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
-from mtctl.reviewer.case_reading import probability_of, read_case
-from mtctl.reviewer.folder import FolderError, find_case, find_cases, is_store
-from mtctl.reviewer.folder_shelf import FolderShelf, plain_name
-from mtctl.reviewer.open_case import OpenCase
-from mtctl.reviewer.shelf import Stage
-from mtctl.reviewer.store_shelf import StoreShelf
 from mtctl.worker.requests import Result
 
 
@@ -225,7 +225,7 @@ def test_the_reviewer_s_pseudonym_is_recorded_with_every_draft_and_decision(
     folder: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ):
     pytest.importorskip("trame_slicer")
-    from mtctl.reviewer import server
+    from mtctl.browser.server import server
 
     store = CaseStore(folder / "store")
     data = read_case(next(iter(find_cases(folder).values())))

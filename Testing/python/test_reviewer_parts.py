@@ -15,11 +15,12 @@ from conftest import scan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtctl.commandline.main import main
+from mtctl.browser import graphics
+from mtctl.browser.sources import aside
+from mtctl.browser.ui.history import History
+from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.io.volumes import read_volume, write_volume
-from mtctl.reviewer import aside, graphics
-from mtctl.reviewer.history import History
 
 
 @given(st.lists(st.tuples(st.sampled_from(["edit", "undo", "redo"]), st.integers(0, 2**12 - 1)), max_size=30))
@@ -91,7 +92,7 @@ def test_the_child_says_in_a_sentence_what_is_wrong(tmp_path: Path, name: str):
 
 def intake_in_child(scan: Path, copy: Path) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "mtctl.reviewer.intake", str(scan), str(copy)],
+        [sys.executable, "-m", "mtctl.browser.server.upload_process", str(scan), str(copy)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -114,7 +115,7 @@ def test_what_is_not_installed_is_said_before_vtk_ends_the_process(
 
 
 def test_messages_are_allowed_in_bursts_and_at_a_rate():
-    rpc_guard = pytest.importorskip("mtctl.reviewer.rpc_guard")
+    rpc_guard = pytest.importorskip("mtctl.browser.server.rpc_guard")
     now = [0.0]
     allowance = rpc_guard.Allowance(lambda: now[0])
     assert all(allowance.take() for _ in range(rpc_guard.BURST))
@@ -126,7 +127,7 @@ def test_messages_are_allowed_in_bursts_and_at_a_rate():
 
 
 def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():
-    rpc_guard = pytest.importorskip("mtctl.reviewer.rpc_guard")
+    rpc_guard = pytest.importorskip("mtctl.browser.server.rpc_guard")
     check = rpc_guard._mouse_event(frozenset({"Axial"}))
     event = {"type": "MouseMove", "x": 3, "y": 4.5, "ctrlKey": True, "deviceType": {"a": []}, "keyCode": "x"}
     check("Axial", "page", event)
@@ -144,7 +145,7 @@ def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():
 
 def test_the_engine_of_the_server_does_not_load_torch():
     modules = "app, case_commands, folder_shelf, server, store_shelf, upload"
-    code = f"from mtctl.reviewer import {modules}; import sys; sys.exit('torch' in sys.modules)"
+    code = f"from mtctl.browser import {modules}; import sys; sys.exit('torch' in sys.modules)"
     pytest.importorskip("trame_slicer")
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 

@@ -18,7 +18,7 @@ from conftest import scan
 from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_map, read_mask, read_volume, write_volume
 from mtctl.models.model import Model, write_card
@@ -142,7 +142,7 @@ def test_results_that_another_run_put_there_meanwhile_are_not_overwritten(
     def quicker(*_: object) -> None:
         shutil.copytree(other, out, dirs_exist_ok=True)
 
-    monkeypatch.setattr("mtctl.segment_case.write_case_figure", quicker)
+    monkeypatch.setattr("mtctl.batch.case.write_case_figure", quicker)
     assert run(tiny_model, source, "-o", out) == 1
     assert (out / "a.json").read_bytes() == (other / "a.json").read_bytes()
     assert names(out) - {"cohort.csv", "cohort.html"} == WRITTEN
@@ -310,7 +310,7 @@ def test_a_disk_that_fills_up_half_way_leaves_nothing_behind_and_old_results_unt
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mtctl.segment_case.write_volume", full)
+    monkeypatch.setattr("mtctl.batch.case.write_volume", full)
     assert run(tiny_model, source, "-o", out, "--seed", 3, "--overwrite") == 1
     assert "the disk is full; free some space" in capsys.readouterr().err
     assert {name: (out / name).read_bytes() for name in names(out)} == before

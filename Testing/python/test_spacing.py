@@ -18,15 +18,15 @@ from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 from test_segment import run
 
+from mtctl.browser.sources.folder import FolderShelf
 from mtctl.cases.store import CaseStore
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing
 from mtctl.io.given_spacing import given_spacing_of, parse_spacing
 from mtctl.io.inputs import read_manifest, spacings_of
 from mtctl.io.volumes import read_mask, read_scan, read_volume, write_segmentation, write_volume
 from mtctl.models.model import Model
-from mtctl.reviewer.folder_shelf import FolderShelf
 from mtctl.uncertainty.plausibility import doubts_about
 from mtctl.uncertainty.plausible_spacing import ATRIA, likely_spacing
 
@@ -257,7 +257,7 @@ def test_dicom_results_are_refused_where_the_images_have_another_spacing(
 
 
 def test_the_slicer_cli_takes_a_spacing(tiny_model: Model, source: Path, tmp_path: Path) -> None:
-    from mtctl.slicer_cli import run_cli
+    from mtctl.commands.slicer_cli import run_cli
 
     folder = ROOT / "MTCTLSegment" / "MTCTLSegmentCLI"
     spec = importlib.util.spec_from_file_location("segment_cli", folder / "MTCTLSegmentCLI.py")

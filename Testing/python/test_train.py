@@ -13,7 +13,7 @@ import torch
 from conftest import scan
 from safetensors.torch import load_file
 
-from mtctl.commandline.main import main
+from mtctl.commands.main import main
 from mtctl.evaluation.calibrate import Calibration
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, write_volume

@@ -22,7 +22,7 @@ from mtctl.errors import MtctlError
 from mtctl.system.files import WriteError
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
-from mtctl_train import background
+from mtctl_train.commands import background
 from mtctl_train.run_folder import RunError, read_events
 
 sys.path.insert(0, str(ROOT / "MTCTLTrain"))
@@ -77,7 +77,7 @@ class TestARun:
         sent = json.loads((tmp_path / "told.txt").read_text())
         assert " ".join(sent).isascii()
         heard: list[list[str]] = []
-        monkeypatch.setattr("mtctl.commandline.main.main", lambda words: heard.append(words) or 0)
+        monkeypatch.setattr("mtctl.commands.main.main", lambda words: heard.append(words) or 0)
         monkeypatch.setattr(background, "step_back", lambda: None)
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         assert background.main(sent) == 0

@@ -1,0 +1,1 @@
+"""The server of the reviewer: who may connect, what a page may ask for, uploads."""

@@ -1,0 +1,183 @@
+"""The web server of the reviewer: trame's, bound to this machine, with a gate before it and a guard behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import webbrowser
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from trame.app import get_server
+from trame_slicer import module as views_module
+
+from mtctl.browser.server.access import Gate
+from mtctl.browser.server.page import make_page
+from mtctl.browser.server.rpc_guard import guard
+from mtctl.browser.server.upload import LARGEST, Uploads
+from mtctl.browser.sources.base import Shelf
+from mtctl.browser.ui.commands import Reviewer
+from mtctl.browser.ui.segmentation import Segmenting
+from mtctl.browser.ui.views import SLICES, VOLUME
+from mtctl.errors import MtctlError
+from mtctl.worker.requests import Settings
+
+HOST = "127.0.0.1"
+
+#: Seconds until a page that does not answer is given up.
+_PATIENCE = 30.0
+
+
+class ServeError(MtctlError):
+    """The page cannot be served."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How to serve.
+
+    Attributes:
+        port: 0 for any that is free.
+        settings: How new scans are segmented.
+        largest: Bytes of the largest scan that a browser may send.
+        browse: Whether to open the page in the browser of this machine.
+        check: Whether to fetch the page once and end.
+    """
+
+    port: int = 0
+    settings: Settings = Settings()
+    largest: int = LARGEST
+    browse: bool = False
+    check: bool = False
+
+
+def serve(shelf: Shelf, how: Serving) -> int:
+    """Serve until the process is interrupted, or for a check.
+
+    Returns:
+        0; 1 where a check failed.
+
+    Raises:
+        ServeError: The port is taken.
+    """
+    logging.getLogger("wslink").setLevel(logging.CRITICAL)  # it prints a traceback for whatever a client sends
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C on Windows; what follows from it is done by then
+        return asyncio.run(_serve(shelf, how))
+    return 0
+
+
+async def _serve(shelf: Shelf, how: Serving) -> int:
+    server = _make_server()
+    reviewer = Reviewer(server, shelf, Segmenting(how.settings))
+    make_page(server)
+    uploads = Uploads(reviewer.add_scan, how.largest)
+    gate = Gate(lambda: print(f"For another browser: {_link(server, gate)}", flush=True))
+
+    guarded: list[Any] = []
+
+    def bind(bound: Any) -> None:
+        bound.app.middlewares.append(gate.middleware)
+        bound.app.add_routes([web.put("/scans/{name}", uploads.handle)])
+        for handler in bound._ws_handlers:
+            guard(handler, frozenset((*SLICES, VOLUME)), reviewer.commands)
+            guarded.append(handler)
+
+    server.controller.on_server_bind.add(bind)
+    server.controller.on_client_connected.add(reviewer.redraw)
+    with _no_arguments():
+        serving = server.start(
+            host=HOST,
+            port=how.port,
+            exec_mode="coroutine",
+            open_browser=False,
+            show_connection_info=False,
+            disable_logging=True,
+            follow_symlinks=False,
+            timeout=0,
+            thread=True,  # no signal handlers of its own, which would end the process with status 1
+        )
+    if len(guarded) != 1:  # another version of trame or wslink: rather no page than one that anybody may open
+        raise ServeError("this version of trame cannot be guarded: install slicer-mtctl[review] as it is")
+    running = asyncio.ensure_future(serving)
+    try:
+        await _started(server, running)
+        link = _link(server, gate)
+        print(f"The reviewer: {link}", flush=True)
+        if how.check:
+            return await _check(link, reviewer)
+        print("Ctrl-C ends it; the review is saved as you go.", flush=True)
+        if how.browse:
+            await asyncio.to_thread(webbrowser.open, link)
+        ended = _signalled()
+        opening = asyncio.ensure_future(reviewer.begin())
+        await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
+        opening.cancel()
+    finally:
+        await reviewer.close()
+        with contextlib.suppress(Exception):
+            await server.stop()
+    return 0
+
+
+def _make_server() -> Any:
+    with _no_arguments():
+        server = get_server("mtctl-review", client_type="vue3")
+        server.cli  # noqa: B018  is made now
+    server.enable_module(views_module)
+    return server
+
+
+@contextlib.contextmanager
+def _no_arguments() -> Iterator[None]:
+    """trame reads the command line, whose options are ours, not its."""
+    arguments, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+
+
+async def _started(server: Any, running: asyncio.Future[Any]) -> None:
+    ready = asyncio.ensure_future(
+        asyncio.wrap_future(server.ready) if not asyncio.isfuture(server.ready) else server.ready
+    )
+    done, _ = await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE)
+    if ready not in done:
+        error = running.exception() if running in done else None
+        raise ServeError(f"the page cannot be served: {error or 'the server does not start'}; try another --port")
+
+
+def _signalled() -> asyncio.Future[None]:
+    """Done when the person, or the system, ends the process. On Windows asyncio cancels the main task instead."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, end)
+    return ended
+
+
+async def _check(link: str, reviewer: Reviewer) -> int:
+    """Open the first case and fetch the page as a browser would."""
+    await reviewer.begin()
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session, session.get(link) as page:
+        text = await page.text()
+        good = page.status == 200 and 'id="app"' in text
+    print("The page answers." if good else f"The page does not answer as it should: {page.status}", flush=True)
+    return 0 if good else 1
+
+
+def _link(server: Any, gate: Gate) -> str:
+    return f"http://{HOST}:{server.port}/?token={gate.token}"

@@ -1,0 +1,111 @@
+"""A scan that is dropped on the page: taken over HTTP, no larger than allowed, and read in a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from mtctl.browser.server.upload_process import ENDINGS
+from mtctl.browser.sources.folder import plain_name
+from mtctl.errors import MtctlError
+from mtctl.geometry import Volume
+from mtctl.io.volumes import read_volume
+from mtctl.system.files import write_reason
+from mtctl.worker.child import child_environment
+
+#: Bytes of the largest scan that is taken, unless another limit is given.
+LARGEST = 1 << 29
+
+#: Seconds until a child that reads a scan is ended.
+_PATIENCE = 180.0
+
+_PIECE = 1 << 18
+
+
+class UploadError(MtctlError):
+    """A scan from the browser cannot be used."""
+
+
+class Uploads:
+    """Takes scans, one at a time.
+
+    Args (of the constructor):
+        add: Called with the scan and a plain name for it; returns the key of the new case.
+        largest: Bytes of the largest scan that is taken.
+    """
+
+    def __init__(self, add: Callable[[Volume, str], Awaitable[str]], largest: int = LARGEST) -> None:
+        self._add, self._largest = add, largest
+        self._busy = asyncio.Lock()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """PUT /scans/<name> with the file's bytes; answers {"key"} or a sentence."""
+        name = request.match_info["name"]
+        if self._busy.locked():
+            return _answer(429, "Another scan is being taken in: wait until it is there.")
+        async with self._busy:
+            try:
+                return web.json_response({"key": await self._take(request, name)})
+            except UploadError as error:
+                return _answer(413 if "larger" in str(error) else 422, str(error))
+            except MtctlError as error:
+                return _answer(422, str(error))
+            except OSError as error:
+                return _answer(507, f"{plain_name(name)}: {write_reason(error)}")
+
+    async def _take(self, request: web.Request, name: str) -> str:
+        ending = max((end for end in ENDINGS if name.lower().endswith(end)), key=len, default=None)
+        if ending is None:
+            raise UploadError(f"{plain_name(name)}: drop one file that ends in {', '.join(ENDINGS)}")
+        if request.content_length is not None and request.content_length > self._largest:
+            raise self._too_large()
+        with tempfile.TemporaryDirectory(prefix="mtctl-upload-") as folder:
+            scan, copy = Path(folder, f"scan{ending}"), Path(folder, "copy.nrrd")
+            await self._receive(request, scan)
+            await _read_in_child(scan, copy, plain_name(name))
+            volume = await asyncio.to_thread(read_volume, copy)
+        return await self._add(volume, plain_name(name))
+
+    async def _receive(self, request: web.Request, path: Path) -> None:
+        size = 0
+        with open(path, "wb") as stream:
+            async for piece in request.content.iter_chunked(_PIECE):
+                size += len(piece)
+                if size > self._largest:
+                    raise self._too_large()
+                stream.write(piece)
+
+    def _too_large(self) -> UploadError:
+        return UploadError(f"The scan is larger than {self._largest / 1e6:.0f} MB, the most that is taken here.")
+
+
+async def _read_in_child(scan: Path, copy: Path, name: str) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mtctl.browser.server.upload_process",
+        str(scan),
+        str(copy),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=child_environment(os.environ),
+    )
+    try:
+        said, _ = await asyncio.wait_for(child.communicate(), _PATIENCE)
+    except (TimeoutError, asyncio.CancelledError):
+        child.kill()
+        await child.wait()
+        raise UploadError(f"{name}: reading it took too long") from None
+    if child.returncode:
+        words = said.decode("utf-8", "replace").strip().splitlines()
+        raise UploadError(f"{name}: {words[-1] if words else 'it cannot be read'}")
+
+
+def _answer(status: int, sentence: str) -> web.Response:
+    return web.Response(status=status, text=sentence + "\n")

@@ -1,0 +1,1 @@
+"""Where the reviewer takes its cases from: a case store or a folder of results."""

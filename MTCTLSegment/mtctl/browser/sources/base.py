@@ -1,0 +1,100 @@
+"""What the reviewer asks of a place where cases are: a folder of files (`folder_shelf`), a case store (`store_shelf`).
+
+All methods read and write files and take their time: they are called in a thread, one at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from mtctl.browser.sources.reading import CaseData
+from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Volume
+from mtctl.review.session import ReviewSession
+from mtctl.worker.requests import Result
+
+
+class Stage(Enum):
+    """How far a case is, in the words of the work list; those with work left come first."""
+
+    IN_REVIEW = "in review"
+    TO_REVIEW = "to review"
+    TO_SEGMENT = "to segment"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+    @property
+    def left(self) -> bool:
+        """Whether something is left to do."""
+        return self not in (Stage.ACCEPTED, Stage.REJECTED)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the work list.
+
+    Attributes:
+        key: Names the case in this shelf.
+        name: For the person.
+        stage: How far it is.
+        words: What is left, in plain words.
+        urgency: Cases of one stage are listed by it, highest first.
+    """
+
+    key: str
+    name: str
+    stage: Stage
+    words: str
+    urgency: float = 0.0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A case taken from the shelf.
+
+    Attributes:
+        data: What its files hold; None where it has to be segmented first.
+        session: Its review, as it was left; None where there is no data.
+        mask: The segmentation as it was left, (z, y, x).
+        scan: The scan.
+        notes: What the person should know: why an older review could not be gone on with, say.
+    """
+
+    scan: Volume
+    data: CaseData | None
+    session: ReviewSession | None
+    mask: Mask | None
+    notes: tuple[str, ...] = ()
+
+
+class Shelf(Protocol):
+    """See the module's text. Errors are `MtctlError`s."""
+
+    def entries(self) -> list[Entry]:
+        """The work list, most urgent first."""
+
+    def take(self, key: str) -> Taken:
+        """Read a case."""
+
+    def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
+        """Keep a review as it stands."""
+
+    def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """Put an accepted case into the case store; returns what was done, in words."""
+
+    def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """The same for a rejected one."""
+
+    def add_scan(self, volume: Volume, name: str) -> str:
+        """Add a scan; returns its key."""
+
+    def add_result(self, key: str, result: Result) -> None:
+        """Add what the worker found."""
+
+
+def in_order(entries: list[Entry]) -> list[Entry]:
+    """Work that is left first; the most urgent of each stage first."""
+    stages = list(Stage)
+    return sorted(entries, key=lambda entry: (stages.index(entry.stage), -entry.urgency, entry.name.casefold()))

@@ -1,0 +1,123 @@
+"""Cases of a case store: reviews and decisions are its drafts and versions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mtctl.browser.sources.aside import aside
+from mtctl.browser.sources.base import Entry, Stage, Taken, in_order
+from mtctl.browser.sources.reading import CaseData
+from mtctl.cases.records import Kind
+from mtctl.cases.store import Case, CaseStore, State
+from mtctl.errors import MtctlError
+from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Volume
+from mtctl.review.document import read_review, review_document
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import Left, summary
+from mtctl.worker.requests import Result
+
+_STAGES = {
+    State.UNLABELLED: Stage.TO_SEGMENT,
+    State.PREDICTED: Stage.TO_REVIEW,
+    State.IN_REVIEW: Stage.IN_REVIEW,
+    State.CORRECTED: Stage.ACCEPTED,
+    State.ACCEPTED: Stage.ACCEPTED,
+    State.REJECTED: Stage.REJECTED,
+}
+
+
+class StoreShelf:
+    """See `shelf.Shelf`."""
+
+    def __init__(self, store: CaseStore, reviewer: str = "") -> None:
+        """The cases of a store; `reviewer`: pseudonym of the person, for drafts and decisions, or ""."""
+        self.store, self._reviewer = store, reviewer
+
+    def entries(self) -> list[Entry]:
+        """See `shelf.Shelf`."""
+        return in_order([_entry(case) for case in self.store.cases()])
+
+    def take(self, key: str) -> Taken:
+        """See `shelf.Shelf`."""
+        case = self.store.case(key)
+        scan = case.scan()
+        if not predicted(case):
+            return Taken(scan, None, None, None)
+        maps = case.maps()
+        maps = replace(maps, probability=aside(maps.probability), distance=aside(maps.distance))
+        data = CaseData(scan, maps, dict(case.report()), {})
+        session, mask, notes = _resumed(case, data)
+        return Taken(scan, data, session, mask, notes)
+
+    def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
+        """See `shelf.Shelf`."""
+        self.store.save_draft(key, mask, review_document(session), self._reviewer)
+
+    def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """See `shelf.Shelf`."""
+        stored = self.store.accept(key, mask, review_document(session), self._reviewer)
+        return f"stored as {stored.state.value}"
+
+    def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """See `shelf.Shelf`."""
+        stored = self.store.reject(key, session.state.reason, review_document(session), self._reviewer)
+        return f"stored as {stored.state.value}"
+
+    def add_scan(self, volume: Volume, name: str) -> str:
+        """See `shelf.Shelf`. The name stays outside: it might be the patient's."""
+        return self.store.add(volume).id
+
+    def add_result(self, key: str, result: Result) -> None:
+        """See `shelf.Shelf`."""
+        self.store.add_prediction(key, result)
+
+
+def predicted(case: Case) -> bool:
+    """Whether there is a prediction to review."""
+    return any(record.kind is Kind.PREDICTION for record in case.records)
+
+
+def _entry(case: Case) -> Entry:
+    stage, words, doubt = _STAGES[case.state], case.state.value, 0.0
+    try:
+        if stage is Stage.TO_SEGMENT:
+            return Entry(case.id, case.id, stage, "not segmented yet")
+        report = case.report()
+        score = report.get("case_score")
+        doubt = (1.0 - score if isinstance(score, int | float) else 0.5) + bool(report.get("flagged"))
+        if stage is Stage.REJECTED:
+            words = case.reason()
+        elif stage is Stage.IN_REVIEW:
+            draft = case.draft()
+            words = summary(Left(**draft.review["left"])) if draft else words
+        elif stage is Stage.TO_REVIEW:
+            words = "please look: the model is unsure" if report.get("flagged") else "not looked at yet"
+        else:
+            words = f"version {case.version}"
+    except (MtctlError, KeyError, TypeError) as error:
+        words = str(error)
+    return Entry(case.id, case.id, stage, words, doubt)
+
+
+def _resumed(case: Case, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
+    """The review as it was left: the newest draft, else what was decided last; a new one where neither can be used."""
+    fresh = ReviewSession(data.maps), data.maps.segmentation.copy()
+    for record in reversed(case.records):
+        path = record.folder / "review.json"
+        if record.kind is Kind.PREDICTION:
+            break
+        if not path.is_file():
+            continue
+        try:
+            draft = case.draft()
+            mask = draft.mask if draft and record.kind is Kind.DRAFT else data.maps.segmentation
+            if case.state.labelled:
+                mask = case.corrected_mask()
+            mask = np.asarray(mask, dtype=bool)
+            return read_review(path, data.maps, mask), mask.copy(), ()
+        except MtctlError as error:
+            return *fresh, (f"A new review was begun; the one before stays in the store. Reason: {error}",)
+    return *fresh, ()

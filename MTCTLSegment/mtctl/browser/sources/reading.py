@@ -1,0 +1,105 @@
+"""A case from its files: the maps that its review needs, and in words what had to be derived or is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtctl.browser.sources.aside import aside
+from mtctl.browser.sources.result_folder import CaseFiles, FolderError, read_report
+from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Geometry, Volume
+from mtctl.io.given_spacing import given_spacing_of
+from mtctl.io.volumes import read_map, read_mask, read_scan
+from mtctl.review.case_maps import CaseMaps, Map
+
+#: Positions of one grid as written by different programs differ by less, mm; as in review files.
+_SAME_MM = 1e-3
+
+
+@dataclass(frozen=True)
+class CaseData:
+    """What the files of a case hold.
+
+    Attributes:
+        scan: The scan.
+        maps: What a review needs.
+        report: The case's JSON; empty where there is none.
+        without: Proposals that cannot be made, by name, and why.
+    """
+
+    scan: Volume
+    maps: CaseMaps
+    report: dict[str, Any]
+    without: dict[str, str]
+
+
+def read_case(case: CaseFiles) -> CaseData:
+    """Read a case that was segmented.
+
+    Raises:
+        FolderError: Results are missing, or lie on another grid than the scan.
+        VolumeError: A file cannot be read.
+    """
+    if not case.segmented:
+        lacking = " and ".join(sorted({"seg", "uncertainty"} - case.results.keys()))
+        raise FolderError(f"{case.stem}: the {lacking} file is missing; segment the scan (again)")
+    report = read_report(case)
+    scan = read_scan(case.scan, given_spacing_of(report))[0]
+    mask = _on_grid(read_mask(case.results["seg"]), scan.geometry, case.results["seg"]) != 0
+    uncertainty = _map(case, "uncertainty", scan.geometry)
+    without: dict[str, str] = {}
+    if "probability" in case.results:
+        probability = _map(case, "probability", scan.geometry)
+    elif report.get("uncertainty", {}).get("kind", "entropy") == "entropy":
+        probability = probability_of(uncertainty, mask)
+    else:
+        probability = mask.astype(np.float32)
+        why = "the probability map is missing: segment with --maps all"
+        without |= {"consensus": why, "random walker": why}
+    if "distance" in case.results:
+        distance = _map(case, "distance", scan.geometry)
+    else:
+        distance = np.where(mask, np.float32(1), np.float32(-1))
+        without["distance map"] = "the distance map is missing: segment the scan again"
+    maps = CaseMaps(mask, np.clip(uncertainty, 0, 1), aside(probability), aside(distance), scan.geometry)
+    return CaseData(scan, maps, report, without)
+
+
+def read_corrected(case: CaseFiles, geometry: Geometry) -> Mask | None:
+    """The segmentation as the review left it; None where nothing was edited.
+
+    Raises:
+        FolderError, VolumeError: It cannot be used.
+    """
+    if not case.corrected.is_file() or case.corrected.is_symlink():
+        return None
+    return _on_grid(read_mask(case.corrected), geometry, case.corrected) != 0
+
+
+def probability_of(uncertainty: Map, mask: Mask) -> Map:
+    """The consensus from its entropy / ln 2: the mask says on which side of 0.5 it is."""
+    rarer = np.linspace(0.0, 0.5, 4097)
+    inner = rarer[1:]
+    entropy = np.append(0.0, -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner)))
+    low = np.interp(uncertainty, entropy, rarer).astype(np.float32)
+    return np.where(mask, 1 - low, low)
+
+
+def _map(case: CaseFiles, kind: str, geometry: Geometry) -> Map:
+    path = case.results[kind]
+    return _on_grid(read_map(path), geometry, path).astype(np.float32, copy=False)
+
+
+def _on_grid(volume: Volume, geometry: Geometry, path: Path) -> np.ndarray[Any, np.dtype[Any]]:
+    other = volume.geometry
+    same = other.size == geometry.size and all(
+        np.allclose(getattr(other, name), getattr(geometry, name), atol=_SAME_MM)
+        for name in ("spacing", "origin", "direction")
+    )
+    if not same:
+        raise FolderError(f"{path.name}: lies on another grid than the scan; segment this scan again")
+    return volume.array

@@ -1,0 +1,1 @@
+"""The page of the reviewer: its state, its commands and its views."""

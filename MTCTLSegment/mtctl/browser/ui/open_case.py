@@ -1,0 +1,124 @@
+"""The case on the screen: its review, the segmentation as it is now, undo and redo, proposals. No views here."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mtctl.browser.sources.base import Taken
+from mtctl.browser.ui.history import History
+from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.review import proposals
+from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
+from mtctl.review.proposals import Proposal
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import Edit, summary
+
+#: Proposals that need no more than the region; by the names under which edits are recorded.
+_MAKERS: Mapping[str, Callable[[CaseMaps, RegionPart, Mask], Proposal]] = {
+    "distance map": proposals.distance_map,
+    "add": proposals.add,
+    "remove": proposals.remove,
+}
+
+#: All proposals, in the order in which they are offered.
+PROPOSALS = ("distance map", "consensus", "add", "remove", "random walker")
+
+
+class OpenCase:
+    """A case that was segmented, under review.
+
+    Attributes:
+        key: Of the case on its shelf.
+        name: For the person.
+        session: The review.
+        mask: The segmentation as it is now, (z, y, x); replaced, never changed in place.
+        history: For undo and redo.
+        report: The case's JSON.
+        without: Proposals that cannot be made, and why.
+    """
+
+    def __init__(self, key: str, name: str, taken: Taken) -> None:
+        if taken.data is None or taken.session is None or taken.mask is None:
+            raise ReviewError(f"{name}: segment the scan first")
+        self.key, self.name = key, name
+        self.session, self.mask = taken.session, taken.mask
+        self.report, self.without = taken.data.report, taken.data.without
+        self.history = History()
+
+    def edited(self, kind: str, mask: Mask) -> Edit | None:
+        """The segmentation was changed by hand or by a proposal; None where it is as it was.
+
+        Raises:
+            ReviewError: The mask is on another grid.
+        """
+        edit = self.session.record(kind, mask)
+        if edit and self.history.add(kind, self.mask, mask):
+            self.mask = mask.copy()
+        return edit
+
+    def undo(self) -> bool:
+        """Take the last edit back; whether there was one."""
+        return self._turned("undo", self.history.undo(self.mask))
+
+    def redo(self) -> bool:
+        """Bring back what was undone last; whether there was something."""
+        return self._turned("redo", self.history.redo(self.mask))
+
+    def propose(self, name: str, level: float = 0.5) -> Proposal:
+        """How the current region could be.
+
+        Args:
+            name: One of PROPOSALS.
+            level: Of the consensus, 0 to 1.
+
+        Raises:
+            ReviewError: There is no such proposal, the case cannot give it, or no region is the current one.
+        """
+        if name in self.without:
+            raise ReviewError(self.without[name])
+        region = self.session.current
+        if region is None:
+            raise ReviewError("go to a region first: N, or a click on it in the list")
+        part, maps = self.session.part(region.id), self.session.maps
+        if name in _MAKERS:
+            return _MAKERS[name](maps, part, self.mask)
+        if name == "consensus":
+            if not 0 <= level <= 1:
+                raise ReviewError("the level of the consensus lies between 0 and 1")
+            return proposals.consensus(maps, part, self.mask, level)
+        if name == "random walker":
+            threshold = self.session.state.threshold
+            drawn = self.history.touched(("paint", "erase"), self.mask.size).reshape(self.mask.shape)
+            return proposals.random_walk(maps, part, self.mask, threshold, drawn & self.mask, drawn & ~self.mask)
+        raise ReviewError(f"{name}: there is no such proposal")
+
+    def apply(self, proposal: Proposal) -> Edit | None:
+        """Make a proposal the segmentation; None where nothing changes."""
+        mask = self.mask.copy()
+        mask[proposal.box] = proposal.mask
+        return self.edited(proposal.name, mask)
+
+    def snapshot(self) -> tuple[ReviewSession, Mask]:
+        """The review and the mask as they are now, to be written by a thread while the person goes on."""
+        return copy.copy(self.session), self.mask
+
+    def words(self) -> str:
+        """What is left and how good the segmentation is likely to be, in plain words."""
+        interval = self.report.get("case_score_interval")
+        likely = (float(interval[0]), float(interval[1])) if isinstance(interval, list) and len(interval) == 2 else None
+        return summary(self.session.left, likely)
+
+    @property
+    def volume_ml(self) -> float:
+        """Of the segmentation as it is now."""
+        return float(np.count_nonzero(self.mask)) * self.session.maps.geometry.voxel_ml
+
+    def _turned(self, kind: str, mask: Mask) -> bool:
+        if mask is self.mask:
+            return False
+        self.mask = mask
+        self.session.record(kind, mask)
+        return True

@@ -1,0 +1,98 @@
+"""What the page says, from what the engine knows: plain values for the page's state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtctl.browser.sources.base import Entry
+from mtctl.browser.ui.open_case import PROPOSALS, OpenCase
+from mtctl.scene import state_of
+from mtctl.uncertainty.regions import Region
+from mtctl.worker.requests import Progress
+
+#: Of `time_left.STAGES`.
+_STAGE_WORDS = {
+    "start": "Starting",
+    "load": "Loading the model",
+    "locate": "Looking for the atrium",
+    "prepare": "Preparing the scan",
+    "network": "Segmenting",
+    "maps": "Estimating the uncertainty",
+    "save": "Handing over the result",
+    "receive": "Fetching the result",
+}
+
+
+def case_state(case: OpenCase) -> dict[str, Any]:
+    """Of the case on the screen."""
+    state, report = case.session.state, case.report
+    score, interval = report.get("case_score"), report.get("case_score_interval")
+    return {
+        "key": case.key,
+        "name": case.name,
+        "segmented": True,
+        "words": case.words(),
+        "volume": f"{case.volume_ml:.1f} mL",
+        "score": f"{score:.2f}" if isinstance(score, int | float) else "",
+        "interval": f"{interval[0]:.2f}-{interval[1]:.2f}" if isinstance(interval, list) else "",
+        "flagged": bool(report.get("flagged")),
+        "warnings": [str(warning) for warning in report.get("warnings", [])],
+        "status": state.status.value,
+        "reason": state.reason,
+        "minutes": f"{state.seconds / 60:.0f} min",
+        "undo": case.history.can_undo,
+        "redo": case.history.can_redo,
+        "current": state.current,
+        "proposals": [{"name": name, "why": case.without.get(name, "")} for name in PROPOSALS],
+    }
+
+
+def unsegmented_state(key: str, name: str) -> dict[str, Any]:
+    """Of a scan that was not segmented yet."""
+    return {"key": key, "name": name, "segmented": False, "words": "not segmented yet", "warnings": []}
+
+
+def regions_state(case: OpenCase) -> list[dict[str, Any]]:
+    """The region list, most error to be expected first."""
+    return [_region_state(rank, region) for rank, region in enumerate(case.session.regions, 1)]
+
+
+def _region_state(rank: int, region: Region) -> dict[str, Any]:
+    inside = region.voxels_inside / max(1, region.voxels_inside + region.voxels_outside)
+    return {
+        "id": region.id,
+        "rank": rank,
+        "state": state_of(region),
+        "volume": f"{region.volume_mm3 / 1000:.2f} mL",
+        "error": f"{region.expected_error_mm3 / 1000:.2f} mL likely wrong",
+        "mean": round(region.mean_uncertainty, 3),
+        "side": "mostly inside" if inside > 0.65 else "mostly outside" if inside < 0.35 else "on the border",
+    }
+
+
+def work_list_state(entries: list[Entry]) -> dict[str, Any]:
+    """The work list and what is left of it."""
+    left = sum(entry.stage.left for entry in entries)
+    of = f"{len(entries)} case{'' if len(entries) == 1 else 's'}"
+    return {
+        "cases": [
+            {"key": entry.key, "name": entry.name, "stage": entry.stage.value, "words": entry.words}
+            for entry in entries
+        ],
+        "left_words": f"{left} of {of} left" if left else f"{of}, nothing left" if entries else "no cases yet",
+    }
+
+
+def progress_state(progress: Progress) -> dict[str, Any]:
+    """Of a segmentation under way."""
+    left = progress.seconds_left
+    return {
+        "stage": _STAGE_WORDS.get(progress.stage, progress.stage.capitalize()),
+        "percent": round(100 * progress.overall),
+        "left": "" if left is None else f"about {max(1, round(left))} s left",
+    }
+
+
+def notice(sentence: str, kind: str = "bad") -> dict[str, str] | None:
+    """Something that the page shows until it is read: "bad" or "good" news; None for an empty sentence."""
+    return {"text": sentence[:1].upper() + sentence[1:], "kind": kind} if sentence else None

@@ -1,0 +1,165 @@
+"""Commands of the page about the case on the screen: heatmap, regions, edits, views."""
+
+from __future__ import annotations
+
+import math
+
+from mtctl.browser.ui.controller import Desk
+from mtctl.browser.ui.views import BRUSHES, SLICES, TOOLS
+from mtctl.uncertainty.regions import Region
+
+#: No position in a scan is farther from its origin, mm.
+_FAR = 1e5
+
+#: Slices that one command moves over at most.
+_STEPS = 50
+
+
+class ReviewCommands:
+    """Errors of all commands are `MtctlError`s, or those of a value that is none; `app` shows them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    # --- heatmap ------------------------------------------------------------------------------------------------------
+
+    def set_threshold(self, threshold: float) -> None:
+        """Show and list what is at least so uncertain."""
+        desk, value = self._desk, within(threshold, 0.0, 1.0)
+        session = desk.case.session
+        desk.shown.set_threshold(value)
+        session.set_threshold(value)
+        desk.state.threshold = value
+        desk.threshold_changed()
+
+    def set_opacity(self, opacity: float) -> None:
+        """Of the heatmap."""
+        self._desk.state.opacity = within(opacity, 0.0, 1.0)
+        self._show_heatmap()
+
+    def show_heatmap(self, shown: bool) -> None:
+        """Show or hide it."""
+        self._desk.state.heatmap = bool(shown)
+        self._show_heatmap()
+
+    # --- regions ------------------------------------------------------------------------------------------------------
+
+    def jump(self, region: int) -> None:
+        """Go to a region."""
+        self._go(self._desk.case.session.jump(int(region)))
+
+    def next(self) -> None:
+        """Go to the next region."""
+        self._go(self._desk.case.session.next())
+
+    def previous(self) -> None:
+        """Go to the region before."""
+        self._go(self._desk.case.session.previous())
+
+    def accept_region(self) -> None:
+        """The current region is right as it is; on to the next open one."""
+        session = self._desk.case.session
+        if session.current:
+            session.accept_region(session.current.id)
+            self._go(session.next_open())
+
+    def reopen_region(self, region: int) -> None:
+        """Take the acceptance of a region back."""
+        self._desk.case.session.reopen_region(int(region))
+        self._desk.changed()
+
+    # --- edits --------------------------------------------------------------------------------------------------------
+
+    def take_tool(self, tool: str) -> None:
+        """Look, paint or erase."""
+        if tool in TOOLS:
+            self._desk.brush.take(tool)
+            self._desk.state.tool = tool
+
+    def set_brush(self, diameter: float) -> None:
+        """Of the ball that paints, mm."""
+        self._desk.state.brush = within(diameter, *BRUSHES)
+        self._desk.brush.resize(self._desk.state.brush)
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        self._desk.discard()
+        if self._desk.case.undo():
+            self._desk.mask_changed()
+
+    def redo(self) -> None:
+        """Bring it back."""
+        self._desk.discard()
+        if self._desk.case.redo():
+            self._desk.mask_changed()
+
+    def set_level(self, level: float) -> None:
+        """Of the consensus; its preview follows."""
+        self._desk.state.level = within(level, 0.0, 1.0)
+        if self._desk.proposal and self._desk.proposal.name == "consensus":
+            self.propose("consensus")
+
+    def propose(self, name: str) -> None:
+        """Show how the current region could be."""
+        desk = self._desk
+        desk.proposal = proposal = desk.case.propose(name, desk.state.level)
+        desk.shown.preview(proposal)
+        desk.state.preview = {
+            "name": name,
+            "added": f"{proposal.added_ml:.2f} mL",
+            "removed": f"{proposal.removed_ml:.2f} mL",
+            "nothing": not proposal.added_ml and not proposal.removed_ml,
+        }
+
+    def apply(self) -> None:
+        """Make the proposal the segmentation."""
+        desk = self._desk
+        proposal, case = desk.proposal, desk.case
+        desk.discard()
+        if proposal and case.apply(proposal):
+            desk.mask_changed()
+
+    def discard(self) -> None:
+        """Forget the proposal."""
+        self._desk.discard()
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def move_slice(self, name: str, value: float) -> None:
+        """Move a slice view, mm."""
+        if name in SLICES:
+            self._desk.views.move(name, within(value, -_FAR, _FAR))
+
+    def step_slice(self, name: str, steps: int) -> None:
+        """Move a slice view by some slices."""
+        if name in SLICES:
+            self._desk.views.step(name, round(within(steps, -_STEPS, _STEPS)))
+
+    def fit(self) -> None:
+        """Show all of the scan."""
+        self._desk.views.zoom_out()
+
+    def dismiss(self) -> None:
+        """The notice was read."""
+        self._desk.state.notice = None
+
+    def _show_heatmap(self) -> None:
+        state = self._desk.state
+        self._desk.shown.set_opacity(state.opacity if state.heatmap else 0.0)
+
+    def _go(self, region: Region | None) -> None:
+        self._desk.discard()
+        if region:
+            self._desk.shown.jump(region)
+        self._desk.changed()
+
+
+def within(value: object, low: float, high: float) -> float:
+    """A number from the page, moved into a range.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.40} is no number")
+    return min(max(float(value), low), high)

@@ -1,0 +1,256 @@
+"""`mtctl segment`: scans in, segmentations with uncertainty out."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtctl.commands.arguments import SPACING, given_spacing
+
+if TYPE_CHECKING:
+    from mtctl.batch.case import Outcome
+    from mtctl.batch.runner import Failure, Job, Task
+
+#: The line in `mtctl --help`.
+HELP = "segment scans, with distance map, uncertainty maps and a report"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "segment",
+        help=HELP,
+        description="Segment the left atrium on LGE-MRI. Per input: <stem>.seg.nrrd, .uncertainty.nrrd, "
+        ".distance.nrrd, .json and .png in the output folder; of several inputs also cohort.csv and "
+        "cohort.html, which say which to look at. Results made from the same input, model and settings are kept.",
+    )
+    parser.add_argument(
+        "input", nargs="*", type=Path, metavar="INPUT",
+        help="NRRD, NIfTI or MetaImage file, DICOM folder, folder of any of these, or a pattern such as 'data/*.nrrd'",
+    )  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--model", metavar="ID|FOLDER", help="model (default: see `mtctl models list`)")
+    parser.add_argument("--samples", type=_whole(2, 1000), metavar="N", help="Monte-Carlo samples (default: by model)")
+    parser.add_argument(
+        "--uncertainty", choices=("entropy", "mutual-information", "disagreement"), default="entropy",
+        help="which uncertainty to write and to find regions in (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=_share, metavar="T", help="of the uncertainty, 0 to 1 (default: the model's)"
+    )
+    parser.add_argument("--roi", default="auto", metavar="auto|none|x0,x1,y0,y1,z0,z1", help="region in mm, LPS")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, help="of the Monte-Carlo dropout (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace other results in the way")
+    parser.add_argument(
+        "--dicom-seg", action="store_true",
+        help="of DICOM folders also <stem>.seg.dcm and <stem>.uncertainty.dcm (Parametric Map). Both carry the "
+        "patient's name and number, as DICOM demands; no other result does",
+    )  # fmt: skip
+    parser.add_argument("--maps", choices=("all",), help="write every map: probability and all uncertainties")
+    parser.add_argument(
+        "--workers", type=_whole(1, 1000), default=1, metavar="N", help="processes, which share the GPUs (%(default)s)"
+    )
+    parser.add_argument(
+        "--spacing", type=given_spacing, metavar=SPACING,
+        help="true distance of the voxels in mm along the file's axes, where the header is wrong",
+    )  # fmt: skip
+    parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster instead")
+    parser.add_argument(
+        "--manifest", type=Path, metavar="CSV",
+        help="further inputs, from the column 'input', each with its own --spacing where there is a column 'spacing'",
+    )  # fmt: skip
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment all inputs; 0 all done, 1 some failed, 2 wrong usage."""
+    if not args.input and not args.manifest:
+        args.parser.error("no input: name files, folders or --manifest")
+    if args.workers > 1 and args.scheduler:
+        args.parser.error("--workers and --scheduler exclude each other")
+
+    from mtctl.batch.case import Request
+    from mtctl.batch.runner import Task
+    from mtctl.inference.segmenter import Options
+    from mtctl.io.dicom.writer import require_highdicom
+    from mtctl.io.inputs import find_scans, read_manifest, spacings_of
+    from mtctl.models.model import find_model
+    from mtctl.networks.device import choose_device
+    from mtctl.preprocessing.network_grid import Box, RegionError
+    from mtctl.system.files import make_folder
+
+    try:
+        region = args.roi if args.roi in ("auto", "none") else Box.parse(args.roi)
+    except RegionError as error:
+        args.parser.error(str(error))
+    listed = read_manifest(args.manifest) if args.manifest else {}
+    sources = find_scans([*args.input, *listed])
+    if not args.scheduler:  # There, the workers' devices are what counts.
+        choose_device(args.device)  # Fails now, not once a scan.
+    model = find_model(args.model)
+    make_folder(args.out)
+    if args.dicom_seg:
+        require_highdicom()
+    options = Options(args.samples, region, args.seed)
+    request = Request(
+        args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.dicom_seg, args.overwrite,
+        args.spacing,
+    )  # fmt: skip
+    task = Task(request, model.folder, args.device, spacings_of(listed))
+    with _ended_like_interrupted(), closing(_results(sources, task, args)) as results:
+        return _report(args.out, sources, results)
+
+
+def _results(sources: Sequence[Path], task: Task, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
+    """Results of all; of two inputs whose results have one name, the second one's turn comes where the first failed."""
+    from mtctl.batch.runner import Failure, Job
+    from mtctl.io.inputs import name_clashes, series_clashes
+
+    clashes, failed = name_clashes(sources), set[Path]()
+    if args.overwrite:
+        clashes |= series_clashes(sources)
+    with closing(_run(Job([source for source in sources if source not in clashes], task), args)) as results:
+        for result in results:
+            if isinstance(result, Failure):
+                failed.add(result.source)
+            yield result
+    for source, first in clashes.items():
+        if first not in failed:
+            yield Failure(source, _clash(source, first))
+    with closing(_run(Job([source for source, first in clashes.items() if first in failed], task), args)) as results:
+        yield from results
+
+
+def _clash(source: Path, first: Path) -> str:
+    if source.is_dir():  # The first one's name may be a patient's.
+        return (
+            "another folder of this run has the same series UID: nothing was overwritten; give it a separate run with "
+            "another output folder"
+        )
+    return f"{first} and it would write the same files; rename it, or give it a separate run"
+
+
+def _run(job: Job, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
+    from mtctl.batch.runner import run_here, run_in_processes
+
+    if args.scheduler and job.sources:
+        from mtctl.batch.dask_cluster import run_on_cluster
+
+        return run_on_cluster(job, args.scheduler)
+    if args.workers > 1 and len(job.sources) > 1:
+        return run_in_processes(job, min(args.workers, len(job.sources)))
+    return run_here(job, _show_stage if sys.stdout.isatty() else lambda stage, share: None)
+
+
+def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Failure]) -> int:
+    from mtctl.batch.cohort import PAGE
+    from mtctl.batch.runner import Failure
+    from mtctl.batch.throughput import Pace
+
+    total, written = len(sources), True
+    pace, failures = Pace(total, time.monotonic()), list[Failure]()
+    try:
+        for result in results:
+            computed = not isinstance(result, Failure) and not result.skipped
+            pace.finish(time.monotonic(), computed)
+            if isinstance(result, Failure):
+                failures.append(result)
+                print(f"mtctl: error: {result.source}: {result.cause}", file=sys.stderr, flush=True)
+            else:
+                _print_case(f"[{pace.finished}/{total}]", result, str(pace))
+    finally:  # After Control-C too: the table says what there is.
+        if total > 1:
+            written = _write_table(out, sources, failures)
+    print(f"{total - len(failures)} of {total} done, results in {out}", flush=True)
+    if total > 1 and written:
+        print(f"which to look at: {out / PAGE}", flush=True)
+    if failures:
+        print(f"{len(failures)} failed:", flush=True)
+        for failure in failures:
+            print(f"    {_named(failure)}: {failure.cause}", flush=True)
+    return 1 if failures or not written else 0
+
+
+def _write_table(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> bool:
+    """Whether the table could be written. Where it is open in Excel, say, the summary is all the more needed."""
+    from mtctl.batch.cohort import write_cohort
+    from mtctl.system.files import WriteError
+
+    try:
+        write_cohort(out, sources, failures)
+    except WriteError as error:
+        print(f"mtctl: error: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def _named(failure: Failure) -> str:
+    from mtctl.batch.cohort import row_name
+
+    # In the table a folder has another name than here: its own may be a patient's.
+    return f"{failure.source} ({row_name(failure.source)})" if failure.source.is_dir() else str(failure.source)
+
+
+def _print_case(place: str, outcome: Outcome, pace: str) -> None:
+    if outcome.skipped:
+        print(f"{place} {outcome.stem}: unchanged, kept", flush=True)
+        return
+    report = outcome.report
+    low, high = report["case_score_interval"]
+    regions = report["regions"]
+    to_check = sum(region["volume_mm3"] for region in regions) / 1000
+    print(
+        f"{place} {outcome.stem}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
+        f"check, likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
+        f"({sum(report['seconds'].values()):.1f} s){f'; {pace}' if pace else ''}",
+        flush=True,
+    )
+    for warning in report["warnings"]:
+        print(f"    warning: {warning}", flush=True)
+
+
+@contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """A polite end (SIGTERM: Slurm, Kubernetes, a shutdown) is taken like Control-C: only whole results are left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show_stage(stage: str, share: float) -> None:
+    print(f"\r  {stage} {share:4.0%} ", end="\r", flush=True)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _whole(least: int, most: int) -> Any:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse

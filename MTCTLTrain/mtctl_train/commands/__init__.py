@@ -1,0 +1,1 @@
+"""The commands that train: `mtctl train` and `mtctl finetune`."""

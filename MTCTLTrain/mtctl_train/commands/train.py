@@ -1,0 +1,161 @@
+"""`mtctl train`: from a folder of cases to a model folder."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mtctl.errors import MtctlError
+from mtctl.io.case_names import case_names
+
+METHODS = ("vnet", "uamt", "sassnet", "mtctl", "mtctl-best")
+
+#: The line in `mtctl --help`.
+HELP = "train a model"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "train",
+        help=HELP,
+        description="Train on <case>.image.nrrd and <case>.label.nrrd in a folder. Continues where an earlier run into "
+        "the same --out stopped. Writes a model folder that `mtctl segment --model` takes, and the masks of the "
+        "validation cases in its folder 'validation' for `mtctl evaluate`. Several processes: "
+        "torchrun --nproc-per-node N -m mtctl train ...",
+    )
+    parser.add_argument(
+        "--method", choices=METHODS, default="mtctl-best",
+        help="mtctl: the paper's; mtctl-best: with our additions; the others: the paper's baselines "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=NUMBER",
+        help="change one of the method's or the recipe's numbers, e.g. paste_share=0; an unknown NAME lists them",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the cases")
+    for role, need in (("labelled", True), ("unlabelled", False), ("validation", False)):
+        parser.add_argument(
+            f"--{role}", nargs="+", default=[], required=need, metavar="FILE|CASE", help="case names, or files of them"
+        )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument("--id", help="model id in the card (default: the folder's name)")
+    parser.add_argument("--base", metavar="ID|FOLDER", help="start from this model's weights (default: random ones)")
+    parser.add_argument("--iterations", type=int, metavar="N", help="steps (ours 3000, published 6000)")
+    parser.add_argument("--patch", default="48,64,80", metavar="Z,Y,X", help="in voxels (%(default)s)")
+    parser.add_argument(
+        "--grid", metavar="X,Y,Z", help="mm; size of the voxels that the network sees (default: 1.25,1.25,2.5)"
+    )
+    parser.add_argument("--batch", type=int, default=2, metavar="N", help="labelled patches a step (%(default)s)")
+    parser.add_argument(
+        "--recipe", choices=("ours", "published"),
+        help="what the methods share: ours is AdamW with poly decay, strong augmentation, phantoms; published is SGD "
+        "with steps (default: ours for mtctl-best, published for the others)",
+    )  # fmt: skip
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="at the start (ours 0.001, published 0.01)")
+    parser.add_argument(
+        "--phantoms", type=int, metavar="N", help="synthetic crops to mix in (12 with our recipe, else 0)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--full-fields", type=int, metavar="N", help="synthetic thoraxes (4 with our recipe, else 0)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--locator-iterations", type=int, default=1200, metavar="N", help="of the network for large scans (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 0 when the model is written."""
+    from mtctl_train.job import Job, carry_out
+    from mtctl_train.methods import UAMT, SASSNet, VNetMethod
+    from mtctl_train.mtctl_method import BEST, MTCTL
+    from mtctl_train.recipe import OURS, PUBLISHED, Stage
+
+    methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
+    ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
+    # replay_share is of the fine-tuning alone: here there are no earlier scans to replay.
+    method, recipe = with_options(methods[args.method], OURS if ours else PUBLISHED, args.option, ("replay_share",))
+    iterations = (3000 if ours else 6000) if args.iterations is None else args.iterations
+    rate = recipe.optimisation.usual_rate if args.learning_rate is None else args.learning_rate
+    if args.batch < 1 or iterations < 1 or args.locator_iterations < 0:
+        raise MtctlError("--batch and --iterations must be at least 1, --locator-iterations not below 0")
+    stage = Stage(iterations, _patch(args.patch), rate)
+    grid_mm = recipe.grid_mm if args.grid is None else _grid(args.grid)
+    recipe = dataclasses.replace(recipe, stages=(stage,), grid_mm=grid_mm, batch=args.batch, seed=args.seed)
+    carry_out(
+        Job(
+            data=args.data,
+            labelled=case_names(args.labelled),
+            unlabelled=case_names(args.unlabelled),
+            validation=case_names(args.validation),
+            out=args.out,
+            id=args.id or args.out.resolve().name,
+            method_name=args.method,
+            method=method,
+            recipe=recipe,
+            phantoms=12 * ours if args.phantoms is None else args.phantoms,
+            full_fields=4 * ours if args.full_fields is None else args.full_fields,
+            locator_iterations=args.locator_iterations,
+            base=args.base,
+            device=args.device,
+            command=shlex.join(["mtctl", *sys.argv[1:]]),
+        )
+    )
+    return 0
+
+
+def _patch(text: str) -> tuple[int, int, int]:
+    try:
+        z, y, x = map(int, text.split(","))
+    except ValueError:
+        raise MtctlError(f"--patch {text}: give three whole numbers, e.g. 48,64,80") from None
+    return z, y, x
+
+
+def _grid(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, z = map(float, text.split(","))
+    except ValueError:
+        x = y = z = 0.0
+    if not all(0.3 <= step <= 6 for step in (x, y, z)):
+        raise MtctlError(f"--grid {text}: give three numbers from 0.3 to 6 (mm), e.g. 1.25,1.25,2.5")
+    return x, y, z
+
+
+def with_options(method: Any, recipe: Any, options: Sequence[str], fixed: Sequence[str] = ()) -> tuple[Any, Any]:
+    """Method and recipe with the numbers that --option gives, among them those of the recipe's optimiser.
+
+    Args:
+        method, recipe: Whose numbers they are.
+        options: NAME=NUMBER each.
+        fixed: Names that are not to be given here; --batch and --seed have words of their own anyway.
+    """
+    known = {
+        field.name: (settings, field.type)
+        for settings in (recipe.optimisation, recipe, method)
+        for field in dataclasses.fields(settings)
+        if field.type in ("int", "float") and field.name not in ("batch", "seed", *fixed)
+    }
+    changes: dict[int, dict[str, float]] = {id(settings): {} for settings in (recipe.optimisation, recipe, method)}
+    for option in options:
+        name, _, text = option.partition("=")
+        if name not in known:
+            raise MtctlError(f"--option {option}: this method has {', '.join(sorted(known))}")
+        settings, kind = known[name]
+        try:
+            changes[id(settings)][name] = int(text) if kind == "int" else float(text)
+        except ValueError:
+            raise MtctlError(f"--option {option}: '{text}' is no number") from None
+    optimisation = dataclasses.replace(recipe.optimisation, **changes[id(recipe.optimisation)])
+    return (
+        dataclasses.replace(method, **changes[id(method)]),
+        dataclasses.replace(recipe, optimisation=optimisation, **changes[id(recipe)]),
+    )
