@@ -31,8 +31,8 @@ def finetune(values: Mapping[str, Any], progress: Callable[[float, str], None]) 
     from dataclasses import replace
 
     from mtctl.cases.store import CaseStore
-    from mtctl_train.finetune import RECIPE, FineTuning, Iterations, Minutes, fine_tune
-    from mtctl_train.run_folder import RunError
+    from mtctl_train.finetuning.run import RECIPE, FineTuning, Iterations, Minutes, fine_tune
+    from mtctl_train.finetuning.run_folder import RunError
 
     # Before the first file: Slicer offers whatever folder it is in as the output.
     if not CaseStore(values["caseStore"]).ids():

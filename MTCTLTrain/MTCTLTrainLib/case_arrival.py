@@ -49,7 +49,7 @@ class CaseArrival:
         Args:
             store: Where the case is.
             folder: Where it was unpacked; what was read there is removed.
-            events: What `mtctl_train.case_opening` said.
+            events: What `mtctl_train.requests.case_opening` said.
         """
         found = {event["event"]: event for event in events}
         self._store, self._folder = store, folder

@@ -9,11 +9,11 @@ from typing import Any
 
 from MTCTLTrainLib.errand import Errand, Events
 
-_CHILD = "mtctl_train.clerk"
+_CHILD = "mtctl_train.requests.stores"
 
 
 class Clerk:
-    """Runs errands of `mtctl_train.clerk`, one after the other."""
+    """Runs errands of `mtctl_train.requests.stores`, one after the other."""
 
     def __init__(self) -> None:
         self._waiting: deque[Errand] = deque()

@@ -16,14 +16,14 @@ from mtctl import scene
 from mtctl.cases.volumes import mask_sum
 from mtctl.scene import SceneError
 from mtctl.system.temporary import make_own_folder
-from mtctl_train.case_opening import FOLDER_KIND
+from mtctl_train.requests.case_opening import FOLDER_KIND
 from MTCTLSegmentLib.messages import telling
 from MTCTLTrainLib.case_arrival import SEGMENT_MODULE, CaseArrival, show_scan
 from MTCTLTrainLib.errand import Errand, Events
 from MTCTLTrainLib.words import date_words, sentence
 from MTCTLTrainLib.workbench import Workbench
 
-_CHILD = "mtctl_train.case_opening"
+_CHILD = "mtctl_train.requests.case_opening"
 
 
 class CaseOpener:

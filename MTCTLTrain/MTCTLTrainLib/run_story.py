@@ -31,7 +31,7 @@ def thinned(points: list[Point]) -> list[Point]:
 
 @dataclass
 class RunStory:
-    """Grows with the events of `mtctl_train.run_folder`.
+    """Grows with the events of `mtctl_train.finetuning.run_folder`.
 
     Attributes:
         fold, folds: Which training of how many; the first is 1.

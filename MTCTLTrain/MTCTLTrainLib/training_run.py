@@ -1,6 +1,6 @@
 """A fine-tuning run as a process of its own: started, found again, stopped, resumed. No Qt: scripts use it, too.
 
-What `mtctl finetune` keeps in the folder of a run is described in `mtctl_train.run_folder`. Beside that lie
+What `mtctl finetune` keeps in the folder of a run is described in `mtctl_train.finetuning.run_folder`. Beside that lie
 
     order.json      what was asked for, so that the run can be resumed by whoever finds it
     launch.json     which process was started last, and whether a person has stopped it
@@ -27,7 +27,7 @@ from mtctl.processes.launcher import ending_of, sealed
 from mtctl.system.files import WriteError, make_folder, replacing
 from mtctl.system.process_tree import is_running, kill_tree
 from mtctl.worker.child import child_environment
-from mtctl_train.run_folder import CANDIDATE, RunError, RunState, read_status
+from mtctl_train.finetuning.run_folder import CANDIDATE, RunError, RunState, read_status
 
 ORDER = "order.json"
 LAUNCH = "launch.json"

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
 from mtctl.models.verdict import Verdict, read_verdict
-from mtctl_train.run_folder import read_events
+from mtctl_train.finetuning.run_folder import read_events
 from MTCTLSegmentLib import settings as segment_settings
 from MTCTLTrainLib import settings
 from MTCTLTrainLib.clerk import Clerk, Events
@@ -65,7 +65,7 @@ class Workbench:
         listing: Whether the list is being read.
         listed: Why there is no list, or "".
         models: The one in use first.
-        published: The site's model in use, see `mtctl_train.clerk`; None: the shipped one is.
+        published: The site's model in use, see `mtctl_train.requests.stores`; None: the shipped one is.
         run: The run that is shown, or None.
         story: What it has told.
         standing: How it stands, or None.

@@ -38,7 +38,7 @@ from mtctl.networks.device import choose_device  # noqa: E402
 from mtctl.networks.distance_map import signed_distance_mm  # noqa: E402
 from mtctl.preprocessing.network_grid import Box, canonical_geometry, window_of  # noqa: E402
 from mtctl.preprocessing.resampling import from_grid, to_grid  # noqa: E402
-from mtctl_train.dataset import LabelledVolume, load_labelled  # noqa: E402
+from mtctl_train.data.cases import LabelledVolume, load_labelled  # noqa: E402
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", ROOT.parent / "shared")) / "data"
 

@@ -26,7 +26,7 @@ from mtctl.cases.store import CaseStore
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
 from mtctl.synthetic.phantom import make_phantom
-from mtctl_train.dataset import load_labelled
+from mtctl_train.data.cases import load_labelled
 
 sys.path.insert(0, str(ROOT / "Testing"))
 

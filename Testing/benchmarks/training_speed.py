@@ -23,13 +23,13 @@ import torch
 from mtctl.networks.device import describe
 from mtctl.synthetic.phantom import SPACING_MM
 from mtctl.system.memory import give_back_memory
-from mtctl_train.dataset import Batch, Sampler, Scan, phantom_case
-from mtctl_train.divergence import Watch
-from mtctl_train.methods import UAMT, Networks
-from mtctl_train.mtctl_method import BEST, MTCTL
-from mtctl_train.recipe import Recipe, Stage
-from mtctl_train.trainer import Run
-from mtctl_train.vnet import VNet
+from mtctl_train.data.cases import Batch, Sampler, Scan, phantom_case
+from mtctl_train.methods.baselines import UAMT, Networks
+from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.networks.vnet import VNet
+from mtctl_train.training.divergence import Watch
+from mtctl_train.training.recipe import Recipe, Stage
+from mtctl_train.training.trainer import Run
 
 CPU = torch.device("cpu")
 

@@ -38,7 +38,7 @@ from mtctl.models.model import Model, find_model
 from mtctl.networks.device import choose_device
 from mtctl.synthetic.out_of_distribution import KINDS, draws, foreign_input
 from mtctl.uncertainty.maps import VoxelCalibration, binary_entropy
-from mtctl_train.dataset import load_labelled
+from mtctl_train.data.cases import load_labelled
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from mtctl_train.augment import Variation, as_acquired, random_box, sample_patch, vary_contrast, vary_intensity
+from mtctl_train.data.augmentation import (
+    Variation,
+    as_acquired,
+    random_box,
+    sample_patch,
+    vary_contrast,
+    vary_intensity,
+)
 
 CUBES = (1.25, 1.25, 1.25)
 BRICKS = (2.5, 1.25, 1.25)  # (z, y, x) mm, as the network's grid

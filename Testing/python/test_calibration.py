@@ -29,7 +29,7 @@ from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model, read_model, save_model, write_card
 from mtctl.uncertainty.maps import VoxelCalibration
-from mtctl_train.dataset import LabelledVolume
+from mtctl_train.data.cases import LabelledVolume
 
 EVERYWHERE = np.ones((60, 60, 60), bool)
 

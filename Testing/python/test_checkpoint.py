@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from mtctl.system.files import TEMPORARY_PREFIX
-from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
-from mtctl_train.divergence import Watch
+from mtctl_train.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
+from mtctl_train.training.divergence import Watch
 
 PROGRESS = Progress(3, 1.5, "{}", (8,), Watch(0.5, 0.4, 3, {"dice": 0.5}))
 

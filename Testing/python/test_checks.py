@@ -14,7 +14,7 @@ from conftest import scan, shared_names, shared_scans
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume, to_image
 from mtctl.io.volumes import write_volume
-from mtctl_train.checks import DataProblemsError, Problem, check_cases, check_unlabelled, grid_differences, refuse
+from mtctl_train.data.checks import DataProblemsError, Problem, check_cases, check_unlabelled, grid_differences, refuse
 
 SHAPE = (40, 48, 56)
 MIRRORED = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)

@@ -23,7 +23,7 @@ from mtctl.models.store import ModelStore
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl.review.document import resume_review, review_document
 from mtctl.review.session import ReviewSession
-from mtctl_train import clerk
+from mtctl_train.requests import stores as clerk
 
 
 def errand(work: Callable[..., None], **request: Any) -> list[dict[str, Any]]:

@@ -25,12 +25,12 @@ from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import read_model
 from mtctl.networks.mtctl_net import Architecture
-from mtctl_train.checkpoint import CHECKPOINT
-from mtctl_train.dataset import Case, Sampler, Scan
-from mtctl_train.discriminator import Discriminator
+from mtctl_train.data.cases import Case, Sampler, Scan
 from mtctl_train.distributed import Team, average_gradients, synchronised, team
-from mtctl_train.methods import UAMT, Method, Networks, SASSNet, VNetMethod
-from mtctl_train.mtctl_method import BEST, MTCTL
+from mtctl_train.methods.baselines import UAMT, Method, Networks, SASSNet, VNetMethod
+from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.networks.discriminator import Discriminator
+from mtctl_train.training.checkpoint import CHECKPOINT
 
 VOXEL_MM = (2.5, 1.25, 1.25)
 

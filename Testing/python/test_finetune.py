@@ -32,15 +32,17 @@ from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.system.files import WriteError
 from mtctl.system.process_tree import kill_tree
-from mtctl_train import finetune, finetune_cases, recipe
-from mtctl_train.checkpoint import CheckpointError
-from mtctl_train.finetune import LEARNT_SCANS, FineTuning, Iterations, Minutes, fine_tune, mean_of
-from mtctl_train.finetune_cases import Replay
-from mtctl_train.finetune_plan import plan_of
-from mtctl_train.monitor import Event
-from mtctl_train.run_folder import RunError, RunState, read_events, read_status, working_in
-from mtctl_train.run_watch import Watchers
-from mtctl_train.weighting import SURE, Weighting, trusted
+from mtctl_train.finetuning import cases as finetune_cases
+from mtctl_train.finetuning import run as finetune
+from mtctl_train.finetuning.cases import Replay
+from mtctl_train.finetuning.plan import plan_of
+from mtctl_train.finetuning.run import LEARNT_SCANS, FineTuning, Iterations, Minutes, fine_tune, mean_of
+from mtctl_train.finetuning.run_folder import RunError, RunState, read_events, read_status, working_in
+from mtctl_train.finetuning.watchers import Watchers
+from mtctl_train.finetuning.weighting import SURE, Weighting, trusted
+from mtctl_train.training import recipe
+from mtctl_train.training.checkpoint import CheckpointError
+from mtctl_train.training.monitor import Event
 
 CPU = torch.device("cpu")
 SHAPE = (40, 48, 56)

@@ -18,16 +18,16 @@ from mtctl.errors import MtctlError
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import WriteError
-from mtctl_train.average import WeightAverage
-from mtctl_train.dataset import Case, DataError, Sampler
-from mtctl_train.losses import cross_entropy_loss, dice_loss
-from mtctl_train.monitor import Monitor
-from mtctl_train.mtctl_method import BEST
-from mtctl_train.pace import Pace
-from mtctl_train.recipe import AdamWPoly, Recipe, Stage
-from mtctl_train.shelf import Shelf
-from mtctl_train.trainer import Cohort, Run, train
-from mtctl_train.weighting import Weighting, trusted
+from mtctl_train.data.case_cache import Shelf
+from mtctl_train.data.cases import Case, DataError, Sampler
+from mtctl_train.finetuning.weighting import Weighting, trusted
+from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
+from mtctl_train.methods.mtctl import BEST
+from mtctl_train.training.ema import WeightAverage
+from mtctl_train.training.monitor import Monitor
+from mtctl_train.training.recipe import AdamWPoly, Recipe, Stage
+from mtctl_train.training.speed import Pace
+from mtctl_train.training.trainer import Cohort, Run, train
 
 SUPERVISED = replace(BEST, copy_paste_weight=0.0)
 

@@ -10,7 +10,7 @@ from conftest import scan
 
 from mtctl.cases.store import CaseStore, State
 from mtctl.geometry import Geometry, Volume
-from mtctl_train.finetune_plan import FEW, make_plan, plan_of
+from mtctl_train.finetuning.plan import FEW, make_plan, plan_of
 
 SHAPE = (12, 12, 12)
 

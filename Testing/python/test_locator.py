@@ -12,8 +12,8 @@ from mtctl.commands.phantom import write_phantom
 from mtctl.models.model import Card, read_model, save_model
 from mtctl.networks.mtctl_net import Architecture, LocatorNet, MTCTLNet
 from mtctl.synthetic.phantom import Phantom, make_phantom
-from mtctl_train import locator
-from mtctl_train.dataset import Case, phantom_case
+from mtctl_train.data.cases import Case, phantom_case
+from mtctl_train.training import locator
 
 
 @pytest.fixture

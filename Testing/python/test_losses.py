@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from mtctl.networks.distance_map import TRANSFORM_STEEPNESS
-from mtctl_train.discriminator import Discriminator
-from mtctl_train.losses import (
+from mtctl_train.methods.losses import (
     adversarial_loss,
     certain_below,
     consistency_loss,
@@ -21,6 +20,7 @@ from mtctl_train.losses import (
     guidance_loss,
     squared_dice_loss,
 )
+from mtctl_train.networks.discriminator import Discriminator
 
 SHAPE = (2, 1, 3, 4, 5)
 

@@ -12,11 +12,11 @@ import torch
 from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl.networks.mtctl_net import Architecture, MTCTLNet
 from mtctl.uncertainty.maps import binary_entropy
-from mtctl_train.copy_paste import pasted, side_by_side
-from mtctl_train.dataset import Batch
-from mtctl_train.discriminator import Discriminator
-from mtctl_train.methods import UAMT, Method, Networks, Objective, SASSNet, VNetMethod, entropy
-from mtctl_train.mtctl_method import BEST, MTCTL
+from mtctl_train.data.cases import Batch
+from mtctl_train.data.copy_paste import pasted, side_by_side
+from mtctl_train.methods.baselines import UAMT, Method, Networks, Objective, SASSNet, VNetMethod, entropy
+from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.networks.discriminator import Discriminator
 
 SIZE = (32, 32, 32)
 SMALL = Architecture(filters=4, uncertainty_filters=2)

@@ -14,8 +14,18 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from mtctl_train import monitor
-from mtctl_train.monitor import Board, Console, JsonLines, Monitor, Sample, draw, in_words, middle_plane, watched
+from mtctl_train.training import monitor
+from mtctl_train.training.monitor import (
+    Board,
+    Console,
+    JsonLines,
+    Monitor,
+    Sample,
+    draw,
+    in_words,
+    middle_plane,
+    watched,
+)
 
 
 def start(iteration: int) -> dict[str, Any]:
@@ -216,6 +226,9 @@ def test_the_middle_plane_halves_the_atrium() -> None:
 
 
 def test_matplotlib_and_tensorboard_are_loaded_only_when_they_are_used() -> None:
-    program = "import sys, mtctl_train.monitor; print([n for n in ('matplotlib', 'tensorboard') if n in sys.modules])"
+    program = (
+        "import sys, mtctl_train.training.monitor;"
+        "print([n for n in ('matplotlib', 'tensorboard') if n in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

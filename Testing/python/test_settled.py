@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtctl_train.settled import settled
+from mtctl_train.methods.early_backward import settled
 
 
 def branch(seed: int = 0) -> tuple[nn.Conv3d, nn.Sequential, Tensor]:

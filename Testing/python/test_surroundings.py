@@ -15,8 +15,8 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.inference.locator import MARGIN_MM
 from mtctl.preprocessing.network_grid import Box, canonical_geometry
 from mtctl.worker.requests import Result
-from mtctl_train.dataset import DataError, LabelledVolume, case_of
-from mtctl_train.surroundings import surroundings
+from mtctl_train.data.cases import DataError, LabelledVolume, case_of
+from mtctl_train.finetuning.region import surroundings
 
 #: 187 mm along x: more than the surroundings of an atrium.
 LARGE = (40, 48, 300)

@@ -20,7 +20,7 @@ from mtctl.io.volumes import read_mask, write_volume
 from mtctl.models.model import read_model
 from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.uncertainty.maps import VoxelCalibration
-from mtctl_train import job
+from mtctl_train.training import job
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from mtctl.cases.store import CaseStore
 from mtctl.models.model import Model
 from mtctl.models.store import ModelStore
 from mtctl.system.process_tree import kill_tree
-from mtctl_train.run_folder import read_status
+from mtctl_train.finetuning.run_folder import read_status
 
 
 def lines(host: Any) -> list[Any]:

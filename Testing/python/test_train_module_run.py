@@ -23,7 +23,7 @@ from mtctl.system.files import WriteError
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
 from mtctl_train.commands import background
-from mtctl_train.run_folder import RunError, read_events
+from mtctl_train.finetuning.run_folder import RunError, read_events
 
 sys.path.insert(0, str(ROOT / "MTCTLTrain"))
 
@@ -32,7 +32,7 @@ from MTCTLTrainLib.training_run import Decision, Order, Phase, TrainingRun
 
 #: A trainer that says at once that it is there, and then does what the test wants.
 BUSY = (
-    "import sys, time, pathlib; from mtctl_train.run_folder import working_in;"
+    "import sys, time, pathlib; from mtctl_train.finetuning.run_folder import working_in;"
     "out = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])\n"
 )
 

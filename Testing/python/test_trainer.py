@@ -16,10 +16,7 @@ from safetensors import safe_open
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
 from mtctl.networks.mtctl_net import Architecture, MTCTLNet
-from mtctl_train import trainer
-from mtctl_train.average import WeightAverage
-from mtctl_train.checkpoint import CHECKPOINT, CheckpointError
-from mtctl_train.dataset import (
+from mtctl_train.data.cases import (
     Case,
     DataError,
     LabelledVolume,
@@ -30,13 +27,16 @@ from mtctl_train.dataset import (
     load_scan,
     scan_of,
 )
-from mtctl_train.divergence import Watch
-from mtctl_train.methods import UAMT, Method, Objective, SASSNet, VNetMethod
-from mtctl_train.monitor import Monitor
-from mtctl_train.mtctl_method import BEST, MTCTL
-from mtctl_train.pace import Pace
-from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage, TrainingError
-from mtctl_train.trainer import Cohort, train
+from mtctl_train.methods.baselines import UAMT, Method, Objective, SASSNet, VNetMethod
+from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.training import trainer
+from mtctl_train.training.checkpoint import CHECKPOINT, CheckpointError
+from mtctl_train.training.divergence import Watch
+from mtctl_train.training.ema import WeightAverage
+from mtctl_train.training.monitor import Monitor
+from mtctl_train.training.recipe import AdamWPoly, Recipe, SGDSteps, Stage, TrainingError
+from mtctl_train.training.speed import Pace
+from mtctl_train.training.trainer import Cohort, train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

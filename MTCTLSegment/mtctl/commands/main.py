@@ -109,7 +109,7 @@ def _parser(arguments: Sequence[str], commands: Commands) -> argparse.ArgumentPa
     parser.add_argument("--version", action="version", version=f"mtctl {mtctl.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     command = next((argument for argument in arguments if not argument.startswith("-")), None)
-    if command in commands:
+    if command is not None and command in commands:
         commands[command]().add_parser(subparsers)
     else:
         for name, load in commands.items():

@@ -199,8 +199,8 @@ def _calibrate(model: Model, args: argparse.Namespace) -> None:
     from mtctl.inference.segmenter import Segmenter
     from mtctl.models.model import ModelError, write_card
     from mtctl.networks.device import choose_device
-    from mtctl_train.checks import cases_learnt
-    from mtctl_train.dataset import load_labelled
+    from mtctl_train.data.cases import load_labelled
+    from mtctl_train.data.checks import cases_learnt
 
     if args.data is None:
         raise ModelError("--validation needs --data, the folder that holds the cases")

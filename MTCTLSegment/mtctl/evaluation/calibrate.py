@@ -24,7 +24,7 @@ from mtctl.models.model import Card, Model
 from mtctl.synthetic.corruptions import KINDS, SEVERITIES, corrupted
 from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape, spread_mm
 from mtctl.uncertainty.maps import FLAGGED_SHARE, VoxelCalibration, binary_entropy, threshold_for_volume
-from mtctl_train.dataset import LabelledVolume
+from mtctl_train.data.cases import LabelledVolume
 
 
 @dataclass(frozen=True)

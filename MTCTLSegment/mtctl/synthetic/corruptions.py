@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import Geometry, Volume
-from mtctl_train.dataset import LabelledVolume
+from mtctl_train.data.cases import LabelledVolume
 
 Floats = NDArray[np.float32]
 Rng = np.random.Generator

@@ -65,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
 
     from mtctl.system.process_tree import step_back
     from mtctl_train.commands.train import with_options
-    from mtctl_train.finetune import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
-    from mtctl_train.finetune_cases import Replay
-    from mtctl_train.weighting import Weighting
+    from mtctl_train.finetuning.cases import Replay
+    from mtctl_train.finetuning.run import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
+    from mtctl_train.finetuning.weighting import Weighting
 
     if args.minutes <= 0 or (args.iterations is not None and args.iterations < 1):
         raise MtctlError("nothing to do: --minutes must be above 0, --iterations at least 1")

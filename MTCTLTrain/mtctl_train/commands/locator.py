@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         MtctlError: A case or the model cannot be read, or something is missing.
     """
     from mtctl.models.model import CARD, read_model
-    from mtctl_train.locator import add_locator
+    from mtctl_train.training.locator import add_locator
 
     if args.source:
         print(f"model {add_locator(read_model(args.folder), args.source).id} has the locator of {args.source}")
@@ -54,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> None:
     from mtctl.networks.device import choose_device
     from mtctl.preprocessing.network_grid import GRID_MM
-    from mtctl_train.dataset import case_of, load_labelled
-    from mtctl_train.locator import train_locator_alone
-    from mtctl_train.monitor import watched
+    from mtctl_train.data.cases import case_of, load_labelled
+    from mtctl_train.training.locator import train_locator_alone
+    from mtctl_train.training.monitor import watched
 
     if args.data is None:
         raise MtctlError("--labelled needs --data, the folder that holds the cases")

@@ -74,10 +74,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when the model is written."""
-    from mtctl_train.job import Job, carry_out
-    from mtctl_train.methods import UAMT, SASSNet, VNetMethod
-    from mtctl_train.mtctl_method import BEST, MTCTL
-    from mtctl_train.recipe import OURS, PUBLISHED, Stage
+    from mtctl_train.methods.baselines import UAMT, SASSNet, VNetMethod
+    from mtctl_train.methods.mtctl import BEST, MTCTL
+    from mtctl_train.training.job import Job, carry_out
+    from mtctl_train.training.recipe import OURS, PUBLISHED, Stage
 
     methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
     ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from mtctl.networks.mtctl_net import Architecture, MTCTLNet, UncertaintyDecoder
-from mtctl_train.copy_paste import Supervision, pasted, side_by_side
-from mtctl_train.dataset import Batch
-from mtctl_train.losses import (
+from mtctl_train.data.cases import Batch
+from mtctl_train.data.copy_paste import Supervision, pasted, side_by_side
+from mtctl_train.methods.baselines import Networks, Objective, drawn, entropy, required
+from mtctl_train.methods.early_backward import settled
+from mtctl_train.methods.losses import (
     adversarial_loss,
     certain_below,
     critic_loss,
@@ -22,9 +24,7 @@ from mtctl_train.losses import (
     gaussian_ramp,
     guidance_loss,
 )
-from mtctl_train.methods import Networks, Objective, drawn, entropy, required
-from mtctl_train.recipe import require
-from mtctl_train.settled import settled
+from mtctl_train.training.recipe import require
 
 
 @dataclass(frozen=True)

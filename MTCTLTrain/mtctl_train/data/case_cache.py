@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from mtctl.errors import MtctlError
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import make_folder, replacing
-from mtctl_train.dataset import Case, DataError, Scan
+from mtctl_train.data.cases import Case, DataError, Scan
 
 AnyCase = TypeVar("AnyCase", Case, Scan)
 

@@ -1,4 +1,6 @@
-"""What is slow about opening a case in a window, done in a child process: `python -m mtctl_train.case_opening REQUEST`.
+"""What is slow about opening a case in a window, done in a child process.
+
+It is started as `python -m mtctl_train.requests.case_opening REQUEST`.
 
 REQUEST is a JSON object; one line of JSON comes back for every thing found, and "done" or "failed" at last:
 
@@ -29,7 +31,7 @@ from mtctl.processes.arrays import write_regions
 from mtctl.processes.launcher import unsealed
 from mtctl.system.temporary import remove_orphans
 from mtctl.worker.protocol import REGIONS, geometry_of
-from mtctl_train.clerk import Say, carry_out, open_case
+from mtctl_train.requests.stores import Say, carry_out, open_case
 
 #: The kind of folder that a window makes for what it wants to have unpacked; see `own_folders`.
 FOLDER_KIND = "case"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.system.files import WriteError, make_folder, replacing, write_reason
-from mtctl_train.monitor import Event, JsonLines, Monitor, Report, Sample, draw
-from mtctl_train.run_folder import PICTURES, PROGRESS
+from mtctl_train.finetuning.run_folder import PICTURES, PROGRESS
+from mtctl_train.training.monitor import Event, JsonLines, Monitor, Report, Sample, draw
 
 
 @dataclass(frozen=True)

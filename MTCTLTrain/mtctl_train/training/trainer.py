@@ -17,17 +17,17 @@ from torch import Tensor
 
 from mtctl.networks.device import autocast, describe, place
 from mtctl.system.memory import keep_freed_memory
-from mtctl_train.average import WeightAverage
-from mtctl_train.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
-from mtctl_train.dataset import Batch, Case, Sampler, Scan
-from mtctl_train.discriminator import Discriminator
+from mtctl_train.data.cases import Batch, Case, Sampler, Scan
 from mtctl_train.distributed import average_gradients, average_values, synchronised, team
-from mtctl_train.divergence import Watch
-from mtctl_train.methods import Method, Networks, Student
-from mtctl_train.monitor import Monitor
-from mtctl_train.pace import Pace
-from mtctl_train.recipe import Recipe, Stage, TrainingError
-from mtctl_train.validation import picture_of, validation_dice
+from mtctl_train.methods.baselines import Method, Networks, Student
+from mtctl_train.networks.discriminator import Discriminator
+from mtctl_train.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
+from mtctl_train.training.divergence import Watch
+from mtctl_train.training.ema import WeightAverage
+from mtctl_train.training.monitor import Monitor
+from mtctl_train.training.recipe import Recipe, Stage, TrainingError
+from mtctl_train.training.speed import Pace
+from mtctl_train.training.validation import picture_of, validation_dice
 
 #: After so many steps the speed of a run is known well enough to say how many of them fit into the time that it has.
 _TIMED_STEPS = 8

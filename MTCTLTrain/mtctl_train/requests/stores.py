@@ -1,4 +1,6 @@
-"""Errands for a window that must not wait, in the stores of cases and models: `python -m mtctl_train.clerk REQUEST`.
+"""Requests of a window that must not wait, to the stores of cases and models.
+
+It is started as `python -m mtctl_train.requests.stores REQUEST`.
 
 REQUEST is a JSON object; one line of JSON comes back for every thing found, and "done" or "failed" at last:
 
@@ -46,7 +48,7 @@ from mtctl.processes.launcher import unsealed
 from mtctl.system.files import WriteError, reason_of, write_reason
 from mtctl.system.process_tree import step_back
 from mtctl.worker.protocol import geometry_message
-from mtctl_train.run_folder import PREPARED
+from mtctl_train.finetuning.run_folder import PREPARED
 
 Say = Callable[..., None]
 

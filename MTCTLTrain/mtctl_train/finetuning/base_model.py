@@ -13,7 +13,7 @@ from pathlib import Path
 from mtctl.errors import MtctlError
 from mtctl.models.model import Model, find_model, list_models, read_model
 from mtctl.system.files import replacing
-from mtctl_train.run_folder import BASE, PLAN, RunError
+from mtctl_train.finetuning.run_folder import BASE, PLAN, RunError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from mtctl.cases.store import Case
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.inference.locator import MARGIN_MM, needs_locating
 from mtctl.preprocessing.network_grid import Box, canonical_geometry
-from mtctl_train.dataset import DataError
+from mtctl_train.data.cases import DataError
 
 #: Boxes of one scan that were worked out from slightly different digits of its grid differ by less.
 _SAME_MM = 1.0

@@ -19,16 +19,24 @@ from mtctl.models.model import Card, Model, find_model, save_model, write_card
 from mtctl.networks.device import choose_device
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.system.files import make_folder
-from mtctl_train.checks import LEARNT_BEFORE, cases_learnt, check_cases, check_unknown, check_unlabelled, refuse
-from mtctl_train.dataset import Case, LabelledVolume, case_of, full_field_case, load_labelled, load_scan, phantom_case
+from mtctl_train.data.cases import (
+    Case,
+    LabelledVolume,
+    case_of,
+    full_field_case,
+    load_labelled,
+    load_scan,
+    phantom_case,
+)
+from mtctl_train.data.checks import LEARNT_BEFORE, cases_learnt, check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.distributed import joined, team
-from mtctl_train.locator import train_locator
-from mtctl_train.methods import Method
-from mtctl_train.monitor import Monitor, watched
-from mtctl_train.recipe import Recipe, TrainingError
-from mtctl_train.trainer import Cohort, train
-from mtctl_train.validation import write_masks
-from mtctl_train.vnet import VNet
+from mtctl_train.methods.baselines import Method
+from mtctl_train.networks.vnet import VNet
+from mtctl_train.training.locator import train_locator
+from mtctl_train.training.monitor import Monitor, watched
+from mtctl_train.training.recipe import Recipe, TrainingError
+from mtctl_train.training.trainer import Cohort, train
+from mtctl_train.training.validation import write_masks
 
 #: Training phantoms take their seeds from here on, far from those that people type for demonstrations.
 FIRST_PHANTOM_SEED = 1000

@@ -21,9 +21,9 @@ from mtctl.preprocessing.network_grid import canonical_geometry, normalise, pad_
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.files import make_folder
 from mtctl.uncertainty.maps import uncertainty_maps
-from mtctl_train.dataset import Case, LabelledVolume
-from mtctl_train.monitor import Sample
-from mtctl_train.vnet import VNet
+from mtctl_train.data.cases import Case, LabelledVolume
+from mtctl_train.networks.vnet import VNet
+from mtctl_train.training.monitor import Sample
 
 #: Monte-Carlo samples for the picture of a run.
 _SAMPLES = 4

@@ -32,11 +32,11 @@ from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
 from mtctl.system.files import replacing
-from mtctl_train.dataset import Case
-from mtctl_train.methods import Location
-from mtctl_train.monitor import Monitor
-from mtctl_train.recipe import Recipe, Stage
-from mtctl_train.trainer import Cohort, train
+from mtctl_train.data.cases import Case
+from mtctl_train.methods.baselines import Location
+from mtctl_train.training.monitor import Monitor
+from mtctl_train.training.recipe import Recipe, Stage
+from mtctl_train.training.trainer import Cohort, train
 
 #: Voxels (x, y, z). A patch of 48 x 64 x 64 of them, 192 x 256 x 256 mm, shows most of a thorax, so that the network
 #: knows where in the body it is; an atrium is about 26 x 15 x 18 of them, and the fine pass needs its box to 13 mm.

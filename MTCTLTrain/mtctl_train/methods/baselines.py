@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtctl.networks.mtctl_net import Architecture, MTCTLNet
-from mtctl_train.dataset import Batch
-from mtctl_train.discriminator import Discriminator
+from mtctl_train.data.cases import Batch
 from mtctl_train.distributed import team
-from mtctl_train.losses import (
+from mtctl_train.methods.losses import (
     certain_below,
     consistency_loss,
     cross_entropy_loss,
@@ -28,8 +27,9 @@ from mtctl_train.losses import (
     gaussian_ramp,
     squared_dice_loss,
 )
-from mtctl_train.recipe import require
-from mtctl_train.vnet import VNet
+from mtctl_train.networks.discriminator import Discriminator
+from mtctl_train.networks.vnet import VNet
+from mtctl_train.training.recipe import require
 
 Student = TypeVar("Student", bound=MTCTLNet | VNet)
 

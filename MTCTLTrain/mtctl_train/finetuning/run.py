@@ -31,17 +31,17 @@ from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl.networks.device import choose_device
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing
 from mtctl.system.staging import commit, discard
-from mtctl_train.finetune_base import base_of
-from mtctl_train.finetune_cases import Classroom, Replay
-from mtctl_train.finetune_plan import Plan, plan_of
-from mtctl_train.finetune_verdict import compared, figures, means, p_value
-from mtctl_train.mtctl_method import MTCTL
-from mtctl_train.recipe import AdamWPoly, Recipe, Stage
-from mtctl_train.run_folder import CANDIDATE, working_in
-from mtctl_train.run_watch import Watchers, watchers_of
-from mtctl_train.shelf import SourceGoneError
-from mtctl_train.trainer import train
-from mtctl_train.weighting import Weighting
+from mtctl_train.data.case_cache import SourceGoneError
+from mtctl_train.finetuning.base_model import base_of
+from mtctl_train.finetuning.cases import Classroom, Replay
+from mtctl_train.finetuning.comparison import compared, figures, means, p_value
+from mtctl_train.finetuning.plan import Plan, plan_of
+from mtctl_train.finetuning.run_folder import CANDIDATE, working_in
+from mtctl_train.finetuning.watchers import Watchers, watchers_of
+from mtctl_train.finetuning.weighting import Weighting
+from mtctl_train.methods.mtctl import MTCTL
+from mtctl_train.training.recipe import AdamWPoly, Recipe, Stage
+from mtctl_train.training.trainer import train
 
 #: Patch (z, y, x): at the usual grid 120 x 80 x 80 mm, a little less than training's.
 _PATCH = (48, 64, 64)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mtctl.cases.store import CaseStore
 from mtctl.system.files import replacing
-from mtctl_train.run_folder import PLAN, RunError
+from mtctl_train.finetuning.run_folder import PLAN, RunError
 
 #: From so many corrected cases on that the old model has not learnt from, one in four is held out; with fewer, each is
 #: held out of one of two folds. With 8 that made as good a model in the same time, and a verdict on 8 cases instead of

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from mtctl.errors import MtctlError
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import remove_parts
-from mtctl_train.divergence import Watch
+from mtctl_train.training.divergence import Watch
 
 CHECKPOINT = "checkpoint.safetensors"
 

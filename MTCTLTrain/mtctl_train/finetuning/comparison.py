@@ -12,7 +12,7 @@ from mtctl.evaluation.segmentation_metrics import dice, segmentation_metrics, su
 from mtctl.evaluation.uncertainty_metrics import ece, error_auroc
 from mtctl.inference.segmenter import Segmenter
 from mtctl.models.verdict import Compared
-from mtctl_train.finetune_cases import HeldOut
+from mtctl_train.finetuning.cases import HeldOut
 
 #: With fewer pairs not even five equal signs are significant (Wilcoxon, two-sided: 2 / 2^5).
 _FEWEST_PAIRS = 5

@@ -19,7 +19,14 @@ from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl.preprocessing.network_grid import GRID_MM, Box, canonical_geometry, normalise, window_of
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.phantom import Phantom, make_full_field, make_phantom
-from mtctl_train.augment import Variation, as_acquired, random_box, sample_patch, vary_contrast, vary_intensity
+from mtctl_train.data.augmentation import (
+    Variation,
+    as_acquired,
+    random_box,
+    sample_patch,
+    vary_contrast,
+    vary_intensity,
+)
 
 
 class DataError(MtctlError):

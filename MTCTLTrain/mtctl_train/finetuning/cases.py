@@ -12,7 +12,8 @@ from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Triple, Volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid
-from mtctl_train.dataset import (
+from mtctl_train.data.case_cache import AnyCase, Complaint, Shelf, SourceGoneError, was_refused
+from mtctl_train.data.cases import (
     Case,
     DataError,
     LabelledVolume,
@@ -23,12 +24,11 @@ from mtctl_train.dataset import (
     phantom_case,
     scan_of,
 )
-from mtctl_train.finetune_plan import Plan
-from mtctl_train.recipe import Recipe, Stage
-from mtctl_train.run_folder import PREPARED
-from mtctl_train.shelf import AnyCase, Complaint, Shelf, SourceGoneError, was_refused
-from mtctl_train.surroundings import surroundings
-from mtctl_train.weighting import Weighting, trusted
+from mtctl_train.finetuning.plan import Plan
+from mtctl_train.finetuning.region import surroundings
+from mtctl_train.finetuning.run_folder import PREPARED
+from mtctl_train.finetuning.weighting import Weighting, trusted
+from mtctl_train.training.recipe import Recipe, Stage
 
 #: Synthetic cases that are replayed against forgetting; each takes a second or two when it is first drawn.
 PHANTOMS = 6

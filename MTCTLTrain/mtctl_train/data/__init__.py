@@ -1,0 +1,1 @@
+"""Training cases, what is drawn from them, and how they are varied."""

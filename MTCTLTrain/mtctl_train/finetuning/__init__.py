@@ -1,0 +1,1 @@
+"""From a model and a case store to a candidate model and its verdict."""

@@ -1,0 +1,1 @@
+"""Networks that are trained only: the V-Net of the baselines and the discriminator."""

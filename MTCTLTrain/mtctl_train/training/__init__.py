@@ -1,0 +1,1 @@
+"""The training loop, from a folder of cases to a model."""
