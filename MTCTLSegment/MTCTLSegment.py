@@ -17,8 +17,8 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from MTCTLSegmentLib.choices import Binding, Kind, Place, Restrict, Surface
-from MTCTLSegmentLib.messages import telling
+from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.parameters import Binding, Kind, Place, Restrict, Surface
 
 HELP = _(
     "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. "
@@ -120,19 +120,19 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             label.wordWrap = True
             self.layout.addWidget(label)
             return
-        from MTCTLSegmentLib.desk import Desk
-        from MTCTLSegmentLib.draft_saver import DraftSaver
-        from MTCTLSegmentLib.editor_panel import EditorPanel
-        from MTCTLSegmentLib.finish_panel import FinishPanel
-        from MTCTLSegmentLib.heatmap_panel import HeatmapPanel
-        from MTCTLSegmentLib.model_panel import ModelPanel
-        from MTCTLSegmentLib.proposal_panel import ProposalPanel
-        from MTCTLSegmentLib.region_panel import RegionPanel
-        from MTCTLSegmentLib.scan_panel import ScanPanel
-        from MTCTLSegmentLib.scan_tags import ScanTags
-        from MTCTLSegmentLib.shortcuts import Shortcuts
-        from MTCTLSegmentLib.status_panel import StatusPanel
-        from MTCTLSegmentLib.store_job import StoreJob
+        from MTCTLSegmentLib.jobs.store_job import StoreJob
+        from MTCTLSegmentLib.panels.editor import EditorPanel
+        from MTCTLSegmentLib.panels.finish import FinishPanel
+        from MTCTLSegmentLib.panels.heatmap import HeatmapPanel
+        from MTCTLSegmentLib.panels.model import ModelPanel
+        from MTCTLSegmentLib.panels.proposals import ProposalPanel
+        from MTCTLSegmentLib.panels.regions import RegionPanel
+        from MTCTLSegmentLib.panels.scan import ScanPanel
+        from MTCTLSegmentLib.panels.status import StatusPanel
+        from MTCTLSegmentLib.review.current_review import Desk
+        from MTCTLSegmentLib.review.draft_saver import DraftSaver
+        from MTCTLSegmentLib.widgets.scan_selector_filter import ScanTags
+        from MTCTLSegmentLib.widgets.shortcuts import Shortcuts
 
         panel = slicer.util.loadUI(self.resourcePath("UI/MTCTLSegment.ui"))
         self.layout.addWidget(panel)
@@ -365,7 +365,7 @@ class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        from MTCTLSegmentLib.segmentation_job import SegmentationJob
+        from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
 
         self.job = SegmentationJob()
 
@@ -373,9 +373,9 @@ class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
         return MTCTLSegmentParameterNode(super().getParameterNode())
 
     def review(self, scan):
-        """The review of a scan that was segmented (`MTCTLSegmentLib.case_review.CaseReview`); None where it was not."""
+        """The review of a scan that was segmented (`review.case_review.CaseReview`); None where it was not."""
         from mtctl import scene
-        from MTCTLSegmentLib.case_review import open_review
+        from MTCTLSegmentLib.review.case_review import open_review
 
         nodes = scene.find_case(slicer.mrmlScene, scan)
         return None if nodes is None else open_review(nodes)

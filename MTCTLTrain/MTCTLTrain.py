@@ -17,7 +17,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from MTCTLTrainLib.choices import Length
+from MTCTLTrainLib.parameters import Length
 
 HELP = _(
     "Continues the training of a model on the cases that you corrected in MT-CTL Segment."
@@ -88,12 +88,12 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             label.wordWrap = True
             self.layout.addWidget(label)
             return
-        from MTCTLTrainLib.case_table import CaseTable
-        from MTCTLTrainLib.opened_case import CaseOpener
-        from MTCTLTrainLib.progress_panel import ProgressPanel
-        from MTCTLTrainLib.training_panel import TrainingPanel
-        from MTCTLTrainLib.verdict_page import VerdictPage
-        from MTCTLTrainLib.workbench import Workbench
+        from MTCTLTrainLib.opening.case_opener import CaseOpener
+        from MTCTLTrainLib.page_state import Workbench
+        from MTCTLTrainLib.panels.cases import CaseTable
+        from MTCTLTrainLib.panels.progress import ProgressPanel
+        from MTCTLTrainLib.panels.training import TrainingPanel
+        from MTCTLTrainLib.panels.verdict import VerdictPage
 
         panel = slicer.util.loadUI(self.resourcePath("UI/MTCTLTrain.ui"))
         self.layout.addWidget(panel)
@@ -163,7 +163,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, parameterNode):
-        from MTCTLSegmentLib.choices import Binding
+        from MTCTLSegmentLib.parameters import Binding
 
         if self._parameterNode is not None:
             self._binding.undo()
@@ -182,7 +182,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onRunEnds(self):
         """A word at the end, also where the user is in another module."""
-        from MTCTLTrainLib.words import state_words
+        from MTCTLTrainLib.text import state_words
 
         words = state_words(self.bench.standing, self.bench.story)
         slicer.util.showStatusMessage(_("MT-CTL Train: {words}").format(words=words), 0)
@@ -224,9 +224,9 @@ class MTCTLTrainLogic(ScriptedLoadableModuleLogic):
             device: "auto", "cpu", "cuda" or "mps".
 
         Returns:
-            The run (`MTCTLTrainLib.training_run.TrainingRun`).
+            The run (`MTCTLTrainLib.runs.training_run.TrainingRun`).
         """
-        from MTCTLTrainLib.training_run import Order, TrainingRun
+        from MTCTLTrainLib.runs.training_run import Order, TrainingRun
 
         order = Order(str(store), model, ("--minutes", str(minutes)), device)
         return TrainingRun.begin(Path(out), order)

@@ -9,7 +9,7 @@ import slicer
 
 from mtctl import scene
 from mtctl.worker.client import Result
-from MTCTLSegmentLib.case_review import open_review
+from MTCTLSegmentLib.review.case_review import open_review
 
 if TYPE_CHECKING:
     from unittest import TestCase

@@ -6,8 +6,8 @@ from typing import Any
 
 import slicer
 
-from MTCTLTrainLib.plots import LAYOUT, Plots
-from MTCTLTrainLib.run_story import RunStory
+from MTCTLTrainLib.panels.curves import LAYOUT, Plots
+from MTCTLTrainLib.runs.run_progress import RunStory
 
 
 def made_up_events(count: int) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from held_out_calibration import Judged, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
 
 from mtctl.evaluation.calibrate import (
     Calibration,
@@ -28,7 +29,6 @@ from mtctl.evaluation.calibrate import (
     uncalibrated,
 )
 from mtctl.evaluation.calibration_fits import FAILED_BELOW
-from mtctl.evaluation.held_out import Judged, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
 from mtctl.evaluation.review_table import curves_of, review_table
 from mtctl.evaluation.segmentation_metrics import Mask, surface_band, voxel_band
 from mtctl.evaluation.selective_prediction import judge

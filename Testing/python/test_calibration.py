@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmarks.held_out_calibration import flag_figures, judged, judged_held_out
 from conftest import scan
 from scipy import optimize
 from scipy.special import expit, log_expit, logit
@@ -22,7 +23,6 @@ from mtctl.evaluation.calibration_fits import (
     fit_voxel_calibration,
     logit_counts,
 )
-from mtctl.evaluation.held_out import flag_figures, judged, judged_held_out
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.evaluation.uncertainty_metrics import ece, qu_brats
 from mtctl.inference.segmenter import Segmenter

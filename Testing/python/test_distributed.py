@@ -168,7 +168,7 @@ def test_what_follows_the_training_the_first_process_does_alone(tmp_path: Path, 
     program.write_text(
         "import sys\n"
         "from mtctl.commands.main import main\n"
-        "from mtctl_train import job\n"
+        "from mtctl_train.training import job\n"
         "from mtctl_train.distributed import team\n"
         "def locator(model, *rest):\n"
         "    print('locator trained by', team().size)\n"

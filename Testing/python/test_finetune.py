@@ -203,8 +203,8 @@ def test_a_run_does_not_go_on_with_other_weights_of_the_voxels(
 
 def test_a_killed_process_leaves_nothing_half_written_and_the_same_command_finishes(job: FineTuning) -> None:
     program = (
-        "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCH = (48, 16, 16);"
-        "finetune_cases.PHANTOMS = 0; from mtctl.commands.main import main; sys.exit(main(sys.argv[1:]))"
+        "import sys; from mtctl_train.finetuning import cases, run; run._PATCH = (48, 16, 16);"
+        "cases.PHANTOMS = 0; from mtctl.commands.main import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, "finetune", "--cases", str(job.store), "--base", str(job.base), "--out"]
     command += [str(job.out), "--device", "cpu", "--option", "checkpoint_seconds=0", "--iterations"]

@@ -344,7 +344,8 @@ def test_without_a_site_folder_models_lie_in_the_users_data(
 
 def test_of_many_that_publish_at_once_one_wins_and_the_others_are_told(store: ModelStore, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mtctl import shipped; from mtctl.models.store import *\n"
+        "import sys; from pathlib import Path; from mtctl.models import shipped\n"
+        "from mtctl.models.store import *\n"
         f"shipped.MODEL_FOLDERS = (Path({str(tmp_path / 'shipped')!r}),)\n"
         "sys.stdin.readline()\n"
         "try: print(ModelStore().publish(Path(sys.argv[1])).number)\n"

@@ -356,7 +356,7 @@ def test_a_file_that_is_lost_on_the_way_leaves_nothing_in_the_scene(
 ) -> None:
     import slicer
 
-    from MTCTLTrainLib import case_arrival
+    from MTCTLTrainLib.opening import case_loader as case_arrival
 
     def lost(path: Path, _: object) -> None:
         raise ValueError(f"{path.name} is damaged")

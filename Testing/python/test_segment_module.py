@@ -168,7 +168,7 @@ class TestThePanel:
     )
     def test_time_left_is_told_as_a_person_would(self, module: Any, seconds: float | None, words: str) -> None:
         from mtctl.worker.client import Progress
-        from MTCTLSegmentLib.words import progress_words
+        from MTCTLSegmentLib.text import progress_words
 
         assert progress_words(Progress("network", 0.5, 0.5, seconds)) == words
 

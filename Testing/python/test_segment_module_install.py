@@ -34,7 +34,7 @@ class Computer:
 
 @pytest.fixture
 def computer(host: Any, module: Any, scan_node: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Computer]:
-    from MTCTLSegmentLib import dependencies
+    from MTCTLSegmentLib import python_packages as dependencies
 
     computer = Computer(host)
     monkeypatch.setattr(dependencies, "_is_installed", computer.is_installed)
@@ -132,7 +132,7 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_a_package_that_is_too_old_is_asked_for_like_a_missing_one(
     host: Any, module: Any, scan_node: Any, versions: dict[str, str], name: str, version: str
 ) -> None:
-    from MTCTLSegmentLib import dependencies
+    from MTCTLSegmentLib import python_packages as dependencies
 
     assert not dependencies.missing()
     versions[name] = version
@@ -143,7 +143,7 @@ def test_a_package_that_is_too_old_is_asked_for_like_a_missing_one(
 
 @pytest.mark.parametrize("version", ["2.6.0", "2.10.0+cu126", "2.14.0.dev20261101"])
 def test_every_torch_from_the_oldest_on_will_do(module: Any, versions: dict[str, str], version: str) -> None:
-    from MTCTLSegmentLib import dependencies
+    from MTCTLSegmentLib import python_packages as dependencies
 
     versions["torch"] = version
     assert not dependencies.missing()
@@ -196,7 +196,7 @@ def test_slicer_for_apple_chips_is_asked_as_any_other(
 def test_what_a_broken_off_installation_left_counts_as_missing_and_is_installed_anew(
     host: Any, module: Any, computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from MTCTLSegmentLib import dependencies
+    from MTCTLSegmentLib import python_packages as dependencies
 
     real = dependencies._version
     computer.absent.clear()  # All can be found, but nothing tells torch's version: pip unpacks that last.
@@ -233,7 +233,7 @@ def test_a_torch_that_was_installed_but_cannot_be_imported_into_the_application_
 def test_windows_is_not_given_the_torch_that_it_cannot_unpack_but_keeps_it_where_it_is(
     host: Any, module: Any, computer: Computer, versions: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from MTCTLSegmentLib import dependencies
+    from MTCTLSegmentLib import python_packages as dependencies
 
     monkeypatch.setattr(dependencies, "_NOT_TO_INSTALL", ",!=2.13.*")
     host.answer(True)

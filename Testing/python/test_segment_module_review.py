@@ -325,7 +325,7 @@ class TestTheBrush:
     def test_without_scikit_image_the_fill_asks_for_it_and_the_others_do_without(
         self, host: Any, module: Any, case: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from MTCTLSegmentLib import dependencies
+        from MTCTLSegmentLib import python_packages as dependencies
 
         monkeypatch.setattr(dependencies, "_is_installed", lambda name: False)
         module.ui.nextButton.click()

@@ -367,7 +367,7 @@ def change(host: Any, module: Any, review: Any) -> None:
 
 
 def is_due(module: Any) -> bool:
-    from MTCTLSegmentLib.draft_saver import _is_due
+    from MTCTLSegmentLib.review.draft_saver import _is_due
 
     return any(map(_is_due, module.draftSaver._watched.values()))
 

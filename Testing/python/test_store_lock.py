@@ -175,7 +175,7 @@ class TestTheKeptNameOfThisMachine:
 
     def test_is_the_same_for_processes_that_ask_for_the_first_time_at_once(self, tmp_path: Path) -> None:
         code = (
-            "import pathlib, sys; from mtctl import machine; data = pathlib.Path(sys.argv[1]);"
+            "import pathlib, sys; from mtctl.system import machine; data = pathlib.Path(sys.argv[1]);"
             "machine._PROC, machine.user_data = data / 'proc', lambda: data; sys.stdin.readline();"
             "print(machine.this_machine())"
         )

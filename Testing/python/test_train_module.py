@@ -90,7 +90,7 @@ def test_a_trainer_that_was_killed_is_told_and_found_again_by_another_slicer(hos
 
 
 def test_a_training_that_slept_with_its_computer_is_found_awake(host: Any, module: Any, tmp_path: Path) -> None:
-    from MTCTLTrainLib.training_run import Order, Phase, TrainingRun
+    from MTCTLTrainLib.runs.training_run import Order, Phase, TrainingRun
 
     folder, now = tmp_path / "runs" / "2026-11-28-010203", time.time()
     folder.mkdir(parents=True)
@@ -174,8 +174,8 @@ def test_closing_the_scene_and_deleting_the_curves_disturbs_neither_run_nor_page
 def test_every_term_of_the_training_has_a_line_of_its_own_colour_and_a_name_in_words(host: Any, module: Any) -> None:
     import slicer
 
-    from MTCTLTrainLib.plots import Plots
-    from MTCTLTrainLib.run_story import RunStory
+    from MTCTLTrainLib.panels.curves import Plots
+    from MTCTLTrainLib.runs.run_progress import RunStory
 
     terms = ["dice", "uncertainty", "distance", "cross_entropy", "cross_task", "guidance"]
     story, plots = RunStory(), Plots()
@@ -194,7 +194,7 @@ def test_every_term_of_the_training_has_a_line_of_its_own_colour_and_a_name_in_w
 def test_packages_are_asked_for_at_start_and_nothing_starts_without_them(
     host: Any, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from MTCTLTrainLib import training_panel
+    from MTCTLTrainLib.panels import training as training_panel
 
     needs = training_panel.NEEDS
     task = type(needs)(needs.name, needs.refused, {"no_such_package": "no-such-package>=1"})

@@ -27,8 +27,8 @@ from mtctl_train.finetuning.run_folder import RunError, read_events
 
 sys.path.insert(0, str(ROOT / "MTCTLTrain"))
 
-from MTCTLTrainLib.run_story import MOST_POINTS, Point, RunStory, thinned
-from MTCTLTrainLib.training_run import Decision, Order, Phase, TrainingRun
+from MTCTLTrainLib.runs.run_progress import MOST_POINTS, Point, RunStory, thinned
+from MTCTLTrainLib.runs.training_run import Decision, Order, Phase, TrainingRun
 
 #: A trainer that says at once that it is there, and then does what the test wants.
 BUSY = (
@@ -178,7 +178,7 @@ class TestARun:
     def test_lives_on_when_the_process_that_started_it_is_killed(self, tmp_path: Path) -> None:
         starter = (
             "import os, pathlib, sys; sys.path.insert(0, sys.argv[1]);"
-            "from MTCTLTrainLib.training_run import Order, TrainingRun;"
+            "from MTCTLTrainLib.runs.training_run import Order, TrainingRun;"
             "run = TrainingRun.begin(pathlib.Path(sys.argv[2]), Order('', '', (), 'cpu'), ('-c', sys.argv[3]));"
             "os.kill(os.getpid(), 9)"
         )

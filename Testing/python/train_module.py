@@ -31,8 +31,8 @@ SHAPE = (40, 48, 56)
 #: As `mtctl_train.commands.background`, with patches and without phantoms that a test could not wait for.
 QUICK = (
     "-c",
-    "import sys; from mtctl_train import finetune, finetune_cases; finetune._PATCH = (48, 16, 16);"
-    "finetune_cases.PHANTOMS = 0; from mtctl_train.commands.background import main; sys.exit(main(sys.argv[1:]))",
+    "import sys; from mtctl_train.finetuning import cases, run; run._PATCH = (48, 16, 16);"
+    "cases.PHANTOMS = 0; from mtctl_train.commands.background import main; sys.exit(main(sys.argv[1:]))",
 )
 OPTIONS = ("--option", "checkpoint_seconds=0", "--option", "validate_every=10")
 

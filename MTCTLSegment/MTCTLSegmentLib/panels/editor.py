@@ -1,0 +1,222 @@
+"""Section 4, lower part: the embedded Segment Editor, which paints only where it may, and whose history is the one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from mtctl import scene
+from mtctl.scene.nodes import is_there
+from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.parameters import Restrict
+from MTCTLSegmentLib.review.current_review import Desk
+
+_EFFECTS = ("Paint", "Erase", "Draw", "Scissors", "Smoothing", "Islands")
+_UNDO_STATES = 21  # 20 edits: the first undo keeps the present state as one, too.
+_SINGLETON = "MTCTLSegment"
+
+# A stroke modifies the segment several times; so long after the last time it is one edit.
+_STROKE_MS = 30
+
+# End of the ranges of intensities that may be painted: above every uncertainty, and above the 1 of a paintable voxel.
+# Never the beginning itself: the editor takes a range of equal ends for one that was never set, and replaces it.
+_ABOVE_ALL = 2.0
+
+
+class EditorPanel(VTKObservationMixin):
+    """Ties the editor to the open case, and notes in the review what was edited."""
+
+    def __init__(self, ui: Any, desk: Desk, edited: Callable[[], None]) -> None:
+        super().__init__()
+        self._ui, self._desk, self._edited = ui, desk, edited
+        self._editor = editor = ui.segmentEditor
+        self._made_for: tuple[Any, ...] = ()
+        self._held: tuple[Any, tuple[float, float] | None] | None = None
+        self._holding = self._entered = False
+        # The node first: the masking section logs errors without one, and the editor wants it before the scene.
+        editor.setMRMLSegmentEditorNode(self._node())
+        editor.maskingSectionVisible = False
+        editor.setMRMLScene(slicer.mrmlScene)
+        # A click in the table selects another segment; only the reviewed one is edited here.
+        editor.findChild(qt.QWidget, "SegmentsTableView").hide()
+        editor.setEffectNameOrder(list(_EFFECTS))
+        editor.unorderedEffectsVisible = False
+        editor.maximumNumberOfUndoStates = _UNDO_STATES
+        editor.autoShowSourceVolumeNode = False
+        self._stroke = qt.QTimer()
+        self._stroke.setSingleShot(True)
+        self._stroke.setInterval(_STROKE_MS)
+        self._slots = (
+            (self._stroke, "timeout()", self._note_edit),
+            (ui.undoButton, "clicked()", self.undo),
+            (ui.redoButton, "clicked()", self.redo),
+        )
+        for sender, signal, slot in self._slots:
+            sender.connect(signal, slot)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more: neither mouse nor keys reach the editor."""
+        self.leave()
+        self.detach()
+        self._stroke.stop()
+        for sender, signal, slot in self._slots:
+            sender.disconnect(signal, slot)
+
+    def enter(self) -> None:
+        """The module came to the front."""
+        self._entered = True
+        self._editor.setupViewObservations()
+        self._editor.installKeyboardShortcuts()
+
+    def leave(self) -> None:
+        """Another module comes to the front: with Paint active the mouse would still paint there."""
+        if self._stroke.isActive():  # The last stroke was made here, with the tool that is still active.
+            self._stroke.stop()
+            self._note_edit()
+        self._entered = False
+        self._editor.setActiveEffect(None)
+        self._editor.uninstallKeyboardShortcuts()
+        self._editor.removeViewObservations()
+
+    def attach(self) -> None:
+        """Edit the reviewed segment of the open case."""
+        review = self._desk.review
+        if review is None:
+            self.detach()
+            return
+        self.removeObservers()
+        self._held = None
+        nodes, editor = review.nodes, self._editor
+        editor.setMRMLSegmentEditorNode(self._node())
+        editor.setSegmentationNode(nodes.reviewed)
+        editor.setCurrentSegmentID(nodes.segment_id)
+        self._node().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
+        self._made_for = ()
+        self.restrict()
+        segmentation, events = nodes.reviewed.GetSegmentation(), slicer.vtkSegmentation
+        # An edit fires the second, and not always the first; undo the first alone.
+        for event in (events.SegmentModified, events.SourceRepresentationModified, events.SegmentRemoved):
+            self.addObserver(segmentation, event, self._modified)
+        self.addObserver(self._node(), vtk.vtkCommand.ModifiedEvent, self._hold)
+
+    def detach(self) -> None:
+        """Edit nothing. Before the scene closes: with a brush in a view Slicer would crash else."""
+        self.removeObservers()
+        self._stroke.stop()
+        self._made_for = ()
+        self._held = None
+        self._editor.setActiveEffect(None)
+        self._editor.setSourceVolumeNode(None)  # First: without a segmentation the editor would keep it.
+        self._editor.setSegmentationNode(None)
+        node = slicer.mrmlScene.GetSingletonNode(_SINGLETON, "vtkMRMLSegmentEditorNode")
+        if node is not None:
+            node.SetAndObserveSourceVolumeNode(None)  # Where the segmentation was deleted the editor kept it.
+            # The editor falls back on any volume there is; the range would be taken on that one.
+            node.SetSourceVolumeIntensityMask(False)
+
+    def refresh(self) -> None:
+        """The current region, or its extent, may be another one."""
+        review = self._desk.review
+        for button in (self._ui.undoButton, self._ui.redoButton, self._editor):
+            button.enabled = review is not None
+        if review is not None and self._editor.segmentationNode() is review.nodes.reviewed:
+            self.restrict()
+
+    def restrict(self) -> None:
+        """Allow painting where the user chose it to be allowed."""
+        review, parameters = self._desk.review, self._desk.parameters
+        if review is None or parameters is None:
+            return
+        current = review.session.current
+        if parameters.restrict == Restrict.anywhere or review.nodes.heatmap is None:
+            self._mask(review.nodes.scan, None)
+        elif parameters.restrict == Restrict.region and current is not None:
+            wanted = (current.id, review.session.state.threshold)
+            if self._made_for != wanted:
+                allowed = review.session.paintable(current.id)
+                self._mask(scene.paintable_node(review.nodes, allowed), (1.0, _ABOVE_ALL))
+                self._made_for = wanted
+        else:
+            self._mask(review.nodes.heatmap, (parameters.threshold, _ABOVE_ALL))
+
+    def save_for_undo(self) -> None:
+        """One step of the editor's history begins here."""
+        self._editor.saveStateForUndo()
+
+    def changed_by_us(self) -> None:
+        """A suggestion was used and noted."""
+        self._stroke.stop()
+        self._edited()
+        self._desk.acted()
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self._editor.undo()
+
+    def redo(self) -> None:
+        """Make it again."""
+        self._editor.redo()
+
+    def _mask(self, source: Any, allowed: tuple[float, float] | None) -> None:
+        self._made_for = ()
+        self._held = source, allowed
+        self._hold()
+
+    def _hold(self, *_event: Any) -> None:
+        """Keep the restriction and the reviewed segment: keys of the editor (I, Q, W and others) change them.
+
+        A stroke in another segment would be in no review, and one without the restriction anywhere.
+        """
+        review, node, editor = self._desk.review, self._node(), self._editor
+        if self._holding or self._held is None or review is None:
+            return
+        source, allowed = self._held
+        if node.GetSegmentationNode() is not review.nodes.reviewed:
+            return
+        if not is_there(source):  # Deleted: `detach` follows, unless it can be made again.
+            self._made_for = ()
+            qt.QTimer.singleShot(0, self.refresh)
+            return
+        self._holding = True  # Each line below is an event of the node, too.
+        try:
+            if node.GetSourceVolumeNode() is not source:
+                editor.setSourceVolumeNode(source)
+            node.SetSourceVolumeIntensityMask(allowed is not None)
+            if allowed is not None:
+                node.SetSourceVolumeIntensityMaskRange(*allowed)
+            if review.nodes.reviewed.GetSegmentation().GetSegment(review.nodes.segment_id) is not None:
+                editor.setCurrentSegmentID(review.nodes.segment_id)
+        finally:
+            self._holding = False
+
+    def _modified(self, *_event: Any) -> None:
+        self._stroke.start()
+
+    def _note_edit(self) -> None:
+        review = self._desk.review
+        if review is None:
+            return
+        if not self._desk.look_around():  # The segment was taken out: no scene event says so.
+            self.detach()
+            self._desk.changed()
+            return
+        effect = self._editor.activeEffect()
+        kind = effect.name.lower() if effect else "undo" if self._entered else "elsewhere"
+        with telling():
+            if review.note_edit(kind) is not None:
+                self._edited()
+                self._desk.acted()
+
+    def _node(self) -> Any:
+        node = slicer.mrmlScene.GetSingletonNode(_SINGLETON, "vtkMRMLSegmentEditorNode")
+        if node is None:
+            node = slicer.vtkMRMLSegmentEditorNode()
+            node.SetSingletonTag(_SINGLETON)
+            node = slicer.mrmlScene.AddNode(node)
+        return node

@@ -1,0 +1,150 @@
+"""Section 5: the decision on the case, and the case store."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from mtctl import scene
+from mtctl.review.state import Status
+from MTCTLSegmentLib import settings
+from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.jobs.store_job import StoreJob
+from MTCTLSegmentLib.review.case_review import CaseReview
+from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.store_requests import note_stored, opened_from, prediction_request, review_request
+from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
+
+
+class FinishPanel:
+    """Accept or reject; either is saved at once.
+
+    Attributes:
+        storeEdit: The field with the case store.
+    """
+
+    def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
+        self._ui, self._desk, self._job = ui, desk, job
+        self._saving: CaseReview | None = None
+        self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
+        self.show_settings()
+        self._slots = (
+            (ui.reviewerEdit, "textChanged(QString)", self._signed),
+            (ui.acceptCaseButton, "clicked()", self.accept),
+            (ui.rejectCaseButton, "clicked()", self.reject),
+        )
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more, and the job was closed; a decision that is not saved yet is none."""
+        if self._saving is not None:
+            self._saving.session.reopen_case()
+        self.storeEdit.close()
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def show_settings(self) -> None:
+        """Show the folder that is chosen here or in MTCTLTrain, and who signs."""
+        settings.show("caseStore", self._ui.storeEdit)
+        self._ui.reviewerEdit.text = settings.setting("reviewer")
+
+    def refresh(self) -> None:
+        """Show the decision, or that it is still to come."""
+        review = self._desk.review
+        ui = self._ui
+        ui.finishSection.enabled = review is not None
+        for button in (ui.acceptCaseButton, ui.rejectCaseButton):
+            button.enabled = review is not None and self._saving is None
+        if review is not None and self._saving is None:
+            left = review.session.left.regions
+            status = review.session.state.status
+            ui.finishLabel.text = {
+                Status.ACCEPTED: _("Accepted and saved. Any change opens the case again."),
+                Status.REJECTED: _("Rejected and saved: {reason}").format(reason=review.session.state.reason),
+                Status.DRAFT: _("{count} regions are still open.").format(count=left) if left else "",
+            }[status]
+        elif review is None:
+            ui.finishLabel.text = ""
+
+    def accept(self) -> None:
+        """The person vouches for the segmentation as it is now."""
+        with telling():
+            review, store = self._desk.review, self._chosen_store()
+            if review is None or store is None:
+                return
+            left = review.session.left
+            question = _("{count} regions ({ml:.1f} mL) were not accepted yet. Accept the case all the same?")
+            if left.regions and not slicer.util.confirmYesNoDisplay(
+                question.format(count=left.regions, ml=left.ml), _("Accept case")
+            ):
+                return
+            review.discard()
+            review.session.accept_case()
+            self._save(review, store, "accept")
+
+    def reject(self) -> None:
+        """The person finds the case unusable."""
+        with telling():
+            review, store = self._desk.review, self._chosen_store()
+            if review is None or store is None:
+                return
+            review.discard()
+            review.session.reject_case(self._ui.reasonEdit.text)
+            self._save(review, store, "reject")
+
+    def _save(self, review: CaseReview, store: Path, operation: str) -> None:
+        try:
+            mask, case = scene.mask_of(review.nodes), opened_from(store, review.nodes.scan)
+            # The store may be another one than before, or the case deleted from it: what it has is not stored again.
+            decision = review_request(review, operation, mask, settings.setting("reviewer"))
+            requests, geometry = [prediction_request(review), decision], review.session.maps.geometry
+            self._job.start(store, geometry, requests, partial(self._saved, store), self._not_saved, case)
+        except Exception:  # The segment was deleted, or the disk is full: a decision that is not saved is none.
+            review.session.reopen_case()
+            self._desk.acted()
+            raise
+        self._saving = review
+        self._desk.acted()
+        self._ui.finishLabel.text = _("Saving into {folder} ...").format(folder=store)
+
+    def _saved(self, store: Path, answer: dict[str, Any]) -> None:
+        review, self._saving = self._saving, None
+        if review is not None:
+            note_stored(store, review.nodes.scan, answer)
+        self._desk.acted()
+        if review is self._desk.review:
+            self._ui.finishLabel.text += " " + _("Case {case}, version {version}.").format(
+                case=answer["case"], version=answer.get("version", "")
+            )
+
+    def _not_saved(self, reason: str) -> None:
+        review, self._saving = self._saving, None
+        if review is not None:
+            review.session.reopen_case()
+        self._desk.acted()
+        slicer.util.errorDisplay(_("The case was not saved: {reason}").format(reason=reason))
+
+    def _chosen_store(self) -> Path | None:
+        edit = self._ui.storeEdit
+        path = str(edit.currentPath).strip()
+        if not Path(path).is_absolute():
+            path = qt.QFileDialog.getExistingDirectory(edit, _("Folder of the case store: cases are saved there"))
+            if not path:
+                return None
+            edit.currentPath = path
+        self._store_chosen(path)
+        return Path(path)
+
+    def _store_chosen(self, path: str) -> None:
+        settings.remember("caseStore", path)
+        self._desk.changed()
+
+    def _signed(self, name: str) -> None:
+        settings.remember("reviewer", name.strip())

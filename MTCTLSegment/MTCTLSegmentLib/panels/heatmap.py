@@ -1,0 +1,162 @@
+"""Section 2: what of the uncertainty is shown, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+
+from mtctl import scene
+from mtctl.errors import MtctlError
+from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.parameters import Kind, Surface
+from MTCTLSegmentLib.review.case_review import REVIEWED_KIND
+from MTCTLSegmentLib.review.current_review import Desk
+
+# The list follows when the slider rests so long: while it moves, only the picture does.
+_REST_MS = 60
+
+# The coloured surface follows an edit so much later: it takes a second on a large atrium.
+_SURFACE_MS = 600
+
+
+class HeatmapPanel:
+    """Follows the module's parameters; the widget calls `show_...` when one has changed."""
+
+    def __init__(self, ui: Any, desk: Desk) -> None:
+        self._ui, self._desk = ui, desk
+        self._rest = _timer(_REST_MS, self.list_regions)
+        self._recolor = _timer(_SURFACE_MS, self._color_again)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        for timer, slot in ((self._rest, self.list_regions), (self._recolor, self._color_again)):
+            timer.stop()
+            timer.disconnect("timeout()", slot)
+
+    def refresh(self) -> None:
+        """Nothing to choose where there is no case."""
+        self._ui.uncertaintySection.enabled = self._desk.review is not None
+
+    def show_case(self) -> None:
+        """Show the open case: layers, legend, surface, and its own threshold."""
+        review, parameters = self._desk.review, self._desk.parameters
+        if review is None or parameters is None:
+            return
+        review.nodes.reviewed.SetDisplayVisibility(True)
+        if parameters.kind.value in review.nodes.uncertainty:
+            review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
+        else:  # This case was made without that map.
+            parameters.kind = Kind[review.nodes.kind]
+        scene.show_layers(review.nodes, parameters.opacity)
+        scene.set_heatmap_visible(review.nodes, parameters.heatmap)
+        self._show_legend()
+        self.take_threshold()
+        self.show_surface()
+
+    def hide_case(self) -> None:
+        """The open case is put aside: the views are the next one's."""
+        self._rest.stop()
+        self._recolor.stop()
+        review = self._desk.review
+        if review is not None and review.refresh() is None:
+            scene.hide_layers(review.nodes)
+            scene.set_surface_visible(review.nodes, False)
+            review.nodes.reviewed.SetDisplayVisibility(False)
+
+    def take_threshold(self) -> None:
+        """The slider shows the threshold of what is shown."""
+        review, parameters = self._desk.review, self._desk.parameters
+        if review is None or parameters is None:
+            return
+        if review.nodes.kind == REVIEWED_KIND:
+            value = review.session.state.threshold
+            scene.set_threshold(review.nodes, value)
+        else:
+            value = scene.threshold_of(review.nodes)
+        parameters.threshold = min(max(float(value), 0.0), 1.0)
+
+    def show_kind(self) -> None:
+        """Another kind of uncertainty was chosen."""
+        review, parameters = self._desk.review, self._desk.parameters
+        if review is None:
+            return
+        with telling():
+            try:
+                review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
+            except scene.SceneError:
+                parameters.kind = Kind[review.nodes.kind]
+                raise
+            self._show_legend()
+            self.take_threshold()
+            self.show_surface()
+            self._desk.changed()
+
+    def show_threshold(self) -> None:
+        """The slider moved: the picture follows at once, the list when the slider rests."""
+        review, parameters = self._desk.review, self._desk.parameters
+        if review is None:
+            return
+        scene.set_threshold(review.nodes, parameters.threshold)
+        if review.nodes.kind == REVIEWED_KIND and parameters.threshold != review.session.state.threshold:
+            self._rest.start()
+
+    def list_regions(self) -> None:
+        """The slider rests."""
+        self._rest.stop()
+        review, parameters = self._desk.review, self._desk.parameters
+        if review is None or parameters is None or review.nodes.kind != REVIEWED_KIND:
+            return
+        review.discard()
+        review.session.set_threshold(parameters.threshold)
+        self._desk.acted()
+
+    def show_opacity(self) -> None:
+        """The opacity changed."""
+        review = self._desk.review
+        if review is not None and review.nodes.heatmap is not None:
+            scene.set_opacity(review.nodes, self._desk.parameters.opacity)
+
+    def show_heatmap(self) -> None:
+        """The heatmap is wanted, or not."""
+        review = self._desk.review
+        if review is not None and review.nodes.heatmap is not None:
+            scene.set_heatmap_visible(review.nodes, self._desk.parameters.heatmap)
+
+    def show_surface(self) -> None:
+        """The 3-D view shows the atrium as chosen."""
+        review, parameters = self._desk.review, self._desk.parameters
+        if review is None or parameters is None:
+            return
+        try:
+            if parameters.surface == Surface.colored:
+                scene.color_surface(review.nodes)
+                review.refresh()
+            else:
+                scene.set_surface_visible(review.nodes, parameters.surface == Surface.plain)
+        except MtctlError:  # An empty segment has no surface: nothing to tell, there is nothing to see.
+            scene.set_surface_visible(review.nodes, False)
+
+    def edited(self) -> None:
+        """The segmentation changed; the plain surface follows by itself."""
+        if self._desk.parameters is not None and self._desk.parameters.surface == Surface.colored:
+            self._recolor.start()
+
+    def _color_again(self) -> None:
+        if self._desk.review is not None and self._desk.review.refresh() is None:
+            self.show_surface()
+
+    def _show_legend(self) -> None:
+        view = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+        if view is not None and self._desk.review.nodes.heatmap is not None:
+            scene.show_legend(self._desk.review.nodes, [view])
+
+
+def _timer(milliseconds: int, slot: Any) -> qt.QTimer:
+    timer = qt.QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", slot)
+    return timer

@@ -1,0 +1,111 @@
+"""Section 1, the model: the one in use unless another one is chosen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MTCTLSegmentLib import settings
+from MTCTLSegmentLib.model_catalogue import Catalogue, ModelChoice, model_in, read_catalogue
+from MTCTLSegmentLib.review.current_review import Desk
+
+
+class ModelPanel:
+    """The list of models, which is read anew whenever it is shown."""
+
+    def __init__(self, ui: Any, desk: Desk) -> None:
+        self._ui, self._desk = ui, desk
+        self._models: list[ModelChoice] = []
+        ui.modelNoteLabel.hide()
+        self._slots = (
+            (ui.modelSelector, "activated(int)", self._chosen),
+            (ui.modelFolderButton, "clicked()", self._choose_folder),
+        )
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def show(self) -> None:
+        """List the models that there are now, and show the chosen one; one that is not there gives way to that in use.
+
+        Which one is in use may have changed since: the scene holds "" for it.
+        """
+        parameters = self._desk.parameters
+        if parameters is None:
+            return
+        catalogue = self._list()
+        wanted, names = self._wanted(catalogue.default), [model.name for model in self._models]
+        index = names.index(wanted) if wanted in names else 0
+        self._ui.modelSelector.currentIndex = index
+        parameters.modelChosen = parameters.modelChosen or bool(wanted)
+        if parameters.model != names[index] or parameters.samples == parameters.usualSamples:
+            self._take(index)
+        gone = _("The model {model} is not installed here: the model in use is taken instead.").format(model=wanted)
+        self._tell([*catalogue.trouble, *([] if wanted in names else [gone])])
+
+    def _list(self) -> Catalogue:
+        box, catalogue = self._ui.modelSelector, read_catalogue()
+        self._models = list(catalogue.choices)
+        own = settings.setting("modelFolder")
+        if own:
+            with contextlib.suppress(ValueError):  # The folder went; the other models are still there.
+                self._models.append(model_in(Path(own)))
+        box.clear()
+        for index, model in enumerate(self._models):
+            box.addItem(model.title)
+            box.setItemData(index, model.details, qt.Qt.ToolTipRole)
+        return catalogue
+
+    def _wanted(self, default: str) -> str:
+        """The model that was chosen, in this scene or else in the last one; "" for the one in use.
+
+        Earlier versions wrote the shipped default into every scene, though nobody had chosen it.
+        """
+        parameters, remembered = self._desk.parameters, settings.setting("model")
+        if parameters.modelChosen or parameters.model not in ("", default):
+            return str(parameters.model)
+        return remembered if remembered != default or settings.setting("modelChosen") else ""
+
+    def _tell(self, sentences: Sequence[str]) -> None:
+        label = self._ui.modelNoteLabel
+        label.text = "\n".join(f"⚠ {text}" for text in sentences)
+        label.setVisible(bool(sentences))
+
+    def _chosen(self, index: int) -> None:
+        if 0 <= index < len(self._models):
+            self._take(index)
+            if self._desk.parameters is not None:
+                self._desk.parameters.modelChosen = True
+            settings.remember("model", self._models[index].name)
+            settings.remember("modelChosen", "yes")
+
+    def _take(self, index: int) -> None:
+        parameters, model = self._desk.parameters, self._models[index]
+        if parameters is not None:
+            parameters.model = model.name
+            parameters.samples = parameters.usualSamples = model.samples
+
+    def _choose_folder(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(self._ui.modelSelector, _("Folder of a model"))
+        if not folder:
+            return
+        try:
+            model = model_in(Path(folder))
+        except ValueError as error:
+            slicer.util.errorDisplay(str(error))
+            return
+        settings.remember("modelFolder", model.name)
+        self._list()
+        index = [each.name for each in self._models].index(model.name)
+        self._ui.modelSelector.currentIndex = index
+        self._chosen(index)

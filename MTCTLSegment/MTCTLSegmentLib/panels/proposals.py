@@ -1,0 +1,122 @@
+"""Section 4, upper part: suggestions for the current region, shown before they are used; undo and redo."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from MTCTLSegmentLib import python_packages as dependencies
+from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.editor import EditorPanel
+from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.text import change_words
+
+_LOOKING_MS = 700
+
+
+class ProposalPanel:
+    """One button a suggestion; the one that is shown is pressed."""
+
+    def __init__(self, ui: Any, desk: Desk, editor: EditorPanel) -> None:
+        self._ui, self._desk, self._editor = ui, desk, editor
+        self._shown = ""
+        self._buttons = {
+            "add": ui.proposalAddButton,
+            "remove": ui.proposalRemoveButton,
+            "distance": ui.proposalDistanceButton,
+            "fill": ui.proposalFillButton,
+            "consensus": ui.proposalConsensusButton,
+        }
+        self._slots = [
+            (ui.applyProposalButton, "clicked()", self.use),
+            (ui.discardProposalButton, "clicked()", self.discard),
+            *((button, "clicked()", partial(self.show, kind)) for kind, button in self._buttons.items()),
+        ]
+        # scikit-image takes a moment to load: while the person looks at the result, not at the first click.
+        self._warm_up = qt.QTimer()
+        self._warm_up.setSingleShot(True)
+        self._warm_up.setInterval(_LOOKING_MS)
+        self._slots.append((self._warm_up, "timeout()", _load_proposals))
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        self._warm_up.stop()
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def refresh(self) -> None:
+        """Show what can be suggested, and what is."""
+        review = self._desk.review
+        preview = review.preview if review is not None else None
+        if preview is None:
+            self._shown = ""
+        current = review.session.current if review is not None else None
+        self._ui.correctSection.enabled = review is not None
+        if review is not None and "mtctl.review.proposals" not in sys.modules:
+            self._warm_up.start()
+        for kind, button in self._buttons.items():
+            button.enabled = current is not None
+            button.checked = kind == self._shown
+        self._ui.consensusSlider.enabled = current is not None
+        self._ui.proposalFrame.setVisible(preview is not None)
+        if preview is not None:
+            self._ui.proposalLabel.text = _("Shown in blue (added) and white (removed): {change}.").format(
+                change=change_words(preview.added_ml, preview.removed_ml)
+            )
+            self._ui.applyProposalButton.enabled = bool(preview.added_ml or preview.removed_ml)
+        self._ui.suggestionsLabel.text = (
+            _("Suggestions for this region, shown before anything changes:")
+            if current is not None
+            else _("Choose a region above to get suggestions for it.")
+        )
+
+    def show(self, kind: str, *_signal: Any) -> None:
+        """Show a suggestion, or take it away where it is the one that is shown."""
+        with telling():
+            review = self._desk.review
+            if review is None or self._desk.parameters is None:
+                return
+            if self._shown == kind:
+                self.discard()
+                return
+            self._shown = ""
+            if kind != "fill" or dependencies.ensure(dependencies.FILLING):
+                review.propose(kind, self._desk.parameters.consensus)
+                self._shown = kind
+        self._desk.changed()
+
+    def level_changed(self) -> None:
+        """The slider of the consensus moved."""
+        if self._shown == "consensus":
+            with telling():
+                self._desk.review.propose("consensus", self._desk.parameters.consensus)
+            self._desk.changed()
+
+    def discard(self) -> None:
+        """Take the suggestion that is shown away."""
+        self._shown = ""
+        if self._desk.review is not None:
+            self._desk.review.discard()
+        self._desk.changed()
+
+    def use(self) -> None:
+        """Change the segmentation as shown: one undo step."""
+        with telling():
+            if self._desk.review is not None:
+                self._desk.review.use(self._editor.save_for_undo)
+                self._editor.changed_by_us()
+
+
+def _load_proposals() -> None:
+    with suppress(ImportError):
+        import_module("mtctl.review.proposals")
+        import_module("skimage.segmentation")

@@ -1,0 +1,195 @@
+"""Section 1: which scan, and Apply, which becomes Cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from mtctl import scene
+from mtctl.geometry import Triple
+from mtctl.io.given_spacing import with_given_spacing
+from mtctl.worker.client import Progress, Result, Settings
+from MTCTLSegmentLib import python_packages as dependencies
+from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
+from MTCTLSegmentLib.panels.model import ModelPanel
+from MTCTLSegmentLib.parameters import Place
+from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.roi import box_of, place_box
+from MTCTLSegmentLib.text import progress_words
+from MTCTLSegmentLib.widgets.spacing_row import SpacingRow
+
+
+class ScanPanel:
+    """Asks for segmentations; `arrived` is called with the scan and the result, `respaced` with it and its spacing."""
+
+    def __init__(
+        self,
+        ui: Any,
+        desk: Desk,
+        models: ModelPanel,
+        job: SegmentationJob,
+        arrived: Callable[[Any, Result], None],
+        respaced: Callable[[Any, Triple], None],
+    ) -> None:
+        self._ui, self._desk, self._models, self._job, self._arrived = ui, desk, models, job, arrived
+        self._scan: Any = None
+        self._notes: list[str] = []
+        self._segment_ids: list[str] = []
+        self._spacing = SpacingRow(ui, desk, respaced)
+        ui.progressBar.hide()
+        ui.progressLabel.hide()
+        ui.segmentSelector.hide()
+        self._slots = (
+            (ui.applyButton, "clicked()", self.apply_or_cancel),
+            (ui.centerRoiButton, "clicked()", self._center_box),
+        )
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        self._spacing.close()
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def refresh(self) -> None:
+        """Show what can be done now."""
+        ui, parameters = self._ui, self._desk.parameters
+        scan = parameters.scan if parameters is not None else None
+        button = ui.applyButton
+        button.text = _("Cancel") if self._job.running else _("Apply")
+        button.enabled = self._job.running or scan is not None
+        if self._job.running:
+            button.toolTip = _("Stop the segmentation; nothing is changed.")
+        elif scan is None:
+            button.toolTip = _("Choose a scan first.")
+        else:
+            button.toolTip = _("Segment the scan. Done again, your edits stay as a backup segment.")
+        for widget in (ui.scanSelector, ui.modelSelector, ui.modelFolderButton, ui.advancedBox, ui.reviewSelector):
+            widget.enabled = not self._job.running
+        self._spacing.refresh(not self._job.running)
+        boxed = parameters is not None and parameters.place == Place.box
+        ui.roiSelector.enabled = boxed
+        ui.roiLabel.enabled = boxed
+
+    def apply_or_cancel(self) -> None:
+        """The button was clicked."""
+        with telling():
+            if self._job.running:
+                self.cancel()
+            else:
+                self.apply()
+
+    def cancel(self) -> None:
+        """Stop what is under way; the process is gone on return."""
+        self._job.cancel()
+        self._show_end(_("Cancelled."))
+
+    def look_around(self) -> None:
+        """A node was deleted: a scan that is gone need not be segmented."""
+        if self._job.running and slicer.mrmlScene.GetNodeByID(self._scan.GetID() or "") is None:
+            self._job.cancel()
+            self._show_end(_("Cancelled: the scan was deleted."))
+
+    def apply(self) -> None:
+        """Hand the chosen scan to the child process.
+
+        Raises:
+            MtctlError: It cannot be segmented.
+        """
+        parameters = self._desk.parameters
+        if parameters is None or parameters.scan is None or not dependencies.ensure():
+            return
+        if not parameters.model:
+            self._models.show()  # Another program may have published one meanwhile.
+        self._scan, self._notes = parameters.scan, []
+        volume = scene.volume_of(self._scan)
+        self._job.start(volume, self._settings(), self._progressed, self._noted, self._done, self._failed)
+        self._ui.progressBar.value = 0
+        self._ui.progressBar.show()
+        self._ui.progressLabel.show()
+        self._ui.progressLabel.text = _("Starting")
+        self.refresh()
+
+    def _settings(self) -> Settings:
+        parameters = self._desk.parameters
+        region = parameters.place.value if parameters.place != Place.box else box_of(parameters.roi)
+        return Settings(parameters.model or None, parameters.device, parameters.samples, region)
+
+    def _progressed(self, progress: Progress) -> None:
+        self._ui.progressBar.value = int(1000 * progress.overall)
+        self._ui.progressLabel.text = progress_words(progress)
+
+    def _noted(self, text: str) -> None:
+        self._notes.append(text)
+
+    def _done(self, result: Result) -> None:
+        scan, self._scan = self._scan, None
+        self._show_end("; ".join(self._notes))
+        report = with_given_spacing(result.report, scene.spacing_of(scan), scene.filed_spacing_of(scan))
+        with telling():
+            self._arrived(scan, replace(result, report=report))
+
+    def _failed(self, message: str) -> None:
+        self._show_end(_("Failed."))
+        slicer.util.errorDisplay(message[:1].upper() + message[1:])
+
+    def _show_end(self, words: str) -> None:
+        self._ui.progressBar.hide()
+        self._ui.progressLabel.text = words
+        self._ui.progressLabel.setVisible(bool(words))
+        self.refresh()
+
+    # --- what is checked ----------------------------------------------------------------------------------------------
+
+    def list_segments(self) -> None:
+        """Another segmentation was chosen to be checked: which of its segments?"""
+        parameters, review, box = self._desk.parameters, self._desk.review, self._ui.segmentSelector
+        segmentation = parameters.reviewed.GetSegmentation() if parameters.reviewed is not None else None
+        self._segment_ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
+        box.blockSignals(True)
+        box.clear()
+        box.addItems([segmentation.GetSegment(each).GetName() for each in self._segment_ids])
+        if review is not None and review.nodes.reviewed is parameters.reviewed:
+            box.currentIndex = self._segment_ids.index(review.nodes.segment_id)
+        box.blockSignals(False)
+        box.setVisible(len(self._segment_ids) > 1)
+
+    def show_reviewed(self) -> None:
+        """Another scan was chosen: show what is checked there."""
+        parameters, review = self._desk.parameters, self._desk.review
+        if review is None or review.own:
+            parameters.reviewed = None
+        elif review.nodes.reviewed is not review.nodes.segmentation:  # Else a copy, whose original may be gone.
+            parameters.reviewed = review.nodes.reviewed
+
+    def review_chosen(self) -> None:
+        """Let the open case's review be about what was chosen.
+
+        Raises:
+            SceneError: It is empty on the scan, or was deleted.
+        """
+        parameters, review = self._desk.parameters, self._desk.review
+        if review is None or parameters is None:
+            return
+        index = self._ui.segmentSelector.currentIndex
+        if parameters.reviewed is None or not 0 <= index < len(self._segment_ids):
+            self._desk.review_other(review.nodes.segmentation, scene.SEGMENT_ID)
+        else:
+            self._desk.review_other(parameters.reviewed, self._segment_ids[index])
+
+    # --- box ----------------------------------------------------------------------------------------------------------
+
+    def _center_box(self) -> None:
+        parameters = self._desk.parameters
+        if parameters is None:
+            return
+        with telling():
+            parameters.roi = place_box(parameters.roi)
+            parameters.place = Place.box

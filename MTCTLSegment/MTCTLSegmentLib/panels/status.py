@@ -1,0 +1,34 @@
+"""Between the sections: the case in one sentence, and what the user must know of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from MTCTLSegmentLib.review.current_review import Desk
+
+# Half-transparent, so that it fits Slicer's light and dark style alike.
+_WARNING_STYLE = "background: rgba(240, 160, 0, 70); border-radius: 4px; padding: 6px;"
+
+
+class StatusPanel:
+    """The summary and the warnings of the open case."""
+
+    def __init__(self, ui: Any, desk: Desk) -> None:
+        self._ui, self._desk = ui, desk
+        ui.summaryLabel.setStyleSheet("font-weight: bold; font-size: 15px;")
+        ui.warningLabel.setStyleSheet(_WARNING_STYLE)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+
+    def refresh(self) -> None:
+        """Show the open case; nothing where there is none."""
+        review = self._desk.review
+        words = review.summary() if review is not None else ""
+        warnings = review.warnings() if review is not None else [self._desk.problem] if self._desk.problem else []
+        self._ui.summaryLabel.text = words[:1].upper() + words[1:]
+        self._ui.summaryLabel.setVisible(bool(words))
+        self._ui.warningLabel.text = "\n".join(f"⚠ {text[:1].upper()}{text[1:]}" for text in warnings)
+        self._ui.warningLabel.setVisible(bool(warnings))
+        self._ui.statusFrame.setVisible(bool(words or warnings))

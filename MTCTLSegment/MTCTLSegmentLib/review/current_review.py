@@ -1,0 +1,154 @@
+"""What all panels work on: the review that is open, and a way to say that it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from mtctl import scene
+from mtctl.scene import SceneError
+from MTCTLSegmentLib.review.case_review import CaseReview, forget_draft, is_own, open_review
+
+if TYPE_CHECKING:
+    from mtctl.worker.client import Result
+
+
+class Desk:
+    """One review lies open; those of other scans are put aside as they are.
+
+    Attributes:
+        parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
+        review: The open review; None where the scan has none.
+        problem: Why the review cannot go on, in a sentence, or "".
+    """
+
+    def __init__(self) -> None:
+        self.parameters: Any = None
+        self.review: CaseReview | None = None
+        self.problem = ""
+        self._aside: dict[str, CaseReview] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call it whenever something changed that a panel may show."""
+        self._listeners.append(listener)
+
+    def changed(self) -> None:
+        """Tell all panels."""
+        for listener in self._listeners:
+            listener()
+
+    def acted(self) -> None:
+        """The person did something in the review: it is to be kept, and shown.
+
+        Kept at once (1 ms, 12 ms for a scan of the whole chest): no event says reliably that a scene will be saved.
+        """
+        self.keep_draft()
+        self.changed()
+
+    def open(self, scan: Any) -> None:
+        """Lay the review of a scan open, where it has one, as it was left.
+
+        Raises:
+            SceneError: Something of it was deleted; `problem` says so, too.
+        """
+        if self.review is not None and self.review.nodes.scan is scan:
+            return
+        self.put_aside()
+        nodes = scene.find_case(slicer.mrmlScene, scan) if scan is not None else None
+        if nodes is not None:
+            self.problem = scene.missing(nodes) or scene.out_of_date(nodes) or ""
+            if not self.problem:
+                review = self._aside.get(scan.GetID()) or open_review(nodes)
+                review.refresh()
+                # While it was aside nobody watched: it may have been edited in another module.
+                edit = review.note_edit("elsewhere")
+                self._aside.pop(scan.GetID(), None)
+                self.review = review
+                if edit is not None:
+                    self.keep_draft()
+        self.changed()
+
+    def take_result(self, scan: Any, result: Result, save_for_undo: Callable[[], None]) -> None:
+        """The worker's answer becomes the case of that scan, which is then open.
+
+        Raises:
+            SceneError: The scan was moved, replaced or deleted meanwhile.
+        """
+        self._aside.pop(scan.GetID() or "", None)
+        nodes = scene.show_result(slicer.mrmlScene, scan, result, save_for_undo)
+        self.put_aside()
+        self._aside.pop(scan.GetID(), None)
+        forget_draft(nodes)
+        self.problem = ""
+        self.review = open_review(nodes, result.places if is_own(nodes) else None)
+
+    def review_other(self, segmentation: Any, segment_id: str) -> None:
+        """Review a segment that exists already instead, or with the case's own segmentation that again.
+
+        Raises:
+            SceneError: There is no such segment, or it is empty on the scan's grid.
+        """
+        review = self.review
+        if review is None or (review.nodes.reviewed is segmentation and review.nodes.segment_id == segment_id):
+            return
+        self.keep_draft()
+        review.discard()
+        self.review = open_review(scene.review_segmentation(review.nodes, segmentation, segment_id))
+
+    def put_aside(self) -> None:
+        """Close the open review as it is; opening its scan again goes on with it."""
+        review, self.review, self.problem = self.review, None, ""
+        if review is None:
+            return
+        review.session.pause()
+        if review.refresh() is None:
+            review.discard()
+            self._keep(review)
+            self._aside[review.nodes.scan.GetID()] = review
+
+    def pause(self) -> None:
+        """The person turns to another module: the review's clock stops, and nothing half-decided stays in the views."""
+        if self.review is not None:
+            self.review.session.pause()
+            if self.review.refresh() is None:
+                self.review.discard()
+            self.keep_draft()
+
+    def look_around(self) -> bool:
+        """A node was deleted: see whether the review can go on.
+
+        Returns:
+            Whether it can.
+        """
+        for scan_id in [key for key in self._aside if slicer.mrmlScene.GetNodeByID(key) is None]:
+            del self._aside[scan_id]
+        problem = self.review.refresh() if self.review is not None else None
+        if problem:
+            self.review, self.problem = None, problem
+        return not problem
+
+    def keep_draft(self) -> None:
+        """Keep the open review with the scene, now."""
+        if self.review is not None and self.review.refresh() is None:
+            self._keep(self.review)
+
+    def clear(self) -> None:
+        """The scene is about to be closed or replaced."""
+        self.review, self.problem = None, ""
+        self._aside.clear()
+
+    def close(self) -> None:
+        """The module is about to be reloaded or unloaded."""
+        self.pause()
+        self._listeners.clear()
+        self.clear()
+
+    @staticmethod
+    def _keep(review: CaseReview) -> None:
+        try:
+            review.keep()
+        except SceneError:  # The record was deleted a moment ago; the panels are told why by `look_around`.
+            return

@@ -1,0 +1,139 @@
+"""Drafts in the case store: so much of a review is safe when Slicer ends without the scene having been saved."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from mtctl.errors import MtctlError
+from mtctl.review.state import ReviewState, Status
+from MTCTLSegmentLib import settings
+from MTCTLSegmentLib.jobs.store_job import StoreJob
+from MTCTLSegmentLib.review.case_review import CaseReview
+from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.store_requests import note_stored, opened_from, prediction_request, review_request
+
+# From the first change that is not in the store yet: no more than this is lost, however long a person goes on.
+_REST_MS = 45_000
+
+
+@dataclass
+class _Watched:
+    """What is in the store of the review of one scan.
+
+    Attributes:
+        review: See there.
+        saved: What of it is (`_work`); at first what it began with, which is no work of this person's yet.
+        place: Store and id of the case that holds its prediction; None: in no store that is known.
+        words: For the panel.
+    """
+
+    review: CaseReview
+    saved: Any
+    place: tuple[Path, str] | None = None
+    words: str = ""
+
+
+class DraftSaver:
+    """Saves reviews that were changed, also those that were put aside, one after the other."""
+
+    def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
+        self._ui, self._desk, self._job = ui, desk, job
+        self._watched: dict[str, _Watched] = {}  # By the scan's node.
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REST_MS)
+        self._timer.connect("timeout()", self.save)
+        desk.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        self._timer.stop()
+        self._timer.disconnect("timeout()", self.save)
+        self._watched.clear()
+
+    def refresh(self) -> None:
+        """Something changed: see whether it is work that is not in the store yet."""
+        review, here = self._desk.review, slicer.mrmlScene.GetNodeByID
+        self._watched = {scan: each for scan, each in self._watched.items() if here(scan) is each.review.nodes.scan}
+        watched = None if review is None else self._watch(review)
+        self._ui.draftLabel.text = "" if watched is None else watched.words
+        self._ui.draftLabel.setVisible(bool(self._ui.draftLabel.text))
+        if not self._timer.isActive() and settings.setting("caseStore") and any(map(_is_due, self._watched.values())):
+            self._timer.start()
+
+    def save(self) -> None:
+        """Save the next draft that is due; while something else is saved, or where it fails, try again later."""
+        store = settings.setting("caseStore")
+        due = next(filter(_is_due, self._watched.values()), None)
+        if due is not None and store and not self._job.running:
+            self._save(due, Path(store))
+        self.refresh()
+
+    def let_go(self) -> None:
+        """The scene is about to go: what is not in the store yet is handed over now."""
+        self._timer.stop()
+        store = settings.setting("caseStore")
+        for watched in filter(_is_due, self._watched.values()):
+            if store:
+                self._save(watched, Path(store))
+        self._watched.clear()
+
+    def _watch(self, review: CaseReview) -> _Watched:
+        scan = review.nodes.scan.GetID()
+        known = self._watched.get(scan)
+        if known is None or known.review is not review:  # Segmented anew, or another segmentation is checked.
+            known = self._watched[scan] = _Watched(review, _work(review.session.state))
+        return known
+
+    def _save(self, watched: _Watched, store: Path) -> None:
+        review, place = watched.review, watched.place
+        known = place[1] if place is not None and place[0] == store else None
+        draft = review_request(review, "draft", review.mask, settings.setting("reviewer"))
+        try:
+            requests = [draft] if known else [prediction_request(review), draft]
+            case = known or opened_from(store, review.nodes.scan)
+        except MtctlError as error:
+            self._not_saved(watched, str(error))
+            return
+        watched.saved = _work(review.session.state)
+
+        def done(answer: dict[str, Any]) -> None:
+            watched.place = store, str(answer["case"])
+            watched.words = _("Draft saved {time}.").format(time=time.strftime("%H:%M"))
+            note_stored(store, review.nodes.scan, answer)
+            self.refresh()
+
+        def failed(reason: str) -> None:
+            watched.place = None
+            if review.session.state.status is not Status.DRAFT:
+                return  # A decision was made meanwhile: a draft after it would open the case again.
+            if known:  # The case may have been deleted from the store: once more with all that belongs to it.
+                self._save(watched, store)
+            else:
+                self._not_saved(watched, reason)
+
+        self._job.start(store, review.session.maps.geometry, requests, done, failed, case)
+
+    def _not_saved(self, watched: _Watched, reason: str) -> None:
+        watched.saved = None
+        words = _("The draft could not be saved: {reason}. This is tried again; until then save the scene.")
+        watched.words = words.format(reason=reason.rstrip("."))
+        self.refresh()
+
+
+def _is_due(watched: _Watched) -> bool:
+    state = watched.review.session.state
+    return state.status is Status.DRAFT and watched.saved != _work(state)
+
+
+def _work(state: ReviewState) -> Any:
+    """What a person did, without the time it took and where the slider stands."""
+    marks = {number: (mark.seen_at, mark.accepted_at, mark.edited) for number, mark in state.marks.items()}
+    return marks, state.edits

@@ -1,0 +1,86 @@
+"""The row of section 1 that shows the scan's spacing, and lets a person set right what its file says wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from mtctl import scene
+from mtctl.geometry import Triple
+from mtctl.io.given_spacing import parse_spacing, same_spacing, spacing_words
+from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.review.current_review import Desk
+
+
+class SpacingRow:
+    """Shows the spacing; `changed` is called with the scan and the new one when a person sets it."""
+
+    def __init__(self, ui: Any, desk: Desk, changed: Callable[[Any, Triple], None]) -> None:
+        self._ui, self._desk, self._changed = ui, desk, changed
+        self._shown: tuple[str, Triple] | None = None
+        self._slots = (
+            (ui.spacingEdit, "returnPressed()", self._set),
+            (ui.spacingButton, "clicked()", self._set),
+            (ui.spacingBackButton, "clicked()", self._set_back),
+        )
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        self.refresh(True)
+
+    def close(self) -> None:
+        """The row is no more."""
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def refresh(self, idle: bool) -> None:
+        """Show the chosen scan's spacing; what is being typed stays.
+
+        Args:
+            idle: Whether it may be changed: no segmentation is under way.
+        """
+        ui, scan = self._ui, self._scan()
+        for widget in (ui.spacingEdit, ui.spacingButton, ui.spacingBackButton):
+            widget.enabled = idle and scan is not None
+        if scan is None:
+            self._shown, ui.spacingEdit.text = None, ""
+            ui.spacingBackButton.hide()
+            ui.spacingNoteLabel.hide()
+            return
+        here, filed = scene.spacing_of(scan), scene.filed_spacing_of(scan)
+        if self._shown != (scan.GetID(), here):
+            self._shown, ui.spacingEdit.text = (scan.GetID(), here), spacing_words(here)
+        changed = not same_spacing(here, filed)
+        ui.spacingBackButton.setVisible(changed)
+        ui.spacingNoteLabel.text = (
+            _("The spacing {here} mm was given by hand; the file says {filed}.").format(
+                here=spacing_words(here), filed=spacing_words(filed)
+            )
+            if changed
+            else ""
+        )
+        ui.spacingNoteLabel.setVisible(changed)
+
+    def _scan(self) -> Any:
+        parameters = self._desk.parameters
+        return parameters.scan if parameters is not None else None
+
+    def _set(self) -> None:
+        scan = self._scan()
+        if scan is not None:
+            with telling():
+                self._change(scan, parse_spacing(self._ui.spacingEdit.text))
+
+    def _set_back(self) -> None:
+        scan = self._scan()
+        if scan is not None:
+            with telling():
+                self._change(scan, scene.filed_spacing_of(scan))
+
+    def _change(self, scan: Any, spacing: Triple) -> None:
+        self._shown = None  # What was typed is shown as it was understood.
+        # A spacing that was only shown rounded, and not changed, is none that a person gave.
+        if spacing_words(spacing) != spacing_words(scene.spacing_of(scan)):
+            self._changed(scan, spacing)
+        self.refresh(True)

@@ -1,0 +1,1 @@
+"""A stored case, opened for review in the module MTCTLSegment."""

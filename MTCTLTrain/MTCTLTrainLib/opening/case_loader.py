@@ -1,0 +1,186 @@
+"""A case that was unpacked becomes nodes of the scene and a review that lies open, in steps that hold up no window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import slicer
+from numpy.typing import NDArray
+from slicer.i18n import tr as _
+
+from mtctl import scene
+from mtctl.errors import MtctlError
+from mtctl.geometry import Volume
+from mtctl.processes.arrays import Place, read_regions, read_steps
+from mtctl.review.case_maps import ReviewError
+from mtctl.review.document import resume_review
+from mtctl.uncertainty.regions import RegionMap
+from mtctl.worker.protocol import geometry_of
+from mtctl.worker.requests import Result
+from MTCTLSegmentLib.parameters import Surface
+from MTCTLSegmentLib.review.case_review import CaseReview, open_review
+from MTCTLSegmentLib.widgets.scan_selector_filter import LISTED
+from MTCTLTrainLib.jobs.request import Events
+
+SEGMENT_MODULE = "MTCTLSegment"
+
+# So that the page's selectors list a node as soon as it is there: they are told of it in a moment.
+_LISTED = {LISTED: "1"}
+
+
+class ArrivalError(MtctlError):
+    """The case did not get into the scene; nothing of it is left there."""
+
+
+class CaseArrival:
+    """One case on its way into the scene.
+
+    Attributes:
+        scan: Its node; None as long as there is none.
+        label: What a person vouches for, where it is no review of the prediction: a segmentation of its own.
+        review: Of the case; None where it was not segmented, or not with what a review needs.
+    """
+
+    def __init__(self, store: Path, folder: Path, events: Events) -> None:
+        """Nothing is in the scene yet.
+
+        Args:
+            store: Where the case is.
+            folder: Where it was unpacked; what was read there is removed.
+            events: What `mtctl_train.requests.case_opening` said.
+        """
+        found = {event["event"]: event for event in events}
+        self._store, self._folder = store, folder
+        self._stands, self._opened, self._prepared = found["stands"], found["opened"], found.get("review")
+        self._geometry = geometry_of(self._opened["geometry"])
+        self.scan: Any = None
+        self.label: Any = None
+        self.review: CaseReview | None = None
+        self._places: RegionMap | None = None
+
+    def steps(self) -> Iterator[None]:
+        """Read what was unpacked and make the nodes; most steps take a few milliseconds.
+
+        Raises:
+            ArrivalError: A file is missing or cut off, or the scan was deleted meanwhile.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        yield from self._read(arrays)
+        self.scan = self._add_scan(arrays["scan"])
+        yield from self._pause()
+        if self._prepared is not None:
+            yield from self._review(self._prepared, arrays)
+            yield from self._pause()
+        elif "corrected" in arrays:
+            self.label = self._add_label(arrays["corrected"])
+            yield from self._pause()
+        # The module's page is made when it is needed first, which takes a moment of its own.
+        slicer.util.getModuleWidget(SEGMENT_MODULE)
+        yield from self._pause()
+        if self.review is not None and _parameters().surface == Surface.plain:
+            scene.set_surface_visible(self.review.nodes, True)
+            yield from self._pause()
+
+    def show(self) -> Iterator[None]:
+        """Lay the case open in MTCTLSegment, and go there."""
+        widget = slicer.util.getModuleWidget(SEGMENT_MODULE)
+        if self.review is not None:
+            widget.heatmapPanel.hide_case()
+            widget.desk.put_aside()
+            widget.desk.review = self.review
+            widget.desk.keep_draft()
+            yield from self._pause()
+        show_scan(self.scan, self.label)
+
+    def take_back(self) -> None:
+        """Remove what is in the scene so far."""
+        if self.scan is None or self.scan.GetScene() is None:
+            return
+        nodes = scene.find_case(slicer.mrmlScene, self.scan)
+        if nodes is not None:
+            scene.close_case(nodes)
+        for node in (self.label, self.scan):
+            if node is not None and node.GetScene() is not None:
+                slicer.mrmlScene.RemoveNode(node)
+
+    def _pause(self) -> Iterator[None]:
+        """Let the window live; in that time the person may close the scene."""
+        yield
+        if self.scan.GetScene() is None:
+            raise ArrivalError(_("The case was not opened: the scene was closed, or its scan deleted, meanwhile."))
+
+    def _read(self, arrays: dict[str, NDArray[Any]]) -> Iterator[None]:
+        """Read what was unpacked into `arrays`, and the regions."""
+        whole = {name: Place(start=[0, 0, 0], outside=0.0) for name in self._names()}
+        try:
+            yield from read_steps(self._folder, whole, self._geometry.shape, arrays)
+            yield
+            if self._prepared is not None:
+                self._places = read_regions(Path(self._prepared["regions"]), self._geometry)
+                yield
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ArrivalError(_("The case could not be handed over: {reason}").format(reason=reason)) from error
+
+    def _names(self) -> list[str]:
+        names = ["scan"] + (["corrected"] if (self._folder / "corrected.npy").is_file() else [])
+        if self._prepared is not None:
+            begun = [Path(self._prepared["start"]).stem] if self._prepared["start"] else []
+            names += ["segmentation", *self._prepared["maps"], *begun]
+        return list(dict.fromkeys(names))
+
+    def _add_scan(self, array: NDArray[Any]) -> Any:
+        case = self._opened["case"]
+        attributes = {
+            scene.CASE: case,
+            scene.CASE_STORE: str(self._store),
+            scene.CASE_RECORD: str(self._stands["record"]),
+            **_LISTED,
+        }
+        name = slicer.mrmlScene.GenerateUniqueName(case)
+        return scene.add_scan(slicer.mrmlScene, Volume(array, self._geometry), name, attributes)
+
+    def _add_label(self, array: NDArray[Any]) -> Any:
+        name = _("{scan}: corrected").format(scan=self.scan.GetName())
+        return scene.add_label(slicer.mrmlScene, self.scan, array != 0, name, _LISTED)
+
+    def _review(self, prepared: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Iterator[None]:
+        """The case as it was left: with the segmentation and the review of the last draft or decision."""
+        maps = {name: arrays[name] for name in prepared["maps"]}
+        result = Result(self._geometry, arrays["segmentation"], maps, self._opened["report"])
+        nodes = scene.show_result(slicer.mrmlScene, self.scan, result)
+        yield from self._pause()
+        if prepared["start"]:
+            self.label = self._add_label(arrays[Path(prepared["start"]).stem])
+            nodes = scene.review_segmentation(nodes, self.label, scene.SEGMENT_ID)
+            yield from self._pause()
+        if "corrected" in arrays:
+            scene.set_mask(nodes, arrays["corrected"] != 0)
+            yield from self._pause()
+        review, document = open_review(nodes, self._places), self._opened["review"]
+        if document is not None:
+            try:
+                mask = scene.mask_of(nodes)
+                review.session = resume_review(document, review.session.maps, mask, places=self._places)
+            except ReviewError as error:
+                review.note = str(error)
+        self.review = review
+
+
+def show_scan(scan: Any, label: Any = None) -> None:
+    """Go to MTCTLSegment with a scan, and with somebody else's segmentation of it as what is checked there."""
+    slicer.util.setSliceViewerLayers(background=scan, foreground=None, fit=True)
+    widget, parameters = slicer.util.getModuleWidget(SEGMENT_MODULE), _parameters()
+    parameters.scan = scan
+    parameters.reviewed = label
+    slicer.util.selectModule(SEGMENT_MODULE)
+    if label is not None:
+        widget.scanPanel.list_segments()
+
+
+def _parameters() -> Any:
+    """As the page has them: those of another wrapper are not the ones that its widgets are bound to."""
+    widget = slicer.util.getModuleWidget(SEGMENT_MODULE)
+    return widget.desk.parameters or widget.logic.getParameterNode()

@@ -1,0 +1,235 @@
+"""What all panels work on: the cases, the models, the run, and a way to say that something of it changed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from mtctl.errors import MtctlError
+from mtctl.models.verdict import Verdict, read_verdict
+from mtctl_train.finetuning.run_folder import read_events
+from MTCTLSegmentLib import settings as segment_settings
+from MTCTLTrainLib import settings
+from MTCTLTrainLib.jobs.request_queue import Clerk, Events
+from MTCTLTrainLib.runs.run_progress import RunStory
+from MTCTLTrainLib.runs.training_run import Phase, Standing, TrainingRun
+
+# Twice a second: a person sees it as live, and redrawing the curves costs 28 ms in the application.
+_LOOK_MS = 500
+
+# Events read at a look: a run of days that is found again has tens of thousands, and 400 take 4 ms.
+_EVENTS_AT_ONCE = 400
+
+# How long a run that has fallen silent is looked at further, seconds; it gives a sign of life every five.
+_WAKING = 15.0
+
+
+@dataclass(frozen=True)
+class CaseLine:
+    """A case as the list shows it; `rank`: its place among those to correct next, from 1, or None."""
+
+    id: str
+    state: str
+    labelled: bool
+    reviewer: str
+    changed: str
+    version: int
+    score: float | None
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A model to start from."""
+
+    name: str
+    title: str
+    details: str
+
+
+class Workbench:
+    """The state of the page.
+
+    Attributes:
+        parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
+        clerk: For errands.
+        cases: Of the store.
+        troubles: What is wrong in the stores, in sentences.
+        listing: Whether the list is being read.
+        listed: Why there is no list, or "".
+        models: The one in use first.
+        published: The site's model in use, see `mtctl_train.requests.stores`; None: the shipped one is.
+        run: The run that is shown, or None.
+        story: What it has told.
+        standing: How it stands, or None.
+        verdict: Of its candidate, or None.
+        no_verdict: Why there is none though the run has finished, or "".
+    """
+
+    def __init__(self) -> None:
+        self.parameters: Any = None
+        self.clerk = Clerk()
+        self.cases: tuple[CaseLine, ...] = ()
+        self.troubles: tuple[str, ...] = ()
+        self.listing, self.listed = False, ""
+        self.models: tuple[ModelLine, ...] = ()
+        self.published: dict[str, Any] | None = None
+        self.run: TrainingRun | None = None
+        self.verdict: Verdict | None = None
+        self.no_verdict = ""
+        self._forget_run()
+        self._listeners: list[Callable[[], None]] = []
+        self._ended: list[Callable[[], None]] = []
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_LOOK_MS)
+        self._timer.connect("timeout()", self.look)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call it whenever something changed that a panel may show."""
+        self._listeners.append(listener)
+
+    def when_run_ends(self, listener: Callable[[], None]) -> None:
+        """Call it when a run that was seen at work is so no more."""
+        self._ended.append(listener)
+
+    def changed(self) -> None:
+        """Tell all panels."""
+        for listener in self._listeners:
+            listener()
+
+    def close(self) -> None:
+        """The module is about to be reloaded or unloaded. A run goes on."""
+        self._timer.stop()
+        self._timer.disconnect("timeout()", self.look)
+        self._listeners.clear()
+        self._ended.clear()
+        self.clerk.close()
+
+    # --- stores -------------------------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Path | None:
+        """Folder of the case store; None until it was chosen."""
+        folder = segment_settings.setting("caseStore")
+        return Path(folder) if folder else None
+
+    @property
+    def next_best(self) -> CaseLine | None:
+        """The case to correct next."""
+        return min((case for case in self.cases if case.rank), key=lambda case: case.rank or 0, default=None)
+
+    def refresh(self) -> None:
+        """Read the stores again, in a child process."""
+        if self.listing:
+            self._again = True
+            return
+        self.listing, self._again = True, False
+        store = self.store
+        self.clerk.ask({"do": "list", "store": str(store or "")}, self._listed, self._not_listed)
+        self.changed()
+
+    def _listed(self, events: Events) -> None:
+        self._take_models(events)
+        lines = [event for event in events if event["event"] == "case"]
+        self.cases = tuple(CaseLine(**{name: line[name] for name in CaseLine.__annotations__}) for line in lines)
+        self.troubles = tuple(str(event["reason"]) for event in events if event["event"] == "trouble")
+        self._end_listing(next((str(event["reason"]) for event in events if event["event"] == "unlisted"), ""))
+
+    def _not_listed(self, reason: str) -> None:
+        self.cases, self.troubles = (), ()
+        self._end_listing(reason)
+
+    def _take_models(self, events: Events) -> None:
+        for event in events:
+            if event["event"] == "models":
+                self.published = event["published"]
+                self.models = tuple(ModelLine(**model) for model in event["models"])
+
+    def _end_listing(self, reason: str) -> None:
+        self.listing, self.listed = False, reason
+        self.changed()
+        if self._again:
+            self.refresh()
+
+    # --- run ----------------------------------------------------------------------------------------------------------
+
+    def find_run(self) -> None:
+        """Show the run that was begun last, in this session or in another."""
+        if self.run is None or not self.at_work:
+            found = None
+            with contextlib.suppress(OSError):
+                found = TrainingRun.last(settings.runs_folder())
+            if found is not None and (self.run is None or found.folder != self.run.folder):
+                self.show(found)
+        self.look()
+
+    def show(self, run: TrainingRun) -> None:
+        """Show a run from its beginning."""
+        self.run = run
+        self._forget_run()
+        self.look()
+
+    def tell_again(self) -> None:
+        """What was drawn of the run is gone: tell its story anew."""
+        self._forget_run()
+        self.look()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the run is under way."""
+        return self.standing is not None and self.standing.phase.at_work
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the run has a verdict, and nobody has published or discarded its model yet."""
+        return self.run is not None and self.verdict is not None and self.run.decision is None
+
+    def look(self) -> None:
+        """See what became of the run; called twice a second as long as there is something to expect."""
+        run = self.run
+        if run is None:
+            self._timer.stop()
+            self.changed()
+            return
+        was_at_work = self.at_work
+        # Before the standing: the last events of a run come before its end.
+        found = read_events(run.folder, self._offset, _EVENTS_AT_ONCE)
+        self._offset = found.offset
+        self.story.add(found.events)
+        self.standing = run.standing()
+        if self.story.pace is not None and self.standing.phase is Phase.RUNNING:
+            settings.remember_pace(run.order.device, self.story.pace)
+        if self.standing.phase is Phase.FINISHED and self.verdict is None:
+            self._read_verdict(run)
+        if self.at_work:
+            self._seen_at_work = time.monotonic()
+        # A computer that slept has silenced the run with it: its next word comes some seconds after it wakes.
+        waking = self.standing.phase is Phase.STOPPED and time.monotonic() - self._seen_at_work < _WAKING
+        if self.at_work or waking or len(found.events) == _EVENTS_AT_ONCE:
+            self._timer.start()
+        else:
+            self._timer.stop()
+        self.changed()
+        if was_at_work and not self.at_work:
+            for listener in self._ended:
+                listener()
+
+    def _forget_run(self) -> None:
+        self.story, self._offset = RunStory(), 0
+        self._seen_at_work = -_WAKING
+        self.standing: Standing | None = None
+        self.verdict, self.no_verdict = None, ""
+
+    def _read_verdict(self, run: TrainingRun) -> None:
+        try:
+            self.verdict, self.no_verdict = read_verdict(run.candidate), ""
+        except MtctlError as error:
+            gone = _("The training was finished, but its model is not in {folder} any more").format(folder=run.folder)
+            self.no_verdict = str(error) if run.candidate.exists() else gone

@@ -1,0 +1,166 @@
+"""Section 1: the cases of the store, and the way to the one to correct next."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from MTCTLSegmentLib import settings as segment_settings
+from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
+from MTCTLTrainLib.page_state import CaseLine, Workbench
+from MTCTLTrainLib.text import date_words, sentence
+
+# Rows filled at a time: 50 take a few milliseconds, the thousands of a large store would hold the window up.
+_ROWS_AT_ONCE = 50
+
+_NUMERIC = (2, 3)
+
+
+class CaseTable:
+    """The table; `opener` is called with the id of a case that was clicked.
+
+    Attributes:
+        storeEdit: The field with the case store.
+    """
+
+    def __init__(self, ui: Any, bench: Workbench, opener: Callable[[str], None]) -> None:
+        self._ui, self._bench, self._table, self._opener = ui, bench, ui.caseTable, opener
+        self._rows: list[tuple[str, ...]] = []
+        self._source: tuple[Any, Any] | None = None
+        self._filling: Iterator[None] | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(0)
+        self._set_up_table()
+        self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
+        self.show_store()
+        self._slots = (
+            (ui.refreshButton, "clicked()", bench.refresh),
+            (ui.nextCaseButton, "clicked()", self._open_next),
+            (self._table, "cellClicked(int,int)", self._clicked),
+            (self._timer, "timeout()", self._fill_on),
+        )
+        for widget, signal, slot in self._slots:
+            widget.connect(signal, slot)
+        bench.listen(self.refresh)
+
+    def close(self) -> None:
+        """The panel is no more."""
+        self._timer.stop()
+        self.storeEdit.close()
+        for widget, signal, slot in self._slots:
+            widget.disconnect(signal, slot)
+
+    def show_store(self) -> None:
+        """Show the folder that is chosen here or in MTCTLSegment."""
+        segment_settings.show("caseStore", self._ui.storeEdit)
+
+    def refresh(self) -> None:
+        """Show the list as it is now."""
+        bench, ui = self._bench, self._ui
+        ui.casesLabel.text = self._words()
+        troubles = [sentence(text) for text in bench.troubles]
+        shown = troubles[:2] + ([_("And {count} more.").format(count=len(troubles) - 2)] if len(troubles) > 2 else [])
+        ui.troubleLabel.text = "\n".join(f"⚠ {text}" for text in shown)
+        ui.troubleLabel.toolTip = "\n".join(troubles)
+        ui.troubleLabel.setVisible(bool(troubles))
+        following = bench.next_best
+        ui.nextCaseButton.enabled = following is not None
+        ui.nextCaseButton.toolTip = (
+            _("Opens the case whose correction should teach most: the one whose own prediction promises least.")
+            if following is not None
+            else _("There is no case that nobody has begun to correct.")
+        )
+        ui.nextCaseLabel.text = _next_words(following)
+        self._begin_filling()
+
+    def _words(self) -> str:
+        bench = self._bench
+        if bench.store is None:
+            return _("Choose the folder of your case store; MT-CTL Segment saves accepted cases there.")
+        if bench.listed:
+            return sentence(bench.listed)
+        if not bench.cases:
+            return _("Reading ...") if bench.listing else _("The store holds no cases yet.")
+        labelled = sum(case.labelled for case in bench.cases)
+        return _("{all} cases, {labelled} of them corrected or accepted.").format(
+            all=len(bench.cases), labelled=labelled
+        )
+
+    def _store_chosen(self, path: str) -> None:
+        segment_settings.remember("caseStore", path)
+        self._bench.refresh()
+
+    def _open_next(self) -> None:
+        following = self._bench.next_best
+        if following is not None:
+            self._opener(following.id)
+
+    def _clicked(self, row: int, _column: int) -> None:
+        if 0 <= row < len(self._rows):
+            self._opener(self._rows[row][0])
+
+    # --- table --------------------------------------------------------------------------------------------------------
+
+    def _set_up_table(self) -> None:
+        titles = (_("Case"), _("State"), _("Dice old"), _("Dice new"), _("Reviewer"), _("Date (UTC)"))
+        table = self._table
+        table.setColumnCount(len(titles))
+        table.setHorizontalHeaderLabels(titles)
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(22)
+        header = table.horizontalHeader()
+        header.setHighlightSections(False)
+        for column in range(len(titles)):
+            stretch = qt.QHeaderView.Stretch if column == 0 else qt.QHeaderView.ResizeToContents
+            header.setSectionResizeMode(column, stretch)
+
+    def _begin_filling(self) -> None:
+        source = (self._bench.cases, self._bench.verdict)
+        if self._source is not None and all(map(operator.is_, source, self._source)):
+            return
+        self._source, verdict = source, self._bench.verdict
+        dice = {case.case: (case.old, case.new) for case in verdict.cases} if verdict is not None else {}
+        rows = [_row(case, dice.get(case.id)) for case in self._bench.cases]
+        if rows != self._rows:
+            shown, self._rows = self._rows, rows
+            self._filling = self._fill(shown)
+            self._timer.start()
+
+    def _fill_on(self) -> None:
+        if self._filling is None or next(self._filling, self) is self:
+            self._timer.stop()
+
+    def _fill(self, shown: list[tuple[str, ...]]) -> Iterator[None]:
+        rows = self._rows
+        self._table.setRowCount(len(rows))
+        for number, row in enumerate(rows):
+            if number >= len(shown) or shown[number] != row or self._table.item(number, 0) is None:
+                for column, text in enumerate(row[:-1]):
+                    item = qt.QTableWidgetItem(text)
+                    item.setToolTip(row[-1])
+                    if column in _NUMERIC:
+                        item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+                    self._table.setItem(number, column, item)
+            if number % _ROWS_AT_ONCE == _ROWS_AT_ONCE - 1:
+                yield
+
+
+def _row(case: CaseLine, dice: tuple[float, float] | None) -> tuple[str, ...]:
+    state = f"{case.state} ({case.version})" if case.version > 1 else case.state
+    old, new = (f"{100 * value:.1f}" for value in dice) if dice is not None else ("", "")
+    tip = _("Click to open {case} in MT-CTL Segment.").format(case=case.id)
+    if case.score is not None:
+        tip += " " + _("Its prediction expects a Dice of {score:.2f}.").format(score=case.score)
+    return case.id, state, old, new, case.reviewer, date_words(case.changed), tip
+
+
+def _next_words(case: CaseLine | None) -> str:
+    if case is None:
+        return ""
+    if case.score is None:
+        return _("{case}, not segmented yet").format(case=case.id)
+    return _("{case}, expected Dice {score:.2f}").format(case=case.id, score=case.score)

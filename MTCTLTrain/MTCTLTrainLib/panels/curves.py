@@ -1,0 +1,217 @@
+"""The curves of a run in Slicer's own plot views: losses above, validation Dice below; the user's layout comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from MTCTLTrainLib.runs.run_progress import RunStory, thinned
+
+# Free in Slicer's own numbering of layouts, and in those of the extensions that are known.
+LAYOUT = 5717
+
+_TAGS = ("MTCTLLoss", "MTCTLDice")
+
+# Distinguishable by the colour-blind, on white (Okabe and Ito).
+_COLORS = (
+    (0.0, 0.45, 0.70),
+    (0.90, 0.62, 0.0),
+    (0.0, 0.62, 0.45),
+    (0.80, 0.47, 0.65),
+    (0.34, 0.71, 0.91),
+    (0.84, 0.37, 0.0),
+    (0.2, 0.2, 0.2),
+)
+
+_VIEW = (
+    '<item><view class="vtkMRMLPlotViewNode" singletontag="{tag}">'
+    '<property name="viewlabel" action="default">{label}</property></view></item>'
+)
+
+Values = list[tuple[int, float]]
+
+
+class Curve:
+    """One line in a chart: a series and its table, which lie in the scene and are not saved with it."""
+
+    def __init__(self, chart: Any, name: str, color: tuple[float, float, float], points: bool) -> None:
+        self._shown: Values = []
+        self.name = name
+        self._table = _hidden("vtkMRMLTableNode", f"MT-CTL {name}")
+        for title in (_("Iteration"), name):
+            column = vtk.vtkFloatArray()
+            column.SetName(title)
+            self._table.AddColumn(column)
+        self._series = _hidden("vtkMRMLPlotSeriesNode", name)
+        self._series.SetAndObserveTableNodeID(self._table.GetID())
+        self._series.SetXColumnName(_("Iteration"))
+        self._series.SetYColumnName(name)
+        self._series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
+        self._series.SetMarkerStyle(
+            slicer.vtkMRMLPlotSeriesNode.MarkerStyleCircle if points else slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone
+        )
+        self._series.SetColor(*color)
+        chart.AddAndObservePlotSeriesNodeID(self._series.GetID())
+
+    def show(self, values: Values) -> None:
+        """Append what is new; begin again where the past has changed."""
+        if not values or values == self._shown:
+            return
+        if self._shown != values[: len(self._shown)]:
+            self._table.GetTable().SetNumberOfRows(0)
+            self._shown = []
+        # A chart wants two rows from the start: the first point twice, until there is a second one.
+        rows = values * 2 if len(values) == 1 else values
+        first = max(len(self._shown) - 1, 0) if len(self._shown) == 1 else len(self._shown)
+        for number in range(first, len(rows)):
+            if number >= self._table.GetNumberOfRows():
+                self._table.AddEmptyRow()
+            for column, value in enumerate(rows[number]):
+                self._table.GetTable().GetColumn(column).SetValue(number, value)
+        self._shown = list(values)
+        self._table.GetTable().Modified()
+        self._table.Modified()
+
+    @property
+    def whole(self) -> bool:
+        """Whether nobody has deleted a part of it."""
+        return all(slicer.mrmlScene.IsNodePresent(node) for node in (self._table, self._series))
+
+    def remove(self) -> None:
+        """Take it out of the scene."""
+        for node in (self._series, self._table):
+            if slicer.mrmlScene.IsNodePresent(node):
+                slicer.mrmlScene.RemoveNode(node)
+
+
+class Chart:
+    """One plot view's contents."""
+
+    def __init__(self, title: str, y_title: str, points: bool) -> None:
+        self._points = points
+        self.node = _hidden("vtkMRMLPlotChartNode", f"MT-CTL {title}")
+        self.node.SetTitle(title)
+        self.node.SetXAxisTitle(_("Iteration"))
+        self.node.SetYAxisTitle(y_title)
+        self.node.SetTitleFontSize(14)
+        self._curves: dict[str, Curve] = {}
+
+    def show(self, curves: dict[str, Values]) -> None:
+        """Show these values by name."""
+        for name in [name for name, curve in self._curves.items() if name not in curves or not curve.whole]:
+            self._curves.pop(name).remove()
+        for name, values in curves.items():
+            if name not in self._curves and values:
+                color = _COLORS[len(self._curves) % len(_COLORS)]
+                self._curves[name] = Curve(self.node, name, color, self._points)
+            if values:
+                self._curves[name].show(values)
+        self.node.SetLegendVisibility(len(self._curves) > 1)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nobody has deleted it."""
+        return bool(slicer.mrmlScene.IsNodePresent(self.node))
+
+    def remove(self) -> None:
+        """Take it out of the scene."""
+        for curve in self._curves.values():
+            curve.remove()
+        self._curves.clear()
+        if self.whole:
+            slicer.mrmlScene.RemoveNode(self.node)
+
+
+class Plots:
+    """Both charts, and the layout that shows them."""
+
+    def __init__(self) -> None:
+        self._charts: tuple[Chart, Chart] | None = None
+        self._layout_before: int | None = None
+
+    def show(self, story: RunStory) -> None:
+        """Bring the charts up to date, and into the views where they are not shown yet."""
+        losses = {_title(name): story.curve(thinned(points)) for name, points in story.present_losses.items()}
+        if not any(losses.values()):
+            return
+        if self._charts is not None and not all(chart.whole for chart in self._charts):
+            self.forget()
+        if self._charts is None:
+            self._charts = (
+                Chart(_("Losses on the training cases"), _("Loss"), points=False),
+                Chart(_("Agreement with held-out cases"), _("Mean Dice, %"), points=True),
+            )
+        number = _(", training {fold} of {folds}").format(fold=story.fold, folds=story.folds) if story.folds > 1 else ""
+        self._charts[0].node.SetTitle(_("Losses on the training cases") + number)
+        self._charts[0].show(losses)
+        self._charts[1].show(_by_fold(story))
+        self._enter_layout()
+
+    def hide(self) -> None:
+        """Give the user's layout back, unless the user has chosen another one meanwhile."""
+        before, self._layout_before = self._layout_before, None
+        manager = slicer.app.layoutManager()
+        if before is not None and manager is not None and manager.layout == LAYOUT:
+            manager.setLayout(before)
+
+    def forget(self) -> None:
+        """Take everything out of the scene."""
+        charts, self._charts = self._charts, None
+        for chart in charts or ():
+            chart.remove()
+
+    def _enter_layout(self) -> None:
+        manager = slicer.app.layoutManager()
+        if manager is None or self._charts is None:  # Slicer without a main window.
+            return
+        if self._layout_before is None:
+            self._layout_before = manager.layout
+            _describe(manager.layoutLogic().GetLayoutNode())
+            manager.setLayout(LAYOUT)
+        for tag, chart in zip(_TAGS, self._charts, strict=True):
+            view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLPlotViewNode")
+            if view is not None and view.GetPlotChartNodeID() != chart.node.GetID():
+                view.SetDoPropagatePlotChartSelection(False)
+                view.SetPlotChartNodeID(chart.node.GetID())
+
+
+def _describe(layout: Any) -> None:
+    items = "".join(_VIEW.format(tag=tag, label=label) for tag, label in zip(_TAGS, ("L", "D"), strict=True))
+    description = f'<layout type="vertical" split="true">{items}</layout>'
+    if layout.IsLayoutDescription(LAYOUT):
+        layout.SetLayoutDescription(LAYOUT, description)
+    else:
+        layout.AddLayoutDescription(LAYOUT, description)
+
+
+def _by_fold(story: RunStory) -> dict[str, Values]:
+    """A line for each fold: their held-out cases are others."""
+    curves: dict[str, Values] = {}
+    shown = thinned(story.dice)
+    for point, (place, value) in zip(shown, story.curve(shown), strict=True):
+        name = _("Training {fold}").format(fold=point.fold) if story.folds > 1 else _("Dice")
+        curves.setdefault(name, []).append((place, 100 * value))
+    return curves
+
+
+def _title(loss: str) -> str:
+    return {
+        "dice": _("Overlap (Dice)"),
+        "cross_entropy": _("Cross-entropy"),
+        "uncertainty": _("Sample: overlap and cross-entropy"),
+        "distance": _("Distance map"),
+        "cross_task": _("Mask and distance"),
+        "copy_paste": _("Unlabelled cases"),
+        "guidance": _("Guided by uncertainty"),
+    }.get(loss, loss.replace("_", " ").capitalize())
+
+
+def _hidden(kind: str, name: str) -> Any:
+    node = getattr(slicer, kind)()
+    node.SetName(name)
+    node.SetHideFromEditors(True)  # Before it is in the scene: the subject hierarchy looks at it once.
+    node.SetSaveWithScene(False)
+    return slicer.mrmlScene.AddNode(node)

@@ -1,0 +1,37 @@
+"""The picture of the present prediction on a held-out case, as the run has drawn it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from MTCTLTrainLib.runs.run_progress import RunStory
+
+_WIDTH = 470  # pixels: what the panel shows beside its scroll bar
+
+
+class HeldOutPicture:
+    """Shows the newest picture in a label."""
+
+    def __init__(self, label: Any) -> None:
+        self._label = label
+        self._shown: Path | None = None
+
+    def show(self, folder: Path, story: RunStory) -> None:
+        """Show what the run drew last; nothing where it has drawn nothing yet."""
+        path = folder / story.picture if story.picture else None
+        if path == self._shown:
+            return
+        picture = qt.QPixmap(str(path)) if path is not None else None
+        if picture is None or picture.isNull():
+            self._label.setVisible(False)
+        else:
+            self._label.setPixmap(picture.scaledToWidth(_WIDTH, qt.Qt.SmoothTransformation))
+            self._label.toolTip = _("Held-out case {case}: scan, uncertainty and distance map in one plane.").format(
+                case=story.pictured
+            )
+            self._label.setVisible(True)
+        self._shown = path

@@ -1,0 +1,1 @@
+"""Fine-tuning runs: started, watched, stopped and gone on with."""
