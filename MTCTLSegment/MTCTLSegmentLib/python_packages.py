@@ -58,11 +58,7 @@ FILLING = Task(
 def missing(task: Task = SEGMENTATION) -> list[str]:
     """Requirements that are not installed, or too old; nothing is imported to find out."""
     importlib.invalidate_caches()
-    return [
-        requirement
-        for name, requirement in task.packages.items()
-        if not _is_there(name, requirement)
-    ]
+    return [requirement for name, requirement in task.packages.items() if not _is_there(name, requirement)]
 
 
 def ensure(task: Task = SEGMENTATION) -> bool:

@@ -244,9 +244,7 @@ def test_a_hole_in_the_atrium_is_filled_and_a_piece_apart_is_left_out(sure: Segm
     assert sure.predict(as_scan(whole)).filled_ml < 0.05 * hole_ml
 
 
-def test_the_mask_may_be_cut_from_f1_and_the_samples_alike(
-    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mask_may_be_cut_from_f1_and_the_samples_alike(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     atrium = bright_ellipsoid((48, 96, 112), (30, 30, 30), (24, 22, 24))
 
     def apart(_: object, array: np.ndarray, samples: int, *__: object) -> Maps:

@@ -227,8 +227,7 @@ def test_the_middle_plane_halves_the_atrium() -> None:
 
 def test_matplotlib_and_tensorboard_are_loaded_only_when_they_are_used() -> None:
     program = (
-        "import sys, mtctl_train.training.monitor;"
-        "print([n for n in ('matplotlib', 'tensorboard') if n in sys.modules])"
+        "import sys, mtctl_train.training.monitor;print([n for n in ('matplotlib', 'tensorboard') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -36,9 +36,7 @@ class TestTheResult:
 
         def rows() -> list[tuple[str, str]]:
             table = module.desk.review.nodes.regions
-            return [
-                (table.GetCellText(row, 0), table.GetCellText(row, 1)) for row in range(table.GetNumberOfRows())
-            ]
+            return [(table.GetCellText(row, 0), table.GetCellText(row, 1)) for row in range(table.GetNumberOfRows())]
 
         assert isinstance(case.nodes.regions, slicer.vtkMRMLTableNode)
         regions = case.session.regions

@@ -142,7 +142,7 @@ def _histogram(rows: Sequence[Row]) -> str:
         tall, top = height * good / most, height * look / most
         bar = f'x="{number * step + 1:.1f}" width="{step - 2:.1f}"'
         parts.append(
-            f'<g><title>{ends}: {good + look} cases, {look} flagged</title>'
+            f"<g><title>{ends}: {good + look} cases, {look} flagged</title>"
             f'<rect class=ground x="{number * step:.1f}" y="14" width="{step:.1f}" '
             f'height="{height}"/><rect class=good {bar} y="{14 + height - tall:.1f}" height="{tall:.1f}"/>'
             f'<rect class=flagged {bar} y="{14 + height - tall - top:.1f}" height="{top:.1f}"/></g>'

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from mtctl.browser import graphics
-from mtctl.browser.sources.result_folder import FolderError, find_case, is_store
 
 #: As `device.DEVICES`, which would load torch into the server.
 _DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -60,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from mtctl.browser.sources.base import Shelf
     from mtctl.browser.sources.case_store import StoreShelf
     from mtctl.browser.sources.folder import FolderShelf
+    from mtctl.browser.sources.result_folder import FolderError, find_case, is_store
     from mtctl.cases.store import CaseStore
     from mtctl.worker.requests import Settings
 

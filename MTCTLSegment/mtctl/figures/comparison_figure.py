@@ -104,9 +104,7 @@ def telling_case(methods: Sequence[MethodResult]) -> str:
     return cases[int(np.argmax(np.ptp(dice, axis=1) if len(methods) > 1 else -dice[:, 0]))]
 
 
-def load_case(
-    methods: Sequence[MethodResult], truth: Path, case: str, spacing: Triple | None = None
-) -> CaseComparison:
+def load_case(methods: Sequence[MethodResult], truth: Path, case: str, spacing: Triple | None = None) -> CaseComparison:
     """The scan, its expert mask and the methods' masks, brought onto a grid along the LPS axes of 0.625 mm.
 
     Arguments as for `write_figures`.
