@@ -142,7 +142,7 @@ def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
         "    add_parser = staticmethod(lambda s: s.add_parser('phantom').set_defaults(run=chatter))\n"
         "def chatter(args):\n"
         "    time.sleep(0.3); print('line\\n' * 100000); return 0\n"
-        "m.import_module = lambda name: Stub\n"
+        "m.installed_commands = lambda: {'phantom': lambda: Stub}\n"
         "sys.exit(m.main(['phantom']))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
