@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-import mtctl.cases.look  # noqa: F401  Imported here once, not by each process: it takes scipy along.
+import mtctl.review.document  # noqa: F401  Imported here once, not by each process: it takes scipy along.
 from mtctl.cases.records import Kind
 from mtctl.cases.store import Case, CaseError, CaseStore
 from mtctl.cases.volumes import mask_sum

@@ -12,7 +12,7 @@ import pytest
 from conftest import scan
 from stored import predicted, reviewed, troubles
 
-from mtctl.cases.notes import note_of
+from mtctl.cases.records import note_of
 from mtctl.cases.store import CaseStore, Trouble
 
 

@@ -18,10 +18,10 @@ from conftest import scan
 from stored import predicted, result_for, reviewed
 from train_module import *  # noqa: F403
 
-from mtctl.browser.sources.reading import probability_of
 from mtctl.cases.store import CaseStore
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
+from mtctl.review.case_maps import probability_of
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.system.process_tree import kill_tree

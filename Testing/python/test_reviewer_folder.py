@@ -12,7 +12,7 @@ from reviewer_case import write_case
 from mtctl.browser.sources.base import Stage
 from mtctl.browser.sources.case_store import StoreShelf
 from mtctl.browser.sources.folder import FolderShelf, plain_name
-from mtctl.browser.sources.reading import probability_of, read_case
+from mtctl.browser.sources.reading import read_case
 from mtctl.browser.sources.result_folder import FolderError, find_case, find_cases, is_store
 from mtctl.browser.ui.open_case import OpenCase
 from mtctl.cases.store import CaseStore, State
@@ -20,6 +20,7 @@ from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
+from mtctl.review.case_maps import probability_of
 from mtctl.worker.requests import Result
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtctl.browser import graphics
-from mtctl.browser.sources import aside
+from mtctl.browser.sources import reading
 from mtctl.browser.ui.history import History
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
@@ -58,9 +58,9 @@ def test_strokes_are_told_from_other_edits():
 
 def test_a_large_map_waits_on_the_disk_unchanged(monkeypatch: pytest.MonkeyPatch):
     array = np.random.default_rng(1).random((5, 6, 7), dtype=np.float32)[:, ::-1]
-    assert aside.aside(array) is array
-    monkeypatch.setattr(aside, "_LARGE", 1)
-    kept = aside.aside(array)
+    assert reading.memory_mapped(array) is array
+    monkeypatch.setattr(reading, "_LARGE", 1)
+    kept = reading.memory_mapped(array)
     assert isinstance(kept, np.memmap) and not kept.flags.writeable
     assert np.array_equal(kept, array)
 

@@ -1,16 +1,23 @@
-"""What was done with a case, one folder each: written whole or not at all, never changed, checked when it is read."""
+"""The records of a case: what was done with it, one folder each, written whole or not at all and never changed.
+
+A record is checked when it is read. That it was stored is noted beside it, so that `mtctl cases verify` misses it when
+it is gone. The note of `cases/A-1` is the empty file `cases/.mtctl-stored-A-1`, that of `A-1/0003-corrected` is
+`A-1/.mtctl-stored-0003-corrected`. A note is made after what it notes, and never changed. So a program that is killed
+in between leaves too few notes, never one too many; and as both are in one folder, a copy of a store that is in use
+holds no note without what it notes. Drafts, which come and go, have none.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from mtctl.cases.notes import note, noted
 from mtctl.errors import MtctlError
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, write_reason
 from mtctl.system.locks import locked
@@ -37,6 +44,8 @@ START = "start.seg.nrrd"
 LOOKED_AT = "looked-at.nrrd"
 REPORT = "report.json"
 REVIEW = "review.json"
+
+_NOTE_PREFIX = ".mtctl-stored-"
 
 
 class CaseError(MtctlError):
@@ -189,6 +198,31 @@ def append_record(
 def is_leftover(name: str) -> bool:
     """Whether a file or folder of that name is what a writer that was killed left, or one that is at work writes."""
     return name.startswith(TEMPORARY_PREFIX)
+
+
+def note(stored: Path) -> None:
+    """Take note of a case or record that is there. Where that fails its loss will not be seen, and no more."""
+    with suppress(OSError):
+        note_of(stored).touch()
+
+
+def note_of(stored: Path) -> Path:
+    """The note of a case or record."""
+    return stored.with_name(f"{_NOTE_PREFIX}{stored.name}")
+
+
+def is_note(name: str) -> bool:
+    """Whether a file of that name is a note."""
+    return name.startswith(_NOTE_PREFIX)
+
+
+def noted(folder: Path) -> list[str]:
+    """Names of what was ever stored in a folder, sorted; all of it was there when this began.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    return sorted(name.removeprefix(_NOTE_PREFIX) for name in os.listdir(folder) if is_note(name))
 
 
 def _named(case: Path, names: Sequence[str]) -> list[tuple[int, Kind, Path]]:

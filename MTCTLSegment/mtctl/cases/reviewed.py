@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtctl.cases.case import Case
-from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError
+from mtctl.cases.case import Case, uncertainties_of
+from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
 from mtctl.cases.volumes import check_mask, mask_sum, write_mask
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_segmentation, write_volume
@@ -17,6 +17,7 @@ from mtctl.system.staging import DamagedError, write_json
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
     from mtctl.evaluation.segmentation_metrics import Mask
+    from mtctl.review.session import ReviewSession
 
 
 class Reviewed:
@@ -42,8 +43,6 @@ class Reviewed:
         return content | {"prediction": self.prediction and self.prediction.number}
 
     def write_decided(self, folder: Path) -> dict[str, Any]:
-        from mtctl.cases.look import looked_at  # takes scipy along
-
         content = self.write(folder)
         try:
             found = self.prediction and looked_at(self.case, self.prediction, self.start, self.mask, folder / REVIEW)
@@ -54,3 +53,38 @@ class Reviewed:
             write_volume(Volume(voxels.astype(np.uint8), self.case.geometry), folder / LOOKED_AT)
             content["uncertainty"] = kind
         return content
+
+
+def looked_at(case: Case, prediction: Record, start: Mask | None, mask: Mask, review: Path) -> tuple[str, Mask] | None:
+    """The regions that were visited.
+
+    Args:
+        case: The case.
+        prediction: That was reviewed.
+        start: The segmentation as it was before the review; None: the prediction's.
+        mask: As it is now, (z, y, x).
+        review: The review's file.
+
+    Returns:
+        The kind of uncertainty that the review went by and the voxels (z, y, x) of all visited regions, each at the
+        lowest threshold at which it was; None where the review is of something else or of another version's regions.
+    """
+    from mtctl.review.case_maps import ReviewError  # Here: they take scipy along, for which listing cases would wait.
+    from mtctl.review.document import read_review
+
+    for kind in uncertainties_of(prediction):
+        maps = case.maps_of(prediction, kind)
+        try:
+            session = read_review(review, maps if start is None else maps.reviewing(start), mask)
+        except ReviewError:
+            continue
+        return kind, _visited(session)
+    return None
+
+
+def _visited(session: ReviewSession) -> Mask:
+    seen = np.zeros(session.maps.geometry.shape, dtype=bool)
+    for number, mark in session.state.marks.items():
+        if mark.seen_at is not None:
+            seen.ravel()[session.places.voxels_at(number, mark.seen_at)] = True
+    return seen

@@ -9,7 +9,7 @@
 
 Folders are only ever added: each is written under a hidden name and renamed when it is whole. Only a draft goes, when
 its own author saves the next one or decides. Every folder has a record.json with the checksums of its files, and a note
-beside it that it was stored (`case_notes`).
+beside it that it was stored (`records`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ import numpy as np
 
 from mtctl.cases.case import Case, Draft, State, read_case
 from mtctl.cases.names import ID, made_ids, usable
-from mtctl.cases.notes import note
-from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Kind, Record, append_record
+from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Kind, Record, append_record, note
 from mtctl.cases.reviewed import Reviewed
 from mtctl.cases.verify import Finding, Trouble, verify_store
 from mtctl.cases.volumes import check_mask, same_grid, scan_sum, write_mask, write_prediction

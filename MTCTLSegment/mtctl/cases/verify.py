@@ -1,6 +1,6 @@
 """Whether everything that was stored is there and whole.
 
-A case, prediction or decision that is gone is missed by its note (`case_notes`) and by the records after it. Not missed
+A case, prediction or decision that is gone is missed by its note (`records`) and by the records after it. Not missed
 is what went together with its note: the whole of `cases`, or what came after a backup that was put back; and what was
 stored by a program that was killed before it took note. Drafts may go. A case that somebody deleted on purpose is
 missed until its note is deleted, too.
@@ -15,8 +15,18 @@ from enum import Enum
 from pathlib import Path
 
 from mtctl.cases.case import Case, read_case
-from mtctl.cases.notes import is_note, note_of, noted
-from mtctl.cases.records import CASE, RECORD, Kind, Record, is_leftover, noted_records, record_folders
+from mtctl.cases.records import (
+    CASE,
+    RECORD,
+    Kind,
+    Record,
+    is_leftover,
+    is_note,
+    note_of,
+    noted,
+    noted_records,
+    record_folders,
+)
 from mtctl.system.locks import LOCK_PREFIX
 from mtctl.system.staging import DamagedError, checked
 

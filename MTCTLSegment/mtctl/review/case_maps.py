@@ -83,3 +83,12 @@ class RegionPart:
         inside[tuple(index - low[:, None])] = True
         z, y, x = (slice(first, end) for first, end in zip(low.tolist(), high.tolist(), strict=True))
         return cls((z, y, x), inside)
+
+
+def probability_of(uncertainty: Map, mask: Mask) -> Map:
+    """The consensus from its entropy / ln 2: the mask says on which side of 0.5 it is."""
+    rarer = np.linspace(0.0, 0.5, 4097)
+    inner = rarer[1:]
+    entropy = np.append(0.0, -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner)))
+    low = np.interp(uncertainty, entropy, rarer).astype(np.float32)
+    return np.where(mask, 1 - low, low)

@@ -87,8 +87,7 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
     if opened["report"] is None or not {"entropy", "distance"} <= set(names):
         return None
     # They take scipy along, for which a look need not wait.
-    from mtctl.browser.sources.reading import probability_of
-    from mtctl.review.case_maps import CaseMaps
+    from mtctl.review.case_maps import CaseMaps, probability_of
     from mtctl.uncertainty.regions import region_map
 
     mask, entropy = array("segmentation") != 0, array("entropy")

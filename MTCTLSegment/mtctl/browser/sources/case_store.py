@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mtctl.browser.sources.aside import aside
 from mtctl.browser.sources.base import Entry, Stage, Taken, in_order
-from mtctl.browser.sources.reading import CaseData
+from mtctl.browser.sources.reading import CaseData, memory_mapped
 from mtctl.cases.records import Kind
 from mtctl.cases.store import Case, CaseStore, State
 from mtctl.errors import MtctlError
@@ -47,7 +46,7 @@ class StoreShelf:
         if not predicted(case):
             return Taken(scan, None, None, None)
         maps = case.maps()
-        maps = replace(maps, probability=aside(maps.probability), distance=aside(maps.distance))
+        maps = replace(maps, probability=memory_mapped(maps.probability), distance=memory_mapped(maps.distance))
         data = CaseData(scan, maps, dict(case.report()), {})
         session, mask, notes = _resumed(case, data)
         return Taken(scan, data, session, mask, notes)

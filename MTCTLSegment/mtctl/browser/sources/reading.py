@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtctl.browser.sources.aside import aside
 from mtctl.browser.sources.result_folder import CaseFiles, FolderError, read_report
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.io.volumes import read_map, read_mask, read_scan
-from mtctl.review.case_maps import CaseMaps, Map
+from mtctl.review.case_maps import CaseMaps, Map, probability_of
 
 #: Positions of one grid as written by different programs differ by less, mm; as in review files.
 _SAME_MM = 1e-3
+
+#: Bytes of a map that is worth the detour; one of 640 x 640 x 88 voxels has 144 MB, one of the training data's crops 9.
+_LARGE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ def read_case(case: CaseFiles) -> CaseData:
     else:
         distance = np.where(mask, np.float32(1), np.float32(-1))
         without["distance map"] = "the distance map is missing: segment the scan again"
-    maps = CaseMaps(mask, np.clip(uncertainty, 0, 1), aside(probability), aside(distance), scan.geometry)
+    maps = CaseMaps(
+        mask, np.clip(uncertainty, 0, 1), memory_mapped(probability), memory_mapped(distance), scan.geometry
+    )
     return CaseData(scan, maps, report, without)
 
 
@@ -80,13 +85,18 @@ def read_corrected(case: CaseFiles, geometry: Geometry) -> Mask | None:
     return _on_grid(read_mask(case.corrected), geometry, case.corrected) != 0
 
 
-def probability_of(uncertainty: Map, mask: Mask) -> Map:
-    """The consensus from its entropy / ln 2: the mask says on which side of 0.5 it is."""
-    rarer = np.linspace(0.0, 0.5, 4097)
-    inner = rarer[1:]
-    entropy = np.append(0.0, -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner)))
-    low = np.interp(uncertainty, entropy, rarer).astype(np.float32)
-    return np.where(mask, 1 - low, low)
+def memory_mapped(array: Map) -> Map:
+    """The same map (z, y, x), read-only; a large one in a temporary file that goes with it.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    if array.nbytes < _LARGE:
+        return array
+    with tempfile.TemporaryFile(prefix="mtctl-map-") as file:
+        file.write(np.ascontiguousarray(array).data)
+        file.flush()
+        return np.memmap(file, dtype=np.float32, mode="r", shape=array.shape)
 
 
 def _map(case: CaseFiles, kind: str, geometry: Geometry) -> Map:
