@@ -11,7 +11,7 @@ from mtctl.evaluation.calibrate import CleanResult, Observation, good_spreads
 from mtctl.evaluation.calibration_fits import fit_case_score, fit_usual_shape, fit_voxel_calibration
 from mtctl.evaluation.selective_prediction import coverage
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
-from mtctl.uncertainty.maps import VoxelCalibration
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 
 @dataclass(frozen=True)

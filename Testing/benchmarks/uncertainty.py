@@ -37,7 +37,8 @@ from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import Model, find_model
 from mtctl.networks.device import choose_device
 from mtctl.synthetic.out_of_distribution import KINDS, draws, foreign_input
-from mtctl.uncertainty.maps import VoxelCalibration, binary_entropy
+from mtctl.uncertainty.maps import binary_entropy
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 from mtctl_train.data.cases import load_labelled
 
 

@@ -12,7 +12,8 @@ import torch
 
 from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.models.model import Card, Model, save_model
-from mtctl.networks.mtctl_net import Architecture, MTCTLNet
+from mtctl.networks.architecture import Architecture
+from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.preprocessing.network_grid import GRID_MM
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -28,7 +28,7 @@ from mtctl.evaluation.uncertainty_metrics import ece, qu_brats
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model, read_model, save_model, write_card
-from mtctl.uncertainty.maps import VoxelCalibration
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 from mtctl_train.data.cases import LabelledVolume
 
 EVERYWHERE = np.ones((60, 60, 60), bool)

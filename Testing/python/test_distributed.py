@@ -24,7 +24,7 @@ from torch import distributed, nn
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import read_model
-from mtctl.networks.mtctl_net import Architecture
+from mtctl.networks.architecture import Architecture
 from mtctl_train.data.cases import Case, Sampler, Scan
 from mtctl_train.distributed import Team, average_gradients, synchronised, team
 from mtctl_train.methods.baselines import UAMT, Method, Networks, SASSNet, VNetMethod

@@ -15,7 +15,8 @@ from mtctl.inference.segmenter import OUTSIDE, STAGES, Options, Segmenter, _Cloc
 from mtctl.inference.slabs import Maps
 from mtctl.models.model import Model
 from mtctl.preprocessing.network_grid import GRID_MM, Box, RegionError
-from mtctl.uncertainty.maps import VoxelCalibration, binary_entropy
+from mtctl.uncertainty.maps import binary_entropy
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from mtctl.networks.architecture import Architecture
 from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
-from mtctl.networks.mtctl_net import Architecture, MTCTLNet
+from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.uncertainty.maps import binary_entropy
 from mtctl_train.data.cases import Batch
 from mtctl_train.data.copy_paste import pasted, side_by_side

@@ -25,7 +25,7 @@ from mtctl.models.model import (
 from mtctl.networks.mtctl_net import LocatorNet
 from mtctl.system.files import file_sha256
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
-from mtctl.uncertainty.maps import VoxelCalibration
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mtctl.networks.mtctl_net import STRIDE, Architecture, MTCTLNet
+from mtctl.networks.architecture import STRIDE, Architecture
+from mtctl.networks.mtctl_net import MTCTLNet
 
 TINY = Architecture(filters=4, uncertainty_filters=2)
 

@@ -19,7 +19,7 @@ from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, write_volume
 from mtctl.models.model import read_model
 from mtctl.preprocessing.network_grid import GRID_MM
-from mtctl.uncertainty.maps import VoxelCalibration
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 from mtctl_train.training import job
 
 

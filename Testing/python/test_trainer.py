@@ -15,7 +15,8 @@ from safetensors import safe_open
 
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
-from mtctl.networks.mtctl_net import Architecture, MTCTLNet
+from mtctl.networks.architecture import Architecture
+from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl_train.data.cases import (
     Case,
     DataError,

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mtctl.uncertainty.maps import (
-    VoxelCalibration,
     binary_entropy,
     disagreement,
     mean_pairwise_dice,
     threshold_for_volume,
     uncertainty_maps,
 )
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 
 def test_predictive_entropy_is_that_of_the_mean_and_mutual_information_what_is_left_without_the_samples_own() -> None:

@@ -23,7 +23,8 @@ from mtctl.inference.segmenter import Prediction, Segmenter
 from mtctl.models.model import Card, Model
 from mtctl.synthetic.corruptions import KINDS, SEVERITIES, corrupted
 from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape, spread_mm
-from mtctl.uncertainty.maps import FLAGGED_SHARE, VoxelCalibration, binary_entropy, threshold_for_volume
+from mtctl.uncertainty.maps import FLAGGED_SHARE, binary_entropy, threshold_for_volume
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 from mtctl_train.data.cases import LabelledVolume
 
 

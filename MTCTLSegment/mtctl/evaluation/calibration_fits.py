@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape
-from mtctl.uncertainty.maps import VoxelCalibration
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 #: Share of the predictions that the case score's interval is to hold.
 LEVEL = 0.90

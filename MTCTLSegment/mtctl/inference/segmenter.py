@@ -21,8 +21,9 @@ from mtctl.inference.locator import SIDES, largest_component, locate, needs_loca
 from mtctl.inference.slabs import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
 from mtctl.inference.test_time_augmentation import VIEWS
 from mtctl.models.model import Model
+from mtctl.networks.architecture import STRIDE
 from mtctl.networks.device import describe, place
-from mtctl.networks.mtctl_net import STRIDE, LocatorNet, MTCTLNet
+from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.preprocessing.network_grid import (
     Box,
     canonical_geometry,

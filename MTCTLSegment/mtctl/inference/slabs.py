@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from mtctl.geometry import Triple
 from mtctl.inference.test_time_augmentation import VIEWS, View
+from mtctl.networks.architecture import STRIDE
 from mtctl.networks.device import autocast, has_bfloat16
-from mtctl.networks.mtctl_net import STRIDE, Decoder, Encoder, LocatorNet, MTCTLNet, dropped
+from mtctl.networks.mtctl_net import Decoder, Encoder, LocatorNet, MTCTLNet, dropped
 from mtctl.preprocessing.network_grid import pad_to_multiple
 
 #: Memory that the finest level may take on the CPU; with torch (0.4 GB) and the results a crop stays under 2.5 GB.

@@ -20,11 +20,12 @@ from mtctl.models.shipped import CARD as CARD
 from mtctl.models.store import LOCATOR as LOCATOR
 from mtctl.models.store import WEIGHTS as WEIGHTS
 from mtctl.models.store import ModelStore, Version
-from mtctl.networks.mtctl_net import Architecture, LocatorNet, MTCTLNet
+from mtctl.networks.architecture import Architecture
+from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import file_sha256, replacing
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
-from mtctl.uncertainty.maps import VoxelCalibration
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 

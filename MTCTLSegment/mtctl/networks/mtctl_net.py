@@ -21,25 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-#: Voxels along each axis must be a multiple of this: four halvings.
-STRIDE = 16
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What has to be known, besides the weights, to build a network again.
-
-    Attributes:
-        filters: Filters of the first level; doubled at each of the four levels below.
-        uncertainty_filters: The same for the uncertainty decoder.
-        bottleneck_dropout: Probability that a bottleneck channel is dropped in a Monte-Carlo sample.
-        skip_dropout: The same for a channel of a projected skip connection.
-    """
-
-    filters: int = 16
-    uncertainty_filters: int = 8
-    bottleneck_dropout: float = 0.5
-    skip_dropout: float = 0.2
+from mtctl.networks.architecture import Architecture
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ features' statistics are from those of training 0.78. Sums of several with weigh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.evaluation.segmentation_metrics import Mask, surface_band
 from mtctl.geometry import Geometry
+
+if TYPE_CHECKING:
+    from mtctl.evaluation.segmentation_metrics import Mask
 
 #: The band around the segmentation in which its probabilities count; farther away other vessels would count as missed.
 BAND_MM = 3.0
@@ -30,6 +33,8 @@ def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) ->
         probability: Of the atrium, same shape.
         spacing: Voxel size (z, y, x) in mm.
     """
+    from mtctl.evaluation.segmentation_metrics import surface_band  # Takes scipy along; a card is read without it.
+
     size = int(mask.sum())
     if not size:
         return 0.0

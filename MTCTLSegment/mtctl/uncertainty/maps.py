@@ -15,36 +15,15 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from mtctl.networks.distance_map import mask_probability
+from mtctl.uncertainty.voxel_calibration import IDENTITY, VoxelCalibration
 
 #: The default threshold flags this share of the predicted atrium's volume.
 FLAGGED_SHARE = 0.10
 
-#: Probabilities are kept this far from 0 and 1 before logarithms are taken.
-_SURE = 1e-6
-
 Map = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class VoxelCalibration:
-    """From the samples' mean probability p to one that means what it says: sigmoid(slope logit p + offset).
-
-    Networks are surer than they are right: slope is below 1 (1 / temperature). The offset corrects an atrium that is
-    drawn too large or too small. As it stands here, nothing is changed.
-    """
-
-    slope: float = 1.0
-    offset: float = 0.0
-
-    def __call__(self, probability: Map) -> Map:
-        """The calibrated probability, float32 (z, y, x)."""
-        if self == VoxelCalibration():
-            return probability
-        p = np.clip(probability, _SURE, 1 - _SURE)
-        return np.asarray(expit(np.float32(self.slope) * logit(p) + np.float32(self.offset)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -69,9 +48,7 @@ def binary_entropy(probability: Map) -> Map:
     return (-(p * np.log(p) + (1 - p) * np.log1p(-p)) / math.log(2)).astype(np.float32)
 
 
-def uncertainty_maps(
-    sample_logits: Iterable[Map], calibration: VoxelCalibration = VoxelCalibration()
-) -> UncertaintyMaps:
+def uncertainty_maps(sample_logits: Iterable[Map], calibration: VoxelCalibration = IDENTITY) -> UncertaintyMaps:
     """Maps from the logits (z, y, x) of one or more samples, taken one by one: they need not all be in memory."""
     total: Map | None = None
     entropies: Map | None = None

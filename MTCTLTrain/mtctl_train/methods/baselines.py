@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mtctl.networks.mtctl_net import Architecture, MTCTLNet
+from mtctl.networks.architecture import Architecture
+from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl_train.data.cases import Batch
 from mtctl_train.distributed import team
 from mtctl_train.methods.losses import (

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtctl.networks.mtctl_net import Architecture, MTCTLNet, UncertaintyDecoder
+from mtctl.networks.architecture import Architecture
+from mtctl.networks.mtctl_net import MTCTLNet, UncertaintyDecoder
 from mtctl_train.data.cases import Batch
 from mtctl_train.data.copy_paste import Supervision, pasted, side_by_side
 from mtctl_train.methods.baselines import Networks, Objective, drawn, entropy, required

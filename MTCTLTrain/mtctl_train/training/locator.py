@@ -24,8 +24,8 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.inference.locator import normalise_locally
 from mtctl.models.model import LOCATOR, Model, save_locator, write_card
+from mtctl.networks.architecture import Architecture
 from mtctl.networks.distance_map import signed_distance_mm
-from mtctl.networks.mtctl_net import Architecture
 from mtctl.networks.tensors import write_tensors
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid

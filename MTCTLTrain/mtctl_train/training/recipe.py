@@ -12,7 +12,7 @@ from torch import nn
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
-from mtctl.networks.mtctl_net import STRIDE, Architecture
+from mtctl.networks.architecture import STRIDE, Architecture
 from mtctl.preprocessing.network_grid import GRID_MM
 
 #: Of a run that is to last some time, however short: fewer are no training.
