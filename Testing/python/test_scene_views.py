@@ -26,7 +26,7 @@ from scene_example import BALL, BULGE, SHAPE, result_for, scan_image  # noqa: E4
 
 from mtctl import scene  # noqa: E402
 from mtctl.review.proposals import Proposal  # noqa: E402
-from mtctl.scene.colors import heatmap_colors  # noqa: E402
+from mtctl.scene.displays import heatmap_colors  # noqa: E402
 from mtctl.scene.segments import segment_mask, set_segment  # noqa: E402
 from mtctl.uncertainty.regions import region_map  # noqa: E402
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mtctl import scene
 from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.scene.stored_masks import kept_mask
+from mtctl.scene.record import kept_mask
 from mtctl.scene.volume_nodes import voxels_of
 from MTCTLSegmentLib.jobs.store_job import StoreRequest
 from MTCTLSegmentLib.review.case_review import CaseReview

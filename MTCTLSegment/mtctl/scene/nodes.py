@@ -1,18 +1,14 @@
-"""The nodes of a case: found by what they carry, made when they are not there, and what is kept without a node."""
+"""The nodes of a case: how they are marked, and found again by their marks."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from mtctl.errors import MtctlError
-from mtctl.scene.stored_masks import kept_mask
 from mtctl.scene.subject_hierarchy import folder_of
-
-Node = Any  # a vtkMRMLNode of the class that the name says
-Scene = Any  # a vtkMRMLScene
+from mtctl.scene.types import Node, Scene
 
 #: Attribute of all nodes made here; its value is one of "segmentation", "uncertainty", "differences", "distance",
 #: "probability", "regions", "surface", "preview", "paintable", "legend", "record", "colors". A scan selector leaves out
@@ -32,7 +28,6 @@ SEGMENT_ID = "LeftAtrium"
 _SCAN = "MTCTL.Scan"  # role of the reference from every node of a case to its scan
 _KIND = "MTCTL.Kind"
 _REVIEWED = "MTCTL.Reviewed"  # of the record: reference to somebody else's segmentation, and attribute: which segment
-_DOCUMENT = "MTCTL.Document."
 
 
 class SceneError(MtctlError):
@@ -100,58 +95,33 @@ def cases(scene: Scene) -> tuple[CaseNodes, ...]:
     return tuple(_case(scene, scene.GetNodeByID(scan), parts) for scan, parts in by_scan.items())
 
 
-def missing(nodes: CaseNodes) -> str | None:
-    """What a review of this case lacks because somebody deleted it, in a sentence that says what to do; or None."""
-    if not is_there(nodes.scan):
-        return "The scan was deleted: close this case."
-    names = {
-        "record of the prediction": nodes.record if kept_mask(nodes.record, "prediction") is not None else None,
-        "uncertainty map": nodes.heatmap,
-        "distance map": nodes.distance,
-        "probability map": nodes.probability,
-    }
-    gone = [name for name, node in names.items() if not is_there(node)]
-    if not is_there(nodes.reviewed):
-        gone.insert(0, "segmentation under review" if _is_foreign(nodes.record) else "segmentation")
-    elif nodes.reviewed.GetSegmentation().GetSegment(nodes.segment_id) is None:
-        gone.insert(0, "reviewed segment")
-    if not gone:
-        return None
-    listed = " and ".join(filter(None, [", ".join(gone[:-1]), gone[-1]]))
-    verb = "was" if len(gone) == 1 else "were"
-    remedy = "choose the segmentation to review" if gone == ["segmentation under review"] else "segment the scan again"
-    return f"The {listed} of '{nodes.scan.GetName()}' {verb} deleted: {remedy}."
-
-
-def keep(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
-    """Keep plain data with the case, so that a saved scene has it; `show_result` keeps "report".
-
-    For example the `review_document` of a draft under "review".
-
-    Raises:
-        SceneError: The case's record was deleted.
-    """
-    _record(nodes).SetAttribute(_DOCUMENT + name, json.dumps(document))
-
-
-def kept(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
-    """What `keep` kept under that name; None where there is nothing."""
-    text = nodes.record.GetAttribute(_DOCUMENT + name) if is_there(nodes.record) else None
-    document = None if text is None else json.loads(text)
-    return document if isinstance(document, dict) else None
-
-
 def remember_reviewed(nodes: CaseNodes, segmentation: Node | None, segment_id: str) -> None:
     """Remember which segment is under review; None for the case's own segmentation."""
-    record = _record(nodes)
+    record = record_of(nodes)
     record.SetNodeReferenceID(_REVIEWED, None if segmentation is None else segmentation.GetID())
     record.SetAttribute(_REVIEWED + ".Segment", segment_id)
     record.SetAttribute(_REVIEWED + ".Foreign", None if segmentation is None else "true")
 
 
+def is_foreign(record: Node | None) -> bool:
+    """Whether somebody else's segmentation is under review, by the record of the case."""
+    return record is not None and record.GetAttribute(_REVIEWED + ".Foreign") is not None
+
+
 def remember_kind(nodes: CaseNodes, kind: str) -> None:
     """Remember which kind of uncertainty is shown."""
-    _record(nodes).SetAttribute(_KIND, kind)
+    record_of(nodes).SetAttribute(_KIND, kind)
+
+
+def record_of(nodes: CaseNodes) -> Node:
+    """The record of a case.
+
+    Raises:
+        SceneError: It was deleted.
+    """
+    if not is_there(nodes.record):
+        raise SceneError(f"The record of '{nodes.scan.GetName()}' was deleted: segment the scan again.")
+    return nodes.record
 
 
 def is_there(node: Node | None) -> TypeGuard[Any]:
@@ -213,7 +183,7 @@ def _case(scene: Scene, scan: Node, parts: list[Node]) -> CaseNodes:
     return CaseNodes(
         scene=scene,
         scan=scan,
-        reviewed=record.GetNodeReference(_REVIEWED) if record is not None and _is_foreign(record) else own,
+        reviewed=record.GetNodeReference(_REVIEWED) if record is not None and is_foreign(record) else own,
         segment_id=(record and record.GetAttribute(_REVIEWED + ".Segment")) or SEGMENT_ID,
         uncertainty=uncertainty,
         heatmap=single.get("differences", uncertainty.get(kind)),
@@ -221,13 +191,3 @@ def _case(scene: Scene, scan: Node, parts: list[Node]) -> CaseNodes:
         folder=folder_of(scene, parts),
         **{name: single.get(name) for name in _SINGLE},
     )
-
-
-def _is_foreign(record: Node | None) -> bool:
-    return record is not None and record.GetAttribute(_REVIEWED + ".Foreign") is not None
-
-
-def _record(nodes: CaseNodes) -> Node:
-    if not is_there(nodes.record):
-        raise SceneError(f"The record of '{nodes.scan.GetName()}' was deleted: segment the scan again.")
-    return nodes.record

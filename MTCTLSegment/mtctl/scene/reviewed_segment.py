@@ -1,4 +1,4 @@
-"""Which segmentation is reviewed against which uncertainty."""
+"""Which segmentation is reviewed against which uncertainty, and what a review lacks."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import vtk
 
 from mtctl.review.case_maps import CaseMaps
 from mtctl.scene.displays import draw_as_heatmap, show_legend
-from mtctl.scene.follow_scan import follow_scan
 from mtctl.scene.nodes import (
     SEGMENT_ID,
     CaseNodes,
-    Node,
     SceneError,
     add_part,
     find_case,
+    is_foreign,
     is_there,
-    missing,
     remember_kind,
     remember_reviewed,
 )
+from mtctl.scene.record import forget_mask, keep_mask, kept_mask
 from mtctl.scene.segments import add_segment, fits, segment_mask, set_segment
 from mtctl.scene.slice_layers import swap_heatmap
-from mtctl.scene.stored_masks import forget_mask, keep_mask, kept_mask
-from mtctl.scene.volume_nodes import geometry_of, set_voxels, voxels_of
+from mtctl.scene.types import Node
+from mtctl.scene.volume_nodes import follow_scan, geometry_of, set_voxels, voxels_of
 
 _COPY_OF = "MTCTL.CopyOf"  # tag of a copied segment: the original's node and segment id
 _START = "start"  # of the review of somebody else's segmentation
@@ -59,6 +58,29 @@ def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
         geometry=geometry_of(nodes.scan),
     )
     return maps if start is None else maps.reviewing(start)
+
+
+def missing(nodes: CaseNodes) -> str | None:
+    """What a review of this case lacks because somebody deleted it, in a sentence that says what to do; or None."""
+    if not is_there(nodes.scan):
+        return "The scan was deleted: close this case."
+    names = {
+        "record of the prediction": nodes.record if kept_mask(nodes.record, "prediction") is not None else None,
+        "uncertainty map": nodes.heatmap,
+        "distance map": nodes.distance,
+        "probability map": nodes.probability,
+    }
+    gone = [name for name, node in names.items() if not is_there(node)]
+    if not is_there(nodes.reviewed):
+        gone.insert(0, "segmentation under review" if is_foreign(nodes.record) else "segmentation")
+    elif nodes.reviewed.GetSegmentation().GetSegment(nodes.segment_id) is None:
+        gone.insert(0, "reviewed segment")
+    if not gone:
+        return None
+    listed = " and ".join(filter(None, [", ".join(gone[:-1]), gone[-1]]))
+    verb = "was" if len(gone) == 1 else "were"
+    remedy = "choose the segmentation to review" if gone == ["segmentation under review"] else "segment the scan again"
+    return f"The {listed} of '{nodes.scan.GetName()}' {verb} deleted: {remedy}."
 
 
 def review_segmentation(nodes: CaseNodes, segmentation: Node, segment_id: str) -> CaseNodes:

@@ -14,8 +14,9 @@ from vtk.util.numpy_support import numpy_to_vtk
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
 from mtctl.scene.displays import draw_as_outline
-from mtctl.scene.nodes import SEGMENT_ID, Node, Scene
+from mtctl.scene.nodes import SEGMENT_ID
 from mtctl.scene.segments import add_segment, set_segment
+from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow, set_grid
 
 #: Share of the voxels that may be black or white: noise and fat need no shades.

@@ -11,9 +11,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.io.volumes import LEFT_ATRIUM
-from mtctl.scene.follow_scan import follow_scan
-from mtctl.scene.nodes import CaseNodes, Node, SceneError, is_there
-from mtctl.scene.volume_nodes import Matrix, array_of, index_to_ras, labelmap, moved_by
+from mtctl.scene.nodes import CaseNodes, SceneError, is_there
+from mtctl.scene.types import Node
+from mtctl.scene.volume_nodes import Matrix, array_of, follow_scan, index_to_ras, labelmap, moved_by
 
 #: As in the figures: absent from the heatmap's colours and from grey.
 SEGMENT_COLOR = (1.0, 0.3, 0.3)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from mtctl.geometry import Triple
-from mtctl.scene.follow_scan import follow_scan
-from mtctl.scene.nodes import CaseNodes, Node, Scene, is_there, part_of
+from mtctl.scene.nodes import CaseNodes, is_there, part_of
+from mtctl.scene.types import Node, Scene
+from mtctl.scene.volume_nodes import follow_scan
 
 # Attributes of the record.
 _HIDDEN = "MTCTL.HeatmapHidden"

@@ -10,8 +10,9 @@ import json
 
 from mtctl.geometry import Triple
 from mtctl.io.given_spacing import same_spacing, spacing_words
-from mtctl.scene.follow_scan import follow_scan
-from mtctl.scene.nodes import CaseNodes, Node, Scene, find_case, is_there
+from mtctl.scene.nodes import CaseNodes, find_case, is_there
+from mtctl.scene.types import Node, Scene
+from mtctl.scene.volume_nodes import follow_scan
 
 #: Attribute of a scan whose spacing was changed by hand: as its file has it. It is saved with the scene.
 _FILED = "MTCTL.FileSpacing"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-Node = Any
-Scene = Any
+from mtctl.scene.types import Node, Scene
 
 _CASE = "MTCTL.Case"  # attribute of the folder's item
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from mtctl.scene.colors import heatmap_table
-from mtctl.scene.nodes import CaseNodes, Node, SceneError, add_part, is_there, part_of
+from mtctl.scene.displays import heatmap_table
+from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_there, part_of
 from mtctl.scene.segments import reviewed_in
+from mtctl.scene.types import Node
 from mtctl.scene.volume_nodes import follow, index_to_ras, moved_by, voxels_of
 
 #: The surface runs where the network is undecided, so that the uncertainty at its points is high everywhere. How far

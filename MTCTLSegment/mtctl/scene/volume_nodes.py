@@ -1,4 +1,4 @@
-"""Where voxels lie, in MRML's RAS and in our LPS, and voxels in and out of volume nodes."""
+"""Where voxels lie, in MRML's RAS and in our LPS; voxels in and out of volume nodes; what goes where the scan goes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.scene.nodes import Node, SceneError
+from mtctl.scene.nodes import CaseNodes, SceneError, is_there
+from mtctl.scene.types import Node
 
 Matrix = NDArray[np.float64]
 
@@ -139,6 +140,32 @@ def follow(node: Node, scan: Node) -> None:
     """Put a node under the transform that the scan is under."""
     if node.GetTransformNodeID() != scan.GetTransformNodeID():
         node.SetAndObserveTransformNodeID(scan.GetTransformNodeID())
+
+
+def follow_scan(nodes: CaseNodes) -> None:
+    """Put maps, segmentation, surface and preview back onto the scan after it was moved.
+
+    That is: put under another transform, taken out of one, or the transform hardened. Nothing happens otherwise; a
+    segmentation that a person has moved by itself, and somebody else's, stay where they are.
+    """
+    volumes = [*nodes.uncertainty.values(), nodes.heatmap, nodes.distance, nodes.probability, nodes.paintable]
+    volumes = [volume for volume in volumes if is_there(volume)]
+    if not volumes or not is_there(nodes.scan):
+        return
+    before, after = index_to_ras(volumes[0]), index_to_ras(nodes.scan)
+    transforms = volumes[0].GetTransformNodeID(), nodes.scan.GetTransformNodeID()
+    if transforms[0] == transforms[1] and np.array_equal(before, after):
+        return
+    for volume in volumes:
+        was_modified = volume.StartModify()
+        copy_grid(volume, nodes.scan)
+        follow(volume, nodes.scan)
+        volume.EndModify(was_modified)
+    for node in (nodes.segmentation, nodes.preview, nodes.surface):
+        if is_there(node) and node.GetTransformNodeID() == transforms[0]:
+            if not np.array_equal(before, after):
+                node.ApplyTransformMatrix(matrix_of(after @ np.linalg.inv(before)))
+            follow(node, nodes.scan)
 
 
 def labelmap(mask: NDArray[Any], start: tuple[int, int, int], matrix: Matrix) -> Any:

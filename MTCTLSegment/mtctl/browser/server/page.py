@@ -8,7 +8,7 @@ from typing import Any
 from trame.widgets import html
 from trame_client.ui.core import AbstractLayout  # type: ignore[import-untyped]
 
-from mtctl.scene.colors import heatmap_colors
+from mtctl.scene.displays import heatmap_colors
 
 STATIC = Path(__file__).with_name("static")
 

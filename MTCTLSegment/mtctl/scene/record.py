@@ -1,19 +1,40 @@
-"""Masks that a saved scene must have and that no node shows, kept as text in the case's record."""
+"""What a saved scene must have and no node shows, stored as text in the record of the case: documents and masks."""
 
 from __future__ import annotations
 
 import base64
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.scene.nodes import CaseNodes, is_there, record_of
+from mtctl.scene.types import Node
 
+# Attributes of the record; a name follows.
+_DOCUMENT = "MTCTL.Document."
 _MASK = "MTCTL.Mask."
 
-Node = Any
+
+def keep(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
+    """Keep plain data with the case, so that a saved scene has it; `show_result` keeps "report".
+
+    For example the `review_document` of a draft under "review".
+
+    Raises:
+        SceneError: The case's record was deleted.
+    """
+    record_of(nodes).SetAttribute(_DOCUMENT + name, json.dumps(document))
+
+
+def kept(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
+    """What `keep` kept under that name; None where there is nothing."""
+    text = nodes.record.GetAttribute(_DOCUMENT + name) if is_there(nodes.record) else None
+    document = None if text is None else json.loads(text)
+    return document if isinstance(document, dict) else None
 
 
 def keep_mask(record: Node, name: str, mask: Mask) -> None:

@@ -1,21 +1,61 @@
-"""What a proposal would change, shown before it is applied, in a node that neither undo nor a saved scene knows."""
+"""What editing needs, in nodes that neither undo nor a saved scene knows.
+
+That is where painting is allowed, for the Segment Editor, and what a proposal would change, before it is applied.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import slicer
 
-from mtctl.scene.nodes import CaseNodes, Node, add_part, is_there, part_of
+from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_there, part_of
 from mtctl.scene.segments import mask_of, set_segment
-from mtctl.scene.volume_nodes import follow
+from mtctl.scene.types import Node
+from mtctl.scene.volume_nodes import follow, set_voxels
 
 if TYPE_CHECKING:
     from mtctl.review.proposals import Proposal
 
 #: Sky blue and white: neither in the heatmap, nor grey or red as the outline; told apart by the colour-blind too.
 _SEGMENTS = {"added": ("Would be added", (0.35, 0.75, 1.0)), "removed": ("Would be taken away", (1.0, 1.0, 1.0))}
+
+
+def paintable_node(nodes: CaseNodes, allowed: Mask) -> Node:
+    """A volume that is 1 where painting is allowed and 0 elsewhere.
+
+    For the editor's intensity mask with a range of 1 to 2: whole numbers are compared with the range as whole numbers,
+    so that 0.5 would be 0 and allow everything, and the editor replaces a range of equal ends by one of its own.
+
+    For a region; for a threshold `nodes.heatmap` will do. One node a case, filled anew by every call. It is no part of
+    saved scenes, but selectors know it, since the editor's own does not take hidden nodes.
+
+    Args:
+        nodes: The case.
+        allowed: bool (z, y, x) on the scan's grid. Its memory is taken over: do not write to it any more.
+
+    Raises:
+        SceneError: The scan was deleted, or the mask is of another shape.
+    """
+    if not is_there(nodes.scan):
+        raise SceneError("The scan was deleted: close this case.")
+    shape = nodes.scan.GetImageData().GetDimensions()[::-1]
+    if allowed.shape != shape:
+        raise SceneError(
+            f"The mask has {allowed.shape} voxels, the scan {shape} (z, y, x): they do not belong together."
+        )
+    volume = part_of(nodes.scene, nodes.scan, "paintable")
+    made = volume is None
+    if made:
+        volume = slicer.vtkMRMLScalarVolumeNode()
+        volume.SetName(f"{nodes.scan.GetName()}: where painting is allowed")
+        volume.SetSaveWithScene(False)
+        volume.SetUndoEnabled(False)
+    set_voxels(volume, np.ascontiguousarray(allowed, dtype=bool).view(np.uint8), nodes.scan)
+    return add_part(nodes.scene, nodes.scan, volume, "paintable") if made else volume
 
 
 def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
