@@ -107,6 +107,7 @@ class TestAResultOfTheOldSpacing:
 
     def test_is_replaced_by_a_new_one_and_edits_stay_as_a_backup(self, host: Any, module: Any, case: Any) -> None:
         from mtctl import scene
+        from mtctl.scene.segments import segment_mask
 
         edited = mask(case)
         edited[20, 20:24, 20:24] ^= True
@@ -118,7 +119,7 @@ class TestAResultOfTheOldSpacing:
         assert review.session.maps.geometry.spacing == TRUE and review.nodes.heatmap.GetSpacing() == TRUE
         segmentation = review.nodes.segmentation.GetSegmentation()
         backup = next(each for each in segmentation.GetSegmentIDs() if each.startswith("Backup"))
-        assert np.array_equal(scene.segment_mask(review.nodes.segmentation, backup, case.nodes.scan), edited)
+        assert np.array_equal(segment_mask(review.nodes.segmentation, backup, case.nodes.scan), edited)
         assert review.nodes.heatmap.GetID() in foregrounds()
 
     def test_is_out_of_date_also_in_a_scene_that_was_saved(
