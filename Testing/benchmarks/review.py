@@ -36,7 +36,7 @@ from mtctl.networks.device import choose_device
 from mtctl.review.case_maps import CaseMaps, RegionPart
 from mtctl.review.proposals import add, consensus, distance_map, remove
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import Left, ReviewState
+from mtctl.review.state import RemainingWork, ReviewState
 from mtctl.uncertainty.regions import FLOOR
 
 MARKS_ML = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
@@ -108,7 +108,7 @@ def most_uncertain_first(maps: CaseMaps, truth: Mask, budget_ml: float) -> Revie
 def ceilings(session: ReviewSession, truth: Mask) -> tuple[float, float]:
     """Dice with all listed regions right, and with all that is uncertain at all right."""
     maps = session.maps
-    listed = session.places.labels_at(session.state.threshold) > 0
+    listed = session.all_regions.labels_at(session.state.threshold) > 0
     right = [np.where(seen, truth, maps.segmentation) for seen in (listed, maps.uncertainty >= FLOOR)]
     return dice(right[0], truth), dice(right[1], truth)
 
@@ -119,7 +119,7 @@ class Case:
 
     name: str
     threshold: float
-    listed: Left
+    listed: RemainingWork
     exact: Reviewed
     one_click: Reviewed
     voxels: Reviewed
@@ -146,7 +146,7 @@ def reviewed(name: str, maps: CaseMaps, truth: Mask, budget_ml: float, threshold
     return Case(
         name,
         session.state.threshold,
-        session.left,
+        session.remaining,
         review(session, truth, exact, budget_ml),
         review(other, truth, one_click, budget_ml),
         most_uncertain_first(maps, truth, budget_ml),

@@ -33,8 +33,8 @@ from typing import Any
 import numpy as np
 
 import mtctl.review.document  # noqa: F401  Imported here once, not by each process: it takes scipy along.
-from mtctl.cases.records import Kind
-from mtctl.cases.store import Case, CaseError, CaseStore
+from mtctl.cases.records import RecordKind
+from mtctl.cases.store import CaseError, CaseStore, StoredCase
 from mtctl.cases.volumes import mask_sum
 from mtctl.geometry import Geometry, Volume
 from mtctl.models.store import ModelStore, ModelStoreError
@@ -285,7 +285,7 @@ def complaints(place: Place, processes: int) -> Iterator[str]:
     yield from _about_models(place.models, everybody)
 
 
-def _about_case(case: Case, entries: list[Entry]) -> Iterator[str]:
+def _about_case(case: StoredCase, entries: list[Entry]) -> Iterator[str]:
     """What one seat did with a case, against what is there."""
     numbers = {_token(record.kind, record.content): record.number for record in case.records}
     last = 0
@@ -311,10 +311,10 @@ def _unmeant(cases: Any, entries: list[Entry]) -> Iterator[str]:
                 yield f"{record.folder}: is there, but nobody meant to store it"
 
 
-def _token(kind: Kind, content: Any) -> tuple[str, str]:
-    if kind is Kind.REJECTED:
+def _token(kind: RecordKind, content: Any) -> tuple[str, str]:
+    if kind is RecordKind.REJECTED:
         return "reject", content.get("reason", "")
-    name = "accept" if kind in (Kind.ACCEPTED, Kind.CORRECTED) else kind.value
+    name = "accept" if kind in (RecordKind.ACCEPTED, RecordKind.CORRECTED) else kind.value
     return name, content.get("segmentation_sha256", "")
 
 

@@ -10,7 +10,7 @@ from chromium import Chromium, Tab
 from numpy.typing import NDArray
 from serving import STATE, Served, chromium, folder, ready, segmented, served, still, tab
 
-from mtctl.cases.store import CaseStore, State
+from mtctl.cases.store import CaseState, CaseStore
 from mtctl.io.volumes import read_map, read_mask
 
 __all__ = ["chromium", "folder", "segmented", "served", "tab"]  # fixtures
@@ -160,7 +160,7 @@ def test_an_accepted_case_is_in_the_store_as_it_was_corrected(tab: Tab, folder: 
     tab.wait("document.querySelector('#mt-verdict')?.innerText === 'case accepted'", 60)
     tab.wait(f"{STATE}.left_words === '1 case, nothing left'")
     (case,) = CaseStore(folder / "case-store").cases()
-    assert case.state is State.CORRECTED
+    assert case.state is CaseState.CORRECTED
     assert (case.corrected_mask() == corrected(folder)).all()
     assert review_of(folder)["status"] == "accepted"
 
@@ -175,7 +175,7 @@ def test_a_rejection_needs_a_reason_and_can_be_taken_back(tab: Tab, folder: Path
     tab.click("#mt-ask button[type=submit]")
     tab.wait(f"{STATE}.shown.status === 'rejected'", 60)
     (case,) = CaseStore(folder / "case-store").cases()
-    assert (case.state, case.reason()) == (State.REJECTED, "motion artefact")
+    assert (case.state, case.reason()) == (CaseState.REJECTED, "motion artefact")
     tab.wait("document.querySelector('#mt-reopen')")
     tab.click("#mt-reopen")
     tab.wait(f"{STATE}.shown.status === 'draft'")

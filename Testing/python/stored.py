@@ -9,7 +9,7 @@ import numpy as np
 from conftest import scan
 from scipy import ndimage
 
-from mtctl.cases.store import Case, CaseStore, Trouble
+from mtctl.cases.store import CaseStore, Problem, StoredCase
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry, Volume
 from mtctl.review.document import review_document
@@ -44,13 +44,13 @@ def result_for(volume: Volume, seed: int = 0) -> Result:
     return Result(volume.geometry, mask.astype(np.uint8), maps, report)
 
 
-def predicted(store: CaseStore, volume: Volume | None = None, id: str | None = None) -> Case:
+def predicted(store: CaseStore, volume: Volume | None = None, id: str | None = None) -> StoredCase:
     """A case with a prediction."""
     volume = volume or scan((20, 24, 28))
     return store.add_prediction(store.add(volume, id), result_for(volume))
 
 
-def reviewed(case: Case, voxels: int = 50) -> tuple[Mask, dict[str, Any]]:
+def reviewed(case: StoredCase, voxels: int = 50) -> tuple[Mask, dict[str, Any]]:
     """A person visits the first region and changes some voxels in it (none with 0); the mask and the review so far."""
     session, mask = ReviewSession(case.maps()), case.prediction()
     region = session.next()
@@ -70,6 +70,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def troubles(store: CaseStore) -> list[tuple[Trouble, str]]:
+def troubles(store: CaseStore) -> list[tuple[Problem, str]]:
     """What is wrong with a store, and the name of the file or folder where."""
-    return [(found.trouble, found.path.name) for found in store.verify()]
+    return [(found.problem, found.path.name) for found in store.verify()]

@@ -13,7 +13,7 @@ import pytest
 from conftest import scan
 from stored import MODEL, OBLIQUE, contents, predicted, result_for, reviewed
 
-from mtctl.cases.store import CaseError, CaseStore, State
+from mtctl.cases.store import CaseError, CaseState, CaseStore
 from mtctl.geometry import Volume
 from mtctl.review.document import review_document
 
@@ -25,14 +25,14 @@ def store(tmp_path: Path) -> CaseStore:
 
 def test_a_case_goes_from_unlabelled_through_review_to_corrected(store: CaseStore) -> None:
     case = store.add(scan((20, 24, 28)))
-    assert case.state is State.UNLABELLED and case.version == 0
+    assert case.state is CaseState.UNLABELLED and case.version == 0
     case = store.add_prediction(case, result_for(case.scan()))
-    assert case.state is State.PREDICTED and case.model == MODEL and case.case_score == 0.91
+    assert case.state is CaseState.PREDICTED and case.model == MODEL and case.case_score == 0.91
     mask, review = reviewed(case)
     case = store.save_draft(case, mask, review)
-    assert case.state is State.IN_REVIEW
+    assert case.state is CaseState.IN_REVIEW
     case = store.accept(case, mask, review, "reader-1")
-    assert (case.state, case.version, case.reviewer) == (State.CORRECTED, 1, "reader-1")
+    assert (case.state, case.version, case.reviewer) == (CaseState.CORRECTED, 1, "reader-1")
     assert case.state.labelled
     assert store.verify() == []
 
@@ -41,7 +41,7 @@ def test_a_prediction_that_is_found_right_is_accepted_not_corrected(store: CaseS
     case = predicted(store)
     mask, review = reviewed(case, voxels=0)
     case = store.accept(case, mask, review)
-    assert case.state is State.ACCEPTED
+    assert case.state is CaseState.ACCEPTED
     assert not case.changed_voxels().any()
 
 
@@ -94,7 +94,7 @@ def test_a_new_prediction_does_not_change_what_an_earlier_review_was_about(store
     other = result_for(case.scan(), seed=5)
     other.segmentation[:] = 0
     case = store.add_prediction(case, other)
-    assert case.state is State.CORRECTED
+    assert case.state is CaseState.CORRECTED
     assert not case.prediction().any()
     assert case.changed_voxels().sum() == 40
     assert (case.uncertain_voxels() == (result_for(case.scan()).maps["entropy"] >= review["threshold"])).all()
@@ -130,7 +130,7 @@ def test_an_imported_label_counts_as_looked_at_everywhere(store: CaseStore) -> N
     case = store.add(scan((20, 24, 28)))
     mask = result_for(case.scan()).segmentation > 0
     case = store.add_label(case, mask)
-    assert case.state is State.CORRECTED and case.review() is None
+    assert case.state is CaseState.CORRECTED and case.review() is None
     assert case.looked_at().all() and (case.corrected_mask() == mask).all()
 
 
@@ -139,9 +139,9 @@ def test_a_rejected_case_keeps_its_reason_and_can_be_taken_up_again(store: CaseS
     with pytest.raises(CaseError, match="say in a few words why"):
         store.reject(case, "  ")
     case = store.reject(case, "moved during the scan")
-    assert case.state is State.REJECTED and case.reason() == "moved during the scan" and not case.state.labelled
+    assert case.state is CaseState.REJECTED and case.reason() == "moved during the scan" and not case.state.labelled
     mask, review = reviewed(case)
-    assert store.accept(case, mask, review).state is State.CORRECTED
+    assert store.accept(case, mask, review).state is CaseState.CORRECTED
 
 
 def test_a_draft_is_continued_where_it_was_and_goes_when_its_author_decides(store: CaseStore) -> None:
@@ -193,10 +193,10 @@ def test_a_case_that_is_looked_at_again_stays_labelled_until_it_is_rejected(stor
     assert not case.labelled and not case.rejected
     mask, review = reviewed(case)
     case = store.save_draft(store.accept(case, mask, review, "reader-1"), ~mask, review, "reader-2")
-    assert case.state is State.IN_REVIEW and case.labelled
+    assert case.state is CaseState.IN_REVIEW and case.labelled
     assert case.version == 1 and (case.corrected_mask() == mask).all()
     case = store.save_draft(store.reject(case, "blurred"), mask, review, "reader-1")
-    assert case.state is State.IN_REVIEW and case.rejected and not case.labelled
+    assert case.state is CaseState.IN_REVIEW and case.rejected and not case.labelled
 
 
 def test_who_corrected_rejected_or_gave_a_label_is_told(store: CaseStore) -> None:
@@ -256,7 +256,7 @@ def test_the_work_of_a_person_is_stored_although_the_prediction_was_damaged(stor
     mask, review = reviewed(case)
     (case.folder / "0001-prediction" / "entropy.nrrd").write_bytes(b"torn")
     case = store.accept(case, mask, review)
-    assert case.state is State.CORRECTED and (case.corrected_mask() == mask).all()
+    assert case.state is CaseState.CORRECTED and (case.corrected_mask() == mask).all()
     with pytest.raises(CaseError, match="what was looked at is unknown"):
         case.looked_at()
 

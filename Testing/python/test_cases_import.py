@@ -14,7 +14,7 @@ from conftest import scan
 from stored import contents, result_for, reviewed
 
 from mtctl.cases.importing import has_prediction
-from mtctl.cases.store import CaseStore, State
+from mtctl.cases.store import CaseState, CaseStore
 from mtctl.commands.main import main
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, read_volume, write_volume
@@ -52,7 +52,7 @@ def test_a_folder_of_nrrd_nifti_and_dicom_comes_in_under_names_that_say_nothing(
     assert main(["cases", "add", str(source)]) == 0
     assert "3 of 3 done" in capsys.readouterr().out
     cases = store.cases()
-    assert len(cases) == 3 and {case.state for case in cases} == {State.UNLABELLED}
+    assert len(cases) == 3 and {case.state for case in cases} == {CaseState.UNLABELLED}
     for name, content in contents(store.folder).items():
         assert not re.search(b"muster|erika|4711", content.lower() + name.lower().encode())
     assert store.verify() == []
@@ -82,7 +82,7 @@ def test_results_and_labels_come_with_their_scans(store: CaseStore, tmp_path: Pa
     for _ in range(2):  # what is there already is not added again
         assert main([*command, *scans]) == 0
         a, b = store.cases()
-        assert (a.state, b.state) == (State.PREDICTED, State.CORRECTED)
+        assert (a.state, b.state) == (CaseState.PREDICTED, CaseState.CORRECTED)
         assert (len(a.records), len(b.records)) == (1, 1)
     assert (a.prediction() == read_mask(tmp_path / "out" / "a.seg.nrrd").array).all()
     assert a.uncertainties == ("entropy", "mutual_information", "disagreement")
@@ -155,7 +155,7 @@ def test_results_that_two_scans_of_one_name_could_claim_go_with_neither(
     assert main(["cases", "add", "--results", str(out), inputs[1]]) == 1
     assert "scan.json: is about another scan of that name; segment this one again" in capsys.readouterr().err
     assert main(["cases", "add", "--results", str(out), inputs[0]]) == 0
-    assert [case.state for case in store.cases()] == [State.PREDICTED]
+    assert [case.state for case in store.cases()] == [CaseState.PREDICTED]
 
 
 def test_a_label_imported_again_does_not_cover_a_later_correction(store: CaseStore, tmp_path: Path) -> None:

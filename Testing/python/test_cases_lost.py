@@ -13,7 +13,7 @@ from conftest import scan
 from stored import predicted, reviewed, troubles
 
 from mtctl.cases.records import note_of
-from mtctl.cases.store import CaseStore, Trouble
+from mtctl.cases.store import CaseStore, Problem
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_version_that_somebody_deleted_is_missed(store: CaseStore) -> None:
     case = store.accept(case, *reviewed(case))
     shutil.rmtree(case.folder / "0002-corrected")
     (lost,) = store.verify()
-    assert lost.trouble is Trouble.LOST and lost.serious
+    assert lost.problem is Problem.LOST and lost.serious
     assert "what was stored as 0002 is gone" in lost.text
 
 
@@ -37,7 +37,7 @@ def test_the_last_decision_and_a_whole_case_are_missed_too(store: CaseStore) -> 
     shutil.rmtree(case.records[-1].folder)
     shutil.rmtree(other.folder)
     found = store.verify()
-    assert [(one.trouble, one.path.name) for one in found] == [(Trouble.LOST, "A-1"), (Trouble.LOST, "B-2")]
+    assert [(one.problem, one.path.name) for one in found] == [(Problem.LOST, "A-1"), (Problem.LOST, "B-2")]
     assert "what was stored as 0002 is gone; restore it from a backup" in found[0].text
     assert "the case is gone; restore it from a backup; if it was deleted on purpose, delete " in found[1].text
 
@@ -49,7 +49,7 @@ def test_what_is_stored_after_a_loss_does_not_hide_it(store: CaseStore) -> None:
     shutil.rmtree(case.records[-1].folder)
     case = store.accept(store.case(case.id), mask, review)
     assert [record.folder.name for record in case.records] == ["0001-prediction", "0003-corrected"]
-    assert troubles(store) == [(Trouble.LOST, case.id)]
+    assert troubles(store) == [(Problem.LOST, case.id)]
 
 
 def test_a_case_that_a_person_took_out_is_not_missed_and_can_come_back(store: CaseStore) -> None:
@@ -59,7 +59,7 @@ def test_a_case_that_a_person_took_out_is_not_missed_and_can_come_back(store: Ca
     assert store.verify() == [] and store.ids() == [other.id]
     assert store.add(scan((20, 24, 28))).id == case.id
     shutil.rmtree(case.folder)
-    assert troubles(store) == [(Trouble.LOST, case.id)]
+    assert troubles(store) == [(Problem.LOST, case.id)]
 
 
 def test_a_draft_may_go_and_so_may_the_notes(store: CaseStore) -> None:

@@ -14,7 +14,7 @@ import pytest
 from conftest import scan
 from stored import contents, predicted, reviewed, troubles
 
-from mtctl.cases.store import Case, CaseError, CaseStore, DamagedError, State, Trouble
+from mtctl.cases.store import CaseError, CaseState, CaseStore, DamagedError, Problem, StoredCase
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError
 
 
@@ -38,7 +38,7 @@ def test_a_bit_that_turned_is_noticed_by_the_reader_and_by_verify(store: CaseSto
     readers = {"scan.nrrd": case.scan, "0001-prediction/entropy.nrrd": case.uncertainty}
     with pytest.raises(DamagedError, match=r"is damaged or was changed by hand .* restore it from a backup"):
         readers.get(name, case.corrected_mask)()
-    assert troubles(store) == [(Trouble.DAMAGED, Path(name).name)]
+    assert troubles(store) == [(Problem.DAMAGED, Path(name).name)]
 
 
 def test_a_torn_record_is_named_and_the_rest_of_the_store_goes_on(store: CaseStore) -> None:
@@ -48,12 +48,12 @@ def test_a_torn_record_is_named_and_the_rest_of_the_store_goes_on(store: CaseSto
     record = case.folder / "0002-corrected" / "record.json"
     record.write_bytes(record.read_bytes()[:100])
     torn = store.case(case.id)
-    assert torn.state is State.CORRECTED and torn.version == 1
+    assert torn.state is CaseState.CORRECTED and torn.version == 1
     with pytest.raises(DamagedError, match=r"record\.json: is cut off or damaged"):
         torn.corrected_mask()
     assert (torn.prediction() == case.prediction()).all()
     assert [one.id for one in store.cases()] == sorted([case.id, other.id])
-    assert troubles(store) == [(Trouble.DAMAGED, "0002-corrected")]
+    assert troubles(store) == [(Problem.DAMAGED, "0002-corrected")]
     assert store.accept(torn, *reviewed(torn)).version == 2
 
 
@@ -63,9 +63,9 @@ def test_a_damaged_case_json_leaves_out_that_case_alone(store: CaseStore) -> Non
     assert [one.id for one in store.cases()] == [other.id]
     with pytest.raises(DamagedError):
         store.case(case.id)
-    assert [found.trouble for found in store.verify()] == [Trouble.DAMAGED]
+    assert [found.problem for found in store.verify()] == [Problem.DAMAGED]
     (case.folder / "case.json").unlink()
-    assert [found.trouble for found in store.verify()] == [Trouble.DAMAGED]
+    assert [found.problem for found in store.verify()] == [Problem.DAMAGED]
 
 
 def test_foreign_files_and_leftovers_are_named_and_left_alone(store: CaseStore) -> None:
@@ -76,11 +76,11 @@ def test_foreign_files_and_leftovers_are_named_and_left_alone(store: CaseStore) 
     (case.folder / "0001-prediction" / "Thumbs.db").write_text("")
     found = store.verify()
     assert not any(one.serious for one in found)
-    assert {(one.trouble, one.path.name) for one in found} == {
-        (Trouble.FOREIGN, "notes.txt"),
-        (Trouble.FOREIGN, "holiday"),
-        (Trouble.FOREIGN, "Thumbs.db"),
-        (Trouble.UNFINISHED, f"{TEMPORARY_PREFIX}1-ab"),
+    assert {(one.problem, one.path.name) for one in found} == {
+        (Problem.FOREIGN, "notes.txt"),
+        (Problem.FOREIGN, "holiday"),
+        (Problem.FOREIGN, "Thumbs.db"),
+        (Problem.UNFINISHED, f"{TEMPORARY_PREFIX}1-ab"),
     }
     assert store.case(case.id) == case
     store.reject(case, "blurred")
@@ -253,7 +253,7 @@ def test_a_case_that_was_deleted_in_the_meantime_is_said_to_be(store: CaseStore)
         store.accept(case.id, mask, review)
     with pytest.raises(DamagedError, match="is missing"):
         case.scan()
-    assert store.ids() == [other.id] and troubles(store) == [(Trouble.LOST, case.id)]
+    assert store.ids() == [other.id] and troubles(store) == [(Problem.LOST, case.id)]
 
 
 def test_a_case_deleted_while_it_is_written_is_said_to_be(store: CaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +300,6 @@ def test_an_empty_store_has_no_cases_and_no_findings(store: CaseStore) -> None:
 
 
 def test_a_case_knows_when_it_changed(store: CaseStore) -> None:
-    case: Case = predicted(store)
+    case: StoredCase = predicted(store)
     assert case.added <= case.changed == case.records[-1].made
     assert case.changed.endswith("+00:00")

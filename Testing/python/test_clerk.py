@@ -17,7 +17,7 @@ from stored import predicted, reviewed
 
 from mtctl.cases import store_process as store_child
 from mtctl.cases.ranking import by_expected_gain
-from mtctl.cases.store import CaseStore, State
+from mtctl.cases.store import CaseState, CaseStore
 from mtctl.models.model import Model
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
@@ -197,14 +197,14 @@ class TestErrands:
 def test_the_next_case_is_the_one_that_promises_least_and_nobody_has_begun(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from mtctl.cases.records import Kind, Record
+    from mtctl.cases.records import Record, RecordKind
 
     store = CaseStore(tmp_path)
     plain = store.add(scan((20, 24, 28)), "fresh")
 
-    def case(id: str, score: float, *kinds: Kind) -> Any:
+    def case(id: str, score: float, *kinds: RecordKind) -> Any:
         content = {"model": {}, "case_score": score}
-        records = [Record(tmp_path, 1, Kind.PREDICTION, content=content)]
+        records = [Record(tmp_path, 1, RecordKind.PREDICTION, content=content)]
         records += [Record(tmp_path, 2 + number, kind) for number, kind in enumerate(kinds)]
         return replace(plain, id=id, records=tuple(records))
 
@@ -212,10 +212,10 @@ def test_the_next_case_is_the_one_that_promises_least_and_nobody_has_begun(tmp_p
         plain,
         case("good", 0.95),
         case("poor", 0.61),
-        case("begun", 0.5, Kind.DRAFT),
-        case("done", 0.4, Kind.CORRECTED),
-        case("bad", 0.3, Kind.REJECTED),
+        case("begun", 0.5, RecordKind.DRAFT),
+        case("done", 0.4, RecordKind.CORRECTED),
+        case("bad", 0.3, RecordKind.REJECTED),
         case("fair", 0.8),
     ]
     assert [one.id for one in by_expected_gain(cases)] == ["poor", "fair", "good", "fresh"]
-    assert State.IN_REVIEW in {one.state for one in cases}
+    assert CaseState.IN_REVIEW in {one.state for one in cases}

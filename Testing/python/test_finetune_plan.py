@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import scan
 
-from mtctl.cases.store import CaseStore, State
+from mtctl.cases.store import CaseState, CaseStore
 from mtctl.geometry import Geometry, Volume
 from mtctl_train.finetuning.plan import FEW, make_plan, plan_of
 
@@ -97,7 +97,7 @@ def test_a_corrected_case_that_is_looked_at_again_is_learnt_from_until_it_is_rej
     store = corrected(tmp_path, 2)
     mask = store.case("case0").corrected_mask()
     store.save_draft("case0", ~mask, {}, "somebody-else")
-    assert store.case("case0").state is State.IN_REVIEW
+    assert store.case("case0").state is CaseState.IN_REVIEW
     plan = make_plan(store, seed=0)
     assert plan.labelled == {"case0": 1, "case1": 1} and plan.unlabelled == ("other",)
     store.reject("case0", "blurred")

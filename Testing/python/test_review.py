@@ -19,7 +19,7 @@ from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.document import read_review, review_document, write_review
 from mtctl.review.proposals import add, consensus, distance_map, random_walk, remove
 from mtctl.review.session import GROWN, IDLE_SECONDS, REVIEW_ML, ReviewSession
-from mtctl.review.state import Left, Mark, ReviewState, Status, summary
+from mtctl.review.state import RegionMark, RemainingWork, ReviewState, Status, summary
 from mtctl.system.files import WriteError
 
 # Axes that are neither those of the patient nor equally spaced.
@@ -82,7 +82,7 @@ def test_the_planted_places_are_listed_and_nothing_is_done_yet(session: ReviewSe
     assert not any(region.visited or region.edited or region.accepted for region in session.regions)
     assert session.current is None and session.looked_at_ml == 0
     total = sum(region.volume_mm3 for region in session.regions) / 1000
-    assert session.left == Left(len(session.regions), pytest.approx(total))
+    assert session.remaining == RemainingWork(len(session.regions), pytest.approx(total))
 
 
 def test_next_and_previous_walk_the_list_and_go_round(session: ReviewSession) -> None:
@@ -90,7 +90,7 @@ def test_next_and_previous_walk_the_list_and_go_round(session: ReviewSession) ->
     assert [session.next().id for _ in range(len(ids) + 1)] == [*ids, ids[0]]  # type: ignore[union-attr]
     assert session.previous().id == ids[-1]  # type: ignore[union-attr]
     assert all(region.visited for region in session.regions)
-    assert session.looked_at_ml == pytest.approx(session.left.ml)  # looked at, but not accepted
+    assert session.looked_at_ml == pytest.approx(session.remaining.ml)  # looked at, but not accepted
 
 
 def test_a_jump_visits_that_region_only(session: ReviewSession) -> None:
@@ -110,7 +110,7 @@ def test_a_region_that_is_not_listed_cannot_be_gone_to(session: ReviewSession) -
 def test_accepted_regions_are_passed_over_until_none_is_left(session: ReviewSession) -> None:
     while (region := session.next_open()) and not region.accepted:
         session.accept_region(region.id)
-    assert session.left == Left(0, 0.0)
+    assert session.remaining == RemainingWork(0, 0.0)
     assert all(region.accepted for region in session.regions)
     last = session.current
     assert session.next_open() == last
@@ -118,12 +118,12 @@ def test_accepted_regions_are_passed_over_until_none_is_left(session: ReviewSess
 
 def test_an_acceptance_can_be_taken_back(session: ReviewSession) -> None:
     first = session.regions[0]
-    before = session.left
+    before = session.remaining
     session.accept_region(first.id)
-    assert session.left.regions == before.regions - 1
-    assert session.left.ml == pytest.approx(before.ml - first.volume_mm3 / 1000)
+    assert session.remaining.regions == before.regions - 1
+    assert session.remaining.ml == pytest.approx(before.ml - first.volume_mm3 / 1000)
     session.reopen_region(first.id)
-    assert session.left == before
+    assert session.remaining == before
 
 
 # The threshold
@@ -132,9 +132,9 @@ def test_an_acceptance_can_be_taken_back(session: ReviewSession) -> None:
 def test_a_new_review_lists_about_as_much_as_a_person_will_look_at() -> None:
     large = dataclasses.replace(MAPS, geometry=dataclasses.replace(GEOMETRY, spacing=(2.5, 2.5, 4.0)))
     session = ReviewSession(large)
-    assert 0.5 * REVIEW_ML < session.left.ml <= REVIEW_ML
+    assert 0.5 * REVIEW_ML < session.remaining.ml <= REVIEW_ML
     session.set_threshold(session.state.threshold - 0.01)
-    assert session.left.ml > REVIEW_ML
+    assert session.remaining.ml > REVIEW_ML
 
 
 def test_what_was_done_stays_when_the_threshold_moves(session: ReviewSession) -> None:
@@ -150,16 +150,16 @@ def test_a_region_that_grew_much_since_it_was_accepted_is_open_again_by_what_is_
     session.set_threshold(0.9)
     before = session.regions[0]
     session.accept_region(before.id)
-    others = session.left.ml
+    others = session.remaining.ml
     session.set_threshold(0.1)
     grown = next(region for region in session.regions if region.id == before.id)
     assert grown.volume_mm3 > GROWN * before.volume_mm3
     assert grown.visited and not grown.accepted
     volumes = [region.volume_mm3 for region in session.regions]
-    assert session.left.ml == pytest.approx((sum(volumes) - before.volume_mm3) / 1000)
+    assert session.remaining.ml == pytest.approx((sum(volumes) - before.volume_mm3) / 1000)
     assert session.looked_at_ml == pytest.approx(before.volume_mm3 / 1000)
     session.set_threshold(0.9)
-    assert session.left.ml == pytest.approx(others)
+    assert session.remaining.ml == pytest.approx(others)
 
 
 def test_the_current_region_is_none_while_the_threshold_hides_it(session: ReviewSession) -> None:
@@ -179,7 +179,7 @@ def test_an_impossible_threshold_is_refused(session: ReviewSession, threshold: f
 
 def test_painting_is_allowed_where_it_is_uncertain_or_in_one_region_only(session: ReviewSession) -> None:
     assert np.array_equal(session.paintable(), MAPS.uncertainty >= 0.5)
-    labels = session.places.labels_at(0.5)
+    labels = session.all_regions.labels_at(0.5)
     for region in session.regions:
         allowed = session.paintable(region.id)
         assert np.array_equal(allowed, labels == region.id)
@@ -285,7 +285,11 @@ def test_a_draft_resumes_where_it_was(session: ReviewSession, clock: Clock, tmp_
     write_review(tmp_path / "case.review.json", session)
     resumed = read_review(tmp_path / "case.review.json", MAPS, mask, clock)
     assert resumed.state == session.state
-    assert (resumed.regions, resumed.current, resumed.left) == (session.regions, session.current, session.left)
+    assert (resumed.regions, resumed.current, resumed.remaining) == (
+        session.regions,
+        session.current,
+        session.remaining,
+    )
     assert resumed.record("paint", mask) is None  # what was edited before is no edit now
 
 
@@ -305,7 +309,7 @@ def test_the_file_says_what_was_done_and_names_nobody(session: ReviewSession, tm
     assert "Doe" not in text and str(tmp_path) not in text
     document = json.loads(text)
     assert document["status"] == "accepted"
-    assert document["left"] == {"regions": session.left.regions, "ml": session.left.ml}
+    assert document["left"] == {"regions": session.remaining.regions, "ml": session.remaining.ml}
     assert document["looked_at_ml"] == session.looked_at_ml
     assert [entry["id"] for entry in document["regions"]] == [session.regions[0].id]
 
@@ -376,7 +380,7 @@ def test_where_somebody_elses_segmentation_differs_is_the_first_place_to_look() 
     held = session.paintable(first.id)
     assert (held & cut).sum() > 0.5 * cut.sum()
     assert first.voxels_outside > first.voxels_inside  # counted against the mask under review
-    assert session.left.ml >= 0.9 * cut.sum() * GEOMETRY.voxel_ml
+    assert session.remaining.ml >= 0.9 * cut.sum() * GEOMETRY.voxel_ml
 
 
 def test_a_piece_that_only_somebody_else_drew_is_a_region_however_far_away() -> None:
@@ -409,7 +413,7 @@ def flat(uncertainty: float, mask: bool) -> CaseMaps:
 @pytest.mark.parametrize("mask", [False, True])
 def test_a_case_without_uncertainty_has_nothing_to_check(mask: bool, tmp_path: Path) -> None:
     session = ReviewSession(flat(0.0, mask))
-    assert session.regions == () and session.left == Left(0, 0.0)
+    assert session.regions == () and session.remaining == RemainingWork(0, 0.0)
     assert session.next() is session.previous() is session.next_open() is None
     assert not session.paintable().any() or session.state.threshold == 0
     session.accept_case()
@@ -425,7 +429,7 @@ def test_a_case_that_is_uncertain_everywhere_can_be_reviewed_up_to_the_border_of
         assert session.jump(region.id).visited
         part = session.part(region.id)
         assert part.inside.any(axis=(1, 2)).all()  # the box is tight
-    assert session.left.ml == pytest.approx(session.looked_at_ml)
+    assert session.remaining.ml == pytest.approx(session.looked_at_ml)
 
 
 def test_arrays_of_different_shapes_are_refused() -> None:
@@ -436,12 +440,14 @@ def test_arrays_of_different_shapes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("left", "interval", "words"),
     [
-        (Left(3, 1.23), (0.9, 0.93), "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"),
-        (Left(1, 0.06), None, "1 region, 0.1 mL to check"),
-        (Left(0, 0.0), (0.8, 0.9), "nothing left to check; likely Dice 0.80-0.90"),
+        (RemainingWork(3, 1.23), (0.9, 0.93), "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"),
+        (RemainingWork(1, 0.06), None, "1 region, 0.1 mL to check"),
+        (RemainingWork(0, 0.0), (0.8, 0.9), "nothing left to check; likely Dice 0.80-0.90"),
     ],
 )
-def test_what_is_left_is_said_in_plain_words(left: Left, interval: tuple[float, float] | None, words: str) -> None:
+def test_what_is_left_is_said_in_plain_words(
+    left: RemainingWork, interval: tuple[float, float] | None, words: str
+) -> None:
     assert summary(left, interval) == words
 
 
@@ -568,12 +574,12 @@ class AnyReview(RuleBasedStateMachine):
 
     @invariant()
     def the_states_agree(self) -> None:
-        regions, left = self.session.regions, self.session.left
+        regions, left = self.session.regions, self.session.remaining
         assert left.regions == sum(not region.accepted for region in regions)
         assert 0 <= left.ml <= sum(region.volume_mm3 for region in regions) / 1000 + 1e-9
         assert all(region.visited for region in regions if region.accepted)
         changed = self.mask != MAPS.segmentation
-        whole = self.session.places
+        whole = self.session.all_regions
         for region in regions:
             assert region.edited == changed.ravel()[whole.voxels_at(region.id, 0.0)].any()
 
@@ -594,4 +600,4 @@ TestAnyReview.settings = settings(max_examples=25, stateful_step_count=20, deadl
 
 
 def test_marks_begin_empty() -> None:
-    assert ReviewState(0.5).marks == {} and Mark() == Mark(None, None, False, 0.0)
+    assert ReviewState(0.5).marks == {} and RegionMark() == RegionMark(None, None, False, 0.0)

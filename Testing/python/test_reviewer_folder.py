@@ -15,7 +15,7 @@ from mtctl.browser.sources.folder import FolderShelf, plain_name
 from mtctl.browser.sources.reading import read_case
 from mtctl.browser.sources.result_folder import FolderError, find_case, find_cases, is_store
 from mtctl.browser.ui.open_case import OpenCase
-from mtctl.cases.store import CaseStore, State
+from mtctl.cases.store import CaseState, CaseStore
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
@@ -173,7 +173,7 @@ def test_accepting_stores_scan_prediction_and_correction(folder: Path):
     case.session.accept_case()
     assert "corrected" in shelf.accept(case.key, *case.snapshot())
     (stored,) = CaseStore(folder / "case-store").cases()
-    assert stored.state is State.CORRECTED
+    assert stored.state is CaseState.CORRECTED
     assert (stored.corrected_mask() == case.mask).all()
     assert (stored.prediction() == case.session.maps.segmentation).all()
     (entry,) = shelf.entries()
@@ -189,7 +189,7 @@ def test_rejecting_stores_the_reason(folder: Path):
     case.session.reject_case("motion")
     shelf.reject(case.key, *case.snapshot())
     (stored,) = CaseStore(folder / "case-store").cases()
-    assert (stored.state, stored.reason()) == (State.REJECTED, "motion")
+    assert (stored.state, stored.reason()) == (CaseState.REJECTED, "motion")
     (entry,) = shelf.entries()
     assert (entry.stage, entry.words) == (Stage.REJECTED, "motion")
 
@@ -241,13 +241,13 @@ def test_the_reviewer_s_pseudonym_is_recorded_with_every_draft_and_decision(
     case = opened(shelf, shelf.entries()[0].key)
     shelf.save(case.key, *case.snapshot())
     if target == "store":  # A folder keeps its drafts beside the results, where nobody is named.
-        assert (store.case(id).state, store.case(id).reviewer) == (State.IN_REVIEW, "MK")
+        assert (store.case(id).state, store.case(id).reviewer) == (CaseState.IN_REVIEW, "MK")
     case.session.reject_case("motion")
     shelf.reject(case.key, *case.snapshot())
-    assert (store.case(id).state, store.case(id).reviewer) == (State.REJECTED, "MK")
+    assert (store.case(id).state, store.case(id).reviewer) == (CaseState.REJECTED, "MK")
     case.session.accept_case()
     shelf.accept(case.key, *case.snapshot())
-    assert (store.case(id).state, store.case(id).reviewer) == (State.ACCEPTED, "MK")
+    assert (store.case(id).state, store.case(id).reviewer) == (CaseState.ACCEPTED, "MK")
 
 
 def test_new_results_replace_no_review_and_the_report_comes_last(folder: Path):

@@ -239,7 +239,7 @@ class TestTheEnd:
     def test_an_accepted_case_is_in_the_store_as_it_is_seen(
         self, host: Any, module: Any, case: Any, tmp_path: Path
     ) -> None:
-        from mtctl.cases.store import CaseStore, State
+        from mtctl.cases.store import CaseState, CaseStore
 
         module.ui.storeEdit.currentPath = str(tmp_path / "store")
         module.ui.nextButton.click()
@@ -251,7 +251,7 @@ class TestTheEnd:
         assert host.wait_until(lambda: not module.finishPanel._job.running, 60)
         assert [message.kind for message in host.messages] == ["question"]
         (stored,) = CaseStore(tmp_path / "store").cases()
-        assert stored.state == State.CORRECTED
+        assert stored.state == CaseState.CORRECTED
         assert np.array_equal(stored.corrected_mask(), mask(case))
         assert module.ui.finishLabel.text.startswith("Accepted and saved")
         module.ui.undoButton.click()
@@ -264,7 +264,7 @@ class TestTheEnd:
         assert not (tmp_path / "store").exists() and case.session.state.status.value == "draft"
 
     def test_a_rejected_case_needs_a_remark(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
-        from mtctl.cases.store import CaseStore, State
+        from mtctl.cases.store import CaseState, CaseStore
 
         module.ui.storeEdit.currentPath = str(tmp_path / "store")
         module.ui.rejectCaseButton.click()
@@ -273,7 +273,7 @@ class TestTheEnd:
         module.ui.rejectCaseButton.click()
         assert host.wait_until(lambda: not module.finishPanel._job.running, 60)
         (stored,) = CaseStore(tmp_path / "store").cases()
-        assert stored.state == State.REJECTED
+        assert stored.state == CaseState.REJECTED
 
     def test_without_a_store_the_person_is_asked_for_one(
         self, host: Any, module: Any, case: Any, tmp_path: Path

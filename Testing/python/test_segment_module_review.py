@@ -24,7 +24,7 @@ def to_ras(lps: tuple[float, float, float]) -> tuple[float, float, float]:
 
 class TestTheResult:
     def test_is_summed_up_in_plain_words(self, module: Any, case: Any) -> None:
-        left = case.session.left
+        left = case.session.remaining
         assert (
             module.ui.summaryLabel.text == f"{left.regions} regions, {left.ml:.1f} mL to check; likely Dice 0.88-0.94"
         )

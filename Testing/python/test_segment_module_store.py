@@ -14,7 +14,7 @@ from conftest import ROOT
 from segment_module import *  # noqa: F403
 from segment_module import arrive, choose_store, current, load_scan, mask, settle
 
-from mtctl.cases.store import Case, CaseStore, State
+from mtctl.cases.store import CaseState, CaseStore, StoredCase
 from mtctl.worker.requests import Result
 
 PATIENCE = 60
@@ -63,7 +63,7 @@ def add(module: Any) -> None:
     module.ui.applyProposalButton.click()
 
 
-def the_case(store: CaseStore) -> Case:
+def the_case(store: CaseStore) -> StoredCase:
     (case,) = store.cases()
     return case
 
@@ -252,9 +252,9 @@ class TestADraft:
         accept(host, module)
         host.wait(0.3)
         assert saved(host, module)
-        assert kinds(store) == ["prediction", "corrected"] and the_case(store).state is State.CORRECTED
+        assert kinds(store) == ["prediction", "corrected"] and the_case(store).state is CaseState.CORRECTED
         add(module)
-        assert host.wait_until(lambda: the_case(store).state is State.IN_REVIEW, PATIENCE)
+        assert host.wait_until(lambda: the_case(store).state is CaseState.IN_REVIEW, PATIENCE)
 
     def test_under_way_makes_a_decision_wait_for_its_turn(
         self, host: Any, module: Any, case: Any, store: CaseStore

@@ -63,7 +63,7 @@ class FinishPanel:
         for button in (ui.acceptCaseButton, ui.rejectCaseButton):
             button.enabled = review is not None and self._saving is None
         if review is not None and self._saving is None:
-            left = review.session.left.regions
+            left = review.session.remaining.regions
             status = review.session.state.status
             ui.finishLabel.text = {
                 Status.ACCEPTED: _("Accepted and saved. Any change opens the case again."),
@@ -79,7 +79,7 @@ class FinishPanel:
             review, store = self._desk.review, self._chosen_store()
             if review is None or store is None:
                 return
-            left = review.session.left
+            left = review.session.remaining
             question = _("{count} regions ({ml:.1f} mL) were not accepted yet. Accept the case all the same?")
             if left.regions and not slicer.util.confirmYesNoDisplay(
                 question.format(count=left.regions, ml=left.ml), _("Accept case")

@@ -166,7 +166,7 @@ class RegionPanel:
             return _("No region is so uncertain: lower the threshold to see more.")
         accepted = sum(region.accepted for region in session.regions)
         return _("{accepted} of {all} regions accepted, {ml:.1f} mL left to check; looked at {looked:.1f} mL.").format(
-            accepted=accepted, all=len(session.regions), ml=session.left.ml, looked=session.looked_at_ml
+            accepted=accepted, all=len(session.regions), ml=session.remaining.ml, looked=session.looked_at_ml
         )
 
 

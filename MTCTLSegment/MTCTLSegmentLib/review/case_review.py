@@ -71,7 +71,7 @@ class CaseReview:
     def summary(self) -> str:
         """ "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
         interval = self.report.get("case_score_interval") if self.own else None
-        return summary(self.session.left, (interval[0], interval[1]) if interval else None)
+        return summary(self.session.remaining, (interval[0], interval[1]) if interval else None)
 
     def warnings(self) -> list[str]:
         """Sentences that the person should read before anything else."""
@@ -226,7 +226,7 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
         session.pause()
         note = "the segmentation was edited outside of this module since the review: look again at what was accepted"
     if session is None:
-        session = ReviewSession(maps, mask=mask, places=places)
+        session = ReviewSession(maps, mask=mask, all_regions=places)
     scene.fill_region_table(nodes, session.regions)
     return CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
 

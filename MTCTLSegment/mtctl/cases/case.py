@@ -23,8 +23,8 @@ from mtctl.cases.records import (
     START,
     VOUCHED,
     CaseError,
-    Kind,
     Record,
+    RecordKind,
     read_records,
 )
 from mtctl.cases.volumes import UNCERTAINTIES, file_of, stored_map, stored_mask
@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases 
     from mtctl.review.case_maps import CaseMaps
 
 
-class State(Enum):
+class CaseState(Enum):
     """How far a case is; the values are the words that a person sees."""
 
     UNLABELLED = "unlabelled"
@@ -49,8 +49,8 @@ class State(Enum):
 
     @property
     def labelled(self) -> bool:
-        """Whether somebody vouched for its segmentation, and nobody works on it now (see `Case.labelled`)."""
-        return self in (State.CORRECTED, State.ACCEPTED)
+        """Whether somebody vouched for its segmentation, and nobody works on it now (see `StoredCase.labelled`)."""
+        return self in (CaseState.CORRECTED, CaseState.ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Draft:
 
     Attributes:
         mask: The segmentation as it was left, (z, y, x) bool.
-        review: What `review_file.review_document` gave.
+        review: What `review.document.review_document` gave.
         reviewer: Pseudonym of the person, or "".
         saved: When, UTC, ISO 8601.
     """
@@ -71,7 +71,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Case:
+class StoredCase:
     """A case and its history. It does not change: ask the store again (`CaseStore.case`) for how it stands now.
 
     Everything that is read is checked against its checksum first. All volumes are on the grid of the scan.
@@ -81,7 +81,7 @@ class Case:
         id: Its name; a pseudonym.
         geometry: Grid of the scan.
         added: When, UTC, ISO 8601.
-        scan_sha256: Over the scan's voxels, whatever their grid, by `case_files.scan_sum`.
+        scan_sha256: Over the scan's voxels, whatever their grid, by `scan_sum`.
         files: SHA-256 of the files beside case.json, by name.
         records: Predictions, drafts and decisions, oldest first.
 
@@ -99,13 +99,13 @@ class Case:
     records: tuple[Record, ...]
 
     @property
-    def state(self) -> State:
+    def state(self) -> CaseState:
         """How far it is, from its records alone. A case whose review was taken up again is in review, whatever
         `version` says of earlier ones."""
-        done = [record.kind for record in self.records if record.kind is not Kind.PREDICTION]
+        done = [record.kind for record in self.records if record.kind is not RecordKind.PREDICTION]
         if done:
-            return State.IN_REVIEW if done[-1] is Kind.DRAFT else State(done[-1].value)
-        return State.PREDICTED if self.records else State.UNLABELLED
+            return CaseState.IN_REVIEW if done[-1] is RecordKind.DRAFT else CaseState(done[-1].value)
+        return CaseState.PREDICTED if self.records else CaseState.UNLABELLED
 
     @property
     def labelled(self) -> bool:
@@ -116,7 +116,7 @@ class Case:
     @property
     def rejected(self) -> bool:
         """Whether it was rejected and nobody has vouched for it since, whatever drafts there are."""
-        return self._decision is Kind.REJECTED
+        return self._decision is RecordKind.REJECTED
 
     @property
     def version(self) -> int:
@@ -126,7 +126,9 @@ class Case:
     @property
     def reviewer(self) -> str:
         """Pseudonym of who made the last draft or decision, or ""."""
-        return next((record.reviewer for record in reversed(self.records) if record.kind is not Kind.PREDICTION), "")
+        return next(
+            (record.reviewer for record in reversed(self.records) if record.kind is not RecordKind.PREDICTION), ""
+        )
 
     @property
     def changed(self) -> str:
@@ -136,19 +138,19 @@ class Case:
     @property
     def model(self) -> Mapping[str, str] | None:
         """id, version and sha256 of the model that made the last prediction; None: there is none."""
-        last = self._last(Kind.PREDICTION)
+        last = self._last(RecordKind.PREDICTION)
         return None if last is None else last.content.get("model")
 
     @property
     def case_score(self) -> float | None:
         """The Dice that the last prediction expects of itself, 0 to 1; None: there is none."""
-        last = self._last(Kind.PREDICTION)
+        last = self._last(RecordKind.PREDICTION)
         return None if last is None else last.content.get("case_score")
 
     @property
     def uncertainties(self) -> tuple[str, ...]:
         """Kinds of uncertainty that the last prediction has: of "entropy", "mutual_information", "disagreement"."""
-        last = self._last(Kind.PREDICTION)
+        last = self._last(RecordKind.PREDICTION)
         return () if last is None else uncertainties_of(last)
 
     @property
@@ -207,7 +209,7 @@ class Case:
                 last decision.
         """
         for record in reversed(self.records):
-            if record.kind is Kind.DRAFT and reviewer in (None, record.reviewer):
+            if record.kind is RecordKind.DRAFT and reviewer in (None, record.reviewer):
                 try:
                     mask = stored_mask(record, SEGMENTATION, self.geometry)
                     return Draft(mask, record.json(REVIEW), record.reviewer, record.made)
@@ -215,13 +217,13 @@ class Case:
                     if record.folder.exists():
                         raise
                     return read_case(self.folder).draft(reviewer)  # Its author saved the next one just now.
-            if reviewer is None and record.kind not in (Kind.DRAFT, Kind.PREDICTION):
+            if reviewer is None and record.kind not in (RecordKind.DRAFT, RecordKind.PREDICTION):
                 break
         return None
 
     def reason(self) -> str:
         """Why it was rejected last, or ""."""
-        last = self._last(Kind.REJECTED)
+        last = self._last(RecordKind.REJECTED)
         return "" if last is None else str(last.content.get("reason", ""))
 
     def start(self, version: int | None = None) -> Mask:
@@ -266,24 +268,24 @@ class Case:
     def reviewed_by(self, review: Mapping[str, Any] | None) -> Record | None:
         """The prediction that a review is of, or, where it is of none, the last one; None: there is none."""
         wanted = (review or {}).get("segmentation_sha256")
-        predictions = [record for record in reversed(self.records) if record.kind is Kind.PREDICTION]
+        predictions = [record for record in reversed(self.records) if record.kind is RecordKind.PREDICTION]
         same = (record for record in predictions if record.content.get("segmentation_sha256") == wanted)
         return next(same, predictions[0] if predictions else None)
 
     @property
-    def _decision(self) -> Kind | None:
-        decisions = (*VOUCHED, Kind.REJECTED)
+    def _decision(self) -> RecordKind | None:
+        decisions = (*VOUCHED, RecordKind.REJECTED)
         return next((record.kind for record in reversed(self.records) if record.kind in decisions), None)
 
     @property
     def _vouched(self) -> list[Record]:
         return [record for record in self.records if record.kind in VOUCHED]
 
-    def _last(self, kind: Kind) -> Record | None:
+    def _last(self, kind: RecordKind) -> Record | None:
         return next((record for record in reversed(self.records) if record.kind is kind), None)
 
     def _predicted(self) -> Record:
-        last = self._last(Kind.PREDICTION)
+        last = self._last(RecordKind.PREDICTION)
         if last is None:
             raise CaseError(f"{self.id}: has no prediction yet; segment it first")
         return last
@@ -301,7 +303,7 @@ class Case:
         if record.damage:
             raise DamagedError(record.damage)
         number = record.content.get("prediction")
-        found = next((one for one in self.records if one.kind is Kind.PREDICTION and one.number == number), None)
+        found = next((one for one in self.records if one.kind is RecordKind.PREDICTION and one.number == number), None)
         if found is None:
             raise CaseError(f"{record.folder}: was made without a prediction of the store")
         return found
@@ -317,7 +319,7 @@ def uncertainties_of(prediction: Record) -> tuple[str, ...]:
     return tuple(kind for kind in UNCERTAINTIES if file_of(kind) in prediction.files)
 
 
-def read_case(folder: Path) -> Case:
+def read_case(folder: Path) -> StoredCase:
     """The case in `folder`, as it stands now.
 
     Raises:
@@ -328,7 +330,7 @@ def read_case(folder: Path) -> Case:
         records = read_records(folder)
     except OSError as error:
         raise DamagedError(f"{folder}: cannot be read: {error.strerror or error}") from error
-    return Case(
+    return StoredCase(
         folder,
         folder.name,
         geometry_of(document["geometry"]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.cases.store import Case
+from mtctl.cases.store import StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
@@ -23,7 +23,7 @@ class ExportError(MtctlError):
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedCases:
     """What became of an export.
 
     Attributes:
@@ -37,7 +37,7 @@ class Exported:
     failures: tuple[str, ...]
 
 
-def export_nnunet(cases: Iterable[Case], out: Path) -> Exported:
+def export_nnunet(cases: Iterable[StoredCase], out: Path) -> ExportedCases:
     """Write imagesTr, labelsTr, imagesTs (scans without a label) and dataset.json, as nnU-Net 2 reads them.
 
     Args:
@@ -49,7 +49,7 @@ def export_nnunet(cases: Iterable[Case], out: Path) -> Exported:
         WriteError: It cannot be written; nothing is left of it.
     """
 
-    def describe(done: Exported) -> dict[str, Any]:
+    def describe(done: ExportedCases) -> dict[str, Any]:
         return {
             "channel_names": {"0": "LGE-MRI"},
             "labels": {"background": 0, "left atrium": 1},
@@ -60,7 +60,7 @@ def export_nnunet(cases: Iterable[Case], out: Path) -> Exported:
     return _export(cases, out, "dataset.json", describe)
 
 
-def export_monai(cases: Iterable[Case], out: Path) -> Exported:
+def export_monai(cases: Iterable[StoredCase], out: Path) -> ExportedCases:
     """Write the same files and a datalist.json for `monai.data.load_decathlon_datalist`.
 
     Its key "training" lists image and label, "unlabeled" scans without a label; paths are relative to the folder.
@@ -68,7 +68,7 @@ def export_monai(cases: Iterable[Case], out: Path) -> Exported:
     Args, Raises: See `export_nnunet`.
     """
 
-    def describe(done: Exported) -> dict[str, Any]:
+    def describe(done: ExportedCases) -> dict[str, Any]:
         return {
             "name": "left atrium",
             "modality": {"0": "LGE-MRI"},
@@ -82,8 +82,8 @@ def export_monai(cases: Iterable[Case], out: Path) -> Exported:
 
 
 def _export(
-    cases: Iterable[Case], out: Path, description: str, describe: Callable[[Exported], dict[str, Any]]
-) -> Exported:
+    cases: Iterable[StoredCase], out: Path, description: str, describe: Callable[[ExportedCases], dict[str, Any]]
+) -> ExportedCases:
     out = Path(out)
     if os.path.lexists(out):
         raise ExportError(f"{out}: is there already; choose a folder that is not, so that nothing gets mixed up")
@@ -100,7 +100,7 @@ def _export(
     return done
 
 
-def _write_cases(cases: Iterable[Case], folder: Path) -> Exported:
+def _write_cases(cases: Iterable[StoredCase], folder: Path) -> ExportedCases:
     labelled, unlabelled, failures = [], [], []
     for case in cases:
         if case.rejected:
@@ -119,7 +119,7 @@ def _write_cases(cases: Iterable[Case], folder: Path) -> Exported:
             raise
         except MtctlError as error:
             failures.append(str(error))
-    return Exported(tuple(labelled), tuple(unlabelled), tuple(failures))
+    return ExportedCases(tuple(labelled), tuple(unlabelled), tuple(failures))
 
 
 def _image(id: str, split: str) -> str:

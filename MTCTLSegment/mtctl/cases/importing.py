@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtctl.cases.records import VOUCHED
-from mtctl.cases.store import Case, CaseError, CaseStore
+from mtctl.cases.store import CaseError, CaseStore, StoredCase
 from mtctl.cases.volumes import MAPS, file_of, mask_sum, same_grid, scan_sum
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing
 from mtctl.io.given_spacing import same_spacing, spacing_words
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sources:
+class ImportSources:
     """What goes with the scans.
 
     Attributes:
@@ -50,7 +50,7 @@ def namesakes(scans: Sequence[Path]) -> dict[Path, Path]:
     return clashes | {first: second for second, first in clashes.items()}
 
 
-def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None = None) -> Case:
+def import_scan(store: CaseStore, path: Path, sources: ImportSources, id: str | None = None) -> StoredCase:
     """Add a file or DICOM folder to the store, with its results and its label where there are any.
 
     What the store has already is not added again.
@@ -59,7 +59,7 @@ def import_scan(store: CaseStore, path: Path, sources: Sources, id: str | None =
         store: Where to.
         path: The scan.
         sources: What goes with it.
-        id: Name of the case; None: see `Sources.keep_names`.
+        id: Name of the case; None: see `ImportSources.keep_names`.
 
     Raises:
         MtctlError: Something cannot be read, does not fit together, or cannot be written; or a result or label could
@@ -121,7 +121,7 @@ def _label_of(folder: Path, stem: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _check_nothing_is_shared(path: Path, stem: str, sources: Sources) -> None:
+def _check_nothing_is_shared(path: Path, stem: str, sources: ImportSources) -> None:
     """Make sure that nothing goes with a scan which could go with its namesake.
 
     Raises:
@@ -149,7 +149,7 @@ def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
     return volume.array
 
 
-def has_prediction(case: Case, result: Result) -> bool:
+def has_prediction(case: StoredCase, result: Result) -> bool:
     """Whether the case has this segmentation by this model already, with all maps that the result has."""
     model, mask = result.report.get("model"), mask_sum(np.asarray(result.segmentation, dtype=bool))
     maps = {file_of(name) for name in MAPS if name in result.maps}
@@ -161,7 +161,7 @@ def has_prediction(case: Case, result: Result) -> bool:
     )
 
 
-def _has_label(case: Case, label: Mask) -> bool:
+def _has_label(case: StoredCase, label: Mask) -> bool:
     """Whether somebody vouched for this mask before: a later correction stays the last word on it."""
     total = mask_sum(label)
     return any(record.kind in VOUCHED and record.content.get("segmentation_sha256") == total for record in case.records)

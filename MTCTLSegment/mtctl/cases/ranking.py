@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtctl.cases.store import Case, State
+from mtctl.cases.store import CaseState, StoredCase
 
 #: Whose correction nobody has begun.
-_OPEN = (State.PREDICTED, State.UNLABELLED)
+_OPEN = (CaseState.PREDICTED, CaseState.UNLABELLED)
 
 
-def by_expected_gain(cases: Sequence[Case]) -> list[Case]:
+def by_expected_gain(cases: Sequence[StoredCase]) -> list[StoredCase]:
     """The cases that nobody has begun to correct, the one to correct first at the front.
 
     Predicted cases by case score, the lowest first; then those of which nothing is known, as they were not segmented.
@@ -22,6 +22,6 @@ def by_expected_gain(cases: Sequence[Case]) -> list[Case]:
     return sorted((case for case in cases if case.state in _OPEN), key=_rank)
 
 
-def _rank(case: Case) -> tuple[bool, float, str]:
+def _rank(case: StoredCase) -> tuple[bool, float, str]:
     score = case.case_score
     return score is None, score or 0.0, case.id

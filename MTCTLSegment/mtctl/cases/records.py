@@ -52,7 +52,7 @@ class CaseError(MtctlError):
     """The store cannot do that with the case."""
 
 
-class Kind(Enum):
+class RecordKind(Enum):
     """What a record holds; the values end the names of its folders."""
 
     PREDICTION = "prediction"
@@ -63,9 +63,9 @@ class Kind(Enum):
 
 
 #: Records with a segmentation that a person vouches for.
-VOUCHED = (Kind.CORRECTED, Kind.ACCEPTED)
+VOUCHED = (RecordKind.CORRECTED, RecordKind.ACCEPTED)
 
-_FOLDER = re.compile(rf"(\d{{4,9}})-({'|'.join(kind.value for kind in Kind)})")
+_FOLDER = re.compile(rf"(\d{{4,9}})-({'|'.join(kind.value for kind in RecordKind)})")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Record:
 
     folder: Path
     number: int
-    kind: Kind
+    kind: RecordKind
     made: str = ""
     reviewer: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -120,7 +120,7 @@ def read_records(case: Path) -> tuple[Record, ...]:
     return tuple(record for number, kind, folder in record_folders(case) if (record := _read(folder, number, kind)))
 
 
-def record_folders(case: Path) -> list[tuple[int, Kind, Path]]:
+def record_folders(case: Path) -> list[tuple[int, RecordKind, Path]]:
     """Number, kind and place of the records, oldest first.
 
     Raises:
@@ -129,7 +129,7 @@ def record_folders(case: Path) -> list[tuple[int, Kind, Path]]:
     return _named(case, os.listdir(case))
 
 
-def noted_records(case: Path) -> list[tuple[int, Kind, Path]]:
+def noted_records(case: Path) -> list[tuple[int, RecordKind, Path]]:
     """As `record_folders`, of all records but drafts that a case ever had, as far as there are notes of them.
 
     Raises:
@@ -140,7 +140,7 @@ def noted_records(case: Path) -> list[tuple[int, Kind, Path]]:
 
 def append_record(
     case: Path,
-    kind: Kind,
+    kind: RecordKind,
     write: Callable[[Path], Mapping[str, Any]],
     reviewer: str = "",
     replaces: Sequence[Record] = (),
@@ -175,14 +175,14 @@ def append_record(
             with locked(case) as held:
                 there = record_folders(case)
                 # What must be there as long as this is: `mtctl cases verify` notices when it is not.
-                document["follows"] = [number for number, kept, _ in there if kept is not Kind.DRAFT]
+                document["follows"] = [number for number, kept, _ in there if kept is not RecordKind.DRAFT]
                 write_sealed(hidden / RECORD, document)
                 held.check()
                 # Not the number of one that is gone, which would not be missed any more.
                 last = max((number for number, _, _ in [*there, *noted_records(case)]), default=0)
                 folder = case / f"{last + 1:04d}-{kind.value}"
                 commit(hidden, folder)
-                if kind is not Kind.DRAFT:
+                if kind is not RecordKind.DRAFT:
                     note(folder)
                 for draft in replaces:
                     discard(draft.folder)
@@ -225,12 +225,14 @@ def noted(folder: Path) -> list[str]:
     return sorted(name.removeprefix(_NOTE_PREFIX) for name in os.listdir(folder) if is_note(name))
 
 
-def _named(case: Path, names: Sequence[str]) -> list[tuple[int, Kind, Path]]:
+def _named(case: Path, names: Sequence[str]) -> list[tuple[int, RecordKind, Path]]:
     ordered = sorted(names, key=lambda name: (len(name.partition("-")[0]), name))
-    return [(int(match[1]), Kind(match[2]), case / name) for name in ordered if (match := _FOLDER.fullmatch(name))]
+    return [
+        (int(match[1]), RecordKind(match[2]), case / name) for name in ordered if (match := _FOLDER.fullmatch(name))
+    ]
 
 
-def _read(folder: Path, number: int, kind: Kind) -> Record | None:
+def _read(folder: Path, number: int, kind: RecordKind) -> Record | None:
     """A record; None for a draft that went while it was read."""
     try:
         document = read_sealed(folder / RECORD, FORMAT)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtctl.cases.case import Case, uncertainties_of
+from mtctl.cases.case import StoredCase, uncertainties_of
 from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
 from mtctl.cases.volumes import check_mask, mask_sum, write_mask
 from mtctl.geometry import Volume
@@ -20,10 +20,10 @@ if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases w
     from mtctl.review.session import ReviewSession
 
 
-class Reviewed:
+class ReviewedSegmentation:
     """A segmentation and its review, ready to be written."""
 
-    def __init__(self, case: Case, mask: Mask, review: Mapping[str, Any], start: Mask | None) -> None:
+    def __init__(self, case: StoredCase, mask: Mask, review: Mapping[str, Any], start: Mask | None) -> None:
         self.case = case
         self.mask = check_mask(mask, case.geometry, case.id)
         self.start = None if start is None else check_mask(start, case.geometry, case.id)
@@ -55,7 +55,9 @@ class Reviewed:
         return content
 
 
-def looked_at(case: Case, prediction: Record, start: Mask | None, mask: Mask, review: Path) -> tuple[str, Mask] | None:
+def looked_at(
+    case: StoredCase, prediction: Record, start: Mask | None, mask: Mask, review: Path
+) -> tuple[str, Mask] | None:
     """The regions that were visited.
 
     Args:
@@ -86,5 +88,5 @@ def _visited(session: ReviewSession) -> Mask:
     seen = np.zeros(session.maps.geometry.shape, dtype=bool)
     for number, mark in session.state.marks.items():
         if mark.seen_at is not None:
-            seen.ravel()[session.places.voxels_at(number, mark.seen_at)] = True
+            seen.ravel()[session.all_regions.voxels_at(number, mark.seen_at)] = True
     return seen

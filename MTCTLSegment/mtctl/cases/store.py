@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtctl.cases.case import Case, Draft, State, read_case
+from mtctl.cases.case import CaseState, Draft, StoredCase, read_case
 from mtctl.cases.names import ID, made_ids, usable
-from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Kind, Record, append_record, note
-from mtctl.cases.reviewed import Reviewed
-from mtctl.cases.verify import Finding, Trouble, verify_store
+from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind, append_record, note
+from mtctl.cases.reviewed import ReviewedSegmentation
+from mtctl.cases.verify import Finding, Problem, verify_store
 from mtctl.cases.volumes import check_mask, same_grid, scan_sum, write_mask, write_prediction
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
@@ -50,7 +50,7 @@ from mtctl.worker.requests import Result
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
     from mtctl.evaluation.segmentation_metrics import Mask
 
-__all__ = ["Case", "CaseError", "CaseStore", "DamagedError", "Draft", "Finding", "State", "Trouble"]
+__all__ = ["CaseError", "CaseState", "CaseStore", "DamagedError", "Draft", "Finding", "Problem", "StoredCase"]
 
 _README = "README.txt"
 _EXPLAINED = """This folder is a case store of SlicerMTCTL.
@@ -74,7 +74,7 @@ class CaseStore:
     """The store in a folder; any number of them, in any number of processes and on any machines, may be open at once.
 
     Nothing is kept in memory: every call looks at the folder. Volumes take their time to read and write (tenths of
-    seconds to seconds): inside Slicer leave that to a child process (`store_child`).
+    seconds to seconds): inside Slicer leave that to a child process (`cases.store_process`).
 
     Where a method takes a case, it takes the case as it was read, or its id. What is stored then replaces only drafts
     that this case knows of: one that another window saved since stays.
@@ -114,7 +114,7 @@ class CaseStore:
                 return []
             return sorted(name for name in names if ID.fullmatch(name) and _holds_case(self._cases / name))
 
-    def case(self, id: str) -> Case:
+    def case(self, id: str) -> StoredCase:
         """A case as it stands now.
 
         Raises:
@@ -127,7 +127,7 @@ class CaseStore:
                 raise CaseError(f"{id}: there is no such case in {self.folder}; `mtctl cases list` names them")
         return read_case(self._cases / id)
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[StoredCase]:
         """All cases that can be read, by id; what is damaged is left out (`verify` names it).
 
         Raises:
@@ -144,7 +144,7 @@ class CaseStore:
 
         Returns:
             What is damaged or lost, what is not of this store, and what was left by a write that was cut off; what
-            it cannot see is said in `case_verify`.
+            it cannot see is said in `cases.verify`.
 
         Raises:
             CaseError: The folder cannot be read.
@@ -152,7 +152,7 @@ class CaseStore:
         with _reading(self._cases):
             return verify_store(self._cases, ID)
 
-    def add(self, volume: Volume, id: str | None = None) -> Case:
+    def add(self, volume: Volume, id: str | None = None) -> StoredCase:
         """Add a scan. The same scan added again under the same name gives the case that is there.
 
         The same are scans with the same voxels whose grids differ by no more than programs do (`same_grid`). One whose
@@ -174,7 +174,7 @@ class CaseStore:
                 return case
         raise CaseError(f"{name}: the store holds another scan with the name {case.id}; choose another name")
 
-    def _named(self, name: str, volume: Volume, total: str) -> Case:
+    def _named(self, name: str, volume: Volume, total: str) -> StoredCase:
         """The case of that name, of whatever scan; where there is none it is made from `volume`."""
         while not (there := self._with_name(name)):
             self._make()
@@ -199,21 +199,21 @@ class CaseStore:
                 raise WriteError(f"{self._cases}: cannot be written: {write_reason(error)}") from error
         return self.case(there)
 
-    def add_prediction(self, case: Case | str, result: Result) -> Case:
+    def add_prediction(self, case: StoredCase | str, result: Result) -> StoredCase:
         """Store a segmentation with its maps and its report.
 
         Args:
             case: The case or its id.
-            result: On the grid of the scan (`worker_request.Result`; `case_import.result_of` makes one from an
-                `inference.Prediction`, `case_import.read_results` from what `mtctl segment` wrote). Its maps may be
+            result: On the grid of the scan (`Result`; `importing.result_of` makes one from an
+                `Prediction`, `importing.read_results` from what `mtctl segment` wrote). Its maps may be
                 some of those that there are.
         """
         known = self._known(case)
         if not same_grid(result.geometry, known.geometry):
             raise CaseError(f"{known.id}: the prediction is on another grid than the scan; segment the scan itself")
-        return self._append(known, Kind.PREDICTION, lambda folder: write_prediction(folder, result))
+        return self._append(known, RecordKind.PREDICTION, lambda folder: write_prediction(folder, result))
 
-    def add_label(self, case: Case | str, mask: Mask, reviewer: str = "") -> Case:
+    def add_label(self, case: StoredCase | str, mask: Mask, reviewer: str = "") -> StoredCase:
         """Store a segmentation that a person vouches for and that was made elsewhere; the case is then corrected."""
         known = self._known(case)
         mask = check_mask(mask, known.geometry, known.id)
@@ -222,39 +222,49 @@ class CaseStore:
         def write(folder: Path) -> Mapping[str, Any]:
             return write_mask(folder, mask, known.geometry) | {"prediction": prediction and prediction.number}
 
-        return self._append(known, Kind.CORRECTED, write, reviewer)
+        return self._append(known, RecordKind.CORRECTED, write, reviewer)
 
     def save_draft(
-        self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "", start: Mask | None = None
-    ) -> Case:
+        self,
+        case: StoredCase | str,
+        mask: Mask,
+        review: Mapping[str, Any],
+        reviewer: str = "",
+        start: Mask | None = None,
+    ) -> StoredCase:
         """Store an unfinished review in place of this author's last one; those of others stay.
 
         Args:
             case: The case or its id.
             mask: The segmentation as it is now, (z, y, x).
-            review: What `review_file.review_document` gives.
+            review: What `review.document.review_document` gives.
             reviewer: Pseudonym of the person; "": who is logged in on this computer is the author.
             start: Where somebody else's segmentation is reviewed (`CaseMaps.reviewing`): that, (z, y, x).
         """
         known = self._known(case)
-        written = Reviewed(known, mask, review, start)
-        return self._append(known, Kind.DRAFT, written.write, reviewer, _drafts(known, reviewer))
+        written = ReviewedSegmentation(known, mask, review, start)
+        return self._append(known, RecordKind.DRAFT, written.write, reviewer, _drafts(known, reviewer))
 
     def accept(
-        self, case: Case | str, mask: Mask, review: Mapping[str, Any], reviewer: str = "", start: Mask | None = None
-    ) -> Case:
+        self,
+        case: StoredCase | str,
+        mask: Mask,
+        review: Mapping[str, Any],
+        reviewer: str = "",
+        start: Mask | None = None,
+    ) -> StoredCase:
         """Store what a person vouches for as a new version: accepted where it is as predicted, else corrected.
 
         Args: See `save_draft`.
         """
         known = self._known(case)
-        written = Reviewed(known, mask, review, start)
-        kind = Kind.ACCEPTED if written.as_predicted else Kind.CORRECTED
+        written = ReviewedSegmentation(known, mask, review, start)
+        kind = RecordKind.ACCEPTED if written.as_predicted else RecordKind.CORRECTED
         return self._append(known, kind, written.write_decided, reviewer, _drafts(known, reviewer))
 
     def reject(
-        self, case: Case | str, reason: str, review: Mapping[str, Any] | None = None, reviewer: str = ""
-    ) -> Case:
+        self, case: StoredCase | str, reason: str, review: Mapping[str, Any] | None = None, reviewer: str = ""
+    ) -> StoredCase:
         """Take note that a case is unusable.
 
         Args:
@@ -275,14 +285,14 @@ class CaseStore:
                 write_json(folder / REVIEW, review)
             return {"reason": reason.strip()}
 
-        return self._append(known, Kind.REJECTED, write, reviewer)
+        return self._append(known, RecordKind.REJECTED, write, reviewer)
 
-    def _known(self, case: Case | str) -> Case:
+    def _known(self, case: StoredCase | str) -> StoredCase:
         return self.case(case) if isinstance(case, str) else case
 
     def _append(
-        self, case: Case, kind: Kind, write: Any, reviewer: str = "", replaces: tuple[Record, ...] = ()
-    ) -> Case:
+        self, case: StoredCase, kind: RecordKind, write: Any, reviewer: str = "", replaces: tuple[Record, ...] = ()
+    ) -> StoredCase:
         def write_signed(folder: Path) -> Mapping[str, Any]:
             return {**write(folder), "author": _author(reviewer)}
 
@@ -303,7 +313,7 @@ class CaseStore:
                 part.write_text(_EXPLAINED, encoding="utf-8")
 
 
-def _is_of(case: Case, volume: Volume, total: str) -> bool:
+def _is_of(case: StoredCase, volume: Volume, total: str) -> bool:
     """Whether a case is of this scan, which has this sum."""
     if not same_grid(case.geometry, volume.geometry):
         return False
@@ -311,11 +321,11 @@ def _is_of(case: Case, volume: Volume, total: str) -> bool:
     return case.scan_sha256 == total or np.array_equal(case.scan().array, volume.array.astype(np.float32))
 
 
-def _drafts(case: Case, reviewer: str) -> tuple[Record, ...]:
+def _drafts(case: StoredCase, reviewer: str) -> tuple[Record, ...]:
     """The drafts of this author that the case knows of."""
     author = _author(reviewer)
     return tuple(
-        record for record in case.records if record.kind is Kind.DRAFT and record.content.get("author") == author
+        record for record in case.records if record.kind is RecordKind.DRAFT and record.content.get("author") == author
     )
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.cases.importing import has_prediction
-from mtctl.cases.store import Case, CaseStore
+from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.cases.volumes import MAPS
 from mtctl.geometry import Geometry, Volume
 from mtctl.processes.launcher import unsealed
@@ -59,7 +59,7 @@ def main(request: Path) -> int:
     return 0
 
 
-def carry_out(request: Mapping[str, Any], folder: Path) -> Case:
+def carry_out(request: Mapping[str, Any], folder: Path) -> StoredCase:
     """Do what a request asks for.
 
     Args:
@@ -79,7 +79,7 @@ def carry_out(request: Mapping[str, Any], folder: Path) -> Case:
         case = store.add(Volume(asked.array("scan"), asked.geometry), case).id
     if case is None:
         raise KeyError("case")
-    done: Case = _OPERATIONS[request["operation"]](store, case, asked)
+    done: StoredCase = _OPERATIONS[request["operation"]](store, case, asked)
     return done
 
 
@@ -112,30 +112,30 @@ class _Asked:
         return self.review
 
 
-def _add(store: CaseStore, case: str, asked: _Asked) -> Case:
+def _add(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
     return store.case(case)
 
 
-def _prediction(store: CaseStore, case: str, asked: _Asked) -> Case:
+def _prediction(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
     maps = {name: asked.array(name) for name in MAPS if name in asked.names}
     result, known = Result(asked.geometry, asked.array("segmentation"), maps, asked.report), store.case(case)
     return known if has_prediction(known, result) else store.add_prediction(known, result)
 
 
-def _draft(store: CaseStore, case: str, asked: _Asked) -> Case:
+def _draft(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
     mask = asked.array("segmentation")
     return store.save_draft(case, mask, asked.needed_review(), asked.reviewer, asked.start())
 
 
-def _accept(store: CaseStore, case: str, asked: _Asked) -> Case:
+def _accept(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
     return store.accept(case, asked.array("segmentation"), asked.needed_review(), asked.reviewer, asked.start())
 
 
-def _reject(store: CaseStore, case: str, asked: _Asked) -> Case:
+def _reject(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
     return store.reject(case, asked.reason, asked.review, asked.reviewer)
 
 
-_OPERATIONS: Mapping[str, Callable[[CaseStore, str, _Asked], Case]] = {
+_OPERATIONS: Mapping[str, Callable[[CaseStore, str, _Asked], StoredCase]] = {
     "add": _add,
     "prediction": _prediction,
     "draft": _draft,

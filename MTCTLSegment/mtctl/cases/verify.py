@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from mtctl.cases.case import Case, read_case
+from mtctl.cases.case import StoredCase, read_case
 from mtctl.cases.records import (
     CASE,
     RECORD,
-    Kind,
     Record,
+    RecordKind,
     is_leftover,
     is_note,
     note_of,
@@ -31,7 +31,7 @@ from mtctl.system.locks import LOCK_PREFIX
 from mtctl.system.staging import DamagedError, checked
 
 
-class Trouble(Enum):
+class Problem(Enum):
     """What is the matter with a file or folder."""
 
     DAMAGED = "damaged"
@@ -46,18 +46,18 @@ class Finding:
 
     Attributes:
         path: What it is about.
-        trouble: Of what kind; only DAMAGED and LOST mean that something is missing.
+        problem: Of what kind; only DAMAGED and LOST mean that something is missing.
         text: In words.
     """
 
     path: Path
-    trouble: Trouble
+    problem: Problem
     text: str
 
     @property
     def serious(self) -> bool:
         """Whether something that was stored is missing."""
-        return self.trouble in (Trouble.DAMAGED, Trouble.LOST)
+        return self.problem in (Problem.DAMAGED, Problem.LOST)
 
 
 def verify_store(cases: Path, ids: re.Pattern[str]) -> list[Finding]:
@@ -81,11 +81,11 @@ def _verify(cases: Path, ids: re.Pattern[str]) -> Iterator[Finding]:
             except DamagedError as error:
                 yield _damaged(path, error)
             except FileNotFoundError:
-                yield Finding(path, Trouble.LOST, f"{path}: was deleted while it was checked")
+                yield Finding(path, Problem.LOST, f"{path}: was deleted while it was checked")
     for path in ever:
         if not _is_case(path):
             restore = f"restore it from a backup; if it was deleted on purpose, delete {note_of(path)}, too"
-            yield Finding(path, Trouble.LOST, f"{path}: the case is gone; {restore}")
+            yield Finding(path, Problem.LOST, f"{path}: the case is gone; {restore}")
 
 
 def _is_case(path: Path) -> bool:
@@ -95,7 +95,7 @@ def _is_case(path: Path) -> bool:
         return False
 
 
-def _verify_case(case: Case, stored: set[int]) -> Iterator[Finding]:
+def _verify_case(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
     """Anything wrong with a case; a draft that its author replaces meanwhile is nothing wrong."""
     for name in case.files:
         yield from _verify_file(case.folder, name, dict(case.files))
@@ -117,7 +117,7 @@ def _verify_case(case: Case, stored: set[int]) -> Iterator[Finding]:
 
 def _verify_record(record: Record) -> Iterator[Finding]:
     findings = [found for name in record.files for found in _verify_file(record.folder, name, dict(record.files))]
-    if findings and record.kind is Kind.DRAFT and not record.folder.exists():
+    if findings and record.kind is RecordKind.DRAFT and not record.folder.exists():
         return
     yield from findings
     for path in sorted(record.folder.iterdir()) if record.folder.exists() else ():
@@ -132,31 +132,31 @@ def _verify_file(folder: Path, name: str, sums: dict[str, str]) -> Iterator[Find
         yield _damaged(folder / name, error)
 
 
-def _lost(case: Case, stored: set[int]) -> Iterator[Finding]:
+def _lost(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
     """Records that are not there although there are notes of them or later ones follow them."""
     there = {record.number for record in case.records}
     follows = {number for record in case.records for number in record.content.get("follows", ())}
     for number in sorted((follows | stored) - there):
         yield Finding(
             case.folder,
-            Trouble.LOST,
+            Problem.LOST,
             f"{case.folder}: what was stored as {number:04d} is gone; restore it from a backup",
         )
 
 
-def _new_since(case: Case, path: Path) -> bool:
+def _new_since(case: StoredCase, path: Path) -> bool:
     """Whether it is a record that was added while the case was checked."""
     last = max((record.number for record in case.records), default=0)
     return any(folder == path and number > last for number, _, folder in record_folders(case.folder))
 
 
 def _damaged(path: Path, error: DamagedError | str) -> Finding:
-    return Finding(path, Trouble.DAMAGED, str(error))
+    return Finding(path, Problem.DAMAGED, str(error))
 
 
 def _foreign(path: Path) -> Finding:
-    return Finding(path, Trouble.FOREIGN, f"{path}: is not part of the store; it is left alone")
+    return Finding(path, Problem.FOREIGN, f"{path}: is not part of the store; it is left alone")
 
 
 def _leftover(path: Path) -> Finding:
-    return Finding(path, Trouble.UNFINISHED, f"{path}: left by a write that was cut off, or that is going on")
+    return Finding(path, Problem.UNFINISHED, f"{path}: left by a write that was cut off, or that is going on")

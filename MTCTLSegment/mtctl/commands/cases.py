@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mtctl.commands.arguments import SPACING, given_spacing
 
 if TYPE_CHECKING:
-    from mtctl.cases.store import Case, CaseStore
+    from mtctl.cases.store import CaseStore, StoredCase
 
 #: Environment variable for the store.
 VARIABLE = "MTCTL_CASES"
@@ -74,7 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_add(args: argparse.Namespace) -> int:
     """Add scans; 1 if some failed."""
-    from mtctl.cases.importing import Sources, import_scan, namesakes
+    from mtctl.cases.importing import ImportSources, import_scan, namesakes
     from mtctl.errors import MtctlError
     from mtctl.io.inputs import find_scans
 
@@ -85,7 +85,7 @@ def run_add(args: argparse.Namespace) -> int:
     for folder in (args.results, args.labels):
         if folder and not folder.is_dir():
             args.parser.error(f"{folder}: there is no such folder")
-    sources = Sources(
+    sources = ImportSources(
         args.results,
         args.labels,
         args.keep_names,
@@ -125,7 +125,7 @@ def run_verify(args: argparse.Namespace) -> int:
     store = _existing(args)
     findings = store.verify()
     for found in findings:
-        print(f"{found.trouble.value}: {found.text}")
+        print(f"{found.problem.value}: {found.text}")
     serious = sum(found.serious for found in findings)
     verdict = f"{serious} damaged or lost" if serious else "nothing damaged, nothing lost"
     print(f"{len(store.ids())} cases: {verdict}")
@@ -171,7 +171,7 @@ def _existing(args: argparse.Namespace) -> CaseStore:
     return store
 
 
-def _cases(store: CaseStore) -> tuple[list[Case], int]:
+def _cases(store: CaseStore) -> tuple[list[StoredCase], int]:
     """All cases that can be read, and how many others there are, which are named."""
     cases = store.cases()
     damaged = sorted(set(store.ids()) - {case.id for case in cases})
@@ -180,7 +180,7 @@ def _cases(store: CaseStore) -> tuple[list[Case], int]:
     return cases, len(damaged)
 
 
-def _row(case: Case) -> tuple[str, ...]:
+def _row(case: StoredCase) -> tuple[str, ...]:
     score, model = case.case_score, case.model
     return (
         case.id,
@@ -193,7 +193,7 @@ def _row(case: Case) -> tuple[str, ...]:
     )
 
 
-def _details(case: Case) -> dict[str, Any]:
+def _details(case: StoredCase) -> dict[str, Any]:
     return {
         "id": case.id,
         "state": case.state.value,

@@ -65,7 +65,7 @@ class Verdict:
             measured.
         p_value: Of a paired test of the Dice; None: too few cases.
         held_out: How the cases were held out, in words ("5 folds of 8 corrected cases").
-        data: What the candidate learnt from: `cases.Case.fingerprint` by case id.
+        data: What the candidate learnt from: `StoredCase.fingerprint` by case id.
         recipe: Settings of the training.
         uncertainty: Further figures of uncertainty quality, (old, new) by name ("error_auroc", ...).
     """

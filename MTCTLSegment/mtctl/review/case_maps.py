@@ -12,7 +12,7 @@ from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry
 
 Map = NDArray[np.float32]
-Box = tuple[slice, slice, slice]
+VoxelBox = tuple[slice, slice, slice]
 
 
 class ReviewError(MtctlError):
@@ -71,7 +71,7 @@ class CaseMaps:
 class RegionPart:
     """The voxels of a region: `inside` (z, y, x) marks them in the `box` of the volume."""
 
-    box: Box
+    box: VoxelBox
     inside: Mask
 
     @classmethod

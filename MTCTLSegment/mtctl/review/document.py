@@ -20,7 +20,7 @@ from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Geometry
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import Edit, Mark, ReviewState, Status
+from mtctl.review.state import Edit, RegionMark, ReviewState, Status
 from mtctl.system.files import replacing
 from mtctl.uncertainty.regions import RegionMap
 
@@ -40,12 +40,12 @@ def review_document(session: ReviewSession) -> dict[str, Any]:
         "version": __version__,
         "geometry": asdict(session.maps.geometry),
         "segmentation_sha256": _segmentation_sum(session.maps),
-        "regions_sha256": _regions_sum(session.places),
+        "regions_sha256": _regions_sum(session.all_regions),
         "status": state.status.value,
         "reason": state.reason,
         "seconds": state.seconds,
         "looked_at_ml": session.looked_at_ml,
-        "left": asdict(session.left),
+        "left": asdict(session.remaining),
         "threshold": state.threshold,
         "current": state.current,
         "regions": [{"id": number} | asdict(mark) for number, mark in sorted(state.marks.items())],
@@ -93,7 +93,7 @@ def resume_review(
     mask: Mask | None = None,
     clock: Callable[[], float] = time.monotonic,
     source: str = "the draft",
-    places: RegionMap | None = None,
+    all_regions: RegionMap | None = None,
 ) -> ReviewSession:
     """Go on with what `review_document` gave, wherever it was kept.
 
@@ -101,7 +101,7 @@ def resume_review(
         document: See there.
         maps, mask, clock: As for `read_review`.
         source: Where it was kept, for messages.
-        places: See `ReviewSession`.
+        all_regions: See `ReviewSession`.
 
     Raises:
         ReviewError: It is damaged, or the review of another scan, segmentation or prediction.
@@ -123,10 +123,10 @@ def resume_review(
             f"{source}: the review of another segmentation of this scan; open that one, or start a new review"
         )
     try:
-        session = ReviewSession(maps, state, mask, clock, places)
+        session = ReviewSession(maps, state, mask, clock, all_regions)
     except ReviewError as error:
         raise ReviewError(f"{source}: {error}") from error
-    if sums[1] != _regions_sum(session.places):
+    if sums[1] != _regions_sum(session.all_regions):
         raise ReviewError(
             f"{source}: the uncertainty was computed anew since, and its regions differ; start a new review"
         )
@@ -148,9 +148,9 @@ def _state(document: Mapping[str, Any]) -> ReviewState:
     )
 
 
-def _mark(entry: Mapping[str, Any]) -> Mark:
+def _mark(entry: Mapping[str, Any]) -> RegionMark:
     seen, accepted = _maybe(float, entry["seen_at"]), _maybe(float, entry["accepted_at"])
-    return Mark(seen, accepted, bool(entry["edited"]), float(entry["seconds"]))
+    return RegionMark(seen, accepted, bool(entry["edited"]), float(entry["seconds"]))
 
 
 def _edit(entry: Mapping[str, Any]) -> Edit:
@@ -177,8 +177,8 @@ def _segmentation_sum(maps: CaseMaps) -> str:
     return hashlib.sha256(np.packbits(maps.segmentation).data).hexdigest()
 
 
-def _regions_sum(places: RegionMap) -> str:
+def _regions_sum(all_regions: RegionMap) -> str:
     digest = hashlib.sha256()
-    for array in (places.voxel, places.level, places.start):
+    for array in (all_regions.voxel, all_regions.level, all_regions.start):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.special import logit
 
 from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.review.case_maps import Box, CaseMaps, RegionPart
+from mtctl.review.case_maps import CaseMaps, RegionPart, VoxelBox
 
 #: How much a step of the log odds holds the walker back; scikit-image's default. On names 17, 23 and 29, after a stroke
 #: of 5 x 5 voxels on either side, 35 % of the regions' voxels are wrong, with 10 or 500 instead 36 %; walking on the
@@ -38,7 +38,7 @@ class Proposal:
     """
 
     name: str
-    box: Box
+    box: VoxelBox
     mask: Mask
     added_ml: float
     removed_ml: float
@@ -137,13 +137,13 @@ def _proposal(name: str, maps: CaseMaps, part: RegionPart, current: Mask, wanted
     return Proposal(name, part.box, after, added * voxel_ml, removed * voxel_ml)
 
 
-def _wider(box: Box, shape: tuple[int, ...]) -> Box:
+def _wider(box: VoxelBox, shape: tuple[int, ...]) -> VoxelBox:
     """One voxel wider, within the volume."""
     z, y, x = (slice(max(side.start - 1, 0), min(side.stop + 1, count)) for side, count in zip(box, shape, strict=True))
     return z, y, x
 
 
-def _cropped(strokes: Mask | None, box: Box) -> Mask:
+def _cropped(strokes: Mask | None, box: VoxelBox) -> Mask:
     if strokes is None:
         return np.zeros([side.stop - side.start for side in box], dtype=bool)
     return np.asarray(strokes[box], dtype=bool)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
-from mtctl.review.state import Edit, Left, Mark, ReviewState, Status
+from mtctl.review.state import Edit, RegionMark, RemainingWork, ReviewState, Status
 from mtctl.uncertainty.regions import Region, RegionMap, region_map
 
 #: Volume of the regions that a new review lists, unless a threshold is given: two to five minutes of looking.
@@ -36,7 +36,7 @@ class ReviewSession:
 
     Attributes:
         maps: The case.
-        places: Its regions at any threshold.
+        all_regions: Its regions at any threshold.
         state: All that is remembered; frozen, so that it can be kept and compared.
 
     Raises (from the constructor):
@@ -49,7 +49,7 @@ class ReviewSession:
         state: ReviewState | None = None,
         mask: Mask | None = None,
         clock: Callable[[], float] = time.monotonic,
-        places: RegionMap | None = None,
+        all_regions: RegionMap | None = None,
     ) -> None:
         """Begin a review, or go on with one.
 
@@ -58,15 +58,15 @@ class ReviewSession:
             state: Where it stood; None for a new one with so low a threshold that the list holds REVIEW_ML.
             mask: The segmentation as it is now (z, y, x); None: as in `maps`.
             clock: Seconds, for the time spent.
-            places: The regions of these very maps where they are known; None: to be found, which takes half a second.
+            all_regions: The regions of these very maps, where they are known; None: found here, in half a second.
         """
         self.maps = maps
-        self.places = places or region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline)
-        self.state = state or ReviewState(self.places.threshold_for(REVIEW_ML))
+        self.all_regions = all_regions or region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline)
+        self.state = state or ReviewState(self.all_regions.threshold_for(REVIEW_ML))
         self._clock = clock
         self._last_action: float | None = None
         self._listed: tuple[float, tuple[Region, ...]] | None = None
-        known = range(1, len(self.places.start))
+        known = range(1, len(self.all_regions.start))
         for number in [*self.state.marks, *([] if self.state.current is None else [self.state.current])]:
             if number not in known:
                 raise ReviewError(f"region {number} of the draft is unknown here: start a new review of this case")
@@ -78,7 +78,7 @@ class ReviewSession:
         """The regions at the threshold, most error to be expected first, with what was done with them."""
         threshold = self.state.threshold
         if self._listed is None or self._listed[0] != threshold:
-            self._listed = threshold, self.places.regions_at(threshold)
+            self._listed = threshold, self.all_regions.regions_at(threshold)
         return tuple(self._with_mark(region) for region in self._listed[1])
 
     @property
@@ -87,12 +87,12 @@ class ReviewSession:
         return next((region for region in self.regions if region.id == self.state.current), None)
 
     @property
-    def left(self) -> Left:
+    def remaining(self) -> RemainingWork:
         """What is left to check."""
         still_open = [region for region in self.regions if not region.accepted]
         total = sum(region.volume_mm3 / 1000 for region in still_open)
         known = sum(self._ml(region.id, self._mark(region.id).accepted_at) for region in still_open)
-        return Left(len(still_open), max(total - known, 0.0))
+        return RemainingWork(len(still_open), max(total - known, 0.0))
 
     @property
     def looked_at_ml(self) -> float:
@@ -223,7 +223,7 @@ class ReviewSession:
             ReviewError: It is not listed at this threshold.
         """
         self._region(region)
-        return RegionPart.of(self.places.voxels_at(region, self.state.threshold), self.maps.geometry.shape)
+        return RegionPart.of(self.all_regions.voxels_at(region, self.state.threshold), self.maps.geometry.shape)
 
     def paintable(self, region: int | None = None) -> Mask:
         """Where painting is allowed (z, y, x): in one region, or with None wherever the threshold is reached.
@@ -257,12 +257,16 @@ class ReviewSession:
 
     def _ml(self, region: int, threshold: float | None) -> float:
         """Volume of a region at a threshold; 0 for None."""
-        return 0.0 if threshold is None else len(self.places.voxels_at(region, threshold)) * self.maps.geometry.voxel_ml
+        return (
+            0.0
+            if threshold is None
+            else len(self.all_regions.voxels_at(region, threshold)) * self.maps.geometry.voxel_ml
+        )
 
-    def _mark(self, region: int) -> Mark:
-        return self.state.marks.get(region, Mark())
+    def _mark(self, region: int) -> RegionMark:
+        return self.state.marks.get(region, RegionMark())
 
-    def _set_mark(self, region: int, mark: Mark) -> None:
+    def _set_mark(self, region: int, mark: RegionMark) -> None:
         self.state = replace(self.state, marks={**self.state.marks, region: mark})
 
     def _look_at(self, region: int) -> None:
@@ -278,8 +282,8 @@ class ReviewSession:
         return np.flatnonzero(np.asarray(mask, dtype=bool) != start)
 
     def _mark_edited(self) -> None:
-        hit = np.flatnonzero(np.isin(self.places.voxel, self._changed))
-        edited = set(np.searchsorted(self.places.start, hit, side="right").tolist())
+        hit = np.flatnonzero(np.isin(self.all_regions.voxel, self._changed))
+        edited = set(np.searchsorted(self.all_regions.start, hit, side="right").tolist())
         for number in edited | self.state.marks.keys():
             self._set_mark(number, replace(self._mark(number), edited=number in edited))
 
@@ -288,7 +292,7 @@ class ReviewSession:
         for number, mark in self.state.marks.items():
             if mark.accepted_at is None:
                 continue
-            if np.isin(self.places.voxels_at(number, mark.accepted_at), touched).any():
+            if np.isin(self.all_regions.voxels_at(number, mark.accepted_at), touched).any():
                 self._set_mark(number, replace(mark, accepted_at=None))
 
     def _tick(self) -> None:

@@ -16,7 +16,7 @@ class Status(Enum):
 
 
 @dataclass(frozen=True)
-class Mark:
+class RegionMark:
     """What a person did with one region. Thresholds, as the region grows when the threshold falls.
 
     Attributes:
@@ -51,7 +51,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Left:
+class RemainingWork:
     """What is left to check: regions that are not accepted, and their volume without what was accepted before."""
 
     regions: int
@@ -74,14 +74,14 @@ class ReviewState:
 
     threshold: float
     current: int | None = None
-    marks: Mapping[int, Mark] = field(default_factory=dict)
+    marks: Mapping[int, RegionMark] = field(default_factory=dict)
     edits: tuple[Edit, ...] = ()
     seconds: float = 0.0
     status: Status = Status.DRAFT
     reason: str = ""
 
 
-def summary(left: Left, likely_dice: tuple[float, float] | None = None) -> str:
+def summary(left: RemainingWork, likely_dice: tuple[float, float] | None = None) -> str:
     """In plain words: "3 regions, 1.2 mL to check; likely Dice 0.90-0.93".
 
     Args:

@@ -163,7 +163,7 @@ class CaseArrival:
         if document is not None:
             try:
                 mask = scene.mask_of(nodes)
-                review.session = resume_review(document, review.session.maps, mask, places=self._places)
+                review.session = resume_review(document, review.session.maps, mask, all_regions=self._places)
             except ReviewError as error:
                 review.note = str(error)
         self.review = review

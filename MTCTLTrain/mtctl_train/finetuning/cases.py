@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mtctl.cases.store import Case as StoredCase
-from mtctl.cases.store import CaseStore
+from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Triple, Volume
 from mtctl.preprocessing.network_grid import canonical_geometry

@@ -25,10 +25,10 @@ class Plan:
     """Cases by role.
 
     Attributes:
-        labelled: Corrected and accepted cases (`cases.Case.labelled`): the version of each that was the last one when
+        labelled: Corrected and accepted cases (`StoredCase.labelled`): the version of each that was the last one when
             the run started.
-        fingerprints: `cases.Case.fingerprint` of them.
-        scans: `cases.Case.scan_sha256` of them. Cases of one sum are copies of one scan here even where their grids
+        fingerprints: `StoredCase.fingerprint` of them.
+        scans: `StoredCase.scan_sha256` of them. Cases of one sum are copies of one scan here even where their grids
             differ: to learn from a turned or shifted copy of what is held out would flatter the candidate just as well.
         unlabelled: All others but the rejected ones, and but second copies of labelled scans.
         folds: The cases that each training holds out; none of them learns from those.
@@ -64,7 +64,7 @@ def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan
     Args:
         store: The cases.
         seed: Of the draw.
-        learnt: `cases.Case.scan_sha256` of what the model that the run starts from has learnt from: such cases are
+        learnt: `StoredCase.scan_sha256` of what the model that the run starts from has learnt from: such cases are
             held out only where there are no others, as on them that model is better than it will be on any new scan.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtctl.cases.store import Case
+from mtctl.cases.store import StoredCase
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.inference.locator import MARGIN_MM, needs_locating
 from mtctl.preprocessing.network_grid import Box, canonical_geometry
@@ -14,7 +14,7 @@ from mtctl_train.data.cases import DataError
 _SAME_MM = 1.0
 
 
-def surroundings(case: Case, mask: Mask | None = None) -> Box | None:
+def surroundings(case: StoredCase, mask: Mask | None = None) -> Box | None:
     """The region that the last prediction looked at, and that holds the corrected mask; None for the whole scan.
 
     Args:
@@ -35,7 +35,7 @@ def surroundings(case: Case, mask: Mask | None = None) -> Box | None:
     return _hull(known).clipped(case.geometry)
 
 
-def _predicted(case: Case) -> Box | None:
+def _predicted(case: StoredCase) -> Box | None:
     if not case.uncertainties:
         return None
     region = case.report().get("region_of_interest", {})
@@ -46,7 +46,7 @@ def _predicted(case: Case) -> Box | None:
     return box if "chosen_by" in region or not _is_whole(box, case) else None
 
 
-def _is_whole(box: Box, case: Case) -> bool:
+def _is_whole(box: Box, case: StoredCase) -> bool:
     whole = Box.of(canonical_geometry(case.geometry))
     return bool(np.allclose((*box.low, *box.high), (*whole.low, *whole.high), rtol=0, atol=_SAME_MM))
 

@@ -52,7 +52,7 @@ _TRAINING_SHARE = 0.9
 #: Iterations that a run which is to last some time is planned with until its speed is known.
 _PROVISIONAL = 600
 
-#: In a card's data: `cases.Case.scan_sha256` of every corrected case that it or a model before it has learnt from.
+#: In a card's data: `StoredCase.scan_sha256` of every corrected case that it or a model before it has learnt from.
 LEARNT_SCANS = "learnt_scans"
 
 #: MT-CTL's terms for a network that is sane from the first step on: they need no long ramp. Without copy-paste: on

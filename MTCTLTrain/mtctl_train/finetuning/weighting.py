@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.cases.store import Case, CaseError
+from mtctl.cases.store import CaseError, StoredCase
 from mtctl.evaluation.segmentation_metrics import Mask
 
 #: So uncertain a voxel may be, though nobody looked at it, to be a truth to judge a model by: on three scans one or
@@ -47,7 +47,7 @@ class Weighting:
         seen = np.where(uncertain, np.float32(self.corrected), np.float32(1))
         return np.asarray(np.where(looked_at, seen, unseen), np.float32)
 
-    def of(self, case: Case, version: int | None = None) -> NDArray[np.float32] | None:
+    def of(self, case: StoredCase, version: int | None = None) -> NDArray[np.float32] | None:
         """The weights (z, y, x) of a version of a case of the store (None: the last); None where all of them are 1.
 
         Raises:
@@ -62,7 +62,7 @@ class Weighting:
         return self.weights(case.reviewed_uncertainty(version=version), uncertain | changed, looked_at | changed)
 
 
-def trusted(case: Case, version: int | None = None) -> Mask:
+def trusted(case: StoredCase, version: int | None = None) -> Mask:
     """Where a version's mask may be taken for the truth, (z, y, x): a person looked, or the old model was sure.
 
     Raises:

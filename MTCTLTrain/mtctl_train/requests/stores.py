@@ -37,8 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.cases.ranking import by_expected_gain
-from mtctl.cases.records import START, VOUCHED, Kind, Record
-from mtctl.cases.store import Case, CaseError, CaseStore, DamagedError, State
+from mtctl.cases.records import START, VOUCHED, Record, RecordKind
+from mtctl.cases.store import CaseError, CaseState, CaseStore, DamagedError, StoredCase
 from mtctl.cases.volumes import MAPS, stored_mask
 from mtctl.errors import MtctlError
 from mtctl.models.shipped import shipped_cards, shipped_default
@@ -90,7 +90,7 @@ def list_all(say: Say, store: str) -> None:
         reason = f"{store}: the folder of the case store is not there; connect the drive, or choose another folder"
         say("unlisted", reason=reason)
         return
-    cases, found = CaseStore(Path(store)), list[Case]()
+    cases, found = CaseStore(Path(store)), list[StoredCase]()
     for id in cases.ids():
         try:
             found.append(cases.case(id))
@@ -153,7 +153,7 @@ def tidy(say: Say, run: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _line(case: Case) -> dict[str, Any]:
+def _line(case: StoredCase) -> dict[str, Any]:
     return {
         "id": case.id,
         "state": case.state.value,
@@ -203,11 +203,13 @@ def _published() -> dict[str, str] | None:
         return known | {"damage": str(error)}
 
 
-def _write_review(case: Case, folder: Path) -> tuple[Mapping[str, Any] | None, str | None]:
+def _write_review(case: StoredCase, folder: Path) -> tuple[Mapping[str, Any] | None, str | None]:
     """The mask of the last draft or decision, as corrected.npy; its review and where that began, each None: without."""
-    if case.state is State.IN_REVIEW and (draft := case.draft()) is not None:
+    if case.state is CaseState.IN_REVIEW and (draft := case.draft()) is not None:
         _write(folder / "corrected.npy", draft.mask)
-        drafts = (record for record in case.records if record.kind is Kind.DRAFT and record.reviewer == draft.reviewer)
+        drafts = (
+            record for record in case.records if record.kind is RecordKind.DRAFT and record.reviewer == draft.reviewer
+        )
         return draft.review, _write_start(case, next((one for one in drafts if one.made == draft.saved), None), folder)
     vouched = [record for record in case.records if record.kind in VOUCHED]
     if not vouched:
@@ -216,7 +218,7 @@ def _write_review(case: Case, folder: Path) -> tuple[Mapping[str, Any] | None, s
     return case.review(), _write_start(case, vouched[-1], folder)
 
 
-def _write_start(case: Case, record: Record | None, folder: Path) -> str | None:
+def _write_start(case: StoredCase, record: Record | None, folder: Path) -> str | None:
     """What a review began from, as start.npy, where that is somebody else's segmentation."""
     if record is None or START not in record.files:
         return None

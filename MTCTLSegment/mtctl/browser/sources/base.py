@@ -1,4 +1,4 @@
-"""What the reviewer asks of a place where cases are: a folder of files (`folder_shelf`), a case store (`store_shelf`).
+"""What the reviewer asks of a place where cases are: a folder of files (`folder`), a case store (`case_store`).
 
 All methods read and write files and take their time: they are called in a thread, one at a time.
 """

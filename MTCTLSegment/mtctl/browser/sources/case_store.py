@@ -8,23 +8,23 @@ import numpy as np
 
 from mtctl.browser.sources.base import Entry, Stage, Taken, in_order
 from mtctl.browser.sources.reading import CaseData, memory_mapped
-from mtctl.cases.records import Kind
-from mtctl.cases.store import Case, CaseStore, State
+from mtctl.cases.records import RecordKind
+from mtctl.cases.store import CaseState, CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
 from mtctl.review.document import read_review, review_document
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import Left, summary
+from mtctl.review.state import RemainingWork, summary
 from mtctl.worker.requests import Result
 
 _STAGES = {
-    State.UNLABELLED: Stage.TO_SEGMENT,
-    State.PREDICTED: Stage.TO_REVIEW,
-    State.IN_REVIEW: Stage.IN_REVIEW,
-    State.CORRECTED: Stage.ACCEPTED,
-    State.ACCEPTED: Stage.ACCEPTED,
-    State.REJECTED: Stage.REJECTED,
+    CaseState.UNLABELLED: Stage.TO_SEGMENT,
+    CaseState.PREDICTED: Stage.TO_REVIEW,
+    CaseState.IN_REVIEW: Stage.IN_REVIEW,
+    CaseState.CORRECTED: Stage.ACCEPTED,
+    CaseState.ACCEPTED: Stage.ACCEPTED,
+    CaseState.REJECTED: Stage.REJECTED,
 }
 
 
@@ -74,12 +74,12 @@ class StoreShelf:
         self.store.add_prediction(key, result)
 
 
-def predicted(case: Case) -> bool:
+def predicted(case: StoredCase) -> bool:
     """Whether there is a prediction to review."""
-    return any(record.kind is Kind.PREDICTION for record in case.records)
+    return any(record.kind is RecordKind.PREDICTION for record in case.records)
 
 
-def _entry(case: Case) -> Entry:
+def _entry(case: StoredCase) -> Entry:
     stage, words, doubt = _STAGES[case.state], case.state.value, 0.0
     try:
         if stage is Stage.TO_SEGMENT:
@@ -91,7 +91,7 @@ def _entry(case: Case) -> Entry:
             words = case.reason()
         elif stage is Stage.IN_REVIEW:
             draft = case.draft()
-            words = summary(Left(**draft.review["left"])) if draft else words
+            words = summary(RemainingWork(**draft.review["left"])) if draft else words
         elif stage is Stage.TO_REVIEW:
             words = "please look: the model is unsure" if report.get("flagged") else "not looked at yet"
         else:
@@ -101,18 +101,18 @@ def _entry(case: Case) -> Entry:
     return Entry(case.id, case.id, stage, words, doubt)
 
 
-def _resumed(case: Case, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
+def _resumed(case: StoredCase, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
     """The review as it was left: the newest draft, else what was decided last; a new one where neither can be used."""
     fresh = ReviewSession(data.maps), data.maps.segmentation.copy()
     for record in reversed(case.records):
         path = record.folder / "review.json"
-        if record.kind is Kind.PREDICTION:
+        if record.kind is RecordKind.PREDICTION:
             break
         if not path.is_file():
             continue
         try:
             draft = case.draft()
-            mask = draft.mask if draft and record.kind is Kind.DRAFT else data.maps.segmentation
+            mask = draft.mask if draft and record.kind is RecordKind.DRAFT else data.maps.segmentation
             if case.state.labelled:
                 mask = case.corrected_mask()
             mask = np.asarray(mask, dtype=bool)

@@ -15,7 +15,7 @@ from mtctl.browser.sources.base import Entry, Stage, Taken, in_order
 from mtctl.browser.sources.case_store import predicted
 from mtctl.browser.sources.reading import CaseData, read_case, read_corrected
 from mtctl.browser.sources.result_folder import CaseFiles, FolderError, confined, find_cases, read_report
-from mtctl.cases.store import Case, CaseStore
+from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
@@ -23,7 +23,7 @@ from mtctl.io.given_spacing import with_spacing_of
 from mtctl.io.volumes import read_volume, write_segmentation, write_volume
 from mtctl.review.document import read_review, review_document, write_review
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import Left, Status, summary
+from mtctl.review.state import RemainingWork, Status, summary
 from mtctl.system.files import replacing
 from mtctl.worker.requests import Result
 
@@ -134,7 +134,7 @@ class FolderShelf:
             raise FolderError(f"{path.name}: is a link; nothing is written through links")
         write(confined(self.root, path))
 
-    def _stored(self, key: str) -> Case:
+    def _stored(self, key: str) -> StoredCase:
         """The case of the store with this scan and prediction, added where it is not there yet."""
         data = read_case(self._case(key))
         case = self.store.add(data.scan)
@@ -163,12 +163,12 @@ def _entry(key: str, case: CaseFiles) -> Entry:
     if document is None:
         regions = report.get("regions")
         volumes = [_number(r.get("volume_mm3"), 0.0) for r in regions] if isinstance(regions, list) else []
-        words = summary(Left(len(volumes), sum(volumes) / 1000)) if volumes else "not looked at yet"
+        words = summary(RemainingWork(len(volumes), sum(volumes) / 1000)) if volumes else "not looked at yet"
         flag = "please look, " if report.get("flagged") else ""
         return Entry(key, case.stem, Stage.TO_REVIEW, flag + words, doubt)
     try:
         stage = _STAGES[Status(document["status"])]
-        left = Left(int(document["left"]["regions"]), float(document["left"]["ml"]))
+        left = RemainingWork(int(document["left"]["regions"]), float(document["left"]["ml"]))
     except (KeyError, TypeError, ValueError):
         return Entry(key, case.stem, Stage.TO_REVIEW, "its review file is damaged", doubt)
     words = str(document.get("reason", "")) if stage is Stage.REJECTED else summary(left)

@@ -109,7 +109,7 @@ class OpenCase:
         """What is left and how good the segmentation is likely to be, in plain words."""
         interval = self.report.get("case_score_interval")
         likely = (float(interval[0]), float(interval[1])) if isinstance(interval, list) and len(interval) == 2 else None
-        return summary(self.session.left, likely)
+        return summary(self.session.remaining, likely)
 
     @property
     def volume_ml(self) -> float:
