@@ -10,7 +10,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
-from mtctl.models.shipped import CARD, shipped_cards
+from mtctl.models.card import CARD
+from mtctl.models.shipped import shipped_cards
 from mtctl.models.store import ModelStore, id_of
 
 # What a file of cards and versions that was changed by hand can lead to.

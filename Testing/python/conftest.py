@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from mtctl.geometry import Geometry, Triple, Volume
-from mtctl.models.model import Card, Model, save_model
+from mtctl.models.card import Card
+from mtctl.models.model import Model, save_model
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.preprocessing.network_grid import GRID_MM

@@ -26,7 +26,8 @@ from mtctl.geometry import Volume
 from mtctl.inference.report import find
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import write_volume
-from mtctl.models.model import WEIGHTS, Model, file_sha256, find_model, read_model
+from mtctl.models.card import WEIGHTS
+from mtctl.models.model import Model, file_sha256, find_model, read_model
 from mtctl.models.verdict import read_verdict
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession

@@ -12,7 +12,8 @@ import torch
 from test_finetune import _quick, filled, interrupt_at, job
 
 from mtctl.errors import MtctlError
-from mtctl.models.model import WEIGHTS, Model, save_model
+from mtctl.models.card import WEIGHTS
+from mtctl.models.model import Model, save_model
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
 from mtctl.networks.mtctl_net import MTCTLNet

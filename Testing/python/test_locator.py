@@ -9,7 +9,8 @@ import pytest
 
 from mtctl.commands.main import main
 from mtctl.commands.phantom import write_phantom
-from mtctl.models.model import Card, read_model, save_model
+from mtctl.models.card import Card
+from mtctl.models.model import read_model, save_model
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.synthetic.phantom import Phantom, make_phantom

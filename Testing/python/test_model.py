@@ -11,17 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtctl.models.model import (
-    CARD,
-    WEIGHTS,
-    Model,
-    ModelError,
-    find_model,
-    list_models,
-    read_model,
-    save_locator,
-    write_card,
-)
+from mtctl.models.card import CARD, WEIGHTS, ModelError, write_card
+from mtctl.models.model import Model, find_model, list_models, read_model, save_locator
 from mtctl.networks.mtctl_net import LocatorNet
 from mtctl.system.files import file_sha256
 from mtctl.uncertainty.case_score import CaseScore, UsualShape

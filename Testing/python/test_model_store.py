@@ -19,21 +19,13 @@ from conftest import scan
 
 from mtctl.commands.main import main
 from mtctl.models import shipped
-from mtctl.models.model import (
-    Card,
-    Model,
-    ModelError,
-    find_model,
-    list_models,
-    read_model,
-    save_locator,
-    save_model,
-    write_card,
-)
+from mtctl.models.card import CARD, Card, ModelError, write_card
+from mtctl.models.model import Model, find_model, list_models, read_model, save_locator, save_model
 from mtctl.models.store import ModelStore, ModelStoreError, NotBetterError, Version, site_folder
 from mtctl.models.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
-from mtctl.system.files import WriteError
+from mtctl.system.files import WriteError, file_sha256
+from mtctl.system.staging import read_sealed, write_sealed
 from mtctl.worker.engine import Engine
 from mtctl.worker.protocol import geometry_message
 
@@ -400,12 +392,37 @@ def test_list_names_a_damaged_version_and_shows_the_others(
     assert "verdict.json: is missing" in err
 
 
+def with_the_old_geometry(folder: Path) -> Path:
+    """Make the card in `folder` one of an older program."""
+    values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    del values["grid_mm"]
+    (folder / CARD).write_text(json.dumps(values | {"spacing_mm": 1.25}), encoding="utf-8")
+    return folder
+
+
 def published_before_the_true_geometry(store: ModelStore, source: Path) -> Version:
     """A version of the site whose card is one of an older program."""
-    values = json.loads((source / "card.json").read_text(encoding="utf-8"))
-    del values["grid_mm"]
-    (source / "card.json").write_text(json.dumps(values | {"spacing_mm": 1.25}), encoding="utf-8")
-    return store.publish(source)
+    version = store.publish(source)
+    with_the_old_geometry(version.folder)
+    document = read_sealed(version.folder / "version.json", 1)
+    document["files"][CARD] = file_sha256(version.folder / CARD)
+    write_sealed(version.folder / "version.json", document)
+    return store.version(version.number)
+
+
+def test_a_candidate_of_the_old_geometry_is_refused_with_the_reason_that_reading_it_gives(
+    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = with_the_old_geometry(candidate(tmp_path / "a"))
+    with pytest.raises(ModelError, match="it fails on correctly stored scans") as read:
+        read_model(source)
+    for override in ("", "tried on the ward"):
+        with pytest.raises(ModelError) as published:
+            store.publish(source, override)
+        assert str(published.value) == str(read.value)
+    assert main(["models", "publish", str(source)]) == 1
+    assert str(read.value) in capsys.readouterr().err
+    assert files(store.folder) == {} and find_model(None).id == "tiny"
 
 
 def test_a_site_s_model_of_the_old_geometry_is_listed_as_refused_and_the_others_as_ever(

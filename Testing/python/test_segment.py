@@ -21,7 +21,8 @@ from test_dicom import write_series
 from mtctl.commands.main import main
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_map, read_mask, read_volume, write_volume
-from mtctl.models.model import Model, write_card
+from mtctl.models.card import write_card
+from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
 

@@ -93,7 +93,8 @@ def run_list(args: argparse.Namespace) -> int:
         MtctlError: None is installed, or a card cannot be read.
     """
     from mtctl.models import shipped
-    from mtctl.models.model import ModelError, list_models, refused_versions
+    from mtctl.models.card import ModelError
+    from mtctl.models.model import list_models, refused_versions
     from mtctl.models.store import ModelStore
 
     store = ModelStore(args.site)
@@ -149,7 +150,8 @@ def run_calibrate(args: argparse.Namespace) -> int:
     Raises:
         MtctlError: A model or a case cannot be used, or a case was among the model's training cases.
     """
-    from mtctl.models.model import ModelError, find_model
+    from mtctl.models.card import ModelError
+    from mtctl.models.model import find_model
     from mtctl.models.store import ModelStore, ModelStoreError
 
     model = find_model(args.model)
@@ -176,7 +178,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
 
 
 def _calibrate_like(model: Model, other: Model) -> None:
-    from mtctl.models.model import ModelError, write_card
+    from mtctl.models.card import ModelError, write_card
 
     card = other.card
     if card.score is None:
@@ -197,10 +199,9 @@ def _calibrate_like(model: Model, other: Model) -> None:
 def _calibrate(model: Model, args: argparse.Namespace) -> None:
     from mtctl.evaluation.calibrate import calibrate
     from mtctl.inference.segmenter import Segmenter
-    from mtctl.models.model import ModelError, write_card
+    from mtctl.models.card import ModelError, cases_learnt, write_card
     from mtctl.networks.device import choose_device
     from mtctl_train.data.cases import load_labelled
-    from mtctl_train.data.checks import cases_learnt
 
     if args.data is None:
         raise ModelError("--validation needs --data, the folder that holds the cases")

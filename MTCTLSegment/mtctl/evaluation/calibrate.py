@@ -20,7 +20,8 @@ from mtctl.evaluation.calibration_fits import (
 from mtctl.evaluation.segmentation_metrics import Mask, SegmentationMetrics, dice, segmentation_metrics, surface_band
 from mtctl.geometry import Geometry
 from mtctl.inference.segmenter import Prediction, Segmenter
-from mtctl.models.model import Card, Model
+from mtctl.models.card import Card
+from mtctl.models.model import Model
 from mtctl.synthetic.corruptions import KINDS, SEVERITIES, corrupted
 from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape, spread_mm
 from mtctl.uncertainty.maps import FLAGGED_SHARE, binary_entropy, threshold_for_volume

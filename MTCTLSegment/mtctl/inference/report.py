@@ -13,7 +13,7 @@ from mtctl import __version__
 from mtctl.evaluation.segmentation_metrics import surface_band
 from mtctl.geometry import Volume
 from mtctl.inference.segmenter import Options, Prediction
-from mtctl.models.model import Card
+from mtctl.models.card import Card
 from mtctl.preprocessing.network_grid import Box
 from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.maps import FLAGGED_SHARE, threshold_for_volume

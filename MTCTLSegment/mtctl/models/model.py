@@ -1,97 +1,26 @@
-"""A model is a folder: weights (safetensors) and card (JSON). Finding, checking, loading and saving it."""
+"""A model: a folder with weights (safetensors) and a card (JSON); to find, check, load and save one."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
 from mtctl.models import shipped
-from mtctl.models.shipped import CARD as CARD
-from mtctl.models.store import LOCATOR as LOCATOR
-from mtctl.models.store import WEIGHTS as WEIGHTS
+from mtctl.models.card import CARD, LOCATOR, WEIGHTS, Card, LocatorCard, ModelError, read_card, write_card
 from mtctl.models.store import ModelStore, Version
-from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.networks.tensors import write_tensors
-from mtctl.system.files import file_sha256, replacing
-from mtctl.uncertainty.case_score import CaseScore, UsualShape
-from mtctl.uncertainty.voxel_calibration import VoxelCalibration
+from mtctl.system.files import file_sha256
 
 Network = TypeVar("Network", bound=torch.nn.Module)
-
-
-class ModelError(MtctlError):
-    """A model cannot be found, or its files are not what its card says."""
-
-
-@dataclass(frozen=True)
-class Locator:
-    """The small network that finds the atrium in scans much larger than it.
-
-    Attributes:
-        sha256: Of its weights file.
-        filters: Of its first level.
-        grid_mm: Voxels (x, y, z) that it sees.
-    """
-
-    sha256: str
-    filters: int
-    grid_mm: Triple
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is known about a model; everything in `card.json`.
-
-    Attributes:
-        id: Name to ask for it by.
-        version: Of the weights.
-        default: Whether it is the one that is used when none is named.
-        sha256: Of the weights file.
-        architecture: To build the network.
-        grid_mm: Voxels (x, y, z) that the network sees.
-        locator: For scans larger than the atrium's surroundings; None: the reader has to draw the region.
-        samples: Default number of Monte-Carlo samples.
-        views: How many of `views.VIEWS` the network looks at a scan in.
-        mask_samples_share: Weight of the samples' mean logit in the mask's, 0 to 1; the rest is f1's.
-        voxel_calibration: From the samples' mean probability to a calibrated one.
-        threshold: Default uncertainty threshold, same unit as the maps.
-        score: Calibration of the case score; None: never calibrated.
-        usual_shape: What results are shaped like; None: nothing is known about it.
-        data: What it was trained on, in words and case names.
-        recipe: Training settings.
-        command: Command that made it.
-        validation: Figures on validation cases, as printed by `mtctl evaluate`.
-    """
-
-    id: str
-    version: str
-    sha256: str
-    architecture: Architecture
-    grid_mm: Triple
-    locator: Locator | None = None
-    default: bool = False
-    samples: int = 8
-    views: int = 1
-    mask_samples_share: float = 0.0
-    voxel_calibration: VoxelCalibration = VoxelCalibration()
-    threshold: float = 0.5
-    score: CaseScore | None = None
-    usual_shape: UsualShape | None = None
-    data: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
-    command: str = ""
-    validation: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,7 +46,7 @@ class Model:
         """
         return self._load(MTCTLNet(self.card.architecture), WEIGHTS, self.card.sha256)
 
-    def load_locator(self, locator: Locator) -> LocatorNet:
+    def load_locator(self, locator: LocatorCard) -> LocatorNet:
         """The locator's network, as `load_network`."""
         return self._load(LocatorNet(locator.filters), LOCATOR, locator.sha256)
 
@@ -143,48 +72,12 @@ class Model:
 
 
 def read_model(folder: Path) -> Model:
-    """The model in `folder`; its weights are not read yet.
+    """Read the card of the model in `folder`; its weights are not read yet.
 
     Raises:
-        ModelError: There is no readable card.
+        ModelError: There is no readable card, or the model is of no use any more.
     """
-    path = folder / CARD
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if "grid_mm" not in values and "spacing_mm" in values:
-            raise ModelError(
-                f"{folder}: this model was trained on scans whose slices were taken to lie half as far apart as they "
-                "do; it fails on correctly stored scans. Take a model that comes with this version, or train it anew"
-            )
-        values["architecture"] = Architecture(**values["architecture"])
-        values["grid_mm"] = _triple(values["grid_mm"])
-        values |= _calibration(values)
-        if values.get("locator"):
-            locator = values["locator"]
-            values["locator"] = Locator(locator["sha256"], locator["filters"], _triple(locator["grid_mm"]))
-        return Model(folder, Card(**values))
-    except FileNotFoundError:
-        raise ModelError(f"{folder}: not a model folder, it holds no {CARD}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a readable model card: {error}") from error
-
-
-def _triple(values: Any) -> Triple:
-    x, y, z = (float(value) for value in values)
-    return x, y, z
-
-
-def _calibration(values: dict[str, Any]) -> dict[str, Any]:
-    """The card's calibration; cards from before it lack these values, or hold a score of another kind."""
-    score, shape = values.get("score") or {}, values.get("usual_shape")
-    if shape:
-        first, second, third = (tuple(row) for row in shape["covariance"])
-        shape = UsualShape(tuple(shape["mean"]), (first, second, third), shape["limit"])
-    return {
-        "voxel_calibration": VoxelCalibration(**values.get("voxel_calibration", {})),
-        "score": CaseScore(**score) if "likely" in score else None,
-        "usual_shape": shape,
-    }
+    return Model(folder, read_card(folder))
 
 
 def shipped_models() -> list[Model]:
@@ -272,7 +165,7 @@ def save_model(folder: Path, card: Card, state: dict[str, torch.Tensor]) -> Mode
 def save_locator(model: Model, filters: int, grid_mm: Triple, state: dict[str, torch.Tensor]) -> Model:
     """Add the weights of a `LocatorNet` to a model and its card."""
     sha256 = _save(model.folder / LOCATOR, state)
-    card = dataclasses.replace(model.card, locator=Locator(sha256, filters, grid_mm))
+    card = dataclasses.replace(model.card, locator=LocatorCard(sha256, filters, grid_mm))
     write_card(model.folder, card)
     return Model(model.folder, card)
 
@@ -280,9 +173,3 @@ def save_locator(model: Model, filters: int, grid_mm: Triple, state: dict[str, t
 def _save(path: Path, state: dict[str, torch.Tensor]) -> str:
     write_tensors(path, {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in state.items()})
     return file_sha256(path)
-
-
-def write_card(folder: Path, card: Card) -> None:
-    """Write `card` into `folder`."""
-    with replacing(folder / CARD) as part:
-        part.write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="utf-8")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 
 import mtctl
+from mtctl.models.card import CARD, ModelError, read_card
 from mtctl.models.verdict import ModelName
 
 _ENGINE = Path(mtctl.__file__).resolve().parent
@@ -18,20 +18,18 @@ MODEL_FOLDERS = (
     _ENGINE.parents[1] / "Resources" / "Models",
 )
 
-CARD = "card.json"
-
 
 def shipped_cards() -> list[Path]:
-    """The cards of all shipped models."""
+    """Return the cards of all shipped models."""
     folder = next((folder for folder in MODEL_FOLDERS if folder.is_dir()), None)
     return sorted(folder.glob(f"*/{CARD}")) if folder else []
 
 
 def shipped_default() -> ModelName | None:
-    """The shipped model that is used where none is named and the site has published none; None: none is installed."""
+    """Return the shipped model that is used where none is named and none is published; None: none is installed."""
     for path in shipped_cards():
-        with suppress(OSError, ValueError, KeyError):
-            card = json.loads(path.read_text(encoding="utf-8"))
-            if card.get("default"):
-                return ModelName(card["id"], card["version"], card["sha256"])
+        with suppress(ModelError):
+            card = read_card(path.parent)
+            if card.default:
+                return card.name
     return None

@@ -13,14 +13,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.models.shipped import CARD, shipped_default
+from mtctl.models.card import CARD, LOCATOR, WEIGHTS, Card, read_card, read_name, write_card
+from mtctl.models.shipped import shipped_default
 from mtctl.models.verdict import VERDICT, ModelName, Verdict, read_verdict
 from mtctl.system.files import WriteError, file_sha256, replacing, write_reason
 from mtctl.system.locks import locked
@@ -32,11 +31,9 @@ from mtctl.system.staging import (
     commit,
     discard,
     now,
-    read_json,
     read_sealed,
     remove_leftovers,
     staged,
-    write_json,
     write_sealed,
 )
 
@@ -47,8 +44,6 @@ VARIABLE = "MTCTL_MODELS"
 FORMAT = 1
 CURRENT = "current.json"
 VERSION = "version.json"
-WEIGHTS = "weights.safetensors"
-LOCATOR = "locator.safetensors"
 
 #: What a model folder is made of; nothing else of a candidate (checkpoints, logs) is published.
 _FILES = (CARD, WEIGHTS, LOCATOR, VERDICT)
@@ -171,11 +166,10 @@ class ModelStore:
             document = read_sealed(folder / VERSION, FORMAT)
             for name in (CARD, VERDICT):
                 checked(folder, name, document["files"])
-            card = read_json(folder / CARD)
             return Version(
                 folder,
                 number,
-                ModelName(card["id"], card["version"], document["files"][WEIGHTS]),
+                read_name(folder),
                 ModelName(**document["parent"]),
                 document["published"],
                 document["override"],
@@ -229,13 +223,14 @@ class ModelStore:
         Raises:
             NotBetterError: It is worse by the rule of `Verdict.against`, or was compared with another model than
                 the one in use, and there is no override.
+            ModelError: Its card cannot be read, or it is of a geometry of which models are of no use any more.
             ModelStoreError: It is not a model folder with a verdict, or its files are damaged.
             WriteError: The store is not writable or the disk is full; it is as it was before.
         """
         candidate = Path(candidate)
         try:
             verdict = read_verdict(candidate)
-            card = read_json(candidate / CARD)
+            card = read_card(candidate)
             _check_networks(candidate, card)
         except OSError as error:
             raise ModelStoreError(f"{candidate}: not a model folder: {error.strerror or error}") from error
@@ -249,7 +244,7 @@ class ModelStore:
                 with locked(self.folder) as held:
                     self._check(candidate, verdict, override)
                     number = max(self.numbers(), default=0) + 1
-                    write_json(hidden / CARD, {**card, "id": id_of(number), "default": False})
+                    write_card(hidden, replace(card, id=id_of(number), default=False))
                     published = now()
                     document = {
                         "format": FORMAT,
@@ -323,17 +318,17 @@ class ModelStore:
         return self._versions / f"{number:04d}"
 
 
-def _check_networks(candidate: Path, card: Mapping[str, Any]) -> None:
+def _check_networks(candidate: Path, card: Card) -> None:
     """Raise unless the networks of a candidate are those of its card; without the locator's no large scan can be used.
 
     Raises:
         ModelStoreError: One is another file, or the locator is missing.
         OSError: The weights cannot be read.
     """
-    locator = card.get("locator")
+    locator = card.locator
     if locator and not (candidate / LOCATOR).is_file():
         raise ModelStoreError(f"{candidate / LOCATOR}: is missing, but this model's card names it; train it again")
-    sums = {WEIGHTS: card.get("sha256")} | ({LOCATOR: locator.get("sha256")} if locator else {})
+    sums = {WEIGHTS: card.sha256} | ({LOCATOR: locator.sha256} if locator else {})
     for name, total in sums.items():
         if file_sha256(candidate / name) != total:
             raise ModelStoreError(f"{candidate / name}: is not the file of this model's card; train it again")

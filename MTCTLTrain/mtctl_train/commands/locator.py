@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MtctlError: A case or the model cannot be read, or something is missing.
     """
-    from mtctl.models.model import CARD, read_model
+    from mtctl.models.card import CARD
+    from mtctl.models.model import read_model
     from mtctl_train.training.locator import add_locator
 
     if args.source:

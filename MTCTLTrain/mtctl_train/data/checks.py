@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, VolumeError
 from mtctl.io.volumes import read_map, read_volume
-from mtctl.models.model import Card
+from mtctl.models.card import Card, cases_learnt
 
 #: Half of the least that a left atrium measures along any axis (the 80 training masks: 42 mm).
 SMALLEST_MM = 20.0
 
 # Headers are written with three decimals or more; a mask that was drawn on another grid differs by far more.
 _ROUNDING = 1e-3
-
-#: In a card's data: cases that the models before it were trained on.
-LEARNT_BEFORE = "learnt_before"
 
 # The values of a mask that are listed; a scan saved as mask has hundreds.
 _LISTED = 5
@@ -129,11 +126,6 @@ def check_unlabelled(method: str, unlabelled: Sequence[str], share: float = 1.0)
     else:
         return []
     return [Problem("unlabelled cases", what)]
-
-
-def cases_learnt(card: Card) -> set[str]:
-    """Names of the cases that a model, or one before it, was trained on."""
-    return {name for role in ("labelled", "unlabelled", LEARNT_BEFORE) for name in card.data.get(role, ())}
 
 
 def check_unknown(base: Card, validation: Sequence[str]) -> list[Problem]:

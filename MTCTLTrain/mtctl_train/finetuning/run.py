@@ -26,7 +26,8 @@ from torch import Tensor
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.inference.segmenter import Segmenter
-from mtctl.models.model import LOCATOR, Card, Model, save_model
+from mtctl.models.card import LOCATOR, Card
+from mtctl.models.model import Model, save_model
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl.networks.device import choose_device
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from mtctl.evaluation.calibrate import calibrate
 from mtctl.inference.segmenter import Segmenter
-from mtctl.models.model import Card, Model, find_model, save_model, write_card
+from mtctl.models.card import LEARNT_BEFORE, Card, cases_learnt, write_card
+from mtctl.models.model import Model, find_model, save_model
 from mtctl.networks.device import choose_device
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.system.files import make_folder
@@ -28,7 +29,7 @@ from mtctl_train.data.cases import (
     load_scan,
     phantom_case,
 )
-from mtctl_train.data.checks import LEARNT_BEFORE, cases_learnt, check_cases, check_unknown, check_unlabelled, refuse
+from mtctl_train.data.checks import check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.distributed import joined, team
 from mtctl_train.methods.baselines import Method
 from mtctl_train.networks.vnet import VNet

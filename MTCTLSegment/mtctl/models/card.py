@@ -1,0 +1,180 @@
+"""The card of a model: all that is known about it beside its weights; reading one needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtctl.errors import MtctlError
+from mtctl.geometry import Triple
+from mtctl.models.verdict import ModelName
+from mtctl.networks.architecture import Architecture
+from mtctl.system.files import replacing
+from mtctl.uncertainty.case_score import CaseScore, UsualShape
+from mtctl.uncertainty.voxel_calibration import VoxelCalibration
+
+#: What a model folder holds: its card, the weights of its network and those of its locator.
+CARD = "card.json"
+WEIGHTS = "weights.safetensors"
+LOCATOR = "locator.safetensors"
+
+#: In a card's data: cases that the models before it were trained on.
+LEARNT_BEFORE = "learnt_before"
+
+
+class ModelError(MtctlError):
+    """A model cannot be found, or its files are not what its card says."""
+
+
+@dataclass(frozen=True)
+class LocatorCard:
+    """The small network that finds the atrium in scans much larger than it.
+
+    Attributes:
+        sha256: Of its weights file.
+        filters: Of its first level.
+        grid_mm: Voxels (x, y, z) that it sees.
+    """
+
+    sha256: str
+    filters: int
+    grid_mm: Triple
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about a model; everything in `card.json`.
+
+    Attributes:
+        id: Name to ask for it by.
+        version: Of the weights.
+        default: Whether it is the one that is used when none is named.
+        sha256: Of the weights file.
+        architecture: To build the network.
+        grid_mm: Voxels (x, y, z) that the network sees.
+        locator: For scans larger than the atrium's surroundings; None: the reader has to draw the region.
+        samples: Default number of Monte-Carlo samples.
+        views: How many of `test_time_augmentation.VIEWS` the network looks at a scan in.
+        mask_samples_share: Weight of the samples' mean logit in the mask's, 0 to 1; the rest is f1's.
+        voxel_calibration: From the samples' mean probability to a calibrated one.
+        threshold: Default uncertainty threshold, same unit as the maps.
+        score: Calibration of the case score; None: never calibrated.
+        usual_shape: What results are shaped like; None: nothing is known about it.
+        data: What it was trained on, in words and case names.
+        recipe: Training settings.
+        command: Command that made it.
+        validation: Figures on validation cases, as printed by `mtctl evaluate`.
+    """
+
+    id: str
+    version: str
+    sha256: str
+    architecture: Architecture
+    grid_mm: Triple
+    locator: LocatorCard | None = None
+    default: bool = False
+    samples: int = 8
+    views: int = 1
+    mask_samples_share: float = 0.0
+    voxel_calibration: VoxelCalibration = VoxelCalibration()
+    threshold: float = 0.5
+    score: CaseScore | None = None
+    usual_shape: UsualShape | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+    validation: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> ModelName:
+        """Which model this is."""
+        return ModelName(self.id, self.version, self.sha256)
+
+
+def read_card(folder: Path) -> Card:
+    """Read the card of the model in `folder`.
+
+    Raises:
+        ModelError: There is no readable card, or the model is of no use any more.
+    """
+    values = _read_values(folder)
+    if "grid_mm" not in values and "spacing_mm" in values:
+        raise ModelError(
+            f"{folder}: this model was trained on scans whose slices were taken to lie half as far apart as they "
+            "do; it fails on correctly stored scans. Take a model that comes with this version, or train it anew"
+        )
+    try:
+        values["architecture"] = Architecture(**values["architecture"])
+        values["grid_mm"] = _triple(values["grid_mm"])
+        values |= _calibration(values)
+        if values.get("locator"):
+            locator = values["locator"]
+            values["locator"] = LocatorCard(locator["sha256"], locator["filters"], _triple(locator["grid_mm"]))
+        return Card(**values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def read_name(folder: Path) -> ModelName:
+    """Read from its card which model lies in `folder`, though that model may be of no use any more.
+
+    Raises:
+        ModelError: There is no readable card.
+    """
+    values = _read_values(folder)
+    try:
+        return ModelName(values["id"], values["version"], values["sha256"])
+    except KeyError as error:
+        raise _unreadable(folder, error) from error
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write `card` into `folder`, whole or not at all.
+
+    Raises:
+        WriteError: The folder is not writable or the disk is full.
+    """
+    with replacing(folder / CARD) as part:
+        part.write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="utf-8")
+
+
+def cases_learnt(card: Card) -> set[str]:
+    """Return the names of the cases that a model, or one before it, was trained on."""
+    return {name for role in ("labelled", "unlabelled", LEARNT_BEFORE) for name in card.data.get(role, ())}
+
+
+def _read_values(folder: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: not a model folder, it holds no {CARD}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+    if not isinstance(values, dict):
+        raise _unreadable(folder, TypeError("it holds no object"))
+    return values
+
+
+def _unreadable(folder: Path, error: Exception) -> ModelError:
+    return ModelError(f"{folder / CARD}: not a readable model card: {error}")
+
+
+def _triple(values: Any) -> Triple:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
+
+
+def _calibration(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the card's calibration; cards from before it lack these values, or hold a score of another kind."""
+    score, shape = values.get("score") or {}, values.get("usual_shape")
+    if shape:
+        first, second, third = (tuple(row) for row in shape["covariance"])
+        shape = UsualShape(tuple(shape["mean"]), (first, second, third), shape["limit"])
+    return {
+        "voxel_calibration": VoxelCalibration(**values.get("voxel_calibration", {})),
+        "score": CaseScore(**score) if "likely" in score else None,
+        "usual_shape": shape,
+    }
