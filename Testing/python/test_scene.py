@@ -216,10 +216,10 @@ class TestAResult:
         scene.close_case(nodes)
 
     def test_the_report_is_kept(self, case: scene.CaseNodes) -> None:
-        assert scene.kept(case, "report") == result_for(case.scan).report
-        assert scene.kept(case, "review") is None
-        scene.keep(case, "review", {"threshold": 0.25})
-        assert scene.kept(case, "review") == {"threshold": 0.25}
+        assert scene.load_document(case, "report") == result_for(case.scan).report
+        assert scene.load_document(case, "review") is None
+        scene.store_document(case, "review", {"threshold": 0.25})
+        assert scene.load_document(case, "review") == {"threshold": 0.25}
 
     def test_maps_carry_a_role_and_the_scan_none(self, case: scene.CaseNodes) -> None:
         assert case.scan.GetAttribute(scene.ROLE) is None

@@ -392,9 +392,9 @@ class TestASavedScene:
         scene.set_opacity(case, 0.6)
         case = scene.show_kind(case, "disagreement")
         scene.set_threshold(case, 0.21)
-        scene.keep(case, "review", {"threshold": 0.21, "regions": [{"id": 1}]})
+        scene.store_document(case, "review", {"threshold": 0.21, "regions": [{"id": 1}]})
         scene.show_legend(case, [host.view("Red").node])
-        before, report = scene.case_maps(case), scene.kept(case, "report")
+        before, report = scene.case_maps(case), scene.load_document(case, "report")
         slicer.util.saveScene(str(tmp_path / "case.mrb"))
         slicer.mrmlScene.Clear(0)
         assert scene.cases(slicer.mrmlScene) == ()
@@ -407,8 +407,8 @@ class TestASavedScene:
             assert np.array_equal(getattr(after, name), getattr(before, name)), name
         np.testing.assert_allclose(after.geometry.direction, before.geometry.direction, atol=1e-12)
         assert (again.kind, scene.threshold_of(again), scene.opacity_of(again)) == ("disagreement", 0.21, 0.6)
-        assert scene.kept(again, "report") == report
-        assert scene.kept(again, "review") == {"threshold": 0.21, "regions": [{"id": 1}]}
+        assert scene.load_document(again, "report") == report
+        assert scene.load_document(again, "review") == {"threshold": 0.21, "regions": [{"id": 1}]}
         assert again.folder is not None
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         assert hierarchy.GetItemName(again.folder) == "scan: left atrium"

@@ -324,7 +324,7 @@ class Person(RuleBasedStateMachine):
         assert self.ui.regionTable.currentRow() == row
         red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
         assert red.GetBackgroundVolumeID() == nodes.scan.GetID()
-        kept, draft = scene.kept(nodes, "review LeftAtrium"), review.draft()
+        kept, draft = scene.load_document(nodes, "review LeftAtrium"), review.draft()
         for name in ("threshold", "current", "edits"):
             assert not kept or kept[name] == draft[name], name
 

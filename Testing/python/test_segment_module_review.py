@@ -50,10 +50,12 @@ class TestTheResult:
         from mtctl import scene
 
         assert not module.ui.warningLabel.isVisible()
-        scene.keep(case.nodes, "report", {**case.report, "flagged": True})
+        scene.store_document(case.nodes, "report", {**case.report, "flagged": True})
         module.desk.changed()
         assert "look at all of it" in module.ui.warningLabel.text
-        scene.keep(case.nodes, "report", {**case.report, "warnings": ["the segmentation touches the upper border"]})
+        scene.store_document(
+            case.nodes, "report", {**case.report, "warnings": ["the segmentation touches the upper border"]}
+        )
         module.desk.changed()
         assert module.ui.warningLabel.text == "⚠ The segmentation touches the upper border"
 

@@ -83,7 +83,7 @@ class TestSavingAndLoading:
         from mtctl import scene
 
         module.ui.nextButton.click()
-        assert scene.kept(case.nodes, "review LeftAtrium")["current"] == case.session.current.id
+        assert scene.load_document(case.nodes, "review LeftAtrium")["current"] == case.session.current.id
 
 
 class TestDeletingNodes:

@@ -11,7 +11,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from mtctl import scene
-from mtctl.scene.nodes import is_there
+from mtctl.scene.nodes import is_in_scene
 from MTCTLSegmentLib.error_display import telling
 from MTCTLSegmentLib.parameters import Restrict
 from MTCTLSegmentLib.review.current_review import Desk
@@ -179,7 +179,7 @@ class EditorPanel(VTKObservationMixin):
         source, allowed = self._held
         if node.GetSegmentationNode() is not review.nodes.reviewed:
             return
-        if not is_there(source):  # Deleted: `detach` follows, unless it can be made again.
+        if not is_in_scene(source):  # Deleted: `detach` follows, unless it can be made again.
             self._made_for = ()
             qt.QTimer.singleShot(0, self.refresh)
             return

@@ -132,7 +132,7 @@ class ScanPanel:
     def _done(self, result: Result) -> None:
         scan, self._scan = self._scan, None
         self._show_end("; ".join(self._notes))
-        report = with_given_spacing(result.report, scene.spacing_of(scan), scene.filed_spacing_of(scan))
+        report = with_given_spacing(result.report, scene.spacing_of(scan), scene.file_spacing_of(scan))
         with telling():
             self._arrived(scan, replace(result, report=report))
 

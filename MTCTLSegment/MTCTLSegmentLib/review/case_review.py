@@ -56,7 +56,7 @@ class CaseReview:
     @property
     def report(self) -> dict[str, Any]:
         """What the worker said about the case."""
-        return scene.kept(self.nodes, "report") or {}
+        return scene.load_document(self.nodes, "report") or {}
 
     @property
     def own(self) -> bool:
@@ -184,7 +184,7 @@ class CaseReview:
             SceneError: The case's record was deleted.
         """
         scene.fill_region_table(self.nodes, self.session.regions)
-        scene.keep(self.nodes, _draft_name(self.nodes), self.draft() | {_MASK: _digest(self._mask).hex()})
+        scene.store_document(self.nodes, _draft_name(self.nodes), self.draft() | {_MASK: _digest(self._mask).hex()})
 
     def _record(self, kind: str, mask: Mask) -> Edit | None:
         if np.array_equal(mask, self._mask):
@@ -215,7 +215,7 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
         SceneError: Something that is needed was deleted.
     """
     maps, mask, note = scene.case_maps(nodes, REVIEWED_KIND), scene.mask_of(nodes), ""
-    draft, session = scene.kept(nodes, _draft_name(nodes)), None
+    draft, session = scene.load_document(nodes, _draft_name(nodes)), None
     if draft:
         try:
             session = resume_review(_where_the_scan_is(draft, maps.geometry), maps, mask)
@@ -233,7 +233,7 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
 
 def forget_draft(nodes: CaseNodes) -> None:
     """The case was computed anew: its regions are others."""
-    scene.keep(nodes, _draft_name(nodes), {})
+    scene.store_document(nodes, _draft_name(nodes), {})
 
 
 def _draft_name(nodes: CaseNodes) -> str:

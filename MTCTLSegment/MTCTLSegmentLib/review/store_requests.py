@@ -10,7 +10,7 @@ import numpy as np
 
 from mtctl import scene
 from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.scene.record import kept_mask
+from mtctl.scene.record import load_mask
 from mtctl.scene.volume_nodes import voxels_of
 from MTCTLSegmentLib.jobs.store_job import StoreRequest
 from MTCTLSegmentLib.review.case_review import CaseReview
@@ -23,7 +23,7 @@ def prediction_request(review: CaseReview) -> StoreRequest:
         SceneError: Something of the case was deleted, or the scan is under a warping transform.
     """
     problem, nodes = review.refresh(), review.nodes
-    predicted = kept_mask(nodes.record, "prediction")
+    predicted = load_mask(nodes.record, "prediction")
     if problem is not None or predicted is None:
         raise scene.SceneError(problem or "the record of the prediction was deleted: segment the scan again")
     arrays = {

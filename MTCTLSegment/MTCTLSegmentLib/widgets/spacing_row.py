@@ -48,7 +48,7 @@ class SpacingRow:
             ui.spacingBackButton.hide()
             ui.spacingNoteLabel.hide()
             return
-        here, filed = scene.spacing_of(scan), scene.filed_spacing_of(scan)
+        here, filed = scene.spacing_of(scan), scene.file_spacing_of(scan)
         if self._shown != (scan.GetID(), here):
             self._shown, ui.spacingEdit.text = (scan.GetID(), here), spacing_words(here)
         changed = not same_spacing(here, filed)
@@ -76,7 +76,7 @@ class SpacingRow:
         scan = self._scan()
         if scan is not None:
             with telling():
-                self._change(scan, scene.filed_spacing_of(scan))
+                self._change(scan, scene.file_spacing_of(scan))
 
     def _change(self, scan: Any, spacing: Triple) -> None:
         self._shown = None  # What was typed is shown as it was understood.

@@ -27,13 +27,13 @@ from mtctl.scene.nodes import (
     cases,
     find_case,
 )
-from mtctl.scene.record import keep, kept
+from mtctl.scene.record import load_document, store_document
 from mtctl.scene.region_table import fill_region_table, state_of
 from mtctl.scene.reviewed_segment import case_maps, missing, review_segmentation, show_kind
 from mtctl.scene.scan_nodes import add_label, add_scan
 from mtctl.scene.segments import mask_of, set_mask
 from mtctl.scene.slice_layers import hide_layers, jump, opacity_of, set_heatmap_visible, set_opacity, show_layers
-from mtctl.scene.spacing import filed_spacing_of, out_of_date, set_spacing, spacing_of
+from mtctl.scene.spacing import file_spacing_of, out_of_date, set_spacing, spacing_of
 from mtctl.scene.surface import color_surface, set_surface_visible
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan, volume_of
@@ -55,14 +55,13 @@ __all__ = [
     "cases",
     "close_case",
     "color_surface",
-    "filed_spacing_of",
+    "file_spacing_of",
     "fill_region_table",
     "find_case",
     "follow_scan",
     "hide_layers",
     "jump",
-    "keep",
-    "kept",
+    "load_document",
     "mask_of",
     "missing",
     "opacity_of",
@@ -83,6 +82,7 @@ __all__ = [
     "show_result",
     "spacing_of",
     "state_of",
+    "store_document",
     "threshold_of",
     "volume_of",
 ]

@@ -16,7 +16,7 @@ from mtctl.scene.displays import (
     draw_as_heatmap,
     draw_as_outline,
     draw_in_grey,
-    is_drawn,
+    has_display,
 )
 from mtctl.scene.nodes import (
     KINDS,
@@ -26,18 +26,18 @@ from mtctl.scene.nodes import (
     SceneError,
     add_part,
     find_case,
-    is_there,
-    made_here,
+    is_in_scene,
+    nodes_with_role,
     parts_of,
 )
-from mtctl.scene.record import keep, keep_mask, kept_mask
+from mtctl.scene.record import load_mask, store_document, store_mask
 from mtctl.scene.reviewed_segment import update_heatmap
 from mtctl.scene.segments import add_segment, segment_mask, set_segment
 from mtctl.scene.slice_layers import hide_layers
-from mtctl.scene.spacing import forget_old_spacing
-from mtctl.scene.subject_hierarchy import put_in_folder, remove_folder, take_out
+from mtctl.scene.spacing import clear_old_spacing
+from mtctl.scene.subject_hierarchy import put_in_folder, remove_folder, remove_item
 from mtctl.scene.types import Node, Scene
-from mtctl.scene.volume_nodes import follow, set_voxels, volume_of
+from mtctl.scene.volume_nodes import copy_transform, set_voxels, volume_of
 from mtctl.worker.requests import Result
 
 #: Grids that went to the worker and back differ by less, mm.
@@ -65,7 +65,7 @@ def show_result(
         SceneError: The scan was moved, replaced or taken out of the scene since it was handed to the worker.
     """
     _check_grid(scan, result.geometry)
-    parts = {role: node for role, node in _by_role(find_case(scene, scan)).items() if is_there(node)}
+    parts = {role: node for role, node in _by_role(find_case(scene, scan)).items() if is_in_scene(node)}
     name = scan.GetName()
 
     def volume(role: str, array: NDArray[np.float32], label: str, kind: str | None = None) -> Node:
@@ -83,7 +83,7 @@ def show_result(
     for kind in [kind for kind in KINDS if kind in result.maps]:
         array = result.maps[kind]
         node = volume("uncertainty", array, kind.replace("_", " "), kind)
-        if not is_drawn(node):
+        if not has_display(node):
             draw_as_heatmap(scene, node, _threshold_like(result.maps.get("entropy", array), threshold, array))
     for role, low in (("distance", -1.0), ("probability", 0.0)):
         if role in result.maps:  # the browser reviewer shows none of them
@@ -94,8 +94,8 @@ def show_result(
         add_part(scene, scan, table, "regions")
     _show_segmentation(scene, scan, parts.get("segmentation"), record, result.segmentation != 0, save_for_undo)
     nodes = _found(scene, scan)
-    keep(nodes, "report", result.report)
-    forget_old_spacing(record)
+    store_document(nodes, "report", result.report)
+    clear_old_spacing(record)
     put_in_folder(scene, scan, parts_of(nodes))
     return update_heatmap(_found(scene, scan))
 
@@ -107,18 +107,18 @@ def close_case(nodes: CaseNodes) -> None:
     """
     hide_layers(nodes)
     for node in parts_of(nodes):
-        take_out(nodes.scene, node)
+        remove_item(nodes.scene, node)
         # MRML leaves what belongs to a node behind.
         for owned in [*_owned(node, "Display"), *_owned(node, "Storage"), node]:
             nodes.scene.RemoveNode(owned)
     remove_folder(nodes.scene, nodes.folder)
-    if not any(node.GetAttribute(ROLE) != "colors" for node in made_here(nodes.scene)):
-        for table in list(made_here(nodes.scene)):
+    if not any(node.GetAttribute(ROLE) != "colors" for node in nodes_with_role(nodes.scene)):
+        for table in list(nodes_with_role(nodes.scene)):
             nodes.scene.RemoveNode(table)
 
 
 def _check_grid(scan: Node, wanted: Geometry) -> None:
-    if not is_there(scan):
+    if not is_in_scene(scan):
         raise SceneError("The scan was deleted while it was segmented: load it again.")
     here = volume_of(scan).geometry
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(wanted.size) - 1)
@@ -136,7 +136,7 @@ def _owned(node: Node, what: str) -> list[Node]:
     if not hasattr(node, f"GetNumberOf{what}Nodes"):
         return []
     count = getattr(node, f"GetNumberOf{what}Nodes")()
-    return [each for each in (getattr(node, f"GetNth{what}Node")(index) for index in range(count)) if is_there(each)]
+    return [each for each in (getattr(node, f"GetNth{what}Node")(index) for index in range(count)) if is_in_scene(each)]
 
 
 def _by_role(nodes: CaseNodes | None) -> dict[str, Node | None]:
@@ -175,13 +175,13 @@ def _show_segmentation(
     scene: Scene, scan: Node, node: Node | None, record: Node, mask: Mask, save_for_undo: Callable[[], None]
 ) -> None:
     """Write the prediction into its segment, after a copy of what was edited there."""
-    predicted = kept_mask(record, "prediction")
+    predicted = load_mask(record, "prediction")
     if node is None:
         node = slicer.vtkMRMLSegmentationNode()
         node.SetName(f"{scan.GetName()}: left atrium")
         node = add_part(scene, scan, node, "segmentation")
         node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-    follow(node, scan)
+    copy_transform(node, scan)
     draw_as_outline(node)
     if node.GetSegmentation().GetSegment(SEGMENT_ID) is None:
         if node.GetSegmentation().GetNumberOfSegments():
@@ -196,7 +196,7 @@ def _show_segmentation(
             if edited:
                 _back_up(node)
             set_segment(node, SEGMENT_ID, mask, scan)
-    keep_mask(record, "prediction", mask)
+    store_mask(record, "prediction", mask)
 
 
 def _back_up(segmentation: Node) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
-from mtctl.scene.nodes import ROLE, CaseNodes, SceneError, add_part, is_there, made_here, part_of
+from mtctl.scene.nodes import ROLE, CaseNodes, SceneError, add_part, is_in_scene, nodes_with_role, part_of
 from mtctl.scene.types import Node, Scene
 
 #: Smoothing of the closed surface; Slicer's own default, written down so that every scene draws alike.
@@ -54,7 +54,7 @@ def heatmap_colors() -> NDArray[np.float64]:
 
 def heatmap_table(scene: Scene) -> Node:
     """The scene's vtkMRMLColorTableNode of these colours; made when it is not there."""
-    for node in made_here(scene):
+    for node in nodes_with_role(scene):
         if node.GetAttribute(ROLE) == "colors":
             return node
     table = slicer.vtkMRMLColorTableNode()
@@ -70,8 +70,8 @@ def heatmap_table(scene: Scene) -> Node:
 
 def set_threshold(nodes: CaseNodes, threshold: float) -> None:
     """Show only what is at least so uncertain (0 to 1): one call of MRML, fast enough for a slider."""
-    if is_there(nodes.heatmap):
-        if not is_drawn(nodes.heatmap):
+    if is_in_scene(nodes.heatmap):
+        if not has_display(nodes.heatmap):
             draw_as_heatmap(nodes.scene, nodes.heatmap, threshold)
         # A value that is equal shall be shown: MRML keeps doubles, the voxels are float32.
         nodes.heatmap.GetDisplayNode().SetLowerThreshold(float(np.float32(threshold)))
@@ -83,7 +83,7 @@ def threshold_of(nodes: CaseNodes) -> float:
     Raises:
         SceneError: The heatmap was deleted.
     """
-    if not is_there(nodes.heatmap):
+    if not is_in_scene(nodes.heatmap):
         raise SceneError("The uncertainty map was deleted: segment the scan again.")
     return round(float(nodes.heatmap.GetDisplayNode().GetLowerThreshold()), 6)
 
@@ -97,7 +97,7 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
     Raises:
         SceneError: The heatmap was deleted.
     """
-    if not is_there(nodes.heatmap):
+    if not is_in_scene(nodes.heatmap):
         raise SceneError("The uncertainty map was deleted: segment the scan again.")
     before = part_of(nodes.scene, nodes.scan, "legend")
     if before is not None:
@@ -121,7 +121,7 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
     return legend
 
 
-def is_drawn(volume: Node) -> bool:
+def has_display(volume: Node) -> bool:
     """Whether a map has a display with colours: what a person has made of it stays."""
     return volume.GetDisplayNode() is not None and volume.GetDisplayNode().GetColorNode() is not None
 

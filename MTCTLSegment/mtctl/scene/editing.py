@@ -12,10 +12,10 @@ import numpy as np
 import slicer
 
 from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_there, part_of
+from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_in_scene, part_of
 from mtctl.scene.segments import mask_of, set_segment
 from mtctl.scene.types import Node
-from mtctl.scene.volume_nodes import follow, set_voxels
+from mtctl.scene.volume_nodes import copy_transform, set_voxels
 
 if TYPE_CHECKING:
     from mtctl.review.proposals import Proposal
@@ -40,7 +40,7 @@ def paintable_node(nodes: CaseNodes, allowed: Mask) -> Node:
     Raises:
         SceneError: The scan was deleted, or the mask is of another shape.
     """
-    if not is_there(nodes.scan):
+    if not is_in_scene(nodes.scan):
         raise SceneError("The scan was deleted: close this case.")
     shape = nodes.scan.GetImageData().GetDimensions()[::-1]
     if allowed.shape != shape:
@@ -73,7 +73,7 @@ def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
     after = before.copy()
     after[proposal.box] = proposal.mask
     preview = part_of(nodes.scene, nodes.scan, "preview") or _new_preview(nodes)
-    follow(preview, nodes.scan)
+    copy_transform(preview, nodes.scan)
     for name, mask in {"added": after & ~before, "removed": before & ~after}.items():
         set_segment(preview, name, mask, nodes.scan)
     return replace(nodes, preview=preview)
@@ -81,8 +81,8 @@ def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
 
 def remove_preview(nodes: CaseNodes) -> None:
     """Remove the preview; nothing happens where there is none."""
-    preview = part_of(nodes.scene, nodes.scan, "preview") if is_there(nodes.scan) else nodes.preview
-    if is_there(preview):
+    preview = part_of(nodes.scene, nodes.scan, "preview") if is_in_scene(nodes.scan) else nodes.preview
+    if is_in_scene(preview):
         nodes.scene.RemoveNode(preview)
 
 

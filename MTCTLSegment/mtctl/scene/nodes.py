@@ -57,7 +57,7 @@ class CaseNodes:
         preview: vtkMRMLSegmentationNode of a proposal; made by `show_preview`.
         paintable: vtkMRMLScalarVolumeNode; made by `paintable_node`.
         legend: vtkMRMLColorLegendDisplayNode; made by `show_legend`.
-        record: Hidden vtkMRMLScriptedModuleNode with what has no node of its own; see `keep`.
+        record: Hidden vtkMRMLScriptedModuleNode with what has no node of its own; see `store_document`.
         folder: Subject hierarchy item of the case; None where the scene has no subject hierarchy.
     """
 
@@ -82,14 +82,14 @@ class CaseNodes:
 
 def find_case(scene: Scene, scan: Node) -> CaseNodes | None:
     """The nodes of the case of that scan; None where it has none (about 1 ms)."""
-    parts = [node for node in made_here(scene) if node.GetNodeReference(_SCAN) is scan]
+    parts = [node for node in nodes_with_role(scene) if node.GetNodeReference(_SCAN) is scan]
     return _case(scene, scan, parts) if parts else None
 
 
 def cases(scene: Scene) -> tuple[CaseNodes, ...]:
     """All cases of the scene whose scan is still there, in the order in which they were made."""
     by_scan: dict[str, list[Node]] = {}
-    for node in made_here(scene):
+    for node in nodes_with_role(scene):
         if node.GetNodeReference(_SCAN) is not None:
             by_scan.setdefault(node.GetNodeReferenceID(_SCAN), []).append(node)
     return tuple(_case(scene, scene.GetNodeByID(scan), parts) for scan, parts in by_scan.items())
@@ -119,12 +119,12 @@ def record_of(nodes: CaseNodes) -> Node:
     Raises:
         SceneError: It was deleted.
     """
-    if not is_there(nodes.record):
+    if not is_in_scene(nodes.record):
         raise SceneError(f"The record of '{nodes.scan.GetName()}' was deleted: segment the scan again.")
     return nodes.record
 
 
-def is_there(node: Node | None) -> TypeGuard[Any]:
+def is_in_scene(node: Node | None) -> TypeGuard[Any]:
     """Whether a node is (still) in a scene."""
     return node is not None and node.GetScene() is not None
 
@@ -141,7 +141,7 @@ def add_part(scene: Scene, scan: Node, node: Node, role: str, kind: str | None =
     return scene.AddNode(node)
 
 
-def made_here(scene: Scene) -> Iterator[Node]:
+def nodes_with_role(scene: Scene) -> Iterator[Node]:
     """All nodes with a role."""
     nodes = scene.GetNodes()
     everything = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
@@ -151,16 +151,16 @@ def made_here(scene: Scene) -> Iterator[Node]:
 def part_of(scene: Scene, scan: Node, role: str) -> Node | None:
     """The node of that role, also when it was made since the case's nodes were looked up."""
     return next(
-        (n for n in made_here(scene) if n.GetAttribute(ROLE) == role and n.GetNodeReference(_SCAN) is scan), None
+        (n for n in nodes_with_role(scene) if n.GetAttribute(ROLE) == role and n.GetNodeReference(_SCAN) is scan), None
     )
 
 
 def parts_of(nodes: CaseNodes) -> list[Node]:
     """All nodes that were made for the case and are still there, also when its scan is not."""
     named = [*nodes.uncertainty.values()] + [getattr(nodes, name) for name in _SINGLE] + [nodes.heatmap]
-    found = {id(node): node for node in named if is_there(node)}
-    if is_there(nodes.scan):
-        found |= {id(node): node for node in made_here(nodes.scene) if node.GetNodeReference(_SCAN) is nodes.scan}
+    found = {id(node): node for node in named if is_in_scene(node)}
+    if is_in_scene(nodes.scan):
+        found |= {id(node): node for node in nodes_with_role(nodes.scene) if node.GetNodeReference(_SCAN) is nodes.scan}
     return list(found.values())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.scene.nodes import CaseNodes, is_there, record_of
+from mtctl.scene.nodes import CaseNodes, is_in_scene, record_of
 from mtctl.scene.types import Node
 
 # Attributes of the record; a name follows.
@@ -19,7 +19,7 @@ _DOCUMENT = "MTCTL.Document."
 _MASK = "MTCTL.Mask."
 
 
-def keep(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
+def store_document(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
     """Keep plain data with the case, so that a saved scene has it; `show_result` keeps "report".
 
     For example the `review_document` of a draft under "review".
@@ -30,14 +30,14 @@ def keep(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
     record_of(nodes).SetAttribute(_DOCUMENT + name, json.dumps(document))
 
 
-def kept(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
-    """What `keep` kept under that name; None where there is nothing."""
-    text = nodes.record.GetAttribute(_DOCUMENT + name) if is_there(nodes.record) else None
+def load_document(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
+    """What `store_document` kept under that name; None where there is nothing."""
+    text = nodes.record.GetAttribute(_DOCUMENT + name) if is_in_scene(nodes.record) else None
     document = None if text is None else json.loads(text)
     return document if isinstance(document, dict) else None
 
 
-def keep_mask(record: Node, name: str, mask: Mask) -> None:
+def store_mask(record: Node, name: str, mask: Mask) -> None:
     """Keep a mask (z, y, x) as text in the record: tens of kilobytes, where a hidden node would be saved as a file.
 
     A hidden node would also turn up in every selector that shows hidden nodes, and in the dialog that saves.
@@ -49,8 +49,8 @@ def keep_mask(record: Node, name: str, mask: Mask) -> None:
     record.SetAttribute(_MASK + name, json.dumps({"shape": mask.shape, "box": box, "bits": text}))
 
 
-def kept_mask(record: Node | None, name: str) -> Mask | None:
-    """A mask that `keep_mask` kept; None where there is none."""
+def load_mask(record: Node | None, name: str) -> Mask | None:
+    """A mask that `store_mask` kept; None where there is none."""
     text = record.GetAttribute(_MASK + name) if record is not None else None
     if text is None:
         return None
@@ -62,6 +62,6 @@ def kept_mask(record: Node | None, name: str) -> Mask | None:
     return mask
 
 
-def forget_mask(record: Node, name: str) -> None:
-    """The opposite of `keep_mask`."""
+def remove_mask(record: Node, name: str) -> None:
+    """The opposite of `store_mask`."""
     record.RemoveAttribute(_MASK + name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import vtk
 
-from mtctl.scene.nodes import CaseNodes, is_there
+from mtctl.scene.nodes import CaseNodes, is_in_scene
 
 if TYPE_CHECKING:
     from mtctl.uncertainty.regions import Region
@@ -19,7 +19,7 @@ def fill_region_table(nodes: CaseNodes, regions: Sequence[Region]) -> None:
     Columns: "Region", "State", "Volume (mL)", "Mean uncertainty", "Peak uncertainty", "Expected error (mL)",
     "Inside", "Outside" (voxels).
     """
-    if not is_there(nodes.regions):
+    if not is_in_scene(nodes.regions):
         return
     table = vtk.vtkTable()
     for column in (

@@ -16,11 +16,11 @@ from mtctl.scene.nodes import (
     add_part,
     find_case,
     is_foreign,
-    is_there,
+    is_in_scene,
     remember_kind,
     remember_reviewed,
 )
-from mtctl.scene.record import forget_mask, keep_mask, kept_mask
+from mtctl.scene.record import load_mask, remove_mask, store_mask
 from mtctl.scene.segments import add_segment, fits, segment_mask, set_segment
 from mtctl.scene.slice_layers import swap_heatmap
 from mtctl.scene.types import Node
@@ -48,7 +48,7 @@ def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
     follow_scan(nodes)
     kind = nodes.kind if kind is None else kind
     _check_kind(nodes, kind)
-    prediction, start = kept_mask(nodes.record, "prediction"), kept_mask(nodes.record, _START)
+    prediction, start = load_mask(nodes.record, "prediction"), load_mask(nodes.record, _START)
     assert prediction is not None and nodes.distance is not None and nodes.probability is not None
     maps = CaseMaps(
         segmentation=prediction,
@@ -62,16 +62,16 @@ def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
 
 def missing(nodes: CaseNodes) -> str | None:
     """What a review of this case lacks because somebody deleted it, in a sentence that says what to do; or None."""
-    if not is_there(nodes.scan):
+    if not is_in_scene(nodes.scan):
         return "The scan was deleted: close this case."
     names = {
-        "record of the prediction": nodes.record if kept_mask(nodes.record, "prediction") is not None else None,
+        "record of the prediction": nodes.record if load_mask(nodes.record, "prediction") is not None else None,
         "uncertainty map": nodes.heatmap,
         "distance map": nodes.distance,
         "probability map": nodes.probability,
     }
-    gone = [name for name, node in names.items() if not is_there(node)]
-    if not is_there(nodes.reviewed):
+    gone = [name for name, node in names.items() if not is_in_scene(node)]
+    if not is_in_scene(nodes.reviewed):
         gone.insert(0, "segmentation under review" if is_foreign(nodes.record) else "segmentation")
     elif nodes.reviewed.GetSegmentation().GetSegment(nodes.segment_id) is None:
         gone.insert(0, "reviewed segment")
@@ -97,13 +97,13 @@ def review_segmentation(nodes: CaseNodes, segmentation: Node, segment_id: str) -
     Raises:
         SceneError: There is no such segment, it is empty on the scan's grid, or something of the case was deleted.
     """
-    segment = segmentation.GetSegmentation().GetSegment(segment_id) if is_there(segmentation) else None
+    segment = segmentation.GetSegmentation().GetSegment(segment_id) if is_in_scene(segmentation) else None
     if segment is None:
         raise SceneError("The segment to review is not there any more: choose another one.")
-    if not is_there(nodes.record) or not is_there(nodes.segmentation):
+    if not is_in_scene(nodes.record) or not is_in_scene(nodes.segmentation):
         raise SceneError(missing(nodes) or f"The segmentation of '{nodes.scan.GetName()}' was deleted: segment again.")
     if segmentation is nodes.segmentation and segment_id == SEGMENT_ID:
-        forget_mask(nodes.record, _START)
+        remove_mask(nodes.record, _START)
         remember_reviewed(nodes, None, SEGMENT_ID)
         return update_heatmap(nodes)
     mask = segment_mask(segmentation, segment_id, nodes.scan)
@@ -125,7 +125,7 @@ def review_segmentation(nodes: CaseNodes, segmentation: Node, segment_id: str) -
             return update_heatmap(nodes)
         else:
             mask = segment_mask(segmentation, segment_id, nodes.scan)
-    keep_mask(nodes.record, _START, mask)
+    store_mask(nodes.record, _START, mask)
     remember_reviewed(nodes, None if segmentation is nodes.segmentation else segmentation, segment_id)
     return update_heatmap(nodes)
 
@@ -146,12 +146,12 @@ def show_kind(nodes: CaseNodes, kind: str) -> CaseNodes:
 
 def update_heatmap(nodes: CaseNodes) -> CaseNodes:
     """Make what is shown follow what is reviewed, and the kind that was chosen."""
-    nodes = fresh(nodes)
+    nodes = _updated(nodes)
     differences = next((node for node in [nodes.heatmap] if node not in nodes.uncertainty.values()), None)
-    start = kept_mask(nodes.record, _START)
+    start = load_mask(nodes.record, _START)
     if start is None and differences is not None:
         nodes.scene.RemoveNode(differences)
-        nodes = fresh(nodes)
+        nodes = _updated(nodes)
     elif start is not None:
         if differences is None:
             volume = slicer.vtkMRMLScalarVolumeNode()
@@ -160,17 +160,17 @@ def update_heatmap(nodes: CaseNodes) -> CaseNodes:
         set_voxels(differences, case_maps(nodes).uncertainty, nodes.scan)
         threshold = nodes.uncertainty[nodes.kind].GetDisplayNode().GetLowerThreshold()
         draw_as_heatmap(nodes.scene, differences, threshold)
-        nodes = fresh(nodes)
+        nodes = _updated(nodes)
     swap_heatmap(nodes)
-    if is_there(nodes.legend):
+    if is_in_scene(nodes.legend):
         views = [nodes.scene.GetNodeByID(view) for view in nodes.legend.GetViewNodeIDs()]
         visible = nodes.legend.GetVisibility()
         show_legend(nodes, [view for view in views if view is not None]).SetVisibility(visible)
-        nodes = fresh(nodes)
+        nodes = _updated(nodes)
     return nodes
 
 
-def fresh(nodes: CaseNodes) -> CaseNodes:
+def _updated(nodes: CaseNodes) -> CaseNodes:
     """The nodes of the same case as they are now."""
     return find_case(nodes.scene, nodes.scan) or nodes
 

@@ -17,7 +17,7 @@ from mtctl.scene.displays import draw_as_outline
 from mtctl.scene.nodes import SEGMENT_ID
 from mtctl.scene.segments import add_segment, set_segment
 from mtctl.scene.types import Node, Scene
-from mtctl.scene.volume_nodes import follow, set_grid
+from mtctl.scene.volume_nodes import copy_transform, set_grid
 
 #: Share of the voxels that may be black or white: noise and fat need no shades.
 _CLIPPED = (0.005, 0.995)
@@ -66,7 +66,7 @@ def add_label(scene: Scene, scan: Node, mask: Mask, name: str, attributes: Mappi
         node.SetAttribute(key, value)
     node = scene.AddNode(node)
     node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-    follow(node, scan)
+    copy_transform(node, scan)
     draw_as_outline(node)
     add_segment(node, SEGMENT_ID, "Left atrium")
     set_segment(node, SEGMENT_ID, mask, scan)

@@ -11,9 +11,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.io.volumes import LEFT_ATRIUM
-from mtctl.scene.nodes import CaseNodes, SceneError, is_there
+from mtctl.scene.nodes import CaseNodes, SceneError, is_in_scene
 from mtctl.scene.types import Node
-from mtctl.scene.volume_nodes import Matrix, array_of, follow_scan, index_to_ras, labelmap, moved_by
+from mtctl.scene.volume_nodes import Matrix, array_of, follow_scan, index_to_ras, labelmap, transform_to_world
 
 #: As in the figures: absent from the heatmap's colours and from grey.
 SEGMENT_COLOR = (1.0, 0.3, 0.3)
@@ -129,9 +129,9 @@ def reviewed_in(nodes: CaseNodes) -> Node:
     Raises:
         SceneError: The segment, its node or the scan was deleted.
     """
-    if not is_there(nodes.scan):
+    if not is_in_scene(nodes.scan):
         raise SceneError("The scan was deleted: close this case.")
-    if not is_there(nodes.reviewed) or nodes.reviewed.GetSegmentation().GetSegment(nodes.segment_id) is None:
+    if not is_in_scene(nodes.reviewed) or nodes.reviewed.GetSegmentation().GetSegment(nodes.segment_id) is None:
         raise SceneError(
             f"The segmentation of '{nodes.scan.GetName()}' was deleted: choose another one, or segment the scan again."
         )
@@ -153,13 +153,13 @@ def steps_between(segmentation: Node, image: Any, scan: Node) -> Matrix:
     Raises:
         SceneError: One of them is under a warping transform.
     """
-    ours = moved_by(scan) @ index_to_ras(scan)
-    return np.asarray(np.linalg.inv(ours) @ moved_by(segmentation) @ _matrix(image), dtype=np.float64)
+    ours = transform_to_world(scan) @ index_to_ras(scan)
+    return np.asarray(np.linalg.inv(ours) @ transform_to_world(segmentation) @ _matrix(image), dtype=np.float64)
 
 
 def _grid_in(segmentation: Node, scan: Node) -> Matrix:
     """4x4, from voxel indices of the scan to the segmentation's own RAS, before any transform that it is under."""
-    theirs, ours = moved_by(segmentation), moved_by(scan)
+    theirs, ours = transform_to_world(segmentation), transform_to_world(scan)
     if np.array_equal(theirs, ours):  # to the last digit
         return index_to_ras(scan)
     return np.asarray(np.linalg.inv(theirs) @ ours @ index_to_ras(scan), dtype=np.float64)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mtctl.geometry import Triple
-from mtctl.scene.nodes import CaseNodes, is_there, part_of
+from mtctl.scene.nodes import CaseNodes, is_in_scene, part_of
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan
 
@@ -29,7 +29,7 @@ def show_layers(nodes: CaseNodes, opacity: float | None = None) -> None:
         nodes: The case.
         opacity: Of the heatmap; None: as it was set last (`set_opacity`).
     """
-    if not is_there(nodes.scan):
+    if not is_in_scene(nodes.scan):
         return
     follow_scan(nodes)
     for view in composites(nodes.scene):
@@ -49,7 +49,7 @@ def hide_layers(nodes: CaseNodes) -> None:
     The scan stays where a view showed nothing before.
     """
     record = nodes.record
-    if not is_there(record):
+    if not is_in_scene(record):
         _clear(nodes)
         return
     for view in composites(nodes.scene):
@@ -59,11 +59,11 @@ def hide_layers(nodes: CaseNodes) -> None:
             continue
         was_modified = view.StartModify()
         foreground = view.GetForegroundVolumeID()
-        if foreground is None or _ours(nodes, foreground):  # none: the heatmap is hidden, or was deleted
+        if foreground is None or _is_case_map(nodes, foreground):  # none: the heatmap is hidden, or was deleted
             view.SetForegroundVolumeID(record.GetNodeReferenceID(role + ".Foreground"))
             view.SetForegroundOpacity(json.loads(text)["opacity"])
         background = record.GetNodeReferenceID(role + ".Background")
-        if background is not None and is_there(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
+        if background is not None and is_in_scene(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
             view.SetBackgroundVolumeID(background)
         view.EndModify(was_modified)
         record.RemoveAttribute(role)
@@ -75,34 +75,34 @@ def hide_layers(nodes: CaseNodes) -> None:
 def set_opacity(nodes: CaseNodes, opacity: float) -> None:
     """How much the heatmap covers the scan, 0 to 1, in all slice views that show it."""
     _remember_opacity(nodes, opacity)
-    for view in _ours_in(nodes):
+    for view in _views_of_case_maps(nodes):
         view.SetForegroundOpacity(opacity)
 
 
 def opacity_of(nodes: CaseNodes) -> float:
     """How much the heatmap covers the scan."""
-    text = nodes.record.GetAttribute(_OPACITY) if is_there(nodes.record) else None
+    text = nodes.record.GetAttribute(_OPACITY) if is_in_scene(nodes.record) else None
     return _FIRST_OPACITY if text is None else float(text)
 
 
 def set_heatmap_visible(nodes: CaseNodes, visible: bool) -> None:
     """Show or hide the heatmap in the slice views, and its legend; opacity and threshold stay."""
-    if is_there(nodes.record):
+    if is_in_scene(nodes.record):
         nodes.record.SetAttribute(_HIDDEN, None if visible else "true")
-    legend = part_of(nodes.scene, nodes.scan, "legend") if is_there(nodes.scan) else None
+    legend = part_of(nodes.scene, nodes.scan, "legend") if is_in_scene(nodes.scan) else None
     if legend is not None:
         legend.SetVisibility(visible)
     for view in composites(nodes.scene):
-        if is_there(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
+        if is_in_scene(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
             current = view.GetForegroundVolumeID()
-            if current is None or _ours(nodes, current):
+            if current is None or _is_case_map(nodes, current):
                 view.SetForegroundVolumeID(_shown(nodes))
                 view.SetForegroundOpacity(opacity_of(nodes))
 
 
 def swap_heatmap(nodes: CaseNodes) -> None:
     """Show the case's heatmap wherever another of its volumes is the foreground."""
-    for view in _ours_in(nodes):
+    for view in _views_of_case_maps(nodes):
         view.SetForegroundVolumeID(_shown(nodes))
 
 
@@ -132,39 +132,39 @@ def _of_class(scene: Scene, name: str) -> Iterator[Node]:
 
 
 def _shown(nodes: CaseNodes) -> str | None:
-    hidden = is_there(nodes.record) and nodes.record.GetAttribute(_HIDDEN) is not None
-    return nodes.heatmap.GetID() if is_there(nodes.heatmap) and not hidden else None
+    hidden = is_in_scene(nodes.record) and nodes.record.GetAttribute(_HIDDEN) is not None
+    return nodes.heatmap.GetID() if is_in_scene(nodes.heatmap) and not hidden else None
 
 
-def _ours(nodes: CaseNodes, volume: str | None) -> bool:
+def _is_case_map(nodes: CaseNodes, volume: str | None) -> bool:
     maps = [*nodes.uncertainty.values(), nodes.heatmap, nodes.distance, nodes.probability]
-    return volume is not None and any(is_there(node) and node.GetID() == volume for node in maps)
+    return volume is not None and any(is_in_scene(node) and node.GetID() == volume for node in maps)
 
 
-def _ours_in(nodes: CaseNodes) -> list[Node]:
-    return [view for view in composites(nodes.scene) if _ours(nodes, view.GetForegroundVolumeID())]
+def _views_of_case_maps(nodes: CaseNodes) -> list[Node]:
+    return [view for view in composites(nodes.scene) if _is_case_map(nodes, view.GetForegroundVolumeID())]
 
 
 def _remember(nodes: CaseNodes, view: Node) -> None:
     """What the view shows now, unless that is this case already."""
     record, role = nodes.record, _BEFORE + view.GetLayoutName()
-    known = is_there(record) and record.GetAttribute(role) is not None
+    known = is_in_scene(record) and record.GetAttribute(role) is not None
     foreground = view.GetForegroundVolumeID()
     same_scan = view.GetBackgroundVolumeID() == nodes.scan.GetID()
-    if not is_there(record) or (known and same_scan and (foreground is None or _ours(nodes, foreground))):
+    if not is_in_scene(record) or (known and same_scan and (foreground is None or _is_case_map(nodes, foreground))):
         return
-    if not _ours(nodes, foreground):
+    if not _is_case_map(nodes, foreground):
         record.SetNodeReferenceID(role + ".Foreground", foreground)
     record.SetNodeReferenceID(role + ".Background", view.GetBackgroundVolumeID())
     record.SetAttribute(role, json.dumps({"opacity": view.GetForegroundOpacity()}))
 
 
 def _remember_opacity(nodes: CaseNodes, opacity: float) -> None:
-    if is_there(nodes.record):
+    if is_in_scene(nodes.record):
         nodes.record.SetAttribute(_OPACITY, f"{opacity:g}")
 
 
 def _clear(nodes: CaseNodes) -> None:
     """No view points to a map of the case any more."""
-    for view in _ours_in(nodes):
+    for view in _views_of_case_maps(nodes):
         view.SetForegroundVolumeID(None)

@@ -10,7 +10,7 @@ import json
 
 from mtctl.geometry import Triple
 from mtctl.io.given_spacing import same_spacing, spacing_words
-from mtctl.scene.nodes import CaseNodes, find_case, is_there
+from mtctl.scene.nodes import CaseNodes, find_case, is_in_scene
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan
 
@@ -27,9 +27,9 @@ def spacing_of(scan: Node) -> Triple:
     return x, y, z
 
 
-def filed_spacing_of(scan: Node) -> Triple:
+def file_spacing_of(scan: Node) -> Triple:
     """The spacing that the scan's file has: its own, where nobody changed it by hand."""
-    return _kept(scan, _FILED) or spacing_of(scan)
+    return _stored_spacing(scan, _FILED) or spacing_of(scan)
 
 
 def set_spacing(scene: Scene, scan: Node, spacing: Triple) -> None:
@@ -38,9 +38,9 @@ def set_spacing(scene: Scene, scan: Node, spacing: Triple) -> None:
     Args:
         scene: The scene of `scan`.
         scan: The volume node.
-        spacing: mm along its axes; that of `filed_spacing_of` takes every change back.
+        spacing: mm along its axes; that of `file_spacing_of` takes every change back.
     """
-    before, filed = spacing_of(scan), filed_spacing_of(scan)
+    before, filed = spacing_of(scan), file_spacing_of(scan)
     if before == spacing:
         return
     nodes = find_case(scene, scan)
@@ -53,19 +53,19 @@ def set_spacing(scene: Scene, scan: Node, spacing: Triple) -> None:
     if nodes is None:
         return
     follow_scan(nodes)
-    if is_there(nodes.segmentation):
+    if is_in_scene(nodes.segmentation):
         nodes.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
-    if is_there(nodes.record):
-        made = _kept(nodes.record, _MADE) or before
+    if is_in_scene(nodes.record):
+        made = _stored_spacing(nodes.record, _MADE) or before
         if same_spacing(made, spacing):
-            forget_old_spacing(nodes.record)
+            clear_old_spacing(nodes.record)
         else:
             nodes.record.SetAttribute(_MADE, json.dumps(made))
 
 
 def out_of_date(nodes: CaseNodes) -> str | None:
     """Why a case's results do not count for the scan as it is now, in a sentence that says what to do; or None."""
-    made = _kept(nodes.record, _MADE) if is_there(nodes.record) else None
+    made = _stored_spacing(nodes.record, _MADE) if is_in_scene(nodes.record) else None
     if made is None:
         return None
     return (
@@ -74,12 +74,12 @@ def out_of_date(nodes: CaseNodes) -> str | None:
     )
 
 
-def forget_old_spacing(record: Node) -> None:
+def clear_old_spacing(record: Node) -> None:
     """The case of that record was made anew, with the spacing that the scan has now."""
     record.RemoveAttribute(_MADE)
 
 
-def _kept(node: Node, name: str) -> Triple | None:
+def _stored_spacing(node: Node, name: str) -> Triple | None:
     text = node.GetAttribute(name)
     if not text:
         return None

@@ -45,7 +45,7 @@ def folder_of(scene: Scene, parts: Iterable[Node]) -> int | None:
     return None
 
 
-def take_out(scene: Scene, node: Node) -> None:
+def remove_item(scene: Scene, node: Node) -> None:
     """Remove the item of a node that is about to be deleted: the application does that by itself, others do not."""
     hierarchy = _hierarchy(scene)
     if hierarchy is not None and hierarchy.GetItemByDataNode(node):

@@ -12,10 +12,10 @@ from scipy.ndimage import map_coordinates
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mtctl.scene.displays import heatmap_table
-from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_there, part_of
+from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_in_scene, part_of
 from mtctl.scene.segments import reviewed_in
 from mtctl.scene.types import Node
-from mtctl.scene.volume_nodes import follow, index_to_ras, moved_by, voxels_of
+from mtctl.scene.volume_nodes import copy_transform, index_to_ras, transform_to_world, voxels_of
 
 #: The surface runs where the network is undecided, so that the uncertainty at its points is high everywhere. How far
 #: it is high to either side tells a sharp border from a doubtful one: the mean over so many mm along the normal.
@@ -27,10 +27,10 @@ _ARRAY = "Uncertainty"
 
 def set_surface_visible(nodes: CaseNodes, visible: bool) -> None:
     """Show or hide the smoothed surface of the reviewed segmentation in 3-D; the first time takes 0.1 to 0.8 s."""
-    surface = part_of(nodes.scene, nodes.scan, "surface") if is_there(nodes.scan) else nodes.surface
-    if is_there(surface):
+    surface = part_of(nodes.scene, nodes.scan, "surface") if is_in_scene(nodes.scan) else nodes.surface
+    if is_in_scene(surface):
         surface.GetDisplayNode().SetVisibility(False)
-    if not is_there(nodes.reviewed):
+    if not is_in_scene(nodes.reviewed):
         return
     if not visible:
         _hide_plain(nodes, nodes.reviewed)
@@ -54,7 +54,7 @@ def color_surface(nodes: CaseNodes) -> Node:
         SceneError: Segment or heatmap was deleted, or the segment is empty.
     """
     reviewed = reviewed_in(nodes)
-    if not is_there(nodes.heatmap):
+    if not is_in_scene(nodes.heatmap):
         raise SceneError("The uncertainty map was deleted: segment the scan again.")
     surface = vtk.vtkPolyData()
     slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentClosedSurfaceRepresentation(
@@ -63,12 +63,12 @@ def color_surface(nodes: CaseNodes) -> Node:
     if not surface.GetNumberOfPoints():
         raise SceneError("The segment under review is empty: there is no surface to show.")
     surface = _with_normals(surface)
-    values = numpy_to_vtk(_doubt(nodes, surface), deep=True)
+    values = numpy_to_vtk(_uncertainty_across(nodes, surface), deep=True)
     values.SetName(_ARRAY)
     surface.GetPointData().SetScalars(values)
     model = part_of(nodes.scene, nodes.scan, "surface") or _new_model(nodes)
     was_modified = model.StartModify()
-    follow(model, reviewed)
+    copy_transform(model, reviewed)
     model.SetAndObservePolyData(surface)
     model.EndModify(was_modified)
     _hide_plain(nodes, reviewed)
@@ -109,11 +109,13 @@ def _with_normals(surface: Any) -> Any:
     return normals.GetOutput()
 
 
-def _doubt(nodes: CaseNodes, surface: Any) -> NDArray[np.float32]:
+def _uncertainty_across(nodes: CaseNodes, surface: Any) -> NDArray[np.float32]:
     """Mean uncertainty around each point of the surface, across it."""
     points = vtk_to_numpy(surface.GetPoints().GetData()).astype(np.float64)
     normals = vtk_to_numpy(surface.GetPointData().GetNormals()).astype(np.float64)
-    to_index = np.linalg.inv(moved_by(nodes.heatmap) @ index_to_ras(nodes.heatmap)) @ moved_by(nodes.reviewed)
+    to_index = np.linalg.inv(transform_to_world(nodes.heatmap) @ index_to_ras(nodes.heatmap)) @ transform_to_world(
+        nodes.reviewed
+    )
     total = np.zeros(len(points))
     for depth in np.linspace(-DEPTH_MM, DEPTH_MM, _SAMPLES):
         index = (points + depth * normals) @ to_index[:3, :3].T + to_index[:3, 3]

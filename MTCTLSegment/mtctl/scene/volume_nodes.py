@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.scene.nodes import CaseNodes, SceneError, is_there
+from mtctl.scene.nodes import CaseNodes, SceneError, is_in_scene
 from mtctl.scene.types import Node
 
 Matrix = NDArray[np.float64]
@@ -62,7 +62,7 @@ def geometry_of(volume: Node) -> Geometry:
         SceneError: It is under a warping transform.
         VolumeError: Its axes are not at right angles, with its transform.
     """
-    moved = moved_by(volume)
+    moved = transform_to_world(volume)
     size = volume.GetImageData().GetDimensions()
     if np.array_equal(moved, np.eye(4)):  # to the last digit what the file says, without a detour over a matrix
         directions = vtk.vtkMatrix4x4()
@@ -84,7 +84,7 @@ def index_to_ras(volume: Node) -> Matrix:
     return array_of(matrix)
 
 
-def moved_by(node: Node) -> Matrix:
+def transform_to_world(node: Node) -> Matrix:
     """4x4, from a node's own RAS to that of the patient: the transform that it is under.
 
     Raises:
@@ -113,7 +113,7 @@ def set_voxels(volume: Node, array: NDArray[Any], scan: Node) -> None:
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel()))
     was_modified = volume.StartModify()
     copy_grid(volume, scan)
-    follow(volume, scan)
+    copy_transform(volume, scan)
     volume.SetAndObserveImageData(image)
     volume.EndModify(was_modified)
 
@@ -136,7 +136,7 @@ def copy_grid(volume: Node, scan: Node) -> None:
     volume.SetOrigin(scan.GetOrigin())
 
 
-def follow(node: Node, scan: Node) -> None:
+def copy_transform(node: Node, scan: Node) -> None:
     """Put a node under the transform that the scan is under."""
     if node.GetTransformNodeID() != scan.GetTransformNodeID():
         node.SetAndObserveTransformNodeID(scan.GetTransformNodeID())
@@ -149,8 +149,8 @@ def follow_scan(nodes: CaseNodes) -> None:
     segmentation that a person has moved by itself, and somebody else's, stay where they are.
     """
     volumes = [*nodes.uncertainty.values(), nodes.heatmap, nodes.distance, nodes.probability, nodes.paintable]
-    volumes = [volume for volume in volumes if is_there(volume)]
-    if not volumes or not is_there(nodes.scan):
+    volumes = [volume for volume in volumes if is_in_scene(volume)]
+    if not volumes or not is_in_scene(nodes.scan):
         return
     before, after = index_to_ras(volumes[0]), index_to_ras(nodes.scan)
     transforms = volumes[0].GetTransformNodeID(), nodes.scan.GetTransformNodeID()
@@ -159,13 +159,13 @@ def follow_scan(nodes: CaseNodes) -> None:
     for volume in volumes:
         was_modified = volume.StartModify()
         copy_grid(volume, nodes.scan)
-        follow(volume, nodes.scan)
+        copy_transform(volume, nodes.scan)
         volume.EndModify(was_modified)
     for node in (nodes.segmentation, nodes.preview, nodes.surface):
-        if is_there(node) and node.GetTransformNodeID() == transforms[0]:
+        if is_in_scene(node) and node.GetTransformNodeID() == transforms[0]:
             if not np.array_equal(before, after):
                 node.ApplyTransformMatrix(matrix_of(after @ np.linalg.inv(before)))
-            follow(node, nodes.scan)
+            copy_transform(node, nodes.scan)
 
 
 def labelmap(mask: NDArray[Any], start: tuple[int, int, int], matrix: Matrix) -> Any:
