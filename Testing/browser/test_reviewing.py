@@ -53,7 +53,7 @@ def test_the_page_shows_scan_heatmap_surface_and_regions_and_loads_nothing_from_
     assert ((view[..., 1] > 150) & (view[..., 2] < 110)).sum() > 300, "the heatmap is missing"
     assert tab.pixels(".mt-volume").std() > 8, "the surface is missing"
     assert tab.value("document.querySelectorAll('#mt-regions li').length") > 5
-    assert "likely Dice" in tab.value("document.querySelector('#mt-words').innerText")
+    assert "likely Dice" in tab.value("document.querySelector('#mt-summary').innerText")
     foreign = [
         url for url in tab.requests if not url.startswith((served.address, served.address.replace("http", "ws")))
     ]
@@ -158,7 +158,7 @@ def test_an_accepted_case_is_in_the_store_as_it_was_corrected(tab: Tab, folder: 
     erase_in_the_middle(tab)
     tab.click("#mt-accept")
     tab.wait("document.querySelector('#mt-verdict')?.innerText === 'case accepted'", 60)
-    tab.wait(f"{STATE}.left_words === '1 case, nothing left'")
+    tab.wait(f"{STATE}.remaining === '1 case, nothing left'")
     (case,) = CaseStore(folder / "case-store").cases()
     assert case.state is CaseState.CORRECTED
     assert (case.corrected_mask() == corrected(folder)).all()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from reviewer_case import write_case
 
-from mtctl.browser.sources.base import Stage
-from mtctl.browser.sources.case_store import StoreShelf
-from mtctl.browser.sources.folder import FolderShelf, plain_name
+from mtctl.browser.sources.base import WorkStage
+from mtctl.browser.sources.case_store import CaseStoreSource
+from mtctl.browser.sources.folder import FolderSource, plain_name
 from mtctl.browser.sources.reading import read_case
 from mtctl.browser.sources.result_folder import FolderError, find_case, find_cases, is_store
-from mtctl.browser.ui.open_case import OpenCase
+from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.cases.store import CaseState, CaseStore
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
@@ -30,15 +30,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shelf_of(folder: Path) -> FolderShelf:
-    return FolderShelf(folder, CaseStore(folder / "case-store"))
+def source_of(folder: Path) -> FolderSource:
+    return FolderSource(folder, CaseStore(folder / "case-store"))
 
 
-def opened(shelf: FolderShelf | StoreShelf, key: str) -> OpenCase:
-    return OpenCase(key, key, shelf.take(key))
+def opened(source: FolderSource | CaseStoreSource, key: str) -> CaseUnderReview:
+    return CaseUnderReview(key, key, source.open(key))
 
 
-def erased(case: OpenCase) -> np.ndarray:
+def erased(case: CaseUnderReview) -> np.ndarray:
     """The mask without the uncertain voxels."""
     return case.mask & ~case.session.paintable()
 
@@ -95,16 +95,16 @@ def test_without_the_probability_it_follows_from_the_entropy():
 def test_what_is_missing_is_said_and_switches_its_proposals_off(folder: Path):
     (folder / "ball.distance.nrrd").unlink()
     (folder / "ball.probability.nrrd").unlink()
-    shelf = shelf_of(folder)
-    shelf.entries()
-    case = opened(shelf, "ball.image.nrrd")
+    source = source_of(folder)
+    source.entries()
+    case = opened(source, "ball.image.nrrd")
     case.session.jump(case.session.regions[0].id)
     with pytest.raises(MtctlError, match="distance map is missing"):
         case.propose("distance map")
     assert case.propose("consensus").mask.shape  # derived from the entropy
     (folder / "ball.json").write_text(json.dumps({"uncertainty": {"kind": "disagreement"}}), encoding="utf-8")
     with pytest.raises(MtctlError, match="--maps all"):
-        opened(shelf, "ball.image.nrrd").propose("consensus")
+        opened(source, "ball.image.nrrd").propose("consensus")
 
 
 def test_results_on_another_grid_are_refused(folder: Path):
@@ -117,30 +117,30 @@ def test_results_on_another_grid_are_refused(folder: Path):
 
 
 def test_a_review_is_kept_with_its_mask_and_gone_on_with(folder: Path):
-    shelf = shelf_of(folder)
-    case = opened(shelf, "ball.image.nrrd")
+    source = source_of(folder)
+    case = opened(source, "ball.image.nrrd")
     case.session.jump(case.session.regions[0].id)
     assert case.edited("erase", erased(case))
-    shelf.save(case.key, *case.snapshot())
-    again = opened(shelf_of(folder), "ball.image.nrrd")
+    source.save(case.key, *case.snapshot())
+    again = opened(source_of(folder), "ball.image.nrrd")
     assert (again.mask == case.mask).all()
     assert again.session.state.edits == case.session.state.edits
     assert again.session.state.current == case.session.state.current
-    (entry,) = shelf.entries()
-    assert entry.stage is Stage.IN_REVIEW
+    (entry,) = source.entries()
+    assert entry.stage is WorkStage.IN_REVIEW
 
 
 def test_a_review_of_another_segmentation_is_set_aside_not_lost(folder: Path):
-    shelf = shelf_of(folder)
-    case = opened(shelf, "ball.image.nrrd")
+    source = source_of(folder)
+    case = opened(source, "ball.image.nrrd")
     case.edited("erase", erased(case))
-    shelf.save(case.key, *case.snapshot())
+    source.save(case.key, *case.snapshot())
     kept = (folder / "ball.review.json").read_bytes(), (folder / "ball.review.seg.nrrd").read_bytes()
     volume = read_mask(folder / "ball.seg.nrrd")
     write_segmentation(Volume(np.roll(volume.array, 2, axis=0), volume.geometry), folder / "ball.seg.nrrd")
-    taken = shelf.take("ball.image.nrrd")
-    assert "kept as ball.before-1.review.json" in taken.notes[0]
-    assert taken.session and not taken.session.state.edits
+    opened_case = source.open("ball.image.nrrd")
+    assert "kept as ball.before-1.review.json" in opened_case.notes[0]
+    assert opened_case.session and not opened_case.session.state.edits
     aside = (folder / "ball.before-1.review.json").read_bytes(), (folder / "ball.before-1.review.seg.nrrd").read_bytes()
     assert aside == kept
     assert list(find_cases(folder)) == ["ball.image.nrrd"]
@@ -148,10 +148,10 @@ def test_a_review_of_another_segmentation_is_set_aside_not_lost(folder: Path):
 
 def test_a_damaged_review_is_set_aside_too(folder: Path):
     (folder / "ball.review.json").write_text("{", encoding="utf-8")
-    shelf = shelf_of(folder)
-    (entry,) = shelf.entries()
-    assert "damaged" in entry.words
-    assert shelf.take("ball.image.nrrd").notes
+    source = source_of(folder)
+    (entry,) = source.entries()
+    assert "damaged" in entry.text
+    assert source.open("ball.image.nrrd").notes
     assert (folder / "ball.before-1.review.json").read_text(encoding="utf-8") == "{"
 
 
@@ -159,64 +159,64 @@ def test_nothing_is_written_through_a_link(folder: Path, tmp_path_factory: pytes
     outside = tmp_path_factory.mktemp("outside") / "victim.json"
     outside.write_text("untouched", encoding="utf-8")
     (folder / "ball.review.json").symlink_to(outside)
-    shelf = shelf_of(folder)
-    case = opened(shelf, "ball.image.nrrd")
+    source = source_of(folder)
+    case = opened(source, "ball.image.nrrd")
     with pytest.raises(FolderError, match="link"):
-        shelf.save(case.key, *case.snapshot())
+        source.save(case.key, *case.snapshot())
     assert outside.read_text(encoding="utf-8") == "untouched"
 
 
 def test_accepting_stores_scan_prediction_and_correction(folder: Path):
-    shelf = shelf_of(folder)
-    case = opened(shelf, "ball.image.nrrd")
+    source = source_of(folder)
+    case = opened(source, "ball.image.nrrd")
     case.edited("erase", erased(case))
     case.session.accept_case()
-    assert "corrected" in shelf.accept(case.key, *case.snapshot())
+    assert "corrected" in source.accept(case.key, *case.snapshot())
     (stored,) = CaseStore(folder / "case-store").cases()
     assert stored.state is CaseState.CORRECTED
     assert (stored.corrected_mask() == case.mask).all()
     assert (stored.prediction() == case.session.maps.segmentation).all()
-    (entry,) = shelf.entries()
-    assert entry.stage is Stage.ACCEPTED
+    (entry,) = source.entries()
+    assert entry.stage is WorkStage.ACCEPTED
     case.session.accept_case()
-    shelf.accept(case.key, *case.snapshot())
+    source.accept(case.key, *case.snapshot())
     assert CaseStore(folder / "case-store").cases()[0].version == 2
 
 
 def test_rejecting_stores_the_reason(folder: Path):
-    shelf = shelf_of(folder)
-    case = opened(shelf, "ball.image.nrrd")
+    source = source_of(folder)
+    case = opened(source, "ball.image.nrrd")
     case.session.reject_case("motion")
-    shelf.reject(case.key, *case.snapshot())
+    source.reject(case.key, *case.snapshot())
     (stored,) = CaseStore(folder / "case-store").cases()
     assert (stored.state, stored.reason()) == (CaseState.REJECTED, "motion")
-    (entry,) = shelf.entries()
-    assert (entry.stage, entry.words) == (Stage.REJECTED, "motion")
+    (entry,) = source.entries()
+    assert (entry.stage, entry.text) == (WorkStage.REJECTED, "motion")
 
 
 def test_a_store_is_reviewed_in_the_store(folder: Path):
     scan = read_volume(folder / "ball.image.nrrd")
     data = read_case(next(iter(find_cases(folder).values())))
-    shelf = StoreShelf(CaseStore(folder / "store"))
-    key = shelf.add_scan(scan, "Jane Doe")
+    source = CaseStoreSource(CaseStore(folder / "store"))
+    key = source.add_scan(scan, "Jane Doe")
     assert "Jane" not in key
-    assert shelf.entries()[0].stage is Stage.TO_SEGMENT
-    assert shelf.take(key).data is None
+    assert source.entries()[0].stage is WorkStage.TO_SEGMENT
+    assert source.open(key).data is None
     maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
-    shelf.add_result(key, Result(scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9}))
-    assert shelf.entries()[0].stage is Stage.TO_REVIEW
-    case = opened(shelf, key)
+    source.add_result(key, Result(scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9}))
+    assert source.entries()[0].stage is WorkStage.TO_REVIEW
+    case = opened(source, key)
     case.session.jump(case.session.regions[0].id)
     case.edited("erase", erased(case))
-    shelf.save(key, *case.snapshot())
-    assert shelf.entries()[0].stage is Stage.IN_REVIEW
-    again = opened(StoreShelf(CaseStore(folder / "store")), key)
+    source.save(key, *case.snapshot())
+    assert source.entries()[0].stage is WorkStage.IN_REVIEW
+    again = opened(CaseStoreSource(CaseStore(folder / "store")), key)
     assert (again.mask == case.mask).all()
     assert again.session.state.edits == case.session.state.edits
     again.session.accept_case()
-    shelf.accept(key, *again.snapshot())
-    assert shelf.entries()[0].stage is Stage.ACCEPTED
-    decided = opened(shelf, key)
+    source.accept(key, *again.snapshot())
+    assert source.entries()[0].stage is WorkStage.ACCEPTED
+    decided = opened(source, key)
     assert (decided.mask == case.mask).all()
     assert decided.session.state.status.value == "accepted"
 
@@ -233,43 +233,43 @@ def test_the_reviewer_s_pseudonym_is_recorded_with_every_draft_and_decision(
     maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
     result = Result(data.scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9})
     id = store.add_prediction(store.add(data.scan), result).id
-    seen: list[FolderShelf | StoreShelf] = []
-    monkeypatch.setattr(server, "serve", lambda shelf, _: seen.append(shelf) or 0)
+    seen: list[FolderSource | CaseStoreSource] = []
+    monkeypatch.setattr(server, "serve", lambda source, _: seen.append(source) or 0)
     command = ["review", str(folder / target), "--store", str(folder / "store"), "--reviewer", " MK "]
     assert main([*command, "--no-browser"]) == 0
-    (shelf,) = seen
-    case = opened(shelf, shelf.entries()[0].key)
-    shelf.save(case.key, *case.snapshot())
+    (source,) = seen
+    case = opened(source, source.entries()[0].key)
+    source.save(case.key, *case.snapshot())
     if target == "store":  # A folder keeps its drafts beside the results, where nobody is named.
         assert (store.case(id).state, store.case(id).reviewer) == (CaseState.IN_REVIEW, "MK")
     case.session.reject_case("motion")
-    shelf.reject(case.key, *case.snapshot())
+    source.reject(case.key, *case.snapshot())
     assert (store.case(id).state, store.case(id).reviewer) == (CaseState.REJECTED, "MK")
     case.session.accept_case()
-    shelf.accept(case.key, *case.snapshot())
+    source.accept(case.key, *case.snapshot())
     assert (store.case(id).state, store.case(id).reviewer) == (CaseState.ACCEPTED, "MK")
 
 
 def test_new_results_replace_no_review_and_the_report_comes_last(folder: Path):
-    shelf = shelf_of(folder)
-    case = opened(shelf, "ball.image.nrrd")
+    source = source_of(folder)
+    case = opened(source, "ball.image.nrrd")
     case.edited("erase", erased(case))
-    shelf.save(case.key, *case.snapshot())
+    source.save(case.key, *case.snapshot())
     maps = {"entropy": case.session.maps.uncertainty, "distance": case.session.maps.distance}
     maps["probability"] = case.session.maps.probability
     result = Result(
         case.session.maps.geometry, case.session.maps.segmentation.astype(np.uint8), maps, {"flagged": True}
     )
-    shelf.add_result(case.key, result)
+    source.add_result(case.key, result)
     assert (folder / "ball.before-1.review.json").is_file()
     assert json.loads((folder / "ball.json").read_text(encoding="utf-8"))["flagged"] is True
-    assert opened(shelf, case.key).session.state.edits == ()
+    assert opened(source, case.key).session.state.edits == ()
 
 
 def test_a_dropped_scan_never_replaces_a_file(folder: Path):
-    shelf, scan = shelf_of(folder), read_volume(folder / "ball.image.nrrd")
+    source, scan = source_of(folder), read_volume(folder / "ball.image.nrrd")
     before = (folder / "ball.image.nrrd").read_bytes()
-    assert shelf.add_scan(scan, "ball.nii.gz") == "ball-2.image.nrrd"
+    assert source.add_scan(scan, "ball.nii.gz") == "ball-2.image.nrrd"
     assert (folder / "ball.image.nrrd").read_bytes() == before
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mtctl.browser import graphics
 from mtctl.browser.sources import reading
-from mtctl.browser.ui.history import History
+from mtctl.browser.ui.history import EditHistory
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.io.volumes import read_volume, write_volume
@@ -25,7 +25,7 @@ from mtctl.io.volumes import read_volume, write_volume
 
 @given(st.lists(st.tuples(st.sampled_from(["edit", "undo", "redo"]), st.integers(0, 2**12 - 1)), max_size=30))
 def test_undo_and_redo_are_exact_whatever_the_order(actions: list[tuple[str, int]]):
-    history, mask = History(), np.zeros((3, 4, 1), dtype=bool)
+    history, mask = EditHistory(), np.zeros((3, 4, 1), dtype=bool)
     done, undone = [mask], []
     for action, bits in actions:
         if action == "edit":
@@ -48,7 +48,7 @@ def test_undo_and_redo_are_exact_whatever_the_order(actions: list[tuple[str, int
 
 
 def test_strokes_are_told_from_other_edits():
-    history, mask = History(), np.zeros((2, 2, 2), dtype=bool)
+    history, mask = EditHistory(), np.zeros((2, 2, 2), dtype=bool)
     painted, filled = mask.copy(), mask.copy()
     painted[0, 0, 0] = filled[0, 0, 0] = filled[1, 1, 1] = True
     history.add("paint", mask, painted)
@@ -117,7 +117,7 @@ def test_what_is_not_installed_is_said_before_vtk_ends_the_process(
 def test_messages_are_allowed_in_bursts_and_at_a_rate():
     rpc_guard = pytest.importorskip("mtctl.browser.server.rpc_guard")
     now = [0.0]
-    allowance = rpc_guard.Allowance(lambda: now[0])
+    allowance = rpc_guard.RateLimit(lambda: now[0])
     assert all(allowance.take() for _ in range(rpc_guard.BURST))
     assert not allowance.take()
     now[0] += 1.0
@@ -139,13 +139,14 @@ def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():
     check("Axial", "page", key)
     assert key["type"] == "EndInteractionEvent"
     for wrong in ({"type": "MouseMove", "x": "3", "y": 0}, {"type": "MouseMove", "x": True, "y": 0}, {"x": 1}):
-        with pytest.raises(rpc_guard.Refused):
+        with pytest.raises(rpc_guard.RefusedMessage):
             check("Axial", "page", wrong)
 
 
 def test_the_engine_of_the_server_does_not_load_torch():
-    modules = "app, case_commands, folder_shelf, server, store_shelf, upload"
-    code = f"from mtctl.browser import {modules}; import sys; sys.exit('torch' in sys.modules)"
+    modules = "server.server, sources.case_store, sources.folder, ui.commands"
+    imports = ", ".join(f"mtctl.browser.{name}" for name in modules.split(", "))
+    code = f"import {imports}, sys; sys.exit('torch' in sys.modules)"
     pytest.importorskip("trame_slicer")
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 

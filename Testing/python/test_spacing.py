@@ -18,7 +18,7 @@ from test_dicom import scan as dicom_scan
 from test_dicom import write_series
 from test_segment import run
 
-from mtctl.browser.sources.folder import FolderShelf
+from mtctl.browser.sources.folder import FolderSource
 from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
@@ -323,9 +323,9 @@ def test_the_browser_reviewer_opens_such_results_and_shows_what_was_said(tmp_pat
     scan_file, report = tmp_path / "ball.image.nrrd", report_of(tmp_path, "ball")
     before = read_volume(scan_file).geometry.spacing
     write_volume(with_spacing(read_volume(scan_file), NONE), scan_file)
-    shelf = FolderShelf(tmp_path, CaseStore(tmp_path / "store"))
+    source = FolderSource(tmp_path, CaseStore(tmp_path / "store"))
     with pytest.raises(MtctlError, match="another grid"):
-        shelf.take("ball.image.nrrd")
+        source.open("ball.image.nrrd")
     report |= {"geometry": {"spacing": list(before)}, "spacing_in_file": list(NONE)}
     (tmp_path / "ball.json").write_text(json.dumps(report), encoding="utf-8")
-    assert shelf.take("ball.image.nrrd").scan.geometry.spacing == pytest.approx(before)
+    assert source.open("ball.image.nrrd").scan.geometry.spacing == pytest.approx(before)

@@ -56,29 +56,29 @@ def run(args: argparse.Namespace) -> int:
         MtctlError: There is nothing to review, something that is needed is not installed, or the port is taken.
     """
     graphics.require()
-    from mtctl.browser.sources.base import Shelf
-    from mtctl.browser.sources.case_store import StoreShelf
-    from mtctl.browser.sources.folder import FolderShelf
+    from mtctl.browser.sources.base import CaseSource
+    from mtctl.browser.sources.case_store import CaseStoreSource
+    from mtctl.browser.sources.folder import FolderSource
     from mtctl.browser.sources.result_folder import FolderError, find_case, is_store
     from mtctl.cases.store import CaseStore
     from mtctl.worker.requests import Settings
 
     target, reviewer = args.target.resolve(), args.reviewer or ""
-    shelf: Shelf
+    source: CaseSource
     if not target.exists():
         raise FolderError(f"{args.target}: no such file or folder; check the name")
     if target.is_file():
         root, key = find_case(target)
-        shelf = FolderShelf(root, CaseStore(args.store or root / "case-store"), key, reviewer)
+        source = FolderSource(root, CaseStore(args.store or root / "case-store"), key, reviewer)
     elif is_store(target):
-        shelf = StoreShelf(CaseStore(target), reviewer)
+        source = CaseStoreSource(CaseStore(target), reviewer)
     else:
-        shelf = FolderShelf(target, CaseStore(args.store or target / "case-store"), reviewer=reviewer)
-    from mtctl.browser.server.server import Serving, serve
+        source = FolderSource(target, CaseStore(args.store or target / "case-store"), reviewer=reviewer)
+    from mtctl.browser.server.server import ServerOptions, serve
 
     return serve(
-        shelf,
-        Serving(
+        source,
+        ServerOptions(
             port=args.port,
             settings=Settings(model=args.model, device=args.device),
             largest=args.largest_upload * 1_000_000,

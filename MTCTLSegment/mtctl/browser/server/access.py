@@ -38,7 +38,7 @@ _HEADERS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Gate:
+class AccessControl:
     """Lets requests in or refuses them with a sentence.
 
     Attributes:

@@ -42,11 +42,11 @@ _POSITIONS, _FLAGS = ("x", "y", "w", "h", "spinY"), ("ctrlKey", "altKey", "shift
 _OF_THE_VIEWS = re.compile(r"trigger__\d{1,4}")
 
 
-class Refused(Exception):
+class RefusedMessage(Exception):
     """The message is not one of the page's."""
 
 
-class Allowance:
+class RateLimit:
     """Counts messages: BURST at once, RATE a second in the long run."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,13 +78,13 @@ class LimitedUnChunker(UnChunker):  # type: ignore[misc]
             Refused: It is none.
         """
         if len(self.pending_messages) > 8:
-            raise Refused("too many unfinished messages")
+            raise RefusedMessage("too many unfinished messages")
         try:
             message = super().process_chunk(chunk)
         except Exception as error:  # of many kinds: msgpack's, struct's, MemoryError
-            raise Refused("not a message") from error
+            raise RefusedMessage("not a message") from error
         if message is not None and not _is_call(message):
-            raise Refused("not a call")
+            raise RefusedMessage("not a call")
         return message
 
 
@@ -105,7 +105,7 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None
         "trame.lifecycle.update": _life_cycle,
         "trame.error.client": _text,
     }
-    allowances: dict[str, Allowance] = {}
+    allowances: dict[str, RateLimit] = {}
     on_connect, on_close, on_message = handler.onConnect, handler.onClose, handler.onMessage
 
     for uri, (owner, function) in list(handler.functionMap.items()):
@@ -119,7 +119,7 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None
     async def connect(request: Any, client: str) -> None:
         await on_connect(request, client)
         handler.unchunkers[client] = LimitedUnChunker()
-        allowances[client] = Allowance()
+        allowances[client] = RateLimit()
 
     async def close(client: str) -> None:
         allowances.pop(client, None)
@@ -131,11 +131,11 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None
             return
         try:
             if not allowances[client].take():
-                raise Refused("too many messages")
+                raise RefusedMessage("too many messages")
             if not is_binary:
-                raise Refused("text instead of a message")
+                raise RefusedMessage("text instead of a message")
             await on_message(is_binary, content, client)
-        except Refused as refusal:
+        except RefusedMessage as refusal:
             log.warning("a connection was closed: %s", refusal)
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=str(refusal).encode())
 
@@ -146,7 +146,7 @@ def _checked(function: Callable[..., Any], check: Callable[..., None]) -> Callab
     def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             check(*args, **kwargs)
-        except (Refused, TypeError) as refusal:
+        except (RefusedMessage, TypeError) as refusal:
             log.warning("a call was refused: %s", refusal)
             return {"refused": str(refusal)}
         return function(owner, *args, **kwargs)
@@ -170,19 +170,19 @@ def _nothing() -> None:
 
 def _text(message: Any = "", *_: Any) -> None:
     if len(str(message)) > 4096:
-        raise Refused("too long")
+        raise RefusedMessage("too long")
 
 
 def _life_cycle(name: Any) -> None:
     if name not in ("client_connected", "client_exited", "client_unmounted"):
-        raise Refused("no such stage of a page's life")
+        raise RefusedMessage("no such stage of a page's life")
 
 
 def _known_trigger(names: frozenset[str]) -> Callable[..., None]:
     def check(name: Any, args: Any = (), kwargs: Any = None) -> None:
         known = name in names or (isinstance(name, str) and _OF_THE_VIEWS.fullmatch(name))
         if not known or not isinstance(args, list) or kwargs:
-            raise Refused("no such command")
+            raise RefusedMessage("no such command")
 
     return check
 
@@ -190,7 +190,7 @@ def _known_trigger(names: frozenset[str]) -> Callable[..., None]:
 def _view(views: frozenset[str]) -> Callable[..., None]:
     def check(name: Any) -> None:
         if name not in views:
-            raise Refused("no such view")
+            raise RefusedMessage("no such view")
 
     return check
 
@@ -198,10 +198,10 @@ def _view(views: frozenset[str]) -> Callable[..., None]:
 def _sized_view(views: frozenset[str]) -> Callable[..., None]:
     def check(name: Any, origin: Any, size: Any) -> None:
         if name not in views or not isinstance(size, Mapping) or not size.keys() <= {"w", "h", "p"}:
-            raise Refused("no such view or size")
+            raise RefusedMessage("no such view or size")
         width, height, ratio = (_finite(size.get(key, 1)) for key in "whp")
         if not (0 <= width * ratio <= LARGEST_VIEW and 0 <= height * ratio <= LARGEST_VIEW and 0.25 <= ratio <= 8):
-            raise Refused("impossible size of a view")
+            raise RefusedMessage("impossible size of a view")
 
     return check
 
@@ -209,12 +209,12 @@ def _sized_view(views: frozenset[str]) -> Callable[..., None]:
 def _mouse_event(views: frozenset[str]) -> Callable[..., None]:
     def check(name: Any, origin: Any, event: Any) -> None:
         if name not in views or not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            raise Refused("no such view or event")
+            raise RefusedMessage("no such view or event")
         for key in event.keys() - {"type", *_POSITIONS, *_FLAGS}:
             del event[key]
         for key in _POSITIONS:
             if abs(_finite(event.setdefault(key, 0))) > 1e6:
-                raise Refused("an impossible position")
+                raise RefusedMessage("an impossible position")
         for key in _FLAGS:
             event[key] = int(bool(event.get(key)))
         if event["type"] not in _EVENTS:
@@ -225,5 +225,5 @@ def _mouse_event(views: frozenset[str]) -> Callable[..., None]:
 
 def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Refused("not a number")
+        raise RefusedMessage("not a number")
     return float(value)

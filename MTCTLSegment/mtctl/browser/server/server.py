@@ -1,4 +1,4 @@
-"""The web server of the reviewer: trame's, bound to this machine, with a gate before it and a guard behind it."""
+"""The web server of the reviewer: trame's, bound to this machine, with access control before it, a guard behind it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aiohttp import web
 from trame.app import get_server
 from trame_slicer import module as views_module
 
-from mtctl.browser.server.access import Gate
+from mtctl.browser.server.access import AccessControl
 from mtctl.browser.server.page import make_page
 from mtctl.browser.server.rpc_guard import guard
-from mtctl.browser.server.upload import LARGEST, Uploads
-from mtctl.browser.sources.base import Shelf
-from mtctl.browser.ui.commands import Reviewer
-from mtctl.browser.ui.segmentation import Segmenting
+from mtctl.browser.server.upload import LARGEST, UploadHandler
+from mtctl.browser.sources.base import CaseSource
+from mtctl.browser.ui.commands import ReviewApplication
+from mtctl.browser.ui.segmentation import SegmentationRunner
 from mtctl.browser.ui.views import SLICES, VOLUME
 from mtctl.errors import MtctlError
 from mtctl.worker.requests import Settings
@@ -39,7 +39,7 @@ class ServeError(MtctlError):
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServerOptions:
     """How to serve.
 
     Attributes:
@@ -57,7 +57,7 @@ class Serving:
     check: bool = False
 
 
-def serve(shelf: Shelf, how: Serving) -> int:
+def serve(source: CaseSource, options: ServerOptions) -> int:
     """Serve until the process is interrupted, or for a check.
 
     Returns:
@@ -69,32 +69,32 @@ def serve(shelf: Shelf, how: Serving) -> int:
     logging.getLogger("wslink").setLevel(logging.CRITICAL)  # it prints a traceback for whatever a client sends
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C on Windows; what follows from it is done by then
-        return asyncio.run(_serve(shelf, how))
+        return asyncio.run(_serve(source, options))
     return 0
 
 
-async def _serve(shelf: Shelf, how: Serving) -> int:
+async def _serve(source: CaseSource, options: ServerOptions) -> int:
     server = _make_server()
-    reviewer = Reviewer(server, shelf, Segmenting(how.settings))
+    application = ReviewApplication(server, source, SegmentationRunner(options.settings))
     make_page(server)
-    uploads = Uploads(reviewer.add_scan, how.largest)
-    gate = Gate(lambda: print(f"For another browser: {_link(server, gate)}", flush=True))
+    upload_handler = UploadHandler(application.add_scan, options.largest)
+    access = AccessControl(lambda: print(f"For another browser: {_link(server, access)}", flush=True))
 
     guarded: list[Any] = []
 
     def bind(bound: Any) -> None:
-        bound.app.middlewares.append(gate.middleware)
-        bound.app.add_routes([web.put("/scans/{name}", uploads.handle)])
+        bound.app.middlewares.append(access.middleware)
+        bound.app.add_routes([web.put("/scans/{name}", upload_handler.handle)])
         for handler in bound._ws_handlers:
-            guard(handler, frozenset((*SLICES, VOLUME)), reviewer.commands)
+            guard(handler, frozenset((*SLICES, VOLUME)), application.commands)
             guarded.append(handler)
 
     server.controller.on_server_bind.add(bind)
-    server.controller.on_client_connected.add(reviewer.redraw)
+    server.controller.on_client_connected.add(application.redraw)
     with _no_arguments():
         serving = server.start(
             host=HOST,
-            port=how.port,
+            port=options.port,
             exec_mode="coroutine",
             open_browser=False,
             show_connection_info=False,
@@ -108,19 +108,19 @@ async def _serve(shelf: Shelf, how: Serving) -> int:
     running = asyncio.ensure_future(serving)
     try:
         await _started(server, running)
-        link = _link(server, gate)
+        link = _link(server, access)
         print(f"The reviewer: {link}", flush=True)
-        if how.check:
-            return await _check(link, reviewer)
+        if options.check:
+            return await _check(link, application)
         print("Ctrl-C ends it; the review is saved as you go.", flush=True)
-        if how.browse:
+        if options.browse:
             await asyncio.to_thread(webbrowser.open, link)
         ended = _signalled()
-        opening = asyncio.ensure_future(reviewer.begin())
+        opening = asyncio.ensure_future(application.begin())
         await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
         opening.cancel()
     finally:
-        await reviewer.close()
+        await application.close()
         with contextlib.suppress(Exception):
             await server.stop()
     return 0
@@ -169,9 +169,9 @@ def _signalled() -> asyncio.Future[None]:
     return ended
 
 
-async def _check(link: str, reviewer: Reviewer) -> int:
+async def _check(link: str, application: ReviewApplication) -> int:
     """Open the first case and fetch the page as a browser would."""
-    await reviewer.begin()
+    await application.begin()
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session, session.get(link) as page:
         text = await page.text()
         good = page.status == 200 and 'id="app"' in text
@@ -179,5 +179,5 @@ async def _check(link: str, reviewer: Reviewer) -> int:
     return 0 if good else 1
 
 
-def _link(server: Any, gate: Gate) -> str:
-    return f"http://{HOST}:{server.port}/?token={gate.token}"
+def _link(server: Any, access: AccessControl) -> str:
+    return f"http://{HOST}:{server.port}/?token={access.token}"

@@ -32,7 +32,7 @@ class UploadError(MtctlError):
     """A scan from the browser cannot be used."""
 
 
-class Uploads:
+class UploadHandler:
     """Takes scans, one at a time.
 
     Args (of the constructor):
@@ -103,8 +103,8 @@ async def _read_in_child(scan: Path, copy: Path, name: str) -> None:
         await child.wait()
         raise UploadError(f"{name}: reading it took too long") from None
     if child.returncode:
-        words = said.decode("utf-8", "replace").strip().splitlines()
-        raise UploadError(f"{name}: {words[-1] if words else 'it cannot be read'}")
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        raise UploadError(f"{name}: {lines[-1] if lines else 'it cannot be read'}")
 
 
 def _answer(status: int, sentence: str) -> web.Response:

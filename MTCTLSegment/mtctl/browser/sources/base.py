@@ -16,7 +16,7 @@ from mtctl.review.session import ReviewSession
 from mtctl.worker.requests import Result
 
 
-class Stage(Enum):
+class WorkStage(Enum):
     """How far a case is, in the words of the work list; those with work left come first."""
 
     IN_REVIEW = "in review"
@@ -26,33 +26,33 @@ class Stage(Enum):
     REJECTED = "rejected"
 
     @property
-    def left(self) -> bool:
+    def is_open(self) -> bool:
         """Whether something is left to do."""
-        return self not in (Stage.ACCEPTED, Stage.REJECTED)
+        return self not in (WorkStage.ACCEPTED, WorkStage.REJECTED)
 
 
 @dataclass(frozen=True)
-class Entry:
+class WorkListEntry:
     """One line of the work list.
 
     Attributes:
-        key: Names the case in this shelf.
+        key: Names the case within its source.
         name: For the person.
         stage: How far it is.
-        words: What is left, in plain words.
+        text: What is left, in plain words.
         urgency: Cases of one stage are listed by it, highest first.
     """
 
     key: str
     name: str
-    stage: Stage
-    words: str
+    stage: WorkStage
+    text: str
     urgency: float = 0.0
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A case taken from the shelf.
+class OpenedCase:
+    """A case that was read from its source.
 
     Attributes:
         data: What its files hold; None where it has to be segmented first.
@@ -69,13 +69,13 @@ class Taken:
     notes: tuple[str, ...] = ()
 
 
-class Shelf(Protocol):
+class CaseSource(Protocol):
     """See the module's text. Errors are `MtctlError`s."""
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[WorkListEntry]:
         """The work list, most urgent first."""
 
-    def take(self, key: str) -> Taken:
+    def open(self, key: str) -> OpenedCase:
         """Read a case."""
 
     def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
@@ -94,7 +94,7 @@ class Shelf(Protocol):
         """Add what the worker found."""
 
 
-def in_order(entries: list[Entry]) -> list[Entry]:
+def in_order(entries: list[WorkListEntry]) -> list[WorkListEntry]:
     """Work that is left first; the most urgent of each stage first."""
-    stages = list(Stage)
+    stages = list(WorkStage)
     return sorted(entries, key=lambda entry: (stages.index(entry.stage), -entry.urgency, entry.name.casefold()))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mtctl.browser.sources.base import Entry, Stage, Taken, in_order
+from mtctl.browser.sources.base import OpenedCase, WorkListEntry, WorkStage, in_order
 from mtctl.browser.sources.reading import CaseData, memory_mapped
 from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseState, CaseStore, StoredCase
@@ -19,89 +19,89 @@ from mtctl.review.state import RemainingWork, summary
 from mtctl.worker.requests import Result
 
 _STAGES = {
-    CaseState.UNLABELLED: Stage.TO_SEGMENT,
-    CaseState.PREDICTED: Stage.TO_REVIEW,
-    CaseState.IN_REVIEW: Stage.IN_REVIEW,
-    CaseState.CORRECTED: Stage.ACCEPTED,
-    CaseState.ACCEPTED: Stage.ACCEPTED,
-    CaseState.REJECTED: Stage.REJECTED,
+    CaseState.UNLABELLED: WorkStage.TO_SEGMENT,
+    CaseState.PREDICTED: WorkStage.TO_REVIEW,
+    CaseState.IN_REVIEW: WorkStage.IN_REVIEW,
+    CaseState.CORRECTED: WorkStage.ACCEPTED,
+    CaseState.ACCEPTED: WorkStage.ACCEPTED,
+    CaseState.REJECTED: WorkStage.REJECTED,
 }
 
 
-class StoreShelf:
-    """See `shelf.Shelf`."""
+class CaseStoreSource:
+    """See `CaseSource`."""
 
     def __init__(self, store: CaseStore, reviewer: str = "") -> None:
         """The cases of a store; `reviewer`: pseudonym of the person, for drafts and decisions, or ""."""
         self.store, self._reviewer = store, reviewer
 
-    def entries(self) -> list[Entry]:
-        """See `shelf.Shelf`."""
+    def entries(self) -> list[WorkListEntry]:
+        """See `CaseSource`."""
         return in_order([_entry(case) for case in self.store.cases()])
 
-    def take(self, key: str) -> Taken:
-        """See `shelf.Shelf`."""
+    def open(self, key: str) -> OpenedCase:
+        """See `CaseSource`."""
         case = self.store.case(key)
         scan = case.scan()
-        if not predicted(case):
-            return Taken(scan, None, None, None)
+        if not is_predicted(case):
+            return OpenedCase(scan, None, None, None)
         maps = case.maps()
         maps = replace(maps, probability=memory_mapped(maps.probability), distance=memory_mapped(maps.distance))
         data = CaseData(scan, maps, dict(case.report()), {})
-        session, mask, notes = _resumed(case, data)
-        return Taken(scan, data, session, mask, notes)
+        session, mask, notes = _resume(case, data)
+        return OpenedCase(scan, data, session, mask, notes)
 
     def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
-        """See `shelf.Shelf`."""
+        """See `CaseSource`."""
         self.store.save_draft(key, mask, review_document(session), self._reviewer)
 
     def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
-        """See `shelf.Shelf`."""
+        """See `CaseSource`."""
         stored = self.store.accept(key, mask, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}"
 
     def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
-        """See `shelf.Shelf`."""
+        """See `CaseSource`."""
         stored = self.store.reject(key, session.state.reason, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}"
 
     def add_scan(self, volume: Volume, name: str) -> str:
-        """See `shelf.Shelf`. The name stays outside: it might be the patient's."""
+        """See `CaseSource`. The name stays outside: it might be the patient's."""
         return self.store.add(volume).id
 
     def add_result(self, key: str, result: Result) -> None:
-        """See `shelf.Shelf`."""
+        """See `CaseSource`."""
         self.store.add_prediction(key, result)
 
 
-def predicted(case: StoredCase) -> bool:
+def is_predicted(case: StoredCase) -> bool:
     """Whether there is a prediction to review."""
     return any(record.kind is RecordKind.PREDICTION for record in case.records)
 
 
-def _entry(case: StoredCase) -> Entry:
-    stage, words, doubt = _STAGES[case.state], case.state.value, 0.0
+def _entry(case: StoredCase) -> WorkListEntry:
+    stage, text, urgency = _STAGES[case.state], case.state.value, 0.0
     try:
-        if stage is Stage.TO_SEGMENT:
-            return Entry(case.id, case.id, stage, "not segmented yet")
+        if stage is WorkStage.TO_SEGMENT:
+            return WorkListEntry(case.id, case.id, stage, "not segmented yet")
         report = case.report()
         score = report.get("case_score")
-        doubt = (1.0 - score if isinstance(score, int | float) else 0.5) + bool(report.get("flagged"))
-        if stage is Stage.REJECTED:
-            words = case.reason()
-        elif stage is Stage.IN_REVIEW:
+        urgency = (1.0 - score if isinstance(score, int | float) else 0.5) + bool(report.get("flagged"))
+        if stage is WorkStage.REJECTED:
+            text = case.reason()
+        elif stage is WorkStage.IN_REVIEW:
             draft = case.draft()
-            words = summary(RemainingWork(**draft.review["left"])) if draft else words
-        elif stage is Stage.TO_REVIEW:
-            words = "please look: the model is unsure" if report.get("flagged") else "not looked at yet"
+            text = summary(RemainingWork(**draft.review["left"])) if draft else text
+        elif stage is WorkStage.TO_REVIEW:
+            text = "please look: the model is unsure" if report.get("flagged") else "not looked at yet"
         else:
-            words = f"version {case.version}"
+            text = f"version {case.version}"
     except (MtctlError, KeyError, TypeError) as error:
-        words = str(error)
-    return Entry(case.id, case.id, stage, words, doubt)
+        text = str(error)
+    return WorkListEntry(case.id, case.id, stage, text, urgency)
 
 
-def _resumed(case: StoredCase, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
+def _resume(case: StoredCase, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
     """The review as it was left: the newest draft, else what was decided last; a new one where neither can be used."""
     fresh = ReviewSession(data.maps), data.maps.segmentation.copy()
     for record in reversed(case.records):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.browser.sources.base import Entry, Stage, Taken, in_order
-from mtctl.browser.sources.case_store import predicted
+from mtctl.browser.sources.base import OpenedCase, WorkListEntry, WorkStage, in_order
+from mtctl.browser.sources.case_store import is_predicted
 from mtctl.browser.sources.reading import CaseData, read_case, read_corrected
 from mtctl.browser.sources.result_folder import CaseFiles, FolderError, confined, find_cases, read_report
 from mtctl.cases.store import CaseStore, StoredCase
@@ -27,10 +27,10 @@ from mtctl.review.state import RemainingWork, Status, summary
 from mtctl.system.files import replacing
 from mtctl.worker.requests import Result
 
-_STAGES = {Status.DRAFT: Stage.IN_REVIEW, Status.ACCEPTED: Stage.ACCEPTED, Status.REJECTED: Stage.REJECTED}
+_STAGES = {Status.DRAFT: WorkStage.IN_REVIEW, Status.ACCEPTED: WorkStage.ACCEPTED, Status.REJECTED: WorkStage.REJECTED}
 
 
-class FolderShelf:
+class FolderSource:
     """The cases of one folder, or one case of it.
 
     Attributes:
@@ -51,23 +51,23 @@ class FolderShelf:
         self._only = None if only is None else {only}
         self._cases: dict[str, CaseFiles] = {}
 
-    def entries(self) -> list[Entry]:
-        """See `shelf.Shelf`."""
+    def entries(self) -> list[WorkListEntry]:
+        """See `CaseSource`."""
         found = find_cases(self.root)
         self._cases = found if self._only is None else {key: c for key, c in found.items() if key in self._only}
         return in_order([_entry(key, case) for key, case in self._cases.items()])
 
-    def take(self, key: str) -> Taken:
-        """See `shelf.Shelf`."""
+    def open(self, key: str) -> OpenedCase:
+        """See `CaseSource`."""
         case = self._case(key)
         if not case.segmented:
-            return Taken(read_volume(case.scan), None, None, None)
+            return OpenedCase(read_volume(case.scan), None, None, None)
         data = read_case(case)
-        session, mask, notes = _resumed(case, data)
-        return Taken(data.scan, data, session, mask, notes)
+        session, mask, notes = _resume(case, data)
+        return OpenedCase(data.scan, data, session, mask, notes)
 
     def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
-        """See `shelf.Shelf`. The mask goes first: what the review says of edits is worked out from it anew."""
+        """See `CaseSource`. The mask goes first: what the review says of edits is worked out from it anew."""
         case = self._case(key)
         edited = bool((mask != session.maps.segmentation).any())
         if edited or case.corrected.exists():
@@ -75,21 +75,21 @@ class FolderShelf:
         self._write(case.review, lambda path: write_review(path, session))
 
     def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
-        """See `shelf.Shelf`."""
+        """See `CaseSource`."""
         self.save(key, session, mask)
         case = self._stored(key)
         stored = self.store.accept(case, mask, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}, case {stored.id} of {self.store.folder.name}"
 
     def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
-        """See `shelf.Shelf`."""
+        """See `CaseSource`."""
         self.save(key, session, mask)
         case = self._stored(key)
         stored = self.store.reject(case, session.state.reason, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}, case {stored.id} of {self.store.folder.name}"
 
     def add_scan(self, volume: Volume, name: str) -> str:
-        """See `shelf.Shelf`. No file that is there already is replaced."""
+        """See `CaseSource`. No file that is there already is replaced."""
         stem = plain_name(name)
         for number in range(1, 10_000):
             path = self.root / (f"{stem}.image.nrrd" if number == 1 else f"{stem}-{number}.image.nrrd")
@@ -101,7 +101,7 @@ class FolderShelf:
         raise FolderError(f"{stem}: too many scans with this name")
 
     def add_result(self, key: str, result: Result) -> None:
-        """See `shelf.Shelf`. The report goes last: without it there are no results."""
+        """See `CaseSource`. The report goes last: without it there are no results."""
         case = self._case(key)
         if case.review.exists():
             _set_aside(case)
@@ -139,7 +139,7 @@ class FolderShelf:
         data = read_case(self._case(key))
         case = self.store.add(data.scan)
         mask = data.maps.segmentation
-        if predicted(case) and np.array_equal(case.prediction(), mask):
+        if is_predicted(case) and np.array_equal(case.prediction(), mask):
             return case
         maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
         result = Result(data.scan.geometry, mask.astype(np.uint8), maps, data.report)
@@ -154,25 +154,25 @@ def plain_name(name: str) -> str:
     return plain or "scan"
 
 
-def _entry(key: str, case: CaseFiles) -> Entry:
+def _entry(key: str, case: CaseFiles) -> WorkListEntry:
     if not case.segmented:
-        return Entry(key, case.stem, Stage.TO_SEGMENT, "not segmented yet")
+        return WorkListEntry(key, case.stem, WorkStage.TO_SEGMENT, "not segmented yet")
     report = read_report(case)
-    doubt = 1.0 - _number(report.get("case_score"), 0.5) + (1.0 if report.get("flagged") else 0.0)
+    urgency = 1.0 - _number(report.get("case_score"), 0.5) + (1.0 if report.get("flagged") else 0.0)
     document = _review(case)
     if document is None:
         regions = report.get("regions")
         volumes = [_number(r.get("volume_mm3"), 0.0) for r in regions] if isinstance(regions, list) else []
-        words = summary(RemainingWork(len(volumes), sum(volumes) / 1000)) if volumes else "not looked at yet"
+        text = summary(RemainingWork(len(volumes), sum(volumes) / 1000)) if volumes else "not looked at yet"
         flag = "please look, " if report.get("flagged") else ""
-        return Entry(key, case.stem, Stage.TO_REVIEW, flag + words, doubt)
+        return WorkListEntry(key, case.stem, WorkStage.TO_REVIEW, flag + text, urgency)
     try:
         stage = _STAGES[Status(document["status"])]
         left = RemainingWork(int(document["left"]["regions"]), float(document["left"]["ml"]))
     except (KeyError, TypeError, ValueError):
-        return Entry(key, case.stem, Stage.TO_REVIEW, "its review file is damaged", doubt)
-    words = str(document.get("reason", "")) if stage is Stage.REJECTED else summary(left)
-    return Entry(key, case.stem, stage, words, doubt)
+        return WorkListEntry(key, case.stem, WorkStage.TO_REVIEW, "its review file is damaged", urgency)
+    text = str(document.get("reason", "")) if stage is WorkStage.REJECTED else summary(left)
+    return WorkListEntry(key, case.stem, stage, text, urgency)
 
 
 def _review(case: CaseFiles) -> Mapping[str, Any] | None:
@@ -191,7 +191,7 @@ def _number(value: Any, otherwise: float) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
 
 
-def _resumed(case: CaseFiles, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
+def _resume(case: CaseFiles, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
     """The review as it was left; where it cannot be gone on with it is set aside, and a new one begins."""
     if not case.review.is_file() or case.review.is_symlink():
         return ReviewSession(data.maps), data.maps.segmentation.copy(), ()
@@ -199,11 +199,11 @@ def _resumed(case: CaseFiles, data: CaseData) -> tuple[ReviewSession, Mask, tupl
         left = read_corrected(case, data.maps.geometry)
         session = read_review(case.review, data.maps, left)
     except MtctlError as error:
-        return _anew(case, data, str(error))
+        return _begin_anew(case, data, str(error))
     return session, data.maps.segmentation.copy() if left is None else left, ()
 
 
-def _anew(case: CaseFiles, data: CaseData, why: str) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
+def _begin_anew(case: CaseFiles, data: CaseData, why: str) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
     kept = _set_aside(case)
     note = f"A new review was begun; the one before is kept as {kept}. Reason: {why}"
     return ReviewSession(data.maps), data.maps.segmentation.copy(), (note,)

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from mtctl.browser.ui import page_state as words
-from mtctl.browser.ui.controller import Desk
-from mtctl.browser.ui.open_case import OpenCase
-from mtctl.browser.ui.segmentation import Segmenting
+from mtctl.browser.ui import page_state
+from mtctl.browser.ui.controller import ReviewController
+from mtctl.browser.ui.open_case import CaseUnderReview
+from mtctl.browser.ui.segmentation import SegmentationRunner
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.worker.requests import Progress, Result
@@ -18,128 +18,130 @@ from mtctl.worker.requests import Progress, Result
 #: Seconds between two looks at the folder that the page asks for.
 _LOOK_EVERY = 1.0
 
-#: Letters of a reason: a few words.
+#: Letters of a reason: a few page_state.
 _LONGEST_REASON = 500
 
 
 class CaseCommands:
     """Errors of all commands are `MtctlError`s; `app` shows them."""
 
-    def __init__(self, desk: Desk, segmenting: Segmenting) -> None:
-        self._desk, self._segmenting = desk, segmenting
-        self._looked = -math.inf
+    def __init__(self, controller: ReviewController, segmentation: SegmentationRunner) -> None:
+        self._controller, self._segmentation = controller, segmentation
+        self._refreshed_at = -math.inf
 
     async def begin(self) -> None:
         """List the cases and open the first that is left."""
         await self.refresh()
-        entries = list(self._desk.entries.values())
-        first = next((entry for entry in entries if entry.stage.left), entries[0] if entries else None)
+        entries = list(self._controller.entries.values())
+        first = next((entry for entry in entries if entry.stage.is_open), entries[0] if entries else None)
         if first:
             await self.open(first.key)
 
-    async def look_again(self) -> None:
+    async def refresh_if_due(self) -> None:
         """Look at the folder anew, where that was not done just now."""
-        if time.monotonic() - self._looked > _LOOK_EVERY:
+        if time.monotonic() - self._refreshed_at > _LOOK_EVERY:
             await self.refresh()
 
     async def refresh(self) -> None:
         """Look at the folder anew."""
-        self._looked = time.monotonic()
-        entries = await self._desk.in_thread(self._desk.shelf.entries)
-        self._desk.entries = {entry.key: entry for entry in entries}
-        with self._desk.state as state:
-            state.update(words.work_list_state(entries))
+        self._refreshed_at = time.monotonic()
+        entries = await self._controller.in_thread(self._controller.source.entries)
+        self._controller.entries = {entry.key: entry for entry in entries}
+        with self._controller.state as state:
+            state.update(page_state.work_list_state(entries))
 
     async def open(self, key: str) -> None:
         """Show a case of the work list."""
-        desk, entry = self._desk, self._desk.entry(key)
-        await desk.save()
-        with desk.busy(f"Opening {entry.name} …"):
-            taken = await desk.in_thread(partial(desk.shelf.take, key))
-            desk.lay_out(key, taken.scan, OpenCase(key, entry.name, taken) if taken.data else None)
-            desk.state.notice = words.notice(" ".join(taken.notes))
+        controller, entry = self._controller, self._controller.entry(key)
+        await controller.save()
+        with controller.busy(f"Opening {entry.name} …"):
+            opened = await controller.in_thread(partial(controller.source.open, key))
+            controller.show_case(key, opened.scan, CaseUnderReview(key, entry.name, opened) if opened.data else None)
+            controller.state.notice = page_state.notice(" ".join(opened.notes))
 
     async def add_scan(self, volume: Volume, name: str) -> str:
         """Add a scan that came from a browser, and show it; returns its key."""
-        key: str = await self._desk.in_thread(partial(self._desk.shelf.add_scan, volume, name))
+        key: str = await self._controller.in_thread(partial(self._controller.source.add_scan, volume, name))
         await self.refresh()
         await self.open(key)
         return key
 
     async def accept(self) -> None:
         """The person vouches for the segmentation."""
-        await self._decide(lambda case: case.session.accept_case(), self._desk.shelf.accept)
+        await self._decide(lambda case: case.session.accept_case(), self._controller.source.accept)
 
     async def reject(self, reason: str) -> None:
         """The case is unusable."""
-        words_given = str(reason)[:_LONGEST_REASON]
-        await self._decide(lambda case: case.session.reject_case(words_given), self._desk.shelf.reject)
+        shortened = str(reason)[:_LONGEST_REASON]
+        await self._decide(lambda case: case.session.reject_case(shortened), self._controller.source.reject)
 
     def reopen(self) -> None:
         """Take the decision back."""
-        self._desk.case.session.reopen_case()
-        self._desk.changed()
+        self._controller.case.session.reopen_case()
+        self._controller.review_changed()
 
     def segment(self) -> None:
         """Segment the scan on the screen."""
-        desk = self._desk
-        if desk.key is None or desk.scan is None:
+        controller = self._controller
+        if controller.key is None or controller.scan is None:
             raise MtctlError("drop a scan on the page first")
-        if not self._segmenting.start(desk.key, desk.scan, self._progressed, self._found, self._failed):
+        if not self._segmentation.start(
+            controller.key, controller.scan, self._on_progress, self._on_result, self._on_failure
+        ):
             raise MtctlError("another scan is being segmented: wait, or cancel that")
-        desk.state.progress = {"stage": "Starting", "percent": 0, "left": ""}
+        controller.state.progress = {"stage": "Starting", "percent": 0, "left": ""}
 
     def cancel(self) -> None:
         """Drop the segmentation under way."""
-        self._segmenting.cancel()
-        self._desk.state.progress = None
+        self._segmentation.cancel()
+        self._controller.state.progress = None
 
     async def close(self) -> None:
         """Save, and end the child."""
         try:
-            await self._desk.save()
+            await self._controller.save()
         finally:
-            self._segmenting.close()
+            self._segmentation.close()
 
-    async def _decide(self, decide: Callable[[OpenCase], None], store: Callable[..., str]) -> None:
+    async def _decide(self, decide: Callable[[CaseUnderReview], None], store: Callable[..., str]) -> None:
         """Where the store cannot take it, the case is as open as it was."""
-        desk = self._desk
-        desk.discard()
-        await desk.save()
-        case = desk.case
+        controller = self._controller
+        controller.discard()
+        await controller.save()
+        case = controller.case
         before = case.session.state
         decide(case)
         session, mask = case.snapshot()
-        with desk.busy("Writing to the case store …"):
+        with controller.busy("Writing to the case store …"):
             try:
-                done = await desk.in_thread(partial(store, case.key, session, mask))
+                done = await controller.in_thread(partial(store, case.key, session, mask))
             except MtctlError:
                 case.session.state = before
-                desk.save_again()
+                controller.mark_unsaved()
                 raise
-            desk.state.notice = words.notice(f"{case.name}: {done}", "good")
-            desk.tell()
+            controller.state.notice = page_state.notice(f"{case.name}: {done}", "good")
+            controller.update_page()
         await self.refresh()
 
-    def _progressed(self, progress: Progress) -> None:
-        with self._desk.state as state:
-            state.progress = words.progress_state(progress)
+    def _on_progress(self, progress: Progress) -> None:
+        with self._controller.state as state:
+            state.progress = page_state.progress_state(progress)
 
-    def _found(self, key: str, result: Result) -> None:
-        self._desk.run(self._keep(key, result))
+    def _on_result(self, key: str, result: Result) -> None:
+        self._controller.run(self._store_result(key, result))
 
-    def _failed(self, key: str, why: str) -> None:
-        with self._desk.state as state:
+    def _on_failure(self, key: str, why: str) -> None:
+        with self._controller.state as state:
             state.progress = None
-            state.notice = words.notice(f"The segmentation failed: {why}")
+            state.notice = page_state.notice(f"The segmentation failed: {why}")
 
-    async def _keep(self, key: str, result: Result) -> None:
-        desk = self._desk
+    async def _store_result(self, key: str, result: Result) -> None:
+        controller = self._controller
         try:
-            await desk.in_thread(partial(desk.shelf.add_result, key, result))
+            await controller.in_thread(partial(controller.source.add_result, key, result))
         finally:
-            with desk.state as state:
+            with controller.state as state:
                 state.progress = None
         await self.refresh()
-        if desk.key == key:
+        if controller.key == key:
             await self.open(key)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import scene
-from mtctl.browser.ui.open_case import OpenCase
+from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.views import Brush, Views
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.geometry import Volume
@@ -16,7 +16,7 @@ from mtctl.uncertainty.regions import Region
 from mtctl.worker.requests import Result
 
 
-class ShownCase:
+class CaseView:
     """The nodes of the case on the screen; one at a time."""
 
     def __init__(self, views: Views, brush: Brush) -> None:
@@ -32,7 +32,7 @@ class ShownCase:
         self._views.app.display_manager.show_volume_in_slice_background(self._scan)
         self._views.fit()
 
-    def show(self, case: OpenCase, volume: Volume) -> None:
+    def show(self, case: CaseUnderReview, volume: Volume) -> None:
         """Show a case under review, in place of what was shown before."""
         self.show_scan(volume, case.name)
         maps = case.session.maps
@@ -42,13 +42,13 @@ class ShownCase:
             scene.set_mask(nodes, case.mask)
         scene.show_layers(nodes, self._opacity)
         self.set_threshold(case.session.state.threshold)
-        self._brush.bind(nodes, case.session.state.threshold)
+        self._brush.attach(nodes, case.session.state.threshold)
         self.color_surface()
         self._views.fit()
 
     def clear(self) -> None:
         """Show nothing."""
-        self._brush.release()
+        self._brush.detach()
         if self._nodes:
             scene.close_case(self._nodes)
         if self._scan:

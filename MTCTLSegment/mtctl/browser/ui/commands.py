@@ -6,28 +6,28 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from mtctl.browser.sources.base import Shelf
+from mtctl.browser.sources.base import CaseSource
 from mtctl.browser.ui.case_commands import CaseCommands
-from mtctl.browser.ui.controller import Desk
+from mtctl.browser.ui.controller import ReviewController
 from mtctl.browser.ui.review_commands import ReviewCommands
-from mtctl.browser.ui.segmentation import Segmenting
+from mtctl.browser.ui.segmentation import SegmentationRunner
 from mtctl.geometry import Volume
 
 
-class Reviewer:
+class ReviewApplication:
     """Answers the page.
 
     Attributes:
         commands: Names of all that the page may trigger.
     """
 
-    def __init__(self, server: Any, shelf: Shelf, segmenting: Segmenting) -> None:
-        self._desk = desk = Desk(server, shelf)
-        self._cases, review = CaseCommands(desk, segmenting), ReviewCommands(desk)
+    def __init__(self, server: Any, source: CaseSource, segmentation: SegmentationRunner) -> None:
+        self._controller = controller = ReviewController(server, source)
+        self._cases, review = CaseCommands(controller, segmentation), ReviewCommands(controller)
         cases = self._cases
         answers: dict[str, Callable[..., Any]] = {
             "open": cases.open,
-            "refresh": cases.look_again,
+            "refresh": cases.refresh_if_due,
             "accept_case": cases.accept,
             "reject_case": cases.reject,
             "reopen_case": cases.reopen,
@@ -41,7 +41,7 @@ class Reviewer:
             "previous": review.previous,
             "accept_region": review.accept_region,
             "reopen_region": review.reopen_region,
-            "tool": review.take_tool,
+            "tool": review.select_tool,
             "brush": review.set_brush,
             "undo": review.undo,
             "redo": review.redo,
@@ -60,19 +60,19 @@ class Reviewer:
 
     async def begin(self) -> None:
         """List the cases and open the first that is left; what goes wrong is said on the page."""
-        await self._desk.reported(self._cases.begin())
+        await self._controller.reported(self._cases.begin())
 
     async def add_scan(self, volume: Volume, name: str) -> str:
         """Add a scan that came from a browser, and show it; returns its key.
 
         Raises:
-            MtctlError: The shelf cannot take it.
+            MtctlError: The source of the cases cannot store it.
         """
         return await self._cases.add_scan(volume, name)
 
     def redraw(self) -> None:
         """Draw all views anew, for a page that has just come."""
-        self._desk.views.redraw()
+        self._controller.views.redraw()
 
     async def close(self) -> None:
         """Save what was not saved yet, and end the child that segments.
@@ -91,7 +91,7 @@ class Reviewer:
                 if asyncio.iscoroutine(result):
                     await result
             except Exception as error:
-                return self._desk.report(error)
+                return self._controller.report(error)
             return ""
 
         return answer

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from mtctl.browser.sources.base import Entry, Shelf
-from mtctl.browser.ui import page_state as words
-from mtctl.browser.ui.case_view import ShownCase
-from mtctl.browser.ui.open_case import OpenCase
+from mtctl.browser.sources.base import CaseSource, WorkListEntry
+from mtctl.browser.ui import page_state
+from mtctl.browser.ui.case_view import CaseView
+from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.views import SLICES, Brush, Views
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
@@ -30,7 +30,7 @@ _BEGINNING: dict[str, Any] = {
     "busy": "",
     "notice": None,
     "cases": [],
-    "left_words": "",
+    "remaining": "",
     "shown": None,
     "regions": [],
     "threshold": 0.5,
@@ -46,38 +46,38 @@ _BEGINNING: dict[str, Any] = {
 }
 
 
-class Desk:
+class ReviewController:
     """One for all tabs. Everything runs in the event loop; files are read and written in a thread.
 
     Attributes:
         state: trame's, which the page shows.
-        shelf: Where the cases are.
-        views, brush, shown: What is drawn.
+        source: Where the cases are.
+        views, brush, case_view: What is drawn.
         entries: The work list by key.
         key: Of the case on the screen; None: there is none.
         scan: Its scan.
         proposal: What is previewed.
     """
 
-    def __init__(self, server: Any, shelf: Shelf) -> None:
-        self.state, self.shelf = server.state, shelf
-        self.entries: dict[str, Entry] = {}
+    def __init__(self, server: Any, source: CaseSource) -> None:
+        self.state, self.source = server.state, source
+        self.entries: dict[str, WorkListEntry] = {}
         self.key: str | None = None
         self.scan: Volume | None = None
         self.proposal: Proposal | None = None
-        self._case: OpenCase | None = None
+        self._case: CaseUnderReview | None = None
         self._unsaved = False
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
-        self._later: dict[Callable[[], None], asyncio.TimerHandle] = {}
+        self._scheduled: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
         self.views = Views(server, self._moved)
         self.brush = Brush(self.views, self._stroke)
-        self.shown = ShownCase(self.views, self.brush)
+        self.case_view = CaseView(self.views, self.brush)
         self.state.slices = {name: self.views.position(name) for name in SLICES}
 
     @property
-    def case(self) -> OpenCase:
+    def case(self) -> CaseUnderReview:
         """The case under review.
 
         Raises:
@@ -87,7 +87,7 @@ class Desk:
             raise MtctlError("segment the scan first")
         return self._case
 
-    def entry(self, key: object) -> Entry:
+    def entry(self, key: object) -> WorkListEntry:
         """A line of the work list.
 
         Raises:
@@ -97,52 +97,52 @@ class Desk:
             raise MtctlError("there is no such case in this folder (any more)")
         return self.entries[key]
 
-    def lay_out(self, key: str, scan: Volume, case: OpenCase | None) -> None:
+    def show_case(self, key: str, scan: Volume, case: CaseUnderReview | None) -> None:
         """Put another case on the screen; None for one that was not segmented yet."""
         self.key, self.scan, self._case, self.proposal = key, scan, case, None
         if case is None:
-            self.shown.show_scan(scan, self.entry(key).name)
+            self.case_view.show_scan(scan, self.entry(key).name)
         else:
-            self.shown.show(case, scan)
+            self.case_view.show(case, scan)
             if case.session.current:
-                self.shown.jump(case.session.current)
+                self.case_view.jump(case.session.current)
         self.state.update({"preview": None, "saved": ""})
-        self.tell()
+        self.update_page()
         gc.collect()  # nodes, signals and their callbacks hold each other: the case before would stay for long
 
-    def tell(self) -> None:
+    def update_page(self) -> None:
         """Tell the page how the case stands."""
         case, state = self._case, self.state
         if case is None:
             name = self.entry(self.key).name if self.key else ""
-            state.update({"shown": words.unsegmented_state(self.key or "", name), "regions": []})
+            state.update({"shown": page_state.unsegmented_state(self.key or "", name), "regions": []})
             return
-        state.update({"shown": words.case_state(case), "regions": words.regions_state(case)})
+        state.update({"shown": page_state.case_state(case), "regions": page_state.regions_state(case)})
         state.threshold = case.session.state.threshold
 
     def discard(self) -> None:
         """Forget the proposal."""
         self.proposal = None
-        self.shown.preview(None)
+        self.case_view.preview(None)
         self.state.preview = None
 
     # --- what follows from a change -----------------------------------------------------------------------------------
 
-    def changed(self) -> None:
+    def review_changed(self) -> None:
         """The review is not as it is on the disk."""
-        self.tell()
-        self._mark_unsaved()
+        self.update_page()
+        self.mark_unsaved()
 
     def threshold_changed(self) -> None:
         """The same while a slider moves: the list follows when the hand rests."""
-        self._soon(self._list_soon, _LIST_AFTER)
-        self._mark_unsaved()
+        self._schedule(self._update_list, _LIST_AFTER)
+        self.mark_unsaved()
 
     def mask_changed(self) -> None:
         """The same after undo, redo or a proposal: the views do not show it yet."""
-        self.shown.set_mask(self.case.mask)
-        self.changed()
-        self._soon(self.shown.color_surface, _SURFACE_AFTER)
+        self.case_view.set_mask(self.case.mask)
+        self.review_changed()
+        self._schedule(self.case_view.color_surface, _SURFACE_AFTER)
 
     async def save(self) -> None:
         """Write what was not written yet.
@@ -150,7 +150,7 @@ class Desk:
         Raises:
             MtctlError: It cannot be written; it is tried again after the next change.
         """
-        if handle := self._later.pop(self._save_soon, None):
+        if handle := self._scheduled.pop(self._start_saving, None):
             handle.cancel()
         case = self._case
         if not case or not self._unsaved:
@@ -158,7 +158,7 @@ class Desk:
         self._unsaved = False
         session, mask = case.snapshot()
         try:
-            await self.in_thread(partial(self.shelf.save, case.key, session, mask))
+            await self.in_thread(partial(self.source.save, case.key, session, mask))
         except MtctlError:
             self._unsaved = True
             with self.state as state:
@@ -167,10 +167,6 @@ class Desk:
         if not self._unsaved:
             with self.state as state:
                 state.saved = "saved"
-
-    def save_again(self) -> None:
-        """What was written has to be written anew."""
-        self._mark_unsaved()
 
     # --- the machinery ------------------------------------------------------------------------------------------------
 
@@ -203,7 +199,7 @@ class Desk:
             sentence = f"unexpected {type(error).__name__}: {error} (a fault in mtctl)"
             log.exception("in the reviewer")
         with self.state as state:
-            state.notice = words.notice(sentence)
+            state.notice = page_state.notice(sentence)
         return sentence
 
     @contextmanager
@@ -217,30 +213,31 @@ class Desk:
             with self.state as state:
                 state.busy = ""
 
-    def _mark_unsaved(self) -> None:
+    def mark_unsaved(self) -> None:
+        """Have the review saved soon; also when it was saved just now and has to be written anew."""
         self._unsaved = True
         self.state.saved = "not saved yet"
-        self._soon(self._save_soon, _SAVE_AFTER)
+        self._schedule(self._start_saving, _SAVE_AFTER)
 
     def _stroke(self, kind: str) -> None:
         """The segment in the views may have changed."""
         case = self._case
-        if case and kind != "look" and case.edited(kind, self.shown.mask()):
+        if case and kind != "look" and case.edited(kind, self.case_view.mask()):
             with self.state:
-                self.changed()
-            self._soon(self.shown.color_surface, _SURFACE_AFTER)
+                self.review_changed()
+            self._schedule(self.case_view.color_surface, _SURFACE_AFTER)
 
-    def _list_soon(self) -> None:
+    def _update_list(self) -> None:
         with self.state:
-            self.tell()
+            self.update_page()
 
-    def _save_soon(self) -> None:
+    def _start_saving(self) -> None:
         self.run(self.save())
 
     def _moved(self, name: str, position: dict[str, float]) -> None:
         self.state.slices = {**self.state.slices, name: position}
 
-    def _soon(self, what: Callable[[], None], seconds: float) -> None:
-        if handle := self._later.pop(what, None):
+    def _schedule(self, what: Callable[[], None], seconds: float) -> None:
+        if handle := self._scheduled.pop(what, None):
             handle.cancel()
-        self._later[what] = asyncio.get_running_loop().call_later(seconds, what)
+        self._scheduled[what] = asyncio.get_running_loop().call_later(seconds, what)

@@ -12,19 +12,19 @@ from mtctl.evaluation.segmentation_metrics import Mask
 
 
 @dataclass(frozen=True)
-class Change:
+class MaskChange:
     """One edit: its kind, and the flat indices of the voxels that it turned over."""
 
     kind: str
     voxels: NDArray[np.int64]
 
 
-class History:
+class EditHistory:
     """The edits of a mask in order; masks are handed in and out, none is kept."""
 
     def __init__(self) -> None:
-        self._done: list[Change] = []
-        self._undone: list[Change] = []
+        self._done: list[MaskChange] = []
+        self._undone: list[MaskChange] = []
 
     @property
     def can_undo(self) -> str:
@@ -41,7 +41,7 @@ class History:
         voxels = np.flatnonzero(before != after)
         if not len(voxels):
             return False
-        self._done.append(Change(kind, voxels))
+        self._done.append(MaskChange(kind, voxels))
         self._undone.clear()
         return True
 
@@ -62,7 +62,7 @@ class History:
         return marked
 
     @staticmethod
-    def _move(source: list[Change], target: list[Change], mask: Mask) -> Mask:
+    def _move(source: list[MaskChange], target: list[MaskChange], mask: Mask) -> Mask:
         if not source:
             return mask
         change = source.pop()

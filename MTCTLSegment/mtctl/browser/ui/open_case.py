@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mtctl.browser.sources.base import Taken
-from mtctl.browser.ui.history import History
+from mtctl.browser.sources.base import OpenedCase
+from mtctl.browser.ui.history import EditHistory
 from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.review import proposals
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
@@ -27,11 +27,11 @@ _MAKERS: Mapping[str, Callable[[CaseMaps, RegionPart, Mask], Proposal]] = {
 PROPOSALS = ("distance map", "consensus", "add", "remove", "random walker")
 
 
-class OpenCase:
+class CaseUnderReview:
     """A case that was segmented, under review.
 
     Attributes:
-        key: Of the case on its shelf.
+        key: Of the case in its source.
         name: For the person.
         session: The review.
         mask: The segmentation as it is now, (z, y, x); replaced, never changed in place.
@@ -40,13 +40,13 @@ class OpenCase:
         without: Proposals that cannot be made, and why.
     """
 
-    def __init__(self, key: str, name: str, taken: Taken) -> None:
-        if taken.data is None or taken.session is None or taken.mask is None:
+    def __init__(self, key: str, name: str, opened: OpenedCase) -> None:
+        if opened.data is None or opened.session is None or opened.mask is None:
             raise ReviewError(f"{name}: segment the scan first")
         self.key, self.name = key, name
-        self.session, self.mask = taken.session, taken.mask
-        self.report, self.without = taken.data.report, taken.data.without
-        self.history = History()
+        self.session, self.mask = opened.session, opened.mask
+        self.report, self.without = opened.data.report, opened.data.without
+        self.history = EditHistory()
 
     def edited(self, kind: str, mask: Mask) -> Edit | None:
         """The segmentation was changed by hand or by a proposal; None where it is as it was.
@@ -105,7 +105,7 @@ class OpenCase:
         """The review and the mask as they are now, to be written by a thread while the person goes on."""
         return copy.copy(self.session), self.mask
 
-    def words(self) -> str:
+    def summary_text(self) -> str:
         """What is left and how good the segmentation is likely to be, in plain words."""
         interval = self.report.get("case_score_interval")
         likely = (float(interval[0]), float(interval[1])) if isinstance(interval, list) and len(interval) == 2 else None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtctl.browser.sources.base import Entry
-from mtctl.browser.ui.open_case import PROPOSALS, OpenCase
+from mtctl.browser.sources.base import WorkListEntry
+from mtctl.browser.ui.open_case import PROPOSALS, CaseUnderReview
 from mtctl.scene import state_of
 from mtctl.uncertainty.regions import Region
 from mtctl.worker.requests import Progress
 
 #: Of `time_left.STAGES`.
-_STAGE_WORDS = {
+_STAGE_TITLES = {
     "start": "Starting",
     "load": "Loading the model",
     "locate": "Looking for the atrium",
@@ -23,7 +23,7 @@ _STAGE_WORDS = {
 }
 
 
-def case_state(case: OpenCase) -> dict[str, Any]:
+def case_state(case: CaseUnderReview) -> dict[str, Any]:
     """Of the case on the screen."""
     state, report = case.session.state, case.report
     score, interval = report.get("case_score"), report.get("case_score_interval")
@@ -31,7 +31,7 @@ def case_state(case: OpenCase) -> dict[str, Any]:
         "key": case.key,
         "name": case.name,
         "segmented": True,
-        "words": case.words(),
+        "text": case.summary_text(),
         "volume": f"{case.volume_ml:.1f} mL",
         "score": f"{score:.2f}" if isinstance(score, int | float) else "",
         "interval": f"{interval[0]:.2f}-{interval[1]:.2f}" if isinstance(interval, list) else "",
@@ -49,10 +49,10 @@ def case_state(case: OpenCase) -> dict[str, Any]:
 
 def unsegmented_state(key: str, name: str) -> dict[str, Any]:
     """Of a scan that was not segmented yet."""
-    return {"key": key, "name": name, "segmented": False, "words": "not segmented yet", "warnings": []}
+    return {"key": key, "name": name, "segmented": False, "text": "not segmented yet", "warnings": []}
 
 
-def regions_state(case: OpenCase) -> list[dict[str, Any]]:
+def regions_state(case: CaseUnderReview) -> list[dict[str, Any]]:
     """The region list, most error to be expected first."""
     return [_region_state(rank, region) for rank, region in enumerate(case.session.regions, 1)]
 
@@ -70,16 +70,15 @@ def _region_state(rank: int, region: Region) -> dict[str, Any]:
     }
 
 
-def work_list_state(entries: list[Entry]) -> dict[str, Any]:
+def work_list_state(entries: list[WorkListEntry]) -> dict[str, Any]:
     """The work list and what is left of it."""
-    left = sum(entry.stage.left for entry in entries)
+    left = sum(entry.stage.is_open for entry in entries)
     of = f"{len(entries)} case{'' if len(entries) == 1 else 's'}"
     return {
         "cases": [
-            {"key": entry.key, "name": entry.name, "stage": entry.stage.value, "words": entry.words}
-            for entry in entries
+            {"key": entry.key, "name": entry.name, "stage": entry.stage.value, "text": entry.text} for entry in entries
         ],
-        "left_words": f"{left} of {of} left" if left else f"{of}, nothing left" if entries else "no cases yet",
+        "remaining": f"{left} of {of} left" if left else f"{of}, nothing left" if entries else "no cases yet",
     }
 
 
@@ -87,7 +86,7 @@ def progress_state(progress: Progress) -> dict[str, Any]:
     """Of a segmentation under way."""
     left = progress.seconds_left
     return {
-        "stage": _STAGE_WORDS.get(progress.stage, progress.stage.capitalize()),
+        "stage": _STAGE_TITLES.get(progress.stage, progress.stage.capitalize()),
         "percent": round(100 * progress.overall),
         "left": "" if left is None else f"about {max(1, round(left))} s left",
     }

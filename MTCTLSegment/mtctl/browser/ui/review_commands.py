@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mtctl.browser.ui.controller import Desk
+from mtctl.browser.ui.controller import ReviewController
 from mtctl.browser.ui.views import BRUSHES, SLICES, TOOLS
 from mtctl.uncertainty.regions import Region
 
@@ -18,93 +18,93 @@ _STEPS = 50
 class ReviewCommands:
     """Errors of all commands are `MtctlError`s, or those of a value that is none; `app` shows them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, controller: ReviewController) -> None:
+        self._controller = controller
 
     # --- heatmap ------------------------------------------------------------------------------------------------------
 
     def set_threshold(self, threshold: float) -> None:
         """Show and list what is at least so uncertain."""
-        desk, value = self._desk, within(threshold, 0.0, 1.0)
-        session = desk.case.session
-        desk.shown.set_threshold(value)
+        controller, value = self._controller, within(threshold, 0.0, 1.0)
+        session = controller.case.session
+        controller.case_view.set_threshold(value)
         session.set_threshold(value)
-        desk.state.threshold = value
-        desk.threshold_changed()
+        controller.state.threshold = value
+        controller.threshold_changed()
 
     def set_opacity(self, opacity: float) -> None:
         """Of the heatmap."""
-        self._desk.state.opacity = within(opacity, 0.0, 1.0)
+        self._controller.state.opacity = within(opacity, 0.0, 1.0)
         self._show_heatmap()
 
-    def show_heatmap(self, shown: bool) -> None:
+    def show_heatmap(self, visible: bool) -> None:
         """Show or hide it."""
-        self._desk.state.heatmap = bool(shown)
+        self._controller.state.heatmap = bool(visible)
         self._show_heatmap()
 
     # --- regions ------------------------------------------------------------------------------------------------------
 
     def jump(self, region: int) -> None:
         """Go to a region."""
-        self._go(self._desk.case.session.jump(int(region)))
+        self._go(self._controller.case.session.jump(int(region)))
 
     def next(self) -> None:
         """Go to the next region."""
-        self._go(self._desk.case.session.next())
+        self._go(self._controller.case.session.next())
 
     def previous(self) -> None:
         """Go to the region before."""
-        self._go(self._desk.case.session.previous())
+        self._go(self._controller.case.session.previous())
 
     def accept_region(self) -> None:
         """The current region is right as it is; on to the next open one."""
-        session = self._desk.case.session
+        session = self._controller.case.session
         if session.current:
             session.accept_region(session.current.id)
             self._go(session.next_open())
 
     def reopen_region(self, region: int) -> None:
         """Take the acceptance of a region back."""
-        self._desk.case.session.reopen_region(int(region))
-        self._desk.changed()
+        self._controller.case.session.reopen_region(int(region))
+        self._controller.review_changed()
 
     # --- edits --------------------------------------------------------------------------------------------------------
 
-    def take_tool(self, tool: str) -> None:
+    def select_tool(self, tool: str) -> None:
         """Look, paint or erase."""
         if tool in TOOLS:
-            self._desk.brush.take(tool)
-            self._desk.state.tool = tool
+            self._controller.brush.select_tool(tool)
+            self._controller.state.tool = tool
 
     def set_brush(self, diameter: float) -> None:
         """Of the ball that paints, mm."""
-        self._desk.state.brush = within(diameter, *BRUSHES)
-        self._desk.brush.resize(self._desk.state.brush)
+        self._controller.state.brush = within(diameter, *BRUSHES)
+        self._controller.brush.resize(self._controller.state.brush)
 
     def undo(self) -> None:
         """Take the last edit back."""
-        self._desk.discard()
-        if self._desk.case.undo():
-            self._desk.mask_changed()
+        self._controller.discard()
+        if self._controller.case.undo():
+            self._controller.mask_changed()
 
     def redo(self) -> None:
         """Bring it back."""
-        self._desk.discard()
-        if self._desk.case.redo():
-            self._desk.mask_changed()
+        self._controller.discard()
+        if self._controller.case.redo():
+            self._controller.mask_changed()
 
     def set_level(self, level: float) -> None:
         """Of the consensus; its preview follows."""
-        self._desk.state.level = within(level, 0.0, 1.0)
-        if self._desk.proposal and self._desk.proposal.name == "consensus":
+        self._controller.state.level = within(level, 0.0, 1.0)
+        if self._controller.proposal and self._controller.proposal.name == "consensus":
             self.propose("consensus")
 
     def propose(self, name: str) -> None:
         """Show how the current region could be."""
-        desk = self._desk
-        desk.proposal = proposal = desk.case.propose(name, desk.state.level)
-        desk.shown.preview(proposal)
-        desk.state.preview = {
+        controller = self._controller
+        controller.proposal = proposal = controller.case.propose(name, controller.state.level)
+        controller.case_view.preview(proposal)
+        controller.state.preview = {
             "name": name,
             "added": f"{proposal.added_ml:.2f} mL",
             "removed": f"{proposal.removed_ml:.2f} mL",
@@ -113,45 +113,45 @@ class ReviewCommands:
 
     def apply(self) -> None:
         """Make the proposal the segmentation."""
-        desk = self._desk
-        proposal, case = desk.proposal, desk.case
-        desk.discard()
+        controller = self._controller
+        proposal, case = controller.proposal, controller.case
+        controller.discard()
         if proposal and case.apply(proposal):
-            desk.mask_changed()
+            controller.mask_changed()
 
     def discard(self) -> None:
         """Forget the proposal."""
-        self._desk.discard()
+        self._controller.discard()
 
     # --- views --------------------------------------------------------------------------------------------------------
 
     def move_slice(self, name: str, value: float) -> None:
         """Move a slice view, mm."""
         if name in SLICES:
-            self._desk.views.move(name, within(value, -_FAR, _FAR))
+            self._controller.views.move(name, within(value, -_FAR, _FAR))
 
     def step_slice(self, name: str, steps: int) -> None:
         """Move a slice view by some slices."""
         if name in SLICES:
-            self._desk.views.step(name, round(within(steps, -_STEPS, _STEPS)))
+            self._controller.views.step(name, round(within(steps, -_STEPS, _STEPS)))
 
     def fit(self) -> None:
         """Show all of the scan."""
-        self._desk.views.zoom_out()
+        self._controller.views.zoom_out()
 
     def dismiss(self) -> None:
         """The notice was read."""
-        self._desk.state.notice = None
+        self._controller.state.notice = None
 
     def _show_heatmap(self) -> None:
-        state = self._desk.state
-        self._desk.shown.set_opacity(state.opacity if state.heatmap else 0.0)
+        state = self._controller.state
+        self._controller.case_view.set_opacity(state.opacity if state.heatmap else 0.0)
 
     def _go(self, region: Region | None) -> None:
-        self._desk.discard()
+        self._controller.discard()
         if region:
-            self._desk.shown.jump(region)
-        self._desk.changed()
+            self._controller.case_view.jump(region)
+        self._controller.review_changed()
 
 
 def within(value: object, low: float, high: float) -> float:

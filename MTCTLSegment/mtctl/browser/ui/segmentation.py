@@ -14,7 +14,7 @@ _PERIOD = 0.05
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningSegmentation:
     """A segmentation under way.
 
     Attributes:
@@ -26,7 +26,7 @@ class Running:
     number: int
 
 
-class Segmenting:
+class SegmentationRunner:
     """One segmentation at a time, with progress and cancel.
 
     Attributes:
@@ -38,7 +38,7 @@ class Segmenting:
         self._settings = settings
         self._client = client or WorkerClient()
         self._poller: asyncio.Task[None] | None = None
-        self.running: Running | None = None
+        self.running: RunningSegmentation | None = None
 
     def start(
         self,
@@ -69,7 +69,7 @@ class Segmenting:
             failed(key, why)
 
         handlers = Handlers(progress=progress, done=finished, failed=broken)
-        self.running = Running(key, self._client.segment(scan, self._settings, handlers))
+        self.running = RunningSegmentation(key, self._client.segment(scan, self._settings, handlers))
         if self._poller is None or self._poller.done():
             self._poller = asyncio.get_running_loop().create_task(self._poll())
         return True

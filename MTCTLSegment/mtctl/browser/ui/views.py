@@ -60,7 +60,7 @@ class Views:
             server: trame's.
             on_moved: Called with a slice view's name and its position: "low", "high", "step" and "value", mm.
         """
-        _quieten()
+        _silence_vtk()
         self.app = SlicerApp()
         self.tool = "look"
         manager = self.app.view_manager
@@ -130,33 +130,33 @@ class Brush:
     def __init__(self, views: Views, on_stroke: Callable[[str], None]) -> None:
         """`on_stroke` is called with the tool's name after the segment may have changed."""
         self._views, self._editor = views, views.app.segmentation_editor
-        self._bound = False
-        self._editor.segmentation_modified.connect(lambda: on_stroke(views.tool) if self._bound else None)
+        self._attached = False
+        self._editor.segmentation_modified.connect(lambda: on_stroke(views.tool) if self._attached else None)
         self._diameter = 6.0
 
-    def bind(self, nodes: CaseNodes, threshold: float) -> None:
+    def attach(self, nodes: CaseNodes, threshold: float) -> None:
         """Work on a case."""
         self._editor.set_active_segmentation(nodes.reviewed, nodes.heatmap)
         self._editor.set_active_segment_id(nodes.segment_id)
         self._editor.editor_node.SetSourceVolumeIntensityMask(True)
-        self._bound = True
+        self._attached = True
         self.restrict(threshold)
-        self.take(self._views.tool)
+        self.select_tool(self._views.tool)
 
-    def release(self) -> None:
+    def detach(self) -> None:
         """Work on nothing."""
-        self._bound = False
+        self._attached = False
         self._editor.deactivate_effect()
 
     def restrict(self, threshold: float) -> None:
         """Paint only where the uncertainty is at least that: compared as float32, like `ReviewSession.paintable`."""
-        if self._bound:
+        if self._attached:
             self._editor.editor_node.SetSourceVolumeIntensityMaskRange(float(np.float32(threshold)), 1.01)
 
-    def take(self, tool: str) -> None:
+    def select_tool(self, tool: str) -> None:
         """Take one of TOOLS."""
         self._views.tool = tool
-        if self._bound:
+        if self._attached:
             effect = self._editor.set_active_effect_type(_EFFECTS[tool])
             if tool != "look":
                 effect.set_use_sphere_brush(True)
@@ -165,10 +165,10 @@ class Brush:
     def resize(self, diameter: float) -> None:
         """Of the ball, mm."""
         self._diameter = diameter
-        self.take(self._views.tool)
+        self.select_tool(self._views.tool)
 
 
-def _quieten() -> None:
+def _silence_vtk() -> None:
     """VTK warns of the missing display and of its own deprecations, at every view."""
     if not os.environ.get("MTCTL_DEBUG"):
         vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
