@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtctl.preprocessing.network_grid import Box
+    from mtctl.preprocessing.region_of_interest import Box
 
 HERE = Path(__file__).resolve().parent
 
@@ -97,7 +97,7 @@ def box_of(region: list[float]) -> Box:
     """
     import numpy as np
 
-    from mtctl.preprocessing.network_grid import Box, RegionError
+    from mtctl.preprocessing.region_of_interest import Box, RegionError
 
     if len(region) not in (6, 15):
         raise RegionError(f"region {region}: expected centre and half sizes, x,y,z,rx,ry,rz in mm")

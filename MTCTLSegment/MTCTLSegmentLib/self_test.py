@@ -14,8 +14,7 @@ from MTCTLSegmentLib.review.case_review import open_review
 if TYPE_CHECKING:
     from unittest import TestCase
 
-    from mtctl.evaluation.segmentation_metrics import Mask
-    from mtctl.geometry import Volume
+    from mtctl.geometry import Mask, Volume
 
 
 def made_up_result(volume: Volume, mask: Mask, seed: int = 0) -> Result:

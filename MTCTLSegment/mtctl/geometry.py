@@ -1,9 +1,10 @@
-"""Where the voxels of a volume lie in the patient: the data that all files and all stations of the engine share."""
+"""Volumes, masks and maps, and where their voxels lie in the patient: the data that all of the engine shares."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -14,9 +15,19 @@ from numpy.typing import ArrayLike, NDArray
 from mtctl.errors import MtctlError
 
 Triple = tuple[float, float, float]
+
+#: Voxels that are true inside, (z, y, x).
+Mask = NDArray[np.bool_]
+
+#: One number a voxel, (z, y, x) where nothing else is said.
+Map = NDArray[np.float32]
+
 Extent = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+#: Positions of one grid that different programs wrote differ by less, mm.
+SAME_GRID_MM = 1e-3
 
 # DICOM and NIfTI write direction cosines rounded: three decimals leave 3e-4 in D'D, a gantry tilt of 1 degree 2e-2.
 _ORTHONORMAL_TOLERANCE = 1e-3
@@ -59,6 +70,27 @@ class Geometry:
             raise VolumeError(
                 "the axes are not at right angles (sheared or tilted scan); resample it to a rectangular grid first"
             )
+
+    @classmethod
+    def from_json(cls, values: Any) -> Geometry:
+        """Return the grid that `to_json` wrote.
+
+        Raises:
+            VolumeError: The values are not the geometry of a volume.
+        """
+        try:
+            size, spacing, origin, direction = (values[key] for key in ("size", "spacing", "origin", "direction"))
+            x, y, z = (int(count) for count in size)
+            spacing, origin, direction = (tuple(float(v) for v in axis) for axis in (spacing, origin, direction))
+            if len(spacing) != 3 or len(origin) != 3 or len(direction) != 9:
+                raise ValueError("3 spacings, 3 coordinates of the origin and 9 direction cosines are needed")
+        except (KeyError, TypeError, ValueError) as error:
+            raise VolumeError(f"the scan's geometry is not usable: {type(error).__name__}: {error}") from error
+        return cls((x, y, z), spacing, origin, direction)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the four attributes by name, to be written as JSON; floats survive to the last digit."""
+        return asdict(self)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -126,6 +158,20 @@ def with_spacing(volume: Volume, spacing: Triple) -> Volume:
     return Volume(volume.array, replace(volume.geometry, spacing=spacing))
 
 
+def same_grid(first: Geometry, second: Geometry, tolerance_mm: float = SAME_GRID_MM) -> bool:
+    """Return whether two grids are one, written by different programs.
+
+    Args:
+        first: One grid.
+        second: The other.
+        tolerance_mm: By how much spacing and origin may differ; direction cosines by the same number.
+    """
+    return first.size == second.size and all(
+        np.allclose(getattr(first, name), getattr(second, name), atol=tolerance_mm)
+        for name in ("spacing", "origin", "direction")
+    )
+
+
 def to_image(volume: Volume) -> sitk.Image:
     """A copy of the volume as a SimpleITK image."""
     image = sitk.GetImageFromArray(volume.array)
@@ -143,6 +189,11 @@ def from_image(image: sitk.Image) -> Volume:
     """
     geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     return Volume(sitk.GetArrayFromImage(image), geometry)
+
+
+def spacing_text(spacing: Sequence[float]) -> str:
+    """Return a spacing as `io.given_spacing.parse_spacing` takes it, such as "0.625,0.625,1.25"."""
+    return ",".join(f"{value:.5g}" for value in spacing)
 
 
 def _times(values: tuple[float, ...]) -> str:

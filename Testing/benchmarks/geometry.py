@@ -36,7 +36,8 @@ from mtctl.inference.segmenter import Options, Segmenter  # noqa: E402
 from mtctl.models.model import find_model  # noqa: E402
 from mtctl.networks.device import choose_device  # noqa: E402
 from mtctl.networks.distance_map import signed_distance_mm  # noqa: E402
-from mtctl.preprocessing.network_grid import Box, canonical_geometry, window_of  # noqa: E402
+from mtctl.preprocessing.network_grid import canonical_geometry  # noqa: E402
+from mtctl.preprocessing.region_of_interest import Box, window_of  # noqa: E402
 from mtctl.preprocessing.resampling import from_grid, to_grid  # noqa: E402
 from mtctl_train.data.cases import LabelledVolume, load_labelled  # noqa: E402
 

@@ -17,8 +17,8 @@ from review import exact
 from mtctl.cases.importing import result_of
 from mtctl.cases.ranking import by_expected_gain
 from mtctl.cases.store import CaseStore
-from mtctl.evaluation.segmentation_metrics import Mask, dice
-from mtctl.geometry import Volume
+from mtctl.evaluation.segmentation_metrics import dice
+from mtctl.geometry import Mask, Volume
 from mtctl.inference.report import find
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import read_mask, read_volume

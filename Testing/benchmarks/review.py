@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mtctl.evaluation.segmentation_metrics import Mask, dice
+from mtctl.evaluation.segmentation_metrics import dice
+from mtctl.geometry import Mask
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.models.model import find_model

@@ -27,15 +27,16 @@ from scipy.special import expit
 
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import Triple
-from mtctl.inference.locator import solid
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.inference.slabs import locator_pass, planes_at_once, sample_passes
 from mtctl.inference.test_time_augmentation import VIEWS, View
 from mtctl.io.volumes import read_mask, read_volume
+from mtctl.masks import solid
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device, describe, place
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
-from mtctl.preprocessing.network_grid import canonical_geometry, normalise, pad_to_multiple
+from mtctl.preprocessing.network_grid import canonical_geometry, pad_to_multiple
+from mtctl.preprocessing.normalisation import normalise
 from mtctl.preprocessing.resampling import from_grid, to_grid
 
 #: (z, y, x) voxels of the scan as it is.

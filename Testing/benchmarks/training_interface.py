@@ -23,8 +23,7 @@ from typing import Any
 from interface import ROOT, Figures
 
 from mtctl.cases.store import CaseStore
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.synthetic.phantom import make_phantom
 from mtctl_train.data.cases import load_labelled
 

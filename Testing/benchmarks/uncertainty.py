@@ -30,10 +30,11 @@ from mtctl.evaluation.calibrate import (
 )
 from mtctl.evaluation.calibration_fits import FAILED_BELOW
 from mtctl.evaluation.review_table import curves_of, review_table
-from mtctl.evaluation.segmentation_metrics import Mask, surface_band, voxel_band
 from mtctl.evaluation.selective_prediction import judge
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
+from mtctl.geometry import Mask
 from mtctl.inference.segmenter import Segmenter
+from mtctl.masks import surface_band, voxel_band
 from mtctl.models.model import Model, find_model
 from mtctl.networks.device import choose_device
 from mtctl.synthetic.out_of_distribution import KINDS, draws, foreign_input

@@ -10,8 +10,7 @@ from conftest import scan
 from scipy import ndimage
 
 from mtctl.cases.store import CaseStore, Problem, StoredCase
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.worker.requests import Result

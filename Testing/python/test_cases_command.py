@@ -18,7 +18,6 @@ from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.system.files import TEMPORARY_PREFIX
-from mtctl.worker.protocol import geometry_message
 
 SHAPE = (20, 24, 28)
 
@@ -171,7 +170,7 @@ def ask(folder: Path, store: CaseStore, arrays: dict[str, Any], **content: Any) 
 def test_a_window_stores_a_case_from_scan_to_acceptance_through_a_child(store: CaseStore, tmp_path: Path) -> None:
     volume = scan(SHAPE)
     result = result_for(volume)
-    geometry = geometry_message(volume.geometry)
+    geometry = volume.geometry.to_json()
     arrays = {"scan": volume.array, "segmentation": result.segmentation, **result.maps}
     first = ask(tmp_path / "1", store, arrays, operation="prediction", geometry=geometry, report=dict(result.report))
     assert first == {"event": "done", "case": store.ids()[0], "state": "predicted", "version": 0, "record": 1}

@@ -16,11 +16,12 @@ from mtctl.commands import evaluate
 from mtctl.commands.main import main
 from mtctl.evaluation.paired_tests import METRICS, compare
 from mtctl.evaluation.results import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
-from mtctl.evaluation.segmentation_metrics import segmentation_metrics, surface_band, voxel_band
+from mtctl.evaluation.segmentation_metrics import segmentation_metrics
 from mtctl.evaluation.tables import empty_note
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
+from mtctl.masks import surface_band, voxel_band
 from mtctl.models.model import list_models, shipped_models
 
 SHAPE = (16, 17, 18)

@@ -21,8 +21,7 @@ from conftest import scan
 from mtctl.cases.importing import result_of
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Volume
+from mtctl.geometry import Mask, Volume
 from mtctl.inference.report import find
 from mtctl.inference.segmenter import Options, Segmenter
 from mtctl.io.volumes import write_volume

@@ -14,7 +14,8 @@ from mtctl.geometry import Geometry, Volume, with_spacing
 from mtctl.inference.segmenter import OUTSIDE, STAGES, Options, Segmenter, _Clock
 from mtctl.inference.slabs import Maps
 from mtctl.models.model import Model
-from mtctl.preprocessing.network_grid import GRID_MM, Box, RegionError
+from mtctl.preprocessing.network_grid import GRID_MM
+from mtctl.preprocessing.region_of_interest import Box, RegionError
 from mtctl.uncertainty.maps import binary_entropy
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mtctl.geometry import Geometry
-from mtctl.inference.locator import largest_component, locate, needs_locating, normalise_locally, solid, touched_sides
+from mtctl.inference.locator import locate, needs_locating
+from mtctl.masks import largest_component, solid, touched_sides
+from mtctl.preprocessing.normalisation import normalise_locally
 
 
 def grid(size: tuple[int, int, int]) -> Geometry:

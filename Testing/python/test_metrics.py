@@ -12,8 +12,9 @@ from conftest import shared_names, shared_scans
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from mtctl.evaluation.segmentation_metrics import dice, segmentation_metrics, surface_band, surface_distance, voxel_band
+from mtctl.evaluation.segmentation_metrics import dice, segmentation_metrics
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc
+from mtctl.masks import surface_band, surface_distance, voxel_band
 
 ISOTROPIC = (0.625, 0.625, 0.625)
 THICK_SLICES = (2.0, 0.7, 0.625)

@@ -27,7 +27,6 @@ from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.system.files import WriteError, file_sha256
 from mtctl.system.staging import read_sealed, write_sealed
 from mtctl.worker.engine import Engine
-from mtctl.worker.protocol import geometry_message
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ def test_the_running_worker_takes_the_new_version_for_the_next_case(store: Model
         "id": 1,
         "input": str(tmp_path / "scan.npy"),
         "output": str(tmp_path),
-        "geometry": geometry_message(volume.geometry),
+        "geometry": volume.geometry.to_json(),
         "options": {"device": "cpu", "region": "none"},
     }
     used = []

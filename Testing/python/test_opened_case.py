@@ -19,8 +19,7 @@ from stored import predicted, result_for, reviewed
 from train_module import *  # noqa: F403
 
 from mtctl.cases.store import CaseStore
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.review.case_maps import probability_of
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession

@@ -10,7 +10,7 @@ from conftest import scan
 from mtctl.inference.slabs import locator_pass, planes_at_once, sample_passes
 from mtctl.models.model import Model
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
-from mtctl.preprocessing.network_grid import normalise
+from mtctl.preprocessing.normalisation import normalise
 
 CPU = torch.device("cpu")
 

@@ -15,17 +15,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from mtctl.io.volumes import Geometry, Volume, read_volume, write_volume
-from mtctl.preprocessing.network_grid import (
-    GRID_MM,
-    Box,
-    RegionError,
-    canonical_geometry,
-    intensity_remark,
-    measured_window,
-    normalise,
-    pad_to_multiple,
-    window_of,
-)
+from mtctl.preprocessing.network_grid import GRID_MM, canonical_geometry, pad_to_multiple
+from mtctl.preprocessing.normalisation import intensity_remark, measured_window, normalise
+from mtctl.preprocessing.region_of_interest import Box, RegionError, window_of
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.synthetic.phantom import make_phantom
 
@@ -392,7 +384,9 @@ def test_a_thorax_goes_there_and_back_in_less_than_a_gigabyte() -> None:
     script = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from mtctl.preprocessing.network_grid import Box, canonical_geometry, normalise\n"
+        "from mtctl.preprocessing.network_grid import canonical_geometry\n"
+        "from mtctl.preprocessing.normalisation import normalise\n"
+        "from mtctl.preprocessing.region_of_interest import Box\n"
         "from mtctl.preprocessing.resampling import from_grid, to_grid\n"
         "from mtctl.io.volumes import Geometry, Volume\n"
         "def peak():\n"

@@ -336,7 +336,7 @@ def test_the_review_of_something_else_is_refused_in_plain_words(session: ReviewS
         ({"status": "perhaps"}, "not a readable review"),
         ({"edits": [{"kind": "paint"}]}, "not a readable review"),
         ({"regions": [{"id": "first"}]}, "not a readable review"),
-        ({"geometry": {}}, "another scan"),
+        ({"geometry": {}}, "not a readable review"),
         ({"geometry": {"size": "large"}}, "not a readable review"),
         ({"current": 12345}, "region 12345 of the draft is unknown"),
         ({"current": 0}, "region 0 of the draft is unknown"),

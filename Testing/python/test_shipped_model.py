@@ -16,7 +16,8 @@ from mtctl.models.card import WEIGHTS
 from mtctl.models.model import find_model, list_models
 from mtctl.networks.distance_map import DISTANCE_SCALE_MM
 from mtctl.networks.mtctl_net import MTCTLNet
-from mtctl.preprocessing.network_grid import canonical_geometry, normalise
+from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.normalisation import normalise
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.phantom import Phantom, make_full_field, make_phantom
 

@@ -10,10 +10,10 @@ import pytest
 from conftest import scan
 
 from mtctl.cases.store import CaseStore
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.inference.locator import MARGIN_MM
-from mtctl.preprocessing.network_grid import Box, canonical_geometry
+from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.region_of_interest import Box
 from mtctl.worker.requests import Result
 from mtctl_train.data.cases import DataError, LabelledVolume, case_of
 from mtctl_train.finetuning.region import surroundings

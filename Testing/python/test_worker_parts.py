@@ -22,7 +22,7 @@ from mtctl.models.model import Model
 from mtctl.processes.arrays import read_steps, write_steps, write_trimmed
 from mtctl.system.process_tree import family_of, is_running, kill_tree
 from mtctl.worker import engine as worker_engine
-from mtctl.worker.protocol import Lines, decode, encode, geometry_message, geometry_of, next_request, put_request
+from mtctl.worker.protocol import Lines, decode, encode, next_request, put_request
 from mtctl.worker.time_left import STAGES, Timekeeper
 
 
@@ -58,7 +58,7 @@ def test_a_gpu_without_memory_for_the_network_is_left_for_the_cpu_which_is_said_
     request = {
         "id": 1,
         "input": str(tmp_path / "scan.npy"),
-        "geometry": geometry_message(volume.geometry),
+        "geometry": volume.geometry.to_json(),
         "options": {"model": str(tiny_model.folder)},
         "output": str(tmp_path),
     }
@@ -90,8 +90,8 @@ def test_geometry_survives_the_message_to_the_last_digit_and_nonsense_is_refused
     cos, sin = float(np.cos(0.35)), float(np.sin(0.35))  # All digits of a double.
     turned = (cos, -sin, 0.0, sin, cos, 0.0, 0.0, 0.0, 1.0)
     geometry = Geometry((50, 44, 20), (0.7, 0.8, 2.0), (-11.0, 7.0, 33.3), turned)
-    message = decode(encode(geometry_message(geometry)).decode())
-    assert message and geometry_of(message) == geometry
+    message = decode(encode(geometry.to_json()).decode())
+    assert message and Geometry.from_json(message) == geometry
     for nonsense in (
         None,
         {},
@@ -100,7 +100,7 @@ def test_geometry_survives_the_message_to_the_last_digit_and_nonsense_is_refused
         {**message, "spacing": [1]},
     ):
         with pytest.raises(VolumeError, match="geometry is not usable"):
-            geometry_of(nonsense)
+            Geometry.from_json(nonsense)
 
 
 @pytest.mark.parametrize("kind", ["float32", "int16", ">u2", "bool"])

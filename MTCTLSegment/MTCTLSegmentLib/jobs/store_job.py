@@ -23,7 +23,7 @@ from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import ending_of, sealed
 from mtctl.system.temporary import make_own_folder
 from mtctl.worker.child import child_environment
-from mtctl.worker.protocol import Lines, decode, geometry_message
+from mtctl.worker.protocol import Lines, decode
 from MTCTLSegmentLib.jobs.qprocess_transport import ProcessTransport
 
 # Between two pieces of a volume that are written for the child.
@@ -129,7 +129,7 @@ class StoreJob:
             "store": str(self._errands[0].store),
             "operation": request.operation,
             "case": self._case,
-            "geometry": geometry_message(self._errands[0].geometry),
+            "geometry": self._errands[0].geometry.to_json(),
             "arrays": {name: str(self._folder / f"{name}.npy") for name in request.arrays},
             **request.content,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,7 @@ from mtctl.review.session import ReviewSession
 from mtctl.review.state import summary
 
 if TYPE_CHECKING:
-    from mtctl.evaluation.segmentation_metrics import Mask
-    from mtctl.geometry import Geometry
+    from mtctl.geometry import Geometry, Mask
     from mtctl.review.proposals import Proposal
     from mtctl.review.state import Edit
     from mtctl.scene import CaseNodes
@@ -247,7 +246,7 @@ def _where_the_scan_is(draft: dict[str, Any], geometry: Geometry) -> dict[str, A
 
     The draft is kept with the scan, so that it is that of no other.
     """
-    written, here = draft.get("geometry"), asdict(geometry)
+    written, here = draft.get("geometry"), geometry.to_json()
     if not isinstance(written, dict) or written.keys() != here.keys():
         return draft
     same = list(written["size"]) == list(here["size"]) and np.allclose(written["spacing"], here["spacing"], atol=1e-3)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import scene
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 from mtctl.scene.record import load_mask
 from mtctl.scene.volume_nodes import voxels_of
 from MTCTLSegmentLib.jobs.store_job import StoreRequest

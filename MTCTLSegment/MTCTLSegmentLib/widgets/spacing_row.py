@@ -8,8 +8,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from mtctl import scene
-from mtctl.geometry import Triple
-from mtctl.io.given_spacing import parse_spacing, same_spacing, spacing_words
+from mtctl.geometry import Triple, spacing_text
+from mtctl.io.given_spacing import parse_spacing, same_spacing
 from MTCTLSegmentLib.error_display import telling
 from MTCTLSegmentLib.review.current_review import Desk
 
@@ -50,12 +50,12 @@ class SpacingRow:
             return
         here, filed = scene.spacing_of(scan), scene.file_spacing_of(scan)
         if self._shown != (scan.GetID(), here):
-            self._shown, ui.spacingEdit.text = (scan.GetID(), here), spacing_words(here)
+            self._shown, ui.spacingEdit.text = (scan.GetID(), here), spacing_text(here)
         changed = not same_spacing(here, filed)
         ui.spacingBackButton.setVisible(changed)
         ui.spacingNoteLabel.text = (
             _("The spacing {here} mm was given by hand; the file says {filed}.").format(
-                here=spacing_words(here), filed=spacing_words(filed)
+                here=spacing_text(here), filed=spacing_text(filed)
             )
             if changed
             else ""
@@ -81,6 +81,6 @@ class SpacingRow:
     def _change(self, scan: Any, spacing: Triple) -> None:
         self._shown = None  # What was typed is shown as it was understood.
         # A spacing that was only shown rounded, and not changed, is none that a person gave.
-        if spacing_words(spacing) != spacing_words(scene.spacing_of(scan)):
+        if spacing_text(spacing) != spacing_text(scene.spacing_of(scan)):
             self._changed(scan, spacing)
         self.refresh(True)

@@ -15,12 +15,12 @@ from mtctl import __version__
 from mtctl.cases.volumes import scan_sum
 from mtctl.errors import MtctlError
 from mtctl.figures.case_figure import CaseView, write_case_figure
-from mtctl.geometry import Geometry, Triple, Volume, VolumeError
+from mtctl.geometry import Geometry, Triple, Volume, VolumeError, spacing_text
 from mtctl.inference.report import UNCERTAINTIES, Findings, find
 from mtctl.inference.segmenter import Options, Prediction, Progress, Segmenter
 from mtctl.io.dicom.series import Choice, choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
-from mtctl.io.given_spacing import same_spacing, spacing_words, with_given_spacing
+from mtctl.io.given_spacing import same_spacing, with_given_spacing
 from mtctl.io.headers import is_oriented
 from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
 from mtctl.io.volumes import input_stem, read_scan, write_segmentation, write_volume
@@ -102,7 +102,7 @@ def segment_case(
     volume, filed = read_scan(source, request.spacing)
     if request.dicom and not same_spacing(volume.geometry.spacing, filed.spacing):
         raise DicomOutputError(
-            f"the images say {spacing_words(filed.spacing)} mm, and what refers to them cannot have another spacing: "
+            f"the images say {spacing_text(filed.spacing)} mm, and what refers to them cannot have another spacing: "
             "leave away --dicom-seg, or --spacing"
         )
     fingerprint = _fingerprint(volume, filed, segmenter, request)
@@ -158,7 +158,7 @@ def _fingerprint(volume: Volume, filed: Geometry, segmenter: Segmenter, request:
     """
     digest = hashlib.sha256(np.ascontiguousarray(volume.array).data)
     settings = {
-        "geometry": dataclasses.asdict(volume.geometry),
+        "geometry": volume.geometry.to_json(),
         "spacing_in_file": filed.spacing,
         "options": dataclasses.asdict(request.options),
         "uncertainty": request.uncertainty,

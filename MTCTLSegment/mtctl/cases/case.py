@@ -28,12 +28,10 @@ from mtctl.cases.records import (
     read_records,
 )
 from mtctl.cases.volumes import UNCERTAINTIES, file_of, stored_map, stored_mask
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.system.staging import DamagedError, checked, read_sealed
-from mtctl.worker.protocol import geometry_of
 
 if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases would wait a second.
-    from mtctl.evaluation.segmentation_metrics import Mask
     from mtctl.review.case_maps import CaseMaps
 
 
@@ -333,7 +331,7 @@ def read_case(folder: Path) -> StoredCase:
     return StoredCase(
         folder,
         folder.name,
-        geometry_of(document["geometry"]),
+        Geometry.from_json(document["geometry"]),
         str(document["added"]),
         str(document["scan_sha256"]),
         document["files"],

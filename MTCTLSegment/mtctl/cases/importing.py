@@ -11,9 +11,9 @@ import numpy as np
 
 from mtctl.cases.records import VOUCHED
 from mtctl.cases.store import CaseError, CaseStore, StoredCase
-from mtctl.cases.volumes import MAPS, file_of, mask_sum, same_grid, scan_sum
-from mtctl.geometry import Geometry, Triple, Volume, with_spacing
-from mtctl.io.given_spacing import same_spacing, spacing_words
+from mtctl.cases.volumes import MAPS, file_of, mask_sum, scan_sum
+from mtctl.geometry import Geometry, Mask, Triple, Volume, same_grid, spacing_text, with_spacing
+from mtctl.io.given_spacing import same_spacing
 from mtctl.io.headers import CHECKS
 from mtctl.io.inputs import name_clashes, series_clashes
 from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
@@ -21,7 +21,6 @@ from mtctl.system.staging import read_json
 from mtctl.worker.requests import Result
 
 if TYPE_CHECKING:
-    from mtctl.evaluation.segmentation_metrics import Mask
     from mtctl.inference.segmenter import Prediction
 
 
@@ -142,7 +141,7 @@ def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
         theirs, ours = volume.geometry.spacing, scan.geometry.spacing
         if volume.geometry.size == scan.geometry.size and not same_spacing(theirs, ours):
             raise CaseError(
-                f"{path}: its spacing is {spacing_words(theirs)}, that of its scan {spacing_words(ours)}: give the "
+                f"{path}: its spacing is {spacing_text(theirs)}, that of its scan {spacing_text(ours)}: give the "
                 "true one (--spacing) to both commands"
             )
         raise CaseError(f"{path}: lies on another grid than its scan; resample it first")

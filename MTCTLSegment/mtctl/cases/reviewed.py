@@ -11,12 +11,11 @@ import numpy as np
 from mtctl.cases.case import StoredCase, uncertainties_of
 from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
 from mtctl.cases.volumes import check_mask, mask_sum, write_mask
-from mtctl.geometry import Volume
+from mtctl.geometry import Mask, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.system.staging import DamagedError, write_json
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
-    from mtctl.evaluation.segmentation_metrics import Mask
     from mtctl.review.session import ReviewSession
 
 

@@ -20,9 +20,8 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -31,8 +30,8 @@ from mtctl.cases.names import ID, made_ids, usable
 from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind, append_record, note
 from mtctl.cases.reviewed import ReviewedSegmentation
 from mtctl.cases.verify import Finding, Problem, verify_store
-from mtctl.cases.volumes import check_mask, same_grid, scan_sum, write_mask, write_prediction
-from mtctl.geometry import Volume
+from mtctl.cases.volumes import check_mask, scan_sum, write_mask, write_prediction
+from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.io.volumes import write_volume
 from mtctl.system.files import WriteError, replacing, write_reason
 from mtctl.system.staging import (
@@ -46,9 +45,6 @@ from mtctl.system.staging import (
     write_sealed,
 )
 from mtctl.worker.requests import Result
-
-if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
-    from mtctl.evaluation.segmentation_metrics import Mask
 
 __all__ = ["CaseError", "CaseState", "CaseStore", "DamagedError", "Draft", "Finding", "Problem", "StoredCase"]
 
@@ -184,7 +180,7 @@ class CaseStore:
                     document = {
                         "format": FORMAT,
                         "added": now(),
-                        "geometry": asdict(volume.geometry),
+                        "geometry": volume.geometry.to_json(),
                         "scan_sha256": total,
                         "files": checksums(hidden),
                     }

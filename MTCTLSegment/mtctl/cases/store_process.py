@@ -6,7 +6,7 @@ REQUEST is a JSON file (its path as `launcher.sealed`), its arrays beside it as 
 writes them without holding up a window):
 
     {"store": FOLDER, "operation": "add" | "prediction" | "draft" | "accept" | "reject", "case": ID or null,
-     "geometry": worker_protocol.geometry_message(...), "arrays": {NAME: FILE.npy, ...},
+     "geometry": Geometry.to_json(), "arrays": {NAME: FILE.npy, ...},
      "report": {...}, "review": {...}, "reviewer": "", "reason": ""}
 
 Arrays: "scan" for add; "segmentation" and the maps by name for prediction; "segmentation" for draft and accept, with
@@ -37,7 +37,6 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.processes.launcher import unsealed
 from mtctl.system.files import reason_of
 from mtctl.system.temporary import remove_orphans
-from mtctl.worker.protocol import geometry_of
 from mtctl.worker.requests import Result
 
 
@@ -97,7 +96,7 @@ class _Asked:
 
     @property
     def geometry(self) -> Geometry:
-        return geometry_of(self._geometry)
+        return Geometry.from_json(self._geometry)
 
     def array(self, name: str) -> NDArray[Any]:
         array: NDArray[Any] = np.load(self._folder / self.names[name], allow_pickle=False)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.cases.records import REPORT, SEGMENTATION, CaseError, Record
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.io.volumes import VolumeError, read_map, read_mask, write_segmentation, write_volume
 from mtctl.system.staging import DamagedError, write_json
 from mtctl.worker.requests import Result
-
-if TYPE_CHECKING:
-    from mtctl.evaluation.segmentation_metrics import Mask
 
 UNCERTAINTIES = ("entropy", "mutual_information", "disagreement")
 MAPS = ("probability", "distance", *UNCERTAINTIES)
@@ -25,21 +22,10 @@ MAPS = ("probability", "distance", *UNCERTAINTIES)
 #: Names of scanners' and files' in a report of `mtctl segment`, which may name a patient.
 _NOT_STORED = ("input", "fingerprint")
 
-#: Positions of one grid that went through different programs differ by less, mm.
-_SAME_MM = 1e-3
-
 
 def file_of(map_name: str) -> str:
     """The file of a map."""
     return f"{map_name.replace('_', '-')}.nrrd"
-
-
-def same_grid(first: Geometry, second: Geometry) -> bool:
-    """Whether two grids are one, written by different programs."""
-    return first.size == second.size and all(
-        np.allclose(getattr(first, name), getattr(second, name), atol=_SAME_MM)
-        for name in ("spacing", "origin", "direction")
-    )
 
 
 def check_mask(mask: Mask, geometry: Geometry, case: str) -> Mask:

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from mtctl.io.inputs import find_scans, read_manifest, spacings_of
     from mtctl.models.model import find_model
     from mtctl.networks.device import choose_device
-    from mtctl.preprocessing.network_grid import Box, RegionError
+    from mtctl.preprocessing.region_of_interest import Box, RegionError
     from mtctl.system.files import make_folder
 
     try:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtctl.evaluation.calibration_fits import (
     FAILED_BELOW,
@@ -17,13 +16,14 @@ from mtctl.evaluation.calibration_fits import (
     fit_voxel_calibration,
     logit_counts,
 )
-from mtctl.evaluation.segmentation_metrics import Mask, SegmentationMetrics, dice, segmentation_metrics, surface_band
-from mtctl.geometry import Geometry
+from mtctl.evaluation.segmentation_metrics import SegmentationMetrics, dice, segmentation_metrics
+from mtctl.geometry import Geometry, Map, Mask, Triple
 from mtctl.inference.segmenter import Prediction, Segmenter
+from mtctl.masks import surface_band
 from mtctl.models.card import Card
 from mtctl.models.model import Model
 from mtctl.synthetic.corruptions import KINDS, SEVERITIES, corrupted
-from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape, spread_mm
+from mtctl.uncertainty.case_score import CaseScore, UsualShape, spread_mm
 from mtctl.uncertainty.maps import FLAGGED_SHARE, binary_entropy, threshold_for_volume
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 from mtctl_train.data.cases import LabelledVolume
@@ -69,7 +69,7 @@ class CleanResult:
     mask: Mask
     truth: Mask
     geometry: Geometry
-    probability: NDArray[np.float32]
+    probability: Map
     counts: LogitCounts
     metrics: SegmentationMetrics
 

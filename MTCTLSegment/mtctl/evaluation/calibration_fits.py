@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.uncertainty.case_score import CaseScore, Triple, UsualShape
+from mtctl.geometry import Mask, Triple
+from mtctl.uncertainty.case_score import CaseScore, UsualShape
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 #: Share of the predictions that the case score's interval is to hold.

@@ -13,21 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.evaluation.review_curve import ReviewCurves
 from mtctl.evaluation.review_table import curves_of
-from mtctl.evaluation.segmentation_metrics import (
-    Mask,
-    SegmentationMetrics,
-    segmentation_metrics,
-    surface_band,
-    voxel_band,
-)
+from mtctl.evaluation.segmentation_metrics import SegmentationMetrics, segmentation_metrics
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
-from mtctl.geometry import Triple, Volume, with_spacing
+from mtctl.geometry import Map, Mask, Triple, Volume, with_spacing
 from mtctl.io.volumes import read_map, read_mask
+from mtctl.masks import surface_band, voxel_band
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -227,7 +221,7 @@ def on_same_grid(volume: Volume, path: Path, reference: Volume, reference_path: 
     return volume
 
 
-def _from_0_to_1(volume: Volume, path: Path, what: str) -> NDArray[np.float32]:
+def _from_0_to_1(volume: Volume, path: Path, what: str) -> Map:
     """The voxels of a map of `what`.
 
     Raises:
@@ -241,9 +235,7 @@ def _from_0_to_1(volume: Volume, path: Path, what: str) -> NDArray[np.float32]:
     return volume.array
 
 
-def _error_detection(
-    uncertainty: NDArray[np.float32], prediction: Mask, truth: Mask, band: Mask, band5: Mask
-) -> ErrorDetection:
+def _error_detection(uncertainty: Map, prediction: Mask, truth: Mask, band: Mask, band5: Mask) -> ErrorDetection:
     error = prediction != truth
     gain = correction_gain(uncertainty, prediction, truth)
     return ErrorDetection(

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate
 
-from mtctl.evaluation.segmentation_metrics import Mask, same_shape
+from mtctl.geometry import Mask
+from mtctl.masks import same_shape
 
 #: Random orders of the regions that are averaged.
 ORDERS = 20

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.evaluation.review_curve import ReviewCurves, review_curves
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry
+from mtctl.geometry import Geometry, Mask
 from mtctl.uncertainty.regions import region_map
 
 #: Numbers of regions that have a line.

@@ -7,19 +7,14 @@ beside them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-Mask = NDArray[np.bool_]
-Triple = tuple[float, float, float]
-
-#: Added to a distance that is asked for: headers round their spacing, and a tie shall not hang on that.
-TIE_MM = 1e-3
+from mtctl.geometry import Mask, Triple
+from mtctl.masks import bounding_box, same_shape
 
 
 @dataclass(frozen=True)
@@ -98,94 +93,9 @@ def dice(prediction: Mask, truth: Mask) -> float:
     return 2 * int((prediction & truth).sum()) / total if total else 1.0
 
 
-def surface_band(mask: Mask, spacing: Triple, mm: float = 3.0) -> Mask:
-    """Voxels whose centre lies within `mm` of the mask's surface, inside or outside: the band of all figures of ours.
-
-    Distances are those of `surface_distance`. A mask without a surface (empty, or the whole volume) has an empty band.
-
-    Args:
-        mask: (z, y, x).
-        spacing: Voxel size (z, y, x) in mm.
-        mm: Half the band's width.
-    """
-    return np.isfinite(surface_distance(mask, spacing, mm))
-
-
-def surface_distance(mask: Mask, spacing: Triple, most: float) -> NDArray[np.float32]:
-    """Distance in mm from each voxel's centre (z, y, x) to the mask's surface, infinite beyond `most`.
-
-    The surface is taken as the centres of the faces between mask and background, half a voxel from the centres beside
-    them; exact for these points. A band of 3 mm around a ball then has 0.97 to 1.08 times its true volume on voxels of
-    0.6 to 2.5 mm, where distances to the centres of the other side give 0.86 to 0.94 and leave slices of 4 mm none.
-
-    Args:
-        mask: (z, y, x).
-        spacing: Voxel size (z, y, x) in mm.
-        most: mm. Meant for a few voxels: the time grows with it.
-    """
-    mask = np.asarray(mask, dtype=bool)
-    found = np.full(mask.shape, np.inf, dtype=np.float32)
-    if not mask.any():
-        return found
-    most += TIE_MM
-    steps = [(np.arange(int(most / step) + 1) * step).astype(np.float32) ** 2 for step in spacing]
-    halves = [((np.arange(int(most / step + 0.5)) + 0.5) * step).astype(np.float32) ** 2 for step in spacing]
-    box = _bounding_box(mask, [len(half) for half in halves])
-    inside, far = mask[box], np.float32(4 * most**2)
-    squared = np.full(inside.shape, far)
-    for across in range(3):
-        faces = np.moveaxis(np.diff(inside, axis=across), across, 0)
-        part = np.full_like(squared, far)
-        goal = np.moveaxis(part, across, 0)
-        for apart, half in enumerate(halves[across][: len(faces)]):
-            after, before = goal[apart + 1 :], goal[: len(faces) - apart]
-            after[faces[: len(faces) - apart] & (after > half)] = half
-            before[faces[apart:] & (before > half)] = half
-        for axis in {0, 1, 2} - {across}:
-            part = _spread(part, axis, steps[axis])
-        np.minimum(squared, part, out=squared)
-    found[box] = np.where(squared <= most**2, np.sqrt(squared), np.inf)
-    return found
-
-
-def voxel_band(mask: Mask, voxels: int = 5) -> Mask:
-    """Voxels within `voxels` either side of the mask's surface: the literature's "5-voxel band".
-
-    Counted in voxels whatever their size, between centres: a voxel inside belongs to it when some outside voxel is that
-    near (Euclidean), and the other way round. A mask without a surface has an empty band.
-    """
-    mask = np.asarray(mask, dtype=bool)
-    band = np.zeros_like(mask)
-    if mask.any():
-        box = _bounding_box(mask, (voxels,) * 3)
-        inside = mask[box]
-        band[box] = np.where(inside, _near(~inside, voxels), _near(inside, voxels))
-    return band
-
-
-def same_shape(prediction: Mask, truth: Mask) -> tuple[Mask, Mask]:
-    """Both as boolean arrays.
-
-    Raises:
-        ValueError: The shapes differ or are not 3-D.
-    """
-    prediction, truth = np.asarray(prediction, dtype=bool), np.asarray(truth, dtype=bool)
-    if prediction.shape != truth.shape or prediction.ndim != 3:
-        raise ValueError(f"two 3-D masks of one shape are needed, not {prediction.shape} and {truth.shape}")
-    return prediction, truth
-
-
-def _bounding_box(mask: Mask, margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...]:
-    box = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        box.append(slice(max(int(used[0]) - margin[axis], 0), int(used[-1]) + margin[axis] + 1))
-    return tuple(box)
-
-
 def _surface_points(mask: Mask) -> NDArray[np.float64]:
     """Indices (n, 3) of the mask's voxels with a 6-neighbour outside it or outside the volume."""
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     padded = np.pad(mask[box], 1)
     core = padded[1:-1, 1:-1, 1:-1].copy()
     for axis in range(3):
@@ -205,21 +115,3 @@ def _surface_distances(
     to_true = KDTree(true).query(predicted)[0]
     to_predicted = KDTree(predicted).query(true)[0]
     return float(np.percentile(np.concatenate((to_true, to_predicted)), 95)), float(to_true.mean())
-
-
-def _near(target: Mask, voxels: int) -> Mask:
-    """True within `voxels` of a voxel of `target`."""
-    squared = np.where(target, 0, voxels * voxels + 1).astype(np.uint16)
-    for axis in range(3):
-        squared = _spread(squared, axis, np.arange(voxels + 1, dtype=np.uint16) ** 2)
-    return squared <= voxels * voxels
-
-
-def _spread(squared: NDArray[Any], axis: int, steps: NDArray[Any]) -> NDArray[Any]:
-    """Squared distances (z, y, x) with those along one more axis, on which 0, 1, ... voxels are `steps` (squared)."""
-    source, result = np.moveaxis(squared, axis, 0), squared.copy()
-    goal = np.moveaxis(result, axis, 0)
-    for apart in range(1, min(len(steps), len(goal))):
-        np.minimum(goal[apart:], source[:-apart] + steps[apart], out=goal[apart:])
-        np.minimum(goal[:-apart], source[apart:] + steps[apart], out=goal[:-apart])
-    return result

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate
 
-from mtctl.evaluation.segmentation_metrics import Mask, same_shape
+from mtctl.geometry import Mask
+from mtctl.masks import same_shape
 
 Map = NDArray[np.floating]
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -18,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
 
+from mtctl.geometry import Mask
 from mtctl.system.files import replacing
 
 #: Purple is low, yellow is high, as in the paper; even in brightness and safe for the colour-blind.
@@ -48,7 +49,7 @@ class CaseView:
     """
 
     image: NDArray[np.float32]
-    mask: NDArray[np.bool_]
+    mask: Mask
     uncertainty: NDArray[np.float32]
     scale: str
     title: str
@@ -144,7 +145,7 @@ def _row_place(figure: Figure) -> str:
     return f"{left.x0:.5f} {1 - left.y1:.5f} {right.x1:.5f} {1 - left.y0:.5f}"
 
 
-def _centre(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
+def _centre(mask: Mask) -> tuple[int, int, int]:
     """The middle of the mask, or of the volume where the mask is empty."""
     if not mask.any():
         return mask.shape[0] // 2, mask.shape[1] // 2, mask.shape[2] // 2

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.evaluation.results import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid
-from mtctl.evaluation.segmentation_metrics import Mask
 from mtctl.figures.box_plots import write_box_plots
-from mtctl.geometry import Geometry, Triple, Volume
+from mtctl.geometry import Geometry, Mask, Triple, Volume
 from mtctl.io.volumes import read_mask, read_scan
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid

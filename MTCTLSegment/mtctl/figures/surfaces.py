@@ -27,8 +27,7 @@ from vtkmodules.vtkRenderingCore import (
 )
 
 from mtctl.errors import MtctlError
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry, Triple
+from mtctl.geometry import Geometry, Mask, Triple
 from mtctl.networks.distance_map import signed_distance_mm
 
 #: Blue, grey, red: made for shaded surfaces, and told apart by the colour-blind (Moreland 2009).

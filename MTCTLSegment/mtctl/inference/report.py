@@ -6,15 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mtctl import __version__
-from mtctl.evaluation.segmentation_metrics import surface_band
-from mtctl.geometry import Volume
+from mtctl.geometry import Map, Mask, Volume
 from mtctl.inference.segmenter import Options, Prediction
+from mtctl.masks import surface_band
 from mtctl.models.card import Card
-from mtctl.preprocessing.network_grid import Box
+from mtctl.preprocessing.region_of_interest import Box
 from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.maps import FLAGGED_SHARE, threshold_for_volume
 from mtctl.uncertainty.regions import region_map
@@ -61,7 +58,7 @@ def find(prediction: Prediction, card: Card, options: Options, kind: str, thresh
         )
     regions = region_map(uncertainty.array, prediction.segmentation, prediction.source).regions_at(chosen)
     report = {
-        "geometry": dataclasses.asdict(prediction.source),
+        "geometry": prediction.source.to_json(),
         "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
         "device": prediction.device,
         "samples": prediction.samples,
@@ -82,9 +79,7 @@ def find(prediction: Prediction, card: Card, options: Options, kind: str, thresh
     return Findings(uncertainty, report)
 
 
-def _threshold(
-    asked: float | None, kind: str, card: Card, uncertainty: NDArray[np.float32], prediction: Prediction
-) -> float:
+def _threshold(asked: float | None, kind: str, card: Card, uncertainty: Map, prediction: Prediction) -> float:
     """The threshold asked for, or the card's, which is of entropy; for other kinds what flags as much of this case."""
     if asked is not None:
         return asked
@@ -99,7 +94,7 @@ def _chooser(prediction: Prediction, options: Options) -> str:
     return "coarse pass" if prediction.located else "whole scan"
 
 
-def _means(uncertainty: Volume, mask: NDArray[np.bool_]) -> dict[str, float]:
+def _means(uncertainty: Volume, mask: Mask) -> dict[str, float]:
     """Mean over the scan, and within 3 mm of the segmentation's surface (over the scan where there is none)."""
     x, y, z = uncertainty.geometry.spacing
     band = surface_band(mask, (z, y, x))

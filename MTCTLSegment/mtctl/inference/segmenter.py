@@ -12,26 +12,21 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Volume, with_spacing
-from mtctl.inference.locator import SIDES, largest_component, locate, needs_locating, solid, touched_sides
+from mtctl.geometry import Geometry, Map, Mask, Volume, with_spacing
+from mtctl.inference.locator import locate, needs_locating
 from mtctl.inference.slabs import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
 from mtctl.inference.test_time_augmentation import VIEWS
+from mtctl.masks import SIDES, largest_component, solid, touched_sides
 from mtctl.models.model import Model
 from mtctl.networks.architecture import STRIDE
 from mtctl.networks.device import describe, place
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
-from mtctl.preprocessing.network_grid import (
-    Box,
-    canonical_geometry,
-    intensity_remark,
-    measured_window,
-    normalise,
-    window_of,
-)
+from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.normalisation import intensity_remark, measured_window, normalise
+from mtctl.preprocessing.region_of_interest import Box, window_of
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.memory import memory_errors
 from mtctl.uncertainty.case_score import self_dice
@@ -53,7 +48,6 @@ _GROWTH_MM = 25.0
 _ATTEMPTS = 3
 
 Progress = Callable[[str, float], None]
-Map = NDArray[np.float32]
 Result = TypeVar("Result")
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -106,7 +100,7 @@ class Prediction:
     region: Box
     window: tuple[slice, slice, slice]
     located: bool
-    segmentation: NDArray[np.bool_]
+    segmentation: Mask
     filled_ml: float
     probability: Map
     distance: Map

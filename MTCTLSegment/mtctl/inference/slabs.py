@@ -16,10 +16,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtctl.geometry import Triple
+from mtctl.geometry import Map, Triple
 from mtctl.inference.test_time_augmentation import VIEWS, View
 from mtctl.networks.architecture import STRIDE
 from mtctl.networks.device import autocast, has_bfloat16
@@ -39,7 +38,6 @@ _HALO = 2
 OUTSIDE_LOGIT = -15.0
 
 Progress = Callable[[float], None]
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,9 @@ class Maps:
         samples: Logits of the Monte-Carlo samples, (n, z, y, x) float32.
     """
 
-    segmentation: Array
-    distance: Array
-    samples: Array
+    segmentation: Map
+    distance: Map
+    samples: Map
 
 
 def planes_at_once(device: torch.device, filters: int, shape: tuple[int, int, int]) -> int:
@@ -66,7 +64,7 @@ def planes_at_once(device: torch.device, filters: int, shape: tuple[int, int, in
     return max(STRIDE, int(free / bytes_per_plane) // STRIDE * STRIDE)
 
 
-def locator_pass(network: LocatorNet, array: Array, device: torch.device, planes: int) -> Array:
+def locator_pass(network: LocatorNet, array: Map, device: torch.device, planes: int) -> Map:
     """Logits of a locator, (z, y, x).
 
     Args:
@@ -79,7 +77,7 @@ def locator_pass(network: LocatorNet, array: Array, device: torch.device, planes
 
 def sample_passes(
     network: MTCTLNet,
-    array: Array,
+    array: Map,
     samples: int,
     seed: int,
     device: torch.device,
@@ -104,9 +102,9 @@ def sample_passes(
     """
     uncertain = network.uncertainty_decoder
     finest, *projections = uncertain.projections
-    segmentation: list[Array] = []
-    distance: list[Array] = []
-    drawn: dict[int, Array] = {}
+    segmentation: list[Map] = []
+    distance: list[Map] = []
+    drawn: dict[int, Map] = {}
     for index, view in enumerate(views):
         with _prepared(view.of(array, voxel_mm), network.encoder, device, planes) as volume:
             segmentation.append(view.back(volume.answer(network.segmentation_decoder), voxel_mm))
@@ -146,11 +144,11 @@ class _Prepared:
     slabs: list[tuple[int, int]]
     skip: Tensor | None
 
-    def answer(self, decoder: Decoder) -> Array:
+    def answer(self, decoder: Decoder) -> Map:
         """What a decoder makes of the feature maps, (z, y, x)."""
         return self.finish(decoder, decoder.deeper(self.deeper))
 
-    def finish(self, decoder: Decoder, deeper: Tensor, change: Callable[[Tensor], Tensor] = lambda skip: skip) -> Array:
+    def finish(self, decoder: Decoder, deeper: Tensor, change: Callable[[Tensor], Tensor] = lambda skip: skip) -> Map:
         """A decoder's last step over all slabs, (z, y, x) without the padding; `change` is applied to the skip."""
         parts = []
         for start, stop in self.slabs:
@@ -162,7 +160,7 @@ class _Prepared:
 
 
 @contextmanager
-def _prepared(array: Array, encoder: Encoder, device: torch.device, planes: int) -> Iterator[_Prepared]:
+def _prepared(array: Map, encoder: Encoder, device: torch.device, planes: int) -> Iterator[_Prepared]:
     padded, inner = pad_to_multiple(array, STRIDE)
     depth = padded.shape[0]
     slabs = [(start, min(start + planes, depth)) for start in range(0, depth, planes)]

@@ -15,9 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from mtctl.geometry import Triple
-
-Array = NDArray[np.float32]
+from mtctl.geometry import Map, Triple
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class View:
     about_x: float = 0.0
     zoom: float = 1.0
 
-    def of(self, volume: Array, voxel_mm: Triple) -> Array:
+    def of(self, volume: Map, voxel_mm: Triple) -> Map:
         """The volume (z, y, x) in this view, same shape; beyond its border the outermost voxels go on.
 
         Args:
@@ -42,7 +40,7 @@ class View:
         """
         return _resampled(volume, self._matrix(voxel_mm))
 
-    def back(self, seen: Array, voxel_mm: Triple) -> Array:
+    def back(self, seen: Map, voxel_mm: Triple) -> Map:
         """A map (z, y, x) of this view turned back onto the volume; arguments as for `of`."""
         return _resampled(seen, np.linalg.inv(self._matrix(voxel_mm)))
 
@@ -65,7 +63,7 @@ def _turn(axis: int, degrees: float) -> NDArray[np.float64]:
     return matrix
 
 
-def _resampled(volume: Array, matrix: NDArray[np.floating]) -> Array:
+def _resampled(volume: Map, matrix: NDArray[np.floating]) -> Map:
     if np.array_equal(matrix, np.eye(3)):
         return volume
     # torch counts axes from the last one, and from -1 to 1 between the middles of the outermost voxels.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.geometry import Triple, VolumeError
+from mtctl.geometry import Triple, VolumeError, spacing_text
 
 #: Spacings that may be given, mm: finer and coarser ones are slips of the pen.
 _GIVEN_MM = (0.1, 20.0)
@@ -35,11 +35,6 @@ def parse_spacing(text: str) -> Triple:
     return x, y, z
 
 
-def spacing_words(spacing: Sequence[float]) -> str:
-    """A spacing as `parse_spacing` takes it, such as "0.625,0.625,1.25"."""
-    return ",".join(f"{value:.5g}" for value in spacing)
-
-
 def same_spacing(first: Sequence[float], second: Sequence[float]) -> bool:
     """Whether two spacings differ by rounding only."""
     return bool(np.allclose(first, second, rtol=1e-3, atol=0))
@@ -55,7 +50,7 @@ def with_given_spacing(report: Mapping[str, Any], used: Sequence[float], filed: 
     """
     if same_spacing(used, filed):
         return dict(report)
-    remark = f"the spacing {spacing_words(used)} was given by hand; the file says {spacing_words(filed)}"
+    remark = f"the spacing {spacing_text(used)} was given by hand; the file says {spacing_text(filed)}"
     return {**report, _IN_FILE: list(filed), "warnings": [*report.get("warnings", []), remark]}
 
 

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mtctl.geometry import IDENTITY, Geometry, Volume
+from mtctl.geometry import IDENTITY, Geometry, Map, Mask, Volume
 
 #: Maps that differ by less anywhere in the volume are one map: 0.006 mm at 0.625 mm, and a hundred times the rounding
 #: of float32 headers (NIfTI) over 640 voxels.
@@ -38,7 +38,7 @@ _OFFSET_DIGITS = 6
 _Shape = tuple[int, int, int]
 
 
-def to_grid(volume: Volume, grid: Geometry) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+def to_grid(volume: Volume, grid: Geometry) -> tuple[Map, Mask | None]:
     """Sample a scan on `grid`.
 
     Along axes where the scan is finer than the grid by more than 1.4 it is first blurred to the grid's resolution: a
@@ -66,7 +66,7 @@ def to_grid(volume: Volume, grid: Geometry) -> tuple[NDArray[np.float32], NDArra
     return array, ~outside
 
 
-def from_grid(array: NDArray[Any], grid: Geometry, target: Geometry, fill: float) -> NDArray[np.float32]:
+def from_grid(array: NDArray[Any], grid: Geometry, target: Geometry, fill: float) -> Map:
     """Bring a result from `grid` onto the `target` grid.
 
     Only the part of the target that `grid` covers is interpolated, so a small region of a large scan costs little.
@@ -165,7 +165,7 @@ class _IndexMap:
         return None if error.max() > SAME_VOXEL else (int(shift[0]), int(shift[1]), int(shift[2]))
 
 
-def _sample(source: NDArray[Any], index_map: _IndexMap, shape: _Shape, fill: float) -> NDArray[np.float32]:
+def _sample(source: NDArray[Any], index_map: _IndexMap, shape: _Shape, fill: float) -> Map:
     """Values (z, y, x) of `source` at every target index; `fill` more than half a voxel outside of it."""
     shift = index_map.whole_voxels(shape)
     if shift is not None:

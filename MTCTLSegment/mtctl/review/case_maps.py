@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry
+from mtctl.geometry import Geometry, Map, Mask
 
-Map = NDArray[np.float32]
 VoxelBox = tuple[slice, slice, slice]
 
 

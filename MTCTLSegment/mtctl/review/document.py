@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mtctl import __version__
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry
+from mtctl.geometry import Geometry, Mask, VolumeError, same_grid
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import Edit, RegionMark, ReviewState, Status
@@ -28,9 +27,6 @@ Number = TypeVar("Number", int, float)
 
 FORMAT = 1
 
-#: Positions and directions of one grid that were written and read by different programs differ by less, mm.
-_SAME_MM = 1e-3
-
 
 def review_document(session: ReviewSession) -> dict[str, Any]:
     """What is written: plain values for JSON."""
@@ -38,7 +34,7 @@ def review_document(session: ReviewSession) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": __version__,
-        "geometry": asdict(session.maps.geometry),
+        "geometry": session.maps.geometry.to_json(),
         "segmentation_sha256": _segmentation_sum(session.maps),
         "regions_sha256": _regions_sum(session.all_regions),
         "status": state.status.value,
@@ -109,12 +105,12 @@ def resume_review(
     try:
         if document["format"] != FORMAT:
             raise ReviewError(f"{source}: written by version {document['version']}, which this one cannot read: update")
-        geometry = {name: _numbers(values) for name, values in document["geometry"].items()}
+        geometry = Geometry.from_json(document["geometry"])
         sums = str(document["segmentation_sha256"]), str(document["regions_sha256"])
         state = _state(document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, VolumeError) as error:
         raise ReviewError(f"{source}: not a readable review; start a new one ({error})") from error
-    if not _same_grid(geometry, maps.geometry):
+    if not same_grid(geometry, maps.geometry):
         raise ReviewError(
             f"{source}: the review of another scan, whose voxels lie elsewhere; open the one it belongs to"
         )
@@ -160,17 +156,6 @@ def _edit(entry: Mapping[str, Any]) -> Edit:
 
 def _maybe(number: Callable[[Any], Number], value: Any) -> Number | None:
     return None if value is None else number(value)
-
-
-def _numbers(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(values, dtype=np.float64)
-
-
-def _same_grid(written: Mapping[str, Any], here: Geometry) -> bool:
-    return all(
-        name in written and written[name].shape == (len(values),) and np.allclose(written[name], values, atol=_SAME_MM)
-        for name, values in asdict(here).items()
-    )
 
 
 def _segmentation_sum(maps: CaseMaps) -> str:

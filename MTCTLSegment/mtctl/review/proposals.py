@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import logit
 
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 from mtctl.review.case_maps import CaseMaps, RegionPart, VoxelBox
 
 #: How much a step of the log odds holds the walker back; scikit-image's default. On names 17, 23 and 29, after a stroke

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.state import Edit, RegionMark, RemainingWork, ReviewState, Status
 from mtctl.uncertainty.regions import Region, RegionMap, region_map

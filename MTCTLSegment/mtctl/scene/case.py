@@ -10,8 +10,7 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry
+from mtctl.geometry import Geometry, Mask, same_grid
 from mtctl.scene.displays import (
     draw_as_heatmap,
     draw_as_outline,
@@ -39,9 +38,6 @@ from mtctl.scene.subject_hierarchy import put_in_folder, remove_folder, remove_i
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import copy_transform, set_voxels, volume_of
 from mtctl.worker.requests import Result
-
-#: Grids that went to the worker and back differ by less, mm.
-_SAME_MM = 1e-3
 
 
 def show_result(
@@ -120,12 +116,7 @@ def close_case(nodes: CaseNodes) -> None:
 def _check_grid(scan: Node, wanted: Geometry) -> None:
     if not is_in_scene(scan):
         raise SceneError("The scan was deleted while it was segmented: load it again.")
-    here = volume_of(scan).geometry
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(wanted.size) - 1)
-    same = here.size == wanted.size and np.allclose(
-        here.index_to_physical(corners), wanted.index_to_physical(corners), rtol=0, atol=_SAME_MM
-    )
-    if not same:
+    if not same_grid(volume_of(scan).geometry, wanted):
         raise SceneError(
             f"'{scan.GetName()}' was moved or replaced while it was segmented, so that the result does not fit it any "
             "more: segment it again."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_in_scene, part_of
 from mtctl.scene.segments import mask_of, set_segment
 from mtctl.scene.types import Node

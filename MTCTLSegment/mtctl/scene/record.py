@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 from mtctl.scene.nodes import CaseNodes, is_in_scene, record_of
 from mtctl.scene.types import Node
 

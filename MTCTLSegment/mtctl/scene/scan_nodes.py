@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from vtk import vtkImageData
 from vtk.util.numpy_support import numpy_to_vtk
 
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Volume
+from mtctl.geometry import Mask, Volume
 from mtctl.scene.displays import draw_as_outline
 from mtctl.scene.nodes import SEGMENT_ID
 from mtctl.scene.segments import add_segment, set_segment

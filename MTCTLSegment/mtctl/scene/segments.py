@@ -9,7 +9,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 from mtctl.io.volumes import LEFT_ATRIUM
 from mtctl.scene.nodes import CaseNodes, SceneError, is_in_scene
 from mtctl.scene.types import Node

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 
-from mtctl.geometry import Triple
-from mtctl.io.given_spacing import same_spacing, spacing_words
+from mtctl.geometry import Triple, spacing_text
+from mtctl.io.given_spacing import same_spacing
 from mtctl.scene.nodes import CaseNodes, find_case, is_in_scene
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan
@@ -69,8 +69,8 @@ def out_of_date(nodes: CaseNodes) -> str | None:
     if made is None:
         return None
     return (
-        f"these results were made with the spacing {spacing_words(made)} mm, the scan now has "
-        f"{spacing_words(spacing_of(nodes.scan))}: press Apply to segment it again"
+        f"these results were made with the spacing {spacing_text(made)} mm, the scan now has "
+        f"{spacing_text(spacing_of(nodes.scan))}: press Apply to segment it again"
     )
 
 

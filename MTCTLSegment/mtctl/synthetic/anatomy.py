@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.geometry import Map
 from mtctl.synthetic.atrium import Atrium
 from mtctl.synthetic.shapes import (
     Axes,
     Box,
-    Floats,
     Frame,
     Point,
     Solid,
@@ -103,7 +103,7 @@ class Scene:
         rng: All draws come from here.
     """
 
-    image: Floats
+    image: Map
     axes: Axes
     body: Frame
     levels: Levels
@@ -113,7 +113,7 @@ class Scene:
         """The part of the scene in a box; painting there paints here."""
         return Scene(self.image[box], self.axes.window(box), self.body.window(box), self.levels, self.rng)
 
-    def paint(self, distance: Floats, value: Floats | float) -> None:
+    def paint(self, distance: Map, value: Map | float) -> None:
         """Cover what lies inside a surface."""
         _cover(self.image, distance, value)
 
@@ -125,11 +125,11 @@ class Scene:
             _cover(self.image[box], distance - np.float32(thick), wall)
             _cover(self.image[box], distance, value)
 
-    def field(self, wavelength: float) -> Floats:
+    def field(self, wavelength: float) -> Map:
         """A smooth random field, standard deviation 1."""
         return self.axes.waves(self.rng, wavelength)
 
-    def texture(self, level: float, share: float, wavelength: float) -> Floats:
+    def texture(self, level: float, share: float, wavelength: float) -> Map:
         """A level that varies smoothly by a share of itself."""
         return np.asarray(level * (1 + np.float32(share) * self.field(wavelength)), np.float32)
 
@@ -142,11 +142,11 @@ class Scene:
         return float(self.rng.uniform(low, high))
 
 
-def _cover(image: Floats, distance: Floats, value: Floats | float) -> None:
+def _cover(image: Map, distance: Map, value: Map | float) -> None:
     image += np.clip(np.float32(0.5) - distance * np.float32(1 / EDGE_MM), 0, 1) * (value - image)
 
 
-def paint_chest(scene: Scene) -> Floats:
+def paint_chest(scene: Scene) -> Map:
     """Skin, fat, two layers of muscle, ribs, sternum, lungs; returns the distance (mm) to their space."""
     levels, body, some = scene.levels, scene.body, scene.some
     inward = body.distance([column((-4, -2), (166, 114), 100)], margin=500)
@@ -182,7 +182,7 @@ def paint_lungs(scene: Scene) -> None:
             scene.organ(scene.body, tube(line, [wide, 0.8 * wide, 0.4 * wide]), scene.some(0.45, 1.0), 0.2, 0.5)
 
 
-def paint_mediastinum(scene: Scene, heart: Frame, cage: Floats) -> None:
+def paint_mediastinum(scene: Scene, heart: Frame, cage: Map) -> None:
     """Fat and strands between the organs, inside the rib cage."""
     space = heart.distance([ellipsoid((-3, -8, 0), (50, 32, 60)), ellipsoid((18, -46, -18), (52, 43, 46))], 12, 24)
     space = smooth_union(space, scene.body.distance([ellipsoid((2, 48, 0), (34, 28, 400))], margin=24), 10)
@@ -191,7 +191,7 @@ def paint_mediastinum(scene: Scene, heart: Frame, cage: Floats) -> None:
     scene.paint(smooth_cut(space, cage, 4), np.maximum(fat, np.float32(0.03)))
 
 
-def paint_abdomen(scene: Scene, cage: Floats) -> None:
+def paint_abdomen(scene: Scene, cage: Map) -> None:
     """Liver and stomach, under a diaphragm whose dome lies 8 to 48 mm below the atrium's middle."""
     dome = scene.some(-24, -4)
     for solid, level in (
@@ -276,7 +276,7 @@ def _pulmonary_artery(scene: Scene) -> list[Solid]:
     return [tube(right, [13, 12.5, 11, 10, 7.5]), tube(left, [12, 10, 8, 5])]
 
 
-def paint_left_atrium(scene: Scene, heart: Frame, atrium: Atrium) -> Floats:
+def paint_left_atrium(scene: Scene, heart: Frame, atrium: Atrium) -> Map:
     """Enhanced wall, blood, mitral leaflets; returns the distance (mm, negative inside) to the cavity of the mask."""
     levels, some = scene.levels, scene.some
     shape = atrium.distances(heart, 0.55 * scene.field(13) + 0.35 * scene.field(24))

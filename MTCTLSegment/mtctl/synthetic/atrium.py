@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtctl.synthetic.shapes import Floats, Frame, Point, Solid, ellipsoid, near, point, smooth_cut, smooth_union, tube
+from mtctl.geometry import Map
+from mtctl.synthetic.shapes import Frame, Point, Solid, ellipsoid, near, point, smooth_cut, smooth_union, tube
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class AtriumDistances:
         mitral: The mitral plane; positive in the left ventricle.
     """
 
-    pool: Floats
-    cavity: Floats
-    mitral: Floats
+    pool: Map
+    cavity: Map
+    mitral: Map
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Atrium:
     depth: float
     back: float
 
-    def distances(self, frame: Frame, lumps: Floats) -> AtriumDistances:
+    def distances(self, frame: Frame, lumps: Map) -> AtriumDistances:
         """Evaluate the shape; `lumps` (mm, the frame's shape) roughens the wall."""
         body = smooth_cut(frame.distance(self.lobes, 6), frame.along((0, 1, 0), (0, self.back, 0)), 8) + lumps
         body = smooth_union(body, frame.distance([self.appendage]) + lumps, 2.5)

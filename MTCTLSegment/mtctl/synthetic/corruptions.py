@@ -12,23 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Map, Triple, Volume
 from mtctl_train.data.cases import LabelledVolume
 
-Floats = NDArray[np.float32]
 Rng = np.random.Generator
-Triple = tuple[float, float, float]
-
 #: Voxels (z, y, x) that the benchmark's scans were acquired in, mm; their files hold them interpolated to half of it.
 ACQUIRED_MM: Triple = (2.5, 1.25, 1.25)
 
 SEVERITIES = (1, 2, 3)
 
 
-def noise(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
+def noise(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
     """Rician noise of `level` standard deviations of the scan, as smooth as acquired voxels."""
     sigma = [0.5 * acquired / step for acquired, step in zip(ACQUIRED_MM, voxel_mm, strict=True)]
     real, imaginary = (ndimage.gaussian_filter(rng.standard_normal(image.shape, np.float32), sigma) for _ in range(2))
@@ -36,12 +32,12 @@ def noise(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
     return np.asarray(np.sqrt((image + scale * real) ** 2 + (scale * imaginary) ** 2), np.float32)
 
 
-def blur(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
+def blur(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
     """A Gaussian of `level` mm."""
     return np.asarray(ndimage.gaussian_filter(image, [level / step for step in voxel_mm]), np.float32)
 
 
-def bias_field(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
+def bias_field(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
     """Uneven coils: a smooth gain of standard deviation exp(`level`), made of the three lowest cosines of each axis."""
     field = rng.standard_normal((3, 3, 3)).astype(np.float32)
     for count in image.shape:
@@ -50,7 +46,7 @@ def bias_field(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Float
     return np.asarray(image * np.exp(np.float32(level) * (field - field.mean()) / field.std()), np.float32)
 
 
-def motion(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
+def motion(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
     """Breathing of `level` mm from front to back while k-space is filled line by line (rows, y): ghosts and blur.
 
     A shifted object multiplies its Fourier transform by a phase ramp, so each line has the phase of its moment.
@@ -65,7 +61,7 @@ def motion(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
     return np.abs(np.fft.ifft(spectrum, axis=1)).astype(np.float32)
 
 
-def low_resolution(image: Floats, level: float, voxel_mm: Triple, rng: Rng) -> Floats:
+def low_resolution(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
     """Voxels `level` times as long along each axis (2: half resolution), interpolated back to the scan's grid."""
     coarse = [max(2, round(count / level)) for count in image.shape]
     smooth = ndimage.gaussian_filter(image, np.sqrt(level**2 - 1) / np.sqrt(8 * np.log(2)))
@@ -83,7 +79,7 @@ class Corruption:
         levels: The level at each of `SEVERITIES`.
     """
 
-    change: Callable[[Floats, float, Triple, Rng], Floats]
+    change: Callable[[Map, float, Triple, Rng], Map]
     levels: tuple[float, float, float]
 
 

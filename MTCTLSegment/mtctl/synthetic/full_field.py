@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Map, Triple, Volume
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.phantom import Phantom
 
@@ -28,8 +28,6 @@ FILL_MM = 6.0
 MIDDLE_SHARE = 0.57
 
 Offset = tuple[int, int, int]
-Triple = tuple[float, float, float]
-Floats = NDArray[np.float32]
 
 
 def set_into_thorax(image: NDArray[np.uint8], voxel_mm: Triple, thorax: Phantom) -> tuple[NDArray[np.uint8], Offset]:
@@ -94,7 +92,7 @@ def _in_voxels(thorax: Phantom, voxel_mm: Triple, slices: int) -> Phantom:
     return Phantom(image, (parts[1] >= 0.5).astype(np.uint8), steps)
 
 
-def _without_atrium(thorax: Phantom, crop: tuple[slice, ...]) -> Floats:
+def _without_atrium(thorax: Phantom, crop: tuple[slice, ...]) -> Map:
     """The thorax, its atrium replaced by what lies around it wherever the crop will not hide it."""
     voxel_mm = thorax.spacing_mm[::-1]
     image = thorax.image.astype(np.float32)
@@ -121,7 +119,7 @@ def _without_atrium(thorax: Phantom, crop: tuple[slice, ...]) -> Floats:
     return image
 
 
-def _with_levels_of(image: Floats, thorax: Floats, crop: tuple[slice, ...], voxel_mm: Triple) -> Floats:
+def _with_levels_of(image: Map, thorax: Map, crop: tuple[slice, ...], voxel_mm: Triple) -> Map:
     """The thorax brought to the crop's levels, most exactly at the crop's border, and the crop feathered into it."""
     own = thorax[crop]
     low, high = np.percentile(image, [10, 90])
@@ -151,7 +149,7 @@ def _with_levels_of(image: Floats, thorax: Floats, crop: tuple[slice, ...], voxe
     return thorax
 
 
-def _depth(crop: tuple[slice, ...], whole: tuple[int, ...], voxel_mm: Triple) -> Floats:
+def _depth(crop: tuple[slice, ...], whole: tuple[int, ...], voxel_mm: Triple) -> Map:
     """How deep (mm) each voxel of the crop lies below its nearest side; sides that are the thorax's do not count."""
     depth = np.full([c.stop - c.start for c in crop], np.inf, np.float32)
     for axis, (part, room, step) in enumerate(zip(crop, whole, voxel_mm, strict=True)):
@@ -165,7 +163,7 @@ def _depth(crop: tuple[slice, ...], whole: tuple[int, ...], voxel_mm: Triple) ->
     return np.asarray(depth, np.float32)
 
 
-def _beyond(inner: tuple[slice, ...], shape: tuple[int, ...], voxel_mm: Triple) -> Floats:
+def _beyond(inner: tuple[slice, ...], shape: tuple[int, ...], voxel_mm: Triple) -> Map:
     """How far (mm) each voxel lies outside a box; 0 in it."""
     square = np.zeros(shape, np.float32)
     for axis, (part, count, step) in enumerate(zip(inner, shape, voxel_mm, strict=True)):

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Map, Volume
 from mtctl.synthetic.anatomy import (
     Levels,
     Scene,
@@ -27,7 +26,6 @@ from mtctl.synthetic.anatomy import (
 from mtctl.synthetic.phantom import ACQUIRED_MM, HEIGHT_MM
 from mtctl.synthetic.shapes import Z_UNIT_MM, Axes, Frame, Solid, ellipsoid, tube
 
-Floats = NDArray[np.float32]
 Rng = np.random.Generator
 
 KINDS = ("noise", "no heart", "other organ", "inverted", "turned")
@@ -55,7 +53,7 @@ def foreign_input(kind: str, seed: int, scans: Sequence[Volume]) -> Volume:
         return Volume((scan.array.max() - scan.array.astype(np.float32)), scan.geometry)
     if kind == "turned":
         return turned(scans[seed % len(scans)], rng)
-    makers: dict[str, Callable[[Rng], Floats]] = {"noise": _noise, "no heart": _chest, "other organ": _organ}
+    makers: dict[str, Callable[[Rng], Map]] = {"noise": _noise, "no heart": _chest, "other organ": _organ}
     return _volume(makers[kind](rng))
 
 
@@ -69,12 +67,12 @@ def turned(scan: Volume, rng: Rng) -> Volume:
     return Volume(array, Geometry((x, y, z), (spacing[2], spacing[1], spacing[0]), scan.geometry.origin))
 
 
-def _volume(array: Floats) -> Volume:
+def _volume(array: Map) -> Volume:
     z, y, x = array.shape
     return Volume(array, Geometry((x, y, z), ACQUIRED_MM, (0.0, 0.0, 0.0)))
 
 
-def _noise(rng: Rng) -> Floats:
+def _noise(rng: Rng) -> Map:
     """Noise, white or as coarse as organs, with the even or the Rician distribution of an empty scan."""
     shape = (_SLICES, int(rng.integers(60, 80)), int(rng.integers(80, 110)))
     sigma = float(rng.choice([0.0, 0.6, 2.0, 6.0]))
@@ -99,7 +97,7 @@ def _scene(rng: Rng, z_unit_mm: float) -> tuple[Scene, Frame]:
     return Scene(np.zeros(shape, np.float32), axes, frame, levels, rng), frame
 
 
-def _chest(rng: Rng) -> Floats:
+def _chest(rng: Rng) -> Map:
     """All of the phantom's chest but the heart, its vessels and the atrium."""
     scene, frame = _scene(rng, Z_UNIT_MM)
     cage = paint_chest(scene)
@@ -110,7 +108,7 @@ def _chest(rng: Rng) -> Floats:
     return _scanned(scene.image, rng)
 
 
-def _organ(rng: Rng) -> Floats:
+def _organ(rng: Rng) -> Map:
     """One of five other organs in a field of fat and muscle."""
     scene, frame = _scene(rng, 1.0)
     scene.paint(np.full(scene.image.shape, -9, np.float32), scene.texture(rng.uniform(0.1, 0.5), 0.2, 30))
@@ -164,7 +162,7 @@ def _bladder(scene: Scene) -> list[_Painted]:
     return [(ellipsoid(scene.near(0, 0, 0), (1.2 * size, size, 0.9 * size)), scene.some(0.7, 1.6), 0.5, 3.0)]
 
 
-def _scanned(image: Floats, rng: Rng) -> Floats:
+def _scanned(image: Map, rng: Rng) -> Map:
     """Levels to grey levels, with the phantom's range of Rician noise."""
     sigma = np.exp(rng.uniform(np.log(0.06), np.log(0.2)))
     first, second = (sigma * ndimage.gaussian_filter(rng.standard_normal(image.shape), 0.5) / 0.55 for _ in range(2))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.errors import MtctlError
+from mtctl.geometry import Map
 from mtctl.synthetic.anatomy import (
     Levels,
     Scene,
@@ -24,7 +25,7 @@ from mtctl.synthetic.anatomy import (
     paint_mediastinum,
 )
 from mtctl.synthetic.atrium import Atrium, draw_atrium
-from mtctl.synthetic.shapes import Z_UNIT_MM, Axes, Box, Floats, Frame, rotation
+from mtctl.synthetic.shapes import Z_UNIT_MM, Axes, Box, Frame, rotation
 
 #: Voxels (x, y, z) of the benchmark's scans, mm: acquired at twice that along each axis and interpolated; so are the
 #: phantoms, at an eighth of the cost.
@@ -145,7 +146,7 @@ def _in_slices(image: NDArray[np.uint8], mask: NDArray[np.uint8], slice_mm: floa
     return Phantom(thick, inside.astype(np.uint8), (*SPACING_MM[:2], slice_mm))
 
 
-def _slice_means(values: NDArray[np.uint8], ratio: float, count: int, lowered: float = 0.0) -> Floats:
+def _slice_means(values: NDArray[np.uint8], ratio: float, count: int, lowered: float = 0.0) -> Map:
     """Means over `count` slices, each `ratio` planes thick, from plane 0 on; parts of planes count by their share.
 
     All slices begin and end `lowered` planes further down.
@@ -171,8 +172,8 @@ class _Painting:
     """
 
     axes: Axes
-    image: Floats
-    cavity: Floats
+    image: Map
+    cavity: Map
     box: Box
 
     @classmethod
@@ -235,7 +236,7 @@ def _middle(length: int, wanted: int) -> slice:
     return slice(spare, length - spare)
 
 
-def _warped(axes: Axes, warp: list[Floats], share: float) -> Frame:
+def _warped(axes: Axes, warp: list[Map], share: float) -> Frame:
     dx, dy, dz = (np.float32(share) * w for w in warp)
     return Frame(axes.x + dx, axes.y[:, None] + dy, axes.z[:, None, None] + dz)
 
@@ -255,7 +256,7 @@ def _fitted_heart(rng: np.random.Generator, atrium: Atrium, place: Frame) -> Fra
     return frame.scaled(scale)
 
 
-def _scanner(rng: np.random.Generator, axes: Axes, image: Floats) -> Floats:
+def _scanner(rng: np.random.Generator, axes: Axes, image: Map) -> Map:
     """Uneven coils, thick slices, Rician noise, in acquired voxels."""
     image = image * np.exp(0.10 * axes.waves(rng, 260, 3) + 0.04 * axes.waves(rng, 90, 3))
     image = _filter(image, 0, [0.2, 0.6, 0.2])
@@ -272,18 +273,18 @@ def _scanner(rng: np.random.Generator, axes: Axes, image: Floats) -> Floats:
     return np.asarray(np.sqrt((image + noise[0]) ** 2 + noise[1] ** 2), np.float32)
 
 
-def _grey(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
+def _grey(rng: np.random.Generator, image: Map) -> NDArray[np.uint8]:
     """An arbitrary grey scale."""
     grey = np.exp(rng.uniform(np.log(16), np.log(125)))
     return np.asarray(np.clip(np.rint(image * np.float32(grey)), 0, 255), np.uint8)
 
 
-def _filter(values: Floats, axis: int, weights: list[float]) -> Floats:
+def _filter(values: Map, axis: int, weights: list[float]) -> Map:
     """Convolve along one axis with an odd number of weights, edges repeated."""
     return np.asarray(ndimage.correlate1d(values, weights, axis, mode="nearest"), np.float32)
 
 
-def _double(values: Floats) -> Floats:
+def _double(values: Map) -> Map:
     """Interpolate to twice the resolution along every axis (Catmull-Rom, a quarter of a voxel either side)."""
     weights = [-0.0703125, 0.8671875, 0.2265625, -0.0234375]
     for axis in range(3):

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from mtctl.geometry import Map
 
 #: Millimetres of the patient per unit along the generator's z. Its places, sizes and distances were read off the
 #: benchmark's scans when their headers said that slices lie 0.625 mm apart, which was half of the truth; x and y were
@@ -41,7 +41,7 @@ class Solid:
 
     low: Point
     high: Point
-    distance: Callable[[Floats, Floats, Floats], Floats]
+    distance: Callable[[Map, Map, Map], Map]
 
 
 def point(values: Sequence[float] | NDArray[np.floating]) -> Point:
@@ -59,7 +59,7 @@ def ellipsoid(centre: Point, radii: Point) -> Solid:
     """An ellipsoid along the axes; the distance is the usual first-order estimate, exact at the surface."""
     c, r = np.asarray(centre, np.float32), np.asarray(radii, np.float32)
 
-    def distance(x: Floats, y: Floats, z: Floats) -> Floats:
+    def distance(x: Map, y: Map, z: Map) -> Map:
         p = [(v - m) / s for v, m, s in zip((x, y, z), c, r, strict=True)]
         rho = np.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]) + np.float32(1e-3)
         slope = np.sqrt((p[0] / r[0]) ** 2 + (p[1] / r[1]) ** 2 + (p[2] / r[2]) ** 2) + np.float32(1e-5)
@@ -78,7 +78,7 @@ def tube(points: Sequence[Sequence[float]], radii: Sequence[float]) -> Solid:
     low, high = point(line[:, :3].min(0) - wide), point(line[:, :3].max(0) + wide)
     line = line.astype(np.float32)
 
-    def distance(x: Floats, y: Floats, z: Floats) -> Floats:
+    def distance(x: Map, y: Map, z: Map) -> Map:
         nearest = np.full(x.shape, FAR, np.float32)
         for start, end in pairwise(line):
             way = end[:3] - start[:3]
@@ -97,7 +97,7 @@ def tube(points: Sequence[Sequence[float]], radii: Sequence[float]) -> Solid:
 def column(centre: tuple[float, float], half: tuple[float, float], corner: float) -> Solid:
     """A rectangle in x and y with corners of radius `corner` (mm), endless in z: the section of a chest."""
 
-    def distance(x: Floats, y: Floats, z: Floats) -> Floats:
+    def distance(x: Map, y: Map, z: Map) -> Map:
         dx, dy = np.abs(x - centre[0]) - (half[0] - corner), np.abs(y - centre[1]) - (half[1] - corner)
         outside = np.sqrt(np.maximum(dx, 0) ** 2 + np.maximum(dy, 0) ** 2)
         return np.asarray(outside + np.minimum(np.maximum(dx, dy), 0) - corner, np.float32)
@@ -105,13 +105,13 @@ def column(centre: tuple[float, float], half: tuple[float, float], corner: float
     return Solid((-1e3, -1e3, -1e3), (1e3, 1e3, 1e3), distance)
 
 
-def smooth_union(a: Floats, b: Floats, blend: float) -> Floats:
+def smooth_union(a: Map, b: Map, blend: float) -> Map:
     """Union whose inner corner is rounded over about `blend` mm."""
     h = np.clip(np.float32(0.5) + (b - a) * np.float32(0.5 / blend), 0, 1)
     return np.asarray(b + (a - b) * h - np.float32(blend) * h * (1 - h), np.float32)
 
 
-def smooth_cut(a: Floats, b: Floats, blend: float) -> Floats:
+def smooth_cut(a: Map, b: Map, blend: float) -> Map:
     """Intersection whose outer edge is rounded over about `blend` mm."""
     return -smooth_union(-a, -b, blend)
 
@@ -125,9 +125,9 @@ class Frame:
         scale: Millimetres of the patient per millimetre of the frame.
     """
 
-    x: Floats
-    y: Floats
-    z: Floats
+    x: Map
+    y: Map
+    z: Map
     scale: float = 1.0
 
     def scaled(self, scale: float) -> Frame:
@@ -139,7 +139,7 @@ class Frame:
         """The part of the grid in a box."""
         return Frame(self.x[box], self.y[box], self.z[box], self.scale)
 
-    def patch(self, solid: Solid, margin: float = 6.0) -> tuple[Box, Floats] | None:
+    def patch(self, solid: Solid, margin: float = 6.0) -> tuple[Box, Map] | None:
         """The box of grid points within `margin` of a solid and the distances (patient's mm) in it; None if empty."""
         step = 3  # the search looks at every third point; the margin hides what it misses
         close = np.ones(self.x[::step, ::step, ::step].shape, bool)
@@ -153,7 +153,7 @@ class Frame:
         box = (z, y, x)
         return box, solid.distance(self.x[box], self.y[box], self.z[box]) * np.float32(self.scale)
 
-    def distance(self, solids: Sequence[Solid], blend: float = 1.0, margin: float = 16.0) -> Floats:
+    def distance(self, solids: Sequence[Solid], blend: float = 1.0, margin: float = 16.0) -> Map:
         """Distance (patient's mm) to the smooth union of solids; `FAR` further than `margin` away."""
         whole = np.full(self.x.shape, FAR, np.float32)
         for solid in solids:
@@ -163,7 +163,7 @@ class Frame:
                 whole[box] = smooth_union(whole[box], distance, blend)
         return whole
 
-    def along(self, way: Sequence[float], place: Sequence[float]) -> Floats:
+    def along(self, way: Sequence[float], place: Sequence[float]) -> Map:
         """Signed distance (patient's mm) to the plane through `place`, positive on the side that `way` points to."""
         x, y, z = np.asarray(way, np.float32) * np.float32(self.scale)
         return self.x * x + self.y * y + self.z * z - np.float32(np.dot(way, place) * self.scale)
@@ -173,15 +173,15 @@ class Frame:
 class Axes:
     """The patient's coordinates (mm) along the three sides of the grid."""
 
-    z: Floats
-    y: Floats
-    x: Floats
+    z: Map
+    y: Map
+    x: Map
 
     def window(self, box: Box) -> Axes:
         """The part of the grid in a box."""
         return Axes(self.z[box[0]], self.y[box[1]], self.x[box[2]])
 
-    def waves(self, rng: np.random.Generator, wavelength: float, count: int = 8) -> Floats:
+    def waves(self, rng: np.random.Generator, wavelength: float, count: int = 8) -> Map:
         """A smooth random field (z, y, x), standard deviation 1: plane waves of about `wavelength` mm, any direction.
 
         A plane wave is a product of waves along the axes, so that the whole sum is one matrix product.

@@ -9,20 +9,14 @@ features' statistics are from those of training 0.78. Sums of several with weigh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry
-
-if TYPE_CHECKING:
-    from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Geometry, Mask, Triple
 
 #: The band around the segmentation in which its probabilities count; farther away other vessels would count as missed.
 BAND_MM = 3.0
-
-Triple = tuple[float, float, float]
 
 
 def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) -> float:
@@ -33,7 +27,7 @@ def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) ->
         probability: Of the atrium, same shape.
         spacing: Voxel size (z, y, x) in mm.
     """
-    from mtctl.evaluation.segmentation_metrics import surface_band  # Takes scipy along; a card is read without it.
+    from mtctl.masks import surface_band
 
     size = int(mask.sum())
     if not size:

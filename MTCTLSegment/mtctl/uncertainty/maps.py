@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from mtctl.geometry import Map
 from mtctl.networks.distance_map import mask_probability
 from mtctl.uncertainty.voxel_calibration import IDENTITY, VoxelCalibration
 
 #: The default threshold flags this share of the predicted atrium's volume.
 FLAGGED_SHARE = 0.10
-
-Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def threshold_for_volume(uncertainty: Map, voxels: float) -> float:
     return float(np.partition(flat, flat.size - count)[flat.size - count])
 
 
-def mean_pairwise_dice(sample_logits: NDArray[np.float32]) -> float:
+def mean_pairwise_dice(sample_logits: Map) -> float:
     """Mean Dice between the masks of all pairs of samples (n, z, y, x).
 
     The best simple predictor of a case's Dice (Zenk et al. 2025); sums of entropies scale with the atrium's size.

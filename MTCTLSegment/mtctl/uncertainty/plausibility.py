@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry
-from mtctl.inference.locator import touched_sides
-from mtctl.preprocessing.network_grid import IntensityRemark
+from mtctl.geometry import Geometry, Mask
+from mtctl.masks import touched_sides
+from mtctl.preprocessing.normalisation import IntensityRemark
 from mtctl.uncertainty.case_score import UsualShape, spread_mm
 from mtctl.uncertainty.plausible_spacing import likely_spacing
 
@@ -24,7 +23,7 @@ _CUT_SHARE = 0.25
 _WORTH_SAYING = 0.002
 
 
-def notes_about(mask: NDArray[np.bool_], source: Geometry) -> list[str]:
+def notes_about(mask: Mask, source: Geometry) -> list[str]:
     """What is as it often is, and yet worth a look; arguments as for `doubts_about`."""
     grazed = [side for side, share in touched_sides(mask, source).items() if share < _CUT_SHARE]
     return [f"the segmentation just reaches the {', '.join(grazed)} border of the scan"] if grazed else []
@@ -48,7 +47,7 @@ def _percent(share: float) -> str:
 
 
 def doubts_about(
-    mask: NDArray[np.bool_], source: Geometry, usual: UsualShape | None, window: tuple[slice, ...] | None = None
+    mask: Mask, source: Geometry, usual: UsualShape | None, window: tuple[slice, ...] | None = None
 ) -> list[str]:
     """Why a segmentation may be wrong as a whole.
 
@@ -83,6 +82,6 @@ def doubts_about(
     return doubts
 
 
-def cut_sides(mask: NDArray[np.bool_], source: Geometry) -> list[str]:
+def cut_sides(mask: Mask, source: Geometry) -> list[str]:
     """The sides at which the end of the array cuts through the atrium, not only through a vein."""
     return [side for side, share in touched_sides(mask, source).items() if share >= _CUT_SHARE]

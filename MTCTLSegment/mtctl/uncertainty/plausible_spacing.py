@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry
-from mtctl.io.given_spacing import spacing_words
-from mtctl.uncertainty.case_score import Triple, UsualShape, spread_mm
+from mtctl.geometry import Geometry, Mask, Triple, spacing_text
+from mtctl.uncertainty.case_score import UsualShape, spread_mm
 
 #: How far left atria spread along LPS x, y, z (`case_score.spread_mm`): median (20.2, 9.6, 15.2 mm) and covariance of
 #: the logarithms over the expert masks of names 1-66 of the left-atrium benchmark with their true spacing of
@@ -71,7 +69,7 @@ class LikelySpacing:
     sentence: str
 
 
-def likely_spacing(mask: NDArray[np.bool_], geometry: Geometry, atria: UsualShape = ATRIA) -> LikelySpacing | None:
+def likely_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) -> LikelySpacing | None:
     """Another spacing that explains why the segmentation is not shaped like an atrium; None where none is needed.
 
     Distances are Mahalanobis distances of the logarithms of the spread along LPS x, y, z, worked out for every
@@ -115,7 +113,7 @@ def likely_spacing(mask: NDArray[np.bool_], geometry: Geometry, atria: UsualShap
     return LikelySpacing(axes, factors[axes[0]], spacing, sentence)
 
 
-def suspected_spacing(mask: NDArray[np.bool_], geometry: Geometry, atria: UsualShape = ATRIA) -> Triple | None:
+def suspected_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) -> Triple | None:
     """The spacing to segment once more with, where the mask is no atrium and its shape does not tell why.
 
     A network that sees an atrium at half its height may find a part of it only. What many copies of the benchmark have
@@ -132,7 +130,7 @@ def suspected_spacing(mask: NDArray[np.bool_], geometry: Geometry, atria: UsualS
     return _CHALLENGE if _says_nothing(geometry.spacing) else (x, y, 2 * z)
 
 
-def borne_out(mask: NDArray[np.bool_], tried: Geometry, header: Geometry, atria: UsualShape = ATRIA) -> str | None:
+def borne_out(mask: Mask, tried: Geometry, header: Geometry, atria: UsualShape = ATRIA) -> str | None:
     """The sentence about the header's spacing, where what was found with another one is shaped like an atrium.
 
     Args:
@@ -173,8 +171,8 @@ def _says_nothing(spacing: Triple) -> bool:
 
 
 def _sentence(geometry: Geometry, spacing: Triple, axes: tuple[int, ...], factor: float) -> str:
-    flag = f"--spacing {spacing_words(spacing)}"
-    there, here = spacing_words(spacing).split(","), spacing_words(geometry.spacing).split(",")
+    flag = f"--spacing {spacing_text(spacing)}"
+    there, here = spacing_text(spacing).split(","), spacing_text(geometry.spacing).split(",")
     if spacing == _CHALLENGE and _says_nothing(geometry.spacing):
         return (
             f"by the atrium's shape the file's spacing of {' x '.join(here)} mm cannot be true: does it carry none, "

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, maximum_filter
 
-from mtctl.evaluation.segmentation_metrics import surface_distance
-from mtctl.geometry import Geometry
+from mtctl.geometry import Geometry, Mask
+from mtctl.masks import surface_distance
 from mtctl.uncertainty.partition import SMALLEST_ERROR_MM3, places
 
 FLOOR = 0.05  # voxels less uncertain than this are in no region, whatever the threshold
@@ -153,9 +153,9 @@ class RegionMap:
 
 def region_map(
     uncertainty: NDArray[np.float32],
-    mask: NDArray[np.bool_],
+    mask: Mask,
     geometry: Geometry,
-    outline: NDArray[np.bool_] | None = None,
+    outline: Mask | None = None,
 ) -> RegionMap:
     """Cut the uncertain shell of a segmentation into places.
 
@@ -207,7 +207,7 @@ def error_probability(uncertainty: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.interp(uncertainty, np.append(0.0, entropy), np.append(0.0, rarer)).astype(np.float32)
 
 
-def _box(outline: NDArray[np.bool_], doubtful: NDArray[np.bool_], spacing: tuple[float, ...]) -> tuple[slice, ...]:
+def _box(outline: Mask, doubtful: Mask, spacing: tuple[float, ...]) -> tuple[slice, ...]:
     """Smallest box of all voxels that can be in a region, with a voxel around; empty where there are none."""
     mask, margin = (outline, REACH_MM) if outline.any() else (doubtful, 0.0)
     sides = []
@@ -218,7 +218,7 @@ def _box(outline: NDArray[np.bool_], doubtful: NDArray[np.bool_], spacing: tuple
     return tuple(sides)
 
 
-def _zones(mask: NDArray[np.bool_], geometry: Geometry) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _zones(mask: Mask, geometry: Geometry) -> tuple[Mask, Mask]:
     """The first layer outside the mask, and where voxels count at all: within REACH_MM of the mask.
 
     The layer is what touches the mask (26 neighbours) or lies within OUTER_LAYER_MM of its surface: one voxel on most
@@ -232,9 +232,7 @@ def _zones(mask: NDArray[np.bool_], geometry: Geometry) -> tuple[NDArray[np.bool
     return ~mask & (touching | (distance < OUTER_LAYER_MM)), mask | np.isfinite(distance)
 
 
-def _levels(
-    uncertainty: NDArray[np.float32], mask: NDArray[np.bool_], geometry: Geometry
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _levels(uncertainty: NDArray[np.float32], mask: Mask, geometry: Geometry) -> tuple[NDArray[np.float32], Mask]:
     """The highest threshold at which each voxel counts (z, y, x), and the first layer outside the mask.
 
     The level is the uncertainty; nothing beyond REACH_MM; in the layer no more than that of the most uncertain voxel
@@ -259,7 +257,7 @@ def _sorted_map(
     place: NDArray[np.int64],
     uncertainty: NDArray[np.float32],
     error: NDArray[np.float32],
-    inside: NDArray[np.bool_],
+    inside: Mask,
     index: NDArray[np.int32],
 ) -> RegionMap:
     """The map of voxels that are sorted by place (all numbers in use) and falling level; index is x, y, z."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mtctl.geometry import Map
 
 # Probabilities are kept this far from 0 and 1 before logarithms are taken.
 _SURE = 1e-6
@@ -22,7 +23,7 @@ class VoxelCalibration:
     slope: float = 1.0
     offset: float = 0.0
 
-    def __call__(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, probability: Map) -> Map:
         """Return the calibrated probability, float32 (z, y, x)."""
         if self == IDENTITY:
             return probability

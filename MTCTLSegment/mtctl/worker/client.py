@@ -22,7 +22,7 @@ from mtctl.processes.arrays import read_regions, read_steps, write_steps
 from mtctl.processes.transport import SubprocessTransport, Transport
 from mtctl.system.files import WriteError, write_reason
 from mtctl.worker.child import Child
-from mtctl.worker.protocol import SEGMENTATION, geometry_message, put_request
+from mtctl.worker.protocol import SEGMENTATION, put_request
 from mtctl.worker.requests import Handlers, Progress, Result, Settings
 from mtctl.worker.time_left import Run, Timekeeper
 
@@ -195,7 +195,7 @@ class WorkerClient:
         request = {
             "id": task.number,
             "input": str(task.folder / "scan.npy"),
-            "geometry": geometry_message(task.volume.geometry),
+            "geometry": task.volume.geometry.to_json(),
             "options": asdict(task.settings),
             "output": str(task.folder),
         }

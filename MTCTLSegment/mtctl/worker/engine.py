@@ -10,17 +10,17 @@ import numpy as np
 import torch
 
 from mtctl import __version__
-from mtctl.geometry import Volume, VolumeError
+from mtctl.geometry import Geometry, Volume, VolumeError
 from mtctl.inference.report import _chooser
 from mtctl.inference.segmenter import OUTSIDE, Options, Prediction, Segmenter
 from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
 from mtctl.models.model import Model, find_model
 from mtctl.networks.device import choose_device, describe
-from mtctl.preprocessing.network_grid import Box
+from mtctl.preprocessing.region_of_interest import Box
 from mtctl.processes.arrays import write_regions, write_trimmed
 from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.regions import region_map
-from mtctl.worker.protocol import REGIONS, SEGMENTATION, geometry_of
+from mtctl.worker.protocol import REGIONS, SEGMENTATION
 from mtctl.worker.requests import Settings
 
 
@@ -97,7 +97,7 @@ def _region(text: str) -> Box | str:
 
 
 def _read_scan(path: Path, geometry: Any) -> Volume:
-    grid = geometry_of(geometry)
+    grid = Geometry.from_json(geometry)
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -116,7 +116,7 @@ def _report(prediction: Prediction, options: Options, model: Model, notes: list[
     score = card.score or CaseScore()
     expected, interval = score.expected(prediction.self_dice), score.interval(prediction.self_dice)
     return {
-        "geometry": dataclasses.asdict(prediction.source),
+        "geometry": prediction.source.to_json(),
         "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
         "device": prediction.device,
         "samples": prediction.samples,

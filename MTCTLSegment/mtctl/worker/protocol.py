@@ -17,13 +17,11 @@ the uncertain regions are.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-from mtctl.geometry import Geometry, VolumeError
 from mtctl.system.files import patiently
 
 #: Begins the name of every exchange folder; the child refuses to remove any other.
@@ -95,25 +93,3 @@ def next_request(exchange: Path, after: int) -> tuple[int, dict[str, Any]] | Non
     except OSError:  # It was cancelled this moment; or, on Windows, a scanner holds the file: looked at again.
         return None
     return (number, request) if request else None
-
-
-def geometry_message(geometry: Geometry) -> dict[str, Any]:
-    """A geometry as JSON; floats survive to the last digit."""
-    return dataclasses.asdict(geometry)
-
-
-def geometry_of(message: Any) -> Geometry:
-    """The way back.
-
-    Raises:
-        VolumeError: It is not the geometry of a volume.
-    """
-    try:
-        size, spacing, origin, direction = (message[key] for key in ("size", "spacing", "origin", "direction"))
-        x, y, z = (int(count) for count in size)
-        spacing, origin, direction = (tuple(float(v) for v in values) for values in (spacing, origin, direction))
-        if len(spacing) != 3 or len(origin) != 3 or len(direction) != 9:
-            raise ValueError("3 spacings, 3 coordinates of the origin and 9 direction cosines are needed")
-    except (KeyError, TypeError, ValueError) as error:
-        raise VolumeError(f"the scan's geometry is not usable: {type(error).__name__}: {error}") from error
-    return Geometry((x, y, z), spacing, origin, direction)

@@ -12,12 +12,11 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.errors import MtctlError
-from mtctl.geometry import Volume
+from mtctl.geometry import Geometry, Volume
 from mtctl.processes.arrays import Place, read_regions, read_steps
 from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review
 from mtctl.uncertainty.regions import RegionMap
-from mtctl.worker.protocol import geometry_of
 from mtctl.worker.requests import Result
 from MTCTLSegmentLib.parameters import Surface
 from MTCTLSegmentLib.review.case_review import CaseReview, open_review
@@ -54,7 +53,7 @@ class CaseArrival:
         found = {event["event"]: event for event in events}
         self._store, self._folder = store, folder
         self._stands, self._opened, self._prepared = found["stands"], found["opened"], found.get("review")
-        self._geometry = geometry_of(self._opened["geometry"])
+        self._geometry = Geometry.from_json(self._opened["geometry"])
         self.scan: Any = None
         self.label: Any = None
         self.review: CaseReview | None = None

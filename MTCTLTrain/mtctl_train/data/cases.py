@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Triple
-from mtctl.inference.locator import normalise_locally
+from mtctl.geometry import Geometry, Triple, same_grid
 from mtctl.io.volumes import Volume, read_mask, read_volume
 from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
-from mtctl.preprocessing.network_grid import GRID_MM, Box, canonical_geometry, normalise, window_of
+from mtctl.preprocessing.network_grid import GRID_MM, canonical_geometry
+from mtctl.preprocessing.normalisation import normalise, normalise_locally
+from mtctl.preprocessing.region_of_interest import Box, window_of
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.phantom import Phantom, make_full_field, make_phantom
 from mtctl_train.data.augmentation import (
@@ -74,11 +75,7 @@ def load_labelled(folder: Path, name: str) -> LabelledVolume:
         VolumeError: A file is missing or unusable.
     """
     image, label = read_volume(folder / f"{name}.image.nrrd"), read_mask(folder / f"{name}.label.nrrd")
-    if image.geometry.shape != label.geometry.shape or not np.allclose(
-        image.geometry.spacing + image.geometry.origin + image.geometry.direction,
-        label.geometry.spacing + label.geometry.origin + label.geometry.direction,
-        atol=1e-3,
-    ):
+    if not same_grid(image.geometry, label.geometry):
         raise DataError(f"{folder / name}.label.nrrd: lies on another grid than its scan; resample the mask first")
     if not label.array.any():
         raise DataError(f"{folder / name}.label.nrrd: the mask is empty; list the case as unlabelled instead")

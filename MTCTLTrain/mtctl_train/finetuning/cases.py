@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtctl.cases.store import CaseStore, StoredCase
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Triple, Volume
+from mtctl.geometry import Mask, Triple, Volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid
 from mtctl_train.data.case_cache import AnyCase, Complaint, Shelf, SourceGoneError, was_refused

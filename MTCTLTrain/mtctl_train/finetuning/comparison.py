@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mtctl.evaluation.segmentation_metrics import dice, segmentation_metrics, surface_band
+from mtctl.evaluation.segmentation_metrics import dice, segmentation_metrics
 from mtctl.evaluation.uncertainty_metrics import ece, error_auroc
 from mtctl.inference.segmenter import Segmenter
+from mtctl.masks import surface_band
 from mtctl.models.verdict import Compared
 from mtctl_train.finetuning.cases import HeldOut
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.cases.store import CaseError, StoredCase
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 
 #: So uncertain a voxel may be, though nobody looked at it, to be a truth to judge a model by: on three scans one or
 #: two in a thousand such voxels were wrong, and two thirds of all voxels are such. With 0.5 a better model was called

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from mtctl.cases.store import CaseStore
+from mtctl.geometry import Geometry
 from mtctl.processes.arrays import write_regions
 from mtctl.processes.launcher import unsealed
 from mtctl.system.temporary import remove_orphans
-from mtctl.worker.protocol import REGIONS, geometry_of
+from mtctl.worker.protocol import REGIONS
 from mtctl_train.requests.stores import Say, carry_out, open_case
 
 #: The kind of folder that a window makes for what it wants to have unpacked; see `own_folders`.
@@ -94,7 +95,7 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
     if "probability" not in names:  # `mtctl segment` leaves it out: nothing is lost, as the entropy tells it.
         np.save(folder / "probability.npy", probability_of(entropy, mask))
         names.append("probability")
-    maps = CaseMaps(mask, entropy, array("probability"), array("distance"), geometry_of(opened["geometry"]))
+    maps = CaseMaps(mask, entropy, array("probability"), array("distance"), Geometry.from_json(opened["geometry"]))
     start = opened.get("start")
     corrected = folder / "corrected.npy"
     if start is None and opened["review"] is None and corrected.is_file():

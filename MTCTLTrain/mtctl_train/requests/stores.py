@@ -47,7 +47,6 @@ from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import unsealed
 from mtctl.system.files import WriteError, reason_of, write_reason
 from mtctl.system.process_tree import step_back
-from mtctl.worker.protocol import geometry_message
 from mtctl_train.finetuning.run_folder import PREPARED
 
 Say = Callable[..., None]
@@ -124,7 +123,7 @@ def open_case(say: Say, store: str, case: str, to: str) -> None:
                 _write(folder / f"{name}.npy", here.map(name))
                 maps.append(name)
     review, start = _write_review(here, folder)
-    geometry, about = geometry_message(scan.geometry), {"state": here.state.value, "report": report, "maps": maps}
+    geometry, about = scan.geometry.to_json(), {"state": here.state.value, "report": report, "maps": maps}
     say("opened", case=case, geometry=geometry, review=review, start=start, **about)
 
 

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume
-from mtctl.inference.locator import normalise_locally
 from mtctl.models.card import LOCATOR, write_card
 from mtctl.models.model import Model, save_locator
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.networks.tensors import write_tensors
 from mtctl.preprocessing.network_grid import canonical_geometry
+from mtctl.preprocessing.normalisation import normalise_locally
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field

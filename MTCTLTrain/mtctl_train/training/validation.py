@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from mtctl.evaluation.segmentation_metrics import dice
-from mtctl.geometry import Triple, Volume
-from mtctl.inference.locator import solid
+from mtctl.geometry import Map, Triple, Volume
 from mtctl.inference.slabs import OUTSIDE_LOGIT, planes_at_once, sample_passes
 from mtctl.io.volumes import write_segmentation, write_volume
+from mtctl.masks import solid
 from mtctl.networks.device import autocast
 from mtctl.networks.mtctl_net import MTCTLNet
-from mtctl.preprocessing.network_grid import canonical_geometry, normalise, pad_to_multiple
+from mtctl.preprocessing.network_grid import canonical_geometry, pad_to_multiple
+from mtctl.preprocessing.normalisation import normalise
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.files import make_folder
 from mtctl.uncertainty.maps import uncertainty_maps
@@ -28,10 +27,8 @@ from mtctl_train.training.monitor import Sample
 #: Monte-Carlo samples for the picture of a run.
 _SAMPLES = 4
 
-Array = NDArray[np.float32]
 
-
-def segmentation_logits(network: MTCTLNet | VNet, image: Array, device: torch.device) -> Array:
+def segmentation_logits(network: MTCTLNet | VNet, image: Map, device: torch.device) -> Map:
     """Logits of f1, (z, y, x), for a z-scored volume (z, y, x) on the network's own grid; no dropout."""
     padded, inner = pad_to_multiple(image)
     with torch.no_grad(), autocast(device):

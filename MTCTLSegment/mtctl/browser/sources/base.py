@@ -10,8 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from mtctl.browser.sources.reading import CaseData
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Volume
+from mtctl.geometry import Mask, Volume
 from mtctl.review.session import ReviewSession
 from mtctl.worker.requests import Result
 

@@ -11,8 +11,7 @@ from mtctl.browser.sources.reading import CaseData, memory_mapped
 from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseState, CaseStore, StoredCase
 from mtctl.errors import MtctlError
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Volume
+from mtctl.geometry import Mask, Volume
 from mtctl.review.document import read_review, review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, summary

@@ -17,8 +17,7 @@ from mtctl.browser.sources.reading import CaseData, read_case, read_corrected
 from mtctl.browser.sources.result_folder import CaseFiles, FolderError, confined, find_cases, read_report
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.errors import MtctlError
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Volume
+from mtctl.geometry import Mask, Volume
 from mtctl.io.given_spacing import with_spacing_of
 from mtctl.io.volumes import read_volume, write_segmentation, write_volume
 from mtctl.review.document import read_review, review_document, write_review

@@ -10,14 +10,10 @@ from typing import Any
 import numpy as np
 
 from mtctl.browser.sources.result_folder import CaseFiles, FolderError, read_report
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Map, Mask, Volume, same_grid
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.io.volumes import read_map, read_mask, read_scan
-from mtctl.review.case_maps import CaseMaps, Map, probability_of
-
-#: Positions of one grid as written by different programs differ by less, mm; as in review files.
-_SAME_MM = 1e-3
+from mtctl.review.case_maps import CaseMaps, probability_of
 
 #: Bytes of a map that is worth the detour; one of 640 x 640 x 88 voxels has 144 MB, one of the training data's crops 9.
 _LARGE = 1 << 26
@@ -105,11 +101,6 @@ def _map(case: CaseFiles, kind: str, geometry: Geometry) -> Map:
 
 
 def _on_grid(volume: Volume, geometry: Geometry, path: Path) -> np.ndarray[Any, np.dtype[Any]]:
-    other = volume.geometry
-    same = other.size == geometry.size and all(
-        np.allclose(getattr(other, name), getattr(geometry, name), atol=_SAME_MM)
-        for name in ("spacing", "origin", "direction")
-    )
-    if not same:
+    if not same_grid(volume.geometry, geometry):
         raise FolderError(f"{path.name}: lies on another grid than the scan; segment this scan again")
     return volume.array

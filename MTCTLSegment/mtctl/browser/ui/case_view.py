@@ -9,8 +9,7 @@ import numpy as np
 from mtctl import scene
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.views import Brush, Views
-from mtctl.evaluation.segmentation_metrics import Mask
-from mtctl.geometry import Volume
+from mtctl.geometry import Mask, Volume
 from mtctl.review.proposals import Proposal
 from mtctl.uncertainty.regions import Region
 from mtctl.worker.requests import Result

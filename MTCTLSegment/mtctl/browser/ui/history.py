@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 
 
 @dataclass(frozen=True)

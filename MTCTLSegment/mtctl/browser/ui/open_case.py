@@ -9,7 +9,7 @@ import numpy as np
 
 from mtctl.browser.sources.base import OpenedCase
 from mtctl.browser.ui.history import EditHistory
-from mtctl.evaluation.segmentation_metrics import Mask
+from mtctl.geometry import Mask
 from mtctl.review import proposals
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.proposals import Proposal
