@@ -24,8 +24,9 @@ from mtctl.networks.device import describe
 from mtctl.synthetic.phantom import SPACING_MM
 from mtctl.system.memory import give_back_memory
 from mtctl_train.data.cases import Batch, Sampler, Scan, phantom_case
-from mtctl_train.methods.baselines import UAMT, Networks
+from mtctl_train.methods.base import Networks
 from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.methods.uamt import UAMT
 from mtctl_train.networks.vnet import VNet
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.recipe import Recipe, Stage

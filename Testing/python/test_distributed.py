@@ -27,8 +27,11 @@ from mtctl.models.model import read_model
 from mtctl.networks.architecture import Architecture
 from mtctl_train.data.cases import Case, Sampler, Scan
 from mtctl_train.distributed import Team, average_gradients, synchronised, team
-from mtctl_train.methods.baselines import UAMT, Method, Networks, SASSNet, VNetMethod
+from mtctl_train.methods.base import Method, Networks
 from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.methods.sassnet import SASSNet
+from mtctl_train.methods.uamt import UAMT
+from mtctl_train.methods.vnet import VNetMethod
 from mtctl_train.networks.discriminator import Discriminator
 from mtctl_train.training.checkpoint import CHECKPOINT
 

@@ -15,8 +15,11 @@ from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.uncertainty.maps import binary_entropy
 from mtctl_train.data.cases import Batch
 from mtctl_train.data.copy_paste import pasted, side_by_side
-from mtctl_train.methods.baselines import UAMT, Method, Networks, Objective, SASSNet, VNetMethod, entropy
+from mtctl_train.methods.base import Method, Networks, Objective, entropy
 from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.methods.sassnet import SASSNet
+from mtctl_train.methods.uamt import UAMT
+from mtctl_train.methods.vnet import VNetMethod
 from mtctl_train.networks.discriminator import Discriminator
 
 SIZE = (32, 32, 32)

@@ -13,14 +13,14 @@ from typing import Any
 from mtctl.errors import MtctlError
 from mtctl.io.case_names import case_names
 
-METHODS = ("vnet", "uamt", "sassnet", "mtctl", "mtctl-best")
-
 #: The line in `mtctl --help`.
 HELP = "train a model"
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
+    from mtctl_train.methods import METHODS  # Takes torch along, for which `mtctl --help` need not wait.
+
     parser = subparsers.add_parser(
         "train",
         help=HELP,
@@ -74,15 +74,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when the model is written."""
-    from mtctl_train.methods.baselines import UAMT, SASSNet, VNetMethod
-    from mtctl_train.methods.mtctl import BEST, MTCTL
+    from mtctl_train.methods import METHODS
     from mtctl_train.training.job import Job, carry_out
     from mtctl_train.training.recipe import OURS, PUBLISHED, Stage
 
-    methods = dict(zip(METHODS, (VNetMethod(), UAMT(), SASSNet(), MTCTL(), BEST), strict=True))
     ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
     # replay_share is of the fine-tuning alone: here there are no earlier scans to replay.
-    method, recipe = with_options(methods[args.method], OURS if ours else PUBLISHED, args.option, ("replay_share",))
+    method, recipe = with_options(METHODS[args.method], OURS if ours else PUBLISHED, args.option, ("replay_share",))
     iterations = (3000 if ours else 6000) if args.iterations is None else args.iterations
     rate = recipe.optimisation.usual_rate if args.learning_rate is None else args.learning_rate
     if args.batch < 1 or iterations < 1 or args.locator_iterations < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet, UncertaintyDecoder
 from mtctl_train.data.cases import Batch
 from mtctl_train.data.copy_paste import Supervision, pasted, side_by_side
-from mtctl_train.methods.baselines import Networks, Objective, drawn, entropy, required
+from mtctl_train.errors import require
+from mtctl_train.methods.base import Networks, Objective, drawn, entropy, required
 from mtctl_train.methods.early_backward import settled
 from mtctl_train.methods.losses import (
     adversarial_loss,
@@ -25,7 +27,6 @@ from mtctl_train.methods.losses import (
     gaussian_ramp,
     guidance_loss,
 )
-from mtctl_train.training.recipe import require
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class MTCTL:
     copy_paste_weight: float = 0.0
     pretraining_share: float = 0.0
 
+    is_shipped: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         require(self, 1, 1000, "samples")
         require(self, 1e-6, math.inf, "ramp_share")
@@ -73,7 +76,12 @@ class MTCTL:
         return self.has_critic or self.copy_paste_weight > 0
 
     def build(self, architecture: Architecture) -> MTCTLNet:
+        """Return a new network to train."""
         return MTCTLNet(architecture)
+
+    def segmentation_logits(self, network: MTCTLNet, image: Tensor) -> Tensor:
+        """Return the logits of f1, (n, 1, z, y, x) as `image`."""
+        return network.segmentation_decoder(network.encoder(image))
 
     def objective(
         self, networks: Networks[MTCTLNet], batch: Batch, progress: float, generator: torch.Generator

@@ -7,7 +7,7 @@ from typing import Generic
 
 import torch
 
-from mtctl_train.methods.baselines import Student
+from mtctl_train.methods.base import Student
 
 
 class WeightAverage(Generic[Student]):

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtctl.evaluation.calibrate import calibrate
 from mtctl.inference.segmenter import Segmenter
 from mtctl.models.card import LEARNT_BEFORE, Card, cases_learnt, write_card
 from mtctl.models.model import Model, find_model, save_model
 from mtctl.networks.device import choose_device
-from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.system.files import make_folder
 from mtctl_train.data.cases import (
     Case,
@@ -31,13 +30,13 @@ from mtctl_train.data.cases import (
 )
 from mtctl_train.data.checks import check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.distributed import joined, team
-from mtctl_train.methods.baselines import Method
-from mtctl_train.networks.vnet import VNet
+from mtctl_train.errors import TrainingError
+from mtctl_train.methods.base import Method
 from mtctl_train.training.locator import train_locator
 from mtctl_train.training.monitor import Monitor, watched
-from mtctl_train.training.recipe import Recipe, TrainingError
+from mtctl_train.training.recipe import Recipe
 from mtctl_train.training.trainer import Cohort, train
-from mtctl_train.training.validation import write_masks
+from mtctl_train.training.validation import Predictor, write_masks
 
 #: Training phantoms take their seeds from here on, far from those that people type for demonstrations.
 FIRST_PHANTOM_SEED = 1000
@@ -123,15 +122,15 @@ def carry_out(job: Job) -> None:
 def _finish(
     job: Job,
     base: Model | None,
-    network: MTCTLNet | VNet,
+    network: nn.Module,
     labelled: Sequence[Case],
     validation: Sequence[LabelledVolume],
     device: torch.device,
 ) -> None:
     """Write the model, its locator, its calibration and the masks of the validation cases."""
     model = save_model(job.out, _card(job, base), network.state_dict())
-    write_masks(network, job.recipe.grid_mm, validation, job.out / "validation", device)
-    if isinstance(network, MTCTLNet):
+    write_masks(Predictor(job.method, network, device), job.recipe.grid_mm, validation, job.out / "validation")
+    if job.method.is_shipped:
         if job.locator_iterations:
             print("training the locator for scans larger than the atrium's surroundings", flush=True)
             with _watched(model.folder / "locator-training") as monitor:

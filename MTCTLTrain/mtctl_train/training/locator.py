@@ -34,7 +34,7 @@ from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
 from mtctl.system.files import replacing
 from mtctl_train.data.cases import Case
-from mtctl_train.methods.baselines import Location
+from mtctl_train.methods.location import Location
 from mtctl_train.training.monitor import Monitor
 from mtctl_train.training.recipe import Recipe, Stage
 from mtctl_train.training.trainer import Cohort, train

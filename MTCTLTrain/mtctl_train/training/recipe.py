@@ -10,35 +10,13 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
 from mtctl.networks.architecture import STRIDE, Architecture
 from mtctl.preprocessing.network_grid import GRID_MM
+from mtctl_train.errors import TrainingError, require
 
 #: Of a run that is to last some time, however short: fewer are no training.
 FEWEST_ITERATIONS = 20
-
-
-class TrainingError(MtctlError):
-    """The run cannot start, or had to stop; the last checkpoint is good."""
-
-
-def require(settings: object, low: float, high: float, *names: str) -> None:
-    """Refuse numbers that make no sense, among them those that are not numbers.
-
-    Args:
-        settings: Has them as attributes.
-        low, high: Bounds, themselves allowed.
-        names: Of the attributes.
-
-    Raises:
-        TrainingError: One lies outside; the message names it.
-    """
-    for name in names:
-        value = getattr(settings, name)
-        if not low <= value <= high:
-            allowed = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-            raise TrainingError(f"{name} is {value:g}; it must be {allowed}")
 
 
 @dataclass(frozen=True)

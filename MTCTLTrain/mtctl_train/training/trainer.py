@@ -19,15 +19,16 @@ from mtctl.networks.device import autocast, describe, place
 from mtctl.system.memory import keep_freed_memory
 from mtctl_train.data.cases import Batch, Case, Sampler, Scan
 from mtctl_train.distributed import average_gradients, average_values, synchronised, team
-from mtctl_train.methods.baselines import Method, Networks, Student
+from mtctl_train.errors import TrainingError
+from mtctl_train.methods.base import Method, Networks, Student
 from mtctl_train.networks.discriminator import Discriminator
 from mtctl_train.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.recipe import Recipe, Stage, TrainingError
+from mtctl_train.training.recipe import Recipe, Stage
 from mtctl_train.training.speed import Pace
-from mtctl_train.training.validation import picture_of, validation_dice
+from mtctl_train.training.validation import Predictor, picture_of, validation_dice
 
 #: After so many steps the speed of a run is known well enough to say how many of them fit into the time that it has.
 _TIMED_STEPS = 8
@@ -169,12 +170,12 @@ def train(
                 }
             )
         if (finished % recipe.validate_every == 0 or last) and cohort.validation:
-            watched = cohort.validation
-            scores = validation_dice(run.average.network, watched, device)
+            watched, predictor = cohort.validation, Predictor(method, run.average.network, device)
+            scores = validation_dice(predictor, watched)
             mean = round(sum(scores.values()) / len(scores), 4)
             monitor.report({"event": "validation", "iteration": finished, "dice": mean, "cases": scores})
             if monitor.pictures:
-                monitor.picture(finished, picture_of(run.average.network, watched[0], device))
+                monitor.picture(finished, picture_of(predictor, watched[0]))
         if (time.monotonic() - saved > recipe.checkpoint_seconds and not watch.suspect) or last:
             saved = time.monotonic()
             progress = Progress(finished, saved - began, settings, tuple(s.iterations for s in recipe.stages), watch)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, cast
 
 import torch
 from scipy.special import expit
@@ -21,34 +23,46 @@ from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.files import make_folder
 from mtctl.uncertainty.maps import uncertainty_maps
 from mtctl_train.data.cases import Case, LabelledVolume
-from mtctl_train.networks.vnet import VNet
+from mtctl_train.methods.base import Method, Student
 from mtctl_train.training.monitor import Sample
 
 #: Monte-Carlo samples for the picture of a run.
 _SAMPLES = 4
 
 
-def segmentation_logits(network: MTCTLNet | VNet, image: Map, device: torch.device) -> Map:
-    """Logits of f1, (z, y, x), for a z-scored volume (z, y, x) on the network's own grid; no dropout."""
-    padded, inner = pad_to_multiple(image)
-    with torch.no_grad(), autocast(device):
-        volume = torch.from_numpy(padded)[None, None].to(device, memory_format=torch.channels_last_3d)
-        logits = network.segmentation_decoder(network.encoder(volume))
-    return logits[0, 0].float().cpu().numpy()[inner]
+@dataclass(frozen=True)
+class Predictor(Generic[Student]):
+    """A network as its method reads it.
+
+    Attributes:
+        method: Knows how a mask comes out of the network.
+        network: In evaluation mode.
+        device: Where the network is.
+    """
+
+    method: Method[Student]
+    network: Student
+    device: torch.device
+
+    def logits(self, image: Map) -> Map:
+        """Return the logits of the mask, (z, y, x), for a z-scored volume (z, y, x) on the network's own grid."""
+        padded, inner = pad_to_multiple(image)
+        with torch.no_grad(), autocast(self.device):
+            volume = torch.from_numpy(padded)[None, None].to(self.device, memory_format=torch.channels_last_3d)
+            logits = self.method.segmentation_logits(self.network, volume)
+        return logits[0, 0].float().cpu().numpy()[inner]
 
 
-def validation_dice(network: MTCTLNet | VNet, cases: Sequence[Case], device: torch.device) -> dict[str, float]:
-    """Dice of f1 >= 0.5 on each case, on the network's grid."""
-    return {
-        case.name: round(dice(segmentation_logits(network, case.image, device) >= 0, case.mask), 4) for case in cases
-    }
+def validation_dice(predictor: Predictor[Student], cases: Sequence[Case]) -> dict[str, float]:
+    """Return the Dice of each case by its name, at a probability of 0.5 on the network's grid."""
+    return {case.name: round(dice(predictor.logits(case.image) >= 0, case.mask), 4) for case in cases}
 
 
-def picture_of(network: MTCTLNet | VNet, case: Case, device: torch.device) -> Sample:
-    """What there is to see of one case."""
-    if isinstance(network, VNet):
-        probability = expit(segmentation_logits(network, case.image, device))
-        return Sample(case.name, case.image, case.mask, probability, None, None)
+def picture_of(predictor: Predictor[Student], case: Case) -> Sample:
+    """Return what there is to see of one case; distance map and uncertainty only of a network that is shipped."""
+    if not predictor.method.is_shipped:
+        return Sample(case.name, case.image, case.mask, expit(predictor.logits(case.image)), None, None)
+    network, device = cast(MTCTLNet, predictor.network), predictor.device
     filters, shape = network.architecture.filters, case.image.shape
     planes = planes_at_once(device, filters, (shape[0], shape[1], shape[2]))
     maps = sample_passes(network, case.image, _SAMPLES, 0, device, planes)
@@ -56,20 +70,21 @@ def picture_of(network: MTCTLNet | VNet, case: Case, device: torch.device) -> Sa
     return Sample(case.name, case.image, case.mask, expit(maps.segmentation), maps.distance, entropy)
 
 
-def write_masks(
-    network: MTCTLNet | VNet, grid_mm: Triple, cases: Sequence[LabelledVolume], folder: Path, device: torch.device
-) -> None:
+def write_masks(predictor: Predictor[Student], grid_mm: Triple, cases: Sequence[LabelledVolume], folder: Path) -> None:
     """Segment each case as it is in its file: <case>.seg.nrrd and <case>.probability.nrrd, one solid piece.
 
     The same for every method, so that `mtctl evaluate` compares the methods and not what surrounds them.
 
     Args:
+        predictor: Of the network to compare.
         grid_mm: Voxels (x, y, z) that the network was trained at.
+        cases: Scans and, not looked at, their masks.
+        folder: Where the files go.
     """
     make_folder(folder)
     for case in cases:
         grid = canonical_geometry(case.volume.geometry, grid_mm)
-        logits = segmentation_logits(network, normalise(*to_grid(case.volume, grid)), device)
+        logits = predictor.logits(normalise(*to_grid(case.volume, grid)))
         on_source = expit(from_grid(logits, grid, case.volume.geometry, OUTSIDE_LOGIT))
         write_volume(Volume(on_source, case.volume.geometry), folder / f"{case.name}.probability.nrrd")
         mask = solid(on_source >= 0.5)

@@ -1,0 +1,44 @@
+"""The locator's objective: no method to choose, only a part of what `mtctl train` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mtctl.networks.architecture import Architecture
+from mtctl.networks.mtctl_net import MTCTLNet
+from mtctl_train.data.cases import Batch
+from mtctl_train.methods.base import Networks, Objective
+from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
+
+
+@dataclass(frozen=True)
+class Location:
+    """Dice and cross-entropy of the segmentation alone; the network's other decoders are not run."""
+
+    has_critic: ClassVar[bool] = False
+    needs_unlabelled: ClassVar[bool] = False
+    is_shipped: ClassVar[bool] = False
+
+    def build(self, architecture: Architecture) -> MTCTLNet:
+        """Return a new network, of which encoder and segmentation decoder are trained."""
+        return MTCTLNet(architecture)
+
+    def segmentation_logits(self, network: MTCTLNet, image: Tensor) -> Tensor:
+        """Return the logits of the mask, (n, 1, z, y, x) as `image`."""
+        return network.segmentation_decoder(network.encoder(image))
+
+    def objective(
+        self, networks: Networks[MTCTLNet], batch: Batch, progress: float, generator: torch.Generator
+    ) -> Objective:
+        """Return Dice and cross-entropy of the labelled patches."""
+        logits = self.segmentation_logits(networks.student, batch.image).float()
+        return Objective(
+            {
+                "dice": dice_loss(torch.sigmoid(logits), batch.mask),
+                "cross_entropy": cross_entropy_loss(logits, batch.mask),
+            }
+        )
