@@ -23,14 +23,15 @@ import torch
 from mtctl.networks.device import describe
 from mtctl.synthetic.phantom import SPACING_MM
 from mtctl.system.memory import give_back_memory
-from mtctl_train.data.cases import Batch, Sampler, Scan, phantom_case
+from mtctl_train.data.cases import Scan, phantom_case
+from mtctl_train.data.sampler import Batch, Sampler
 from mtctl_train.methods.base import Networks
 from mtctl_train.methods.mtctl import BEST, MTCTL
 from mtctl_train.methods.uamt import UAMT
 from mtctl_train.networks.vnet import VNet
+from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.training.divergence import Watch
-from mtctl_train.training.recipe import Recipe, Stage
-from mtctl_train.training.trainer import Run
+from mtctl_train.training.step import TrainingState
 
 CPU = torch.device("cpu")
 
@@ -63,7 +64,7 @@ def main() -> None:
 
 def ours(recipe: Recipe, method: MTCTL, batch: Batch) -> Callable[[], None]:
     """A step as the trainer takes it, half way through a run: all terms are ramped up."""
-    run, here, watch = Run.begin(recipe, method, CPU, None), batch.to(CPU), Watch()
+    run, here, watch = TrainingState.begin(recipe, method, CPU, None), batch.to(CPU), Watch()
     return lambda: void(run.step(here, 50, 1e-4, watch))
 
 

@@ -25,7 +25,8 @@ from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import read_model
 from mtctl.networks.architecture import Architecture
-from mtctl_train.data.cases import Case, Sampler, Scan
+from mtctl_train.data.cases import Case, Scan
+from mtctl_train.data.sampler import Sampler
 from mtctl_train.distributed import Team, average_gradients, synchronised, team
 from mtctl_train.methods.base import Method, Networks
 from mtctl_train.methods.mtctl import BEST, MTCTL

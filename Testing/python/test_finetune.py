@@ -32,6 +32,7 @@ from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.system.files import WriteError
 from mtctl.system.process_tree import kill_tree
+from mtctl_train import recipe
 from mtctl_train.finetuning import cases as finetune_cases
 from mtctl_train.finetuning import run as finetune
 from mtctl_train.finetuning.cases import Replay
@@ -40,7 +41,6 @@ from mtctl_train.finetuning.run import LEARNT_SCANS, FineTuning, Iterations, Min
 from mtctl_train.finetuning.run_folder import RunError, RunState, read_events, read_status, working_in
 from mtctl_train.finetuning.watchers import Watchers
 from mtctl_train.finetuning.weighting import SURE, Weighting, trusted
-from mtctl_train.training import recipe
 from mtctl_train.training.checkpoint import CheckpointError
 from mtctl_train.training.monitor import Event
 

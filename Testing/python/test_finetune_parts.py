@@ -19,15 +19,17 @@ from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import WriteError
 from mtctl_train.data.case_cache import Shelf
-from mtctl_train.data.cases import Case, DataError, Sampler
+from mtctl_train.data.cases import Case, DataError
+from mtctl_train.data.sampler import Sampler
 from mtctl_train.finetuning.weighting import Weighting, trusted
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
 from mtctl_train.methods.mtctl import BEST
+from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.training.speed import Pace
-from mtctl_train.training.trainer import Cohort, Run, train
+from mtctl_train.training.step import TrainingState
+from mtctl_train.training.trainer import Cohort, train
 
 SUPERVISED = replace(BEST, copy_paste_weight=0.0)
 
@@ -184,7 +186,7 @@ def test_the_pace_ignores_the_first_step_and_the_reading_of_cases() -> None:
 def test_a_step_with_unlabelled_patches_weighs_the_experts_voxels_alone() -> None:
     case = CASES[0]
     blank = replace(case, weight=np.zeros_like(case.image))
-    run = Run.begin(replace(RECIPE, unlabelled_share=1.0), replace(BEST, copy_paste_weight=0.0), CPU, None)
+    run = TrainingState.begin(replace(RECIPE, unlabelled_share=1.0), replace(BEST, copy_paste_weight=0.0), CPU, None)
     batch = sampler([blank]).draw(0)
     objective = run.method.objective(run.networks, batch, 0.0, torch.Generator().manual_seed(0))
     assert float(objective.student["cross_entropy"].detach()) == 0

@@ -13,8 +13,8 @@ from mtctl.networks.architecture import Architecture
 from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.uncertainty.maps import binary_entropy
-from mtctl_train.data.cases import Batch
 from mtctl_train.data.copy_paste import pasted, side_by_side
+from mtctl_train.data.sampler import Batch
 from mtctl_train.methods.base import Method, Networks, Objective, entropy
 from mtctl_train.methods.mtctl import BEST, MTCTL
 from mtctl_train.methods.sassnet import SASSNet

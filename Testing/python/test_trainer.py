@@ -21,25 +21,25 @@ from mtctl_train.data.cases import (
     Case,
     DataError,
     LabelledVolume,
-    Sampler,
     Scan,
     case_of,
     load_labelled,
     load_scan,
     scan_of,
 )
+from mtctl_train.data.sampler import Sampler
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method, Objective
 from mtctl_train.methods.mtctl import BEST, MTCTL
 from mtctl_train.methods.sassnet import SASSNet
 from mtctl_train.methods.uamt import UAMT
 from mtctl_train.methods.vnet import VNetMethod
+from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage
 from mtctl_train.training import trainer
 from mtctl_train.training.checkpoint import CHECKPOINT, CheckpointError
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.recipe import AdamWPoly, Recipe, SGDSteps, Stage
 from mtctl_train.training.speed import Pace
 from mtctl_train.training.trainer import Cohort, train
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.io.case_names import case_names
+from mtctl_train.commands.options import with_options
 
 #: The line in `mtctl --help`.
 HELP = "fine-tune a model on corrected cases"
@@ -64,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from mtctl.system.process_tree import step_back
-    from mtctl_train.commands.train import with_options
     from mtctl_train.finetuning.cases import Replay
     from mtctl_train.finetuning.run import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
     from mtctl_train.finetuning.weighting import Weighting

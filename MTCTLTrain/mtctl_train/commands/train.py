@@ -6,12 +6,12 @@ import argparse
 import dataclasses
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.io.case_names import case_names
+from mtctl_train.commands.options import with_options
 
 #: The line in `mtctl --help`.
 HELP = "train a model"
@@ -75,8 +75,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when the model is written."""
     from mtctl_train.methods import METHODS
+    from mtctl_train.recipe import OURS, PUBLISHED, Stage
     from mtctl_train.training.job import Job, carry_out
-    from mtctl_train.training.recipe import OURS, PUBLISHED, Stage
 
     ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
     # replay_share is of the fine-tuning alone: here there are no earlier scans to replay.
@@ -126,34 +126,3 @@ def _grid(text: str) -> tuple[float, float, float]:
     if not all(0.3 <= step <= 6 for step in (x, y, z)):
         raise MtctlError(f"--grid {text}: give three numbers from 0.3 to 6 (mm), e.g. 1.25,1.25,2.5")
     return x, y, z
-
-
-def with_options(method: Any, recipe: Any, options: Sequence[str], fixed: Sequence[str] = ()) -> tuple[Any, Any]:
-    """Method and recipe with the numbers that --option gives, among them those of the recipe's optimiser.
-
-    Args:
-        method, recipe: Whose numbers they are.
-        options: NAME=NUMBER each.
-        fixed: Names that are not to be given here; --batch and --seed have words of their own anyway.
-    """
-    known = {
-        field.name: (settings, field.type)
-        for settings in (recipe.optimisation, recipe, method)
-        for field in dataclasses.fields(settings)
-        if field.type in ("int", "float") and field.name not in ("batch", "seed", *fixed)
-    }
-    changes: dict[int, dict[str, float]] = {id(settings): {} for settings in (recipe.optimisation, recipe, method)}
-    for option in options:
-        name, _, text = option.partition("=")
-        if name not in known:
-            raise MtctlError(f"--option {option}: this method has {', '.join(sorted(known))}")
-        settings, kind = known[name]
-        try:
-            changes[id(settings)][name] = int(text) if kind == "int" else float(text)
-        except ValueError:
-            raise MtctlError(f"--option {option}: '{text}' is no number") from None
-    optimisation = dataclasses.replace(recipe.optimisation, **changes[id(recipe.optimisation)])
-    return (
-        dataclasses.replace(method, **changes[id(method)]),
-        dataclasses.replace(recipe, optimisation=optimisation, **changes[id(recipe)]),
-    )

@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
-from mtctl_train.data.cases import Batch
+from mtctl_train.data.sampler import Batch
 
 #: The box takes two thirds of each axis, as BCP's.
 _BOX_SHARE = 2 / 3

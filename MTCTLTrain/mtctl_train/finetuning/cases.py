@@ -15,18 +15,18 @@ from mtctl_train.data.cases import (
     Case,
     DataError,
     LabelledVolume,
-    Sampler,
     Scan,
     case_of,
     load_labelled,
     phantom_case,
     scan_of,
 )
+from mtctl_train.data.sampler import Sampler
 from mtctl_train.finetuning.plan import Plan
 from mtctl_train.finetuning.region import surroundings
 from mtctl_train.finetuning.run_folder import PREPARED
 from mtctl_train.finetuning.weighting import Weighting, trusted
-from mtctl_train.training.recipe import Recipe, Stage
+from mtctl_train.recipe import Recipe, Stage
 
 #: Synthetic cases that are replayed against forgetting; each takes a second or two when it is first drawn.
 PHANTOMS = 6
@@ -81,20 +81,7 @@ class Lessons:
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
         """The stream of batches; everything is on the network's grid already."""
-        return Sampler(
-            labelled=self.labelled,
-            unlabelled=self.unlabelled,
-            phantoms=self.phantoms,
-            patch=stage.patch,
-            batch=recipe.batch,
-            phantom_share=recipe.phantom_share,
-            paste_share=recipe.paste_share,
-            intensity_share=recipe.intensity_share,
-            seed=recipe.seed,
-            unlabelled_share=recipe.unlabelled_share,
-            replay=self.replay,
-            replay_share=recipe.replay_share,
-        )
+        return Sampler.of(recipe, stage, self.labelled, self.unlabelled, self.phantoms, self.replay)
 
 
 @dataclass(frozen=True)

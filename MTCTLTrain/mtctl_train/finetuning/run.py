@@ -41,7 +41,7 @@ from mtctl_train.finetuning.run_folder import CANDIDATE, working_in
 from mtctl_train.finetuning.watchers import Watchers, watchers_of
 from mtctl_train.finetuning.weighting import Weighting
 from mtctl_train.methods.mtctl import MTCTL
-from mtctl_train.training.recipe import AdamWPoly, Recipe, Stage
+from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.training.trainer import train
 
 #: Patch (z, y, x): at the usual grid 120 x 80 x 80 mm, a little less than training's.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mtctl.networks.architecture import Architecture
-from mtctl_train.data.cases import Batch
+from mtctl_train.data.sampler import Batch
 from mtctl_train.distributed import team
 from mtctl_train.networks.discriminator import Discriminator
 

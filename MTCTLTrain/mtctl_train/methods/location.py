@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet
-from mtctl_train.data.cases import Batch
+from mtctl_train.data.sampler import Batch
 from mtctl_train.methods.base import Networks, Objective
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet, UncertaintyDecoder
-from mtctl_train.data.cases import Batch
 from mtctl_train.data.copy_paste import Supervision, pasted, side_by_side
+from mtctl_train.data.sampler import Batch
 from mtctl_train.errors import require
 from mtctl_train.methods.base import Networks, Objective, drawn, entropy, required
 from mtctl_train.methods.early_backward import settled

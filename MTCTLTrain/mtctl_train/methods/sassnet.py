@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional
 
-from mtctl_train.data.cases import Batch
+from mtctl_train.data.sampler import Batch
 from mtctl_train.errors import require
 from mtctl_train.methods.base import Networks, Objective, drawn, required
 from mtctl_train.methods.losses import distance_loss, squared_dice_loss

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtctl_train.data.cases import Batch
+from mtctl_train.data.sampler import Batch
 from mtctl_train.errors import require
 from mtctl_train.methods.base import Networks, Objective, drawn, entropy
 from mtctl_train.methods.losses import certain_below, consistency_loss, gaussian_ramp

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtctl.networks.architecture import Architecture
-from mtctl_train.data.cases import Batch
+from mtctl_train.data.sampler import Batch
 from mtctl_train.methods.base import Networks, Objective, drawn
 from mtctl_train.methods.losses import cross_entropy_loss, squared_dice_loss
 from mtctl_train.networks.vnet import VNet

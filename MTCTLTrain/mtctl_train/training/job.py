@@ -32,9 +32,9 @@ from mtctl_train.data.checks import check_cases, check_unknown, check_unlabelled
 from mtctl_train.distributed import joined, team
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method
+from mtctl_train.recipe import Recipe
 from mtctl_train.training.locator import train_locator
 from mtctl_train.training.monitor import Monitor, watched
-from mtctl_train.training.recipe import Recipe
 from mtctl_train.training.trainer import Cohort, train
 from mtctl_train.training.validation import Predictor, write_masks
 

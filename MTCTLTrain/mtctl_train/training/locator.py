@@ -35,8 +35,8 @@ from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_a
 from mtctl.system.files import replacing
 from mtctl_train.data.cases import Case
 from mtctl_train.methods.location import Location
+from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.recipe import Recipe, Stage
 from mtctl_train.training.trainer import Cohort, train
 
 #: Voxels (x, y, z). A patch of 48 x 64 x 64 of them, 192 x 256 x 256 mm, shows most of a thorax, so that the network

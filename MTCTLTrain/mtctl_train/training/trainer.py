@@ -9,25 +9,24 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.networks.device import autocast, describe, place
-from mtctl.system.memory import keep_freed_memory
-from mtctl_train.data.cases import Batch, Case, Sampler, Scan
-from mtctl_train.distributed import average_gradients, average_values, synchronised, team
+from mtctl.networks.device import describe
+from mtctl_train.data.cases import Case, Scan
+from mtctl_train.data.sampler import Sampler
+from mtctl_train.distributed import average_values, team
 from mtctl_train.errors import TrainingError
-from mtctl_train.methods.base import Method, Networks, Student
-from mtctl_train.networks.discriminator import Discriminator
+from mtctl_train.methods.base import Method, Student
+from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from mtctl_train.training.divergence import Watch
-from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.recipe import Recipe, Stage
 from mtctl_train.training.speed import Pace
+from mtctl_train.training.step import TrainingState
 from mtctl_train.training.validation import Predictor, picture_of, validation_dice
 
 #: After so many steps the speed of a run is known well enough to say how many of them fit into the time that it has.
@@ -73,18 +72,7 @@ class Cohort:
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
         """The stream of batches of a stage."""
-        return Sampler(
-            labelled=self.labelled,
-            unlabelled=self.unlabelled,
-            phantoms=self.phantoms,
-            patch=stage.patch,
-            batch=recipe.batch,
-            phantom_share=recipe.phantom_share,
-            paste_share=recipe.paste_share,
-            intensity_share=recipe.intensity_share,
-            seed=recipe.seed,
-            unlabelled_share=recipe.unlabelled_share,
-        )
+        return Sampler.of(recipe, stage, self.labelled, self.unlabelled, self.phantoms)
 
 
 def train(
@@ -114,7 +102,7 @@ def train(
     if recipe.batch % crew.size:
         raise TrainingError(f"a batch of {recipe.batch} cannot be shared by {crew.size} processes; take a multiple")
     items = range(crew.rank * recipe.batch // crew.size, (crew.rank + 1) * recipe.batch // crew.size)
-    run = Run.begin(recipe, method, device, base)
+    run = TrainingState.begin(recipe, method, device, base)
     settings = json.dumps(
         {"recipe": dataclasses.asdict(recipe), "method": repr(method), "base": _print_of(base), **cohort.names()}
     )
@@ -193,90 +181,6 @@ def _mixed(ended: dict[str, Tensor], base: dict[str, Tensor], base_share: float)
         name: torch.lerp(tensor, base[name].to(tensor), base_share) if tensor.is_floating_point() else tensor
         for name, tensor in ended.items()
     }
-
-
-@dataclass(frozen=True)
-class Run(Generic[Student]):
-    """Everything that changes from step to step."""
-
-    recipe: Recipe
-    method: Method[Student]
-    device: torch.device
-    networks: Networks[Student]
-    average: WeightAverage[Student]
-    start: list[Tensor]
-    optimizer: torch.optim.Optimizer
-    critic_optimizer: torch.optim.Optimizer | None
-
-    @classmethod
-    def begin(
-        cls, recipe: Recipe, method: Method[Student], device: torch.device, base: dict[str, Tensor] | None
-    ) -> Run[Student]:
-        keep_freed_memory()
-        torch.manual_seed(recipe.seed)
-        student = method.build(recipe.architecture)
-        if base is not None:
-            student.load_state_dict(base)
-        average = WeightAverage(place(student, device), recipe.average_decay, recipe.average_warm_up)
-        student = synchronised(student)
-        critic = place(Discriminator(), device) if method.has_critic else None
-        return cls(
-            recipe,
-            method,
-            device,
-            Networks(student, average.network, critic),
-            average,
-            [parameter.detach().clone() for parameter in student.parameters()] if recipe.anchor else [],
-            recipe.optimisation.build(student.parameters()),
-            # SASSNet's code.
-            torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.9, 0.99)) if critic else None,
-        )
-
-    def networks_by_name(self) -> dict[str, torch.nn.Module]:
-        networks = {"network": self.networks.student, "average": self.networks.teacher, "critic": self.networks.critic}
-        return {name: network for name, network in networks.items() if network is not None}
-
-    def optimizers_by_name(self) -> dict[str, torch.optim.Optimizer]:
-        optimizers = {"optimizer": self.optimizer, "critic_optimizer": self.critic_optimizer}
-        return {name: optimizer for name, optimizer in optimizers.items() if optimizer is not None}
-
-    def step(self, batch: Batch, iteration: int, rate: float, watch: Watch) -> float:
-        """One step of the student, and of the critic; returns the gradient's norm.
-
-        Raises:
-            TrainingError: The step would have led nowhere; it was not taken.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        student, critic = self.networks.student, self.networks.critic
-        student.train()
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + iteration)
-        with autocast(self.device):
-            objective = self.method.objective(self.networks, batch, iteration / self.recipe.iterations, generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(objective.student.values())).sum().backward()
-        average_gradients(student.parameters())
-        norm = float(torch.nn.utils.clip_grad_norm_(student.parameters(), self.recipe.gradient_norm))
-        losses = average_values(objective.student)
-        if objective.critic is not None and critic is not None and self.critic_optimizer is not None:
-            # Anew: the student's terms have left gradients in it.
-            self.critic_optimizer.zero_grad(set_to_none=True)
-            objective.critic.backward()
-            average_gradients(critic.parameters())
-            losses |= average_values({"critic": objective.critic})
-        # Before the step: weights that are not numbers must never reach a checkpoint.
-        complaint = watch.complaint(losses, norm)
-        if complaint:
-            raise TrainingError(complaint)
-        self.optimizer.step()
-        if self.start:
-            with torch.no_grad():
-                for parameter, start in zip(student.parameters(), self.start, strict=True):
-                    parameter.lerp_(start, rate * self.recipe.anchor)
-        if objective.critic is not None and self.critic_optimizer is not None:
-            self.critic_optimizer.step()
-        self.average.update(student, iteration)
-        return norm
 
 
 def _after(out: Path) -> str:
