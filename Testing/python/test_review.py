@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mtctl.geometry import Geometry
+from mtctl.review.active_time import IDLE_SECONDS
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.document import read_review, review_document, write_review
 from mtctl.review.proposals import add, consensus, distance_map, random_walk, remove
-from mtctl.review.session import GROWN, IDLE_SECONDS, REVIEW_ML, ReviewSession
+from mtctl.review.session import GROWN, REVIEW_ML, ReviewSession
 from mtctl.review.state import RegionMark, RemainingWork, ReviewState, Status, summary
 from mtctl.system.files import WriteError
 

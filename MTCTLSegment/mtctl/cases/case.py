@@ -1,17 +1,16 @@
-"""One case of the store as it stood when it was read: its state, its versions, and everything that belongs to it."""
+"""One case of the store as it stood when it was read: its scan, predictions, drafts and versions."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.cases.history import CaseHistory
 from mtctl.cases.records import (
     CASE,
     FORMAT,
@@ -21,34 +20,17 @@ from mtctl.cases.records import (
     SCAN,
     SEGMENTATION,
     START,
-    VOUCHED,
     CaseError,
     Record,
     RecordKind,
     read_records,
 )
-from mtctl.cases.volumes import UNCERTAINTIES, file_of, stored_map, stored_mask
+from mtctl.cases.volumes import file_of, stored_map, stored_mask
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.system.staging import DamagedError, checked, read_sealed
 
 if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases would wait a second.
     from mtctl.review.case_maps import CaseMaps
-
-
-class CaseState(Enum):
-    """How far a case is; the values are the words that a person sees."""
-
-    UNLABELLED = "unlabelled"
-    PREDICTED = "predicted"
-    IN_REVIEW = "in review"
-    CORRECTED = "corrected"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-
-    @property
-    def labelled(self) -> bool:
-        """Whether somebody vouched for its segmentation, and nobody works on it now (see `StoredCase.labelled`)."""
-        return self in (CaseState.CORRECTED, CaseState.ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -69,94 +51,15 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class StoredCase:
-    """A case and its history. It does not change: ask the store again (`CaseStore.case`) for how it stands now.
+class StoredCase(CaseHistory):
+    """A case and what belongs to it. It does not change: ask the store again (`CaseStore.case`) for how it stands now.
 
     Everything that is read is checked against its checksum first. All volumes are on the grid of the scan.
-
-    Attributes:
-        folder: `cases/<id>` of the store.
-        id: Its name; a pseudonym.
-        geometry: Grid of the scan.
-        added: When, UTC, ISO 8601.
-        scan_sha256: Over the scan's voxels, whatever their grid, by `scan_sum`.
-        files: SHA-256 of the files beside case.json, by name.
-        records: Predictions, drafts and decisions, oldest first.
 
     Raises (from all methods that read):
         DamagedError: A file is missing, torn or not the one that was stored.
         CaseError: There is nothing of that kind.
     """
-
-    folder: Path
-    id: str
-    geometry: Geometry
-    added: str
-    scan_sha256: str
-    files: Mapping[str, str]
-    records: tuple[Record, ...]
-
-    @property
-    def state(self) -> CaseState:
-        """How far it is, from its records alone. A case whose review was taken up again is in review, whatever
-        `version` says of earlier ones."""
-        done = [record.kind for record in self.records if record.kind is not RecordKind.PREDICTION]
-        if done:
-            return CaseState.IN_REVIEW if done[-1] is RecordKind.DRAFT else CaseState(done[-1].value)
-        return CaseState.PREDICTED if self.records else CaseState.UNLABELLED
-
-    @property
-    def labelled(self) -> bool:
-        """Whether a person vouches for its last version: nobody rejected it since. Drafts, of whomever, decide nothing,
-        so that a case which is looked at again teaches until that is done."""
-        return self._decision in VOUCHED
-
-    @property
-    def rejected(self) -> bool:
-        """Whether it was rejected and nobody has vouched for it since, whatever drafts there are."""
-        return self._decision is RecordKind.REJECTED
-
-    @property
-    def version(self) -> int:
-        """Number of segmentations that a person vouched for; 0: none yet."""
-        return len(self._vouched)
-
-    @property
-    def reviewer(self) -> str:
-        """Pseudonym of who made the last draft or decision, or ""."""
-        return next(
-            (record.reviewer for record in reversed(self.records) if record.kind is not RecordKind.PREDICTION), ""
-        )
-
-    @property
-    def changed(self) -> str:
-        """When something was last done, UTC, ISO 8601."""
-        return next((record.made for record in reversed(self.records) if record.made), self.added)
-
-    @property
-    def model(self) -> Mapping[str, str] | None:
-        """id, version and sha256 of the model that made the last prediction; None: there is none."""
-        last = self._last(RecordKind.PREDICTION)
-        return None if last is None else last.content.get("model")
-
-    @property
-    def case_score(self) -> float | None:
-        """The Dice that the last prediction expects of itself, 0 to 1; None: there is none."""
-        last = self._last(RecordKind.PREDICTION)
-        return None if last is None else last.content.get("case_score")
-
-    @property
-    def uncertainties(self) -> tuple[str, ...]:
-        """Kinds of uncertainty that the last prediction has: of "entropy", "mutual_information", "disagreement"."""
-        last = self._last(RecordKind.PREDICTION)
-        return () if last is None else uncertainties_of(last)
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over the scan's voxels and, where a person vouches for one, the last segmentation: what a model
-        that learnt from this case has seen."""
-        label = self._vouched[-1].content.get("segmentation_sha256", "") if self._vouched else ""
-        return hashlib.sha256(f"{self.scan_sha256} {label}".encode()).hexdigest()
 
     def scan(self) -> Volume:
         """The scan, float32."""
@@ -219,11 +122,6 @@ class StoredCase:
                 break
         return None
 
-    def reason(self) -> str:
-        """Why it was rejected last, or ""."""
-        last = self._last(RecordKind.REJECTED)
-        return "" if last is None else str(last.content.get("reason", ""))
-
     def start(self, version: int | None = None) -> Mask:
         """The segmentation as it was before the review that led to that version, (z, y, x) bool."""
         record = self._version(version)
@@ -263,33 +161,14 @@ class StoredCase:
             return np.ones(self.geometry.shape, dtype=bool)
         raise CaseError(f"{record.folder}: what was looked at is unknown: the review is of another prediction")
 
-    def reviewed_by(self, review: Mapping[str, Any] | None) -> Record | None:
-        """The prediction that a review is of, or, where it is of none, the last one; None: there is none."""
-        wanted = (review or {}).get("segmentation_sha256")
-        predictions = [record for record in reversed(self.records) if record.kind is RecordKind.PREDICTION]
-        same = (record for record in predictions if record.content.get("segmentation_sha256") == wanted)
-        return next(same, predictions[0] if predictions else None)
-
-    @property
-    def _decision(self) -> RecordKind | None:
-        decisions = (*VOUCHED, RecordKind.REJECTED)
-        return next((record.kind for record in reversed(self.records) if record.kind in decisions), None)
-
-    @property
-    def _vouched(self) -> list[Record]:
-        return [record for record in self.records if record.kind in VOUCHED]
-
-    def _last(self, kind: RecordKind) -> Record | None:
-        return next((record for record in reversed(self.records) if record.kind is kind), None)
-
     def _predicted(self) -> Record:
-        last = self._last(RecordKind.PREDICTION)
+        last = self.last(RecordKind.PREDICTION)
         if last is None:
             raise CaseError(f"{self.id}: has no prediction yet; segment it first")
         return last
 
     def _version(self, version: int | None) -> Record:
-        vouched = self._vouched
+        vouched = self.vouched
         if not vouched:
             raise CaseError(f"{self.id}: nobody has accepted or corrected it yet")
         number = len(vouched) if version is None else version
@@ -310,11 +189,6 @@ class StoredCase:
         if file_of(name) not in prediction.files and not prediction.damage:
             raise CaseError(f"{self.id}: its prediction has no map '{name}'; segment it again with all maps")
         return stored_map(prediction.path(file_of(name)), self.geometry)
-
-
-def uncertainties_of(prediction: Record) -> tuple[str, ...]:
-    """Kinds of uncertainty that a prediction has."""
-    return tuple(kind for kind in UNCERTAINTIES if file_of(kind) in prediction.files)
 
 
 def read_case(folder: Path) -> StoredCase:

@@ -1,8 +1,11 @@
-"""Names of cases: what they may be on every system, and those that are made from a scan."""
+"""Names of cases, usable on every system, and of the authors of drafts."""
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import re
+import socket
 from collections.abc import Iterator
 from itertools import count
 
@@ -32,3 +35,14 @@ def made_ids(total: str) -> Iterator[str]:
     """Names for a scan with this sum; more than one, as scans of the same voxels on another grid share it."""
     yield f"case-{total[:12]}"
     yield from (f"case-{total[:12]}-{number}" for number in count(2))
+
+
+def author_of(reviewer: str) -> str:
+    """Return whose draft it is: a pseudonym, or else a hash of who is logged in here, as that is a name."""
+    if reviewer:
+        return reviewer
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # KeyError until Python 3.13
+        user = ""
+    return hashlib.sha256(f"{user}@{socket.gethostname()}".encode()).hexdigest()[:12]

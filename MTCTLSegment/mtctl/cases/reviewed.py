@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtctl.cases.case import StoredCase, uncertainties_of
+from mtctl.cases.case import StoredCase
+from mtctl.cases.history import uncertainties_of
 from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
 from mtctl.cases.volumes import check_mask, mask_sum, write_mask
 from mtctl.geometry import Mask, Volume
@@ -27,7 +28,7 @@ class ReviewedSegmentation:
         self.mask = check_mask(mask, case.geometry, case.id)
         self.start = None if start is None else check_mask(start, case.geometry, case.id)
         self.review = review
-        self.prediction = case.reviewed_by(review)
+        self.prediction = case.reviewed_prediction(review)
 
     @property
     def as_predicted(self) -> bool:

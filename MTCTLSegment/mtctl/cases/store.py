@@ -14,26 +14,24 @@ beside it that it was stored (`records`).
 
 from __future__ import annotations
 
-import getpass
-import hashlib
-import os
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtctl.cases.case import CaseState, Draft, StoredCase, read_case
-from mtctl.cases.names import ID, made_ids, usable
+from mtctl.cases.case import Draft, StoredCase, read_case
+from mtctl.cases.history import CaseState
+from mtctl.cases.names import ID, author_of, made_ids, usable
 from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind, append_record, note
 from mtctl.cases.reviewed import ReviewedSegmentation
+from mtctl.cases.store_folder import cases_folder, explained_errors, list_ids, make_folder
 from mtctl.cases.verify import Finding, Problem, verify_store
 from mtctl.cases.volumes import check_mask, scan_sum, write_mask, write_prediction
 from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.io.volumes import write_volume
-from mtctl.system.files import WriteError, replacing, write_reason
+from mtctl.system.files import WriteError, write_reason
 from mtctl.system.staging import (
     DamagedError,
     checksums,
@@ -47,23 +45,6 @@ from mtctl.system.staging import (
 from mtctl.worker.requests import Result
 
 __all__ = ["CaseError", "CaseState", "CaseStore", "DamagedError", "Draft", "Finding", "Problem", "StoredCase"]
-
-_README = "README.txt"
-_EXPLAINED = """This folder is a case store of SlicerMTCTL.
-
-Every folder in "cases" is one scan. It holds the scan itself (scan.nrrd) and, numbered in the order in which it was
-done, what was made of it: predictions of a model, drafts of unfinished reviews, and decisions of a person. The
-segmentations (segmentation.seg.nrrd) open in 3D Slicer. Nothing is ever overwritten; the highest number counts.
-
-Copy and back up the folder as you like, while it is in use, too. Change nothing by hand: every file is checked against
-its checksum. To check all of them:  mtctl cases verify --store FOLDER
-
-Beside every case, prediction and decision lies a hidden, empty file, .mtctl-stored-NAME, by which its loss is noticed.
-The loss of what went together with that file is not, as when the folder is put back from an older backup: compare
-"mtctl cases list" then. To take a case out for good, delete its folder and the hidden file beside it.
-
-No names of patients are stored. Keep it that way: choose case names and reviewers' names that say nothing.
-"""
 
 
 class CaseStore:
@@ -91,8 +72,8 @@ class CaseStore:
             CaseError: It is a file, or nobody can say what it is.
         """
         self.folder = Path(folder)
-        self._cases = self.folder / "cases"
-        with _reading(self.folder):
+        self._cases = cases_folder(self.folder)
+        with explained_errors(self.folder):
             if self.folder.exists() and not self.folder.is_dir():
                 raise CaseError(f"{self.folder}: is a file, not a folder; choose the folder of a case store")
 
@@ -102,13 +83,7 @@ class CaseStore:
         Raises:
             CaseError: The folder cannot be read, or is on a drive or share that is not there.
         """
-        with _reading(self._cases):
-            try:
-                names = os.listdir(self._cases)
-            except FileNotFoundError:
-                os.stat(self.folder.absolute().anchor)  # Windows says the same of a share that is out of reach.
-                return []
-            return sorted(name for name in names if ID.fullmatch(name) and _holds_case(self._cases / name))
+        return list_ids(self.folder)
 
     def case(self, id: str) -> StoredCase:
         """A case as it stands now.
@@ -117,7 +92,7 @@ class CaseStore:
             CaseError: It is unknown.
             DamagedError: Its case.json cannot be read.
         """
-        with _reading(self._cases):
+        with explained_errors(self._cases):
             # Only a folder in `cases` can be meant, whatever the name says.
             if not ID.fullmatch(id) or not (self._cases / id).is_dir():
                 raise CaseError(f"{id}: there is no such case in {self.folder}; `mtctl cases list` names them")
@@ -145,7 +120,7 @@ class CaseStore:
         Raises:
             CaseError: The folder cannot be read.
         """
-        with _reading(self._cases):
+        with explained_errors(self._cases):
             return verify_store(self._cases, ID)
 
     def add(self, volume: Volume, id: str | None = None) -> StoredCase:
@@ -173,7 +148,7 @@ class CaseStore:
     def _named(self, name: str, volume: Volume, total: str) -> StoredCase:
         """The case of that name, of whatever scan; where there is none it is made from `volume`."""
         while not (there := self._with_name(name)):
-            self._make()
+            make_folder(self.folder)
             try:
                 with staged(self._cases) as hidden:
                     write_volume(Volume(volume.array.astype(np.float32), volume.geometry), hidden / SCAN)
@@ -213,7 +188,7 @@ class CaseStore:
         """Store a segmentation that a person vouches for and that was made elsewhere; the case is then corrected."""
         known = self._known(case)
         mask = check_mask(mask, known.geometry, known.id)
-        prediction = known.reviewed_by(None)
+        prediction = known.reviewed_prediction(None)
 
         def write(folder: Path) -> Mapping[str, Any]:
             return write_mask(folder, mask, known.geometry) | {"prediction": prediction and prediction.number}
@@ -290,7 +265,7 @@ class CaseStore:
         self, case: StoredCase, kind: RecordKind, write: Any, reviewer: str = "", replaces: tuple[Record, ...] = ()
     ) -> StoredCase:
         def write_signed(folder: Path) -> Mapping[str, Any]:
-            return {**write(folder), "author": _author(reviewer)}
+            return {**write(folder), "author": author_of(reviewer)}
 
         append_record(case.folder, kind, write_signed, reviewer, replaces)
         return self.case(case.id)
@@ -298,15 +273,6 @@ class CaseStore:
     def _with_name(self, name: str) -> str | None:
         """The case of that name, upper and lower case being one: on Windows and macOS they are."""
         return next((id for id in self.ids() if id.casefold() == name.casefold()), None)
-
-    def _make(self) -> None:
-        try:
-            self._cases.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(f"{self._cases}: cannot be made: {write_reason(error)}") from error
-        if not (self.folder / _README).exists():
-            with replacing(self.folder / _README) as part:
-                part.write_text(_EXPLAINED, encoding="utf-8")
 
 
 def _is_of(case: StoredCase, volume: Volume, total: str) -> bool:
@@ -319,38 +285,7 @@ def _is_of(case: StoredCase, volume: Volume, total: str) -> bool:
 
 def _drafts(case: StoredCase, reviewer: str) -> tuple[Record, ...]:
     """The drafts of this author that the case knows of."""
-    author = _author(reviewer)
+    author = author_of(reviewer)
     return tuple(
         record for record in case.records if record.kind is RecordKind.DRAFT and record.content.get("author") == author
     )
-
-
-def _author(reviewer: str) -> str:
-    """Whose draft it is. Without a pseudonym: who is logged in on this computer, hashed, as that is a name."""
-    if reviewer:
-        return reviewer
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # KeyError until Python 3.13
-        user = ""
-    return hashlib.sha256(f"{user}@{socket.gethostname()}".encode()).hexdigest()[:12]
-
-
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Say in words what keeps a folder of the store from being read: an unmounted share must not look empty."""
-    try:
-        yield
-    except OSError as error:
-        raise CaseError(
-            f"{error.filename or folder}: cannot be read: {error.strerror or error}; check the path, the drive or "
-            "share, and your permissions"
-        ) from error
-
-
-def _holds_case(folder: Path) -> bool:
-    """Whether a folder is a case; one that may not be entered counts, so that whoever reads it hears of that."""
-    try:
-        return (folder / CASE).exists()
-    except OSError:
-        return True

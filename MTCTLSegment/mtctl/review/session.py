@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Mask
+from mtctl.review.active_time import ActiveTime
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.state import Edit, RegionMark, RemainingWork, ReviewState, Status
 from mtctl.uncertainty.regions import Region, RegionMap, region_map
@@ -24,9 +25,6 @@ REVIEW_ML = 20.0
 #: An accepted region is open again when the threshold falls and makes it so many times larger: those voxels were not
 #: looked at. Less would reopen regions at every touch of the slider.
 GROWN = 1.25
-
-#: A longer pause between two actions counts as this much: a person studies a region, or was called away.
-IDLE_SECONDS = 60.0
 
 
 class ReviewSession:
@@ -63,8 +61,7 @@ class ReviewSession:
         self.maps = maps
         self.all_regions = all_regions or region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline)
         self.state = state or ReviewState(self.all_regions.threshold_for(REVIEW_ML))
-        self._clock = clock
-        self._last_action: float | None = None
+        self._time = ActiveTime(clock)
         self._listed: tuple[float, tuple[Region, ...]] | None = None
         known = range(1, len(self.all_regions.start))
         for number in [*self.state.marks, *([] if self.state.current is None else [self.state.current])]:
@@ -108,7 +105,7 @@ class ReviewSession:
         """
         if not 0 <= threshold <= 1:
             raise ReviewError(f"a threshold of {threshold:g} is impossible: it lies between 0 and 1")
-        self._tick()
+        self._count_time()
         self.state = replace(self.state, threshold=float(threshold))
         return self.regions
 
@@ -135,7 +132,7 @@ class ReviewSession:
         Raises:
             ReviewError: It is not listed at this threshold.
         """
-        self._tick()
+        self._count_time()
         self._look_at(region)
         self.state = replace(self.state, current=region)
         return self._with_mark(self._region(region))
@@ -146,7 +143,7 @@ class ReviewSession:
         Raises:
             ReviewError: It is not listed at this threshold.
         """
-        self._tick()
+        self._count_time()
         self._look_at(region)
         mark = self._mark(region)
         self._set_mark(region, replace(mark, accepted_at=_lower(mark.accepted_at, self.state.threshold)))
@@ -157,7 +154,7 @@ class ReviewSession:
         Raises:
             ReviewError: It is not listed at this threshold.
         """
-        self._tick()
+        self._count_time()
         self._region(region)
         self._set_mark(region, replace(self._mark(region), accepted_at=None))
         self.state = replace(self.state, status=Status.DRAFT, reason="")
@@ -177,7 +174,7 @@ class ReviewSession:
         Raises:
             ReviewError: The mask is on another grid.
         """
-        self._tick()
+        self._count_time()
         before, self._changed = self._changed, self._changes(mask)
         touched = np.setxor1d(before, self._changed, assume_unique=True)
         if not len(touched):
@@ -208,13 +205,13 @@ class ReviewSession:
 
     def reopen_case(self) -> None:
         """Take the decision on the case back."""
-        self._tick()
+        self._count_time()
         self.state = replace(self.state, status=Status.DRAFT, reason="")
 
     def pause(self) -> None:
         """The person turns to something else: time counts again from the next action on."""
-        self._tick()
-        self._last_action = None
+        self._count_time()
+        self._time.stop()
 
     def part(self, region: int) -> RegionPart:
         """The voxels of a region at this threshold.
@@ -295,10 +292,8 @@ class ReviewSession:
             if np.isin(self.all_regions.voxels_at(number, mark.accepted_at), touched).any():
                 self._set_mark(number, replace(mark, accepted_at=None))
 
-    def _tick(self) -> None:
-        now = self._clock()
-        spent = 0.0 if self._last_action is None else min(max(now - self._last_action, 0.0), IDLE_SECONDS)
-        self._last_action = now
+    def _count_time(self) -> None:
+        spent = self._time.count()
         self.state = replace(self.state, seconds=self.state.seconds + spent)
         if self.state.current is not None:
             mark = self._mark(self.state.current)
