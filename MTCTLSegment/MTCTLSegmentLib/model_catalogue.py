@@ -1,23 +1,14 @@
-"""The models to choose from, by their cards alone: torch must never be loaded into the application's process."""
+"""The models to choose from, as the window shows them."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from slicer.i18n import tr as _
 
-from mtctl.errors import MtctlError
-from mtctl.models.card import CARD
-from mtctl.models.shipped import shipped_cards
-from mtctl.models.store import ModelStore, id_of
-
-# What a file of cards and versions that was changed by hand can lead to.
-_UNREADABLE = (MtctlError, OSError, ValueError, KeyError, TypeError)
-
-_SAMPLES = 8  # Where a card names no number.
+from mtctl.models.card import Card, read_card
+from mtctl.models.catalogue import Catalogue, InstalledModel, read_catalogue
 
 
 @dataclass(frozen=True)
@@ -34,11 +25,11 @@ class ModelChoice:
     name: str
     title: str
     details: str
-    samples: int = _SAMPLES
+    samples: int = Card.samples
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ModelChoices:
     """All that there is now.
 
     Attributes:
@@ -52,84 +43,56 @@ class Catalogue:
     trouble: tuple[str, ...]
 
 
-def read_catalogue() -> Catalogue:
-    """Look at what is shipped, and at the site's models. What is damaged is left out and told."""
-    shipped, default = _shipped()
-    versions: dict[int, ModelChoice] = {}
-    trouble: list[str] = []
-    used, unknown = default, ""
-    try:
-        store = ModelStore()
-        for number in reversed(store.numbers()):
-            try:
-                versions[number] = _published(store, number)
-            except _UNREADABLE as error:
-                trouble.append(_("{model} cannot be used: {reason}").format(model=id_of(number), reason=error))
-        number = store.in_use()
-        if number is not None:
-            used, unknown = versions.get(number), _("{model} (damaged)").format(model=id_of(number))
-    except _UNREADABLE as error:
-        used, unknown = None, _("unknown")
-        trouble.append(_("The site's models cannot be used: {reason}").format(reason=error))
-    first = _in_use(used, unknown or _("none is installed"))
-    return Catalogue((first, *versions.values(), *shipped), default.name if default else "", tuple(trouble))
+def model_choices() -> ModelChoices:
+    """Look up what is shipped, and the site's models. What cannot be used is left out and told."""
+    catalogue = read_catalogue()
+    listed = (_choice(model) for model in (*catalogue.site, *catalogue.shipped) if model.card)
+    default = next((model.id for model in catalogue.shipped if model.card and model.card.default), "")
+    cannot_be_used = _("{model} cannot be used: {reason}")
+    trouble = [cannot_be_used.format(model=model.id, reason=model.fault) for model in catalogue.site if model.fault]
+    if catalogue.fault:
+        trouble.append(_("The site's models cannot be used: {reason}").format(reason=catalogue.fault))
+    return ModelChoices((_in_use(catalogue), *listed), default, tuple(trouble))
 
 
 def model_in(folder: Path) -> ModelChoice:
-    """The model in a folder that the user chose.
+    """Return the model in a folder that the user chose.
 
     Raises:
-        ValueError: There is no readable card; the message is for the user.
+        ModelError: There is no readable card, or the model is of no use any more.
     """
-    try:
-        return _choice(folder / CARD, str(folder))
-    except _UNREADABLE as error:
-        raise ValueError(f"{folder}: not a model folder, it holds no readable card.json") from error
+    return _of_card(str(folder), read_card(folder), folder)
 
 
-def _in_use(model: ModelChoice | None, unknown: str) -> ModelChoice:
+def _in_use(catalogue: Catalogue) -> ModelChoice:
+    model = catalogue.in_use
     details = _("The model that is in use when Apply is pressed: one that is published later is used from then on.")
     if model is None:
-        return ModelChoice("", _("In use: {model}").format(model=unknown), details)
-    title = _("In use: {model}").format(model=model.name)
-    return replace(model, name="", title=title, details=f"{details} {model.details}")
+        name = _("unknown") if catalogue.fault else _("none is installed")
+    elif model.card is None and model.version is None:
+        name = _("{model} (damaged)").format(model=model.id)
+    else:
+        name = model.id
+    title = _("In use: {model}").format(model=name)
+    if model is None or model.card is None:
+        return ModelChoice("", title, details)
+    choice = _choice(model)
+    return replace(choice, name="", title=title, details=f"{details} {choice.details}")
 
 
-def _published(store: ModelStore, number: int) -> ModelChoice:
-    version = store.version(number)
-    name, date = version.model.id, version.published[:10]
-    title = _("{model} (published {date})").format(model=name, date=date)
-    details = _("Published at this site on {date}, made from {parent}.").format(date=date, parent=version.parent.id)
-    return replace(_choice(version.folder / CARD, name), title=title, details=details)
+def _choice(model: InstalledModel) -> ModelChoice:
+    choice = _of_card(model.id, model.card, model.folder)
+    if model.version is None:
+        return choice
+    date, parent = model.version.published[:10], model.version.parent.id
+    title = _("{model} (published {date})").format(model=model.id, date=date)
+    details = _("Published at this site on {date}, made from {parent}.").format(date=date, parent=parent)
+    return replace(choice, title=title, details=details)
 
 
-def _shipped() -> tuple[list[ModelChoice], ModelChoice | None]:
-    """All shipped models, the default one first, and that; a card that cannot be read is left out."""
-    default, others = None, []
-    for card in shipped_cards():
-        try:
-            choice = _choice(card, card.parent.name)
-            if default is None and _values(card).get("default", False):
-                default = choice
-            else:
-                others.append(choice)
-        except _UNREADABLE:
-            continue
-    return ([default] if default else []) + others, default
-
-
-def _values(card: Path) -> dict[str, Any]:
-    values = json.loads(card.read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError(f"{card}: not a model card")
-    return values
-
-
-def _choice(card: Path, name: str) -> ModelChoice:
-    values = _values(card)
-    data = values.get("data")
-    labelled = data.get("labelled", []) if isinstance(data, dict) else []
+def _of_card(name: str, card: Card, folder: Path) -> ModelChoice:
+    labelled = card.data.get("labelled")
     scans = f", {len(labelled)} labelled scans" if isinstance(labelled, list) and labelled else ""
-    title = f"{values['id']} ({values['version']}{scans})"
-    details = f"Model {values['id']}, version {values['version']}{scans}. Folder: {card.parent}"
-    return ModelChoice(name, title, details, int(str(values.get("samples", _SAMPLES))))
+    title = f"{card.id} ({card.version}{scans})"
+    details = f"Model {card.id}, version {card.version}{scans}. Folder: {folder}"
+    return ModelChoice(name, title, details, card.samples)

@@ -37,8 +37,10 @@ from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseError, CaseStore, StoredCase
 from mtctl.cases.volumes import mask_sum
 from mtctl.geometry import Geometry, Volume
+from mtctl.models.card import Card, write_card
 from mtctl.models.store import ModelStore, ModelStoreError
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
+from mtctl.networks.architecture import Architecture
 from mtctl.system.files import file_sha256
 from mtctl.worker.requests import Result
 
@@ -206,7 +208,7 @@ def _publish(place: Place, case: str, author: str, rng: random.Random) -> Act:
     folder = Path(tempfile.mkdtemp(dir=place.folder, prefix="candidate-"))
     (folder / "weights.safetensors").write_bytes(rng.randbytes(2000))
     sha256 = file_sha256(folder / "weights.safetensors")
-    (folder / "card.json").write_text(json.dumps({"id": "candidate", "version": "1", "sha256": sha256}))
+    write_card(folder, Card("candidate", "1", sha256, Architecture(), (1.25, 1.25, 2.5)))
     write_verdict(folder, Verdict(ModelName("base", "1", ""), ()))
     return sha256, lambda: place.models.publish(folder, "benchmark")
 

@@ -22,7 +22,8 @@ from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aup
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.masks import surface_band, voxel_band
-from mtctl.models.model import list_models, shipped_models
+from mtctl.models.catalogue import shipped_models
+from mtctl.models.model import list_models
 
 SHAPE = (16, 17, 18)
 SPACING = (0.7, 0.8, 2.0)  # x, y, z

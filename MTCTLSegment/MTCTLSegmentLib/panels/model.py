@@ -11,8 +11,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from mtctl.models.card import ModelError
 from MTCTLSegmentLib import settings
-from MTCTLSegmentLib.model_catalogue import Catalogue, ModelChoice, model_in, read_catalogue
+from MTCTLSegmentLib.model_catalogue import ModelChoice, ModelChoices, model_choices, model_in
 from MTCTLSegmentLib.review.current_review import Desk
 
 
@@ -53,12 +54,12 @@ class ModelPanel:
         gone = _("The model {model} is not installed here: the model in use is taken instead.").format(model=wanted)
         self._tell([*catalogue.trouble, *([] if wanted in names else [gone])])
 
-    def _list(self) -> Catalogue:
-        box, catalogue = self._ui.modelSelector, read_catalogue()
+    def _list(self) -> ModelChoices:
+        box, catalogue = self._ui.modelSelector, model_choices()
         self._models = list(catalogue.choices)
         own = settings.setting("modelFolder")
         if own:
-            with contextlib.suppress(ValueError):  # The folder went; the other models are still there.
+            with contextlib.suppress(ModelError):  # The folder went; the other models are still there.
                 self._models.append(model_in(Path(own)))
         box.clear()
         for index, model in enumerate(self._models):
@@ -101,7 +102,7 @@ class ModelPanel:
             return
         try:
             model = model_in(Path(folder))
-        except ValueError as error:
+        except ModelError as error:
             slicer.util.errorDisplay(str(error))
             return
         settings.remember("modelFolder", model.name)

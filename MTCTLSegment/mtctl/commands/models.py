@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from mtctl.io.case_names import case_names
 
 if TYPE_CHECKING:
+    from mtctl.models.card import Card
     from mtctl.models.model import Model
-    from mtctl.models.store import ModelStore, Version
+    from mtctl.models.store import Version
     from mtctl.models.verdict import Verdict
 
 #: Entry points of this group are further actions (`pyproject.toml`), as functions that take the parser's actions.
@@ -94,16 +95,23 @@ def run_list(args: argparse.Namespace) -> int:
     """
     from mtctl.models import shipped
     from mtctl.models.card import ModelError
-    from mtctl.models.model import list_models, refused_versions
-    from mtctl.models.store import ModelStore
+    from mtctl.models.catalogue import read_catalogue
+    from mtctl.models.store import ModelStore, ModelStoreError
 
-    store = ModelStore(args.site)
-    models = list_models(store)
-    if not models:
+    catalogue = read_catalogue(ModelStore(args.site))
+    if catalogue.fault:
+        raise ModelStoreError(catalogue.fault)
+    for model in catalogue.shipped:
+        if model.fault:
+            raise ModelError(model.fault)
+    # The one in use first, then the shipped ones: those of the site may be many.
+    usable = [(model, model.card) for model in catalogue.models if model.card]
+    usable.sort(key=lambda pair: (pair[0] != catalogue.in_use, pair[0].number is not None))
+    if not usable:
         raise ModelError(f"no model is installed; looked in {', '.join(map(str, shipped.MODEL_FOLDERS))}")
-    damaged, refused = _damaged(store), refused_versions(store)
-    default = _default(store, models)
-    rows = [HEADINGS, *(_row(model, model == default) for model in models)]
+    refused = [(model.version, model.fault) for model in catalogue.site if model.version and not model.card]
+    damaged = [model.fault for model in reversed(catalogue.site) if not model.version]
+    rows = [HEADINGS, *(_row(card, model == catalogue.in_use, model.folder) for model, card in usable)]
     rows += [_refused_row(version) for version, _ in refused]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -234,26 +242,6 @@ def _add_site(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _default(store: ModelStore, models: list[Model]) -> Model | None:
-    """The model that is used where none is named; None where that is damaged."""
-    number = store.in_use()
-    if number is None:
-        return next((model for model in models if model.card.default), None)
-    return next((model for model in models if model.folder == store.folder / "versions" / f"{number:04d}"), None)
-
-
-def _damaged(store: ModelStore) -> list[str]:
-    from mtctl.models.store import ModelStoreError
-
-    reasons = []
-    for number in store.numbers():
-        try:
-            store.version(number)
-        except ModelStoreError as error:
-            reasons.append(str(error))
-    return reasons
-
-
 def _print_verdict(verdict: Verdict) -> None:
     old, new = verdict.dice
     print(f"compared with {verdict.base.id} {verdict.base.version} on {len(verdict.cases)} cases: {verdict.held_out}")
@@ -271,8 +259,7 @@ def _refused_row(version: Version) -> tuple[str, ...]:
     return named.id, named.version, "refused", named.sha256[:12], "-", str(version.folder)
 
 
-def _row(model: Model, default: bool) -> tuple[str, ...]:
-    card = model.card
+def _row(card: Card, default: bool, folder: Path) -> tuple[str, ...]:
     dice = card.validation.get("dice")
     return (
         card.id,
@@ -280,5 +267,5 @@ def _row(model: Model, default: bool) -> tuple[str, ...]:
         "default" if default else "-",
         card.sha256[:12],
         "-" if dice is None else f"{100 * dice:.2f}",
-        str(model.folder),
+        str(folder),
     )

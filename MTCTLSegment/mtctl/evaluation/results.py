@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aup
 from mtctl.geometry import Map, Mask, Triple, Volume, with_spacing
 from mtctl.io.volumes import read_map, read_mask
 from mtctl.masks import surface_band, voxel_band
+from mtctl.models.catalogue import read_catalogue
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -175,14 +175,9 @@ def training_cases(folder: Path) -> TrainingCases | None:
     hashes = {model.get("sha256") for model in made_by if isinstance(model, dict)}
     if len(hashes) != 1:
         return None
-    # Here: it imports torch, a second that other evaluations should not wait.
-    from mtctl.models.model import Model, list_models, shipped_models
-
-    models: list[Model] = []
-    with suppress(MtctlError):  # a damaged model, or a share that is not there, is no reason to evaluate nothing
-        models += shipped_models()
-        models += list_models()
-    return next((_counts(model.card.data) for model in models if model.card.sha256 in hashes), None)
+    # A damaged model, or a share that is not there, is no reason to evaluate nothing: what can be read is looked at.
+    cards = (model.card for model in read_catalogue().models)
+    return next((_counts(card.data) for card in cards if card and card.sha256 in hashes), None)
 
 
 def files_by_case(folder: Path, ending: str) -> dict[str, Path]:

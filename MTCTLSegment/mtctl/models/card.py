@@ -24,6 +24,9 @@ LOCATOR = "locator.safetensors"
 #: In a card's data: cases that the models before it were trained on.
 LEARNT_BEFORE = "learnt_before"
 
+# What hand-made changes may have made something else of, and windows take as it is.
+_KINDS: dict[str, type] = {"id": str, "version": str, "samples": int, "data": dict, "recipe": dict, "validation": dict}
+
 
 class ModelError(MtctlError):
     """A model cannot be found, or its files are not what its card says."""
@@ -107,6 +110,9 @@ def read_card(folder: Path) -> Card:
             "do; it fails on correctly stored scans. Take a model that comes with this version, or train it anew"
         )
     try:
+        for name, kind in _KINDS.items():
+            if not isinstance(values.get(name, kind()), kind):
+                raise TypeError(f"{name} is {values[name]!r}")
         values["architecture"] = Architecture(**values["architecture"])
         values["grid_mm"] = _triple(values["grid_mm"])
         values |= _calibration(values)

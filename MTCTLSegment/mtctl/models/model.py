@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +14,8 @@ from safetensors.torch import load_file
 from mtctl.geometry import Triple
 from mtctl.models import shipped
 from mtctl.models.card import CARD, LOCATOR, WEIGHTS, Card, LocatorCard, ModelError, read_card, write_card
-from mtctl.models.store import ModelStore, Version
+from mtctl.models.catalogue import Catalogue, read_catalogue, shipped_models
+from mtctl.models.store import ModelStore, ModelStoreError
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import file_sha256
@@ -80,42 +80,22 @@ def read_model(folder: Path) -> Model:
     return Model(folder, read_card(folder))
 
 
-def shipped_models() -> list[Model]:
-    """The models that came with the program, the default one first, then by id."""
-    models = (read_model(card.parent) for card in shipped.shipped_cards())
-    return sorted(models, key=lambda model: (not model.card.default, model.id))
-
-
 def list_models(store: ModelStore | None = None) -> list[Model]:
-    """Shipped models and those of the site that can be used, the one in use first.
+    """Return all models that can be used: the one in use, then the site's, newest first, then the shipped ones.
 
     Args:
-        store: The site's models; None: those in `model_store.site_folder()`.
+        store: The site's models; None: those in `store.site_folder()`.
+
+    Raises:
+        ModelStoreError: The site's folder is not there, or nobody can tell which model is in use.
     """
-    store, came_with_it = store or ModelStore(), shipped_models()
-    number, site = store.in_use(), list[tuple[int, Model]]()
-    for version in store.versions():
-        with suppress(ModelError):  # Of an older program, see `refused_versions`.
-            site.append((version.number, read_model(version.folder)))
-    used = [model for version, model in site if version == number]
-    return used + came_with_it + [model for version, model in site if version != number]
-
-
-def refused_versions(store: ModelStore | None = None) -> list[tuple[Version, str]]:
-    """Models of the site that are whole, yet of no use any more, and why; argument as for `list_models`."""
-    refused = []
-    for version in (store or ModelStore()).versions():
-        try:
-            read_model(version.folder)
-        except ModelError as error:
-            refused.append((version, str(error)))
-    return refused
+    return [Model(model.folder, model.card) for model in _catalogue(store).models if model.card]
 
 
 def find_model(name: str | None, store: ModelStore | None = None) -> Model:
-    """The model with that id, in that folder, or, for None, the one in use: the site's, or else the shipped default.
+    """Return the model with that id, in that folder, or, for None, the one in use: the site's, or the shipped default.
 
-    Looked up anew every time, so that a program that runs for days takes what was published since.
+    It is looked up anew every time, so that a program that runs for days takes what was published since.
 
     Args:
         name: See above.
@@ -133,21 +113,27 @@ def find_model(name: str | None, store: ModelStore | None = None) -> Model:
     if name is not None and Path(name, CARD).is_file():
         return read_model(Path(name))
     for model in shipped_models():
-        if name == model.id or (name is None and model.card.default):
-            return model
+        if name == model.id or (name is None and model.card and model.card.default):
+            return read_model(model.folder)
     if name is None:
         raise ModelError(f"no default model is installed; looked in {', '.join(map(str, shipped.MODEL_FOLDERS))}")
     if Path(name).is_dir():
         return read_model(Path(name))
-    models = list_models(store)
-    for model in models:
+    catalogue = _catalogue(store)
+    for model in catalogue.site:
         if name == model.id:
-            return model
-    for version, reason in refused_versions(store):
-        if name == version.model.id:
-            raise ModelError(reason)
-    known = ", ".join(model.id for model in models) or "none"
+            if model.fault:
+                raise ModelError(model.fault)
+            return read_model(model.folder)
+    known = ", ".join(model.id for model in catalogue.models if model.card) or "none"
     raise ModelError(f"unknown model '{name}': neither a model folder nor one of the installed models ({known})")
+
+
+def _catalogue(store: ModelStore | None) -> Catalogue:
+    catalogue = read_catalogue(store)
+    if catalogue.fault:
+        raise ModelStoreError(catalogue.fault)
+    return catalogue
 
 
 def save_model(folder: Path, card: Card, state: dict[str, torch.Tensor]) -> Model:

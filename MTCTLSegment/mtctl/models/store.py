@@ -159,7 +159,7 @@ class ModelStore:
         Raises:
             ModelStoreError: There is none, or its files are damaged.
         """
-        folder = self._folder(number)
+        folder = self.version_folder(number)
         if not folder.is_dir():
             raise ModelStoreError(f"{self.folder}: there is no version {number} (`mtctl models list`)")
         try:
@@ -255,11 +255,11 @@ class ModelStore:
                     }
                     write_sealed(hidden / VERSION, document)
                     held.check()
-                    commit(hidden, self._folder(number))
+                    commit(hidden, self.version_folder(number))
                     try:
                         self._point(Step(number, "publish", published, override.strip()))
                     except (MtctlError, OSError):  # What failed must not look published.
-                        discard(self._folder(number))
+                        discard(self.version_folder(number))
                         raise
                     remove_leftovers(self._versions, self._versions)
         except OSError as error:
@@ -314,7 +314,8 @@ class ModelStore:
         steps = [asdict(one) for one in (*self.history(), step)]
         write_sealed(self.folder / CURRENT, {"format": FORMAT, "version": step.version, "history": steps})
 
-    def _folder(self, number: int) -> Path:
+    def version_folder(self, number: int) -> Path:
+        """Return where that version lies, or would lie."""
         return self._versions / f"{number:04d}"
 
 

@@ -40,9 +40,8 @@ from mtctl.cases.ranking import by_expected_gain
 from mtctl.cases.records import START, VOUCHED, Record, RecordKind
 from mtctl.cases.store import CaseError, CaseState, CaseStore, DamagedError, StoredCase
 from mtctl.cases.volumes import MAPS, stored_mask
-from mtctl.errors import MtctlError
-from mtctl.models.shipped import shipped_cards, shipped_default
-from mtctl.models.store import ModelStore, NotBetterError, id_of
+from mtctl.models.catalogue import Catalogue, InstalledModel, read_catalogue
+from mtctl.models.store import ModelStore, NotBetterError
 from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import unsealed
 from mtctl.system.files import WriteError, reason_of, write_reason
@@ -166,40 +165,37 @@ def _line(case: StoredCase) -> dict[str, Any]:
 
 def _list_models(say: Say) -> None:
     """The model in use first, then the site's own, newest first, then the shipped ones."""
-    default, models = shipped_default(), list[dict[str, str]]()
-    published = _published()
-    with suppress(MtctlError):  # `_published` says the same.
-        for version in ModelStore().versions():
-            title = f"{version.model.id} (published {version.published[:10]})"
-            models.append({"name": version.model.id, "title": title, "details": f"Made from {version.parent.id}."})
-    if published is not None and published["damage"]:
-        say("trouble", case="", reason=published["damage"])
-        title = f"{published['model']} (damaged)" if published["model"] else "unknown"
-        models.append({"name": published["model"], "title": title, "details": published["damage"]})
-    for path in shipped_cards():
-        with suppress(OSError, ValueError, KeyError):
-            card = json.loads(path.read_text(encoding="utf-8"))
-            details = f"Shipped model, version {card['version']}."
-            models.append({"name": card["id"], "title": f"{card['id']} ({card['version']})", "details": details})
-    used = default.id if default else ""
-    name = used if published is None else published["model"]
-    models.sort(key=lambda model: model["name"] != name)
-    say("models", published=published, models=models)
+    catalogue = read_catalogue()
+    in_use = catalogue.in_use
+    trouble = catalogue.fault or (in_use.fault if in_use else "")
+    if trouble:
+        say("trouble", case="", reason=trouble)
+    models = [_model_line(model) for model in catalogue.models if model.card or model == in_use]
+    if catalogue.fault:
+        models.insert(0, {"name": "", "title": "unknown", "details": catalogue.fault})
+    say("models", published=_published(catalogue), models=models)
 
 
-def _published() -> dict[str, str] | None:
+def _model_line(model: InstalledModel) -> dict[str, str]:
+    if model.version is not None:
+        title = f"{model.id} (published {model.version.published[:10]})"
+        return {"name": model.id, "title": title, "details": f"Made from {model.version.parent.id}."}
+    if model.card is None:
+        return {"name": model.id, "title": f"{model.id} (damaged)", "details": model.fault}
+    version = model.card.version
+    return {"name": model.id, "title": f"{model.id} ({version})", "details": f"Shipped model, version {version}."}
+
+
+def _published(catalogue: Catalogue) -> dict[str, str] | None:
     """The site's version in use, though it may be damaged; None: the shipped model is in use."""
-    known = {"model": "", "published": "", "override": "", "damage": ""}
-    try:
-        store = ModelStore()
-        number = store.in_use()
-        if number is None:
-            return None
-        known["model"] = id_of(number)
-        version = store.version(number)
-        return known | {"published": version.published, "override": version.override}
-    except MtctlError as error:
-        return known | {"damage": str(error)}
+    model = catalogue.in_use
+    if catalogue.fault:
+        return {"model": "", "published": "", "override": "", "damage": catalogue.fault}
+    if model is None or model.number is None:
+        return None
+    if model.version is None:
+        return {"model": model.id, "published": "", "override": "", "damage": model.fault}
+    return {"model": model.id, "published": model.version.published, "override": model.version.override, "damage": ""}
 
 
 def _write_review(case: StoredCase, folder: Path) -> tuple[Mapping[str, Any] | None, str | None]:
