@@ -198,7 +198,7 @@ def _offer_folder(reason: str, task: Task) -> bool:
     if not folder:
         return False
     try:
-        # As a URI, which is ASCII: see `launcher.sealed`.
+        # As a URI, which is ASCII: see `launcher.encode_argument`.
         slicer.util.pip_install(["--no-index", "--find-links", Path(folder).as_uri(), *map(_to_install, missing(task))])
     except Exception as error:
         slicer.util.errorDisplay(

@@ -14,10 +14,11 @@ from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
 from mtctl.models.verdict import Verdict, read_verdict
+from mtctl.processes.request import Events
 from mtctl_train.finetuning.run_folder import read_events
 from MTCTLSegmentLib import settings as segment_settings
 from MTCTLTrainLib import settings
-from MTCTLTrainLib.jobs.request_queue import Clerk, Events
+from MTCTLTrainLib.jobs.request_queue import RequestQueue
 from MTCTLTrainLib.runs.run_progress import RunStory
 from MTCTLTrainLib.runs.training_run import Phase, Standing, TrainingRun
 
@@ -59,7 +60,7 @@ class Workbench:
 
     Attributes:
         parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
-        clerk: For errands.
+        requests: To the stores, one after the other.
         cases: Of the store.
         troubles: What is wrong in the stores, in sentences.
         listing: Whether the list is being read.
@@ -75,7 +76,7 @@ class Workbench:
 
     def __init__(self) -> None:
         self.parameters: Any = None
-        self.clerk = Clerk()
+        self.requests = RequestQueue()
         self.cases: tuple[CaseLine, ...] = ()
         self.troubles: tuple[str, ...] = ()
         self.listing, self.listed = False, ""
@@ -110,7 +111,7 @@ class Workbench:
         self._timer.disconnect("timeout()", self.look)
         self._listeners.clear()
         self._ended.clear()
-        self.clerk.close()
+        self.requests.close()
 
     # --- stores -------------------------------------------------------------------------------------------------------
 
@@ -132,7 +133,7 @@ class Workbench:
             return
         self.listing, self._again = True, False
         store = self.store
-        self.clerk.ask({"do": "list", "store": str(store or "")}, self._listed, self._not_listed)
+        self.requests.ask({"do": "list", "store": str(store or "")}, self._listed, self._not_listed)
         self.changed()
 
     def _listed(self, events: Events) -> None:

@@ -1,4 +1,4 @@
-"""The errands of the module MTCTLTrain in the stores of cases and models, and which case is the next to correct."""
+"""The requests of the module MTCTLTrain to the stores of cases and models, and which case is the next to correct."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from mtctl.models.store import ModelStore
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl.review.document import resume_review, review_document
 from mtctl.review.session import ReviewSession
-from mtctl_train.requests import stores as clerk
+from mtctl_train.requests import stores
 
 
-def errand(work: Callable[..., None], **request: Any) -> list[dict[str, Any]]:
-    """What an errand says."""
+def answers(work: Callable[..., None], **request: Any) -> list[dict[str, Any]]:
+    """What is answered to a request."""
     said: list[dict[str, Any]] = []
     work(lambda event, **content: said.append({"event": event, **content}), **request)
     assert json.dumps(said)
@@ -35,7 +35,7 @@ def errand(work: Callable[..., None], **request: Any) -> list[dict[str, Any]]:
 
 
 def last_word(capsys: pytest.CaptureFixture[str]) -> str:
-    """Why an errand failed, as the window hears it."""
+    """Why a request failed, as the window hears it."""
     *_, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert last["event"] == "failed"
     return str(last["reason"])
@@ -54,7 +54,7 @@ def candidate(model: Model, folder: Path, base: ModelName, new: float) -> Path:
     return folder
 
 
-class TestErrands:
+class TestRequests:
     def test_list_names_every_case_its_rank_and_what_is_damaged(self, tmp_path: Path, models: ModelStore) -> None:
         store = CaseStore(tmp_path / "store")
         mask, review = reviewed(predicted(store, scan((20, 24, 28), 0), "done"))
@@ -63,7 +63,7 @@ class TestErrands:
         store.add(scan((20, 24, 28), 2), "fresh")
         predicted(store, scan((20, 24, 28), 3), "torn")
         (store.folder / "cases" / "torn" / "case.json").write_text("{")
-        said = errand(clerk.list_all, store=str(store.folder))
+        said = answers(stores.list_all, store=str(store.folder))
         cases = {event["id"]: event for event in said if event["event"] == "case"}
         assert {id: case["state"] for id, case in cases.items()} == {
             "done": "corrected", "open": "predicted", "fresh": "unlabelled",
@@ -76,7 +76,7 @@ class TestErrands:
     def test_a_store_that_is_not_there_is_named_and_the_models_are_listed_even_so(
         self, tmp_path: Path, models: ModelStore
     ) -> None:
-        listed, said = errand(clerk.list_all, store=str(tmp_path / "share"))
+        listed, said = answers(stores.list_all, store=str(tmp_path / "share"))
         assert listed["event"] == "models" and said["event"] == "unlisted"
         assert said["reason"].startswith(f"{tmp_path / 'share'}: the folder of the case store is not there; connect")
 
@@ -86,7 +86,7 @@ class TestErrands:
         mask, review = reviewed(case)
         store.save_draft(case, mask, review, "MK")
         (tmp_path / "to").mkdir()
-        (opened,) = errand(clerk.open_case, store=str(store.folder), case="a", to=str(tmp_path / "to"))
+        (opened,) = answers(stores.open_case, store=str(store.folder), case="a", to=str(tmp_path / "to"))
         assert opened["state"] == "in review" and opened["review"] == json.loads(json.dumps(review))
         assert set(opened["maps"]) == {"probability", "distance", "entropy", "mutual_information", "disagreement"}
         assert np.array_equal(np.load(tmp_path / "to" / "scan.npy"), case.scan().array)
@@ -97,21 +97,21 @@ class TestErrands:
         self, tmp_path: Path, models: ModelStore, tiny_model: Model
     ) -> None:
         worse = candidate(tiny_model, tmp_path / "worse", ModelName("x", "1", ""), 0.8)
-        (said,) = errand(clerk.publish, candidate=str(worse))
+        (said,) = answers(stores.publish, candidate=str(worse))
         assert said["event"] == "refused" and any("its mean Dice is lower" in reason for reason in said["reasons"])
         assert models.current() is None
-        (said,) = errand(clerk.publish, candidate=str(worse), override="only one that knows our scanner")
+        (said,) = answers(stores.publish, candidate=str(worse), override="only one that knows our scanner")
         assert said == {"event": "published", "model": "site-0001", "number": 1}
         current = models.current()
         assert current is not None and current.override == "only one that knows our scanner"
-        (said,) = errand(clerk.roll_back)
+        (said,) = answers(stores.roll_back)
         assert said == {"event": "rolled back", "model": None} and models.current() is None
 
     def test_tidy_takes_away_the_scans_and_leaves_candidate_and_log(self, tmp_path: Path) -> None:
         for name in ("prepared", "fold-1", "candidate", "pictures"):
             (tmp_path / name).mkdir()
         (tmp_path / "progress.jsonl").touch()
-        assert errand(clerk.tidy, run=str(tmp_path)) == []
+        assert answers(stores.tidy, run=str(tmp_path)) == []
         assert {path.name for path in tmp_path.iterdir()} == {"candidate", "pictures", "progress.jsonl"}
 
     def test_a_model_in_use_that_is_damaged_is_called_so_and_stays_the_one_in_use(
@@ -120,12 +120,12 @@ class TestErrands:
         models.publish(candidate(tiny_model, tmp_path / "new", ModelName("x", "1", ""), 0.95), "the only one")
         card = models.version(1).folder / "card.json"
         card.write_text(card.read_text("utf-8") + " ", "utf-8")
-        trouble, listed = errand(clerk.list_all, store="")
+        trouble, listed = answers(stores.list_all, store="")
         assert listed["published"]["model"] == "site-0001" and "card.json: is damaged" in listed["published"]["damage"]
         assert trouble == {"event": "trouble", "case": "", "reason": listed["published"]["damage"]}
         assert listed["models"][0]["title"] == "site-0001 (damaged)" and len(listed["models"]) > 1
         (models.folder / "current.json").write_text("{", "utf-8")
-        trouble, listed = errand(clerk.list_all, store="")
+        trouble, listed = answers(stores.list_all, store="")
         assert listed["published"]["model"] == "" and "current.json" in listed["published"]["damage"]
         assert listed["models"][0] == {"name": "", "title": "unknown", "details": trouble["reason"]}
 
@@ -140,7 +140,7 @@ class TestErrands:
         to.mkdir()
         for keep in (store.save_draft, store.accept):
             keep(case, mask, review, "MK", start)
-            (opened,) = errand(clerk.open_case, store=str(store.folder), case="a", to=str(to))
+            (opened,) = answers(stores.open_case, store=str(store.folder), case="a", to=str(to))
             assert opened["start"] == str(to / "start.npy")
             began = np.load(opened["start"]) != 0
             assert np.array_equal(began, start) and np.array_equal(np.load(to / "corrected.npy") != 0, mask)
@@ -152,10 +152,10 @@ class TestErrands:
     def test_a_review_of_the_prediction_has_no_start_of_its_own(self, tmp_path: Path) -> None:
         store = CaseStore(tmp_path / "store")
         case = predicted(store, scan((20, 24, 28)), "a")
-        (opened,) = errand(clerk.open_case, store=str(store.folder), case="a", to=str(tmp_path))
+        (opened,) = answers(stores.open_case, store=str(store.folder), case="a", to=str(tmp_path))
         assert (opened["review"], opened["start"]) == (None, None)
         store.accept(case, *reviewed(case), "MK")
-        (opened,) = errand(clerk.open_case, store=str(store.folder), case="a", to=str(tmp_path))
+        (opened,) = answers(stores.open_case, store=str(store.folder), case="a", to=str(tmp_path))
         assert opened["review"] and opened["start"] is None
 
     def test_a_temporary_disk_that_is_full_is_told_in_words(
@@ -167,9 +167,9 @@ class TestErrands:
         def full(array: Any, path: Path) -> Any:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(clerk, "write_steps", full)
+        monkeypatch.setattr(stores, "write_steps", full)
         request = {"do": "open", "store": str(store.folder), "case": "a", "to": str(tmp_path)}
-        assert clerk.main(json.dumps(request)) == 1
+        assert stores.main(json.dumps(request)) == 1
         words = "cannot be written: the disk is full; free some space and run again"
         assert last_word(capsys) == f"{tmp_path / 'scan.npy'}: {words}"
 
@@ -184,13 +184,13 @@ class TestErrands:
             raise OSError(number, "Input/output error", "/share/x.npy")
 
         monkeypatch.setattr(store_child, "carry_out", refused)
-        monkeypatch.setitem(clerk._ERRANDS, "tidy", lambda say: refused())  # type: ignore[arg-type]
+        monkeypatch.setitem(stores.HANDLERS, "tidy", lambda emit: refused())  # type: ignore[arg-type]
         (tmp_path / "request.json").write_text("{}", "utf-8")
-        assert store_child.main(tmp_path / "request.json") == clerk.main('{"do": "tidy"}') == 1
+        assert store_child.main(tmp_path / "request.json") == stores.main('{"do": "tidy"}') == 1
         assert last_word(capsys) == f"/share/x.npy: {words}"
 
     def test_a_fault_is_said_in_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert clerk.main(json.dumps({"do": "publish", "candidate": "/no/such/place"})) == 1
+        assert stores.main(json.dumps({"do": "publish", "candidate": "/no/such/place"})) == 1
         assert "/no/such/place" in last_word(capsys)
 
 

@@ -6,20 +6,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mtctl.processes.launcher import CRASHED, ending_of, sealed, unsealed
+from mtctl.processes.launcher import CRASHED, decode_argument, encode_argument, ending_of
 
 
 # A path of an old share, in Latin-1, is no UTF-8.
 @example("/data/Vorh\udcf6fe")
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_argument_comes_through_as_ascii_without_blanks_and_quotes(argument: str) -> None:
-    assert sealed(argument).isascii() and not set(sealed(argument)) & set(" \"'\\\n\t")
-    assert unsealed(sealed(argument)) == argument
+    assert encode_argument(argument).isascii() and not set(encode_argument(argument)) & set(" \"'\\\n\t")
+    assert decode_argument(encode_argument(argument)) == argument
 
 
 def test_paths_and_flags_of_plain_letters_stay_as_they_are() -> None:
     for argument in ("--minutes", "20", "/home/anna/runs/2026-11-24-120000", "mtctl-la16"):
-        assert sealed(argument) == argument
+        assert encode_argument(argument) == argument
 
 
 @pytest.mark.parametrize("end", ["", "\r"])

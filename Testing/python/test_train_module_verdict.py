@@ -21,7 +21,7 @@ from mtctl.models.store import ModelStore
 
 
 def settled(host: Any, module: Any) -> bool:
-    """Waits until every errand is done."""
+    """Waits until every request is answered."""
     return bool(host.wait_until(lambda: not module.verdictPage._busy and not module.bench.listing, 60))
 
 

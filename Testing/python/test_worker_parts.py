@@ -20,9 +20,10 @@ from mtctl.geometry import Geometry, VolumeError
 from mtctl.inference import segmenter as inference
 from mtctl.models.model import Model
 from mtctl.processes.arrays import read_steps, write_steps, write_trimmed
+from mtctl.processes.messages import Lines, decode, encode
 from mtctl.system.process_tree import family_of, is_running, kill_tree
 from mtctl.worker import engine as worker_engine
-from mtctl.worker.protocol import Lines, decode, encode, next_request, put_request
+from mtctl.worker.protocol import next_request, put_request
 from mtctl.worker.time_left import STAGES, Timekeeper
 
 

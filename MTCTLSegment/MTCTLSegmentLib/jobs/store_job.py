@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
@@ -20,10 +19,9 @@ import qt
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry
 from mtctl.processes.arrays import write_steps
-from mtctl.processes.launcher import ending_of, sealed
+from mtctl.processes.launcher import child_environment
+from mtctl.processes.request import Events, RequestProcess
 from mtctl.system.temporary import make_own_folder
-from mtctl.worker.child import child_environment
-from mtctl.worker.protocol import Lines, decode
 from MTCTLSegmentLib.jobs.qprocess_transport import ProcessTransport
 
 # Between two pieces of a volume that are written for the child.
@@ -49,7 +47,7 @@ class StoreRequest:
 
 
 @dataclass(frozen=True)
-class _Errand:
+class _StoreTask:
     """Requests that belong together: the first that fails ends it."""
 
     store: Path
@@ -61,14 +59,14 @@ class _Errand:
 
 
 class StoreJob:
-    """Does errands one after the other, and the requests of each; a writer is never stopped for the next one."""
+    """Does tasks one after the other, and the requests of each; a writer is never stopped for the next one."""
 
     def __init__(self) -> None:
-        self._errands: deque[_Errand] = deque()  # The first is under way.
+        self._tasks: deque[_StoreTask] = deque()  # The first is under way.
         self._waiting: deque[StoreRequest] = deque()
         self._copying: Steps | None = None
         self._folder: Path | None = None
-        self._transport: ProcessTransport | None = None
+        self._process: RequestProcess | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(_STEP_MS)
         self._timer.connect("timeout()", self._copy)
@@ -76,7 +74,7 @@ class StoreJob:
     @property
     def running(self) -> bool:
         """Whether something is still to be written."""
-        return bool(self._errands)
+        return bool(self._tasks)
 
     def start(
         self,
@@ -97,19 +95,19 @@ class StoreJob:
             failed: Called with the reason, in words.
             case: The case's id; None: it is found, or named, by the scan's voxels.
         """
-        self._errands.append(_Errand(store, geometry, requests, done, failed, case))
-        if len(self._errands) == 1:
+        self._tasks.append(_StoreTask(store, geometry, requests, done, failed, case))
+        if len(self._tasks) == 1:
             self._begin()
 
     def close(self) -> None:
         """Stop: what is half-written is not in the store."""
         self._timer.disconnect("timeout()", self._copy)
-        self._errands.clear()
+        self._tasks.clear()
         self._clear()
 
     def _begin(self) -> None:
-        self._waiting = deque(self._errands[0].requests)
-        self._case = self._errands[0].case
+        self._waiting = deque(self._tasks[0].requests)
+        self._case = self._tasks[0].case
         self._copying = self._first_steps()
         self._timer.start()
 
@@ -126,10 +124,10 @@ class StoreJob:
         for name, array in request.arrays.items():
             yield from write_steps(array, self._folder / f"{name}.npy")
         message = {
-            "store": str(self._errands[0].store),
+            "store": str(self._tasks[0].store),
             "operation": request.operation,
             "case": self._case,
-            "geometry": self._errands[0].geometry.to_json(),
+            "geometry": self._tasks[0].geometry.to_json(),
             "arrays": {name: str(self._folder / f"{name}.npy") for name in request.arrays},
             **request.content,
         }
@@ -147,55 +145,34 @@ class StoreJob:
             then = last.value
         except (MtctlError, OSError) as error:
             reason = f"the case could not be handed over: {getattr(error, 'strerror', None) or error}"
-            then = partial(self._end, lambda errand: errand.failed(reason))
+            then = partial(self._end, lambda task: task.failed(reason))
         self._timer.stop()
         self._copying = None
         then()
 
     def _run(self, request: Path) -> None:
-        self._lines, self._said, self._words = Lines(), [], Lines()
-        self._answer: dict[str, Any] = {}
-        self._transport = ProcessTransport()
-        self._transport.start(
-            sys.executable,
-            ["-m", "mtctl.cases.store_process", sealed(str(request))],
-            child_environment(os.environ),
-            self._hear,
-            lambda piece: self._said.extend(self._words.add(piece)),
-            self._finished,
+        self._process = RequestProcess(
+            ProcessTransport(), "the process that saves cases", self._request_done, self._request_failed
         )
+        self._process.start("mtctl.cases.store_process", str(request), child_environment(os.environ))
 
-    def _hear(self, piece: bytes) -> None:
-        for line in self._lines.add(piece):
-            message = decode(line)
-            if message and message.get("event") in ("done", "failed"):
-                self._answer = message
-            else:
-                self._said.append(line)
-
-    def _finished(self, ending: str) -> None:
-        if self._transport is None:  # Closed meanwhile: killing the process ends it, and that is told at once.
-            return
-        self._transport = None
-        if self._answer.get("event") == "done":
-            self._case = str(self._answer["case"])
-            if self._waiting:
-                self._next()
-            else:
-                self._tidy(lambda errand: errand.done(self._answer))
-        elif self._answer:
-            self._tidy(lambda errand: errand.failed(str(self._answer["reason"])))
+    def _request_done(self, events: Events) -> None:
+        self._process, answer = None, events[-1]
+        self._case = str(answer["case"])
+        if self._waiting:
+            self._next()
         else:
-            ending, said = ending_of(ending, self._said)
-            words = "".join(f"\n{line}" for line in said[-10:])
-            reason = f"the process that saves cases ended unexpectedly ({ending}){':' if words else ''}{words}"
-            self._tidy(lambda errand: errand.failed(reason))
+            self._tidy(lambda task: task.done(answer))
 
-    def _tidy(self, tell: Callable[[_Errand], None]) -> None:
+    def _request_failed(self, reason: str) -> None:
+        self._process = None
+        self._tidy(lambda task: task.failed(reason))
+
+    def _tidy(self, tell: Callable[[_StoreTask], None]) -> None:
         self._copying = self._last_steps(tell)
         self._timer.start()
 
-    def _last_steps(self, tell: Callable[[_Errand], None]) -> Steps:
+    def _last_steps(self, tell: Callable[[_StoreTask], None]) -> Steps:
         """Remove what was copied file by file: a gigabyte at once would hold up the window for a tenth of a second."""
         with suppress(OSError):
             for path in list(self._folder.iterdir()) if self._folder is not None else []:
@@ -203,21 +180,21 @@ class StoreJob:
                 yield
         return lambda: self._end(tell)
 
-    def _end(self, tell: Callable[[_Errand], None]) -> None:
-        """The errand under way is over: whoever waits for it is told, then the next one begins."""
+    def _end(self, tell: Callable[[_StoreTask], None]) -> None:
+        """The task under way is over: whoever waits for it is told, then the next one begins."""
         self._clear()
-        errand = self._errands.popleft()
-        if self._errands:
+        task = self._tasks.popleft()
+        if self._tasks:
             self._begin()
-        tell(errand)
+        tell(task)
 
     def _clear(self) -> None:
         folder, self._folder = self._folder, None
-        transport, self._transport = self._transport, None
+        process, self._process = self._process, None
         self._copying = None
         self._timer.stop()
         self._waiting.clear()
-        if transport is not None:
-            transport.kill_tree()
+        if process is not None:
+            process.cancel()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,8 +2,8 @@
 
 It is started as `python -m mtctl.cases.store_process REQUEST`.
 
-REQUEST is a JSON file (its path as `launcher.sealed`), its arrays beside it as .npy (`worker_exchange.write_steps`
-writes them without holding up a window):
+REQUEST is a JSON file (its path as `launcher.encode_argument` gives it), its arrays beside it as .npy
+(`processes.arrays.write_steps` writes them without holding up a window):
 
     {"store": FOLDER, "operation": "add" | "prediction" | "draft" | "accept" | "reject", "case": ID or null,
      "geometry": Geometry.to_json(), "arrays": {NAME: FILE.npy, ...},
@@ -34,28 +34,25 @@ from mtctl.cases.importing import has_prediction
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.cases.volumes import MAPS
 from mtctl.geometry import Geometry, Volume
-from mtctl.processes.launcher import unsealed
-from mtctl.system.files import reason_of
+from mtctl.processes.launcher import decode_argument
+from mtctl.processes.request import answer_with
 from mtctl.system.temporary import remove_orphans
 from mtctl.worker.requests import Result
 
 
 def main(request: Path) -> int:
-    """Do what a request asks for and say so on stdout.
+    """Do what a request asks for and say so on the standard output.
 
     Returns:
         Exit status: 0 done, 1 failed.
     """
-    try:
+
+    def work() -> dict[str, Any]:
         case = carry_out(json.loads(request.read_text(encoding="utf-8")), request.parent)
-    except Exception as error:
-        # Anything: who waits has to hear of it, and in the window only this line is seen.
-        print(json.dumps({"event": "failed", "reason": reason_of(error)}), flush=True)
-        return 1
-    record = case.records[-1].number if case.records else 0
-    about = {"state": case.state.value, "version": case.version, "record": record}
-    print(json.dumps({"event": "done", "case": case.id, **about}), flush=True)
-    return 0
+        record = case.records[-1].number if case.records else 0
+        return {"case": case.id, "state": case.state.value, "version": case.version, "record": record}
+
+    return answer_with(work)
 
 
 def carry_out(request: Mapping[str, Any], folder: Path) -> StoredCase:
@@ -144,6 +141,6 @@ _OPERATIONS: Mapping[str, Callable[[CaseStore, str, _Asked], StoredCase]] = {
 
 
 if __name__ == "__main__":
-    status = main(Path(unsealed(sys.argv[1])))
+    status = main(Path(decode_argument(sys.argv[1])))
     remove_orphans("store")  # Hundreds of megabytes, of each window that was killed while it handed a case over.
     sys.exit(status)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STEP_BYTES = 1 << 20  # About a millisecond; ten and more on a busy machine.
 
 
-class Place(TypedDict):
+class ArrayPart(TypedDict):
     """Where the part of a volume lies that a file holds.
 
     Attributes:
@@ -51,7 +51,7 @@ def write_steps(array: NDArray[Any], path: Path) -> Iterator[None]:
             yield
 
 
-def write_trimmed(array: NDArray[Any], outside: float, path: Path) -> Place:
+def write_trimmed(array: NDArray[Any], outside: float, path: Path) -> ArrayPart:
     """Write the box of an array (z, y, x) beyond which it is `outside` everywhere.
 
     Raises:
@@ -63,11 +63,11 @@ def write_trimmed(array: NDArray[Any], outside: float, path: Path) -> Place:
     bounds = [(int(span[0]), int(span[-1]) + 1) if len(span) else (0, 1) for span in spans]
     for _ in write_steps(array[tuple(slice(*bound) for bound in bounds)], path):
         pass
-    return Place(start=[low for low, _ in bounds], outside=outside)
+    return ArrayPart(start=[low for low, _ in bounds], outside=outside)
 
 
 def read_steps(
-    folder: Path, places: Mapping[str, Place], shape: tuple[int, int, int], into: dict[str, NDArray[Any]]
+    folder: Path, places: Mapping[str, ArrayPart], shape: tuple[int, int, int], into: dict[str, NDArray[Any]]
 ) -> Iterator[None]:
     """Read what `write_trimmed` left as <name>.npy into whole arrays, some planes a step, and remove the files.
 

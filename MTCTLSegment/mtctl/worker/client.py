@@ -79,11 +79,6 @@ class WorkerClient:
         """Whether a request is under way or waiting."""
         return self._task is not None or bool(self._waiting)
 
-    @property
-    def last_words(self) -> str:
-        """What the child printed last that was no message, for a log."""
-        return "\n".join(self._child.words) if self._child else ""
-
     def start(self) -> None:
         """Start the child ahead of the first request, which is then some seconds quicker.
 
@@ -151,9 +146,9 @@ class WorkerClient:
             kind, task = message["event"], self._task
             if kind == "finished":
                 self._child = None
-                child.bury()
+                child.remove_files()
                 if task:
-                    self._fail(child.obituary(message["ending"]))
+                    self._fail(child.exit_message(message["ending"]))
             elif kind == "ready":
                 child.ready, self.device = True, str(message.get("device", ""))
             elif task and message.get("id") == task.number:
@@ -244,7 +239,7 @@ class WorkerClient:
         child, self._child = self._child, None
         if child:
             child.transport.kill_tree()
-            child.bury()
+            child.remove_files()
 
 
 def _kind(settings: Settings) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,16 +18,11 @@ from mtctl.models.model import Model, find_model
 from mtctl.networks.device import choose_device, describe
 from mtctl.preprocessing.region_of_interest import Box
 from mtctl.processes.arrays import write_regions, write_trimmed
+from mtctl.processes.request import Emit
 from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.regions import region_map
 from mtctl.worker.protocol import REGIONS, SEGMENTATION
 from mtctl.worker.requests import Settings
-
-
-class Emit(Protocol):
-    """Sends an event to the client."""
-
-    def __call__(self, event: str, **content: Any) -> None: ...
 
 
 class Engine:

@@ -1,6 +1,6 @@
 """The child process of `worker`: `python -m mtctl.worker.process PARENT EXCHANGE_FOLDER`; not for people.
 
-It keeps a model loaded and answers requests (`worker_protocol`) until its input ends or its parent is gone, even if
+It keeps a model loaded and answers requests (`worker.protocol`) until its input ends or its parent is gone, even if
 that was killed; it then removes the exchange folder, in which a patient's voxels may lie.
 """
 
@@ -16,9 +16,10 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtctl.processes.launcher import unsealed
+from mtctl.processes.launcher import decode_argument
+from mtctl.processes.messages import encode
 from mtctl.system.process_tree import step_back, wait_for_end_of
-from mtctl.worker.protocol import EXCHANGE_PREFIX, encode, next_request
+from mtctl.worker.protocol import EXCHANGE_PREFIX, next_request
 
 if TYPE_CHECKING:
     from mtctl.worker.engine import Engine
@@ -34,7 +35,7 @@ _leaving = threading.Lock()
 
 def main(arguments: list[str]) -> None:
     """Serve until the input or the parent ends; never returns."""
-    parent, exchange = int(arguments[0]), Path(unsealed(arguments[1]))
+    parent, exchange = int(arguments[0]), Path(decode_argument(arguments[1]))
     source, events = _take_channels()
     faulthandler.enable()  # A crash in a library says where it was.
     step_back()

@@ -11,17 +11,17 @@ Events, one a line, on its standard output:
     {"event": "done", "id", "report", "arrays", "regions"}
     {"event": "failed", "id", "message"}
 Volumes travel as .npy files (z, y, x) beside the request; the scan's geometry travels in the request, and "arrays"
-says where on it the parts lie that the result's files hold (`worker_exchange.Place` by name), "regions" in which file
-the uncertain regions are.
+says where on it the parts lie that the result's files hold (`processes.arrays.ArrayPart` by name), "regions" in which
+file the uncertain regions are.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from mtctl.processes.messages import decode, encode
 from mtctl.system.files import patiently
 
 #: Begins the name of every exchange folder; the child refuses to remove any other.
@@ -33,38 +33,6 @@ SEGMENTATION = "segmentation"
 REGIONS = "regions.npz"
 
 _REQUEST = "request.json"
-
-EVENTS = ("ready", "progress", "note", "done", "failed")
-
-
-class Lines:
-    """Whole lines from pieces that may end anywhere, in the middle of a character even."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def add(self, piece: bytes) -> list[str]:
-        """The lines that this piece completes, without their ends."""
-        *whole, self._rest = (self._rest + piece).split(b"\n")
-        return [line.decode("utf-8", errors="replace").rstrip("\r") for line in whole]
-
-    def rest(self) -> str:
-        """What came after the last line's end."""
-        return self._rest.decode("utf-8", errors="replace")
-
-
-def encode(message: dict[str, Any]) -> bytes:
-    """A message as a line."""
-    return json.dumps(message).encode("ascii") + b"\n"
-
-
-def decode(line: str) -> dict[str, Any] | None:
-    """The message in a line; None where a line is none (a library's chatter, say)."""
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return None
-    return message if isinstance(message, dict) else None
 
 
 def put_request(folder: Path, request: dict[str, Any]) -> None:

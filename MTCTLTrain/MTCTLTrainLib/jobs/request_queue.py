@@ -1,4 +1,4 @@
-"""Errands in a child process: listing and opening cases, publishing; the window never waits for a disk or a share."""
+"""Requests to the stores, one after the other: the window never waits for a disk or a share."""
 
 from __future__ import annotations
 
@@ -7,40 +7,41 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from MTCTLTrainLib.jobs.request import Errand, Events
+from mtctl.processes.request import Events
+from MTCTLTrainLib.jobs.request import Request
 
 _CHILD = "mtctl_train.requests.stores"
 
 
-class Clerk:
-    """Runs errands of `mtctl_train.requests.stores`, one after the other."""
+class RequestQueue:
+    """Runs requests of `mtctl_train.requests.stores`: to list and open cases, and to publish models."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Errand] = deque()
-        self._errand: Errand | None = None
+        self._waiting: deque[Request] = deque()
+        self._request: Request | None = None
 
-    def ask(self, request: dict[str, Any], done: Callable[[Events], None], failed: Callable[[str], None]) -> None:
-        """Run an errand; `done` with everything that was found, or `failed` with a sentence, comes last."""
-        self._waiting.append(Errand(_CHILD, request, partial(self._end, done), partial(self._end, failed)))
-        if self._errand is None:
+    def ask(self, content: dict[str, Any], done: Callable[[Events], None], failed: Callable[[str], None]) -> None:
+        """Run a request; `done` with everything that was found, or `failed` with a sentence, comes last."""
+        self._waiting.append(Request(_CHILD, content, partial(self._end, done), partial(self._end, failed)))
+        if self._request is None:
             self._next()
 
     def close(self) -> None:
         """Drop what is under way."""
         self._waiting.clear()
-        errand, self._errand = self._errand, None
-        if errand is not None:
-            errand.drop()
+        request, self._request = self._request, None
+        if request is not None:
+            request.cancel()
 
     def _next(self) -> None:
         if self._waiting:
-            self._errand = self._waiting.popleft()
-            self._errand.start()
+            self._request = self._waiting.popleft()
+            self._request.start()
 
     def _end(self, tell: Callable[[Any], None], said: Any) -> None:
-        self._errand = None
+        self._request = None
         try:
             tell(said)
         finally:
-            if self._errand is None:
+            if self._request is None:
                 self._next()

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
-from mtctl.processes.arrays import Place, read_regions, read_steps
+from mtctl.processes.arrays import ArrayPart, read_regions, read_steps
 from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review
 from mtctl.uncertainty.regions import RegionMap
@@ -112,7 +112,7 @@ class CaseArrival:
 
     def _read(self, arrays: dict[str, NDArray[Any]]) -> Iterator[None]:
         """Read what was unpacked into `arrays`, and the regions."""
-        whole = {name: Place(start=[0, 0, 0], outside=0.0) for name in self._names()}
+        whole = {name: ArrayPart(start=[0, 0, 0], outside=0.0) for name in self._names()}
         try:
             yield from read_steps(self._folder, whole, self._geometry.shape, arrays)
             yield

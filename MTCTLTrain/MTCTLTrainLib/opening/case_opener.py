@@ -14,11 +14,12 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.cases.volumes import mask_sum
+from mtctl.processes.request import Events
 from mtctl.scene import SceneError
 from mtctl.system.temporary import make_own_folder
 from mtctl_train.requests.case_opening import FOLDER_KIND
 from MTCTLSegmentLib.error_display import telling
-from MTCTLTrainLib.jobs.request import Errand, Events
+from MTCTLTrainLib.jobs.request import Request
 from MTCTLTrainLib.opening.case_loader import SEGMENT_MODULE, CaseArrival, show_scan
 from MTCTLTrainLib.page_state import Workbench
 from MTCTLTrainLib.text import date_words, sentence
@@ -31,7 +32,7 @@ class CaseOpener:
 
     def __init__(self, ui: Any, bench: Workbench) -> None:
         self._ui, self._bench = ui, bench
-        self._errand: Errand | None = None
+        self._request: Request | None = None
         self._folder: Path | None = None
         self._arrival: CaseArrival | None = None
         self._steps: Iterator[object] = iter(())
@@ -55,7 +56,7 @@ class CaseOpener:
                 )
                 return
             store = self._bench.store
-            if store is None or self._errand is not None or self._arrival is not None:
+            if store is None or self._request is not None or self._arrival is not None:
                 return
             there = self._in_scene(store, case)
             if there is None:
@@ -67,13 +68,13 @@ class CaseOpener:
     # --- a case that is in the scene ----------------------------------------------------------------------------------
 
     def _look(self, store: Path, case: str, there: Any) -> None:
-        self._errand = Errand(
+        self._request = Request(
             _CHILD,
             {"do": "look", "store": str(store), "case": case},
             lambda events: self._looked(store, case, there, events),
             lambda reason: self._unseen(there, reason),
         )
-        self._errand.start()
+        self._request.start()
 
     def _looked(self, store: Path, case: str, there: Any, events: Events) -> None:
         with telling():
@@ -110,8 +111,8 @@ class CaseOpener:
     def _unpack(self, store: Path, case: str) -> None:
         self._folder = make_own_folder(FOLDER_KIND)
         request = {"do": "open", "store": str(store), "case": case, "to": str(self._folder)}
-        self._errand = Errand(_CHILD, request, lambda events: self._opened(store, events), self._failed)
-        self._errand.start()
+        self._request = Request(_CHILD, request, lambda events: self._opened(store, events), self._failed)
+        self._request.start()
 
     def _opened(self, store: Path, events: Events) -> None:
         with telling():
@@ -121,7 +122,7 @@ class CaseOpener:
             except Exception:
                 self._end()
                 raise
-            self._errand = None
+            self._request = None
             self._steps = chain(arrival.steps(), arrival.show())
             self._timer.start()
 
@@ -150,11 +151,11 @@ class CaseOpener:
 
     def _clear(self) -> None:
         self._timer.stop()
-        errand, self._errand = self._errand, None
+        request, self._request = self._request, None
         folder, self._folder = self._folder, None
         self._arrival, self._steps = None, iter(())
-        if errand is not None:
-            errand.drop()
+        if request is not None:
+            request.cancel()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -121,7 +121,7 @@ class VerdictPage:
     def _decide(self, run: TrainingRun, decision: Decision) -> None:
         run.decide(decision)
         # The scans that it was prepared with are not needed any more.
-        self._bench.clerk.ask({"do": "tidy", "run": str(run.folder)}, lambda events: None, lambda reason: None)
+        self._bench.requests.ask({"do": "tidy", "run": str(run.folder)}, lambda events: None, lambda reason: None)
 
     def _ask(self, request: dict[str, Any], then: Any) -> None:
         def done(events: Events) -> None:
@@ -137,7 +137,7 @@ class VerdictPage:
             slicer.util.errorDisplay(sentence(reason))
 
         self._busy = True
-        self._bench.clerk.ask(request, done, failed)
+        self._bench.requests.ask(request, done, failed)
         self._bench.changed()
 
     def _reason_changed(self, _text: str) -> None:

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import mtctl_train
-from mtctl.processes.launcher import ending_of, sealed
+from mtctl.processes.launcher import child_environment, encode_argument, ending_of
 from mtctl.system.files import WriteError, make_folder, replacing
 from mtctl.system.process_tree import is_running, kill_tree
-from mtctl.worker.child import child_environment
 from mtctl_train.finetuning.run_folder import CANDIDATE, RunError, RunState, read_status
 
 ORDER = "order.json"
@@ -174,10 +173,7 @@ class TrainingRun:
         if self.standing().phase.at_work:
             raise RunError(f"{self.folder}: this run is at work already")
         make_folder(self.folder)
-        packages = str(Path(mtctl_train.__file__).resolve().parents[1])
-        environment = child_environment(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join([packages, environment["PYTHONPATH"]])
-        command = [sys.executable, *self.program, *map(sealed, self.order.arguments(self.folder))]
+        command = [sys.executable, *self.program, *map(encode_argument, self.order.arguments(self.folder))]
         try:
             with open(self.folder / LOG, "wb") as log:
                 process = _CHILDREN[self.folder] = subprocess.Popen(
@@ -185,7 +181,7 @@ class TrainingRun:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=log,
-                    env=environment,
+                    env=child_environment(os.environ, mtctl_train),
                     close_fds=True,
                     **_DETACHED,
                 )

@@ -1,6 +1,6 @@
 """`python -m mtctl_train.commands.background finetune ...`: what `mtctl finetune ...` does, behind the window.
 
-The arguments come as `launcher.sealed`.
+The arguments come as `launcher.encode_argument`.
 
 For a run that was started from a window and goes on without it: its priority is low, and Ctrl-C in a console that
 happens to be there does not reach it.
@@ -12,7 +12,7 @@ import signal
 import sys
 
 from mtctl.commands.main import main as mtctl
-from mtctl.processes.launcher import unsealed
+from mtctl.processes.launcher import decode_argument
 from mtctl.system.process_tree import step_back
 from mtctl_train.commands import finetune
 
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     """Run the subcommand `finetune`; return its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     step_back()
-    return mtctl([unsealed(argument) for argument in arguments], {"finetune": lambda: finetune})
+    return mtctl([decode_argument(argument) for argument in arguments], {"finetune": lambda: finetune})
 
 
 if __name__ == "__main__":

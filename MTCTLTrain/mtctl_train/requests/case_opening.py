@@ -7,12 +7,12 @@ REQUEST is a JSON object; one line of JSON comes back for every thing found, and
     {"do": "look", "store": FOLDER, "case": ID}
         {"event": "stands", "record", "state", "reviewer", "changed", "version", "segmentation_sha256"}
     {"do": "open", "store": FOLDER, "case": ID, "to": FOLDER}
-        the same, as it stood before anything else was read; then what `clerk` says to "open", and
+        the same, as it stood before anything else was read; then what `requests.stores` says to "open", and
         {"event": "review", "maps": [NAME], "start": FILE or null, "regions": FILE}, where the case can be reviewed
 
 "record" is the number of the last record, 0 where there is none; "segmentation_sha256" is that of its mask, or null.
-Arrays (z, y, x) lie as <name>.npy in the folder, the regions as `worker_exchange.write_regions` writes them; "start" is
-the mask that a review of somebody else's segmentation begins with.
+Arrays (z, y, x) lie as <name>.npy in the folder, the regions as `processes.arrays.write_regions` writes them; "start"
+is the mask that a review of somebody else's segmentation begins with.
 
 Needs no torch.
 """
@@ -29,30 +29,33 @@ import numpy as np
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry
 from mtctl.processes.arrays import write_regions
-from mtctl.processes.launcher import unsealed
+from mtctl.processes.launcher import decode_argument
+from mtctl.processes.request import Emit, answer
+from mtctl.system.process_tree import step_back
 from mtctl.system.temporary import remove_orphans
 from mtctl.worker.protocol import REGIONS
-from mtctl_train.requests.stores import Say, carry_out, open_case
+from mtctl_train.requests.stores import open_case
 
-#: The kind of folder that a window makes for what it wants to have unpacked; see `own_folders`.
+#: The kind of folder that a window makes for what it wants to have unpacked; see `system.temporary`.
 FOLDER_KIND = "case"
 
 
 def main(request: str) -> int:
-    """Carry out a request.
+    """Answer a request.
 
     Returns:
         Exit status: 0 done, 1 failed.
     """
     remove_orphans(FOLDER_KIND)
-    return carry_out(request, _ERRANDS)
+    step_back()
+    return answer(HANDLERS, request)
 
 
-def look(say: Say, store: str, case: str) -> None:
+def look(emit: Emit, store: str, case: str) -> None:
     """How a case stands in the store now."""
     here = CaseStore(Path(store)).case(case)
     last = here.records[-1] if here.records else None
-    say(
+    emit(
         "stands",
         record=last.number if last else 0,
         state=here.state.value,
@@ -63,19 +66,19 @@ def look(say: Say, store: str, case: str) -> None:
     )
 
 
-def open_for_review(say: Say, store: str, case: str, to: str) -> None:
+def open_for_review(emit: Emit, store: str, case: str, to: str) -> None:
     """Unpack a case, and work out what its review lists: half a second, and more for a scan of the whole chest."""
-    look(say, store, case)
+    look(emit, store, case)
     heard = list[dict[str, Any]]()
 
     def listen(event: str, **content: Any) -> None:
         heard.append(content)
-        say(event, **content)
+        emit(event, **content)
 
     open_case(listen, store, case, to)
     review = _prepared(Path(to), heard[-1])
     if review is not None:
-        say("review", **review)
+        emit("review", **review)
 
 
 def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
@@ -110,8 +113,8 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
     return {"maps": names, "start": start, "regions": str(folder / REGIONS)}
 
 
-_ERRANDS: Mapping[str, Callable[..., None]] = {"look": look, "open": open_for_review}
+HANDLERS: Mapping[str, Callable[..., None]] = {"look": look, "open": open_for_review}
 
 
 if __name__ == "__main__":
-    sys.exit(main(unsealed(sys.argv[1])))
+    sys.exit(main(decode_argument(sys.argv[1])))

@@ -25,7 +25,6 @@ of the prediction. Needs no torch.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -43,66 +42,47 @@ from mtctl.cases.volumes import MAPS, stored_mask
 from mtctl.models.catalogue import Catalogue, InstalledModel, read_catalogue
 from mtctl.models.store import ModelStore, NotBetterError
 from mtctl.processes.arrays import write_steps
-from mtctl.processes.launcher import unsealed
-from mtctl.system.files import WriteError, reason_of, write_reason
+from mtctl.processes.launcher import decode_argument
+from mtctl.processes.request import Emit, answer
+from mtctl.system.files import WriteError, write_reason
 from mtctl.system.process_tree import step_back
 from mtctl_train.finetuning.run_folder import PREPARED
 
-Say = Callable[..., None]
-
 
 def main(request: str) -> int:
-    """Carry out a request.
+    """Answer a request.
 
     Returns:
         Exit status: 0 done, 1 failed.
     """
-    return carry_out(request, _ERRANDS)
-
-
-def carry_out(request: str, errands: Mapping[str, Callable[..., None]]) -> int:
-    """Do what a request (JSON) asks for by its key `do`, with the other keys as arguments; 0 done, 1 failed."""
     step_back()
-    try:
-        asked = json.loads(request)
-        errands[asked.pop("do")](say, **asked)
-    except Exception as error:
-        # Anything: who waits has to hear of it, and in the window only this line is seen.
-        say("failed", reason=reason_of(error))
-        return 1
-    say("done")
-    return 0
+    return answer(HANDLERS, request)
 
 
-def say(event: str, **content: Any) -> None:
-    """A line for the window."""
-    print(json.dumps({"event": event, **content}), flush=True)
-
-
-def list_all(say: Say, store: str) -> None:
+def list_all(emit: Emit, store: str) -> None:
     """What there is: models, and the cases of a store ("": none is chosen yet)."""
-    _list_models(say)
+    _list_models(emit)
     if not store:
         return
     if not Path(store).is_dir():
         reason = f"{store}: the folder of the case store is not there; connect the drive, or choose another folder"
-        say("unlisted", reason=reason)
+        emit("unlisted", reason=reason)
         return
     cases, found = CaseStore(Path(store)), list[StoredCase]()
     for id in cases.ids():
         try:
             found.append(cases.case(id))
         except (CaseError, DamagedError) as error:
-            say("trouble", case=id, reason=str(error))
+            emit("trouble", case=id, reason=str(error))
     ranks = {case.id: rank for rank, case in enumerate(by_expected_gain(found), 1)}
     for case in found:
-        say("case", **_line(case), rank=ranks.get(case.id))
+        emit("case", **_line(case), rank=ranks.get(case.id))
         for record in case.records:
             if record.damage:
-                say("trouble", case=case.id, reason=record.damage)
+                emit("trouble", case=case.id, reason=record.damage)
 
 
-def open_case(say: Say, store: str, case: str, to: str) -> None:
+def open_case(emit: Emit, store: str, case: str, to: str) -> None:
     """Write all that belongs to a case as arrays (z, y, x), every file checked against its checksum.
 
     Raises:
@@ -123,26 +103,26 @@ def open_case(say: Say, store: str, case: str, to: str) -> None:
                 maps.append(name)
     review, start = _write_review(here, folder)
     geometry, about = scan.geometry.to_json(), {"state": here.state.value, "report": report, "maps": maps}
-    say("opened", case=case, geometry=geometry, review=review, start=start, **about)
+    emit("opened", case=case, geometry=geometry, review=review, start=start, **about)
 
 
-def publish(say: Say, candidate: str, override: str = "") -> None:
+def publish(emit: Emit, candidate: str, override: str = "") -> None:
     """Make a candidate the model in use, unless it is worse."""
     try:
         version = ModelStore().publish(Path(candidate), override)
     except NotBetterError as error:
-        say("refused", reasons=list(error.reasons))
+        emit("refused", reasons=list(error.reasons))
         return
-    say("published", model=version.model.id, number=version.number)
+    emit("published", model=version.model.id, number=version.number)
 
 
-def roll_back(say: Say, reason: str = "") -> None:
+def roll_back(emit: Emit, reason: str = "") -> None:
     """Go back to the model before the one in use."""
     version = ModelStore().rollback(reason)
-    say("rolled back", model=None if version is None else version.model.id)
+    emit("rolled back", model=None if version is None else version.model.id)
 
 
-def tidy(say: Say, run: str) -> None:
+def tidy(emit: Emit, run: str) -> None:
     """Remove what a run that is decided upon does not need any more: prepared scans and checkpoints.
 
     Candidate, verdict, plan, log and pictures stay.
@@ -163,17 +143,17 @@ def _line(case: StoredCase) -> dict[str, Any]:
     }
 
 
-def _list_models(say: Say) -> None:
+def _list_models(emit: Emit) -> None:
     """The model in use first, then the site's own, newest first, then the shipped ones."""
     catalogue = read_catalogue()
     in_use = catalogue.in_use
     trouble = catalogue.fault or (in_use.fault if in_use else "")
     if trouble:
-        say("trouble", case="", reason=trouble)
+        emit("trouble", case="", reason=trouble)
     models = [_model_line(model) for model in catalogue.models if model.card or model == in_use]
     if catalogue.fault:
         models.insert(0, {"name": "", "title": "unknown", "details": catalogue.fault})
-    say("models", published=_published(catalogue), models=models)
+    emit("models", published=_published(catalogue), models=models)
 
 
 def _model_line(model: InstalledModel) -> dict[str, str]:
@@ -235,7 +215,7 @@ def _write(path: Path, array: NDArray[Any]) -> None:
         raise WriteError(f"{path}: cannot be written: {write_reason(error)}") from error
 
 
-_ERRANDS: Mapping[str, Callable[..., None]] = {
+HANDLERS: Mapping[str, Callable[..., None]] = {
     "list": list_all,
     "open": open_case,
     "publish": publish,
@@ -245,4 +225,4 @@ _ERRANDS: Mapping[str, Callable[..., None]] = {
 
 
 if __name__ == "__main__":
-    sys.exit(main(unsealed(sys.argv[1])))
+    sys.exit(main(decode_argument(sys.argv[1])))

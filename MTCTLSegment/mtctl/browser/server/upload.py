@@ -16,8 +16,8 @@ from mtctl.browser.sources.folder import plain_name
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_volume
+from mtctl.processes.launcher import child_environment
 from mtctl.system.files import write_reason
-from mtctl.worker.child import child_environment
 
 #: Bytes of the largest scan that is taken, unless another limit is given.
 LARGEST = 1 << 29
