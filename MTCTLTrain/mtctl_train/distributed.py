@@ -27,7 +27,7 @@ class Team:
     rank: int = 0
     size: int = 1
 
-    def share(self, whole: Tensor, groups: int = 1) -> Tensor:
+    def part_of(self, whole: Tensor, groups: int = 1) -> Tensor:
         """This process's part of a tensor (groups * n, ...) of the whole batch: every group is cut alike."""
         if self.size == 1:
             return whole
@@ -36,7 +36,7 @@ class Team:
         return grouped[:, self.rank * part : (self.rank + 1) * part].flatten(0, 1)
 
 
-def team() -> Team:
+def current_team() -> Team:
     """The team of this process; a team of one outside torchrun."""
     if distributed.is_available() and distributed.is_initialized():
         return Team(distributed.get_rank(), distributed.get_world_size())
@@ -76,12 +76,12 @@ class _Total(torch.autograd.Function):
 
 def total(part: Tensor) -> Tensor:
     """The sum of all processes' `part`; gradients flow to all of them."""
-    return _Total.apply(part) if team().size > 1 else part
+    return _Total.apply(part) if current_team().size > 1 else part
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace gradients by their mean over the team."""
-    size = team().size
+    size = current_team().size
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if size == 1 or not gradients:
         return
@@ -95,9 +95,9 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 def average_values(values: dict[str, Tensor]) -> dict[str, float]:
     """Mean over the team of each named scalar: the same numbers, and so the same decisions, in every process."""
     stacked = torch.stack([value.detach().float() for value in values.values()])
-    if team().size > 1:
+    if current_team().size > 1:
         distributed.all_reduce(stacked)
-        stacked /= team().size
+        stacked /= current_team().size
     return dict(zip(values, stacked.tolist(), strict=True))
 
 
@@ -109,7 +109,7 @@ class TeamBatchNorm(nn.BatchNorm3d):
             return super().forward(volume)
         x = volume.to(torch.promote_types(volume.dtype, torch.float32))
         axes = (0, 2, 3, 4)
-        count = x.numel() // x.shape[1] * team().size
+        count = x.numel() // x.shape[1] * current_team().size
         mean = total(x.sum(axes)) / count
         variance = total((x - mean[None, :, None, None, None]).square().sum(axes)) / count
         momentum = self.momentum or 0.1
@@ -125,7 +125,7 @@ class TeamBatchNorm(nn.BatchNorm3d):
 
 def synchronised(network: Network) -> Network:
     """`network` with its batch normalisation synchronised over the team; unchanged in a team of one."""
-    if team().size == 1:
+    if current_team().size == 1:
         return network
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm3d):

@@ -68,10 +68,10 @@ class AdamWPoly:
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, weight_decay=self.weight_decay)
 
-    def rate(self, first: float, share: float) -> float:
-        """The rate at `share` of a stage that begins with `first`."""
-        rising = min((share + 1e-3) / self.warm_up, 1.0) if self.warm_up else 1.0
-        return rising * first * (1 - share) ** 0.9
+    def rate(self, first: float, fraction: float) -> float:
+        """The rate at `fraction` of a stage that begins with `first`."""
+        rising = min((fraction + 1e-3) / self.warm_up, 1.0) if self.warm_up else 1.0
+        return rising * first * (1 - fraction) ** 0.9
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class SGDSteps:
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, momentum=self.momentum, weight_decay=self.weight_decay)
 
-    def rate(self, first: float, share: float) -> float:
-        """The rate at `share` of a stage that begins with `first`."""
-        return first * 0.1 ** int(share * 6000 / 2500)
+    def rate(self, first: float, fraction: float) -> float:
+        """The rate at `fraction` of a stage that begins with `first`."""
+        return first * 0.1 ** int(fraction * 6000 / 2500)
 
 
 @dataclass(frozen=True)

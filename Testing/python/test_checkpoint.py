@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from mtctl.system.files import TEMPORARY_PREFIX
-from mtctl_train.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
+from mtctl_train.training.checkpoint import CHECKPOINT, TrainingProgress, load_checkpoint, save_checkpoint
 from mtctl_train.training.divergence import Watch
 
-PROGRESS = Progress(3, 1.5, "{}", (8,), Watch(0.5, 0.4, 3, {"dice": 0.5}))
+PROGRESS = TrainingProgress(3, 1.5, "{}", (8,), Watch(0.5, 0.4, 3, {"dice": 0.5}))
 
 #: Ends at once, without any clean-up, as by kill -9, while `replacing` has its part open.
 _KILLED = """

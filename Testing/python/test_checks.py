@@ -14,7 +14,14 @@ from conftest import scan, shared_names, shared_scans
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume, to_image
 from mtctl.io.volumes import write_volume
-from mtctl_train.data.checks import DataProblemsError, Problem, check_cases, check_unlabelled, grid_differences, refuse
+from mtctl_train.data.checks import (
+    DataProblem,
+    DataProblemsError,
+    check_cases,
+    check_unlabelled,
+    grid_differences,
+    refuse,
+)
 
 SHAPE = (40, 48, 56)
 MIRRORED = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)
@@ -38,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(folder: Path) -> list[Problem]:
+def check(folder: Path) -> list[DataProblem]:
     return check_cases(folder, ["a", "b"], ["c"], ["d"])
 
 

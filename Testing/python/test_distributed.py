@@ -25,9 +25,9 @@ from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import read_model
 from mtctl.networks.architecture import Architecture
-from mtctl_train.data.cases import Case, Scan
+from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.data.sampler import Sampler
-from mtctl_train.distributed import Team, average_gradients, synchronised, team
+from mtctl_train.distributed import Team, average_gradients, current_team, synchronised
 from mtctl_train.methods.base import Method, Networks
 from mtctl_train.methods.mtctl import BEST, MTCTL
 from mtctl_train.methods.sassnet import SASSNet
@@ -64,7 +64,7 @@ def step(method: Method[Any]) -> tuple[dict[str, torch.Tensor], dict[str, torch.
     )
     rng = np.random.default_rng(0)
     cases = [
-        Case(
+        TrainingCase(
             f"{i}",
             rng.normal(size=(48, 40, 40)).astype(np.float32),
             np.float32(9 - abs(rng.normal(9, 4, (48, 40, 40)))),
@@ -73,9 +73,9 @@ def step(method: Method[Any]) -> tuple[dict[str, torch.Tensor], dict[str, torch.
         for i in range(3)
     ]
     sampler = Sampler(cases[:2], [Scan("u", cases[2].image, VOXEL_MM)], [], (32, 32, 32), 2, 0.0, 0.5, seed=3)
-    crew = team()
-    part = 2 // crew.size
-    batch = sampler.draw(1, range(crew.rank * part, (crew.rank + 1) * part))
+    team = current_team()
+    part = 2 // team.size
+    batch = sampler.draw(1, range(team.rank * part, (team.rank + 1) * part))
     doubled = {name: value.double() for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
     objective = method.objective(networks, replace(batch, **doubled), 0.9, torch.Generator().manual_seed(1))
     torch.stack(list(objective.student.values())).sum().backward()
@@ -128,9 +128,9 @@ def test_one_step_of_two_processes_is_one_step_of_one_with_the_same_batch(tmp_pa
 
 def test_a_team_of_one_takes_everything_and_two_take_halves_of_each_group() -> None:
     whole = torch.arange(8)
-    assert torch.equal(Team().share(whole, 2), whole)
-    assert Team(0, 2).share(whole, 2).tolist() == [0, 1, 4, 5]
-    assert Team(1, 2).share(whole, 2).tolist() == [2, 3, 6, 7]
+    assert torch.equal(Team().part_of(whole, 2), whole)
+    assert Team(0, 2).part_of(whole, 2).tolist() == [0, 1, 4, 5]
+    assert Team(1, 2).part_of(whole, 2).tolist() == [2, 3, 6, 7]
 
 
 @pytest.fixture
@@ -173,9 +173,9 @@ def test_what_follows_the_training_the_first_process_does_alone(tmp_path: Path, 
         "import sys\n"
         "from mtctl.commands.main import main\n"
         "from mtctl_train.training import job\n"
-        "from mtctl_train.distributed import team\n"
+        "from mtctl_train.distributed import current_team\n"
         "def locator(model, *rest):\n"
-        "    print('locator trained by', team().size)\n"
+        "    print('locator trained by', current_team().size)\n"
         "    return model\n"
         "job.train_locator = locator\n"
         "sys.exit(main(sys.argv[1:]))\n",

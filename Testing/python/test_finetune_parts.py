@@ -1,4 +1,4 @@
-"""What fine-tuning is made of: weights of voxels, cases on a shelf, guards against forgetting, runs of a given time."""
+"""What fine-tuning is made of: weights of voxels, the cache of cases, guards against forgetting, runs of a set time."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mtctl.errors import MtctlError
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import WriteError
-from mtctl_train.data.case_cache import Shelf
-from mtctl_train.data.cases import Case, DataError
+from mtctl_train.data.case_cache import CaseCache
+from mtctl_train.data.cases import DataError, TrainingCase
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.finetuning.weighting import Weighting, trusted
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
@@ -27,7 +27,7 @@ from mtctl_train.methods.mtctl import BEST
 from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.speed import Pace
+from mtctl_train.training.speed import StepTimes
 from mtctl_train.training.step import TrainingState
 from mtctl_train.training.trainer import Cohort, train
 
@@ -65,7 +65,7 @@ def test_voxels_without_weight_teach_nothing() -> None:
     assert not logits.grad[..., :2].any() and logits.grad[..., 2:].all()
 
 
-def sampler(labelled: list[Case], **settings: object) -> Sampler:
+def sampler(labelled: list[TrainingCase], **settings: object) -> Sampler:
     return Sampler(labelled, SCANS, [], (48, 32, 32), 2, 0.0, 0.5, seed=1, **settings)  # type: ignore[arg-type]
 
 
@@ -90,32 +90,33 @@ def test_unlabelled_patches_are_spread_evenly_and_replayed_cases_take_their_shar
     assert torch.allclose(every.weight, torch.tensor(7.0)) and torch.allclose(none.weight, torch.ones(()))
 
 
-def test_a_shelf_reads_what_is_needed_once_and_passes_over_what_cannot_be_used(tmp_path: Path) -> None:
+def test_a_cache_reads_what_is_needed_once_and_passes_over_what_cannot_be_used(tmp_path: Path) -> None:
     read, complaints = [], []
 
-    def prepare(name: str) -> Case:
+    def prepare(name: str) -> TrainingCase:
         read.append(name)
         if name == "bad":
             raise MtctlError("torn")
         return replace(CASES[0], name=name)
 
-    shelf = Shelf(Case, ["good", "bad", "other"], prepare, tmp_path / "shelf", lambda *why: complaints.append(why))
-    assert read == [] and len(shelf) == 3
-    assert shelf[1].name == "other" and shelf[1].name == "other" and shelf[-1].name == "other"
+    names, folder = ["good", "bad", "other"], tmp_path / "cache"
+    cache = CaseCache(TrainingCase, names, prepare, folder, lambda *why: complaints.append(why))
+    assert read == [] and len(cache) == 3
+    assert cache[1].name == "other" and cache[1].name == "other" and cache[-1].name == "other"
     assert read == ["bad", "other"] and complaints == [("bad", "torn")]
 
-    def gone(name: str) -> Case:
+    def gone(name: str) -> TrainingCase:
         read.append(name)
         raise MtctlError("deleted")
 
-    again = Shelf(Case, ["good", "bad", "other"], gone, tmp_path / "shelf")
+    again = CaseCache(TrainingCase, names, gone, folder)
     assert np.array_equal(again[2].image, CASES[0].image) and again[2].voxel_mm == CASES[0].voxel_mm
     assert read == ["bad", "other"]  # Not "bad" once more: the run goes on as it was.
     assert [case.name for case in again.usable()] == ["other"]
     with pytest.raises(DataError, match="none of 1 cases can be used"):
-        Shelf(Case, ["bad"], gone, tmp_path / "shelf")[0]
+        CaseCache(TrainingCase, ["bad"], gone, folder)[0]
     with pytest.raises(IndexError):
-        shelf[3]
+        cache[3]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of a file")
@@ -177,7 +178,7 @@ def test_the_rate_of_a_fine_tuning_rises_before_it_falls() -> None:
 
 
 def test_the_pace_ignores_the_first_step_and_the_reading_of_cases() -> None:
-    pace = Pace()
+    pace = StepTimes()
     for draw, step in ((3.0, 9.0), (0.1, 1.0), (2.0, 1.2)):
         pace.add(draw, step)
     assert pace.per_iteration == pytest.approx(0.1 + 1.1)

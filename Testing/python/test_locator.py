@@ -14,7 +14,7 @@ from mtctl.models.model import read_model, save_model
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.synthetic.phantom import Phantom, make_phantom
-from mtctl_train.data.cases import Case, phantom_case
+from mtctl_train.data.cases import TrainingCase, phantom_case
 from mtctl_train.training import locator
 
 
@@ -30,11 +30,11 @@ def body(monkeypatch: pytest.MonkeyPatch) -> Phantom:
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
+def case() -> TrainingCase:
     return phantom_case(3, (1.25, 1.25, 2.5))
 
 
-def test_a_case_in_a_thorax_has_its_atrium_where_the_crop_was_put(body: Phantom, case: Case) -> None:
+def test_a_case_in_a_thorax_has_its_atrium_where_the_crop_was_put(body: Phantom, case: TrainingCase) -> None:
     whole, *parts = locator._composed([case], 1)
     assert whole.voxel_mm == (4.0, 4.0, 4.0)
     phantom = make_phantom(3)
@@ -47,10 +47,10 @@ def test_a_case_in_a_thorax_has_its_atrium_where_the_crop_was_put(body: Phantom,
         assert np.isfinite(part.image).all()
 
 
-def test_a_case_that_does_not_fit_is_left_out_and_named(body: Phantom, case: Case) -> None:
+def test_a_case_that_does_not_fit_is_left_out_and_named(body: Phantom, case: TrainingCase) -> None:
     image = np.zeros((44, 300, 90), np.float32)
     image[:, ::2] = 1
-    large = Case("giant", image, image - 0.5, case.voxel_mm)
+    large = TrainingCase("giant", image, image - 0.5, case.voxel_mm)
     with pytest.warns(UserWarning, match="giant: left out"):
         shown = locator._composed([large, case], 1)
     assert len(shown) == 1 + locator._PARTS
@@ -61,7 +61,7 @@ def test_the_command_trains_a_locator_alone_and_adds_it_to_a_model(
 ) -> None:
     written = []
 
-    def weights(cases: list[Case], phantoms: int, iterations: int, *rest: object) -> dict[str, object]:
+    def weights(cases: list[TrainingCase], phantoms: int, iterations: int, *rest: object) -> dict[str, object]:
         written.append(([case.name for case in cases], phantoms, iterations))
         return dict(LocatorNet(locator.FILTERS).state_dict())
 

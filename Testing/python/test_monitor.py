@@ -22,8 +22,8 @@ from mtctl_train.training.monitor import (
     Monitor,
     Sample,
     draw,
-    in_words,
     middle_plane,
+    time_text,
     watched,
 )
 
@@ -105,7 +105,7 @@ def test_the_person_sees_start_validation_and_stop_at_once_but_progress_only_eve
     ],
 )
 def test_time_left_is_said_in_its_two_largest_units(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+    assert time_text(seconds) == words
 
 
 def test_the_log_holds_every_event_at_once_and_is_continued_by_a_resumed_run(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtctl_train.methods.early_backward import settled
+from mtctl_train.methods.early_backward import with_early_backward
 
 
 def branch(seed: int = 0) -> tuple[nn.Conv3d, nn.Sequential, Tensor]:
@@ -30,7 +30,7 @@ def test_gradients_before_and_in_the_branch_are_those_of_a_plain_backward_pass(t
             def loss(inputs: list[Tensor], decoder: nn.Sequential = decoder) -> Tensor:
                 return decoder(inputs[0]).float().square().mean()
 
-            own = settled(loss, [features], decoder.parameters()) if settle else loss([features])
+            own = with_early_backward(loss, [features], decoder.parameters()) if settle else loss([features])
             whole = 0.3 * own + features.float().sum()
         whole.backward()
         found.append(
@@ -52,7 +52,7 @@ def test_nothing_that_was_computed_in_the_branch_outlives_it() -> None:
             kept.append(weakref.ref(within))
         return within.square().mean()
 
-    value = settled(loss, [stem(volume)], decoder.parameters())
+    value = with_early_backward(loss, [stem(volume)], decoder.parameters())
     gc.collect()
     assert len(kept) == 4 and all(tensor() is None for tensor in kept)
     value.backward()
@@ -61,7 +61,8 @@ def test_nothing_that_was_computed_in_the_branch_outlives_it() -> None:
 def test_frozen_weights_and_validation_want_no_gradient() -> None:
     stem, decoder, volume = branch()
     decoder[0].requires_grad_(False)
-    settled(lambda inputs: decoder(inputs[0]).mean(), [stem(volume)], decoder.parameters()).backward()
+    with_early_backward(lambda inputs: decoder(inputs[0]).mean(), [stem(volume)], decoder.parameters()).backward()
     assert decoder[0].weight.grad is None and decoder[3].weight.grad is not None and stem.weight.grad is not None
     with torch.no_grad():
-        assert not settled(lambda inputs: decoder(inputs[0]).mean(), [stem(volume)], decoder.parameters()).requires_grad
+        value = with_early_backward(lambda inputs: decoder(inputs[0]).mean(), [stem(volume)], decoder.parameters())
+        assert not value.requires_grad

@@ -18,10 +18,10 @@ from mtctl.io.volumes import write_volume
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl_train.data.cases import (
-    Case,
     DataError,
     LabelledVolume,
     Scan,
+    TrainingCase,
     case_of,
     load_labelled,
     load_scan,
@@ -40,7 +40,7 @@ from mtctl_train.training.checkpoint import CHECKPOINT, CheckpointError
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.speed import Pace
+from mtctl_train.training.speed import StepTimes
 from mtctl_train.training.trainer import Cohort, train
 
 CPU = torch.device("cpu")
@@ -52,7 +52,7 @@ RECIPE = Recipe(
 )
 
 
-def case(seed: int) -> Case:
+def case(seed: int) -> TrainingCase:
     volume = scan(seed=seed)
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
     mask = np.sqrt(z**2 + y**2 + x**2) < 0.6
@@ -268,7 +268,7 @@ def test_what_a_team_agrees_on_for_a_timed_run_lies_on_its_device(monkeypatch: p
 
     monkeypatch.setattr(trainer, "average_values", agreed)
     recipe = replace(RECIPE, seconds=100.0)
-    fitted = trainer._fitted(recipe, Pace([0.0], [0.5]), 8, 20.0, torch.device("meta"))
+    fitted = trainer._fitted(recipe, StepTimes([0.0], [0.5]), 8, 20.0, torch.device("meta"))
     assert seen == ["meta", "meta"] and fitted == recipe.fitted(8, 0.5, 20.0)
 
 

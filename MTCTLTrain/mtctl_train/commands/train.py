@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     """Train; 0 when the model is written."""
     from mtctl_train.methods import METHODS
     from mtctl_train.recipe import OURS, PUBLISHED, Stage
-    from mtctl_train.training.job import Job, carry_out
+    from mtctl_train.training.job import TrainingJob, train_model
 
     ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
     # replay_share is of the fine-tuning alone: here there are no earlier scans to replay.
@@ -88,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
     stage = Stage(iterations, _patch(args.patch), rate)
     grid_mm = recipe.grid_mm if args.grid is None else _grid(args.grid)
     recipe = dataclasses.replace(recipe, stages=(stage,), grid_mm=grid_mm, batch=args.batch, seed=args.seed)
-    carry_out(
-        Job(
+    train_model(
+        TrainingJob(
             data=args.data,
             labelled=case_names(args.labelled),
             unlabelled=case_names(args.unlabelled),

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from mtctl.errors import MtctlError
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import make_folder, replacing
-from mtctl_train.data.cases import Case, DataError, Scan
+from mtctl_train.data.cases import DataError, Scan, TrainingCase
 
-AnyCase = TypeVar("AnyCase", Case, Scan)
+AnyCase = TypeVar("AnyCase", TrainingCase, Scan)
 
 
 class SourceGoneError(MtctlError):
@@ -29,10 +29,10 @@ class SourceGoneError(MtctlError):
 
 
 #: Told of a case that cannot be used: its name and why.
-Complaint = Callable[[str, str], None]
+ReportUnusable = Callable[[str, str], None]
 
 
-class Shelf(Sequence[AnyCase], Generic[AnyCase]):
+class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
     """Cases by name. One that cannot be read is passed over for good, and the next one stands in for it.
 
     Attributes:
@@ -45,14 +45,14 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
         names: Sequence[str],
         prepare: Callable[[str], AnyCase],
         folder: Path,
-        complain: Complaint = lambda name, reason: None,
+        report_unusable: ReportUnusable = lambda name, reason: None,
     ) -> None:
         """Cases that `prepare` makes and that are kept in `folder`."""
         self.names = tuple(names)
         self._kind: type[AnyCase] = kind
         self._prepare: Callable[[str], AnyCase] = prepare
-        self._folder, self._complain = folder, complain
-        self._taken: dict[str, AnyCase | None] = {}
+        self._folder, self._report_unusable = folder, report_unusable
+        self._read: dict[str, AnyCase | None] = {}
         if names:
             make_folder(folder)
 
@@ -75,21 +75,21 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         for name in self.names[index:] + self.names[:index]:
-            case = self._take(name)
+            case = self._case(name)
             if case is not None:
                 return case
         raise DataError(f"none of {len(self)} cases can be used; `mtctl cases verify` says what is wrong with them")
 
     def usable(self) -> list[AnyCase]:
         """All cases that can be used, each once."""
-        return [case for case in map(self._take, self.names) if case is not None]
+        return [case for case in map(self._case, self.names) if case is not None]
 
-    def _take(self, name: str) -> AnyCase | None:
-        if name not in self._taken:
-            self._taken[name] = self._kept(name) or self._fresh(name)
-        return self._taken[name]
+    def _case(self, name: str) -> AnyCase | None:
+        if name not in self._read:
+            self._read[name] = self._load(name) or self._prepare_and_store(name)
+        return self._read[name]
 
-    def _fresh(self, name: str) -> AnyCase | None:
+    def _prepare_and_store(self, name: str) -> AnyCase | None:
         refusal = _refusal(self._folder, name)
         if refusal.exists():  # As the run that is resumed found it, though it may be there again.
             return None
@@ -100,13 +100,13 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
         except MtctlError as error:
             with replacing(refusal) as part:
                 part.write_text(f"{error}\n", encoding="utf-8")
-            self._complain(name, str(error))
+            self._report_unusable(name, str(error))
             return None
         arrays = {key: torch.from_numpy(array) for key, array in vars(case).items() if isinstance(array, np.ndarray)}
         write_tensors(self._path(name), arrays, {"voxel_mm": json.dumps(case.voxel_mm)})
         return case
 
-    def _kept(self, name: str) -> AnyCase | None:
+    def _load(self, name: str) -> AnyCase | None:
         try:
             with safe_open(self._path(name), "numpy") as stream:
                 arrays: dict[str, NDArray[np.float32]] = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
@@ -120,7 +120,7 @@ class Shelf(Sequence[AnyCase], Generic[AnyCase]):
 
 
 def was_refused(folder: Path, name: str) -> bool:
-    """Whether the shelf in `folder` found a case unusable."""
+    """Whether the cache in `folder` found a case unusable."""
     return _refusal(folder, name).exists()
 
 

@@ -24,7 +24,7 @@ class DataError(MtctlError):
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """One labelled case on the LPS-aligned grid that a network sees.
 
     Attributes:
@@ -71,7 +71,7 @@ def load_labelled(folder: Path, name: str) -> LabelledVolume:
     return LabelledVolume(name, image, label.array > 0)
 
 
-def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None = None) -> Case:
+def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None = None) -> TrainingCase:
     """The case on the grid that the network sees.
 
     Args:
@@ -83,7 +83,7 @@ def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None
     grid = canonical_geometry(geometry, grid_mm, box)
     array, inside = to_grid(labelled.volume, grid)
     distance = _distance_on(grid, labelled.mask, geometry, box)
-    return Case(labelled.name, normalise(array, inside), distance, _voxel_mm(grid))
+    return TrainingCase(labelled.name, normalise(array, inside), distance, _voxel_mm(grid))
 
 
 def _distance_on(
@@ -104,20 +104,20 @@ def _voxel_mm(grid: Geometry) -> Triple:
     return z, y, x
 
 
-def phantom_case(seed: int, grid_mm: Triple = GRID_MM) -> Case:
+def phantom_case(seed: int, grid_mm: Triple = GRID_MM) -> TrainingCase:
     """A synthetic case; the seed of `mtctl phantom`."""
     volume, mask = _scan_of(make_phantom(seed))
     return case_of(LabelledVolume(f"phantom-{seed}", volume, mask), grid_mm)
 
 
-def full_field_case(seed: int, grid_mm: Triple = GRID_MM) -> Case:
+def full_field_case(seed: int, grid_mm: Triple = GRID_MM) -> TrainingCase:
     """A synthetic thorax, z-scored locally: teaches what is not the atrium."""
     volume, mask = _scan_of(make_full_field(seed))
     grid = canonical_geometry(volume.geometry, grid_mm)
     image = normalise_locally(to_grid(volume, grid)[0], _voxel_mm(grid))
     # On the coarse grid: the distance transform of all 36 million voxels takes half a minute.
     inside = to_grid(Volume(mask.astype(np.float32), volume.geometry), grid)[0] >= 0.5
-    return Case(f"full-field-{seed}", image, signed_distance_mm(inside, _voxel_mm(grid)), _voxel_mm(grid))
+    return TrainingCase(f"full-field-{seed}", image, signed_distance_mm(inside, _voxel_mm(grid)), _voxel_mm(grid))
 
 
 def _scan_of(phantom: Phantom) -> tuple[Volume, NDArray[np.bool_]]:
@@ -127,7 +127,7 @@ def _scan_of(phantom: Phantom) -> tuple[Volume, NDArray[np.bool_]]:
 
 @dataclass(frozen=True)
 class Scan:
-    """One unlabelled scan, as `Case` without the truth."""
+    """One unlabelled scan, as `TrainingCase` without the truth."""
 
     name: str
     image: NDArray[np.float32]

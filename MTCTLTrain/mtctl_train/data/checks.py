@@ -30,7 +30,7 @@ _WITHOUT_MASK = {"labelled": "list the case as unlabelled", "validation": "leave
 
 
 @dataclass(frozen=True)
-class Problem:
+class DataProblem:
     """One fault that has to be put right before training.
 
     Attributes:
@@ -52,7 +52,7 @@ class DataProblemsError(MtctlError):
         problems: All of them.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[DataProblem]) -> None:
         self.problems = tuple(problems)
         lines = [str(problem) for problem in problems]
         count = f"{len(lines)} problems with the cases; nothing was trained:"
@@ -61,7 +61,7 @@ class DataProblemsError(MtctlError):
 
 def check_cases(
     folder: Path, labelled: Sequence[str], unlabelled: Sequence[str], validation: Sequence[str]
-) -> list[Problem]:
+) -> list[DataProblem]:
     """Look for every fault in the lists of cases and in their files; reads each file once, 0.05 s a case.
 
     Args:
@@ -72,18 +72,18 @@ def check_cases(
         The problems: of the lists, then of the files case by case, then scans that are there twice.
     """
     if not folder.is_dir():
-        return [Problem(str(folder), "no such folder; name the one that holds <case>.image.nrrd")]
+        return [DataProblem(str(folder), "no such folder; name the one that holds <case>.image.nrrd")]
     roles: dict[str, list[str]] = defaultdict(list)
     for role, names in (("labelled", labelled), ("unlabelled", unlabelled), ("validation", validation)):
         for name in names:
             roles[name].append(role)
     problems = [
-        Problem(f"case {name}", f"is listed {len(listed)} times, as {', '.join(listed)}; list it once")
+        DataProblem(f"case {name}", f"is listed {len(listed)} times, as {', '.join(listed)}; list it once")
         for name, listed in roles.items()
         if len(listed) > 1
     ]
     if not labelled:
-        problems.append(Problem("labelled cases", "none is listed; no method learns from unlabelled scans alone"))
+        problems.append(DataProblem("labelled cases", "none is listed; no method learns from unlabelled scans alone"))
 
     scans: dict[str, list[str]] = defaultdict(list)
     for name, listed in roles.items():
@@ -101,7 +101,7 @@ def check_cases(
 
     for first, *others in scans.values():
         problems += [
-            Problem(
+            DataProblem(
                 str(_image(folder, other)),
                 f"holds the same voxels as {first}.image.nrrd; keep one of {other} ({roles[other][0]}) "
                 f"and {first} ({roles[first][0]})",
@@ -111,7 +111,7 @@ def check_cases(
     return problems
 
 
-def check_unlabelled(method: str, unlabelled: Sequence[str], share: float = 1.0) -> list[Problem]:
+def check_unlabelled(method: str, unlabelled: Sequence[str], fraction: float = 1.0) -> list[DataProblem]:
     """The problem of a `method` that learns from unlabelled scans and has none, or sees them in no step.
 
     Args:
@@ -121,23 +121,25 @@ def check_unlabelled(method: str, unlabelled: Sequence[str], share: float = 1.0)
     """
     if not unlabelled:
         what = f"none is listed, but {method} learns from them; list some, or use a supervised method"
-    elif not share:
+    elif not fraction:
         what = f"unlabelled_share is 0, but {method} learns from them; leave it out, or use a supervised method"
     else:
         return []
-    return [Problem("unlabelled cases", what)]
+    return [DataProblem("unlabelled cases", what)]
 
 
-def check_unknown(base: Card, validation: Sequence[str]) -> list[Problem]:
+def check_unknown(base: Card, validation: Sequence[str]) -> list[DataProblem]:
     """The problems of validation cases that the model to start from was trained on: their figures would flatter."""
     return [
-        Problem(f"case {name}", f"is listed as validation, but the model '{base.id}' to start from was trained on it")
+        DataProblem(
+            f"case {name}", f"is listed as validation, but the model '{base.id}' to start from was trained on it"
+        )
         for name in validation
         if name in cases_learnt(base)
     ]
 
 
-def refuse(problems: Sequence[Problem]) -> None:
+def refuse(problems: Sequence[DataProblem]) -> None:
     """Stop where there is a problem.
 
     Raises:
@@ -164,10 +166,10 @@ def grid_differences(scan: Geometry, mask: Geometry) -> list[str]:
     return differences
 
 
-def _mask_problems(folder: Path, name: str, role: str, grid: Geometry | None) -> list[Problem]:
+def _mask_problems(folder: Path, name: str, role: str, grid: Geometry | None) -> list[DataProblem]:
     path = folder / f"{name}.label.nrrd"
     if not path.exists():
-        return [Problem(str(path), f"the mask is missing; put it there, or {_WITHOUT_MASK[role]}")]
+        return [DataProblem(str(path), f"the mask is missing; put it there, or {_WITHOUT_MASK[role]}")]
     try:
         mask = read_map(path)  # not read_mask, which stops at other labels and does not count them
     except VolumeError as error:
@@ -177,26 +179,28 @@ def _mask_problems(folder: Path, name: str, role: str, grid: Geometry | None) ->
     if differences:
         remedy = "resample it to the scan, nearest neighbour, or draw it anew"
         problems.append(
-            Problem(str(path), f"the mask has another grid than its scan: {', '.join(differences)}; {remedy}")
+            DataProblem(str(path), f"the mask has another grid than its scan: {', '.join(differences)}; {remedy}")
         )
     inside, outside = mask.array == 1, mask.array == 0
     if not (inside | outside).all():
         others = _listed(mask.array[~(inside | outside)])
         remedy = "save the left atrium alone, as 1"
-        problems.append(Problem(str(path), f"the mask has labels other than 0 and 1: {others}; {remedy}"))
+        problems.append(DataProblem(str(path), f"the mask has labels other than 0 and 1: {others}; {remedy}"))
     elif outside.all():
-        problems.append(Problem(str(path), f"the mask is empty; draw the atrium, or {_WITHOUT_MASK[role]}"))
+        problems.append(DataProblem(str(path), f"the mask is empty; draw the atrium, or {_WITHOUT_MASK[role]}"))
     elif inside.all():
-        problems.append(Problem(str(path), "the mask covers the whole scan; save the atrium as 1 and the rest as 0"))
+        problems.append(
+            DataProblem(str(path), "the mask covers the whole scan; save the atrium as 1 and the rest as 0")
+        )
     return problems
 
 
-def _small(path: Path, geometry: Geometry) -> list[Problem]:
+def _small(path: Path, geometry: Geometry) -> list[DataProblem]:
     lengths = [count * spacing for count, spacing in zip(geometry.size, geometry.spacing, strict=True)]
     if min(lengths) >= SMALLEST_MM:
         return []
     return [
-        Problem(
+        DataProblem(
             str(path),
             f"the scan is only {_times(lengths)} mm large, and the network needs {SMALLEST_MM:g} mm along every axis; "
             "export the whole scan, or leave the case out",
@@ -204,8 +208,8 @@ def _small(path: Path, geometry: Geometry) -> list[Problem]:
     ]
 
 
-def _read_problem(path: Path, error: VolumeError) -> Problem:
-    return Problem(str(path), str(error).removeprefix(f"{path}: "))
+def _read_problem(path: Path, error: VolumeError) -> DataProblem:
+    return DataProblem(str(path), str(error).removeprefix(f"{path}: "))
 
 
 def _voxel_hash(array: NDArray[np.float32]) -> str:

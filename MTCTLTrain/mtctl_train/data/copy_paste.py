@@ -13,7 +13,7 @@ from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl_train.data.sampler import Batch
 
 #: The box takes two thirds of each axis, as BCP's.
-_BOX_SHARE = 2 / 3
+_BOX_FRACTION = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _exchange(outer: Tensor, inner: Tensor, inside: Tensor) -> Tensor:
 
 def _box(shape: torch.Size, corner: list[float]) -> tuple[slice, slice, slice]:
     z, y, x = (
-        slice(start := round(at * (n - round(n * _BOX_SHARE))), start + round(n * _BOX_SHARE))
+        slice(start := round(at * (n - round(n * _BOX_FRACTION))), start + round(n * _BOX_FRACTION))
         for n, at in zip(shape, corner, strict=True)
     )
     return z, y, x

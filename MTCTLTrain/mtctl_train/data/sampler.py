@@ -19,7 +19,7 @@ from mtctl_train.data.augmentation import (
     vary_contrast,
     vary_intensity,
 )
-from mtctl_train.data.cases import Case, Scan
+from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.recipe import Recipe, Stage
 
 
@@ -73,16 +73,16 @@ class Sampler:
         replay: Real cases of an earlier training, drawn with probability `replay_share` instead of a labelled one.
     """
 
-    labelled: Sequence[Case]
+    labelled: Sequence[TrainingCase]
     unlabelled: Sequence[Scan]
-    phantoms: Sequence[Case]
+    phantoms: Sequence[TrainingCase]
     patch: tuple[int, int, int]
     batch: int
     phantom_share: float
     paste_share: float
     seed: int
     unlabelled_share: float = 1.0
-    replay: Sequence[Case] = ()
+    replay: Sequence[TrainingCase] = ()
     replay_share: float = 0.0
     intensity_share: float = 1.0
     variation: Variation = Variation()
@@ -92,10 +92,10 @@ class Sampler:
         cls,
         recipe: Recipe,
         stage: Stage,
-        labelled: Sequence[Case],
+        labelled: Sequence[TrainingCase],
         unlabelled: Sequence[Scan],
-        phantoms: Sequence[Case],
-        replay: Sequence[Case] = (),
+        phantoms: Sequence[TrainingCase],
+        replay: Sequence[TrainingCase] = (),
     ) -> Sampler:
         """Return the sampler of a stage; all cases are on the recipe's grid already."""
         return cls(

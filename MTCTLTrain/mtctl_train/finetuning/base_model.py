@@ -44,15 +44,15 @@ def base_of(folder: Path, name: str | None) -> Model:
             part.write_text(json.dumps(_noted(model), indent=2) + "\n", encoding="utf-8")
         return model
     base = _read(path)
-    words = f"{folder}: this run began with the model {base.id} {base.version}"
+    text = f"{folder}: this run began with the model {base.id} {base.version}"
     if name is None:
         found = _found(base)
         if found is None:
-            raise RunError(f"{words}, which is gone from {base.folder} or was replaced; put it back, or begin anew")
+            raise RunError(f"{text}, which is gone from {base.folder} or was replaced; put it back, or begin anew")
         return found
     named = find_model(name)
     if named.card.sha256 != base.sha256:
-        raise RunError(f"{words}, but {name} is {named.id} {named.version} now; use that one, or begin anew")
+        raise RunError(f"{text}, but {name} is {named.id} {named.version} now; use that one, or begin anew")
     return named
 
 

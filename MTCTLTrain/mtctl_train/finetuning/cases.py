@@ -10,12 +10,12 @@ from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.geometry import Mask, Triple, Volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid
-from mtctl_train.data.case_cache import AnyCase, Complaint, Shelf, SourceGoneError, was_refused
+from mtctl_train.data.case_cache import AnyCase, CaseCache, ReportUnusable, SourceGoneError, was_refused
 from mtctl_train.data.cases import (
-    Case,
     DataError,
     LabelledVolume,
     Scan,
+    TrainingCase,
     case_of,
     load_labelled,
     phantom_case,
@@ -58,24 +58,24 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Lessons:
+class FoldCases:
     """The cases of one fold; a `trainer.Source`."""
 
-    labelled: Shelf[Case]
-    unlabelled: Shelf[Scan]
-    replay: Shelf[Case]
-    phantoms: Shelf[Case]
-    held_out: Shelf[Case]
+    labelled: CaseCache[TrainingCase]
+    unlabelled: CaseCache[Scan]
+    replay: CaseCache[TrainingCase]
+    phantoms: CaseCache[TrainingCase]
+    held_out: CaseCache[TrainingCase]
     versions: tuple[int, ...]
     weighting: Weighting
 
     @property
-    def validation(self) -> Sequence[Case]:
+    def validation(self) -> Sequence[TrainingCase]:
         return self.held_out.usable()
 
     def names(self) -> dict[str, list[str]]:
         """Case names by role, the corrected ones with their versions."""
-        named = {role: list(shelf.names) for role, shelf in vars(self).items() if isinstance(shelf, Shelf)}
+        named = {role: list(cache.names) for role, cache in vars(self).items() if isinstance(cache, CaseCache)}
         versions = [str(version) for version in self.versions]
         return named | {"versions": versions, "weighting": [repr(self.weighting)]}
 
@@ -85,7 +85,7 @@ class Lessons:
 
 
 @dataclass(frozen=True)
-class Classroom:
+class FineTuningCases:
     """Makes the lessons of every fold of a run.
 
     Attributes:
@@ -104,18 +104,18 @@ class Classroom:
     weighting: Weighting
     grid_mm: Triple
     folder: Path
-    complain: Complaint
+    report_unusable: ReportUnusable
 
-    def lessons(self, fold: int) -> Lessons:
+    def of_fold(self, fold: int) -> FoldCases:
         """What a fold learns from, read when it is first needed."""
         learnt, replay = self.plan.learnt(fold), self.replay
         phantoms = [str(_FIRST_PHANTOM_SEED + number) for number in range(PHANTOMS)]
-        return Lessons(
-            labelled=self._shelf(Case, _CORRECTED, learnt, self._corrected),
-            unlabelled=self._shelf(Scan, "unlabelled", self.plan.unlabelled, self._scan),
-            replay=self._shelf(Case, "replay", replay.names if replay else (), self._replayed),
-            phantoms=self._shelf(Case, "phantoms", phantoms, lambda seed: phantom_case(int(seed), self.grid_mm)),
-            held_out=self._shelf(Case, _CORRECTED, self.plan.folds[fold], self._corrected),
+        return FoldCases(
+            labelled=self._cache(TrainingCase, _CORRECTED, learnt, self._corrected),
+            unlabelled=self._cache(Scan, "unlabelled", self.plan.unlabelled, self._scan),
+            replay=self._cache(TrainingCase, "replay", replay.names if replay else (), self._replayed),
+            phantoms=self._cache(TrainingCase, "phantoms", phantoms, self._phantom),
+            held_out=self._cache(TrainingCase, _CORRECTED, self.plan.folds[fold], self._corrected),
             versions=tuple(self.plan.labelled[id] for id in learnt),
             weighting=self.weighting,
         )
@@ -133,7 +133,7 @@ class Classroom:
         case, version = self._case(id), self.plan.labelled[id]
         return HeldOut(LabelledVolume(id, case.scan(), _mask(case, version)), trusted(case, version))
 
-    def _corrected(self, id: str) -> Case:
+    def _corrected(self, id: str) -> TrainingCase:
         case, version = self._case(id), self.plan.labelled[id]
         volume, mask = case.scan(), _mask(case, version)
         box = surroundings(case, mask)
@@ -156,14 +156,17 @@ class Classroom:
         volume, box = case.scan(), surroundings(case)
         return scan_of(id, volume, self.grid_mm, box)
 
-    def _replayed(self, name: str) -> Case:
+    def _phantom(self, seed: str) -> TrainingCase:
+        return phantom_case(int(seed), self.grid_mm)
+
+    def _replayed(self, name: str) -> TrainingCase:
         assert self.replay is not None
         return case_of(load_labelled(self.replay.folder, name), self.grid_mm)
 
-    def _shelf(
+    def _cache(
         self, kind: type[AnyCase], role: str, names: Sequence[str], prepare: Callable[[str], AnyCase]
-    ) -> Shelf[AnyCase]:
-        return Shelf(kind, names, prepare, self._prepared(role), self.complain)
+    ) -> CaseCache[AnyCase]:
+        return CaseCache(kind, names, prepare, self._prepared(role), self.report_unusable)
 
     def _prepared(self, role: str) -> Path:
         return self.folder / PREPARED / role

@@ -17,7 +17,7 @@ from mtctl_train.finetuning.run_folder import PLAN, RunError
 #: held out of one of two folds. With 8 that made as good a model in the same time, and a verdict on 8 cases instead of
 #: 2 (Testing/benchmarks/RESULTS.md).
 FEW = 12
-_FEW_FOLDS, _HELD_OUT_SHARE, _MOST_HELD_OUT = 2, 0.25, 12
+_FEW_FOLDS, _HELD_OUT_FRACTION, _MOST_HELD_OUT = 2, 0.25, 12
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Plan:
         total = len(self.labelled)
         if not any(self.folds):
             return f"nothing held out: {total} corrected {'cases of one scan' if total > 1 else 'case'}"
-        words = f"{compared} of {total} corrected cases, which the candidate never saw"
+        text = f"{compared} of {total} corrected cases, which the candidate never saw"
         if len(self.folds) > 1:
             of = f"{compared}" if compared == total else f"{compared} of {total}"
-            words = f"{len(self.folds)} folds of {of} corrected cases; the candidate is the mean of the folds' weights"
-        return f"{words}; the old model has learnt from all of them, which flatters it" if self.known else words
+            text = f"{len(self.folds)} folds of {of} corrected cases; the candidate is the mean of the folds' weights"
+        return f"{text}; the old model has learnt from all of them, which flatters it" if self.known else text
 
 
 def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan:
@@ -102,7 +102,7 @@ def _folds(scans: Mapping[str, str], seed: int) -> tuple[tuple[str, ...], ...]:
     drawn = [groups[place] for place in np.random.default_rng(seed).permutation(len(groups))]
     if len(drawn) < FEW:
         return tuple(_ids(drawn[fold::_FEW_FOLDS]) for fold in range(_FEW_FOLDS))
-    return (_ids(drawn[: min(round(_HELD_OUT_SHARE * len(drawn)), _MOST_HELD_OUT)]),)
+    return (_ids(drawn[: min(round(_HELD_OUT_FRACTION * len(drawn)), _MOST_HELD_OUT)]),)
 
 
 def _ids(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:

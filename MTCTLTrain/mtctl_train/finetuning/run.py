@@ -34,7 +34,7 @@ from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, replac
 from mtctl.system.staging import commit, discard
 from mtctl_train.data.case_cache import SourceGoneError
 from mtctl_train.finetuning.base_model import base_of
-from mtctl_train.finetuning.cases import Classroom, Replay
+from mtctl_train.finetuning.cases import FineTuningCases, Replay
 from mtctl_train.finetuning.comparison import compared, figures, means, p_value
 from mtctl_train.finetuning.plan import Plan, plan_of
 from mtctl_train.finetuning.run_folder import CANDIDATE, working_in
@@ -48,7 +48,7 @@ from mtctl_train.training.trainer import train
 _PATCH = (48, 64, 64)
 
 #: Share of the time that training gets; the rest is for reading, validation and the verdict.
-_TRAINING_SHARE = 0.9
+_TRAINING_FRACTION = 0.9
 
 #: Iterations that a run which is to last some time is planned with until its speed is known.
 _PROVISIONAL = 600
@@ -92,7 +92,7 @@ class Minutes:
 
     def recipe(self, recipe: Recipe, stage: Stage, folds: int) -> Recipe:
         """The recipe of one fold."""
-        seconds = 60 * self.minutes * _TRAINING_SHARE / folds
+        seconds = 60 * self.minutes * _TRAINING_FRACTION / folds
         return dataclasses.replace(recipe, stages=(stage,), seconds=seconds)
 
 
@@ -154,7 +154,7 @@ def fine_tune(job: FineTuning) -> Verdict:
         plan = plan_of(job.out, CaseStore(job.store), job.recipe.seed, learnt)
         with watchers_of(job.out, len(plan.folds)) as watchers:
             try:
-                return _Run(job, model, device, plan, watchers).carry_out()
+                return _Run(job, model, device, plan, watchers).run()
             except MtctlError as error:
                 watchers.tell(0, {"event": "stopped", "iteration": 0, "reason": str(error)})
                 raise
@@ -168,17 +168,17 @@ class _Run:
     plan: Plan
     watchers: Watchers
 
-    def carry_out(self) -> Verdict:
+    def run(self) -> Verdict:
         start, states, cases = self.model.load_network().state_dict(), [], list[Compared]()
         for fold in range(len(self.plan.folds)):
             folder = self.job.out / f"fold-{fold + 1}"
             make_folder(folder)
-            monitor, lessons = self.watchers.monitor(fold), self._classroom.lessons(fold)
-            network = train(self._recipe, self.job.method, lessons, folder, self.device, monitor, start)
+            monitor, fold_cases = self.watchers.monitor(fold), self._cases.of_fold(fold)
+            network = train(self._recipe, self.job.method, fold_cases, folder, self.device, monitor, start)
             states.append(network.state_dict())
-            model = self._saved(folder, states[-1], self._classroom.learnt(fold))
+            model = self._saved(folder, states[-1], self._cases.learnt(fold))
             cases += self._judged(model, self.plan.folds[fold])
-        folds = map(self._classroom.learnt, range(len(self.plan.folds)))
+        folds = map(self._cases.learnt, range(len(self.plan.folds)))
         learnt = sorted({id for fold in folds for id in fold})
         verdict = self._verdict(cases, learnt)
         self._write_candidate(mean_of(states), verdict, learnt)
@@ -192,16 +192,23 @@ class _Run:
         return job.length.recipe(recipe, stage, len(self.plan.folds))
 
     @property
-    def _classroom(self) -> Classroom:
+    def _cases(self) -> FineTuningCases:
         job = self.job
-        grid_mm, complain = self.model.card.grid_mm, self.watchers.skipped
-        return Classroom(CaseStore(job.store), self.plan, job.replay, job.weighting, grid_mm, job.out, complain)
+        return FineTuningCases(
+            store=CaseStore(job.store),
+            plan=self.plan,
+            replay=job.replay,
+            weighting=job.weighting,
+            grid_mm=self.model.card.grid_mm,
+            folder=job.out,
+            report_unusable=self.watchers.skipped,
+        )
 
     def _judged(self, trained: Model, ids: Sequence[str]) -> list[Compared]:
         cases, old, new = [], Segmenter(self.model, self.device), Segmenter(trained, self.device)
         for id in ids:
             try:
-                case = self._classroom.held_out(id)
+                case = self._cases.held_out(id)
             except SourceGoneError:  # No fault of the case: without the store no verdict could be right.
                 raise
             except MtctlError as error:

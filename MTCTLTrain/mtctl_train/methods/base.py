@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mtctl.networks.architecture import Architecture
 from mtctl_train.data.sampler import Batch
-from mtctl_train.distributed import team
+from mtctl_train.distributed import current_team
 from mtctl_train.networks.discriminator import Discriminator
 
 Student = TypeVar("Student", bound=nn.Module)
@@ -91,8 +91,8 @@ def drawn(draw: Callable[..., list[Tensor]], part: int, groups: int, *arguments:
         groups: 1: labelled patches alone; 2: labelled and unlabelled ones.
         arguments: What `draw` gets besides.
     """
-    crew = team()
-    return [crew.share(whole, groups) for whole in draw(groups * part * crew.size, *arguments)]
+    team = current_team()
+    return [team.part_of(whole, groups) for whole in draw(groups * part * team.size, *arguments)]
 
 
 def entropy(probability: Tensor) -> Tensor:

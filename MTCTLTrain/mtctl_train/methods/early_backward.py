@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-class _Settled(torch.autograd.Function):
+class _EarlyBackward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, loss: Tensor, gradients: Sequence[Tensor], *wanted: Tensor) -> Tensor:
         ctx.save_for_backward(*gradients)
@@ -22,7 +22,9 @@ class _Settled(torch.autograd.Function):
         return None, None, *(weight[0].to(gradient.dtype) * gradient for gradient in ctx.saved_tensors)
 
 
-def settled(loss: Callable[[list[Tensor]], Tensor], inputs: Sequence[Tensor], weights: Iterable[Tensor]) -> Tensor:
+def with_early_backward(
+    loss: Callable[[list[Tensor]], Tensor], inputs: Sequence[Tensor], weights: Iterable[Tensor]
+) -> Tensor:
     """`loss(inputs)` with the same gradient, but without what autograd keeps of how it came about.
 
     For a branch that shares nothing with the others but its `inputs`: while they run, gradients as large as its inputs
@@ -41,4 +43,4 @@ def settled(loss: Callable[[list[Tensor]], Tensor], inputs: Sequence[Tensor], we
         return value
     with torch.autocast(value.device.type, enabled=False):  # The backward pass has the types of the forward one.
         gradients = torch.autograd.grad(value, [inner for _, inner in wanted])
-    return _Settled.apply(value.detach(), gradients, *(outer for outer, _ in wanted))
+    return _EarlyBackward.apply(value.detach(), gradients, *(outer for outer, _ in wanted))

@@ -88,14 +88,14 @@ def adversarial_loss(unlabelled: Tensor) -> Tensor:
     return _geman_mcclure(unlabelled.square()).mean()
 
 
-def gaussian_ramp(share: float) -> float:
+def gaussian_ramp(fraction: float) -> float:
     """exp(-5 (1 - t)^2) for t in 0..1: the ramp-up of UA-MT and DTC for terms that need a sane network."""
-    return math.exp(-5 * (1 - min(max(share, 0.0), 1.0)) ** 2)
+    return math.exp(-5 * (1 - min(max(fraction, 0.0), 1.0)) ** 2)
 
 
-def certain_below(share: float) -> float:
+def certain_below(fraction: float) -> float:
     """UA-MT's threshold on the entropy, (3/4 + 1/4 ramp) of its largest value: in the end nearly all voxels count."""
-    return 0.75 + 0.25 * gaussian_ramp(share)
+    return 0.75 + 0.25 * gaussian_ramp(fraction)
 
 
 def _geman_mcclure(squares: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from mtctl_train.data.copy_paste import Supervision, pasted, side_by_side
 from mtctl_train.data.sampler import Batch
 from mtctl_train.errors import require
 from mtctl_train.methods.base import Networks, Objective, drawn, entropy, required
-from mtctl_train.methods.early_backward import settled
+from mtctl_train.methods.early_backward import with_early_backward
 from mtctl_train.methods.losses import (
     adversarial_loss,
     certain_below,
@@ -144,7 +144,7 @@ class MTCTL:
             return overlap + self.cross_entropy_weight * cross_entropy_loss(sample, truth.mask, truth.weight)
 
         # A tenth of a step's memory, which nothing else needs while the two wide decoders run.
-        sampled = settled(loss, projected, decoder.decoder.parameters())
+        sampled = with_early_backward(loss, projected, decoder.decoder.parameters())
         if not self.guidance_weight:
             return sampled, None
         with torch.no_grad():

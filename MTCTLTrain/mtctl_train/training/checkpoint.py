@@ -24,7 +24,7 @@ class CheckpointError(MtctlError):
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a run stands.
 
     Attributes:
@@ -43,7 +43,7 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, progress: Progress, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+    folder: Path, progress: TrainingProgress, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> None:
     """Write networks and optimiser moments by name; the old checkpoint stays until the new one is whole."""
     tensors: dict[str, Tensor] = {}
@@ -64,7 +64,7 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, settings: str, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
-) -> Progress | None:
+) -> TrainingProgress | None:
     """Put the state saved in `folder` into the given objects; None where there is no checkpoint.
 
     Removes what runs that were killed while they wrote a checkpoint there have left of it. Every process of a team may
@@ -101,4 +101,4 @@ def load_checkpoint(
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     planned = tuple(json.loads(metadata["planned"]))
     watch = Watch(**json.loads(metadata["watch"]))
-    return Progress(int(metadata["iteration"]), float(metadata["seconds"]), settings, planned, watch)
+    return TrainingProgress(int(metadata["iteration"]), float(metadata["seconds"]), settings, planned, watch)

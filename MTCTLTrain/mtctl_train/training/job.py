@@ -20,8 +20,8 @@ from mtctl.models.model import Model, find_model, save_model
 from mtctl.networks.device import choose_device
 from mtctl.system.files import make_folder
 from mtctl_train.data.cases import (
-    Case,
     LabelledVolume,
+    TrainingCase,
     case_of,
     full_field_case,
     load_labelled,
@@ -29,7 +29,7 @@ from mtctl_train.data.cases import (
     phantom_case,
 )
 from mtctl_train.data.checks import check_cases, check_unknown, check_unlabelled, refuse
-from mtctl_train.distributed import joined, team
+from mtctl_train.distributed import current_team, joined
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method
 from mtctl_train.recipe import Recipe
@@ -46,7 +46,7 @@ LOCATOR_PHANTOMS = 12
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What to train.
 
     Attributes:
@@ -79,7 +79,7 @@ class Job:
     command: str
 
 
-def carry_out(job: Job) -> None:
+def train_model(job: TrainingJob) -> None:
     """Train and write the model; under torchrun all processes call this, and the first one writes.
 
     Raises:
@@ -92,8 +92,8 @@ def carry_out(job: Job) -> None:
     weights = _weights_of(base, job) if base is not None else None
     with joined(choose_device(job.device)) as device:
         make_folder(job.out)
-        share, needed = job.recipe.unlabelled_share, job.method.needs_unlabelled
-        lacking = check_unlabelled(job.method_name, job.unlabelled, share) if needed else []
+        fraction, needed = job.recipe.unlabelled_share, job.method.needs_unlabelled
+        lacking = check_unlabelled(job.method_name, job.unlabelled, fraction) if needed else []
         known = check_unknown(base.card, job.validation) if base is not None else []
         refuse([*lacking, *known, *check_cases(job.data, job.labelled, job.unlabelled, job.validation)])
         print(
@@ -111,7 +111,7 @@ def carry_out(job: Job) -> None:
             phantoms=phantoms,
             validation=[case_of(case, grid_mm) for case in validation],
         )
-        rank = team().rank
+        rank = current_team().rank
         with _watched(job.out) if rank == 0 else nullcontext(Monitor(())) as monitor:
             network = train(job.recipe, job.method, cohort, job.out, device, monitor, weights)
     # The team has parted: what is left the first process does alone, and the others need not wait for it.
@@ -120,10 +120,10 @@ def carry_out(job: Job) -> None:
 
 
 def _finish(
-    job: Job,
+    job: TrainingJob,
     base: Model | None,
     network: nn.Module,
-    labelled: Sequence[Case],
+    labelled: Sequence[TrainingCase],
     validation: Sequence[LabelledVolume],
     device: torch.device,
 ) -> None:
@@ -143,7 +143,7 @@ def _finish(
     print(f"model {model.id} written to {job.out}")
 
 
-def _weights_of(base: Model, job: Job) -> dict[str, Tensor]:
+def _weights_of(base: Model, job: TrainingJob) -> dict[str, Tensor]:
     weights = base.load_network().state_dict()
     try:
         job.method.build(base.card.architecture).load_state_dict(weights)
@@ -160,7 +160,7 @@ def _watched(folder: Path) -> AbstractContextManager[Monitor]:
     return watched(folder / "progress.jsonl", folder / "tensorboard")
 
 
-def _card(job: Job, base: Model | None) -> Card:
+def _card(job: TrainingJob, base: Model | None) -> Card:
     return Card(
         id=job.id,
         version=time.strftime("%Y.%m.%d", time.gmtime()),

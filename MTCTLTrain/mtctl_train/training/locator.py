@@ -33,7 +33,7 @@ from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
 from mtctl.system.files import replacing
-from mtctl_train.data.cases import Case
+from mtctl_train.data.cases import TrainingCase
 from mtctl_train.methods.location import Location
 from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.training.monitor import Monitor
@@ -55,7 +55,7 @@ FIRST_SEED = 2000
 #: A thorax takes 4 to 16 seconds to paint, so each serves so many real crops.
 _CROPS_A_THORAX = 3
 #: Share of the thoraxes that are higher than the benchmark's scans.
-_HIGHER_SHARE = 0.4
+_HIGHER_FRACTION = 0.4
 #: Parts of each thorax that are shown besides the whole.
 _PARTS = 2
 #: What a part leaves around the atrium at least, mm.
@@ -67,7 +67,7 @@ NOTE = "locator.json"
 
 def train_locator(
     model: Model,
-    cases: Sequence[Case],
+    cases: Sequence[TrainingCase],
     phantoms: int,
     iterations: int,
     seed: int,
@@ -81,7 +81,7 @@ def train_locator(
 
 
 def locator_weights(
-    cases: Sequence[Case],
+    cases: Sequence[TrainingCase],
     phantoms: int,
     iterations: int,
     seed: int,
@@ -128,7 +128,7 @@ def locator_weights(
 
 def train_locator_alone(
     folder: Path,
-    cases: Sequence[Case],
+    cases: Sequence[TrainingCase],
     phantoms: int,
     iterations: int,
     seed: int,
@@ -156,7 +156,7 @@ def add_locator(model: Model, folder: Path) -> Model:
     return _added(model, state, note)
 
 
-def _note(cases: Sequence[Case], phantoms: int, iterations: int, seed: int) -> dict[str, object]:
+def _note(cases: Sequence[TrainingCase], phantoms: int, iterations: int, seed: int) -> dict[str, object]:
     return {
         "labelled": [case.name for case in cases],
         "phantoms": phantoms,
@@ -173,7 +173,7 @@ def _added(model: Model, state: dict[str, Tensor], note: dict[str, object]) -> M
     return changed
 
 
-def _composed(cases: Sequence[Case], seed: int) -> list[Case]:
+def _composed(cases: Sequence[TrainingCase], seed: int) -> list[TrainingCase]:
     """Every case in the same thorax, as a whole and in parts; those that do not fit are left out."""
     rng = np.random.default_rng((seed, 1))
     thorax = make_acquired_field(seed, _height(rng))
@@ -191,7 +191,7 @@ def _composed(cases: Sequence[Case], seed: int) -> list[Case]:
     return shown
 
 
-def _synthetic(seed: int, any_contrast: bool) -> list[Case]:
+def _synthetic(seed: int, any_contrast: bool) -> list[TrainingCase]:
     rng = np.random.default_rng((seed, 1))
     phantom: Phantom = make_acquired_field(seed, _height(rng), any_contrast)
     thorax = _Thorax.at_locator_grid(phantom.image, phantom.mask > 0, phantom.spacing_mm)
@@ -199,10 +199,10 @@ def _synthetic(seed: int, any_contrast: bool) -> list[Case]:
 
 
 def _height(rng: np.random.Generator) -> float:
-    return float(rng.uniform(*HEIGHT_BOUNDS_MM)) if rng.random() < _HIGHER_SHARE else HEIGHT_MM
+    return float(rng.uniform(*HEIGHT_BOUNDS_MM)) if rng.random() < _HIGHER_FRACTION else HEIGHT_MM
 
 
-def _grey_levels(case: Case) -> NDArray[np.uint8]:
+def _grey_levels(case: TrainingCase) -> NDArray[np.uint8]:
     low, high = np.percentile(case.image, (0.1, 99.9))
     return np.clip((case.image - low) / (high - low) * 200, 0, 255).astype(np.uint8)
 
@@ -236,13 +236,13 @@ class _Thorax:
         box = tuple(parts)
         return _Thorax(self.image[box], self.mask[box])
 
-    def case(self, name: str) -> Case:
+    def case(self, name: str) -> TrainingCase:
         """As the locator sees it."""
         dx, dy, dz = LOCATOR_GRID_MM
         voxel_mm = (dz, dy, dx)
         image = normalise_locally(self.image, voxel_mm)
-        return Case(name, image, signed_distance_mm(self.mask, voxel_mm), voxel_mm)
+        return TrainingCase(name, image, signed_distance_mm(self.mask, voxel_mm), voxel_mm)
 
 
-def _views(thorax: _Thorax, name: str, rng: np.random.Generator) -> list[Case]:
+def _views(thorax: _Thorax, name: str, rng: np.random.Generator) -> list[TrainingCase]:
     return [thorax.case(name), *(thorax.part(rng).case(f"{name}-part-{i}") for i in range(_PARTS))]

@@ -128,7 +128,7 @@ class Console:
             case "progress" if time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
                 self._printed = time.monotonic()
                 losses = "  ".join(f"{name} {value:.3f}" for name, value in event["losses"].items())
-                left = in_words(event["seconds_left"])
+                left = time_text(event["seconds_left"])
                 print(f"{event['iteration']}/{event['of']}  {left} left  {losses}", flush=True)
 
 
@@ -183,7 +183,7 @@ class Board:
             self._writer.add_scalar(name, value, iteration)
 
 
-def in_words(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     """A time to wait as people say it, in its two largest units."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

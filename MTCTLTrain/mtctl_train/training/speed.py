@@ -7,7 +7,7 @@ from statistics import fmean
 
 
 @dataclass
-class Pace:
+class StepTimes:
     """Seconds of the iterations of one stage, one by one: of drawing their batches, and of their steps."""
 
     draws: list[float] = field(default_factory=list)

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 
 from mtctl.networks.device import describe
-from mtctl_train.data.cases import Case, Scan
+from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.data.sampler import Sampler
-from mtctl_train.distributed import average_values, team
+from mtctl_train.distributed import average_values, current_team
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method, Student
 from mtctl_train.recipe import Recipe, Stage
-from mtctl_train.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
+from mtctl_train.training.checkpoint import CHECKPOINT, TrainingProgress, load_checkpoint, save_checkpoint
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.monitor import Monitor
-from mtctl_train.training.speed import Pace
+from mtctl_train.training.speed import StepTimes
 from mtctl_train.training.step import TrainingState
 from mtctl_train.training.validation import Predictor, picture_of, validation_dice
 
@@ -41,7 +41,7 @@ class Source(Protocol):
     """
 
     @property
-    def validation(self) -> Sequence[Case]: ...
+    def validation(self) -> Sequence[TrainingCase]: ...
 
     def names(self) -> dict[str, list[str]]:
         """Case names by role, and what else tells these cases from others; a run resumes only with the same."""
@@ -58,10 +58,10 @@ class Cohort:
         validation: Only measured, never chosen by.
     """
 
-    labelled: Sequence[Case]
+    labelled: Sequence[TrainingCase]
     unlabelled: Sequence[Scan] = ()
-    phantoms: Sequence[Case] = ()
-    validation: Sequence[Case] = ()
+    phantoms: Sequence[TrainingCase] = ()
+    validation: Sequence[TrainingCase] = ()
 
     def names(self) -> dict[str, list[str]]:
         """Case names by role, and what tells their voxels from those of other files of these names."""
@@ -98,18 +98,18 @@ def train(
         TrainingError: The loss is not a number or diverges, or the batch cannot be shared evenly.
         CheckpointError: `out` holds the checkpoint of a run with other settings or cases.
     """
-    crew = team()
-    if recipe.batch % crew.size:
-        raise TrainingError(f"a batch of {recipe.batch} cannot be shared by {crew.size} processes; take a multiple")
-    items = range(crew.rank * recipe.batch // crew.size, (crew.rank + 1) * recipe.batch // crew.size)
+    team = current_team()
+    if recipe.batch % team.size:
+        raise TrainingError(f"a batch of {recipe.batch} cannot be shared by {team.size} processes; take a multiple")
+    items = range(team.rank * recipe.batch // team.size, (team.rank + 1) * recipe.batch // team.size)
     run = TrainingState.begin(recipe, method, device, base)
     settings = json.dumps(
-        {"recipe": dataclasses.asdict(recipe), "method": repr(method), "base": _print_of(base), **cohort.names()}
+        {"recipe": dataclasses.asdict(recipe), "method": repr(method), "base": _checksum_of(base), **cohort.names()}
     )
-    begun = Progress(0, 0, settings, tuple(stage.iterations for stage in recipe.stages), Watch())
+    begun = TrainingProgress(0, 0, settings, tuple(stage.iterations for stage in recipe.stages), Watch())
     done = load_checkpoint(out, settings, run.networks_by_name(), run.optimizers_by_name()) or begun
     recipe = recipe.with_iterations(done.planned)
-    run, first = replace(run, recipe=recipe), crew.rank == 0
+    run, first = replace(run, recipe=recipe), team.rank == 0
     if first:
         monitor.report(
             {"event": "start", "iteration": done.iteration, "of": recipe.iterations, "device": describe(device)}
@@ -118,10 +118,10 @@ def train(
     finished = done.iteration
     while finished < recipe.iterations:
         iteration = finished
-        current, share = recipe.at(iteration)
+        current, fraction = recipe.at(iteration)
         if current is not stage:
-            stage, sampler, pace = current, cohort.sampler(recipe, current), Pace()
-        rate = recipe.optimisation.rate(stage.learning_rate, share)
+            stage, sampler, times = current, cohort.sampler(recipe, current), StepTimes()
+        rate = recipe.optimisation.rate(stage.learning_rate, fraction)
         before = time.monotonic()
         batch = sampler.draw(iteration, items).to(device)
         drawn = time.monotonic()
@@ -133,9 +133,9 @@ def train(
             raise TrainingError(f"{error} at iteration {iteration}; {_after(out)}") from None
 
         finished = iteration + 1
-        pace.add(drawn - before, time.monotonic() - drawn)
+        times.add(drawn - before, time.monotonic() - drawn)
         if finished == _TIMED_STEPS and recipe.seconds is not None:
-            recipe = _fitted(recipe, pace, finished, time.monotonic() - began, device)
+            recipe = _fitted(recipe, times, finished, time.monotonic() - began, device)
             run, stage = replace(run, recipe=recipe), recipe.at(iteration)[0]
         last = finished == recipe.iterations
         if last and watch.suspect:
@@ -154,7 +154,7 @@ def train(
                     "losses": {name: round(value, 5) for name, value in watch.losses.items()},
                     "learning_rate": rate,
                     "gradient_norm": round(norm, 4),
-                    "seconds_left": round(recipe.seconds_left(finished, pace.per_iteration)),
+                    "seconds_left": round(recipe.seconds_left(finished, times.per_iteration)),
                 }
             )
         if (finished % recipe.validate_every == 0 or last) and cohort.validation:
@@ -166,7 +166,8 @@ def train(
                 monitor.picture(finished, picture_of(predictor, watched[0]))
         if (time.monotonic() - saved > recipe.checkpoint_seconds and not watch.suspect) or last:
             saved = time.monotonic()
-            progress = Progress(finished, saved - began, settings, tuple(s.iterations for s in recipe.stages), watch)
+            planned = tuple(stage.iterations for stage in recipe.stages)
+            progress = TrainingProgress(finished, saved - began, settings, planned, watch)
             save_checkpoint(out, progress, run.networks_by_name(), run.optimizers_by_name())
     if first:
         monitor.report({"event": "end", "iteration": recipe.iterations})
@@ -189,15 +190,15 @@ def _after(out: Path) -> str:
     return f"{kept}; start anew in another folder with a lower learning rate"
 
 
-def _fitted(recipe: Recipe, pace: Pace, finished: int, spent: float, device: torch.device) -> Recipe:
+def _fitted(recipe: Recipe, times: StepTimes, finished: int, spent: float, device: torch.device) -> Recipe:
     """The recipe for the time that the run has; the same in all processes."""
     # On the run's device: NCCL, by which GPUs agree, takes no tensors of the CPU.
-    figures = {"pace": pace.per_iteration, "spent": spent}
+    figures = {"pace": times.per_iteration, "spent": spent}
     measured = {name: torch.tensor(value, device=device) for name, value in figures.items()}
     agreed = average_values(measured)
     return recipe.fitted(finished, agreed["pace"], agreed["spent"])
 
 
-def _print_of(base: dict[str, Tensor] | None) -> float | None:
+def _checksum_of(base: dict[str, Tensor] | None) -> float | None:
     """What tells one set of starting weights from another in a checkpoint's settings."""
     return None if base is None else float(sum(tensor.double().abs().sum() for tensor in base.values()))

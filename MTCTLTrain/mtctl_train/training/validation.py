@@ -22,7 +22,7 @@ from mtctl.preprocessing.normalisation import normalise
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.files import make_folder
 from mtctl.uncertainty.maps import uncertainty_maps
-from mtctl_train.data.cases import Case, LabelledVolume
+from mtctl_train.data.cases import LabelledVolume, TrainingCase
 from mtctl_train.methods.base import Method, Student
 from mtctl_train.training.monitor import Sample
 
@@ -53,12 +53,12 @@ class Predictor(Generic[Student]):
         return logits[0, 0].float().cpu().numpy()[inner]
 
 
-def validation_dice(predictor: Predictor[Student], cases: Sequence[Case]) -> dict[str, float]:
+def validation_dice(predictor: Predictor[Student], cases: Sequence[TrainingCase]) -> dict[str, float]:
     """Return the Dice of each case by its name, at a probability of 0.5 on the network's grid."""
     return {case.name: round(dice(predictor.logits(case.image) >= 0, case.mask), 4) for case in cases}
 
 
-def picture_of(predictor: Predictor[Student], case: Case) -> Sample:
+def picture_of(predictor: Predictor[Student], case: TrainingCase) -> Sample:
     """Return what there is to see of one case; distance map and uncertainty only of a network that is shipped."""
     if not predictor.method.is_shipped:
         return Sample(case.name, case.image, case.mask, expit(predictor.logits(case.image)), None, None)
