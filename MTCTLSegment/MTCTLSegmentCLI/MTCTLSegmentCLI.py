@@ -31,8 +31,9 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
 
     from mtctl.errors import MtctlError
     from mtctl.geometry import Volume
-    from mtctl.inference.report import find
-    from mtctl.inference.segmenter import STAGES, Options, Segmenter
+    from mtctl.inference.prediction import STAGES, Options
+    from mtctl.inference.report import make_report
+    from mtctl.inference.segmenter import Segmenter
     from mtctl.io.given_spacing import parse_spacing, with_given_spacing
     from mtctl.io.volumes import check_destination, input_stem, read_scan, write_segmentation, write_volume
     from mtctl.models.model import find_model
@@ -61,7 +62,7 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
 
     prediction = segmenter.predict(volume, options, tell)
     progress(0.9, "writing")
-    found = find(prediction, segmenter.model.card, options, values["uncertaintyKind"], threshold)
+    found = make_report(prediction, segmenter.model.card, options, values["uncertaintyKind"], threshold)
     mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
     # The name of a DICOM folder may be a patient's.
     named = input_stem(source) if source.is_dir() else source.name

@@ -31,15 +31,16 @@ sys.path[:0] = [str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
 
 from mtctl.evaluation.segmentation_metrics import dice  # noqa: E402
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing  # noqa: E402
-from mtctl.inference.report import find  # noqa: E402
-from mtctl.inference.segmenter import Options, Segmenter  # noqa: E402
+from mtctl.inference.prediction import Options  # noqa: E402
+from mtctl.inference.report import make_report  # noqa: E402
+from mtctl.inference.segmenter import Segmenter  # noqa: E402
+from mtctl.io.labelled import LabelledVolume, load_labelled  # noqa: E402
 from mtctl.models.model import find_model  # noqa: E402
 from mtctl.networks.device import choose_device  # noqa: E402
 from mtctl.networks.distance_map import signed_distance_mm  # noqa: E402
 from mtctl.preprocessing.network_grid import canonical_geometry  # noqa: E402
 from mtctl.preprocessing.region_of_interest import Box, window_of  # noqa: E402
 from mtctl.preprocessing.resampling import from_grid, to_grid  # noqa: E402
-from mtctl_train.data.cases import LabelledVolume, load_labelled  # noqa: E402
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", ROOT.parent / "shared")) / "data"
 
@@ -111,7 +112,7 @@ def main() -> int:
 def _row(segmenter: Segmenter, case: LabelledVolume, options: Options | None = None) -> Row:
     options = options or Options()
     prediction = segmenter.predict(case.volume, options)
-    report = find(prediction, segmenter.model.card, options, "entropy", None).report
+    report = make_report(prediction, segmenter.model.card, options, "entropy", None).report
     voxel = case.volume.geometry.voxel_ml
     return Row(
         case.name,

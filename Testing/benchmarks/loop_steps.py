@@ -19,8 +19,9 @@ from mtctl.cases.ranking import by_expected_gain
 from mtctl.cases.store import CaseStore
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import Mask, Volume
-from mtctl.inference.report import find
-from mtctl.inference.segmenter import Options, Segmenter
+from mtctl.inference.prediction import Options
+from mtctl.inference.report import make_report
+from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.models.model import find_model
 from mtctl.models.verdict import read_verdict
@@ -104,7 +105,7 @@ def predicted_store(setting: Setting, scanner: str) -> CaseStore:
         for done, name in enumerate(missing, 1):
             volume = setting.scan(name, scanner)
             prediction = segmenter.predict(volume)
-            report = find(prediction, segmenter.model.card, Options(), "entropy", None).report
+            report = make_report(prediction, segmenter.model.card, Options(), "entropy", None).report
             store.add_prediction(store.add(volume, name), result_of(prediction, report))
             print(f"\rpredicting the pool: {done} of {len(missing)}", end="", flush=True)
         print()

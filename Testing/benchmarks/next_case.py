@@ -20,8 +20,9 @@ import numpy as np
 from scipy import stats
 
 from mtctl.evaluation.segmentation_metrics import dice
-from mtctl.inference.report import find
-from mtctl.inference.segmenter import Options, Segmenter
+from mtctl.inference.prediction import Options
+from mtctl.inference.report import make_report
+from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device
@@ -45,7 +46,7 @@ def judged(segmenter: Segmenter, name: str) -> Judged:
     volume = read_volume(SHARED / "train" / f"{name}.image.nrrd")
     truth = read_mask(SHARED / "train" / f"{name}.label.nrrd").array.astype(bool)
     prediction = segmenter.predict(volume)
-    report = find(prediction, segmenter.model.card, Options(), "entropy", None).report
+    report = make_report(prediction, segmenter.model.card, Options(), "entropy", None).report
     wrong = int(np.count_nonzero(prediction.segmentation != truth)) * volume.geometry.voxel_ml
     return Judged(name, float(report["case_score"]), dice(prediction.segmentation, truth), wrong)
 

@@ -27,7 +27,8 @@ from scipy.special import expit
 
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import Triple
-from mtctl.inference.segmenter import Options, Segmenter
+from mtctl.inference.prediction import Options
+from mtctl.inference.segmenter import Segmenter
 from mtctl.inference.slabs import locator_pass, planes_at_once, sample_passes
 from mtctl.inference.test_time_augmentation import VIEWS, View
 from mtctl.io.volumes import read_mask, read_volume

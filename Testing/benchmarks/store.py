@@ -35,14 +35,14 @@ import numpy as np
 import mtctl.review.document  # noqa: F401  Imported here once, not by each process: it takes scipy along.
 from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseError, CaseStore, StoredCase
-from mtctl.cases.volumes import mask_sum
 from mtctl.geometry import Geometry, Volume
+from mtctl.inference.result import Result
+from mtctl.io.volumes import mask_sum
 from mtctl.models.card import Card, write_card
 from mtctl.models.store import ModelStore, ModelStoreError
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
 from mtctl.networks.architecture import Architecture
 from mtctl.system.files import file_sha256
-from mtctl.worker.requests import Result
 
 #: Few cases, so that the processes get into each other's way; new ones after some rounds, so that none gets endless.
 CASES, ROUNDS_PER_CASE = 3, 50

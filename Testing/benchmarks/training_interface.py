@@ -24,8 +24,8 @@ from interface import ROOT, Figures
 
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Mask, Volume
+from mtctl.io.labelled import load_labelled
 from mtctl.synthetic.phantom import make_phantom
-from mtctl_train.data.cases import load_labelled
 
 sys.path.insert(0, str(ROOT / "Testing"))
 

@@ -34,13 +34,13 @@ from mtctl.evaluation.selective_prediction import judge
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.geometry import Mask
 from mtctl.inference.segmenter import Segmenter
+from mtctl.io.labelled import load_labelled
 from mtctl.masks import surface_band, voxel_band
 from mtctl.models.model import Model, find_model
 from mtctl.networks.device import choose_device
 from mtctl.synthetic.out_of_distribution import KINDS, draws, foreign_input
 from mtctl.uncertainty.maps import binary_entropy
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
-from mtctl_train.data.cases import load_labelled
 
 
 @dataclass(frozen=True)

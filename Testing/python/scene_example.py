@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mtctl import scene
 from mtctl.geometry import Geometry, Volume, to_image
-from mtctl.worker.requests import Result
+from mtctl.inference.result import Result
 
 SHAPE = (24, 40, 32)  # z, y, x
 SPACING = (0.8, 0.6, 1.5)

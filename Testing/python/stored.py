@@ -11,9 +11,9 @@ from scipy import ndimage
 
 from mtctl.cases.store import CaseStore, Problem, StoredCase
 from mtctl.geometry import Geometry, Mask, Volume
+from mtctl.inference.result import Result
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
-from mtctl.worker.requests import Result
 
 MODEL = {"id": "mtctl-la16", "version": "2026.11.23", "sha256": "51" * 32}
 

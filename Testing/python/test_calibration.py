@@ -26,11 +26,11 @@ from mtctl.evaluation.calibration_fits import (
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.evaluation.uncertainty_metrics import ece, qu_brats
 from mtctl.inference.segmenter import Segmenter
+from mtctl.io.labelled import LabelledVolume
 from mtctl.io.volumes import write_volume
 from mtctl.models.card import write_card
 from mtctl.models.model import Model, read_model, save_model
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
-from mtctl_train.data.cases import LabelledVolume
 
 EVERYWHERE = np.ones((60, 60, 60), bool)
 

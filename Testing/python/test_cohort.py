@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtctl.batch.cohort import PAGE, TABLE, Row, write_cohort
+from mtctl.batch.cohort import PAGE, TABLE, write_cohort
+from mtctl.batch.cohort_rows import Row
 from mtctl.batch.runner import Failure
 from mtctl.figures.case_figure import CaseView, axial_thumbnail, write_case_figure
 from mtctl.io.results import CaseFiles

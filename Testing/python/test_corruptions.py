@@ -7,9 +7,9 @@ import pytest
 from conftest import scan
 
 from mtctl.geometry import Volume
+from mtctl.io.labelled import LabelledVolume
 from mtctl.synthetic import out_of_distribution as foreign
 from mtctl.synthetic.corruptions import CROPPED_SHARES, GREY_LEVELS, KINDS, SEVERITIES, all_corrupted, corrupted
-from mtctl_train.data.cases import LabelledVolume
 
 
 @pytest.fixture(scope="module")

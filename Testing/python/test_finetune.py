@@ -22,8 +22,9 @@ from mtctl.cases.importing import result_of
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
-from mtctl.inference.report import find
-from mtctl.inference.segmenter import Options, Segmenter
+from mtctl.inference.prediction import Options
+from mtctl.inference.report import make_report
+from mtctl.inference.segmenter import Segmenter
 from mtctl.io.volumes import write_volume
 from mtctl.models.card import WEIGHTS
 from mtctl.models.model import Model, file_sha256, find_model, read_model
@@ -84,7 +85,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
     segmenter = Segmenter(tiny_model, CPU)
     for seed, id in enumerate(("a", "b", "c", "d", "e")):
         prediction = segmenter.predict(scan(SHAPE, seed))
-        report = find(prediction, tiny_model.card, Options(), "entropy", None).report
+        report = make_report(prediction, tiny_model.card, Options(), "entropy", None).report
         store.add_prediction(store.add(scan(SHAPE, seed), id), result_of(prediction, report))
     corrected(store, "a", region_by_region=True)
     corrected(store, "b", region_by_region=False)

@@ -15,11 +15,12 @@ from test_trainer import CASES, CPU, RECIPE, SCANS
 
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
+from mtctl.io.labelled import DataError
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import WriteError
 from mtctl_train.data.case_cache import CaseCache
-from mtctl_train.data.cases import DataError, TrainingCase
+from mtctl_train.data.cases import TrainingCase
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.finetuning.weighting import Weighting, trusted
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss

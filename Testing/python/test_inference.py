@@ -11,7 +11,8 @@ from conftest import SPACING_MM, scan
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume, with_spacing
-from mtctl.inference.segmenter import OUTSIDE, STAGES, Options, Segmenter, _Clock
+from mtctl.inference.prediction import OUTSIDE, STAGES, Options
+from mtctl.inference.segmenter import Segmenter, _Clock
 from mtctl.inference.slabs import Maps
 from mtctl.models.model import Model
 from mtctl.preprocessing.network_grid import GRID_MM

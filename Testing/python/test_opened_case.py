@@ -20,11 +20,11 @@ from train_module import *  # noqa: F403
 
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Mask, Volume
+from mtctl.inference.result import Result
 from mtctl.review.case_maps import probability_of
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.system.process_tree import kill_tree
-from mtctl.worker.requests import Result
 
 SHAPE = (24, 28, 32)
 
@@ -355,12 +355,12 @@ def test_a_file_that_is_lost_on_the_way_leaves_nothing_in_the_scene(
 ) -> None:
     import slicer
 
-    from MTCTLTrainLib.opening import case_loader as case_arrival
+    from mtctl.uncertainty.regions import RegionMap
 
     def lost(path: Path, _: object) -> None:
         raise ValueError(f"{path.name} is damaged")
 
-    monkeypatch.setattr(case_arrival, "read_regions", lost)
+    monkeypatch.setattr(RegionMap, "load", lost)
     module.caseOpener.open("corrected")
     assert host.wait_until(lambda: host.messages, 60)
     assert host.messages[-1].text == "The case could not be handed over: regions.npz is damaged"

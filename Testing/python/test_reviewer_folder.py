@@ -19,9 +19,9 @@ from mtctl.cases.store import CaseState, CaseStore
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
+from mtctl.inference.result import Result
 from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
 from mtctl.review.case_maps import probability_of
-from mtctl.worker.requests import Result
 
 
 @pytest.fixture

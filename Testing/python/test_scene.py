@@ -33,9 +33,9 @@ from scene_world import case, moving, other_segmentation, scan, segments_in_pati
 
 from mtctl import scene  # noqa: E402
 from mtctl.geometry import Geometry, VolumeError, from_image  # noqa: E402
+from mtctl.inference.result import Result  # noqa: E402
 from mtctl.io.volumes import write_segmentation  # noqa: E402
 from mtctl.scene.segments import segment_mask  # noqa: E402
-from mtctl.worker.requests import Result  # noqa: E402
 
 __all__ = ["case", "scan", "world"]
 

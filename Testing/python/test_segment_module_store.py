@@ -15,7 +15,7 @@ from segment_module import *  # noqa: F403
 from segment_module import arrive, choose_store, current, load_scan, mask, settle
 
 from mtctl.cases.store import CaseState, CaseStore, StoredCase
-from mtctl.worker.requests import Result
+from mtctl.inference.result import Result
 
 PATIENCE = 60
 

@@ -9,7 +9,8 @@ from conftest import SPACING_MM, shared_names, shared_scans
 
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import IDENTITY, Geometry, Volume
-from mtctl.inference.segmenter import Options, Segmenter
+from mtctl.inference.prediction import Options
+from mtctl.inference.segmenter import Segmenter
 from mtctl.inference.slabs import sample_passes
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.models.card import WEIGHTS

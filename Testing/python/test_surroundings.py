@@ -12,10 +12,11 @@ from conftest import scan
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.inference.locator import MARGIN_MM
+from mtctl.inference.result import Result
+from mtctl.io.labelled import DataError, LabelledVolume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.region_of_interest import Box
-from mtctl.worker.requests import Result
-from mtctl_train.data.cases import DataError, LabelledVolume, case_of
+from mtctl_train.data.cases import case_of
 from mtctl_train.finetuning.region import surroundings
 
 #: 187 mm along x: more than the surroundings of an atrium.

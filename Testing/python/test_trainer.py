@@ -11,22 +11,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import scan
+from mtctl_train.methods.baselines import UAMT, SASSNet, VNetMethod
 from safetensors import safe_open
 
 from mtctl.geometry import Volume
+from mtctl.io.labelled import DataError, LabelledVolume, load_labelled
 from mtctl.io.volumes import write_volume
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet
-from mtctl_train.data.cases import (
-    DataError,
-    LabelledVolume,
-    Scan,
-    TrainingCase,
-    case_of,
-    load_labelled,
-    load_scan,
-    scan_of,
-)
+from mtctl_train.data.cases import Scan, TrainingCase, case_of, load_scan, scan_of
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method, Objective

@@ -19,7 +19,8 @@ import torch
 from conftest import scan
 
 from mtctl.geometry import Geometry, Volume
-from mtctl.inference.segmenter import OUTSIDE, Options, Segmenter
+from mtctl.inference.prediction import OUTSIDE, Options
+from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import Model
 from mtctl.processes.transport import SubprocessTransport
 from mtctl.system.process_tree import family_of, is_running

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from mtctl import __version__
-from mtctl.cases.volumes import scan_sum
 from mtctl.errors import MtctlError
 from mtctl.figures.case_figure import CaseView, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError, spacing_text
-from mtctl.inference.report import UNCERTAINTIES, Findings, find
-from mtctl.inference.segmenter import Options, Prediction, Progress, Segmenter
+from mtctl.inference.prediction import Options, Prediction, ProgressCallback
+from mtctl.inference.report import UNCERTAINTIES, CaseReport, make_report
+from mtctl.inference.segmenter import Segmenter
 from mtctl.io.dicom.series import Choice, choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
 from mtctl.io.given_spacing import same_spacing, with_given_spacing
 from mtctl.io.headers import is_oriented
 from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
-from mtctl.io.volumes import input_stem, read_scan, write_segmentation, write_volume
+from mtctl.io.volumes import input_stem, read_scan, scan_sum, write_segmentation, write_volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
 
@@ -86,7 +86,7 @@ class Outcome:
 
 
 def segment_case(
-    source: Path, segmenter: Segmenter, request: Request, progress: Progress = lambda stage, share: None
+    source: Path, segmenter: Segmenter, request: Request, progress: ProgressCallback = lambda stage, share: None
 ) -> Outcome:
     """Segment one file or DICOM folder and write its results.
 
@@ -117,7 +117,7 @@ def segment_case(
         raise _in_the_way(request.out / in_the_way[0])
 
     prediction = segmenter.predict(volume, request.options, progress)
-    found = find(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
+    found = make_report(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
     report = {"input": stem if choice else source.name, **found.report}
     report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
     report = with_given_spacing(report, volume.geometry.spacing, filed.spacing)
@@ -201,7 +201,7 @@ def _remark(source: Path, choice: Choice | None) -> str | None:
     )
 
 
-def _view(stem: str, volume: Volume, prediction: Prediction, found: Findings, request: Request) -> CaseView:
+def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, request: Request) -> CaseView:
     report = found.report
     grid = canonical_geometry(volume.geometry, _PICTURE_MM, prediction.region)
     image, _ = to_grid(volume, grid)

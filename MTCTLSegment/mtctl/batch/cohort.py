@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from mtctl.batch.cohort_page import write_page
+from mtctl.batch.cohort_rows import FAILED, Row, done_row, row_name, row_name_with_folder
 from mtctl.batch.runner import Failure
 from mtctl.io.results import REPORT, read_report
 from mtctl.system.files import WriteError, remove_parts, replacing
 
 TABLE = "cohort.csv"
 PAGE = "cohort.html"
-
-DONE, FAILED = "done", "failed"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One case; the columns of cohort.csv in their order. What a failed case does not have is None.
-
-    Attributes:
-        case: Stem of its results; of an input that failed its name (`row_name`).
-        status: `DONE` or `FAILED`.
-        flagged: Whether somebody must look at it.
-        case_score: Expected Dice, 0 to 1.
-        case_score_low, case_score_high: Its 90 % interval.
-        volume_ml: Of the atrium.
-        regions: Number of uncertain regions.
-        to_check_ml: Their volume.
-        uncertainty_in_band: Mean within 3 mm of the surface.
-        seconds: Time it took.
-        model: Id and version.
-        warnings: What the report warns of.
-        error: Why it failed.
-    """
-
-    case: str
-    status: str
-    flagged: bool | None = None
-    case_score: float | None = None
-    case_score_low: float | None = None
-    case_score_high: float | None = None
-    volume_ml: float | None = None
-    regions: int | None = None
-    to_check_ml: float | None = None
-    uncertainty_in_band: float | None = None
-    seconds: float | None = None
-    model: str = ""
-    warnings: str = ""
-    error: str = ""
 
 
 def write_cohort(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> list[Row]:
@@ -72,7 +33,7 @@ def write_cohort(out: Path, sources: Sequence[Path], failures: Sequence[Failure]
     failed = {row.case: row for row in _old_failures(out / TABLE)}
     for source in sources if failed else ():
         failed.pop(row_name(source), None)
-        failed.pop(_placed_name(source), None)
+        failed.pop(row_name_with_folder(source), None)
     failed |= {row.case: row for row in _failed_rows(failures)}
     rows = sorted([*failed.values(), *_done_rows(out)], key=_worst_first)
     for name in (TABLE, PAGE):
@@ -93,49 +54,11 @@ def _write(out: Path, rows: Sequence[Row]) -> None:
     write_page(out / PAGE, rows)
 
 
-def row_name(source: Path) -> str:
-    """The name of an input that failed: its file's; a folder's may be a patient's, so one is made from its place."""
-    return f"folder-{_place(source)}" if source.is_dir() else source.name
-
-
-def _placed_name(source: Path) -> str:
-    """Tells files of one name apart: in many cohorts every patient's folder holds a file of the same name."""
-    return f"{source.name} (file-{_place(source)})"
-
-
-def _place(source: Path) -> str:
-    return hashlib.sha256(os.fsencode(os.path.abspath(source))).hexdigest()[:8]
-
-
 def _failed_rows(failures: Sequence[Failure]) -> Iterable[Row]:
     names = Counter(row_name(failure.source) for failure in failures)
     for failure in failures:
         name = row_name(failure.source)
-        yield Row(name if names[name] == 1 else _placed_name(failure.source), FAILED, error=failure.cause)
-
-
-def done_row(stem: str, report: dict[str, Any]) -> Row:
-    """The row of a case with a report.
-
-    Raises:
-        KeyError, TypeError, ValueError: It is the report of something else.
-    """
-    low, high = report["case_score_interval"]
-    return Row(
-        case=stem,
-        status=DONE,
-        flagged=bool(report["flagged"]),
-        case_score=report["case_score"],
-        case_score_low=low,
-        case_score_high=high,
-        volume_ml=round(report["volume_ml"], 1),
-        regions=len(report["regions"]),
-        to_check_ml=round(sum(region["volume_mm3"] for region in report["regions"]) / 1000, 2),
-        uncertainty_in_band=report["uncertainty"]["in_band_mean"],
-        seconds=round(sum(report["seconds"].values()), 2),
-        model=f"{report['model']['id']} {report['model']['version']}",
-        warnings="; ".join(report["warnings"]),
-    )
+        yield Row(name if names[name] == 1 else row_name_with_folder(failure.source), FAILED, error=failure.cause)
 
 
 def _done_rows(out: Path) -> Iterable[Row]:

@@ -7,16 +7,13 @@ import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mtctl import __version__
+from mtctl.batch.cohort_rows import Row
 from mtctl.figures.case_figure import axial_thumbnail
 from mtctl.io.results import PICTURE, REPORT, SEGMENTATION, CaseFiles
 from mtctl.system.files import replacing
-
-if TYPE_CHECKING:
-    from mtctl.batch.cohort import Row
 
 # Ten kilobytes each: the page of 30,000 cases would have 300 MB. The worst are the ones to look at; all have links.
 _THUMBNAILS = 500

@@ -13,7 +13,8 @@ from mtctl.batch.case import Outcome, Request, segment_case
 from mtctl.batch.work_queue import Lost, run_queue
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
-from mtctl.inference.segmenter import Progress, Segmenter
+from mtctl.inference.prediction import ProgressCallback
+from mtctl.inference.segmenter import Segmenter
 from mtctl.io.results import settle, unsettled
 from mtctl.io.volumes import input_stem
 from mtctl.models.model import read_model
@@ -75,7 +76,7 @@ class Failure:
     cause: str
 
 
-def run_here(job: Job, progress: Progress) -> Generator[Outcome | Failure, None, None]:
+def run_here(job: Job, progress: ProgressCallback) -> Generator[Outcome | Failure, None, None]:
     """One after the other in this process, each with all processor cores."""
     with _Sweep(job):
         for source in job.sources:
@@ -92,7 +93,7 @@ def run_in_processes(job: Job, workers: int) -> Generator[Outcome | Failure, Non
                 yield result.result
 
 
-def attempt(task: Task, source: Path, progress: Progress = lambda stage, share: None) -> Outcome | Failure:
+def attempt(task: Task, source: Path, progress: ProgressCallback = lambda stage, share: None) -> Outcome | Failure:
     """Do one scan; whatever is wrong with it becomes a `Failure`."""
     try:
         with _ONE_AT_A_TIME:

@@ -11,17 +11,17 @@ import numpy as np
 
 from mtctl.cases.records import VOUCHED
 from mtctl.cases.store import CaseError, CaseStore, StoredCase
-from mtctl.cases.volumes import MAPS, file_of, mask_sum, scan_sum
+from mtctl.cases.volumes import MAPS, file_of
 from mtctl.geometry import Geometry, Mask, Triple, Volume, same_grid, spacing_text, with_spacing
+from mtctl.inference.result import Result
 from mtctl.io.given_spacing import same_spacing
 from mtctl.io.headers import CHECKS
 from mtctl.io.inputs import name_clashes, series_clashes
-from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
+from mtctl.io.volumes import input_stem, mask_sum, read_map, read_mask, read_scan, scan_sum
 from mtctl.system.staging import read_json
-from mtctl.worker.requests import Result
 
 if TYPE_CHECKING:
-    from mtctl.inference.segmenter import Prediction
+    from mtctl.inference.prediction import Prediction
 
 
 @dataclass(frozen=True)

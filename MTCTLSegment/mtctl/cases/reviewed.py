@@ -11,9 +11,9 @@ import numpy as np
 from mtctl.cases.case import StoredCase
 from mtctl.cases.history import uncertainties_of
 from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
-from mtctl.cases.volumes import check_mask, mask_sum, write_mask
+from mtctl.cases.volumes import check_mask, write_mask
 from mtctl.geometry import Mask, Volume
-from mtctl.io.volumes import write_segmentation, write_volume
+from mtctl.io.volumes import mask_sum, write_segmentation, write_volume
 from mtctl.system.staging import DamagedError, write_json
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.

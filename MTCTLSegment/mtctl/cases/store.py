@@ -28,9 +28,10 @@ from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, R
 from mtctl.cases.reviewed import ReviewedSegmentation
 from mtctl.cases.store_folder import cases_folder, explained_errors, list_ids, make_folder
 from mtctl.cases.verify import Finding, Problem, verify_store
-from mtctl.cases.volumes import check_mask, scan_sum, write_mask, write_prediction
+from mtctl.cases.volumes import check_mask, write_mask, write_prediction
 from mtctl.geometry import Mask, Volume, same_grid
-from mtctl.io.volumes import write_volume
+from mtctl.inference.result import Result
+from mtctl.io.volumes import scan_sum, write_volume
 from mtctl.system.files import WriteError, write_reason
 from mtctl.system.staging import (
     DamagedError,
@@ -42,7 +43,6 @@ from mtctl.system.staging import (
     write_json,
     write_sealed,
 )
-from mtctl.worker.requests import Result
 
 __all__ = ["CaseError", "CaseState", "CaseStore", "DamagedError", "Draft", "Finding", "Problem", "StoredCase"]
 

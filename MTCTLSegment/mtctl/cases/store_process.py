@@ -34,10 +34,10 @@ from mtctl.cases.importing import has_prediction
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.cases.volumes import MAPS
 from mtctl.geometry import Geometry, Volume
+from mtctl.inference.result import Result
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import answer_with
 from mtctl.system.temporary import remove_orphans
-from mtctl.worker.requests import Result
 
 
 def main(request: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 
 from mtctl.cases.records import REPORT, SEGMENTATION, CaseError, Record
 from mtctl.geometry import Geometry, Mask, Volume
-from mtctl.io.volumes import VolumeError, read_map, read_mask, write_segmentation, write_volume
+from mtctl.inference.result import Result
+from mtctl.io.volumes import VolumeError, mask_sum, read_map, read_mask, write_segmentation, write_volume
 from mtctl.system.staging import DamagedError, write_json
-from mtctl.worker.requests import Result
 
 UNCERTAINTIES = ("entropy", "mutual_information", "disagreement")
 MAPS = ("probability", "distance", *UNCERTAINTIES)
@@ -74,24 +73,6 @@ def stored_map(path: Path, geometry: Geometry) -> NDArray[np.float32]:
         DamagedError: It cannot be read, or is on another grid.
     """
     return _array(path, read_map, geometry)
-
-
-def mask_sum(mask: Mask) -> str:
-    """What a review calls `segmentation_sha256`."""
-    return hashlib.sha256(np.packbits(mask).data).hexdigest()
-
-
-def scan_sum(volume: Volume) -> str:
-    """SHA-256 over the voxels (as float32) and their number along each axis, whatever file they come from.
-
-    Not over the grid: two programs that read one file differ in its last digits, and rounding only moves the places
-    where that shows. Scans of one sum are one scan where they are on the `same_grid`, too. And of a left-handed grid
-    (NIfTI often has one) the slices are summed up in reverse, as Slicer turns their order round when it loads them.
-    """
-    slices = volume.array if np.linalg.det(volume.geometry.matrix) > 0 else volume.array[::-1]
-    digest = hashlib.sha256(str(slices.shape).encode())
-    digest.update(np.ascontiguousarray(slices, dtype=np.float32).data)
-    return digest.hexdigest()
 
 
 def _array(path: Path, read: Any, geometry: Geometry) -> NDArray[Any]:

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MtctlError: A case cannot be used, or a folder not be written to or not empty; nothing was written then.
     """
-    from mtctl_train.data.cases import load_labelled
+    from mtctl.io.labelled import load_labelled
 
     labelled, strange = args.out / LABELLED, args.out / FOREIGN
     names = _names(args.cases)
@@ -76,9 +76,9 @@ def _write_labelled(args: argparse.Namespace, names: Sequence[str], folder: Path
     import numpy as np
 
     from mtctl.geometry import Volume
+    from mtctl.io.labelled import load_labelled
     from mtctl.io.volumes import write_volume
     from mtctl.synthetic.corruptions import all_corrupted
-    from mtctl_train.data.cases import load_labelled
 
     make_folder(folder)
     written = 0
@@ -94,9 +94,9 @@ def _write_labelled(args: argparse.Namespace, names: Sequence[str], folder: Path
 
 
 def _write_foreign(args: argparse.Namespace, names: Sequence[str], folder: Path) -> int:
+    from mtctl.io.labelled import load_labelled
     from mtctl.io.volumes import write_volume
     from mtctl.synthetic.out_of_distribution import KINDS, draws, foreign_input
-    from mtctl_train.data.cases import load_labelled
 
     make_folder(folder)
     first = args.seed * math.ceil(args.foreign / len(KINDS))  # Another --seed shares none of them.

@@ -207,9 +207,9 @@ def _calibrate_like(model: Model, other: Model) -> None:
 def _calibrate(model: Model, args: argparse.Namespace) -> None:
     from mtctl.evaluation.calibrate import calibrate
     from mtctl.inference.segmenter import Segmenter
+    from mtctl.io.labelled import load_labelled
     from mtctl.models.card import ModelError, cases_learnt, write_card
     from mtctl.networks.device import choose_device
-    from mtctl_train.data.cases import load_labelled
 
     if args.data is None:
         raise ModelError("--validation needs --data, the folder that holds the cases")

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
     from mtctl.batch.case import Request
     from mtctl.batch.runner import Task
-    from mtctl.inference.segmenter import Options
+    from mtctl.inference.prediction import Options
     from mtctl.io.dicom.writer import require_highdicom
     from mtctl.io.inputs import find_scans, read_manifest, spacings_of
     from mtctl.models.model import find_model
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from mtctl.system.files import make_folder
 
     try:
-        region = args.roi if args.roi in ("auto", "none") else Box.parse(args.roi)
+        region = Box.parse_region(args.roi)
     except RegionError as error:
         args.parser.error(str(error))
     listed = read_manifest(args.manifest) if args.manifest else {}
@@ -193,7 +193,7 @@ def _write_table(out: Path, sources: Sequence[Path], failures: Sequence[Failure]
 
 
 def _named(failure: Failure) -> str:
-    from mtctl.batch.cohort import row_name
+    from mtctl.batch.cohort_rows import row_name
 
     # In the table a folder has another name than here: its own may be a patient's.
     return f"{failure.source} ({row_name(failure.source)})" if failure.source.is_dir() else str(failure.source)

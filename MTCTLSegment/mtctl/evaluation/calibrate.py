@@ -18,7 +18,9 @@ from mtctl.evaluation.calibration_fits import (
 )
 from mtctl.evaluation.segmentation_metrics import SegmentationMetrics, dice, segmentation_metrics
 from mtctl.geometry import Geometry, Map, Mask, Triple
-from mtctl.inference.segmenter import Prediction, Segmenter
+from mtctl.inference.prediction import Prediction
+from mtctl.inference.segmenter import Segmenter
+from mtctl.io.labelled import LabelledVolume
 from mtctl.masks import surface_band
 from mtctl.models.card import Card
 from mtctl.models.model import Model
@@ -26,7 +28,6 @@ from mtctl.synthetic.corruptions import KINDS, SEVERITIES, corrupted
 from mtctl.uncertainty.case_score import CaseScore, UsualShape, spread_mm
 from mtctl.uncertainty.maps import FLAGGED_SHARE, binary_entropy, threshold_for_volume
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
-from mtctl_train.data.cases import LabelledVolume
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
-"""What is said about one case: the content of <stem>.json, made from a prediction."""
+"""What is reported of one case, made from its prediction: the content of <stem>.json, and what a window is told."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mtctl import __version__
 from mtctl.geometry import Map, Mask, Volume
-from mtctl.inference.segmenter import Options, Prediction
+from mtctl.inference.prediction import Options, Prediction
 from mtctl.masks import surface_band
 from mtctl.models.card import Card
 from mtctl.preprocessing.region_of_interest import Box
@@ -21,7 +22,7 @@ UNCERTAINTIES = {"entropy": "entropy", "mutual-information": "mutual_information
 
 
 @dataclass(frozen=True)
-class Findings:
+class CaseReport:
     """A case as it is handed out.
 
     Attributes:
@@ -33,8 +34,8 @@ class Findings:
     report: dict[str, Any]
 
 
-def find(prediction: Prediction, card: Card, options: Options, kind: str, threshold: float | None) -> Findings:
-    """Look at a prediction as its reader will.
+def make_report(prediction: Prediction, card: Card, options: Options, kind: str, threshold: float | None) -> CaseReport:
+    """Report on a prediction as the files of a case hold it, with its regions.
 
     Args:
         prediction: Of one scan.
@@ -58,6 +59,41 @@ def find(prediction: Prediction, card: Card, options: Options, kind: str, thresh
         )
     regions = region_map(uncertainty.array, prediction.segmentation, prediction.source).regions_at(chosen)
     report = {
+        **_origin(prediction, card, options),
+        "uncertainty": {"kind": kind, **_means(uncertainty, prediction.segmentation)},
+        **score,
+        "threshold": chosen,
+        "regions": [dataclasses.asdict(region) for region in regions],
+        "warnings": warnings,
+        **_running(prediction),
+    }
+    return CaseReport(uncertainty, report)
+
+
+def summarise(prediction: Prediction, card: Card, options: Options, remarks: Sequence[str] = ()) -> dict[str, Any]:
+    """Report on a prediction to a window, which finds the regions itself at every threshold.
+
+    Args:
+        prediction: Of one scan.
+        card: Of the model that made it.
+        options: As it was asked for.
+        remarks: What else happened on the way, in sentences for the reader.
+
+    Returns:
+        The report; all of it can be written as JSON.
+    """
+    return {
+        **_origin(prediction, card, options),
+        **_case_score(prediction, card.score or CaseScore()),
+        "threshold": card.threshold,
+        "warnings": [*prediction.doubts, *prediction.notes, *remarks],
+        **_running(prediction),
+    }
+
+
+def _origin(prediction: Prediction, card: Card, options: Options) -> dict[str, Any]:
+    """Return what was segmented, with what, and how large the atrium is."""
+    return {
         "geometry": prediction.source.to_json(),
         "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
         "device": prediction.device,
@@ -68,15 +104,12 @@ def find(prediction: Prediction, card: Card, options: Options, kind: str, thresh
             "chosen_by": _chooser(prediction, options),
         },
         "volume_ml": round(prediction.volume_ml, 3),
-        "uncertainty": {"kind": kind, **_means(uncertainty, prediction.segmentation)},
-        **score,
-        "threshold": chosen,
-        "regions": [dataclasses.asdict(region) for region in regions],
-        "warnings": warnings,
-        "seconds": prediction.seconds,
-        "version": __version__,
     }
-    return Findings(uncertainty, report)
+
+
+def _running(prediction: Prediction) -> dict[str, Any]:
+    """Return how long it took, and the version of the program."""
+    return {"seconds": prediction.seconds, "version": __version__}
 
 
 def _threshold(asked: float | None, kind: str, card: Card, uncertainty: Map, prediction: Prediction) -> float:

@@ -1,4 +1,4 @@
-"""The engine's front door: a volume in, a prediction out."""
+"""Segment a volume with a model: a volume in, a prediction out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Map, Mask, Volume, with_spacing
+from mtctl.geometry import Geometry, Map, Volume, with_spacing
 from mtctl.inference.locator import locate, needs_locating
+from mtctl.inference.prediction import OUTSIDE, STAGES, Options, Prediction, ProgressCallback
 from mtctl.inference.slabs import OUTSIDE_LOGIT, Maps, locator_pass, planes_at_once, sample_passes
 from mtctl.inference.test_time_augmentation import VIEWS
 from mtctl.masks import SIDES, largest_component, solid, touched_sides
@@ -34,12 +34,6 @@ from mtctl.uncertainty.maps import disagreement, mean_pairwise_dice, uncertainty
 from mtctl.uncertainty.plausibility import cut_sides, doubts_about, intensity_notes, notes_about
 from mtctl.uncertainty.plausible_spacing import borne_out, suspected_spacing
 
-#: Stages of a prediction, in order, with their usual share of the time.
-STAGES = {"locate": 0.2, "prepare": 0.1, "network": 0.5, "maps": 0.2}
-
-#: Value of every map outside the region that was looked at: no atrium, no doubt, far outside.
-OUTSIDE = {"probability": 0.0, "distance": -1.0, "entropy": 0.0, "mutual_information": 0.0, "disagreement": 0.0}
-
 #: Where the mask reaches the border of a region that was found by the coarse pass, the region grows there by so much
 #: and is looked at again: a vein's stump and the margin that the region had (`locate`).
 _GROWTH_MM = 25.0
@@ -47,85 +41,8 @@ _GROWTH_MM = 25.0
 #: How often at most. Twice brings a region that holds half an atrium to all of it.
 _ATTEMPTS = 3
 
-Progress = Callable[[str, float], None]
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 Network = TypeVar("Network", bound=torch.nn.Module)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to predict.
-
-    Attributes:
-        samples: Monte-Carlo samples, at least 2; None for the card's number.
-        region: Box to look at; "auto" to find it in scans larger than the atrium's surroundings; "none" for all.
-        seed: Of the dropout.
-    """
-
-    samples: int | None = None
-    region: Box | str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.samples is not None and self.samples < 2:
-            raise MtctlError(f"{self.samples} samples cannot disagree; take at least 2")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the network says about one volume. Maps are (z, y, x) float32 on `window`, a part of the input's grid.
-
-    Attributes:
-        source: Grid of the input.
-        grid: LPS-aligned grid of what the network saw of the region, with its voxels: all but padding.
-        region: That region.
-        window: The input's voxels (z, y, x) in that region.
-        located: Whether the region was found by the coarse pass.
-        segmentation: Mask on the source grid, (z, y, x) bool: where f1, or its mean with the samples as the card has it
-            (`mask_samples_share`), is at least 0.5; the largest component without holes.
-        filled_ml: What filling the holes added.
-        probability: Of the atrium: the samples' mean, calibrated.
-        distance: f2 in [-1, 1], positive inside; times `distance_map.DISTANCE_SCALE_MM` it is mm.
-        entropy, mutual_information, disagreement: Uncertainty maps in [0, 1].
-        self_dice: The Dice that the samples' mean, not calibrated, promises the mask (`case_score.self_dice`).
-        sample_dice: Mean pairwise Dice of the samples.
-        samples, seed, device: How it was made.
-        seconds: Time per stage.
-        doubts: Why the result may be wrong as a whole, in sentences for the reader.
-        notes: What else happened on the way, likewise.
-    """
-
-    source: Geometry
-    grid: Geometry
-    region: Box
-    window: tuple[slice, slice, slice]
-    located: bool
-    segmentation: Mask
-    filled_ml: float
-    probability: Map
-    distance: Map
-    entropy: Map
-    mutual_information: Map
-    disagreement: Map
-    self_dice: float
-    sample_dice: float
-    samples: int
-    seed: int
-    device: str
-    seconds: dict[str, float]
-    doubts: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def on_source(self, name: str) -> Volume:
-        """The map of that name on the input's grid."""
-        whole = np.full(self.source.shape, OUTSIDE[name], np.float32)
-        whole[self.window] = getattr(self, name)
-        return Volume(whole, self.source)
-
-    @property
-    def volume_ml(self) -> float:
-        """Volume of the segmentation."""
-        return float(self.segmentation.sum()) * self.source.voxel_ml
 
 
 @dataclass
@@ -148,7 +65,7 @@ class Segmenter:
 
     @memory_errors()
     def predict(
-        self, volume: Volume, options: Options | None = None, progress: Progress = lambda stage, share: None
+        self, volume: Volume, options: Options | None = None, progress: ProgressCallback = lambda stage, share: None
     ) -> Prediction:
         """Segment one volume. The same volume, model, options and device give the same prediction.
 
@@ -289,10 +206,10 @@ class Segmenter:
     def _retrying(
         self,
         network: Network,
-        run: Callable[[Network, torch.device, int], Result],
+        run: Callable[[Network, torch.device, int], Answer],
         array: Map,
         notes: list[str],
-    ) -> Result:
+    ) -> Answer:
         """`run` with as many planes as should fit; out of GPU memory, with fewer, at last on the CPU."""
         filters = self.model.card.architecture.filters
         shape = (array.shape[0], array.shape[1], array.shape[2])
@@ -316,7 +233,7 @@ class Segmenter:
 
 
 class _Clock:
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressCallback) -> None:
         self.seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
         self.progress = progress
 

@@ -37,8 +37,6 @@ _HALO = 2
 #: Logit of what no network looked at: a probability of 3e-7.
 OUTSIDE_LOGIT = -15.0
 
-Progress = Callable[[float], None]
-
 
 @dataclass(frozen=True)
 class Maps:
@@ -82,7 +80,7 @@ def sample_passes(
     seed: int,
     device: torch.device,
     planes: int,
-    progress: Progress = lambda share: None,
+    progress: Callable[[float], None] = lambda share: None,
     views: Sequence[View] = VIEWS[:1],
     voxel_mm: Triple = (1.0, 1.0, 1.0),
 ) -> Maps:

@@ -59,6 +59,21 @@ class Box:
         return cls(*numbers)
 
     @classmethod
+    def parse_region(cls, text: str) -> Box | str:
+        """Return which region a person or a request asks for.
+
+        Args:
+            text: "auto" to search it, "none" for the whole scan, or six numbers as for `parse`.
+
+        Returns:
+            The first two as they are, six numbers as a box.
+
+        Raises:
+            RegionError: As `parse`.
+        """
+        return text if text in ("auto", "none") else cls.parse(text)
+
+    @classmethod
     def of(cls, geometry: Geometry) -> Box:
         """The smallest box that holds all voxels of a grid to their outer edges."""
         corners = geometry.index_to_physical(list(product(*[(-0.5, count - 0.5) for count in geometry.size])))

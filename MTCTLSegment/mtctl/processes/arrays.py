@@ -8,18 +8,11 @@ is what lies outside the region that was looked at, the same value everywhere: t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
-from zipfile import BadZipFile
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mtctl.geometry import Geometry
-
-if TYPE_CHECKING:
-    from mtctl.uncertainty.regions import RegionMap
 
 _STEP_BYTES = 1 << 20  # About a millisecond; ten and more on a busy machine.
 
@@ -89,32 +82,6 @@ def read_steps(
         del part  # Windows removes no file that is mapped.
         path.unlink()
         into[name] = whole
-
-
-def write_regions(places: RegionMap, path: Path) -> None:
-    """Write the regions of a volume, without its grid, which the other side knows.
-
-    Raises:
-        OSError: As `write_steps`.
-    """
-    arrays = {field.name: getattr(places, field.name) for field in fields(places) if field.name != "geometry"}
-    with open(path, "wb") as stream:
-        np.savez(stream, **arrays)
-
-
-def read_regions(path: Path, geometry: Geometry) -> RegionMap:
-    """What `write_regions` wrote about a volume on that grid.
-
-    Raises:
-        OSError, ValueError: It is missing or damaged.
-    """
-    from mtctl.uncertainty.regions import RegionMap, rounded  # with scipy, which the client does without until here
-
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return RegionMap(rounded(geometry), **arrays)
-    except (TypeError, BadZipFile) as error:
-        raise ValueError(f"{path.name} is damaged: {error}") from error
 
 
 def _slabs(array: NDArray[Any]) -> Iterator[slice]:

@@ -11,6 +11,7 @@ import slicer
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Mask, same_grid
+from mtctl.inference.result import Result
 from mtctl.scene.displays import (
     draw_as_heatmap,
     draw_as_outline,
@@ -37,7 +38,6 @@ from mtctl.scene.spacing import clear_old_spacing
 from mtctl.scene.subject_hierarchy import put_in_folder, remove_folder, remove_item
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import copy_transform, set_voxels, volume_of
-from mtctl.worker.requests import Result
 
 
 def show_result(

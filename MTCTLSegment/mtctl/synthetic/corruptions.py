@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from mtctl.geometry import Geometry, Map, Triple, Volume
-from mtctl_train.data.cases import LabelledVolume
+from mtctl.io.labelled import LabelledVolume
 
 Rng = np.random.Generator
 #: Voxels (z, y, x) that the benchmark's scans were acquired in, mm; their files hold them interpolated to half of it.

@@ -8,8 +8,10 @@ advance are looked up, which takes about two milliseconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,6 +147,29 @@ class RegionMap:
         for region in self.regions_at(threshold):
             labels.flat[self.voxels_at(region.id, threshold)] = region.id
         return labels
+
+    def save(self, path: Path) -> None:
+        """Write the regions, but not their grid, which the reader knows.
+
+        Raises:
+            OSError: The disk is full, or the folder gone.
+        """
+        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "geometry"}
+        with open(path, "wb") as stream:
+            np.savez(stream, **arrays)
+
+    @classmethod
+    def load(cls, path: Path, geometry: Geometry) -> RegionMap:
+        """Read what `save` wrote about a volume on that grid.
+
+        Raises:
+            OSError, ValueError: The file is missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(rounded(geometry), **arrays)
+        except (TypeError, BadZipFile) as error:
+            raise ValueError(f"{path.name} is damaged: {error}") from error
 
     def _counts(self, threshold: float) -> list[int]:
         """How many voxels of each place reach it."""

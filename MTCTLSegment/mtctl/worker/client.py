@@ -18,12 +18,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mtctl.geometry import Volume
-from mtctl.processes.arrays import read_regions, read_steps, write_steps
+from mtctl.inference.result import Result
+from mtctl.processes.arrays import read_steps, write_steps
 from mtctl.processes.transport import SubprocessTransport, Transport
 from mtctl.system.files import WriteError, write_reason
 from mtctl.worker.child import Child
 from mtctl.worker.protocol import SEGMENTATION, put_request
-from mtctl.worker.requests import Handlers, Progress, Result, Settings
+from mtctl.worker.requests import Handlers, Progress, Settings
 from mtctl.worker.time_left import Run, Timekeeper
 
 __all__ = ["Handlers", "Progress", "Result", "Settings", "WorkerClient"]
@@ -208,9 +209,11 @@ class WorkerClient:
 
     def _succeed(self, task: _Task, answer: dict[str, Any]) -> None:
         geometry = task.volume.geometry
+        from mtctl.uncertainty.regions import RegionMap  # Here: it takes scipy along, which the client does without.
+
         try:
             named = answer.get("regions")
-            places = read_regions(task.folder / str(named), geometry) if named else None
+            places = RegionMap.load(task.folder / str(named), geometry) if named else None
         except (OSError, ValueError) as error:
             self._fail(f"the result could not be fetched: {_reason(error)}")
             return

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from mtctl import __version__
 from mtctl.geometry import Geometry, Volume, VolumeError
-from mtctl.inference.report import _chooser
-from mtctl.inference.segmenter import OUTSIDE, Options, Prediction, Segmenter
+from mtctl.inference.prediction import OUTSIDE, Options
+from mtctl.inference.report import summarise
+from mtctl.inference.segmenter import Segmenter
 from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
-from mtctl.models.model import Model, find_model
+from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device, describe
 from mtctl.preprocessing.region_of_interest import Box
-from mtctl.processes.arrays import write_regions, write_trimmed
+from mtctl.processes.arrays import write_trimmed
 from mtctl.processes.request import Emit
-from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.regions import region_map
 from mtctl.worker.protocol import REGIONS, SEGMENTATION
 from mtctl.worker.requests import Settings
@@ -51,7 +49,7 @@ class Engine:
             self.emit("progress", id=number, stage=stage, share=share)
 
         progress("load", 0.0)
-        options = Options(settings.samples, _region(settings.region), settings.seed)
+        options = Options(settings.samples, Box.parse_region(settings.region), settings.seed)
         volume = _read_scan(Path(request["input"]), request["geometry"])
         segmenter, notes = self._load(settings)
         for note in notes:
@@ -65,10 +63,10 @@ class Engine:
             arrays[name] = write_trimmed(array, outside, folder / f"{name}.npy")
             progress("save", (len(arrays) - 1) / len(OUTSIDE))
         entropy = prediction.on_source("entropy").array.astype(np.float32, copy=False)
-        write_regions(region_map(entropy, prediction.segmentation, prediction.source), folder / REGIONS)
+        region_map(entropy, prediction.segmentation, prediction.source).save(folder / REGIONS)
         if segmenter.device.type == "cuda":
             torch.cuda.empty_cache()  # Between cases the GPU's memory is for others: Slicer draws with it.
-        report = _report(prediction, options, segmenter.model, notes)
+        report = summarise(prediction, segmenter.model.card, options, notes)
         self.emit("done", id=number, report=report, arrays=arrays, regions=REGIONS)
 
     def _load(self, settings: Settings) -> tuple[Segmenter, list[str]]:
@@ -87,10 +85,6 @@ class Engine:
         return self._segmenter, notes
 
 
-def _region(text: str) -> Box | str:
-    return text if text in ("auto", "none") else Box.parse(text)
-
-
 def _read_scan(path: Path, geometry: Any) -> Volume:
     grid = Geometry.from_json(geometry)
     try:
@@ -104,30 +98,3 @@ def _read_scan(path: Path, geometry: Any) -> Volume:
     check_finite(volume.array)
     check_contrast(volume.array)
     return volume
-
-
-def _report(prediction: Prediction, options: Options, model: Model, notes: list[str]) -> dict[str, Any]:
-    card = model.card
-    score = card.score or CaseScore()
-    expected, interval = score.expected(prediction.self_dice), score.interval(prediction.self_dice)
-    return {
-        "geometry": prediction.source.to_json(),
-        "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
-        "device": prediction.device,
-        "samples": prediction.samples,
-        "seed": prediction.seed,
-        "region_of_interest": {
-            "box_mm_lps": dataclasses.asdict(prediction.region),
-            "chosen_by": _chooser(prediction, options),
-        },
-        "volume_ml": round(prediction.volume_ml, 3),
-        "case_score": round(expected, 4),
-        "case_score_interval": [round(end, 4) for end in interval],
-        "self_dice": round(prediction.self_dice, 4),
-        "sample_dice": round(prediction.sample_dice, 4),
-        "flagged": expected < score.flag_below or bool(prediction.doubts),
-        "threshold": card.threshold,
-        "warnings": [*prediction.doubts, *prediction.notes, *notes],
-        "seconds": prediction.seconds,
-        "version": __version__,
-    }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mtctl.geometry import Geometry
+from mtctl.inference.result import Result
 
 if TYPE_CHECKING:
-    from mtctl.uncertainty.regions import RegionMap
+    pass
 
 
 @dataclass(frozen=True)
@@ -49,25 +46,6 @@ class Progress:
     share: float
     overall: float
     seconds_left: float | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a request gives, all arrays (z, y, x) on the grid of the scan and in memory.
-
-    Attributes:
-        geometry: That grid.
-        segmentation: uint8, 1 inside.
-        maps: float32, by the names of `inference.OUTSIDE`.
-        report: What the case's JSON holds; its "warnings" are meant to be shown.
-        places: The uncertain regions by entropy; finding them takes half a second, which a window should not wait.
-    """
-
-    geometry: Geometry
-    segmentation: NDArray[np.uint8]
-    maps: Mapping[str, NDArray[np.float32]]
-    report: Mapping[str, Any]
-    places: RegionMap | None = None
 
 
 def _ignore(_: object) -> None:

@@ -13,11 +13,11 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
-from mtctl.processes.arrays import ArrayPart, read_regions, read_steps
+from mtctl.inference.result import Result
+from mtctl.processes.arrays import ArrayPart, read_steps
 from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review
 from mtctl.uncertainty.regions import RegionMap
-from mtctl.worker.requests import Result
 from MTCTLSegmentLib.parameters import Surface
 from MTCTLSegmentLib.review.case_review import CaseReview, open_review
 from MTCTLSegmentLib.widgets.scan_selector_filter import LISTED
@@ -117,7 +117,9 @@ class CaseArrival:
             yield from read_steps(self._folder, whole, self._geometry.shape, arrays)
             yield
             if self._prepared is not None:
-                self._places = read_regions(Path(self._prepared["regions"]), self._geometry)
+                from mtctl.uncertainty.regions import RegionMap  # Here: it takes scipy along.
+
+                self._places = RegionMap.load(Path(self._prepared["regions"]), self._geometry)
                 yield
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error

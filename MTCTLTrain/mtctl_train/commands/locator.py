@@ -53,9 +53,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> None:
+    from mtctl.io.labelled import load_labelled
     from mtctl.networks.device import choose_device
     from mtctl.preprocessing.network_grid import GRID_MM
-    from mtctl_train.data.cases import case_of, load_labelled
+    from mtctl_train.data.cases import case_of
     from mtctl_train.training.locator import train_locator_alone
     from mtctl_train.training.monitor import watched
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from mtctl.errors import MtctlError
+from mtctl.io.labelled import DataError
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import make_folder, replacing
-from mtctl_train.data.cases import DataError, Scan, TrainingCase
+from mtctl_train.data.cases import Scan, TrainingCase
 
 AnyCase = TypeVar("AnyCase", TrainingCase, Scan)
 

@@ -8,19 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Triple, same_grid
-from mtctl.io.volumes import Volume, read_mask, read_volume
+from mtctl.geometry import Geometry, Triple
+from mtctl.io.labelled import LabelledVolume
+from mtctl.io.volumes import Volume, read_volume
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.preprocessing.network_grid import GRID_MM, canonical_geometry
 from mtctl.preprocessing.normalisation import normalise, normalise_locally
 from mtctl.preprocessing.region_of_interest import Box, window_of
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.phantom import Phantom, make_full_field, make_phantom
-
-
-class DataError(MtctlError):
-    """A training case cannot be used; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +41,6 @@ class TrainingCase:
     def mask(self) -> NDArray[np.bool_]:
         """The true mask on this grid."""
         return self.distance_mm > 0
-
-
-@dataclass(frozen=True)
-class LabelledVolume:
-    """A scan as it is in its file, and its true mask, (z, y, x) bool on the same grid."""
-
-    name: str
-    volume: Volume
-    mask: NDArray[np.bool_]
-
-
-def load_labelled(folder: Path, name: str) -> LabelledVolume:
-    """Read <name>.image.nrrd and <name>.label.nrrd from `folder`.
-
-    Raises:
-        DataError: The mask lies on another grid than the scan, or is empty.
-        VolumeError: A file is missing or unusable.
-    """
-    image, label = read_volume(folder / f"{name}.image.nrrd"), read_mask(folder / f"{name}.label.nrrd")
-    if not same_grid(image.geometry, label.geometry):
-        raise DataError(f"{folder / name}.label.nrrd: lies on another grid than its scan; resample the mask first")
-    if not label.array.any():
-        raise DataError(f"{folder / name}.label.nrrd: the mask is empty; list the case as unlabelled instead")
-    return LabelledVolume(name, image, label.array > 0)
 
 
 def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None = None) -> TrainingCase:

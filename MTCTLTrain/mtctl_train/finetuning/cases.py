@@ -8,19 +8,11 @@ from pathlib import Path
 
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.geometry import Mask, Triple, Volume
+from mtctl.io.labelled import DataError, LabelledVolume, load_labelled
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import to_grid
 from mtctl_train.data.case_cache import AnyCase, CaseCache, ReportUnusable, SourceGoneError, was_refused
-from mtctl_train.data.cases import (
-    DataError,
-    LabelledVolume,
-    Scan,
-    TrainingCase,
-    case_of,
-    load_labelled,
-    phantom_case,
-    scan_of,
-)
+from mtctl_train.data.cases import Scan, TrainingCase, case_of, phantom_case, scan_of
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.finetuning.plan import Plan
 from mtctl_train.finetuning.region import surroundings

@@ -7,9 +7,9 @@ import numpy as np
 from mtctl.cases.store import StoredCase
 from mtctl.geometry import Mask
 from mtctl.inference.locator import MARGIN_MM, needs_locating
+from mtctl.io.labelled import DataError
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.region_of_interest import Box
-from mtctl_train.data.cases import DataError
 
 #: Boxes of one scan that were worked out from slightly different digits of its grid differ by less.
 _SAME_MM = 1.0

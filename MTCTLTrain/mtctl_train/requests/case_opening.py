@@ -11,8 +11,8 @@ REQUEST is a JSON object; one line of JSON comes back for every thing found, and
         {"event": "review", "maps": [NAME], "start": FILE or null, "regions": FILE}, where the case can be reviewed
 
 "record" is the number of the last record, 0 where there is none; "segmentation_sha256" is that of its mask, or null.
-Arrays (z, y, x) lie as <name>.npy in the folder, the regions as `processes.arrays.write_regions` writes them; "start"
-is the mask that a review of somebody else's segmentation begins with.
+Arrays (z, y, x) lie as <name>.npy in the folder, the regions as `RegionMap.save` writes them; "start" is
+the mask that a review of somebody else's segmentation begins with.
 
 Needs no torch.
 """
@@ -28,7 +28,6 @@ import numpy as np
 
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry
-from mtctl.processes.arrays import write_regions
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import Emit, answer
 from mtctl.system.process_tree import step_back
@@ -108,8 +107,7 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
         maps = maps.reviewing(begun)
     else:
         start = None  # Nothing is there that could be reviewed as somebody else's.
-    places = region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline)
-    write_regions(places, folder / REGIONS)
+    region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline).save(folder / REGIONS)
     return {"maps": names, "start": start, "regions": str(folder / REGIONS)}
 
 

@@ -15,19 +15,12 @@ from torch import Tensor, nn
 
 from mtctl.evaluation.calibrate import calibrate
 from mtctl.inference.segmenter import Segmenter
+from mtctl.io.labelled import LabelledVolume, load_labelled
 from mtctl.models.card import LEARNT_BEFORE, Card, cases_learnt, write_card
 from mtctl.models.model import Model, find_model, save_model
 from mtctl.networks.device import choose_device
 from mtctl.system.files import make_folder
-from mtctl_train.data.cases import (
-    LabelledVolume,
-    TrainingCase,
-    case_of,
-    full_field_case,
-    load_labelled,
-    load_scan,
-    phantom_case,
-)
+from mtctl_train.data.cases import TrainingCase, case_of, full_field_case, load_scan, phantom_case
 from mtctl_train.data.checks import check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.distributed import current_team, joined
 from mtctl_train.errors import TrainingError

@@ -13,6 +13,7 @@ from scipy.special import expit
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import Map, Triple, Volume
 from mtctl.inference.slabs import OUTSIDE_LOGIT, planes_at_once, sample_passes
+from mtctl.io.labelled import LabelledVolume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.masks import solid
 from mtctl.networks.device import autocast
@@ -22,7 +23,7 @@ from mtctl.preprocessing.normalisation import normalise
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.files import make_folder
 from mtctl.uncertainty.maps import uncertainty_maps
-from mtctl_train.data.cases import LabelledVolume, TrainingCase
+from mtctl_train.data.cases import TrainingCase
 from mtctl_train.methods.base import Method, Student
 from mtctl_train.training.monitor import Sample
 

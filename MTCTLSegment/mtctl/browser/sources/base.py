@@ -11,8 +11,8 @@ from typing import Protocol
 
 from mtctl.browser.sources.reading import CaseData
 from mtctl.geometry import Mask, Volume
+from mtctl.inference.result import Result
 from mtctl.review.session import ReviewSession
-from mtctl.worker.requests import Result
 
 
 class WorkStage(Enum):

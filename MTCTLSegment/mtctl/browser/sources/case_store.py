@@ -12,10 +12,10 @@ from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseState, CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
+from mtctl.inference.result import Result
 from mtctl.review.document import read_review, review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, summary
-from mtctl.worker.requests import Result
 
 _STAGES = {
     CaseState.UNLABELLED: WorkStage.TO_SEGMENT,

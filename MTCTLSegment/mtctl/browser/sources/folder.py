@@ -18,13 +18,13 @@ from mtctl.browser.sources.result_folder import CaseFiles, FolderError, confined
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
+from mtctl.inference.result import Result
 from mtctl.io.given_spacing import with_spacing_of
 from mtctl.io.volumes import read_volume, write_segmentation, write_volume
 from mtctl.review.document import read_review, review_document, write_review
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, Status, summary
 from mtctl.system.files import replacing
-from mtctl.worker.requests import Result
 
 _STAGES = {Status.DRAFT: WorkStage.IN_REVIEW, Status.ACCEPTED: WorkStage.ACCEPTED, Status.REJECTED: WorkStage.REJECTED}
 

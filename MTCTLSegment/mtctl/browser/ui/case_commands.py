@@ -13,7 +13,8 @@ from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.segmentation import SegmentationRunner
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
-from mtctl.worker.requests import Progress, Result
+from mtctl.inference.result import Result
+from mtctl.worker.requests import Progress
 
 #: Seconds between two looks at the folder that the page asks for.
 _LOOK_EVERY = 1.0

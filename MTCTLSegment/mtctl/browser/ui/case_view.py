@@ -10,9 +10,9 @@ from mtctl import scene
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.views import Brush, Views
 from mtctl.geometry import Mask, Volume
+from mtctl.inference.result import Result
 from mtctl.review.proposals import Proposal
 from mtctl.uncertainty.regions import Region
-from mtctl.worker.requests import Result
 
 
 class CaseView:

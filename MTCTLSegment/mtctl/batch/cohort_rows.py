@@ -1,0 +1,87 @@
+"""The rows of a cohort's table: one for every case that was done or failed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DONE = "done"
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case; the columns of cohort.csv in their order. What a failed case does not have is None.
+
+    Attributes:
+        case: Stem of its results; of an input that failed its name (`row_name`).
+        status: `DONE` or `FAILED`.
+        flagged: Whether somebody must look at it.
+        case_score: Expected Dice, 0 to 1.
+        case_score_low, case_score_high: Its 90 % interval.
+        volume_ml: Of the atrium.
+        regions: Number of uncertain regions.
+        to_check_ml: Their volume.
+        uncertainty_in_band: Mean within 3 mm of the surface.
+        seconds: Time it took.
+        model: Id and version.
+        warnings: What the report warns of.
+        error: Why it failed.
+    """
+
+    case: str
+    status: str
+    flagged: bool | None = None
+    case_score: float | None = None
+    case_score_low: float | None = None
+    case_score_high: float | None = None
+    volume_ml: float | None = None
+    regions: int | None = None
+    to_check_ml: float | None = None
+    uncertainty_in_band: float | None = None
+    seconds: float | None = None
+    model: str = ""
+    warnings: str = ""
+    error: str = ""
+
+
+def row_name(source: Path) -> str:
+    """The name of an input that failed: its file's; a folder's may be a patient's, so one is made from its place."""
+    return f"folder-{_folder_code(source)}" if source.is_dir() else source.name
+
+
+def row_name_with_folder(source: Path) -> str:
+    """Tells files of one name apart: in many cohorts every patient's folder holds a file of the same name."""
+    return f"{source.name} (file-{_folder_code(source)})"
+
+
+def done_row(stem: str, report: dict[str, Any]) -> Row:
+    """The row of a case with a report.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is the report of something else.
+    """
+    low, high = report["case_score_interval"]
+    return Row(
+        case=stem,
+        status=DONE,
+        flagged=bool(report["flagged"]),
+        case_score=report["case_score"],
+        case_score_low=low,
+        case_score_high=high,
+        volume_ml=round(report["volume_ml"], 1),
+        regions=len(report["regions"]),
+        to_check_ml=round(sum(region["volume_mm3"] for region in report["regions"]) / 1000, 2),
+        uncertainty_in_band=report["uncertainty"]["in_band_mean"],
+        seconds=round(sum(report["seconds"].values()), 2),
+        model=f"{report['model']['id']} {report['model']['version']}",
+        warnings="; ".join(report["warnings"]),
+    )
+
+
+def _folder_code(source: Path) -> str:
+    return hashlib.sha256(os.fsencode(os.path.abspath(source))).hexdigest()[:8]

@@ -1,0 +1,97 @@
+"""How to predict, and what a prediction holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtctl.errors import MtctlError
+from mtctl.geometry import Geometry, Map, Mask, Volume
+from mtctl.preprocessing.region_of_interest import Box
+
+#: Stages of a prediction, in order, with their usual share of the time.
+STAGES = {"locate": 0.2, "prepare": 0.1, "network": 0.5, "maps": 0.2}
+
+#: Value of every map outside the region that was looked at: no atrium, no doubt, far outside.
+OUTSIDE = {"probability": 0.0, "distance": -1.0, "entropy": 0.0, "mutual_information": 0.0, "disagreement": 0.0}
+
+#: Called with a stage's name (`STAGES`) and the fraction of the stage that is done.
+ProgressCallback = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to predict.
+
+    Attributes:
+        samples: Monte-Carlo samples, at least 2; None for the card's number.
+        region: Box to look at; "auto" to find it in scans larger than the atrium's surroundings; "none" for all.
+        seed: Of the dropout.
+    """
+
+    samples: int | None = None
+    region: Box | str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples is not None and self.samples < 2:
+            raise MtctlError(f"{self.samples} samples cannot disagree; take at least 2")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about one volume. Maps are (z, y, x) float32 on `window`, a part of the input's grid.
+
+    Attributes:
+        source: Grid of the input.
+        grid: LPS-aligned grid of what the network saw of the region, with its voxels: all but padding.
+        region: That region.
+        window: The input's voxels (z, y, x) in that region.
+        located: Whether the region was found by the coarse pass.
+        segmentation: Mask on the source grid, (z, y, x) bool: where f1, or its mean with the samples as the card has it
+            (`mask_samples_share`), is at least 0.5; the largest component without holes.
+        filled_ml: What filling the holes added.
+        probability: Of the atrium: the samples' mean, calibrated.
+        distance: f2 in [-1, 1], positive inside; times `distance_map.DISTANCE_SCALE_MM` it is mm.
+        entropy, mutual_information, disagreement: Uncertainty maps in [0, 1].
+        self_dice: The Dice that the samples' mean, not calibrated, promises the mask (`case_score.self_dice`).
+        sample_dice: Mean pairwise Dice of the samples.
+        samples, seed, device: How it was made.
+        seconds: Time per stage.
+        doubts: Why the result may be wrong as a whole, in sentences for the reader.
+        notes: What else happened on the way, likewise.
+    """
+
+    source: Geometry
+    grid: Geometry
+    region: Box
+    window: tuple[slice, slice, slice]
+    located: bool
+    segmentation: Mask
+    filled_ml: float
+    probability: Map
+    distance: Map
+    entropy: Map
+    mutual_information: Map
+    disagreement: Map
+    self_dice: float
+    sample_dice: float
+    samples: int
+    seed: int
+    device: str
+    seconds: dict[str, float]
+    doubts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def on_source(self, name: str) -> Volume:
+        """The map of that name on the input's grid."""
+        whole = np.full(self.source.shape, OUTSIDE[name], np.float32)
+        whole[self.window] = getattr(self, name)
+        return Volume(whole, self.source)
+
+    @property
+    def volume_ml(self) -> float:
+        """Volume of the segmentation."""
+        return float(self.segmentation.sum()) * self.source.voxel_ml

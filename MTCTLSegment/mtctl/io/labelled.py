@@ -1,0 +1,38 @@
+"""Scans and their true masks, as training, calibration and corruptions read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtctl.errors import MtctlError
+from mtctl.geometry import Mask, Volume, same_grid
+from mtctl.io.volumes import read_mask, read_volume
+
+
+class DataError(MtctlError):
+    """A case cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class LabelledVolume:
+    """A scan as it is in its file, and its true mask, (z, y, x) bool on the same grid."""
+
+    name: str
+    volume: Volume
+    mask: Mask
+
+
+def load_labelled(folder: Path, name: str) -> LabelledVolume:
+    """Read <name>.image.nrrd and <name>.label.nrrd from `folder`.
+
+    Raises:
+        DataError: The mask lies on another grid than the scan, or is empty.
+        VolumeError: A file is missing or unusable.
+    """
+    image, label = read_volume(folder / f"{name}.image.nrrd"), read_mask(folder / f"{name}.label.nrrd")
+    if not same_grid(image.geometry, label.geometry):
+        raise DataError(f"{folder / name}.label.nrrd: lies on another grid than its scan; resample the mask first")
+    if not label.array.any():
+        raise DataError(f"{folder / name}.label.nrrd: the mask is empty; list the case as unlabelled instead")
+    return LabelledVolume(name, image, label.array > 0)
