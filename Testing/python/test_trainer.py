@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import scan
-from mtctl_train.methods.baselines import UAMT, SASSNet, VNetMethod
 from safetensors import safe_open
 
 from mtctl.geometry import Volume
