@@ -152,9 +152,14 @@ class StoreJob:
 
     def _run(self, request: Path) -> None:
         self._process = RequestProcess(
-            ProcessTransport(), "the process that saves cases", self._request_done, self._request_failed
+            ProcessTransport(),
+            "the process that saves cases",
+            ("mtctl.cases.store_process", str(request)),
+            child_environment(os.environ),
+            self._request_done,
+            self._request_failed,
         )
-        self._process.start("mtctl.cases.store_process", str(request), child_environment(os.environ))
+        self._process.start()
 
     def _request_done(self, events: Events) -> None:
         self._process, answer = None, events[-1]

@@ -29,34 +29,34 @@ class RequestProcess:
         self,
         transport: Transport,
         name: str,
+        command: tuple[str, str],
+        environment: Mapping[str, str],
         done: Callable[[Events], None],
         failed: Callable[[str], None],
     ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
-            transport: A fresh one. Where and in which thread it calls, `done` and `failed` are called.
+            transport: A fresh one. `done` and `failed` are called in the thread in which it calls.
             name: Of the process, for a sentence ("the process that saves cases").
+            command: MODULE and ARGUMENT; the child gets the argument back by `launcher.decode_argument`.
+            environment: All of the child's environment, see `launcher.child_environment`.
             done: Called with all events, the last of which is "done".
             failed: Called with a sentence instead.
         """
         self._transport, self._name, self._done, self._failed = transport, name, done, failed
+        self._command, self._environment = command, environment
         self._output = ChildOutput(_KEPT_LINES)
         self._events: Events = []
         self._over = False
 
-    def start(self, module: str, argument: str, environment: Mapping[str, str]) -> None:
-        """Start the process; where it cannot be started, `failed` may be called before this returns.
-
-        Args:
-            module: What Python runs.
-            argument: Its argument, in any letters; the child gets it back by `launcher.decode_argument`.
-            environment: All of its environment, see `launcher.child_environment`.
-        """
+    def start(self) -> None:
+        """Start the process; where it cannot be started, `failed` may be called before this returns."""
+        module, argument = self._command
         self._transport.start(
             sys.executable,
             ["-m", module, encode_argument(argument)],
-            environment,
+            self._environment,
             lambda piece: self._events.extend(self._output.add_output(piece)),
             self._output.add_error,
             self._finished,

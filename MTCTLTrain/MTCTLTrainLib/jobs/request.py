@@ -1,4 +1,4 @@
-"""One request to a child process: the window never waits for a disk or a share."""
+"""Requests to child processes: the window never waits for a disk or a share."""
 
 from __future__ import annotations
 
@@ -13,29 +13,22 @@ from mtctl.processes.request import Events, RequestProcess
 from MTCTLSegmentLib.jobs.qprocess_transport import ProcessTransport
 
 
-class Request:
-    """One request and its process."""
+def prepare_request(
+    module: str, content: dict[str, Any], done: Callable[[Events], None], failed: Callable[[str], None]
+) -> RequestProcess:
+    """Return a request that is still to be started.
 
-    def __init__(
-        self, module: str, content: dict[str, Any], done: Callable[[Events], None], failed: Callable[[str], None]
-    ) -> None:
-        """Prepare; nothing runs yet.
-
-        Args:
-            module: What Python runs, with the request as its argument (JSON, `launcher.encode_argument`).
-            content: Plain data.
-            done: Called with everything that was found.
-            failed: Called with a sentence instead.
-        """
-        self._module, self._content = module, content
-        self._process = RequestProcess(
-            ProcessTransport(), f"the process {module}", lambda events: done(events[:-1]), failed
-        )
-
-    def start(self) -> None:
-        """Start the process; where it cannot be started, `failed` may be called before this returns."""
-        self._process.start(self._module, json.dumps(self._content), child_environment(os.environ, mtctl_train))
-
-    def cancel(self) -> None:
-        """End it; neither `done` nor `failed` follows."""
-        self._process.cancel()
+    Args:
+        module: What Python runs (`mtctl_train.requests`).
+        content: Plain data.
+        done: Called with everything that was found.
+        failed: Called with a sentence instead.
+    """
+    return RequestProcess(
+        ProcessTransport(),
+        f"the process {module}",
+        (module, json.dumps(content)),
+        child_environment(os.environ, mtctl_train),
+        lambda events: done(events[:-1]),
+        failed,
+    )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from mtctl.processes.request import Events
-from MTCTLTrainLib.jobs.request import Request
+from mtctl.processes.request import Events, RequestProcess
+from MTCTLTrainLib.jobs.request import prepare_request
 
 _CHILD = "mtctl_train.requests.stores"
 
@@ -17,12 +17,12 @@ class RequestQueue:
     """Runs requests of `mtctl_train.requests.stores`: to list and open cases, and to publish models."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Request] = deque()
-        self._request: Request | None = None
+        self._waiting: deque[RequestProcess] = deque()
+        self._request: RequestProcess | None = None
 
     def ask(self, content: dict[str, Any], done: Callable[[Events], None], failed: Callable[[str], None]) -> None:
         """Run a request; `done` with everything that was found, or `failed` with a sentence, comes last."""
-        self._waiting.append(Request(_CHILD, content, partial(self._end, done), partial(self._end, failed)))
+        self._waiting.append(prepare_request(_CHILD, content, partial(self._end, done), partial(self._end, failed)))
         if self._request is None:
             self._next()
 

@@ -14,12 +14,12 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.io.volumes import mask_sum
-from mtctl.processes.request import Events
+from mtctl.processes.request import Events, RequestProcess
 from mtctl.scene import SceneError
 from mtctl.system.temporary import make_own_folder
 from mtctl_train.requests.case_opening import FOLDER_KIND
 from MTCTLSegmentLib.error_display import telling
-from MTCTLTrainLib.jobs.request import Request
+from MTCTLTrainLib.jobs.request import prepare_request
 from MTCTLTrainLib.opening.case_loader import SEGMENT_MODULE, CaseArrival, show_scan
 from MTCTLTrainLib.page_state import Workbench
 from MTCTLTrainLib.text import date_words, sentence
@@ -32,7 +32,7 @@ class CaseOpener:
 
     def __init__(self, ui: Any, bench: Workbench) -> None:
         self._ui, self._bench = ui, bench
-        self._request: Request | None = None
+        self._request: RequestProcess | None = None
         self._folder: Path | None = None
         self._arrival: CaseArrival | None = None
         self._steps: Iterator[object] = iter(())
@@ -68,7 +68,7 @@ class CaseOpener:
     # --- a case that is in the scene ----------------------------------------------------------------------------------
 
     def _look(self, store: Path, case: str, there: Any) -> None:
-        self._request = Request(
+        self._request = prepare_request(
             _CHILD,
             {"do": "look", "store": str(store), "case": case},
             lambda events: self._looked(store, case, there, events),
@@ -111,7 +111,7 @@ class CaseOpener:
     def _unpack(self, store: Path, case: str) -> None:
         self._folder = make_own_folder(FOLDER_KIND)
         request = {"do": "open", "store": str(store), "case": case, "to": str(self._folder)}
-        self._request = Request(_CHILD, request, lambda events: self._opened(store, events), self._failed)
+        self._request = prepare_request(_CHILD, request, lambda events: self._opened(store, events), self._failed)
         self._request.start()
 
     def _opened(self, store: Path, events: Events) -> None:
