@@ -28,7 +28,7 @@ class Team:
     size: int = 1
 
     def part_of(self, whole: Tensor, groups: int = 1) -> Tensor:
-        """This process's part of a tensor (groups * n, ...) of the whole batch: every group is cut alike."""
+        """Return this process's part of a tensor (groups * n, ...) of the whole batch: every group is cut alike."""
         if self.size == 1:
             return whole
         grouped = whole.reshape(groups, -1, *whole.shape[1:])
@@ -37,7 +37,7 @@ class Team:
 
 
 def current_team() -> Team:
-    """The team of this process; a team of one outside torchrun."""
+    """Return the team of this process; outside torchrun a team of one."""
     if distributed.is_available() and distributed.is_initialized():
         return Team(distributed.get_rank(), distributed.get_world_size())
     return Team()
@@ -75,7 +75,7 @@ class _Total(torch.autograd.Function):
 
 
 def total(part: Tensor) -> Tensor:
-    """The sum of all processes' `part`; gradients flow to all of them."""
+    """Return the sum of all processes' `part`; gradients flow to all of them."""
     return _Total.apply(part) if current_team().size > 1 else part
 
 
@@ -93,7 +93,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def average_values(values: dict[str, Tensor]) -> dict[str, float]:
-    """Mean over the team of each named scalar: the same numbers, and so the same decisions, in every process."""
+    """Return the mean of each named scalar over the team, so that every process decides alike."""
     stacked = torch.stack([value.detach().float() for value in values.values()])
     if current_team().size > 1:
         distributed.all_reduce(stacked)
@@ -124,7 +124,7 @@ class TeamBatchNorm(nn.BatchNorm3d):
 
 
 def synchronised(network: Network) -> Network:
-    """`network` with its batch normalisation synchronised over the team; unchanged in a team of one."""
+    """Synchronise the batch normalisation of `network` over the team, in place, and return it."""
     if current_team().size == 1:
         return network
     for name, child in network.named_children():

@@ -69,7 +69,7 @@ class AdamWPoly:
         return torch.optim.AdamW(parameters, weight_decay=self.weight_decay)
 
     def rate(self, first: float, fraction: float) -> float:
-        """The rate at `fraction` of a stage that begins with `first`."""
+        """Return the rate at `fraction` of a stage that begins with `first`."""
         rising = min((fraction + 1e-3) / self.warm_up, 1.0) if self.warm_up else 1.0
         return rising * first * (1 - fraction) ** 0.9
 
@@ -90,7 +90,7 @@ class SGDSteps:
         return torch.optim.SGD(parameters, momentum=self.momentum, weight_decay=self.weight_decay)
 
     def rate(self, first: float, fraction: float) -> float:
-        """The rate at `fraction` of a stage that begins with `first`."""
+        """Return the rate at `fraction` of a stage that begins with `first`."""
         return first * 0.1 ** int(fraction * 6000 / 2500)
 
 
@@ -151,7 +151,7 @@ class Recipe:
         return sum(stage.iterations for stage in self.stages)
 
     def at(self, iteration: int) -> tuple[Stage, float]:
-        """The stage that `iteration` belongs to and how far it is through it, 0..1."""
+        """Return the stage that `iteration` belongs to and how much of it is done, 0..1."""
         for stage in self.stages:
             if iteration < stage.iterations:
                 return stage, iteration / stage.iterations
@@ -159,12 +159,12 @@ class Recipe:
         raise IndexError("beyond the last stage")
 
     def with_iterations(self, iterations: Sequence[int]) -> Recipe:
-        """The recipe with other numbers of iterations, one for each stage."""
+        """Return the recipe with other numbers of iterations, one for each stage."""
         pairs = zip(self.stages, iterations, strict=True)
         return replace(self, stages=tuple(replace(stage, iterations=count) for stage, count in pairs))
 
     def fitted(self, finished: int, per_iteration: float, spent: float) -> Recipe:
-        """The recipe with as many iterations as fit into `seconds`, all stages stretched alike; 20 at least.
+        """Return the recipe with as many iterations as fit into `seconds`, at least 20; all stages are stretched alike.
 
         Args:
             finished: Iterations done, of the first stage.
@@ -179,7 +179,7 @@ class Recipe:
         return self.with_iterations([first, *(max(round(count * stretch), 1) for count in others)])
 
     def seconds_left(self, finished: int, per_iteration: float) -> float:
-        """Time of the remaining iterations; another stage's cost is taken in proportion to its patch."""
+        """Return the time of the remaining iterations; another stage's cost is taken in proportion to its patch."""
         left, seen = 0.0, 0
         voxels_now = _voxels(self.at(finished - 1)[0])
         for stage in self.stages:
@@ -194,7 +194,7 @@ OURS = Recipe(())
 
 #: That of the published methods: UA-MT's code, from which the others were made. Gradients are not clipped: no good run
 #: reaches that norm. Unlike there, patches are not mirrored or turned by 90 degrees but turned, scaled and warped a
-#: little, as ours (see `augment`), and what is measured is the moving average, the last hundred steps or so.
+#: little, as ours (see `augmentation`), and what is measured is the moving average, the last hundred steps or so.
 PUBLISHED = Recipe(
     (),
     optimisation=SGDSteps(),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import scan
 from safetensors import safe_open
+from torch.optim.swa_utils import AveragedModel
 
 from mtctl.geometry import Volume
 from mtctl.io.labelled import DataError, LabelledVolume, load_labelled
@@ -193,6 +194,29 @@ def test_the_average_follows_the_weights_and_the_batch_norm_statistics() -> None
     network.state_dict()[name].add_(1.0)
     average.update(network, iteration=1_000_000)
     torch.testing.assert_close(average.network.state_dict()[name], before + 0.1)
+
+
+def test_the_average_is_that_of_torch_with_the_decay_s_warm_up() -> None:
+    decay, warm_up = 0.9, 10.0
+
+    def average(averaged: torch.Tensor, current: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+        iteration = int(count) - 1  # The weights that it begins with count as the first.
+        rate = min(decay, (1 + iteration) / (warm_up + iteration))
+        return torch.lerp(averaged, current, 1 - rate) if current.is_floating_point() else current
+
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 3), torch.nn.BatchNorm3d(2))
+    ours, theirs = WeightAverage(network, decay, warm_up), AveragedModel(network, avg_fn=average, use_buffers=True)
+    theirs.n_averaged.fill_(1)
+    with torch.no_grad():
+        for iteration in range(100):
+            network(torch.randn(2, 1, 4, 4, 4))
+            for parameter in network.parameters():
+                parameter.add_(torch.randn_like(parameter))
+            ours.update(network, iteration)
+            theirs.update_parameters(network)
+    averages = ours.network.state_dict()
+    assert int(averages["1.num_batches_tracked"]) == 100
+    assert all(torch.equal(averages[name], tensor) for name, tensor in theirs.module.state_dict().items())
 
 
 def test_a_run_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:

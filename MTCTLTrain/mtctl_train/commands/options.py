@@ -10,12 +10,15 @@ from mtctl.errors import MtctlError
 
 
 def with_options(method: Any, recipe: Any, options: Sequence[str], fixed: Sequence[str] = ()) -> tuple[Any, Any]:
-    """Method and recipe with the numbers that --option gives, among them those of the recipe's optimiser.
+    """Return method and recipe with the numbers that --option gives, among them those of the recipe's optimiser.
 
     Args:
         method, recipe: Whose numbers they are.
         options: NAME=NUMBER each.
-        fixed: Names that are not to be given here; --batch and --seed have words of their own anyway.
+        fixed: Names that are not allowed here; --batch and --seed are options of their own anyway.
+
+    Raises:
+        MtctlError: An option has an unknown name, or no number.
     """
     known = {
         field.name: (settings, field.type)

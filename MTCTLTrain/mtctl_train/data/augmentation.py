@@ -41,7 +41,7 @@ class Variation:
 
 
 def rotation_matrix(angles: np.ndarray) -> np.ndarray:
-    """Turns (degrees) about z, y, x composed, acting on (z, y, x) vectors."""
+    """Return the product of turns (degrees) about z, y and x, a matrix that acts on (z, y, x) vectors."""
     matrix = np.eye(3)
     for axis, angle in enumerate(np.deg2rad(angles)):
         turn = np.eye(3)
@@ -87,10 +87,10 @@ def sample_patch(
 
 
 def as_acquired(image: Tensor, voxel_mm: Triple, rng: Rng) -> Tensor:
-    """The patch as a scanner with other voxels would have measured it, brought back: (z, y, x) in, same out.
+    """Return the patch (z, y, x) as a scanner with other voxels would have measured it, on the grid that it came on.
 
-    Two in five patches: in plane 0.6 to 2 mm, slices 0.6 to 5 mm, axial, sagittal or coronal, half of them oblique.
-    The patch is blurred as such voxels average, sampled on their lattice and interpolated back.
+    Two in five patches are changed: voxels of 0.6 to 2 mm in plane, slices of 0.6 to 5 mm, axial, sagittal or coronal,
+    half of them oblique. Those are blurred as such voxels average, sampled on their lattice and interpolated back.
     """
     if rng.random() >= 0.4:
         return image
@@ -117,14 +117,14 @@ def as_acquired(image: Tensor, voxel_mm: Triple, rng: Rng) -> Tensor:
 
 
 def _lattice(shape: tuple[int, ...], matrix: np.ndarray, source: np.ndarray) -> Tensor:
-    """Indices (*shape, 3) into an array of shape `source`: offsets from the middle times `matrix`, middles agreeing."""
+    """Return indices (*shape, 3) into an array of shape `source`: offsets from the middle, times `matrix`."""
     axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in shape]
     offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     return offsets @ torch.from_numpy(matrix.T).float() + torch.from_numpy((source - 1) / 2).float()
 
 
 def _sampled(channels: Tensor, index: Tensor) -> Tensor:
-    """Linear interpolation of (c, z, y, x) at indices (z', y', x', 3); the outer voxels go on beyond the border."""
+    """Interpolate (c, z, y, x) linearly at indices (z', y', x', 3); beyond the border the outer voxels are repeated."""
     size = torch.tensor([max(n - 1, 1) for n in channels.shape[1:]], dtype=torch.float32)
     unit = (2 * index / size - 1).flip(-1)[None]
     return functional.grid_sample(
@@ -133,11 +133,11 @@ def _sampled(channels: Tensor, index: Tensor) -> Tensor:
 
 
 def vary_contrast(image: Tensor, distance_mm: Tensor | None, rng: Rng) -> Tensor:
-    """Other tissues' brightness: another sequence, another dose of gadolinium, an enhanced wall.
+    """Change the brightness of tissues, as another sequence, another dose of gadolinium or an enhanced wall do.
 
     Args:
         image: (z, y, x), z-scored.
-        distance_mm: (z, y, x) to the atrium's surface, positive inside; None: nobody knows it, and the atrium and its
+        distance_mm: (z, y, x) to the atrium's surface, positive inside; None: it is unknown, and the atrium and its
             wall stay as bright as they are.
 
     Returns:
@@ -162,7 +162,7 @@ def vary_contrast(image: Tensor, distance_mm: Tensor | None, rng: Rng) -> Tensor
 
 
 def vary_intensity(image: Tensor, rng: Rng) -> Tensor:
-    """Another coil, another breath, another field of view: (z, y, x) z-scored in, same out."""
+    """Change a z-scored patch (z, y, x) as other coils, movement and fields of view do."""
     if rng.random() < 0.5:
         # Coils multiply the signal, which is 0 in air, not at the scan's mean.
         low = image.min()
@@ -186,7 +186,7 @@ def _smooth_field(shape: torch.Size, deviation: float, rng: Rng) -> Tensor:
 
 
 def _curve(image: Tensor, values: Tensor) -> Tensor:
-    """A piecewise linear grey-level curve through `values` at evenly spaced knots from the image's lowest on."""
+    """Map grey levels by a piecewise linear curve through `values` at evenly spaced knots, lowest to highest level."""
     low, high = float(image.min()), float(image.max()) + 1e-6
     index = ((image - low) / (high - low) * (len(values) - 1)).clamp(0, len(values) - 1.001)
     below = index.long()
@@ -194,7 +194,7 @@ def _curve(image: Tensor, values: Tensor) -> Tensor:
 
 
 def _blur(image: Tensor, sigmas: np.ndarray) -> Tensor:
-    """Gaussian blur of (z, y, x) with one deviation an axis, in voxels; the edges are repeated."""
+    """Blur (z, y, x) by a Gaussian with one standard deviation an axis, in voxels; the edges are repeated."""
     blurred = image[None, None]
     for axis, sigma in enumerate(sigmas):
         if sigma < 0.2:
@@ -212,7 +212,7 @@ def _blur(image: Tensor, sigmas: np.ndarray) -> Tensor:
 
 
 def random_box(shape: tuple[int, int, int], rng: Rng) -> tuple[slice, slice, slice]:
-    """A box of a third to two thirds of each axis, anywhere: the region that copy-paste exchanges (as BCP's)."""
+    """Draw a box of a third to two thirds of each axis, anywhere: the region that copy-paste exchanges (as BCP's)."""
     slices = []
     for n in shape:
         length = int(rng.uniform(1 / 3, 2 / 3) * n)

@@ -1,7 +1,7 @@
 """Cases that are read when a step first needs them, and kept in the folder of the run from then on.
 
-So the first step waits for the cases of its own batch alone, and a run goes on, and resumes bit for bit, though the
-store has changed in the meantime: a case that was deleted after it was read does no harm.
+So the first step waits for the cases of its own batch alone. A run resumes bit for bit even if the store has changed
+in the meantime, because a case that was read once is not read from there again.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ AnyCase = TypeVar("AnyCase", TrainingCase, Scan)
 
 
 class SourceGoneError(MtctlError):
-    """The place where all cases are cannot be reached; no fault of a case."""
+    """The store cannot be reached; this is no fault of a case."""
 
 
-#: Told of a case that cannot be used: its name and why.
+#: Called with the name of a case that cannot be used, and the reason.
 ReportUnusable = Callable[[str, str], None]
 
 
 class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
-    """Cases by name. One that cannot be read is passed over for good, and the next one stands in for it.
+    """Cases by name. One that cannot be read is left out for the rest of the run; the next one takes its place.
 
     Attributes:
         names: In order.
@@ -48,7 +48,15 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
         folder: Path,
         report_unusable: ReportUnusable = lambda name, reason: None,
     ) -> None:
-        """Cases that `prepare` makes and that are kept in `folder`."""
+        """Keep in `folder` the cases that `prepare` makes.
+
+        Args:
+            kind: `TrainingCase` or `Scan`.
+            names: Of the cases, in order.
+            prepare: Makes a case from its name.
+            folder: Where the cases are kept.
+            report_unusable: Called with the name of a case that cannot be used, and the reason.
+        """
         self.names = tuple(names)
         self._kind: type[AnyCase] = kind
         self._prepare: Callable[[str], AnyCase] = prepare
@@ -65,7 +73,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[AnyCase]: ...
     def __getitem__(self, index: int | slice) -> AnyCase | Sequence[AnyCase]:
-        """The case at that place, or the next one that can be used.
+        """Return the case at that place, or the next one that can be used.
 
         Raises:
             IndexError: There is no such place.
@@ -82,7 +90,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
         raise DataError(f"none of {len(self)} cases can be used; `mtctl cases verify` says what is wrong with them")
 
     def usable(self) -> list[AnyCase]:
-        """All cases that can be used, each once."""
+        """Return all cases that can be used, each once."""
         return [case for case in map(self._case, self.names) if case is not None]
 
     def _case(self, name: str) -> AnyCase | None:
@@ -121,7 +129,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
 
 
 def was_refused(folder: Path, name: str) -> bool:
-    """Whether the cache in `folder` found a case unusable."""
+    """Return whether the cache in `folder` found a case unusable."""
     return _refusal(folder, name).exists()
 
 

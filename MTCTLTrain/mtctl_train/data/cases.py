@@ -28,7 +28,7 @@ class TrainingCase:
         image: (z, y, x) float32, z-scored over the whole crop.
         distance_mm: (z, y, x) float32 signed distance to the true surface, positive inside.
         voxel_mm: (z, y, x) size of the grid's voxels.
-        weight: (z, y, x) float32, how much each voxel counts, 0 where nobody knows the truth; None: all of them, 1.
+        weight: (z, y, x) float32, how much each voxel counts, 0 where the truth is unknown; None: all count 1.
     """
 
     name: str
@@ -44,7 +44,7 @@ class TrainingCase:
 
 
 def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None = None) -> TrainingCase:
-    """The case on the grid that the network sees.
+    """Return the case on the grid that the network sees.
 
     Args:
         labelled: Scan and mask.
@@ -61,9 +61,9 @@ def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None
 def _distance_on(
     grid: Geometry, mask: NDArray[np.bool_], geometry: Geometry, box: Box | None = None
 ) -> NDArray[np.float32]:
-    """Signed distance (mm) to the surface of a mask (z, y, x) on `geometry`, sampled on `grid`."""
+    """Return the signed distance (mm) to the surface of a mask (z, y, x) on `geometry`, sampled on `grid`."""
     if box is not None:
-        # The distance to a mask that lies in the box is the same without the rest of a thorax, and there in no time.
+        # A mask in the box has the same distance without the rest of a thorax, at a fraction of the time.
         z, y, x = window_of(box.expanded(2 * max(geometry.spacing)), geometry)
         mask = mask[z, y, x]
         geometry = geometry.window((x.start, y.start, z.start), (mask.shape[2], mask.shape[1], mask.shape[0]))
@@ -71,19 +71,19 @@ def _distance_on(
 
 
 def _voxel_mm(grid: Geometry) -> Triple:
-    """Voxel size (z, y, x)."""
+    """Return the voxel size (z, y, x) in mm."""
     x, y, z = grid.spacing
     return z, y, x
 
 
 def phantom_case(seed: int, grid_mm: Triple = GRID_MM) -> TrainingCase:
-    """A synthetic case; the seed of `mtctl phantom`."""
+    """Make a synthetic case; the seed is that of `mtctl phantom`."""
     volume, mask = _scan_of(make_phantom(seed))
     return case_of(LabelledVolume(f"phantom-{seed}", volume, mask), grid_mm)
 
 
 def full_field_case(seed: int, grid_mm: Triple = GRID_MM) -> TrainingCase:
-    """A synthetic thorax, z-scored locally: teaches what is not the atrium."""
+    """Make a synthetic thorax, z-scored locally, from which a network learns what is not the atrium."""
     volume, mask = _scan_of(make_full_field(seed))
     grid = canonical_geometry(volume.geometry, grid_mm)
     image = normalise_locally(to_grid(volume, grid)[0], _voxel_mm(grid))
@@ -117,6 +117,6 @@ def load_scan(folder: Path, name: str, grid_mm: Triple = GRID_MM) -> Scan:
 
 
 def scan_of(name: str, volume: Volume, grid_mm: Triple = GRID_MM, box: Box | None = None) -> Scan:
-    """The scan, or its part in `box`, on the grid that the network sees."""
+    """Return the scan, or its part in `box`, on the grid that the network sees."""
     grid = canonical_geometry(volume.geometry, grid_mm, box)
     return Scan(name, normalise(*to_grid(volume, grid)), _voxel_mm(grid))

@@ -112,12 +112,12 @@ def check_cases(
 
 
 def check_unlabelled(method: str, unlabelled: Sequence[str], fraction: float = 1.0) -> list[DataProblem]:
-    """The problem of a `method` that learns from unlabelled scans and has none, or sees them in no step.
+    """Return the problem of a `method` that learns from unlabelled scans and has none, or sees them in no step.
 
     Args:
         method: Its name.
         unlabelled: Names of such scans.
-        share: `Recipe.unlabelled_share`.
+        fraction: `Recipe.unlabelled_share`.
     """
     if not unlabelled:
         what = f"none is listed, but {method} learns from them; list some, or use a supervised method"
@@ -129,7 +129,10 @@ def check_unlabelled(method: str, unlabelled: Sequence[str], fraction: float = 1
 
 
 def check_unknown(base: Card, validation: Sequence[str]) -> list[DataProblem]:
-    """The problems of validation cases that the model to start from was trained on: their figures would flatter."""
+    """Return a problem for each validation case that the model to start from was trained on.
+
+    Its figures would be better than those on any new scan.
+    """
     return [
         DataProblem(
             f"case {name}", f"is listed as validation, but the model '{base.id}' to start from was trained on it"
@@ -150,7 +153,7 @@ def refuse(problems: Sequence[DataProblem]) -> None:
 
 
 def grid_differences(scan: Geometry, mask: Geometry) -> list[str]:
-    """In what, and by how much, the grid of a mask differs from that of its scan; empty where they are one grid."""
+    """Return in what, and by how much, the grid of a mask differs from that of its scan; empty where they are equal."""
     differences = []
     if mask.size != scan.size:
         differences.append(f"{_times(mask.size)} voxels instead of {_times(scan.size)}")
@@ -213,7 +216,7 @@ def _read_problem(path: Path, error: VolumeError) -> DataProblem:
 
 
 def _voxel_hash(array: NDArray[np.float32]) -> str:
-    """The same for the same voxels, wherever the header puts them."""
+    """Return a hash of the voxels alone, whatever the header says of their position."""
     digest = hashlib.blake2b(str(array.shape).encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

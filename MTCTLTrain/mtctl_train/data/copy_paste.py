@@ -33,7 +33,7 @@ class Supervision:
 
 
 def side_by_side(batch: Batch) -> Supervision:
-    """Labelled patches, then unlabelled ones with weight 0."""
+    """Return the labelled patches, then the unlabelled ones with weight 0."""
     image, unlabelled = batch.image, batch.unlabelled
     blank = torch.zeros_like(unlabelled)
     return Supervision(
@@ -45,13 +45,13 @@ def side_by_side(batch: Batch) -> Supervision:
 
 
 def pasted(batch: Batch, guess: Tensor, guess_weight: float, corners: Tensor) -> Supervision:
-    """Labelled patches with a box from their unlabelled partner, then unlabelled ones with that box from the labelled.
+    """Exchange a box between each labelled patch and its unlabelled partner; return first the labelled patches.
 
     Args:
         batch: As many labelled as unlabelled patches.
         guess: The teacher's probability for the unlabelled patches; of it the largest component is taken.
         guess_weight: How much guessed voxels count.
-        corners: (n, 3) in 0..1: where each pair's box lies in the room that it has.
+        corners: (n, 3) in 0..1: where each pair's box lies; 0 and 1 are the ends of the room that it has.
     """
     inside = torch.zeros_like(batch.image)
     for index, corner in enumerate(corners.tolist()):
@@ -93,6 +93,6 @@ def _largest_component(probability: Tensor) -> Tensor:
 
 
 def _distance(mask: Tensor, voxel_mm: tuple[float, float, float]) -> Tensor:
-    """pi of a pasted mask: pasted distance maps would be wrong along the seam."""
+    """Return pi of a pasted mask: pasted distance maps would be wrong along the seam."""
     distance = signed_distance_mm((mask > 0.5).cpu().numpy(), voxel_mm)
     return normalised_distance(torch.from_numpy(distance))

@@ -46,11 +46,11 @@ class Batch:
     voxel_mm: Triple
 
     def labelled_only(self) -> Batch:
-        """The batch without its unlabelled patches."""
+        """Return the batch without its unlabelled patches."""
         return replace(self, unlabelled=self.unlabelled[:0], unlabelled_varied=self.unlabelled[:0])
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on `device`, in the memory layout that is quick there."""
+        """Return the batch on `device`, channels last, which is the fastest layout for 3D convolutions."""
         moved = {
             name: getattr(self, name).to(device, memory_format=torch.channels_last_3d)
             for name in ("image", "mask", "distance", "weight", "unlabelled", "unlabelled_varied")
@@ -68,7 +68,7 @@ class Sampler:
         phantoms: Synthetic cases, drawn with probability `phantom_share` instead of a real one.
         patch: (z, y, x) voxels.
         paste_share: Probability that a random box of a patch comes from the batch's next patch (copy-paste).
-        intensity_share: Probability that a patch's contrast, resolution and intensities are varied (`augment`).
+        intensity_share: Probability that a patch's contrast, resolution and intensities are varied (`augmentation`).
         unlabelled_share: Of the batches that hold unlabelled patches, where there are such scans.
         replay: Real cases of an earlier training, drawn with probability `replay_share` instead of a labelled one.
     """
@@ -114,7 +114,7 @@ class Sampler:
         )
 
     def draw(self, iteration: int, items: range | None = None) -> Batch:
-        """Batch `iteration`, or, for a process that shares the work, only its `items` of it."""
+        """Draw batch `iteration`, or only its `items`: the part of one process of a team."""
         items = range(self.batch) if items is None else items
         mixed = [self._mixed(iteration, item) for item in items]
         voxel_mm = self.labelled[0].voxel_mm
@@ -132,12 +132,12 @@ class Sampler:
         )
 
     def _has_unlabelled(self, iteration: int) -> bool:
-        """Evenly spread: a share of 0.5 is every second batch."""
+        """Return whether the batch has unlabelled patches; a fraction of 0.5 gives them to every second batch."""
         before, after = (int((iteration + one) * self.unlabelled_share) for one in (0, 1))
         return bool(self.unlabelled) and after > before
 
     def _patch(self, rng: np.random.Generator) -> Tensor:
-        """Image, distance in mm and weight, (3, z, y, x)."""
+        """Draw image, distance in mm and weight, (3, z, y, x)."""
         cases = self.labelled
         if self.phantoms and rng.random() < self.phantom_share:
             cases = self.phantoms
@@ -158,7 +158,7 @@ class Sampler:
         return sampled[0], self._varied(sampled[0], None, scan.voxel_mm, iteration, item, rng)
 
     def _mixed(self, iteration: int, item: int) -> Tensor:
-        """Patch `item` of a batch; each has a generator of its own, so that a process need not draw the others'."""
+        """Draw patch `item` of a batch; each has a generator of its own, so that a process need not draw the others."""
         rng = np.random.default_rng((self.seed, iteration, item))
         patch = self._patch(rng)
         if rng.random() < self.paste_share:
@@ -171,8 +171,8 @@ class Sampler:
         self, image: Tensor, distance_mm: Tensor | None, voxel_mm: Triple, iteration: int, item: int,
         rng: np.random.Generator,
     ) -> Tensor:  # fmt: skip
-        """Another patient, then another scanner: tissue contrast, then how it was acquired, then coils and noise."""
-        # A generator of its own: whatever the share, everything else of a patch stays what it was.
+        """Vary tissue contrast, then acquisition, then coils and noise; or nothing, by chance."""
+        # A generator of its own: whatever the fraction, everything else of a patch stays what it was.
         varied = np.random.default_rng((self.seed, iteration, item, 2)).random() < self.intensity_share
         if not varied:
             return image

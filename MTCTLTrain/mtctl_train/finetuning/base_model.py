@@ -27,7 +27,7 @@ class _Base:
 
 
 def base_of(folder: Path, name: str | None) -> Model:
-    """The model that the run in `folder` began with; for a run that begins now the one of that name, noted there.
+    """Return the model that the run in `folder` began with; where it begins now, note there the one of that name.
 
     Args:
         folder: Of the run.
@@ -57,7 +57,7 @@ def base_of(folder: Path, name: str | None) -> Model:
 
 
 def _found(base: _Base) -> Model | None:
-    """The model where it lay, or, as an update moves what is shipped, wherever it is installed now."""
+    """Return the model from where it lay, or, as an update moves shipped models, from where it is installed now."""
     models: list[Model] = []
     with suppress(MtctlError):
         models.append(read_model(Path(base.folder)))

@@ -66,19 +66,19 @@ class FoldCases:
         return self.held_out.usable()
 
     def names(self) -> dict[str, list[str]]:
-        """Case names by role, the corrected ones with their versions."""
+        """Return case names by role, and the versions of the corrected ones."""
         named = {role: list(cache.names) for role, cache in vars(self).items() if isinstance(cache, CaseCache)}
         versions = [str(version) for version in self.versions]
         return named | {"versions": versions, "weighting": [repr(self.weighting)]}
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
-        """The stream of batches; everything is on the network's grid already."""
+        """Return the stream of batches of a stage; all cases are on the network's grid already."""
         return Sampler.of(recipe, stage, self.labelled, self.unlabelled, self.phantoms, self.replay)
 
 
 @dataclass(frozen=True)
 class FineTuningCases:
-    """Makes the lessons of every fold of a run.
+    """The cases of all folds of a run.
 
     Attributes:
         store: Where the cases are.
@@ -99,7 +99,7 @@ class FineTuningCases:
     report_unusable: ReportUnusable
 
     def of_fold(self, fold: int) -> FoldCases:
-        """What a fold learns from, read when it is first needed."""
+        """Return the cases of a fold, each read when it is first needed."""
         learnt, replay = self.plan.learnt(fold), self.replay
         phantoms = [str(_FIRST_PHANTOM_SEED + number) for number in range(PHANTOMS)]
         return FoldCases(
@@ -113,11 +113,11 @@ class FineTuningCases:
         )
 
     def learnt(self, fold: int) -> list[str]:
-        """The corrected cases that a fold has learnt from: those of the plan that could be used."""
+        """Return the corrected cases that a fold has learnt from: those of the plan that could be used."""
         return [id for id in self.plan.learnt(fold) if not was_refused(self._prepared(_CORRECTED), id)]
 
     def held_out(self, id: str) -> HeldOut:
-        """A corrected case as it is in the store.
+        """Return a corrected case as it is in the store.
 
         Raises:
             CaseError: Its files cannot be used.
@@ -165,7 +165,11 @@ class FineTuningCases:
 
 
 def _mask(case: StoredCase, version: int) -> Mask:
-    """A version's mask. Without a surface it has infinite distances, and a loss that is no number would end the run."""
+    """Return a version's mask.
+
+    Raises:
+        DataError: It is empty or full: without a surface distances are infinite, and the loss is not a number.
+    """
     mask = case.corrected_mask(version)
     if mask.any() and not mask.all():
         return mask

@@ -37,7 +37,7 @@ class Figures:
 
 
 def figures(segmenter: Segmenter, case: HeldOut) -> Figures:
-    """Segment a held-out case and compare."""
+    """Segment a held-out case and compare with its mask."""
     truth, volume = case.labelled.mask, case.labelled.volume
     found = segmenter.predict(volume)
     mask, where = found.segmentation, case.trusted
@@ -52,14 +52,14 @@ def figures(segmenter: Segmenter, case: HeldOut) -> Figures:
 
 
 def compared(case: str, old: Figures, new: Figures) -> Compared:
-    """The case's line in the verdict, without the figures that one of the models does not have (an empty band)."""
+    """Return the case's line in the verdict, without figures that one of the models lacks because its band is empty."""
     pairs = {name: (getattr(old, name), getattr(new, name)) for name in ("hd95_mm", "ece_band", "error_auroc")}
     metrics = {name: (round(a, 4), round(b, 4)) for name, (a, b) in pairs.items() if np.isfinite((a, b)).all()}
     return Compared(case, round(old.dice, 4), round(new.dice, 4), metrics)
 
 
 def means(cases: Sequence[Compared], name: str) -> tuple[float, float] | None:
-    """Means of a figure over the cases for which both models have it; None where there is none."""
+    """Return the means of a figure over the cases for which both models have it; None where there is none."""
     pairs = np.array([case.metrics[name] for case in cases if name in case.metrics])
     if not len(pairs):
         return None
@@ -68,7 +68,7 @@ def means(cases: Sequence[Compared], name: str) -> tuple[float, float] | None:
 
 
 def p_value(cases: Sequence[Compared]) -> float | None:
-    """Of the Wilcoxon signed-rank test of the Dice, two-sided; None with too few pairs, or where all are equal."""
+    """Return p of Wilcoxon's two-sided signed-rank test of the Dice; None with too few pairs, or all of them equal."""
     change = np.array([case.new - case.old for case in cases])
     if len(change) < _FEWEST_PAIRS or not change.any():
         return None

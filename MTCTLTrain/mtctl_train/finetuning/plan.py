@@ -43,11 +43,11 @@ class Plan:
     known: bool = False
 
     def learnt(self, fold: int) -> list[str]:
-        """The corrected cases that a fold learns from."""
+        """Return the corrected cases that a fold learns from."""
         return [id for id in self.labelled if id not in self.folds[fold]]
 
     def held_out(self, compared: int) -> str:
-        """How the cases were held out of which `compared` could be used, in words."""
+        """Say how cases were held out, of which `compared` could be used."""
         total = len(self.labelled)
         if not any(self.folds):
             return f"nothing held out: {total} corrected {'cases of one scan' if total > 1 else 'case'}"
@@ -59,7 +59,7 @@ class Plan:
 
 
 def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan:
-    """The plan for a store as it is now.
+    """Return the plan for a store as it is now.
 
     Args:
         store: The cases.
@@ -94,7 +94,7 @@ def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan
 
 
 def _folds(scans: Mapping[str, str], seed: int) -> tuple[tuple[str, ...], ...]:
-    """Cases to hold out; those of one scan, which may be in the store twice, always together."""
+    """Draw the cases to hold out; copies of one scan are always held out together."""
     copies: dict[str, list[str]] = {}
     for id, scan in scans.items():
         copies.setdefault(scan, []).append(id)
@@ -110,7 +110,7 @@ def _ids(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def plan_of(folder: Path, store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan:
-    """The plan that the run in `folder` began with, or a new one as by `make_plan`, written there.
+    """Return the plan that the run in `folder` began with, or make one and write it there.
 
     Raises:
         RunError: No case is corrected, or the plan cannot be read.

@@ -16,14 +16,14 @@ _SAME_MM = 1.0
 
 
 def surroundings(case: StoredCase, mask: Mask | None = None) -> Box | None:
-    """The region that the last prediction looked at, and that holds the corrected mask; None for the whole scan.
+    """Return the region that the last prediction looked at, made to hold the corrected mask; None: the whole scan.
 
     Args:
         case: Of the store.
-        mask: What a person vouches for, (z, y, x); None: nobody does yet.
+        mask: The corrected mask, (z, y, x); None: there is none yet.
 
     Raises:
-        DataError: The scan is large, and nobody knows where in it the atrium is.
+        DataError: The scan is large, and neither prediction nor mask says where in it the atrium is.
     """
     predicted = _predicted(case)
     if predicted is None and not needs_locating(case.geometry):

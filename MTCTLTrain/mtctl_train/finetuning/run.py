@@ -91,7 +91,7 @@ class Minutes:
     minutes: float
 
     def recipe(self, recipe: Recipe, stage: Stage, folds: int) -> Recipe:
-        """The recipe of one fold."""
+        """Return the recipe of one fold."""
         seconds = 60 * self.minutes * _TRAINING_FRACTION / folds
         return dataclasses.replace(recipe, stages=(stage,), seconds=seconds)
 
@@ -103,14 +103,14 @@ class Iterations:
     iterations: int
 
     def recipe(self, recipe: Recipe, stage: Stage, folds: int) -> Recipe:
-        """The recipe of one fold."""
+        """Return the recipe of one fold."""
         count = max(round(self.iterations / folds), 1)
         return dataclasses.replace(recipe, stages=(dataclasses.replace(stage, iterations=count),))
 
 
 @dataclass(frozen=True)
 class FineTuning:
-    """What to do.
+    """What to fine-tune, on which cases, and how.
 
     Attributes:
         store: Folder of the case store.
@@ -218,7 +218,7 @@ class _Run:
         return cases
 
     def _saved(self, folder: Path, state: dict[str, Tensor], learnt: Sequence[str]) -> Model:
-        """A model with these weights, learnt from these cases; locator and calibration are those of the base."""
+        """Write a model with these weights, learnt from these cases; locator and calibration are those of the base."""
         job, base = self.job, self.model.card
         if base.locator:
             with replacing(folder / LOCATOR) as part:
@@ -261,7 +261,7 @@ class _Run:
         )
 
     def _write_candidate(self, state: dict[str, Tensor], verdict: Verdict, learnt: Sequence[str]) -> None:
-        """All of it under another name first: a folder of that name is whole."""
+        """Write the candidate under another name first, so that a folder of its name is whole."""
         part = self.job.out / f"{TEMPORARY_PREFIX}{CANDIDATE}"
         shutil.rmtree(part, ignore_errors=True)
         make_folder(part)
@@ -279,8 +279,10 @@ class _Run:
 
 
 def mean_of(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of networks that were trained from the same start: near it, the loss between them is no higher than at
-    them (model soups, Wortsman et al. 2022)."""
+    """Return the mean of the weights of networks that were trained from the same start.
+
+    Near that start the loss between them is no higher than at them (model soups, Wortsman et al. 2022).
+    """
     return {
         name: torch.stack([state[name] for state in states]).mean(0) if tensor.is_floating_point() else tensor
         for name, tensor in states[0].items()
@@ -288,5 +290,5 @@ def mean_of(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def name_of(card: Card) -> ModelName:
-    """How a verdict names a model."""
+    """Return how a verdict names a model."""
     return ModelName(card.id, card.version, card.sha256)

@@ -102,7 +102,7 @@ class RunStatus:
 
 
 def read_status(folder: Path) -> RunStatus | None:
-    """How the run in `folder` stands now; None where none was started. One whose process is gone has stopped."""
+    """Return how the run in `folder` stands now; None where none was started. One whose process is gone has stopped."""
     try:
         values = json.loads((folder / STATUS).read_text(encoding="utf-8"))
         status = RunStatus(**values | {"state": RunState(values["state"])})
@@ -122,7 +122,7 @@ class Events:
 
 
 def read_events(folder: Path, offset: int = 0, most: int | None = None) -> Events:
-    """The events from byte `offset` of progress.jsonl on; a line that is still being written is left for next time.
+    """Return the events from byte `offset` of progress.jsonl on; a line that is still being written is left out.
 
     Args:
         folder: Of the run.

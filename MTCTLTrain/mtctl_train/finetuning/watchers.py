@@ -43,7 +43,7 @@ class Watchers:
         self.tell(0, {"event": "skipped", "iteration": 0, "case": case, "reason": reason})
 
     def monitor(self, fold: int) -> Monitor:
-        """For the trainer."""
+        """Return the monitor of a fold (from 0) for the trainer."""
         return Monitor((lambda event: self.tell(fold, event),), (lambda *seen: self._picture(fold, *seen),))
 
     def _picture(self, fold: int, iteration: int, sample: Sample) -> None:

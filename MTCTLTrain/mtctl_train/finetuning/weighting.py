@@ -33,7 +33,7 @@ class Weighting:
     unseen: float = 1.0
 
     def weights(self, uncertainty: NDArray[np.float32], uncertain: Mask, looked_at: Mask) -> NDArray[np.float32]:
-        """The weight of each voxel.
+        """Return the weight of each voxel.
 
         Args:
             uncertainty: Of the old model, 0 to 1, (z, y, x).
@@ -48,7 +48,7 @@ class Weighting:
         return np.asarray(np.where(looked_at, seen, unseen), np.float32)
 
     def of(self, case: StoredCase, version: int | None = None) -> NDArray[np.float32] | None:
-        """The weights (z, y, x) of a version of a case of the store (None: the last); None where all of them are 1.
+        """Return the weights (z, y, x) of a version of a stored case (None: the last); None where all of them are 1.
 
         Raises:
             CaseError: What was looked at is unknown.
@@ -63,7 +63,7 @@ class Weighting:
 
 
 def trusted(case: StoredCase, version: int | None = None) -> Mask:
-    """Where a version's mask may be taken for the truth, (z, y, x): a person looked, or the old model was sure.
+    """Return where a version's mask counts as the truth, (z, y, x): a person looked, or the old model was sure.
 
     Raises:
         CaseError: What was looked at is unknown.

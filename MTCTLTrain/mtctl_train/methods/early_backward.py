@@ -1,4 +1,4 @@
-"""A loss whose gradient is worked out at once, so that its activations need not be kept until the backward pass."""
+"""A loss whose gradient is computed at once, so that its activations need not be kept until the backward pass."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class _EarlyBackward(torch.autograd.Function):
 def with_early_backward(
     loss: Callable[[list[Tensor]], Tensor], inputs: Sequence[Tensor], weights: Iterable[Tensor]
 ) -> Tensor:
-    """`loss(inputs)` with the same gradient, but without what autograd keeps of how it came about.
+    """Return `loss(inputs)` with its gradient, computed now instead of in the backward pass.
 
-    For a branch that shares nothing with the others but its `inputs`: while they run, gradients as large as its inputs
-    and weights are kept in place of all its activations.
+    For a branch that has nothing but its `inputs` in common with the others: while those run, only gradients as large
+    as its inputs and weights are kept, not its activations.
 
     Args:
         loss: From the inputs to a scalar, with no other use of tensors that want a gradient than `weights`.

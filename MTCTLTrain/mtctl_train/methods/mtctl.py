@@ -131,7 +131,7 @@ class MTCTL:
         self, decoder: UncertaintyDecoder, features: list[Tensor], truth: Supervision, part: int,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-        """Loss of one Monte-Carlo sample and, for the guidance, U: entropy of the samples' mean, in bits."""
+        """Return the loss of one Monte-Carlo sample and, for the guidance, U: entropy of the samples' mean, in bits."""
         groups = len(truth.volume) // part
         projected = decoder.project(features)
         masks = drawn(decoder.masks, part, groups, generator)
@@ -155,8 +155,8 @@ class MTCTL:
         return sampled, entropy(total / self.samples)
 
 
-#: Our form: the shipped models' terms. Copy-paste with unlabelled scans is off: on names 67-80 it cost 9.3 Dice points
-#: in 400 iterations from scratch and 0.3 in 300 from a good network (Testing/benchmarks/RESULTS.md).
+#: Ours: the terms of the shipped models. Copy-paste with unlabelled scans is off: on names 67-80 it cost 9.3 Dice
+#: points in 400 iterations from scratch and 0.3 in 300 from a good network (Testing/benchmarks/RESULTS.md).
 BEST = MTCTL(
     distance_weight=1.0,
     cross_task_weight=0.5,

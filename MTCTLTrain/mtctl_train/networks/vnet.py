@@ -37,7 +37,7 @@ class VNet(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def masks(self, batch: int, generator: torch.Generator) -> list[Tensor]:
-        """One dropout sample: factors of the channels at the two places, (batch, c, 1, 1, 1): 0 or 1 / (1 - p)."""
+        """Draw one dropout sample: factors of the channels at the two places, (batch, c, 1, 1, 1): 0 or 1 / (1 - p)."""
         return [
             (torch.rand((batch, channels, 1, 1, 1), generator=generator) >= DROPOUT) / (1 - DROPOUT)
             for channels in self._channels

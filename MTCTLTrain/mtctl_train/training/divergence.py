@@ -1,4 +1,4 @@
-"""Noticing that a run goes wrong, before it has ruined its checkpoint."""
+"""The smoothed loss of a run, which tells that it diverges before that reaches a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUSPECT, _DIVERGED, _MARGIN = 1.5, 2.5, 0.3
 #: Weight of the newest loss; and iterations before the smoothed loss means anything.
 _NEWEST, _WARM_UP = 0.05, 50
 
-#: Losses that say nothing of how the run goes: the discriminator's rises when the student gets better.
+#: Losses that do not tell how the run goes: the discriminator's rises when the student gets better.
 _APART = ("critic",)
 
 
@@ -34,7 +34,7 @@ class Watch:
     losses: dict[str, float] = field(default_factory=dict)
 
     def complaint(self, losses: dict[str, float], norm: float) -> str | None:
-        """Why the step with these losses and this gradient norm must not be taken; None when it may."""
+        """Return why the step with these losses and this gradient norm must not be taken; None when it may."""
         written = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
         if not all(math.isfinite(value) for value in losses.values()):
             return f"the loss is not a number ({written})"

@@ -46,7 +46,7 @@ LOCATOR_GRID_MM: Triple = (4.0, 4.0, 4.0)
 FILTERS = 8
 PATCH = (48, 64, 64)
 
-#: A thorax in the making takes 1.1 GB at most.
+#: Making a thorax takes 1.1 GB at most.
 _PROCESSES = min(2, os.cpu_count() or 1)
 
 #: Phantoms of locator training take their seeds from here on, apart from those of other training and of demonstrations.
@@ -54,7 +54,7 @@ FIRST_SEED = 2000
 
 #: A thorax takes 4 to 16 seconds to paint, so each serves so many real crops.
 _CROPS_A_THORAX = 3
-#: Share of the thoraxes that are higher than the benchmark's scans.
+#: Fraction of the thoraxes that are higher than the benchmark's scans.
 _HIGHER_FRACTION = 0.4
 #: Parts of each thorax that are shown besides the whole.
 _PARTS = 2
@@ -100,7 +100,7 @@ def locator_weights(
         seed: Of the training and of the parts that are shown.
         out: Folder for checkpoints.
         device: To train on.
-        monitor: Is told of the progress.
+        monitor: Gets the events of the run.
 
     Returns:
         The weights of a `LocatorNet`.
@@ -174,7 +174,7 @@ def _added(model: Model, state: dict[str, Tensor], note: dict[str, object]) -> M
 
 
 def _composed(cases: Sequence[TrainingCase], seed: int) -> list[TrainingCase]:
-    """Every case in the same thorax, as a whole and in parts; those that do not fit are left out."""
+    """Set every case into the same thorax; return each as a whole and in parts, without those that do not fit."""
     rng = np.random.default_rng((seed, 1))
     thorax = make_acquired_field(seed, _height(rng))
     shown = []
@@ -216,7 +216,7 @@ class _Thorax:
 
     @classmethod
     def at_locator_grid(cls, image: NDArray[np.uint8], mask: NDArray[np.bool_], spacing_mm: Triple) -> _Thorax:
-        """From voxels of `spacing_mm` (x, y, z)."""
+        """Resample a scan and its mask with voxels of `spacing_mm` (x, y, z)."""
         z, y, x = image.shape
         geometry = Geometry((x, y, z), spacing_mm, (0.0, 0.0, 0.0))
         grid = canonical_geometry(geometry, LOCATOR_GRID_MM)
@@ -225,7 +225,7 @@ class _Thorax:
         return cls(array, coarse >= 0.5)
 
     def part(self, rng: np.random.Generator) -> _Thorax:
-        """A random field of view that holds the atrium and at least `_LEFT_AROUND_MM` around it."""
+        """Draw a field of view that holds the atrium and at least `_LEFT_AROUND_MM` around it."""
         parts = []
         for axis, step in enumerate(reversed(LOCATOR_GRID_MM)):
             length = self.mask.shape[axis]
@@ -237,7 +237,7 @@ class _Thorax:
         return _Thorax(self.image[box], self.mask[box])
 
     def case(self, name: str) -> TrainingCase:
-        """As the locator sees it."""
+        """Return the case as the locator sees it."""
         dx, dy, dz = LOCATOR_GRID_MM
         voxel_mm = (dz, dy, dx)
         image = normalise_locally(self.image, voxel_mm)

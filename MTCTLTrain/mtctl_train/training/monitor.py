@@ -26,7 +26,7 @@ Event = dict[str, Any]
 #: A person wants to see that it goes on; more lines than this hide the validation results.
 SECONDS_BETWEEN_LINES = 10.0
 
-#: What a run is told that cannot have TensorBoard.
+#: Printed when a run cannot have TensorBoard.
 NO_TENSORBOARD = (
     "training goes on without TensorBoard's curves and pictures ({reason}); to have them, stop it, "
     "run 'pip install tensorboard' and start it again: it resumes"
@@ -184,7 +184,7 @@ class Board:
 
 
 def time_text(seconds: float) -> str:
-    """A time to wait as people say it, in its two largest units."""
+    """Return a time to wait in its two largest units, such as "1 h 05 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -196,7 +196,7 @@ def time_text(seconds: float) -> str:
 
 
 def draw(sample: Sample) -> NDArray[np.uint8]:
-    """The axial plane through the middle of the atrium: scan with outlines, uncertainty, distance map.
+    """Draw the axial plane through the middle of the atrium: scan with outlines, uncertainty, distance map.
 
     Returns:
         (rows, columns, 3) RGB; patient's right on the left, anterior above.
@@ -240,7 +240,7 @@ def draw(sample: Sample) -> NDArray[np.uint8]:
 
 
 def middle_plane(mask: NDArray[np.bool_]) -> int:
-    """The axial plane with half of the mask below it, or the volume's middle where the mask is empty."""
+    """Return the axial plane with half of the mask below it, or the volume's middle where the mask is empty."""
     below = np.cumsum(mask.sum(axis=(1, 2)))
     return int(np.searchsorted(below, below[-1] / 2)) if below[-1] else len(below) // 2
 

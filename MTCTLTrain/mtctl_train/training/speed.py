@@ -1,4 +1,4 @@
-"""How fast a run is: what its estimate of the time left, and a run that is to last some time, go by."""
+"""How long the steps of a run take: for the time left, and for the number of steps of a run of a given time."""
 
 from __future__ import annotations
 

@@ -22,7 +22,16 @@ from mtctl_train.training.ema import WeightAverage
 
 @dataclass(frozen=True)
 class TrainingState(Generic[Student]):
-    """Everything that changes from step to step."""
+    """Networks, their average and their optimisers.
+
+    Attributes:
+        recipe, method, device: How and where to train.
+        networks: Student, teacher and critic.
+        average: The moving average of the student, which is the teacher.
+        start: Weights that the recipe's `anchor` pulls back to; empty without it.
+        optimizer: Of the student.
+        critic_optimizer: Of the critic; None where there is none.
+    """
 
     recipe: Recipe
     method: Method[Student]
@@ -66,10 +75,13 @@ class TrainingState(Generic[Student]):
         return {name: optimizer for name, optimizer in optimizers.items() if optimizer is not None}
 
     def step(self, batch: Batch, iteration: int, rate: float, watch: Watch) -> float:
-        """One step of the student, and of the critic; returns the gradient's norm.
+        """Take one step of the student and of the critic.
+
+        Returns:
+            Norm of the student's gradient before it is clipped.
 
         Raises:
-            TrainingError: The step would have led nowhere; it was not taken.
+            TrainingError: The loss is not a number or diverges, or the gradient explodes; the step was not taken.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -44,10 +44,10 @@ class Source(Protocol):
     def validation(self) -> Sequence[TrainingCase]: ...
 
     def names(self) -> dict[str, list[str]]:
-        """Case names by role, and what else tells these cases from others; a run resumes only with the same."""
+        """Return case names by role and what else tells these cases from others; a run resumes only with the same."""
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
-        """The stream of batches of a stage."""
+        """Return the stream of batches of a stage."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ class Cohort:
     validation: Sequence[TrainingCase] = ()
 
     def names(self) -> dict[str, list[str]]:
-        """Case names by role, and what tells their voxels from those of other files of these names."""
+        """Return case names by role, and checksums of their voxels: files of these names may have changed."""
         names = {name: [case.name for case in getattr(self, name)] for name in vars(self)}
         voxels = [array for case in self.labelled for array in (case.image, case.distance_mm)]
         voxels += [scan.image for scan in self.unlabelled]
         return names | {"voxels": [f"{zlib.crc32(np.ascontiguousarray(array).data):08x}" for array in voxels]}
 
     def sampler(self, recipe: Recipe, stage: Stage) -> Sampler:
-        """The stream of batches of a stage."""
+        """Return the stream of batches of a stage."""
         return Sampler.of(recipe, stage, self.labelled, self.unlabelled, self.phantoms)
 
 
@@ -177,7 +177,7 @@ def train(
 
 
 def _mixed(ended: dict[str, Tensor], base: dict[str, Tensor], base_share: float) -> dict[str, Tensor]:
-    """Weights part of the way back to those that a run started from; what is counted in whole numbers stays."""
+    """Return weights that are `base_share` of the way back to those that the run started from; integers stay."""
     return {
         name: torch.lerp(tensor, base[name].to(tensor), base_share) if tensor.is_floating_point() else tensor
         for name, tensor in ended.items()
@@ -185,13 +185,13 @@ def _mixed(ended: dict[str, Tensor], base: dict[str, Tensor], base_share: float)
 
 
 def _after(out: Path) -> str:
-    """What there is after a run went wrong, and what to do: it would go wrong in the same way again."""
+    """Return what is left of a run that went wrong, and what to do: resumed, it would go wrong again."""
     kept = f"the checkpoint in {out} is from before" if (out / CHECKPOINT).exists() else "nothing was saved before"
     return f"{kept}; start anew in another folder with a lower learning rate"
 
 
 def _fitted(recipe: Recipe, times: StepTimes, finished: int, spent: float, device: torch.device) -> Recipe:
-    """The recipe for the time that the run has; the same in all processes."""
+    """Return the recipe for the time that the run has, the same in all processes."""
     # On the run's device: NCCL, by which GPUs agree, takes no tensors of the CPU.
     figures = {"pace": times.per_iteration, "spent": spent}
     measured = {name: torch.tensor(value, device=device) for name, value in figures.items()}
@@ -200,5 +200,5 @@ def _fitted(recipe: Recipe, times: StepTimes, finished: int, spent: float, devic
 
 
 def _checksum_of(base: dict[str, Tensor] | None) -> float | None:
-    """What tells one set of starting weights from another in a checkpoint's settings."""
+    """Return a number that tells starting weights apart in a checkpoint's settings; None for random ones."""
     return None if base is None else float(sum(tensor.double().abs().sum() for tensor in base.values()))
