@@ -91,7 +91,7 @@ class MTCTLSegmentParameterNode:
     usualSamples: int = 8
     place: Place = Place.automatic
     roi: slicer.vtkMRMLMarkupsROINode
-    kind: Kind = Kind.entropy
+    kind: Kind = next(iter(Kind))
     heatmap: bool = True
     threshold: Annotated[float, WithinRange(0, 1)] = 0.5
     opacity: Annotated[float, WithinRange(0, 1)] = 0.7

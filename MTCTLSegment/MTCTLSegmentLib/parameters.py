@@ -7,6 +7,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from mtctl.uncertainty.kinds import BY_NAME, KINDS
+
 
 class Binding:
     """Parameters bound to the widgets that name them (`SlicerParameterName`), until `undo`.
@@ -62,19 +64,15 @@ class Place(Enum):
 
 
 class Kind(Enum):
-    """Kinds of uncertainty; the names are those of `mtctl.scene.KINDS`."""
+    """Kinds of uncertainty: one member for each of `kinds.KINDS`, with its name."""
 
-    entropy = "entropy"
-    mutual_information = "mutual_information"
-    disagreement = "disagreement"
+    _ignore_ = ["each"]  # noqa: RUF012
+    for each in KINDS:
+        vars()[each.name] = each.name
 
     def label(self) -> str:
         """For the list."""
-        return {
-            "entropy": _("Predictive uncertainty"),
-            "mutual_information": _("Model uncertainty (samples differ)"),
-            "disagreement": _("Mask and distance map differ"),
-        }[self.name]
+        return _(BY_NAME[self.name].choice)
 
 
 class Surface(Enum):

@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 
 from mtctl import scene
+from mtctl.uncertainty.kinds import NAMES
 from mtctl.worker.client import Result
 from MTCTLSegmentLib.review.case_review import open_review
 
@@ -34,9 +35,8 @@ def made_up_result(volume: Volume, mask: Mask, seed: int = 0) -> Result:
     maps = {
         "probability": probability,
         "distance": np.clip(distance / 20, -1, 1),
-        "entropy": entropy,
-        "mutual_information": 0.3 * entropy,
-        "disagreement": np.abs(probability - (distance > 0)),
+        **dict.fromkeys(NAMES, 0.3 * entropy),
+        NAMES[0]: entropy,
     }
     maps = {name: np.ascontiguousarray(array, np.float32) for name, array in maps.items()}
     report = {

@@ -243,7 +243,7 @@ def test_a_hole_in_the_atrium_is_filled_and_a_piece_apart_is_left_out(sure: Segm
     assert (prediction.segmentation ^ whole).sum() < 0.1 * whole.sum()
     hole_ml = hole.sum() * prediction.source.voxel_ml
     assert prediction.filled_ml == pytest.approx(hole_ml, rel=0.25)
-    assert prediction.probability[hole].mean() < 0.4  # the maps say what the network said
+    assert prediction.maps["probability"][hole].mean() < 0.4  # the maps say what the network said
     assert sure.predict(as_scan(whole)).filled_ml < 0.05 * hole_ml
 
 

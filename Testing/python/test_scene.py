@@ -36,10 +36,11 @@ from mtctl.geometry import Geometry, VolumeError, from_image  # noqa: E402
 from mtctl.inference.result import Result  # noqa: E402
 from mtctl.io.volumes import write_segmentation  # noqa: E402
 from mtctl.scene.segments import segment_mask  # noqa: E402
+from mtctl.uncertainty.kinds import NAMES  # noqa: E402
 
 __all__ = ["case", "scan", "world"]
 
-PARTS = ["segmentation", "distance", "probability", "regions", "record", *scene.KINDS]
+PARTS = ["segmentation", "distance", "probability", "regions", "record", *NAMES]
 
 
 def part(nodes: scene.CaseNodes, name: str) -> Any:
@@ -146,7 +147,7 @@ def test_on_any_grid_under_any_rigid_transform_a_mask_lies_where_its_voxels_do(
     mover = transform(world, moving(turned))
     scan.SetAndObserveTransformNodeID(mover.GetID())
     mask = np.random.default_rng(seed).random(geometry.shape) > 0.7
-    maps = dict.fromkeys(["probability", "distance", *scene.KINDS], mask.astype(np.float32))
+    maps = dict.fromkeys(["probability", "distance", *NAMES], mask.astype(np.float32))
     moved = scene.volume_of(scan).geometry
     nodes = scene.show_result(world, scan, Result(moved, mask.astype(np.uint8), maps, {}))
     assert np.array_equal(scene.mask_of(nodes), mask)

@@ -56,8 +56,8 @@ def test_a_phantom_it_never_saw_is_segmented_well(segmenter: Segmenter, seed: in
 def test_the_border_is_less_certain_than_the_inside_and_the_outside(segmenter: Segmenter) -> None:
     phantom = make_phantom(3)
     prediction = segmenter.predict(scan_of(phantom))
-    depth = np.abs(prediction.distance) * DISTANCE_SCALE_MM
-    border, far = prediction.entropy[depth < 1].mean(), prediction.entropy[depth > 8].mean()
+    depth = np.abs(prediction.maps["distance"]) * DISTANCE_SCALE_MM
+    border, far = prediction.maps["entropy"][depth < 1].mean(), prediction.maps["entropy"][depth > 8].mean()
     assert border > 0.3 and far < border / 5
 
 

@@ -15,6 +15,7 @@ from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review, review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import summary
+from mtctl.uncertainty.kinds import NAMES
 
 if TYPE_CHECKING:
     from mtctl.geometry import Geometry, Mask
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mtctl.uncertainty.regions import Region, RegionMap
 
 # The regions were tuned on this kind; the others can be looked at.
-REVIEWED_KIND = scene.KINDS[0]
+REVIEWED_KIND = NAMES[0]
 
 # Edits that may mark a side for `random_walk`; a suggestion or an undo is no stroke.
 _STROKES = ("paint", "erase", "draw", "scissors")

@@ -16,7 +16,7 @@ from mtctl.errors import MtctlError
 from mtctl.figures.case_figure import CaseView, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
-from mtctl.inference.report import UNCERTAINTIES, CaseReport, make_report
+from mtctl.inference.report import CaseReport, make_report
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.dicom.series import Choice, choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
@@ -26,17 +26,13 @@ from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEG
 from mtctl.io.volumes import input_stem, read_scan, scan_sum, write_segmentation, write_volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
-
-_SCALES = {
-    "entropy": "uncertainty (predictive entropy / ln 2)",
-    "mutual-information": "uncertainty (mutual information / ln 2)",
-    "disagreement": "uncertainty (cross-task disagreement)",
-}
+from mtctl.uncertainty.kinds import BY_OPTION, KINDS
 
 #: Voxels (x, y, z) of the case's picture.
 _PICTURE_MM = (0.625, 0.625, 0.625)
 
-_EXTRA_MAPS = {"probability": "probability"} | UNCERTAINTIES
+#: What `all_maps` adds: the names of maps by how their files are called.
+_EXTRA_MAPS = {"probability": "probability"} | {kind.option: kind.name for kind in KINDS}
 
 
 class ResultsExistError(MtctlError):
@@ -50,7 +46,7 @@ class Request:
     Attributes:
         out: Folder for the results.
         options: How to predict.
-        uncertainty: One of `UNCERTAINTIES`.
+        uncertainty: Option of one of `kinds.KINDS`.
         threshold: Of the uncertainty, in [0, 1]; None for the model's.
         all_maps: Whether to write every map.
         dicom: Whether to write segmentation and uncertainty as DICOM too, beside the others; of DICOM inputs only.
@@ -60,7 +56,7 @@ class Request:
 
     out: Path
     options: Options = Options()
-    uncertainty: str = "entropy"
+    uncertainty: str = KINDS[0].option
     threshold: float | None = None
     all_maps: bool = False
     dicom: bool = False
@@ -133,7 +129,7 @@ def segment_case(
                 write_volume(prediction.on_source(name), folder / f"{stem}.{kind}.nrrd")
         if request.dicom and choice:
             card = segmenter.model.card
-            made = Made(f"{card.id} {card.version}", _SCALES[request.uncertainty], fingerprint)
+            made = Made(f"{card.id} {card.version}", _scale(request), fingerprint)
             files_out = folder / f"{stem}{DICOM_SEGMENTATION}", folder / f"{stem}{DICOM_MAP}"
             write_dicom(choice.series, mask, found.uncertainty, made, *files_out)
         write_case_figure(_view(stem, volume, prediction, found, request), folder / f"{stem}{PICTURE}")
@@ -143,6 +139,11 @@ def segment_case(
         if meanwhile and meanwhile["fingerprint"] != fingerprint and not request.overwrite:
             raise _in_the_way(files.path(REPORT))
     return Outcome(source, stem, report, skipped=False)
+
+
+def _scale(request: Request) -> str:
+    """Return what the values of the uncertainty mean, for figures and DICOM."""
+    return f"uncertainty ({BY_OPTION[request.uncertainty].title})"
 
 
 def _in_the_way(path: Path) -> ResultsExistError:
@@ -213,7 +214,7 @@ def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, 
         image=image,
         mask=mask,
         uncertainty=uncertainty,
-        scale=_SCALES[request.uncertainty],
+        scale=_scale(request),
         title=f"{stem}    left atrium {report['volume_ml']:.1f} mL",
         subtitle=f"likely Dice {low:.2f}-{high:.2f}{', please look' if report['flagged'] else ''}    "
         f"{len(report['regions'])} uncertain regions, {left:.1f} mL    research use only",

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.cases.records import VOUCHED, Record, RecordKind
-from mtctl.cases.volumes import UNCERTAINTIES, file_of
+from mtctl.cases.volumes import file_of
 from mtctl.geometry import Geometry
+from mtctl.uncertainty.kinds import NAMES
 
 
 class CaseState(Enum):
@@ -103,7 +104,7 @@ class CaseHistory:
 
     @property
     def uncertainties(self) -> tuple[str, ...]:
-        """Kinds of uncertainty that the last prediction has: of "entropy", "mutual_information", "disagreement"."""
+        """Names of the uncertainties (`kinds.NAMES`) that the last prediction has."""
         last = self.last(RecordKind.PREDICTION)
         return () if last is None else uncertainties_of(last)
 
@@ -143,4 +144,4 @@ class CaseHistory:
 
 def uncertainties_of(prediction: Record) -> tuple[str, ...]:
     """Kinds of uncertainty that a prediction has."""
-    return tuple(kind for kind in UNCERTAINTIES if file_of(kind) in prediction.files)
+    return tuple(kind for kind in NAMES if file_of(kind) in prediction.files)

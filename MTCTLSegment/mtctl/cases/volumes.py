@@ -14,9 +14,10 @@ from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.io.volumes import VolumeError, mask_sum, read_map, read_mask, write_segmentation, write_volume
 from mtctl.system.staging import DamagedError, write_json
+from mtctl.uncertainty.kinds import NAMES
 
-UNCERTAINTIES = ("entropy", "mutual_information", "disagreement")
-MAPS = ("probability", "distance", *UNCERTAINTIES)
+#: The maps that a case may have.
+MAPS = ("probability", "distance", *NAMES)
 
 #: Names of scanners' and files' in a report of `mtctl segment`, which may name a patient.
 _NOT_STORED = ("input", "fingerprint")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtctl.commands.arguments import SPACING, given_spacing
+from mtctl.uncertainty.kinds import BY_OPTION, KINDS
 
 if TYPE_CHECKING:
     from mtctl.batch.case import Outcome
@@ -39,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--model", metavar="ID|FOLDER", help="model (default: see `mtctl models list`)")
     parser.add_argument("--samples", type=_whole(2, 1000), metavar="N", help="Monte-Carlo samples (default: by model)")
     parser.add_argument(
-        "--uncertainty", choices=("entropy", "mutual-information", "disagreement"), default="entropy",
+        "--uncertainty", choices=tuple(BY_OPTION), default=KINDS[0].option,
         help="which uncertainty to write and to find regions in (%(default)s)",
     )  # fmt: skip
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,13 @@ import numpy as np
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Map, Mask, Volume
 from mtctl.preprocessing.region_of_interest import Box
+from mtctl.uncertainty.kinds import KINDS
 
 #: Stages of a prediction, in order, with their usual share of the time.
 STAGES = {"locate": 0.2, "prepare": 0.1, "network": 0.5, "maps": 0.2}
 
 #: Value of every map outside the region that was looked at: no atrium, no doubt, far outside.
-OUTSIDE = {"probability": 0.0, "distance": -1.0, "entropy": 0.0, "mutual_information": 0.0, "disagreement": 0.0}
+OUTSIDE = {"probability": 0.0, "distance": -1.0, **{kind.name: kind.outside for kind in KINDS}}
 
 #: Called with a stage's name (`STAGES`) and the fraction of the stage that is done.
 ProgressCallback = Callable[[str, float], None]
@@ -53,9 +54,9 @@ class Prediction:
         segmentation: Mask on the source grid, (z, y, x) bool: where f1, or its mean with the samples as the card has it
             (`mask_samples_share`), is at least 0.5; the largest component without holes.
         filled_ml: What filling the holes added.
-        probability: Of the atrium: the samples' mean, calibrated.
-        distance: f2 in [-1, 1], positive inside; times `distance_map.DISTANCE_SCALE_MM` it is mm.
-        entropy, mutual_information, disagreement: Uncertainty maps in [0, 1].
+        maps: By the names of `OUTSIDE`. "probability" of the atrium: the samples' mean, calibrated. "distance": f2 in
+            [-1, 1], positive inside; times `distance_map.DISTANCE_SCALE_MM` it is mm. And every kind of uncertainty,
+            in [0, 1].
         self_dice: The Dice that the samples' mean, not calibrated, promises the mask (`case_score.self_dice`).
         sample_dice: Mean pairwise Dice of the samples.
         samples, seed, device: How it was made.
@@ -71,11 +72,7 @@ class Prediction:
     located: bool
     segmentation: Mask
     filled_ml: float
-    probability: Map
-    distance: Map
-    entropy: Map
-    mutual_information: Map
-    disagreement: Map
+    maps: Mapping[str, Map]
     self_dice: float
     sample_dice: float
     samples: int
@@ -88,7 +85,7 @@ class Prediction:
     def on_source(self, name: str) -> Volume:
         """The map of that name on the input's grid."""
         whole = np.full(self.source.shape, OUTSIDE[name], np.float32)
-        whole[self.window] = getattr(self, name)
+        whole[self.window] = self.maps[name]
         return Volume(whole, self.source)
 
     @property

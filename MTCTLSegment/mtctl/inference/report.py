@@ -14,11 +14,9 @@ from mtctl.masks import surface_band
 from mtctl.models.card import Card
 from mtctl.preprocessing.region_of_interest import Box
 from mtctl.uncertainty.case_score import CaseScore
+from mtctl.uncertainty.kinds import BY_OPTION
 from mtctl.uncertainty.maps import FLAGGED_SHARE, threshold_for_volume
 from mtctl.uncertainty.regions import region_map
-
-#: What the person may choose as *the* uncertainty, and the prediction's map of it.
-UNCERTAINTIES = {"entropy": "entropy", "mutual-information": "mutual_information", "disagreement": "disagreement"}
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,10 @@ def make_report(prediction: Prediction, card: Card, options: Options, kind: str,
         prediction: Of one scan.
         card: Of the model that made it.
         options: As it was asked for.
-        kind: One of `UNCERTAINTIES`.
+        kind: Option of one of `kinds.KINDS`.
         threshold: Of that uncertainty, in [0, 1]; None for the model's.
     """
-    uncertainty = prediction.on_source(UNCERTAINTIES[kind])
+    uncertainty = prediction.on_source(BY_OPTION[kind].name)
     chosen = _threshold(threshold, kind, card, uncertainty.array, prediction)
     calibrated = card.score or CaseScore()
     score = _case_score(prediction, calibrated)

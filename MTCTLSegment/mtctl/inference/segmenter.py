@@ -30,7 +30,7 @@ from mtctl.preprocessing.region_of_interest import Box, window_of
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.memory import memory_errors
 from mtctl.uncertainty.case_score import self_dice
-from mtctl.uncertainty.maps import disagreement, mean_pairwise_dice, uncertainty_maps
+from mtctl.uncertainty.maps import average, mean_pairwise_dice, uncertainty_maps
 from mtctl.uncertainty.plausibility import cut_sides, doubts_about, intensity_notes, notes_about
 from mtctl.uncertainty.plausible_spacing import borne_out, suspected_spacing
 
@@ -145,7 +145,7 @@ class Segmenter:
             window = window_of(region, volume.geometry) if box is not None else (slice(None),) * 3
             part = _windowed(volume.geometry, window)
             sharpened = (from_grid(sample, grid, part, OUTSIDE_LOGIT) for sample in maps.samples)
-            uncertain = uncertainty_maps(sharpened, card.voxel_calibration)
+            averages = average(sharpened, card.voxel_calibration)
             f1 = expit(from_grid(maps.segmentation, grid, part, OUTSIDE_LOGIT))
             logit = _mask_logit(maps, card.mask_samples_share)
             distance = from_grid(maps.distance, grid, part, OUTSIDE["distance"])
@@ -162,11 +162,11 @@ class Segmenter:
             located=located,
             segmentation=segmentation,
             filled_ml=filled * volume.geometry.voxel_ml,
-            probability=uncertain.probability,
-            distance=distance,
-            entropy=uncertain.entropy,
-            mutual_information=uncertain.mutual_information,
-            disagreement=disagreement(f1, distance),
+            maps={
+                "probability": averages.probability,
+                "distance": distance,
+                **uncertainty_maps(averages, f1, distance),
+            },
             self_dice=_self_dice(logit, maps, grid) if segmentation.any() else 0.0,
             sample_dice=mean_pairwise_dice(maps.samples),
             samples=samples,

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, patiently, write_reason
+from mtctl.uncertainty.kinds import BY_OPTION
 
 #: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
 REPORT = ".json"
 PICTURE = ".png"
-MAPS = ("uncertainty", "distance", "probability", "entropy", "mutual-information", "disagreement")
+MAPS = ("uncertainty", "distance", "probability", *BY_OPTION)
 SEGMENTATION = ".seg.nrrd"
 DICOM_SEGMENTATION = ".seg.dcm"
 DICOM_MAP = ".uncertainty.dcm"

@@ -19,7 +19,6 @@ from mtctl.scene.displays import (
     has_display,
 )
 from mtctl.scene.nodes import (
-    KINDS,
     ROLE,
     SEGMENT_ID,
     CaseNodes,
@@ -38,6 +37,7 @@ from mtctl.scene.spacing import clear_old_spacing
 from mtctl.scene.subject_hierarchy import put_in_folder, remove_folder, remove_item
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import copy_transform, set_voxels, volume_of
+from mtctl.uncertainty.kinds import NAMES
 
 
 def show_result(
@@ -76,7 +76,7 @@ def show_result(
 
     record = parts.get("record") or _new_record(scene, scan)
     threshold = float(result.report.get("threshold", 0.5))
-    for kind in [kind for kind in KINDS if kind in result.maps]:
+    for kind in [kind for kind in NAMES if kind in result.maps]:
         array = result.maps[kind]
         node = volume("uncertainty", array, kind.replace("_", " "), kind)
         if not has_display(node):

@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 from mtctl.scene.nodes import ROLE, CaseNodes, SceneError, add_part, is_in_scene, nodes_with_role, part_of
 from mtctl.scene.types import Node, Scene
+from mtctl.uncertainty.kinds import BY_NAME
 
 #: Smoothing of the closed surface; Slicer's own default, written down so that every scene draws alike.
 _SMOOTHING = "0.5"
-
-_TITLES = {
-    "entropy": "Uncertainty",
-    "mutual_information": "Uncertainty (mutual information)",
-    "disagreement": "Uncertainty (disagreement)",
-}
 
 # The heatmap's colours, as in the figures: purple is low, yellow is high; rising in brightness, safe for all eyes.
 # Every sixteenth of viridis (van der Walt and Smith, public domain); straight lines between stay within 0.022 of it.
@@ -106,7 +101,7 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
         nodes.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     legend = slicer.vtkMRMLColorLegendDisplayNode()
     legend.SetName(f"{nodes.scan.GetName()}: legend")
-    legend.SetTitleText(_TITLES[nodes.kind])
+    legend.SetTitleText(BY_NAME[nodes.kind].legend)
     legend.SetLabelFormat("%4.2f")
     legend.SetNumberOfLabels(5)
     legend.SetSize(0.08, 0.3)

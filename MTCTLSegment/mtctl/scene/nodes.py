@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from mtctl.errors import MtctlError
 from mtctl.scene.subject_hierarchy import folder_of
 from mtctl.scene.types import Node, Scene
+from mtctl.uncertainty.kinds import NAMES
 
 #: Attribute of all nodes made here; its value is one of "segmentation", "uncertainty", "differences", "distance",
 #: "probability", "regions", "surface", "preview", "paintable", "legend", "record", "colors". A scan selector leaves out
@@ -18,9 +19,6 @@ ROLE = "MTCTL.Role"
 #: Attributes of a scan that was opened from a case store: the case's id, the folder of the store, and the number of the
 #: record (prediction, draft or decision) that was the case's last. Accepting it adds a version to that case.
 CASE, CASE_STORE, CASE_RECORD = "MTCTL.Case", "MTCTL.CaseStore", "MTCTL.CaseRecord"
-
-#: The uncertainties that a case may have, by the names of the worker's maps; the first is shown at first.
-KINDS = ("entropy", "mutual_information", "disagreement")
 
 #: Id of the segment that holds the prediction, in our segmentation; the same as in a written .seg.nrrd.
 SEGMENT_ID = "LeftAtrium"
@@ -46,7 +44,7 @@ class CaseNodes:
         segmentation: vtkMRMLSegmentationNode made here, with the prediction, as edited.
         reviewed: vtkMRMLSegmentationNode that is under review: `segmentation`, or somebody else's.
         segment_id: The segment of `reviewed` that is under review.
-        uncertainty: vtkMRMLScalarVolumeNode by kind, see KINDS.
+        uncertainty: vtkMRMLScalarVolumeNode by kind, see `kinds.NAMES`.
         heatmap: The vtkMRMLScalarVolumeNode that is (or would be) shown, and to which painting is tied: one of
             `uncertainty`, or a copy that also marks where somebody else's segmentation differs from the prediction.
         kind: That of `heatmap`.
@@ -176,9 +174,9 @@ def _case(scene: Scene, scan: Node, parts: list[Node]) -> CaseNodes:
             uncertainty.setdefault(node.GetAttribute(_KIND), node)
         else:
             single.setdefault(role, node)
-    uncertainty = {kind: uncertainty[kind] for kind in KINDS if kind in uncertainty}
+    uncertainty = {kind: uncertainty[kind] for kind in NAMES if kind in uncertainty}
     record = single.get("record")
-    kind = (None if record is None else record.GetAttribute(_KIND)) or next(iter(uncertainty), KINDS[0])
+    kind = (None if record is None else record.GetAttribute(_KIND)) or next(iter(uncertainty), NAMES[0])
     own = single.get("segmentation")
     return CaseNodes(
         scene=scene,

@@ -9,7 +9,7 @@ information (what the samples disagree on) and their mean entropy. The mean is c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from mtctl.geometry import Map
 from mtctl.networks.distance_map import mask_probability
+from mtctl.uncertainty.kinds import NAMES
 from mtctl.uncertainty.voxel_calibration import IDENTITY, VoxelCalibration
 
 #: The default threshold flags this share of the predicted atrium's volume.
@@ -25,29 +26,30 @@ FLAGGED_SHARE = 0.10
 
 
 @dataclass(frozen=True)
-class UncertaintyMaps:
-    """Voxel maps, each (z, y, x) float32 in [0, 1].
+class SampleAverages:
+    """What is kept of the Monte-Carlo samples, each (z, y, x) float32 in [0, 1].
 
     Attributes:
-        probability: Mean probability of the samples, calibrated.
-        entropy: Its entropy, in bits: 1 at probability 0.5.
-        mutual_information: (H(mean) - mean H(sample)) / ln 2 of the samples as they are: what further training could
-            settle. Calibration does not touch it.
+        mean: Mean probability of the samples as they are.
+        mean_entropy: Mean of the samples' own entropies, in bits.
+        probability: `mean`, calibrated.
     """
 
+    mean: Map
+    mean_entropy: Map
     probability: Map
-    entropy: Map
-    mutual_information: Map
 
 
-def binary_entropy(probability: Map) -> Map:
-    """Entropy of a yes-or-no with that probability, in bits: 0 at 0 and 1, 1 at 0.5."""
-    p = np.clip(probability, 1e-7, 1 - 1e-7)
-    return (-(p * np.log(p) + (1 - p) * np.log1p(-p)) / math.log(2)).astype(np.float32)
+def average(sample_logits: Iterable[Map], calibration: VoxelCalibration = IDENTITY) -> SampleAverages:
+    """Average one or more samples, which are taken one by one: they need not all be in memory.
 
+    Args:
+        sample_logits: Logits (z, y, x) of each sample.
+        calibration: Of their mean probability.
 
-def uncertainty_maps(sample_logits: Iterable[Map], calibration: VoxelCalibration = IDENTITY) -> UncertaintyMaps:
-    """Maps from the logits (z, y, x) of one or more samples, taken one by one: they need not all be in memory."""
+    Raises:
+        ValueError: There is no sample.
+    """
     total: Map | None = None
     entropies: Map | None = None
     count = 0
@@ -60,14 +62,51 @@ def uncertainty_maps(sample_logits: Iterable[Map], calibration: VoxelCalibration
     if total is None or entropies is None:
         raise ValueError("no samples")
     mean = total / np.float32(count)
-    mutual = np.clip(binary_entropy(mean) - entropies / np.float32(count), 0, 1)
-    probability = calibration(mean)
-    return UncertaintyMaps(probability, binary_entropy(probability), mutual)
+    return SampleAverages(mean, entropies / np.float32(count), calibration(mean))
 
 
-def disagreement(f1: Map, f2: Map) -> Map:
-    """Cross-task disagreement |f1 - pi^-1(f2)|: where the two decoders draw different masks."""
+def binary_entropy(probability: Map) -> Map:
+    """Return the entropy of a yes-or-no with that probability, in bits: 0 at 0 and 1, 1 at 0.5."""
+    p = np.clip(probability, 1e-7, 1 - 1e-7)
+    return (-(p * np.log(p) + (1 - p) * np.log1p(-p)) / math.log(2)).astype(np.float32)
+
+
+def predictive_entropy(samples: SampleAverages, f1: Map, f2: Map) -> Map:
+    """Return the entropy of the calibrated mean probability, in bits."""
+    return binary_entropy(samples.probability)
+
+
+def mutual_information(samples: SampleAverages, f1: Map, f2: Map) -> Map:
+    """Return (H(mean) - mean H(sample)) / ln 2 of the samples as they are: what further training could settle.
+
+    Calibration does not touch it.
+    """
+    return np.clip(binary_entropy(samples.mean) - samples.mean_entropy, 0, 1)
+
+
+def disagreement(samples: SampleAverages, f1: Map, f2: Map) -> Map:
+    """Return |f1 - pi^-1(f2)|, the disagreement across tasks: where the two decoders draw different masks."""
     return np.abs(f1 - mask_probability(f2)).astype(np.float32)
+
+
+#: How each of `kinds.KINDS` is worked out, by its name, from the samples, the probability of the segmentation decoder
+#: (f1) and the normalised distance (f2).
+MEASURES: Mapping[str, Callable[[SampleAverages, Map, Map], Map]] = {
+    "entropy": predictive_entropy,
+    "mutual_information": mutual_information,
+    "disagreement": disagreement,
+}
+
+
+def uncertainty_maps(samples: SampleAverages, f1: Map, f2: Map) -> dict[str, Map]:
+    """Return the map of every kind of uncertainty by its name, (z, y, x) float32 in [0, 1].
+
+    Args:
+        samples: The averages of the uncertainty decoder's samples.
+        f1: Probability of the segmentation decoder.
+        f2: Normalised distance of the distance decoder.
+    """
+    return {name: MEASURES[name](samples, f1, f2) for name in NAMES}
 
 
 def threshold_for_volume(uncertainty: Map, voxels: float) -> float:

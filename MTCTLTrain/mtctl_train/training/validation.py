@@ -22,7 +22,7 @@ from mtctl.preprocessing.network_grid import canonical_geometry, pad_to_multiple
 from mtctl.preprocessing.normalisation import normalise
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.files import make_folder
-from mtctl.uncertainty.maps import uncertainty_maps
+from mtctl.uncertainty.maps import average, binary_entropy
 from mtctl_train.data.cases import TrainingCase
 from mtctl_train.methods.base import Method, Student
 from mtctl_train.training.monitor import Sample
@@ -67,7 +67,7 @@ def picture_of(predictor: Predictor[Student], case: TrainingCase) -> Sample:
     filters, shape = network.architecture.filters, case.image.shape
     planes = planes_at_once(device, filters, (shape[0], shape[1], shape[2]))
     maps = sample_passes(network, case.image, _SAMPLES, 0, device, planes)
-    entropy = uncertainty_maps(maps.samples).entropy
+    entropy = binary_entropy(average(maps.samples).probability)
     return Sample(case.name, case.image, case.mask, expit(maps.segmentation), maps.distance, entropy)
 
 

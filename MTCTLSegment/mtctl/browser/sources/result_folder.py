@@ -11,10 +11,11 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.io.headers import file_type
+from mtctl.io.results import MAPS
 from mtctl.system.files import TEMPORARY_PREFIX
 
 #: Files that `mtctl segment` writes beside <stem>.json.
-RESULTS = ("seg", "uncertainty", "distance", "probability", "mutual-information", "disagreement", "entropy")
+RESULTS = ("seg", *MAPS)
 
 #: Ends of names that are no scans: results, masks of an expert, and what a review leaves.
 _NO_SCANS = tuple(f".{kind}" for kind in (*RESULTS, "label", "review.seg"))
