@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,8 @@ from mtctl.cases.records import (
 )
 from mtctl.cases.volumes import file_of, stored_map, stored_mask
 from mtctl.geometry import Geometry, Mask, Volume
+from mtctl.review.case_maps import CaseMaps
 from mtctl.system.staging import DamagedError, checked, read_sealed
-
-if TYPE_CHECKING:  # They take scipy along, for which a window that lists cases would wait a second.
-    from mtctl.review.case_maps import CaseMaps
 
 
 @dataclass(frozen=True)
@@ -62,48 +60,46 @@ class StoredCase(CaseHistory):
     """
 
     def scan(self) -> Volume:
-        """The scan, float32."""
+        """Read the scan, float32."""
         return Volume(stored_map(checked(self.folder, SCAN, self.files), self.geometry), self.geometry)
 
     def prediction(self) -> Mask:
-        """The last prediction's segmentation, (z, y, x) bool."""
+        """Read the last prediction's segmentation, (z, y, x) bool."""
         return stored_mask(self._predicted(), SEGMENTATION, self.geometry)
 
     def report(self) -> Mapping[str, Any]:
-        """The last prediction's report, with `case_score`, `case_score_interval`, `flagged`, `threshold`, `model`..."""
+        """Read the last prediction's report: `case_score`, `case_score_interval`, `flagged`, `threshold`, `model`..."""
         return self._predicted().json(REPORT)
 
     def map(self, name: str) -> NDArray[np.float32]:
-        """A map of the last prediction: "probability", "distance" or a kind of uncertainty, (z, y, x)."""
+        """Read a map of the last prediction, (z, y, x): "probability", "distance" or a kind of uncertainty."""
         return self._map(self._predicted(), name)
 
     def uncertainty(self, kind: str = "entropy") -> NDArray[np.float32]:
-        """The last prediction's uncertainty, 0 to 1, (z, y, x)."""
+        """Read the last prediction's uncertainty, 0 to 1, (z, y, x)."""
         return self.map(kind)
 
     def maps(self, kind: str = "entropy") -> CaseMaps:
-        """The last prediction as a review wants it."""
+        """Read of the last prediction what a review needs."""
         return self.maps_of(self._predicted(), kind)
 
     def maps_of(self, prediction: Record, kind: str) -> CaseMaps:
-        """A prediction as a review wants it."""
-        from mtctl.review.case_maps import CaseMaps
-
+        """Read of a prediction what a review needs."""
         uncertainty, probability, distance = (self._map(prediction, name) for name in (kind, "probability", "distance"))
         mask = stored_mask(prediction, SEGMENTATION, self.geometry)
         return CaseMaps(mask, uncertainty, probability, distance, self.geometry)
 
     def corrected_mask(self, version: int | None = None) -> Mask:
-        """What a person vouched for, (z, y, x) bool; None: the last version."""
+        """Read what a person vouched for, (z, y, x) bool; None: the last version."""
         return stored_mask(self._version(version), SEGMENTATION, self.geometry)
 
     def review(self, version: int | None = None) -> Mapping[str, Any] | None:
-        """The review that led to that version; None: it came without one, as an imported label."""
+        """Read the review that led to that version; None: it came without one, as an imported label does."""
         record = self._version(version)
         return record.json(REVIEW) if REVIEW in record.files or record.damage else None
 
     def draft(self, reviewer: str | None = None) -> Draft | None:
-        """An unfinished review.
+        """Read an unfinished review.
 
         Args:
             reviewer: The newest of that person, whatever others decided since; None: the newest of anybody after the
@@ -123,19 +119,21 @@ class StoredCase(CaseHistory):
         return None
 
     def start(self, version: int | None = None) -> Mask:
-        """The segmentation as it was before the review that led to that version, (z, y, x) bool."""
+        """Read the segmentation as it was before the review that led to that version, (z, y, x) bool."""
         record = self._version(version)
         if START in record.files:
             return stored_mask(record, START, self.geometry)
         return stored_mask(self._reviewed(record), SEGMENTATION, self.geometry)
 
     def changed_voxels(self, version: int | None = None) -> Mask:
-        """Where that version differs from what it was before the review, (z, y, x)."""
+        """Return where that version differs from what it was before the review, (z, y, x) bool."""
         return self.corrected_mask(version) != self.start(version)
 
     def uncertain_voxels(self, kind: str | None = None, version: int | None = None) -> Mask:
-        """Where the prediction that was reviewed was uncertain: at or above the threshold of the review, or, without
-        a review, of the report, (z, y, x). `changed_voxels() & uncertain_voxels()`: corrected in uncertain regions.
+        """Return where the prediction that was reviewed was uncertain, (z, y, x) bool.
+
+        That is at or above the threshold of the review, or, without a review, of the report.
+        `changed_voxels() & uncertain_voxels()` are the voxels that were corrected in uncertain regions.
 
         Args:
             kind: Of uncertainty; None: what the review went by, or else entropy.
@@ -148,12 +146,15 @@ class StoredCase(CaseHistory):
         return self.reviewed_uncertainty(kind, version) >= float(source["threshold"])
 
     def reviewed_uncertainty(self, kind: str = "entropy", version: int | None = None) -> NDArray[np.float32]:
-        """The uncertainty of the prediction that was reviewed, whatever was predicted since, 0 to 1, (z, y, x)."""
+        """Read the uncertainty of the prediction that was reviewed, whatever was predicted since, 0 to 1, (z, y, x)."""
         return self._map(self._reviewed(self._version(version)), kind)
 
     def looked_at(self, version: int | None = None) -> Mask:
-        """What the person looked at, (z, y, x): every region that was visited, at the lowest threshold at which it
-        was. Without a review (an imported label): everything."""
+        """Read what the person looked at, (z, y, x) bool.
+
+        That is every region that was visited, at the lowest threshold at which it was. Without a review (an imported
+        label) it is everything.
+        """
         record = self._version(version)
         if LOOKED_AT in record.files or record.damage:
             return stored_mask(record, LOOKED_AT, self.geometry)
@@ -192,7 +193,7 @@ class StoredCase(CaseHistory):
 
 
 def read_case(folder: Path) -> StoredCase:
-    """The case in `folder`, as it stands now.
+    """Read the case in `folder` as it stands now.
 
     Raises:
         DamagedError: Its case.json is missing or damaged.

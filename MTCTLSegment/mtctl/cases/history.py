@@ -55,8 +55,10 @@ class CaseHistory:
 
     @property
     def state(self) -> CaseState:
-        """How far it is, from its records alone. A case whose review was taken up again is in review, whatever
-        `version` says of earlier ones."""
+        """How far it is, from its records alone.
+
+        A case whose review was taken up again is in review, whatever `version` says of earlier ones.
+        """
         done = [record.kind for record in self.records if record.kind is not RecordKind.PREDICTION]
         if done:
             return CaseState.IN_REVIEW if done[-1] is RecordKind.DRAFT else CaseState(done[-1].value)
@@ -64,8 +66,10 @@ class CaseHistory:
 
     @property
     def labelled(self) -> bool:
-        """Whether a person vouches for its last version: nobody rejected it since. Drafts, of whomever, decide nothing,
-        so that a case which is looked at again teaches until that is done."""
+        """Whether a person vouches for its last version, and nobody rejected it since.
+
+        Drafts decide nothing: a case that is reviewed again stays training data until that review is decided.
+        """
         return self._decision in VOUCHED
 
     @property
@@ -98,7 +102,7 @@ class CaseHistory:
 
     @property
     def case_score(self) -> float | None:
-        """The Dice that the last prediction expects of itself, 0 to 1; None: there is none."""
+        """Expected Dice of the last prediction, 0 to 1; None: there is none."""
         last = self.last(RecordKind.PREDICTION)
         return None if last is None else last.content.get("case_score")
 
@@ -110,18 +114,20 @@ class CaseHistory:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the scan's voxels and, where a person vouches for one, the last segmentation: what a model
-        that learnt from this case has seen."""
+        """SHA-256 of what a model that learns from this case sees.
+
+        That is the scan's voxels and, where a person vouches for one, the last segmentation.
+        """
         label = self.vouched[-1].content.get("segmentation_sha256", "") if self.vouched else ""
         return hashlib.sha256(f"{self.scan_sha256} {label}".encode()).hexdigest()
 
     def reason(self) -> str:
-        """Why it was rejected last, or ""."""
+        """Return why it was rejected last, or ""."""
         last = self.last(RecordKind.REJECTED)
         return "" if last is None else str(last.content.get("reason", ""))
 
     def reviewed_prediction(self, review: Mapping[str, Any] | None) -> Record | None:
-        """The prediction that a review is of, or, where it is of none, the last one; None: there is none."""
+        """Return the prediction that a review is of, or else the last one; None: there is none."""
         wanted = (review or {}).get("segmentation_sha256")
         predictions = [record for record in reversed(self.records) if record.kind is RecordKind.PREDICTION]
         same = (record for record in predictions if record.content.get("segmentation_sha256") == wanted)
@@ -133,7 +139,7 @@ class CaseHistory:
         return [record for record in self.records if record.kind in VOUCHED]
 
     def last(self, kind: RecordKind) -> Record | None:
-        """The newest record of a kind; None: there is none."""
+        """Return the newest record of a kind; None: there is none."""
         return next((record for record in reversed(self.records) if record.kind is kind), None)
 
     @property
@@ -143,5 +149,5 @@ class CaseHistory:
 
 
 def uncertainties_of(prediction: Record) -> tuple[str, ...]:
-    """Kinds of uncertainty that a prediction has."""
+    """Return the kinds of uncertainty that a prediction has."""
     return tuple(kind for kind in NAMES if file_of(kind) in prediction.files)

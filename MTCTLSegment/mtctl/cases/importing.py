@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +13,13 @@ from mtctl.cases.records import VOUCHED
 from mtctl.cases.store import CaseError, CaseStore, StoredCase
 from mtctl.cases.volumes import MAPS, file_of
 from mtctl.geometry import Geometry, Mask, Triple, Volume, same_grid, spacing_text, with_spacing
+from mtctl.inference.prediction import Prediction
 from mtctl.inference.result import Result
 from mtctl.io.given_spacing import same_spacing
 from mtctl.io.headers import CHECKS
 from mtctl.io.inputs import name_clashes, series_clashes
 from mtctl.io.volumes import input_stem, mask_sum, read_map, read_mask, read_scan, scan_sum
 from mtctl.system.staging import read_json
-
-if TYPE_CHECKING:
-    from mtctl.inference.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class ImportSources:
 
 
 def namesakes(scans: Sequence[Path]) -> dict[Path, Path]:
-    """Scans in which a file in a folder of results or labels could belong to another one as well, with that one."""
+    """Return the scans whose results or labels could belong to another scan as well, each with that scan."""
     clashes = name_clashes(scans) | series_clashes(scans)
     return clashes | {first: second for second, first in clashes.items()}
 
@@ -79,13 +77,13 @@ def import_scan(store: CaseStore, path: Path, sources: ImportSources, id: str | 
 
 
 def result_of(prediction: Prediction, report: Mapping[str, Any]) -> Result:
-    """A prediction as the store takes it; `report` as in <stem>.json."""
+    """Return a prediction as the store takes it; `report` is as in <stem>.json."""
     maps = {name: prediction.on_source(name).array.astype(np.float32, copy=False) for name in MAPS}
     return Result(prediction.source, prediction.segmentation.astype(np.uint8), maps, report)
 
 
 def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
-    """What `mtctl segment` wrote about a scan; None where it wrote nothing. Without --maps all some maps are missing.
+    """Read what `mtctl segment` wrote about a scan; None where it wrote nothing. Without --maps all, maps are missing.
 
     Raises:
         MtctlError: A file is damaged, or of another scan.
@@ -105,7 +103,7 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
 
 
 def _read_label(folder: Path, stem: str, scan: Volume, filed: Geometry) -> Any:
-    """A mask that has the scan's spacing as it was given, or as the scan's file, too, has it."""
+    """Read a mask that has the scan's spacing as it was given, or as the scan's file has it, too."""
     path = _label_of(folder, stem)
     if path is None:
         return None
@@ -121,7 +119,7 @@ def _label_of(folder: Path, stem: str) -> Path | None:
 
 
 def _check_nothing_is_shared(path: Path, stem: str, sources: ImportSources) -> None:
-    """Make sure that nothing goes with a scan which could go with its namesake.
+    """Make sure that no result or label is there which could be of the scan or of its namesake.
 
     Raises:
         CaseError: Something does; a mask of another patient would be learnt from.
@@ -149,7 +147,7 @@ def _on_grid(volume: Volume, scan: Volume, path: Path) -> Any:
 
 
 def has_prediction(case: StoredCase, result: Result) -> bool:
-    """Whether the case has this segmentation by this model already, with all maps that the result has."""
+    """Return whether the case has this segmentation by this model already, with all maps that the result has."""
     model, mask = result.report.get("model"), mask_sum(np.asarray(result.segmentation, dtype=bool))
     maps = {file_of(name) for name in MAPS if name in result.maps}
     return any(
@@ -161,6 +159,6 @@ def has_prediction(case: StoredCase, result: Result) -> bool:
 
 
 def _has_label(case: StoredCase, label: Mask) -> bool:
-    """Whether somebody vouched for this mask before: a later correction stays the last word on it."""
+    """Return whether somebody vouched for this mask before: a later correction is not undone by importing it again."""
     total = mask_sum(label)
     return any(record.kind in VOUCHED and record.content.get("segmentation_sha256") == total for record in case.records)

@@ -17,8 +17,8 @@ ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", "lpt") for number in range(1, 10))}
 
 
-def usable(id: str) -> str:
-    """The name, unchanged.
+def checked_id(id: str) -> str:
+    """Return the name of a case unchanged, after a check.
 
     Raises:
         CaseError: No case can have it.
@@ -31,8 +31,8 @@ def usable(id: str) -> str:
     return id
 
 
-def made_ids(total: str) -> Iterator[str]:
-    """Names for a scan with this sum; more than one, as scans of the same voxels on another grid share it."""
+def ids_for_scan(total: str) -> Iterator[str]:
+    """Yield names for a scan with this checksum: several, as scans of the same voxels on other grids share it."""
     yield f"case-{total[:12]}"
     yield from (f"case-{total[:12]}-{number}" for number in count(2))
 

@@ -15,7 +15,7 @@ _OPEN = (CaseState.PREDICTED, CaseState.UNLABELLED)
 
 
 def by_expected_gain(cases: Sequence[StoredCase]) -> list[StoredCase]:
-    """The cases that nobody has begun to correct, the one to correct first at the front.
+    """Return the cases that nobody has begun to correct, the one to correct first at the front.
 
     Predicted cases by case score, the lowest first; then those of which nothing is known, as they were not segmented.
     """

@@ -93,7 +93,7 @@ class Record:
     damage: str = ""
 
     def path(self, name: str) -> Path:
-        """The file of that name, after a look at its checksum.
+        """Return the path of a file after its checksum was compared.
 
         Raises:
             DamagedError: It is not there or not what was written.
@@ -103,7 +103,7 @@ class Record:
         return checked(self.folder, name, self.files)
 
     def json(self, name: str) -> Mapping[str, Any]:
-        """The content of a JSON file.
+        """Read a JSON file of the record.
 
         Raises:
             DamagedError: As `path`.
@@ -112,7 +112,7 @@ class Record:
 
 
 def read_records(case: Path) -> tuple[Record, ...]:
-    """The records in the folder of a case, oldest first.
+    """Read the records in the folder of a case, oldest first.
 
     Raises:
         OSError: The folder is gone.
@@ -121,7 +121,7 @@ def read_records(case: Path) -> tuple[Record, ...]:
 
 
 def record_folders(case: Path) -> list[tuple[int, RecordKind, Path]]:
-    """Number, kind and place of the records, oldest first.
+    """Return number, kind and folder of the records, oldest first.
 
     Raises:
         OSError: The folder is gone.
@@ -130,12 +130,12 @@ def record_folders(case: Path) -> list[tuple[int, RecordKind, Path]]:
 
 
 def noted_records(case: Path) -> list[tuple[int, RecordKind, Path]]:
-    """As `record_folders`, of all records but drafts that a case ever had, as far as there are notes of them.
+    """Return the same for all records, but drafts, that a case ever had, as far as there are notes of them.
 
     Raises:
         OSError: The folder is gone.
     """
-    return _named(case, noted(case))
+    return _named(case, noted_names(case))
 
 
 def append_record(
@@ -183,7 +183,7 @@ def append_record(
                 folder = case / f"{last + 1:04d}-{kind.value}"
                 commit(hidden, folder)
                 if kind is not RecordKind.DRAFT:
-                    note(folder)
+                    write_note(folder)
                 for draft in replaces:
                     discard(draft.folder)
                 remove_leftovers(case, case)
@@ -196,28 +196,28 @@ def append_record(
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file or folder of that name is what a writer that was killed left, or one that is at work writes."""
+    """Return whether a file or folder of that name is unfinished: of a writer that was killed, or is at work."""
     return name.startswith(TEMPORARY_PREFIX)
 
 
-def note(stored: Path) -> None:
-    """Take note of a case or record that is there. Where that fails its loss will not be seen, and no more."""
+def write_note(stored: Path) -> None:
+    """Note that a case or record was stored. Where that fails its loss would not be noticed; nothing else follows."""
     with suppress(OSError):
         note_of(stored).touch()
 
 
 def note_of(stored: Path) -> Path:
-    """The note of a case or record."""
+    """Return the path of the note of a case or record."""
     return stored.with_name(f"{_NOTE_PREFIX}{stored.name}")
 
 
 def is_note(name: str) -> bool:
-    """Whether a file of that name is a note."""
+    """Return whether a file of that name is a note."""
     return name.startswith(_NOTE_PREFIX)
 
 
-def noted(folder: Path) -> list[str]:
-    """Names of what was ever stored in a folder, sorted; all of it was there when this began.
+def noted_names(folder: Path) -> list[str]:
+    """Return the names of what was ever stored in a folder, sorted; all of it was there when this began.
 
     Raises:
         OSError: The folder cannot be read.
@@ -233,7 +233,7 @@ def _named(case: Path, names: Sequence[str]) -> list[tuple[int, RecordKind, Path
 
 
 def _read(folder: Path, number: int, kind: RecordKind) -> Record | None:
-    """A record; None for a draft that went while it was read."""
+    """Read a record; None for a draft that was removed while it was read."""
     try:
         document = read_sealed(folder / RECORD, FORMAT)
         return Record(

@@ -14,6 +14,7 @@ from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
 from mtctl.cases.volumes import check_mask, write_mask
 from mtctl.geometry import Mask, Volume
 from mtctl.io.volumes import mask_sum, write_segmentation, write_volume
+from mtctl.review.case_maps import ReviewError
 from mtctl.system.staging import DamagedError, write_json
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
@@ -58,7 +59,7 @@ class ReviewedSegmentation:
 def looked_at(
     case: StoredCase, prediction: Record, start: Mask | None, mask: Mask, review: Path
 ) -> tuple[str, Mask] | None:
-    """The regions that were visited.
+    """Return the voxels of the regions that were visited.
 
     Args:
         case: The case.
@@ -71,8 +72,7 @@ def looked_at(
         The kind of uncertainty that the review went by and the voxels (z, y, x) of all visited regions, each at the
         lowest threshold at which it was; None where the review is of something else or of another version's regions.
     """
-    from mtctl.review.case_maps import ReviewError  # Here: they take scipy along, for which listing cases would wait.
-    from mtctl.review.document import read_review
+    from mtctl.review.document import read_review  # Here: it takes scipy along, for which listing cases would wait.
 
     for kind in uncertainties_of(prediction):
         maps = case.maps_of(prediction, kind)

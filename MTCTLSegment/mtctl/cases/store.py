@@ -23,8 +23,8 @@ import numpy as np
 
 from mtctl.cases.case import Draft, StoredCase, read_case
 from mtctl.cases.history import CaseState
-from mtctl.cases.names import ID, author_of, made_ids, usable
-from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind, append_record, note
+from mtctl.cases.names import ID, author_of, checked_id, ids_for_scan
+from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind, append_record, write_note
 from mtctl.cases.reviewed import ReviewedSegmentation
 from mtctl.cases.store_folder import cases_folder, explained_errors, list_ids, make_folder
 from mtctl.cases.verify import Finding, Problem, verify_store
@@ -66,7 +66,7 @@ class CaseStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        """The store in `folder`, which need not exist before something is added.
+        """Use the store in `folder`, which need not exist before something is added.
 
         Raises:
             CaseError: It is a file, or nobody can say what it is.
@@ -78,7 +78,7 @@ class CaseStore:
                 raise CaseError(f"{self.folder}: is a file, not a folder; choose the folder of a case store")
 
     def ids(self) -> list[str]:
-        """Names of all cases, sorted; none where nothing has been added yet.
+        """Return the names of all cases, sorted; none where nothing has been added yet.
 
         Raises:
             CaseError: The folder cannot be read, or is on a drive or share that is not there.
@@ -86,7 +86,7 @@ class CaseStore:
         return list_ids(self.folder)
 
     def case(self, id: str) -> StoredCase:
-        """A case as it stands now.
+        """Read a case as it stands now.
 
         Raises:
             CaseError: It is unknown.
@@ -99,7 +99,7 @@ class CaseStore:
         return read_case(self._cases / id)
 
     def cases(self) -> list[StoredCase]:
-        """All cases that can be read, by id; what is damaged is left out (`verify` names it).
+        """Read all cases that can be read, by id; damaged ones are left out (`verify` names them).
 
         Raises:
             CaseError: As `ids`.
@@ -139,14 +139,14 @@ class CaseStore:
         if not np.isfinite(volume.array).all():
             raise CaseError("the scan has voxels that are NaN or infinite; replace them, for example by 0")
         total = scan_sum(volume)
-        for name in made_ids(total) if id is None else (usable(id),):
+        for name in ids_for_scan(total) if id is None else (checked_id(id),):
             case = self._named(name, volume, total)
-            if case.id == name and _is_of(case, volume, total):
+            if case.id == name and _is_same_scan(case, volume, total):
                 return case
         raise CaseError(f"{name}: the store holds another scan with the name {case.id}; choose another name")
 
     def _named(self, name: str, volume: Volume, total: str) -> StoredCase:
-        """The case of that name, of whatever scan; where there is none it is made from `volume`."""
+        """Return the case of that name, of whatever scan; where there is none, make it from `volume`."""
         while not (there := self._with_name(name)):
             make_folder(self.folder)
             try:
@@ -161,7 +161,7 @@ class CaseStore:
                     }
                     write_sealed(hidden / CASE, document)
                     commit(hidden, self._cases / name)
-                    note(self._cases / name)
+                    write_note(self._cases / name)
                     remove_leftovers(self._cases, self._cases)
             except FileExistsError as error:  # Added by somebody just now? Then see whether it is the same scan.
                 if not self._with_name(name):
@@ -236,7 +236,7 @@ class CaseStore:
     def reject(
         self, case: StoredCase | str, reason: str, review: Mapping[str, Any] | None = None, reviewer: str = ""
     ) -> StoredCase:
-        """Take note that a case is unusable.
+        """Store that a case is unusable.
 
         Args:
             case: The case or its id.
@@ -271,12 +271,12 @@ class CaseStore:
         return self.case(case.id)
 
     def _with_name(self, name: str) -> str | None:
-        """The case of that name, upper and lower case being one: on Windows and macOS they are."""
+        """Return the id that equals the name up to upper and lower case, as file names do on Windows and macOS."""
         return next((id for id in self.ids() if id.casefold() == name.casefold()), None)
 
 
-def _is_of(case: StoredCase, volume: Volume, total: str) -> bool:
-    """Whether a case is of this scan, which has this sum."""
+def _is_same_scan(case: StoredCase, volume: Volume, total: str) -> bool:
+    """Return whether a case is of this scan, which has this checksum."""
     if not same_grid(case.geometry, volume.geometry):
         return False
     # The sums of the first stores are over the digits of the grid, too.
@@ -284,7 +284,7 @@ def _is_of(case: StoredCase, volume: Volume, total: str) -> bool:
 
 
 def _drafts(case: StoredCase, reviewer: str) -> tuple[Record, ...]:
-    """The drafts of this author that the case knows of."""
+    """Return the drafts of this author that the case knows of."""
     author = author_of(reviewer)
     return tuple(
         record for record in case.records if record.kind is RecordKind.DRAFT and record.content.get("author") == author

@@ -72,7 +72,7 @@ def list_ids(store: Path) -> list[str]:
 
 @contextmanager
 def explained_errors(folder: Path) -> Iterator[None]:
-    """Say in words what keeps a folder of the store from being read: an unmounted share must not look empty."""
+    """Turn system errors into a `CaseError` that says what to check: an unmounted share must not look empty."""
     try:
         yield
     except OSError as error:
@@ -83,7 +83,7 @@ def explained_errors(folder: Path) -> Iterator[None]:
 
 
 def _holds_case(folder: Path) -> bool:
-    """Whether a folder is a case; one that may not be entered counts, so that whoever reads it hears of that."""
+    """Return whether a folder is a case; one that may not be entered counts, so that reading it raises an error."""
     try:
         return (folder / CASE).exists()
     except OSError:

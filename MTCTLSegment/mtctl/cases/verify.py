@@ -23,7 +23,7 @@ from mtctl.cases.records import (
     is_leftover,
     is_note,
     note_of,
-    noted,
+    noted_names,
     noted_records,
     record_folders,
 )
@@ -61,12 +61,12 @@ class Finding:
 
 
 def verify_store(cases: Path, ids: re.Pattern[str]) -> list[Finding]:
-    """What is to be said about the folder `cases` of a store, whose cases are named like `ids`."""
+    """Check the folder `cases` of a store, whose cases are named like `ids`; return what a person should know."""
     return list(_verify(cases, ids)) if cases.is_dir() else []
 
 
 def _verify(cases: Path, ids: re.Pattern[str]) -> Iterator[Finding]:
-    ever = [cases / name for name in noted(cases) if ids.fullmatch(name)]
+    ever = [cases / name for name in noted_names(cases) if ids.fullmatch(name)]
     for path in sorted(cases.iterdir()):
         if is_note(path.name):
             continue
@@ -96,7 +96,7 @@ def _is_case(path: Path) -> bool:
 
 
 def _verify_case(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
-    """Anything wrong with a case; a draft that its author replaces meanwhile is nothing wrong."""
+    """Yield what is wrong with a case; a draft that its author replaces meanwhile is not."""
     for name in case.files:
         yield from _verify_file(case.folder, name, dict(case.files))
     for record in case.records:
@@ -133,7 +133,7 @@ def _verify_file(folder: Path, name: str, sums: dict[str, str]) -> Iterator[Find
 
 
 def _lost(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
-    """Records that are not there although there are notes of them or later ones follow them."""
+    """Yield the records that are gone although they are noted or later records follow them."""
     there = {record.number for record in case.records}
     follows = {number for record in case.records for number in record.content.get("follows", ())}
     for number in sorted((follows | stored) - there):
@@ -145,7 +145,7 @@ def _lost(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
 
 
 def _new_since(case: StoredCase, path: Path) -> bool:
-    """Whether it is a record that was added while the case was checked."""
+    """Return whether it is a record that was added while the case was checked."""
     last = max((record.number for record in case.records), default=0)
     return any(folder == path and number > last for number, _, folder in record_folders(case.folder))
 

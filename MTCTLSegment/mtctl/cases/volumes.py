@@ -24,12 +24,12 @@ _NOT_STORED = ("input", "fingerprint")
 
 
 def file_of(map_name: str) -> str:
-    """The file of a map."""
+    """Return the file name of a map."""
     return f"{map_name.replace('_', '-')}.nrrd"
 
 
 def check_mask(mask: Mask, geometry: Geometry, case: str) -> Mask:
-    """The mask as bool.
+    """Return the mask as bool.
 
     Raises:
         CaseError: It is on another grid than the scan.
@@ -42,7 +42,7 @@ def check_mask(mask: Mask, geometry: Geometry, case: str) -> Mask:
 
 
 def write_prediction(folder: Path, result: Result) -> Mapping[str, Any]:
-    """Write the files of a prediction; returns the content of its record."""
+    """Write the files of a prediction; return the content of its record."""
     for name in MAPS:
         if name in result.maps:
             write_volume(Volume(np.asarray(result.maps[name], np.float32), result.geometry), folder / file_of(name))
@@ -53,13 +53,13 @@ def write_prediction(folder: Path, result: Result) -> Mapping[str, Any]:
 
 
 def write_mask(folder: Path, mask: Mask, geometry: Geometry) -> dict[str, Any]:
-    """Write a segmentation; returns what its record says of it."""
+    """Write a segmentation; return what its record says of it."""
     write_segmentation(Volume(mask, geometry), folder / SEGMENTATION)
     return {"segmentation_sha256": mask_sum(mask), "volume_ml": round(float(mask.sum()) * geometry.voxel_ml, 3)}
 
 
 def stored_mask(record: Record, name: str, geometry: Geometry) -> Mask:
-    """A mask of a record, checked, (z, y, x) bool.
+    """Read a mask of a record, checked, (z, y, x) bool.
 
     Raises:
         DamagedError: It is missing, torn or changed.
@@ -68,7 +68,7 @@ def stored_mask(record: Record, name: str, geometry: Geometry) -> Mask:
 
 
 def stored_map(path: Path, geometry: Geometry) -> NDArray[np.float32]:
-    """A scan or map in a file that was checked, (z, y, x).
+    """Read a scan or map from a file that was checked, (z, y, x).
 
     Raises:
         DamagedError: It cannot be read, or is on another grid.

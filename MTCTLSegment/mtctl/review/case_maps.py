@@ -47,7 +47,7 @@ class CaseMaps:
                 raise ReviewError(f"{name}: {array.shape} voxels on a grid of {self.geometry.shape} (z, y, x)")
 
     def reviewing(self, mask: Mask) -> CaseMaps:
-        """The same for somebody else's segmentation.
+        """Return the maps for the review of somebody else's segmentation.
 
         Where it and the prediction differ, one of them is wrong: the uncertainty is 1 there. What either holds
         counts as inside, so that no difference is too far from the mask, or too near, to become a region.
@@ -74,7 +74,7 @@ class RegionPart:
 
     @classmethod
     def of(cls, voxels: NDArray[np.int64], shape: tuple[int, int, int]) -> RegionPart:
-        """The part that one or more voxels of a volume of that shape (z, y, x) fill; they are given as flat indices."""
+        """Return the part that voxels, given as flat indices, fill in a volume of that shape (z, y, x)."""
         index = np.stack(np.unravel_index(voxels, shape))
         low, high = index.min(axis=1), index.max(axis=1) + 1
         inside = np.zeros(tuple(high - low), dtype=bool)
@@ -84,7 +84,7 @@ class RegionPart:
 
 
 def probability_of(uncertainty: Map, mask: Mask) -> Map:
-    """The consensus from its entropy / ln 2: the mask says on which side of 0.5 it is."""
+    """Return the consensus probability from its entropy / ln 2; the mask says on which side of 0.5 it is."""
     rarer = np.linspace(0.0, 0.5, 4097)
     inner = rarer[1:]
     entropy = np.append(0.0, -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner)))

@@ -29,7 +29,7 @@ FORMAT = 1
 
 
 def review_document(session: ReviewSession) -> dict[str, Any]:
-    """What is written: plain values for JSON."""
+    """Return the review as plain values for JSON."""
     state = session.state
     return {
         "format": FORMAT,
@@ -63,7 +63,7 @@ def write_review(path: Path, session: ReviewSession) -> None:
 def read_review(
     path: Path, maps: CaseMaps, mask: Mask | None = None, clock: Callable[[], float] = time.monotonic
 ) -> ReviewSession:
-    """Go on with a draft where it was.
+    """Read a draft and continue its review.
 
     Args:
         path: What `write_review` wrote.
@@ -91,7 +91,7 @@ def resume_review(
     source: str = "the draft",
     all_regions: RegionMap | None = None,
 ) -> ReviewSession:
-    """Go on with what `review_document` gave, wherever it was kept.
+    """Continue a review from what `review_document` gave, wherever that was stored.
 
     Args:
         document: See there.

@@ -45,7 +45,7 @@ class Proposal:
 
 
 def add(maps: CaseMaps, part: RegionPart, current: Mask) -> Proposal:
-    """The whole region belongs to the atrium.
+    """Propose that the whole region belongs to the atrium.
 
     Args:
         maps: The case.
@@ -56,17 +56,17 @@ def add(maps: CaseMaps, part: RegionPart, current: Mask) -> Proposal:
 
 
 def remove(maps: CaseMaps, part: RegionPart, current: Mask) -> Proposal:
-    """Nothing of the region belongs to the atrium. Arguments as for `add`."""
+    """Propose that nothing of the region belongs to the atrium. Arguments as for `add`."""
     return _proposal("remove", maps, part, current, np.zeros_like(part.inside))
 
 
 def distance_map(maps: CaseMaps, part: RegionPart, current: Mask) -> Proposal:
-    """What the distance map draws: f2 >= 0. Arguments as for `add`."""
+    """Propose what the distance map says: f2 >= 0. Arguments as for `add`."""
     return _proposal("distance map", maps, part, current, maps.distance[part.box] >= 0)
 
 
 def consensus(maps: CaseMaps, part: RegionPart, current: Mask, level: float) -> Proposal:
-    """What the samples' consensus draws at a probability of `level`. Other arguments as for `add`."""
+    """Propose where the samples' consensus reaches a probability of `level`. Other arguments as for `add`."""
     return _proposal("consensus", maps, part, current, maps.probability[part.box] >= level)
 
 
@@ -108,7 +108,7 @@ def random_walk(
 def _filled(
     terrain: NDArray[np.float64], seeds: NDArray[np.int64], spacing: tuple[float, ...], otherwise: Mask
 ) -> Mask:
-    """Seeds 1 spread against seeds 2 over what is 0; voxels that neither reaches stay as they are `otherwise`."""
+    """Return where the walk from seeds 1 wins against seeds 2 among the zeros; `otherwise` where neither arrives."""
     from skimage.segmentation import random_walker  # here: the other suggestions do without scikit-image
 
     # A walk ends at the first seed, so that seeds behind others count for nothing. They must go: scikit-image 0.26
@@ -138,7 +138,7 @@ def _proposal(name: str, maps: CaseMaps, part: RegionPart, current: Mask, wanted
 
 
 def _wider(box: VoxelBox, shape: tuple[int, ...]) -> VoxelBox:
-    """One voxel wider, within the volume."""
+    """Return the box widened by one voxel on every side, within the volume."""
     z, y, x = (slice(max(side.start - 1, 0), min(side.stop + 1, count)) for side, count in zip(box, shape, strict=True))
     return z, y, x
 

@@ -138,7 +138,7 @@ class ReviewSession:
         return self._with_mark(self._region(region))
 
     def accept_region(self, region: int) -> None:
-        """The person found the segmentation right there, as it is now.
+        """Record that the person finds the segmentation of the region right, as it is now.
 
         Raises:
             ReviewError: It is not listed at this threshold.
@@ -149,7 +149,7 @@ class ReviewSession:
         self._set_mark(region, replace(mark, accepted_at=_lower(mark.accepted_at, self.state.threshold)))
 
     def reopen_region(self, region: int) -> None:
-        """Take the acceptance back.
+        """Withdraw the acceptance of a region.
 
         Raises:
             ReviewError: It is not listed at this threshold.
@@ -160,7 +160,7 @@ class ReviewSession:
         self.state = replace(self.state, status=Status.DRAFT, reason="")
 
     def record(self, kind: str, mask: Mask) -> Edit | None:
-        """Take note of an edit, an undo or a redo that has just been made.
+        """Record an edit, an undo or a redo that has just been made.
 
         Accepted regions that it reaches are open again, and so is the case.
 
@@ -188,12 +188,12 @@ class ReviewSession:
         return edit
 
     def accept_case(self) -> None:
-        """The person vouches for the segmentation as it is now; the time stops."""
+        """Record that the person vouches for the segmentation as it is now; the time stops."""
         self.pause()
         self.state = replace(self.state, status=Status.ACCEPTED, reason="")
 
     def reject_case(self, reason: str) -> None:
-        """The person finds the case unusable; the time stops.
+        """Record that the person finds the case unusable; the time stops.
 
         Raises:
             ReviewError: No reason is given.
@@ -204,17 +204,17 @@ class ReviewSession:
         self.state = replace(self.state, status=Status.REJECTED, reason=reason.strip())
 
     def reopen_case(self) -> None:
-        """Take the decision on the case back."""
+        """Withdraw the decision on the case."""
         self._count_time()
         self.state = replace(self.state, status=Status.DRAFT, reason="")
 
     def pause(self) -> None:
-        """The person turns to something else: time counts again from the next action on."""
+        """Stop the time, as the person turns to something else; it counts again from the next action on."""
         self._count_time()
         self._time.stop()
 
     def part(self, region: int) -> RegionPart:
-        """The voxels of a region at this threshold.
+        """Return the voxels of a region at this threshold.
 
         Raises:
             ReviewError: It is not listed at this threshold.
@@ -223,7 +223,7 @@ class ReviewSession:
         return RegionPart.of(self.all_regions.voxels_at(region, self.state.threshold), self.maps.geometry.shape)
 
     def paintable(self, region: int | None = None) -> Mask:
-        """Where painting is allowed (z, y, x): in one region, or with None wherever the threshold is reached.
+        """Return where painting is allowed (z, y, x): in one region, or with None wherever the threshold is reached.
 
         Raises:
             ReviewError: The region is not listed at this threshold.
@@ -253,7 +253,7 @@ class ReviewSession:
         return replace(region, visited=mark.seen_at is not None, edited=mark.edited, accepted=accepted)
 
     def _ml(self, region: int, threshold: float | None) -> float:
-        """Volume of a region at a threshold; 0 for None."""
+        """Return the volume of a region at a threshold, mL; 0 for None."""
         return (
             0.0
             if threshold is None
@@ -272,7 +272,7 @@ class ReviewSession:
         self._set_mark(region, replace(mark, seen_at=_lower(mark.seen_at, self.state.threshold)))
 
     def _changes(self, mask: Mask) -> NDArray[np.int64]:
-        """Flat indices of the voxels that are not as they were before the review."""
+        """Return the flat indices of the voxels that differ from what they were before the review."""
         start = self.maps.segmentation
         if mask.shape != start.shape:
             raise ReviewError(f"the segmentation has {mask.shape} voxels, the scan {start.shape} (z, y, x)")
@@ -285,7 +285,7 @@ class ReviewSession:
             self._set_mark(number, replace(self._mark(number), edited=number in edited))
 
     def _reopen(self, touched: NDArray[np.int64]) -> None:
-        """Accepted regions that the touched voxels lie in are no longer what was accepted."""
+        """Open the accepted regions that hold touched voxels again: they are not what was accepted."""
         for number, mark in self.state.marks.items():
             if mark.accepted_at is None:
                 continue

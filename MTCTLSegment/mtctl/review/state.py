@@ -82,7 +82,7 @@ class ReviewState:
 
 
 def summary(left: RemainingWork, likely_dice: tuple[float, float] | None = None) -> str:
-    """In plain words: "3 regions, 1.2 mL to check; likely Dice 0.90-0.93".
+    """Return what is left as a sentence: "3 regions, 1.2 mL to check; likely Dice 0.90-0.93".
 
     Args:
         left: See there.

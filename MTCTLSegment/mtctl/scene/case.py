@@ -43,7 +43,7 @@ from mtctl.uncertainty.kinds import NAMES
 def show_result(
     scene: Scene, scan: Node, result: Result, save_for_undo: Callable[[], None] = lambda: None
 ) -> CaseNodes:
-    """Turn the worker's answer into nodes, or update those of the same scan.
+    """Turn the result of a segmentation into nodes, or update those of the same scan.
 
     Running again replaces maps and segment in place. A segment that was edited since (or in any way is not as it was
     predicted) is first copied to a backup segment beside it, hidden, "Left atrium before 06:12 (1)".
@@ -151,7 +151,7 @@ def _new_record(scene: Scene, scan: Node) -> Node:
 
 
 def _threshold_like(known: NDArray[np.float32], threshold: float, other: NDArray[np.float32]) -> float:
-    """The threshold at which another map shows as many voxels as a map does at a threshold that is known."""
+    """Return the threshold at which `other` shows as many voxels as `known` does at its threshold."""
     if other is known:
         return threshold
     every_eighth = (slice(None, None, 2),) * 3  # will do for where a slider starts

@@ -42,13 +42,13 @@ _ANCHORS = np.array(
 
 
 def heatmap_colors() -> NDArray[np.float64]:
-    """The 256 colours (256, 3), from uncertainty 0 to 1."""
+    """Return the 256 colours (256, 3), from uncertainty 0 to 1."""
     at, given = np.linspace(0, 1, 256), np.linspace(0, 1, len(_ANCHORS))
     return np.stack([np.interp(at, given, channel) for channel in _ANCHORS.T], axis=1)
 
 
 def heatmap_table(scene: Scene) -> Node:
-    """The scene's vtkMRMLColorTableNode of these colours; made when it is not there."""
+    """Return the scene's vtkMRMLColorTableNode of these colours; make it where it is missing."""
     for node in nodes_with_role(scene):
         if node.GetAttribute(ROLE) == "colors":
             return node
@@ -73,7 +73,7 @@ def set_threshold(nodes: CaseNodes, threshold: float) -> None:
 
 
 def threshold_of(nodes: CaseNodes) -> float:
-    """The threshold at which the heatmap is shown.
+    """Return the threshold at which the heatmap is shown.
 
     Raises:
         SceneError: The heatmap was deleted.
@@ -117,7 +117,7 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
 
 
 def has_display(volume: Node) -> bool:
-    """Whether a map has a display with colours: what a person has made of it stays."""
+    """Return whether a map has a display with colours: a person's choice of colours is kept."""
     return volume.GetDisplayNode() is not None and volume.GetDisplayNode().GetColorNode() is not None
 
 
@@ -138,7 +138,7 @@ def draw_in_grey(scene: Scene, volume: Node, low: float, high: float) -> None:
 
 
 def _display(scene: Scene, volume: Node, low: float, high: float) -> Node:
-    """The display node of a map.
+    """Return the display node of a map; make it where it is missing.
 
     Slicer's default one would first look for the best window through all voxels: 0.6 s each for a full-field scan.
     """
@@ -154,7 +154,7 @@ def _display(scene: Scene, volume: Node, low: float, high: float) -> Node:
 
 
 def draw_as_outline(segmentation: Node) -> None:
-    """An outline along the voxels in 2-D, a smooth surface in 3-D once there is one."""
+    """Show an outline along the voxels in 2-D, and a smooth surface in 3-D once there is one."""
     segmentation.GetSegmentation().SetConversionParameter("Smoothing factor", _SMOOTHING)
     if segmentation.GetDisplayNode() is not None:
         return

@@ -6,26 +6,23 @@ That is where painting is allowed, for the Segment Editor, and what a proposal w
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
 from mtctl.geometry import Mask
+from mtctl.review.proposals import Proposal
 from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_in_scene, part_of
 from mtctl.scene.segments import mask_of, set_segment
 from mtctl.scene.types import Node
 from mtctl.scene.volume_nodes import copy_transform, set_voxels
-
-if TYPE_CHECKING:
-    from mtctl.review.proposals import Proposal
 
 #: Sky blue and white: neither in the heatmap, nor grey or red as the outline; told apart by the colour-blind too.
 _SEGMENTS = {"added": ("Would be added", (0.35, 0.75, 1.0)), "removed": ("Would be taken away", (1.0, 1.0, 1.0))}
 
 
 def paintable_node(nodes: CaseNodes, allowed: Mask) -> Node:
-    """A volume that is 1 where painting is allowed and 0 elsewhere.
+    """Return a volume node that is 1 where painting is allowed and 0 elsewhere.
 
     For the editor's intensity mask with a range of 1 to 2: whole numbers are compared with the range as whole numbers,
     so that 0.5 would be 0 and allow everything, and the editor replaces a range of equal ends by one of its own.

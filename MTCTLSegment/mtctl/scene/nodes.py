@@ -79,13 +79,13 @@ class CaseNodes:
 
 
 def find_case(scene: Scene, scan: Node) -> CaseNodes | None:
-    """The nodes of the case of that scan; None where it has none (about 1 ms)."""
+    """Return the nodes of the case of that scan; None where it has none (about 1 ms)."""
     parts = [node for node in nodes_with_role(scene) if node.GetNodeReference(_SCAN) is scan]
     return _case(scene, scan, parts) if parts else None
 
 
 def cases(scene: Scene) -> tuple[CaseNodes, ...]:
-    """All cases of the scene whose scan is still there, in the order in which they were made."""
+    """Return all cases of the scene whose scan is still there, in the order in which they were made."""
     by_scan: dict[str, list[Node]] = {}
     for node in nodes_with_role(scene):
         if node.GetNodeReference(_SCAN) is not None:
@@ -102,7 +102,7 @@ def remember_reviewed(nodes: CaseNodes, segmentation: Node | None, segment_id: s
 
 
 def is_foreign(record: Node | None) -> bool:
-    """Whether somebody else's segmentation is under review, by the record of the case."""
+    """Return whether somebody else's segmentation is under review, by the record of the case."""
     return record is not None and record.GetAttribute(_REVIEWED + ".Foreign") is not None
 
 
@@ -112,7 +112,7 @@ def remember_kind(nodes: CaseNodes, kind: str) -> None:
 
 
 def record_of(nodes: CaseNodes) -> Node:
-    """The record of a case.
+    """Return the record of a case.
 
     Raises:
         SceneError: It was deleted.
@@ -123,7 +123,7 @@ def record_of(nodes: CaseNodes) -> Node:
 
 
 def is_in_scene(node: Node | None) -> TypeGuard[Any]:
-    """Whether a node is (still) in a scene."""
+    """Return whether a node is (still) in a scene."""
     return node is not None and node.GetScene() is not None
 
 
@@ -140,21 +140,21 @@ def add_part(scene: Scene, scan: Node, node: Node, role: str, kind: str | None =
 
 
 def nodes_with_role(scene: Scene) -> Iterator[Node]:
-    """All nodes with a role."""
+    """Return all nodes with a role."""
     nodes = scene.GetNodes()
     everything = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
     return (node for node in everything if node.GetAttribute(ROLE) is not None)
 
 
 def part_of(scene: Scene, scan: Node, role: str) -> Node | None:
-    """The node of that role, also when it was made since the case's nodes were looked up."""
+    """Return the node of that role, also when it was made since the case's nodes were looked up."""
     return next(
         (n for n in nodes_with_role(scene) if n.GetAttribute(ROLE) == role and n.GetNodeReference(_SCAN) is scan), None
     )
 
 
 def parts_of(nodes: CaseNodes) -> list[Node]:
-    """All nodes that were made for the case and are still there, also when its scan is not."""
+    """Return all nodes that were made for the case and are still there, also when its scan is not."""
     named = [*nodes.uncertainty.values()] + [getattr(nodes, name) for name in _SINGLE] + [nodes.heatmap]
     found = {id(node): node for node in named if is_in_scene(node)}
     if is_in_scene(nodes.scan):

@@ -20,7 +20,7 @@ _MASK = "MTCTL.Mask."
 
 
 def store_document(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
-    """Keep plain data with the case, so that a saved scene has it; `show_result` keeps "report".
+    """Store plain data with the case, so that a saved scene has it; `show_result` stores "report".
 
     For example the `review_document` of a draft under "review".
 
@@ -31,14 +31,14 @@ def store_document(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> 
 
 
 def load_document(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
-    """What `store_document` kept under that name; None where there is nothing."""
+    """Return what `store_document` stored under that name; None where there is nothing."""
     text = nodes.record.GetAttribute(_DOCUMENT + name) if is_in_scene(nodes.record) else None
     document = None if text is None else json.loads(text)
     return document if isinstance(document, dict) else None
 
 
 def store_mask(record: Node, name: str, mask: Mask) -> None:
-    """Keep a mask (z, y, x) as text in the record: tens of kilobytes, where a hidden node would be saved as a file.
+    """Store a mask (z, y, x) as text in the record: tens of kilobytes; a hidden node would be saved as a file.
 
     A hidden node would also turn up in every selector that shows hidden nodes, and in the dialog that saves.
     """
@@ -50,7 +50,7 @@ def store_mask(record: Node, name: str, mask: Mask) -> None:
 
 
 def load_mask(record: Node | None, name: str) -> Mask | None:
-    """A mask that `store_mask` kept; None where there is none."""
+    """Return a mask that `store_mask` stored; None where there is none."""
     text = record.GetAttribute(_MASK + name) if record is not None else None
     if text is None:
         return None
@@ -63,5 +63,5 @@ def load_mask(record: Node | None, name: str) -> Mask | None:
 
 
 def remove_mask(record: Node, name: str) -> None:
-    """The opposite of `store_mask`."""
+    """Remove a mask that `store_mask` stored."""
     record.RemoveAttribute(_MASK + name)

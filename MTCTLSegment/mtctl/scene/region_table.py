@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import vtk
 
 from mtctl.scene.nodes import CaseNodes, is_in_scene
-
-if TYPE_CHECKING:
-    from mtctl.uncertainty.regions import Region
+from mtctl.uncertainty.regions import Region
 
 
 def fill_region_table(nodes: CaseNodes, regions: Sequence[Region]) -> None:
@@ -41,7 +39,7 @@ def fill_region_table(nodes: CaseNodes, regions: Sequence[Region]) -> None:
 
 
 def state_of(region: Region) -> str:
-    """One word for what was done with a region: "accepted", "edited", "visited" or "open"."""
+    """Return what was done with a region: "accepted", "edited", "visited" or "open"."""
     for state in ("accepted", "edited", "visited"):
         if getattr(region, state):
             return state

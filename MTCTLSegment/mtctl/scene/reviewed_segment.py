@@ -31,7 +31,7 @@ _START = "start"  # of the review of somebody else's segmentation
 
 
 def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
-    """What a `ReviewSession` reviews: the prediction as it was made, not as edited since.
+    """Return what a `ReviewSession` reviews: the prediction as it was made, not as edited since.
 
     For somebody else's segmentation (`review_segmentation`): that as it was when its review began.
 
@@ -61,7 +61,7 @@ def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
 
 
 def missing(nodes: CaseNodes) -> str | None:
-    """What a review of this case lacks because somebody deleted it, in a sentence that says what to do; or None."""
+    """Say what a review of this case lacks because somebody deleted it, and what to do; None where nothing is."""
     if not is_in_scene(nodes.scan):
         return "The scan was deleted: close this case."
     names = {
@@ -145,7 +145,7 @@ def show_kind(nodes: CaseNodes, kind: str) -> CaseNodes:
 
 
 def update_heatmap(nodes: CaseNodes) -> CaseNodes:
-    """Make what is shown follow what is reviewed, and the kind that was chosen."""
+    """Show the uncertainty of the chosen kind, with the differences where another segmentation is reviewed."""
     nodes = _updated(nodes)
     differences = next((node for node in [nodes.heatmap] if node not in nodes.uncertainty.values()), None)
     start = load_mask(nodes.record, _START)
@@ -171,12 +171,12 @@ def update_heatmap(nodes: CaseNodes) -> CaseNodes:
 
 
 def _updated(nodes: CaseNodes) -> CaseNodes:
-    """The nodes of the same case as they are now."""
+    """Return the nodes of the same case as they are now."""
     return find_case(nodes.scene, nodes.scan) or nodes
 
 
 def _copy_of(origin: str, segmentation: Any) -> str | None:
-    """The id of the segment that was copied from there; None where there is none."""
+    """Return the id of the segment that was copied from `origin`; None where there is none."""
     for segment_id in segmentation.GetSegmentIDs():
         tag = vtk.reference("")
         if segmentation.GetSegment(segment_id).GetTag(_COPY_OF, tag) and str(tag) == origin:

@@ -23,7 +23,7 @@ _SAME_VOXEL = 1e-3
 
 
 def mask_of(nodes: CaseNodes) -> Mask:
-    """The reviewed segment as it is now: bool (z, y, x) on the scan's grid, whatever extent the segment has itself.
+    """Return the reviewed segment as it is now, bool (z, y, x) on the scan's grid, whatever its own extent is.
 
     Raises:
         SceneError: The segment, its node or the scan was deleted.
@@ -49,7 +49,7 @@ def set_mask(nodes: CaseNodes, mask: Mask) -> None:
 
 
 def segment_mask(segmentation: Node, segment_id: str, scan: Node) -> Mask:
-    """Any segment as bool (z, y, x) on the scan's grid; where the grids differ, by the nearest voxel.
+    """Return any segment as bool (z, y, x) on the scan's grid; where the grids differ, by the nearest voxel.
 
     Raises:
         SceneError: One of them is under a warping transform.
@@ -124,7 +124,7 @@ def add_segment(segmentation: Node, segment_id: str, name: str) -> None:
 
 
 def reviewed_in(nodes: CaseNodes) -> Node:
-    """The segmentation node under review, where the scan is.
+    """Return the segmentation node under review, after it followed the scan.
 
     Raises:
         SceneError: The segment, its node or the scan was deleted.
@@ -140,7 +140,7 @@ def reviewed_in(nodes: CaseNodes) -> Node:
 
 
 def fits(segmentation: Node, segment_id: str, scan: Node) -> bool:
-    """Whether a segment can be edited in place: its voxels are those of the scan, and no transform lies between."""
+    """Return whether a segment can be edited in place: its voxels are the scan's, with no transform between."""
     if segmentation.GetSegmentation().GetSourceRepresentationName() != "Binary labelmap":
         return False
     image = segmentation.GetBinaryLabelmapInternalRepresentation(segment_id)
@@ -148,7 +148,7 @@ def fits(segmentation: Node, segment_id: str, scan: Node) -> bool:
 
 
 def steps_between(segmentation: Node, image: Any, scan: Node) -> Matrix:
-    """4x4, from voxel indices of a segment's image to those of the scan.
+    """Return the 4x4 matrix from voxel indices of a segment's image to those of the scan.
 
     Raises:
         SceneError: One of them is under a warping transform.
@@ -158,7 +158,7 @@ def steps_between(segmentation: Node, image: Any, scan: Node) -> Matrix:
 
 
 def _grid_in(segmentation: Node, scan: Node) -> Matrix:
-    """4x4, from voxel indices of the scan to the segmentation's own RAS, before any transform that it is under."""
+    """Return the 4x4 matrix from voxel indices of the scan to the segmentation's own RAS, before its transform."""
     theirs, ours = transform_to_world(segmentation), transform_to_world(scan)
     if np.array_equal(theirs, ours):  # to the last digit
         return index_to_ras(scan)
@@ -172,7 +172,7 @@ def _matrix(image: Any) -> Matrix:
 
 
 def _is_whole(steps: Matrix) -> bool:
-    """Whether voxels fall on voxels, along the same axes."""
+    """Return whether voxels fall on voxels, along the same axes."""
     wanted = np.eye(4)
     wanted[:3, 3] = np.rint(steps[:3, 3])
     off = np.abs(steps - wanted)
@@ -181,7 +181,7 @@ def _is_whole(steps: Matrix) -> bool:
 
 
 def _resampled(image: Any, label: int, steps: Matrix, shape: tuple[int, ...]) -> Any:
-    """A segment's image on the grid of the scan, in its indices: 1 inside."""
+    """Return a segment's image on the grid of the scan, in its indices, 1 inside."""
     values = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1]) == label
     extent, out = image.GetExtent(), slicer.vtkOrientedImageData()
     source = labelmap(values, (extent[0], extent[2], extent[4]), steps)

@@ -21,7 +21,7 @@ _FIRST_OPACITY = 0.7
 
 
 def show_layers(nodes: CaseNodes, opacity: float | None = None) -> None:
-    """Scan as background and heatmap as foreground in all slice views of the scene; may be called again at any time.
+    """Show scan and heatmap in all slice views of the scene, as background and foreground; call it at any time.
 
     What the views showed before is remembered in the case and comes back with `close_case` or `hide_layers`.
 
@@ -73,14 +73,14 @@ def hide_layers(nodes: CaseNodes) -> None:
 
 
 def set_opacity(nodes: CaseNodes, opacity: float) -> None:
-    """How much the heatmap covers the scan, 0 to 1, in all slice views that show it."""
+    """Set how much the heatmap covers the scan, 0 to 1, in all slice views that show it."""
     _remember_opacity(nodes, opacity)
     for view in _views_of_case_maps(nodes):
         view.SetForegroundOpacity(opacity)
 
 
 def opacity_of(nodes: CaseNodes) -> float:
-    """How much the heatmap covers the scan."""
+    """Return how much the heatmap covers the scan, 0 to 1."""
     text = nodes.record.GetAttribute(_OPACITY) if is_in_scene(nodes.record) else None
     return _FIRST_OPACITY if text is None else float(text)
 
@@ -123,7 +123,7 @@ def jump(scene: Scene, lps: Triple) -> None:
 
 
 def composites(scene: Scene) -> list[Node]:
-    """What says which layers each slice view shows."""
+    """Return the nodes that say which layers each slice view shows."""
     return list(_of_class(scene, "vtkMRMLSliceCompositeNode"))
 
 
@@ -146,7 +146,7 @@ def _views_of_case_maps(nodes: CaseNodes) -> list[Node]:
 
 
 def _remember(nodes: CaseNodes, view: Node) -> None:
-    """What the view shows now, unless that is this case already."""
+    """Remember what the view shows now, unless that is this case already."""
     record, role = nodes.record, _BEFORE + view.GetLayoutName()
     known = is_in_scene(record) and record.GetAttribute(role) is not None
     foreground = view.GetForegroundVolumeID()
@@ -165,6 +165,6 @@ def _remember_opacity(nodes: CaseNodes, opacity: float) -> None:
 
 
 def _clear(nodes: CaseNodes) -> None:
-    """No view points to a map of the case any more."""
+    """Take the maps of the case out of all slice views."""
     for view in _views_of_case_maps(nodes):
         view.SetForegroundVolumeID(None)

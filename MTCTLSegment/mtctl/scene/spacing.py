@@ -22,13 +22,13 @@ _MADE = "MTCTL.MadeWithSpacing"
 
 
 def spacing_of(scan: Node) -> Triple:
-    """Of a volume node, mm along its own axes i, j, k, before any transform that it is under."""
+    """Return the spacing of a volume node, mm along its own axes i, j, k, before any transform that it is under."""
     x, y, z = scan.GetSpacing()
     return x, y, z
 
 
 def file_spacing_of(scan: Node) -> Triple:
-    """The spacing that the scan's file has: its own, where nobody changed it by hand."""
+    """Return the spacing that the scan's file has: its own, where nobody changed it by hand."""
     return _stored_spacing(scan, _FILED) or spacing_of(scan)
 
 
@@ -64,7 +64,7 @@ def set_spacing(scene: Scene, scan: Node, spacing: Triple) -> None:
 
 
 def out_of_date(nodes: CaseNodes) -> str | None:
-    """Why a case's results do not count for the scan as it is now, in a sentence that says what to do; or None."""
+    """Say why a case's results do not hold for the scan as it is now, and what to do; None where they hold."""
     made = _stored_spacing(nodes.record, _MADE) if is_in_scene(nodes.record) else None
     if made is None:
         return None
@@ -75,7 +75,7 @@ def out_of_date(nodes: CaseNodes) -> str | None:
 
 
 def clear_old_spacing(record: Node) -> None:
-    """The case of that record was made anew, with the spacing that the scan has now."""
+    """Forget the earlier spacing: the case was segmented anew, with the spacing that the scan has now."""
     record.RemoveAttribute(_MADE)
 
 

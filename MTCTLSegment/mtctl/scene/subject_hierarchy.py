@@ -33,7 +33,7 @@ def put_in_folder(scene: Scene, scan: Node, parts: Iterable[Node]) -> None:
 
 
 def folder_of(scene: Scene, parts: Iterable[Node]) -> int | None:
-    """The item of the case that one of its nodes lies in; None where there is none."""
+    """Return the folder item that the nodes of a case lie in; None where there is none."""
     hierarchy = _hierarchy(scene)
     if hierarchy is None:
         return None

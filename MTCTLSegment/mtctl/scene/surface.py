@@ -1,4 +1,4 @@
-"""The segmentation's surface in 3-D: plain, or coloured by how thick the doubt about it is."""
+"""The segmentation's surface in 3-D: plain, or coloured by the uncertainty to either side of it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _with_normals(surface: Any) -> Any:
 
 
 def _uncertainty_across(nodes: CaseNodes, surface: Any) -> NDArray[np.float32]:
-    """Mean uncertainty around each point of the surface, across it."""
+    """Return the mean uncertainty across the surface at each of its points."""
     points = vtk_to_numpy(surface.GetPoints().GetData()).astype(np.float64)
     normals = vtk_to_numpy(surface.GetPointData().GetNormals()).astype(np.float64)
     to_index = np.linalg.inv(transform_to_world(nodes.heatmap) @ index_to_ras(nodes.heatmap)) @ transform_to_world(

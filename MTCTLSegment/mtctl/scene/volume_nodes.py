@@ -21,7 +21,7 @@ FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def volume_of(scan: Node) -> Volume:
-    """The voxels of a scalar volume node and where they lie in the patient, as a person sees them in the views.
+    """Return the voxels of a scalar volume node and where they lie in the patient, as the views show them.
 
     A linear transform that the scan is under counts: the grid is the moved one, and what `show_result` makes is put
     under the same transform, so that it stays on the scan when the transform changes (and after another move of the
@@ -38,7 +38,7 @@ def volume_of(scan: Node) -> Volume:
 
 
 def voxels_of(volume: Node) -> NDArray[Any]:
-    """The voxels (z, y, x) of a volume node, not copied.
+    """Return the voxels (z, y, x) of a volume node, not copied.
 
     Raises:
         SceneError: There are none, or more than one value a voxel.
@@ -56,7 +56,7 @@ def voxels_of(volume: Node) -> NDArray[Any]:
 
 
 def geometry_of(volume: Node) -> Geometry:
-    """The grid of a volume node in the patient, in LPS.
+    """Return the grid of a volume node in the patient, in LPS.
 
     Raises:
         SceneError: It is under a warping transform.
@@ -78,14 +78,14 @@ def geometry_of(volume: Node) -> Geometry:
 
 
 def index_to_ras(volume: Node) -> Matrix:
-    """4x4, from voxel indices i, j, k of a volume node to its own RAS, before any transform that it is under."""
+    """Return the 4x4 matrix from voxel indices i, j, k of a volume node to its own RAS, before its transform."""
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     return array_of(matrix)
 
 
 def transform_to_world(node: Node) -> Matrix:
-    """4x4, from a node's own RAS to that of the patient: the transform that it is under.
+    """Return the 4x4 matrix from a node's own RAS to that of the patient: the transform that it is under.
 
     Raises:
         SceneError: The transform is not linear.
@@ -119,7 +119,7 @@ def set_voxels(volume: Node, array: NDArray[Any], scan: Node) -> None:
 
 
 def set_grid(volume: Node, geometry: Geometry) -> None:
-    """Put a volume node on a grid, to the last digit: a matrix times the spacing, taken apart again, loses some."""
+    """Put a volume node on a grid, exactly: a matrix times the spacing would lose the last digits."""
     directions = np.eye(4)
     directions[:3, :3] = FLIP[:3, :3] @ geometry.matrix
     volume.SetIJKToRASDirectionMatrix(matrix_of(directions))
@@ -128,7 +128,7 @@ def set_grid(volume: Node, geometry: Geometry) -> None:
 
 
 def copy_grid(volume: Node, scan: Node) -> None:
-    """Spacing, origin and directions to the last digit, which CopyOrientation loses on its way over a product."""
+    """Copy spacing, origin and directions exactly; CopyOrientation, by way of a product, loses the last digits."""
     directions = vtk.vtkMatrix4x4()
     scan.GetIJKToRASDirectionMatrix(directions)
     volume.SetIJKToRASDirectionMatrix(directions)
@@ -169,7 +169,7 @@ def follow_scan(nodes: CaseNodes) -> None:
 
 
 def labelmap(mask: NDArray[Any], start: tuple[int, int, int], matrix: Matrix) -> Any:
-    """A copy of a mask (z, y, x) as vtkOrientedImageData.
+    """Return a copy of a mask (z, y, x) as vtkOrientedImageData.
 
     Args:
         mask: 0 outside.
@@ -185,12 +185,12 @@ def labelmap(mask: NDArray[Any], start: tuple[int, int, int], matrix: Matrix) ->
 
 
 def array_of(matrix: Any) -> Matrix:
-    """A vtkMatrix4x4 as an array (4, 4)."""
+    """Return a vtkMatrix4x4 as an array (4, 4)."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
 def matrix_of(array: Matrix) -> Any:
-    """An array (4, 4) as a vtkMatrix4x4."""
+    """Return an array (4, 4) as a vtkMatrix4x4."""
     matrix = vtk.vtkMatrix4x4()
     matrix.DeepCopy(array.ravel().tolist())
     return matrix

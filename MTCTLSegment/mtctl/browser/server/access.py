@@ -46,7 +46,7 @@ class AccessControl:
     """
 
     def __init__(self, on_new_token: Callable[[], None] = lambda: None) -> None:
-        """`on_new_token` is called when a link was spent and `token` is a new one."""
+        """Make the first token; `on_new_token` is called when a link was used and `token` is a new one."""
         self.token = secrets.token_urlsafe(24)
         self._session = secrets.token_urlsafe(32)
         self._on_new_token = on_new_token
@@ -55,7 +55,7 @@ class AccessControl:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """For an aiohttp application: asked before everything else."""
+        """Answer refused requests, and pass the others on; for an aiohttp application."""
         refusal = self.refusal(request)
         if refusal is not None:
             return refusal
@@ -71,7 +71,7 @@ class AccessControl:
         return response
 
     def refusal(self, request: web.Request) -> web.Response | None:
-        """Why the request comes from the wrong place; None where it does not."""
+        """Return the answer to a request from a wrong place; None for any other."""
         host = request.headers.get("Host", "")
         if _hostname(f"//{host}") not in _HOSTS:
             return _refuse(403, "The reviewer is reached as 127.0.0.1 or localhost only.")

@@ -37,6 +37,6 @@ class _Page(AbstractLayout):  # type: ignore[misc]
 
 
 def _heat() -> str:
-    """The heatmap's colours for the style: the values between two commas of a CSS gradient."""
+    """Return the heatmap's colours for the style: the values of a CSS gradient."""
     colors = (255 * heatmap_colors()[::15]).round().astype(int).tolist()
     return ", ".join(f"rgb({red}, {green}, {blue})" for red, green, blue in colors)

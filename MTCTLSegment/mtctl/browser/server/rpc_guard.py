@@ -53,7 +53,7 @@ class RateLimit:
         self._clock, self._left, self._last = clock, float(BURST), clock()
 
     def take(self) -> bool:
-        """Take one; False where none is left."""
+        """Count one message; return False where it is one too many."""
         now = self._clock()
         self._left = min(BURST, self._left + (now - self._last) * RATE) - 1
         self._last = now
@@ -68,11 +68,11 @@ class LimitedUnChunker(UnChunker):  # type: ignore[misc]
         self.max_message_size = MESSAGE_LIMIT
 
     def set_max_message_size(self, size: int) -> None:
-        """wslink lifts the limit for known clients."""
+        """Set the limit, MESSAGE_LIMIT at most: wslink lifts it for known clients."""
         self.max_message_size = min(size, MESSAGE_LIMIT)
 
     def process_chunk(self, chunk: bytes) -> Any:
-        """A piece of a message; the whole message when it is complete.
+        """Add a piece of a message; return the message when it is complete.
 
         Raises:
             Refused: It is none.
@@ -89,7 +89,7 @@ class LimitedUnChunker(UnChunker):  # type: ignore[misc]
 
 
 def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None:
-    """Put a wslink handler under guard.
+    """Let a wslink handler take the calls of the page only, with checked arguments.
 
     Args:
         handler: wslink's handler of one WebSocket route.

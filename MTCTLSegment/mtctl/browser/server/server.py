@@ -136,7 +136,7 @@ def _make_server() -> Any:
 
 @contextlib.contextmanager
 def _no_arguments() -> Iterator[None]:
-    """trame reads the command line, whose options are ours, not its."""
+    """Hide the command line from trame, which would read our options as its own."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:
         yield
@@ -155,7 +155,7 @@ async def _started(server: Any, running: asyncio.Future[Any]) -> None:
 
 
 def _signalled() -> asyncio.Future[None]:
-    """Done when the person, or the system, ends the process. On Windows asyncio cancels the main task instead."""
+    """Return a future that is done on SIGINT or SIGTERM. On Windows asyncio cancels the main task instead."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 

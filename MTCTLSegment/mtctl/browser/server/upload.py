@@ -45,7 +45,7 @@ class UploadHandler:
         self._busy = asyncio.Lock()
 
     async def handle(self, request: web.Request) -> web.Response:
-        """PUT /scans/<name> with the file's bytes; answers {"key"} or a sentence."""
+        """Take PUT /scans/<name> with the file's bytes; answer {"key"} or a sentence."""
         name = request.match_info["name"]
         if self._busy.locked():
             return _answer(429, "Another scan is being taken in: wait until it is there.")

@@ -26,7 +26,7 @@ _HEAD = 1 << 20
 
 
 def main(arguments: list[str]) -> int:
-    """See the module's text."""
+    """Run the program: see the module. Return its exit status."""
     _limit()
     scan, copy = (Path(argument) for argument in arguments)
     try:

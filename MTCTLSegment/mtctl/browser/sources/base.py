@@ -72,28 +72,28 @@ class CaseSource(Protocol):
     """See the module's text. Errors are `MtctlError`s."""
 
     def entries(self) -> list[WorkListEntry]:
-        """The work list, most urgent first."""
+        """Return the work list, most urgent first."""
 
     def open(self, key: str) -> OpenedCase:
         """Read a case."""
 
     def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
-        """Keep a review as it stands."""
+        """Store a review as it stands."""
 
     def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
-        """Put an accepted case into the case store; returns what was done, in words."""
+        """Put an accepted case into the case store; return what was done, as a sentence."""
 
     def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
-        """The same for a rejected one."""
+        """Put a rejected case into the case store; return what was done, as a sentence."""
 
     def add_scan(self, volume: Volume, name: str) -> str:
-        """Add a scan; returns its key."""
+        """Add a scan; return its key."""
 
     def add_result(self, key: str, result: Result) -> None:
-        """Add what the worker found."""
+        """Add the result of a segmentation."""
 
 
 def in_order(entries: list[WorkListEntry]) -> list[WorkListEntry]:
-    """Work that is left first; the most urgent of each stage first."""
+    """Sort a work list: work that is left first, the most urgent of each stage first."""
     stages = list(WorkStage)
     return sorted(entries, key=lambda entry: (stages.index(entry.stage), -entry.urgency, entry.name.casefold()))

@@ -31,7 +31,7 @@ class CaseStoreSource:
     """See `CaseSource`."""
 
     def __init__(self, store: CaseStore, reviewer: str = "") -> None:
-        """The cases of a store; `reviewer`: pseudonym of the person, for drafts and decisions, or ""."""
+        """Use the cases of a store; `reviewer` is the pseudonym of the person, for drafts and decisions, or ""."""
         self.store, self._reviewer = store, reviewer
 
     def entries(self) -> list[WorkListEntry]:
@@ -74,7 +74,7 @@ class CaseStoreSource:
 
 
 def is_predicted(case: StoredCase) -> bool:
-    """Whether there is a prediction to review."""
+    """Return whether there is a prediction to review."""
     return any(record.kind is RecordKind.PREDICTION for record in case.records)
 
 
@@ -101,7 +101,7 @@ def _entry(case: StoredCase) -> WorkListEntry:
 
 
 def _resume(case: StoredCase, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
-    """The review as it was left: the newest draft, else what was decided last; a new one where neither can be used."""
+    """Return the review as it was left: the newest draft, else the last decision; a new one where neither fits."""
     fresh = ReviewSession(data.maps), data.maps.segmentation.copy()
     for record in reversed(case.records):
         path = record.folder / "review.json"

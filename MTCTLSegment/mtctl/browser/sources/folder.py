@@ -14,7 +14,7 @@ import numpy as np
 from mtctl.browser.sources.base import OpenedCase, WorkListEntry, WorkStage, in_order
 from mtctl.browser.sources.case_store import is_predicted
 from mtctl.browser.sources.reading import CaseData, read_case, read_corrected
-from mtctl.browser.sources.result_folder import CaseFiles, FolderError, confined, find_cases, read_report
+from mtctl.browser.sources.result_folder import FolderCase, FolderError, confined, find_cases, read_report
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
@@ -38,7 +38,7 @@ class FolderSource:
     """
 
     def __init__(self, root: Path, store: CaseStore, only: str | None = None, reviewer: str = "") -> None:
-        """A folder.
+        """Use a folder.
 
         Args:
             root: See there.
@@ -48,7 +48,7 @@ class FolderSource:
         """
         self.root, self.store, self._reviewer = root.resolve(), store, reviewer
         self._only = None if only is None else {only}
-        self._cases: dict[str, CaseFiles] = {}
+        self._cases: dict[str, FolderCase] = {}
 
     def entries(self) -> list[WorkListEntry]:
         """See `CaseSource`."""
@@ -103,7 +103,7 @@ class FolderSource:
         """See `CaseSource`. The report goes last: without it there are no results."""
         case = self._case(key)
         if case.review.exists():
-            _set_aside(case)
+            _rename_old_review(case)
         report = {
             "input": case.scan.name,
             **with_spacing_of(result.report, read_report(case)),
@@ -118,7 +118,7 @@ class FolderSource:
         with replacing(confined(self.root, case.folder / f"{case.stem}.json")) as part:
             part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
-    def _case(self, key: str) -> CaseFiles:
+    def _case(self, key: str) -> FolderCase:
         if key not in self._cases:
             self.entries()
         try:
@@ -134,7 +134,7 @@ class FolderSource:
         write(confined(self.root, path))
 
     def _stored(self, key: str) -> StoredCase:
-        """The case of the store with this scan and prediction, added where it is not there yet."""
+        """Return the case of the store with this scan and prediction; add it where it is not there yet."""
         data = read_case(self._case(key))
         case = self.store.add(data.scan)
         mask = data.maps.segmentation
@@ -146,14 +146,14 @@ class FolderSource:
 
 
 def plain_name(name: str) -> str:
-    """A file name without its format, reduced to what every system takes: letters, digits, ".", "_" and "-"."""
+    """Reduce a file name, without its format, to what every system takes: letters, digits, ".", "_" and "-"."""
     last = re.split(r"[\\/]", name)[-1]
     stem = re.sub(r"(\.nii\.gz|\.nii|\.nrrd|\.mha)$", "", last, flags=re.IGNORECASE).removesuffix(".image")
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-_")[:80]
     return plain or "scan"
 
 
-def _entry(key: str, case: CaseFiles) -> WorkListEntry:
+def _entry(key: str, case: FolderCase) -> WorkListEntry:
     if not case.segmented:
         return WorkListEntry(key, case.stem, WorkStage.TO_SEGMENT, "not segmented yet")
     report = read_report(case)
@@ -174,7 +174,7 @@ def _entry(key: str, case: CaseFiles) -> WorkListEntry:
     return WorkListEntry(key, case.stem, stage, text, urgency)
 
 
-def _review(case: CaseFiles) -> Mapping[str, Any] | None:
+def _review(case: FolderCase) -> Mapping[str, Any] | None:
     if case.review.is_symlink():
         return None
     try:
@@ -190,26 +190,26 @@ def _number(value: Any, otherwise: float) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
 
 
-def _resume(case: CaseFiles, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
-    """The review as it was left; where it cannot be gone on with it is set aside, and a new one begins."""
+def _resume(case: FolderCase, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
+    """Return the review as it was left; where it does not fit, rename it and begin a new one."""
     if not case.review.is_file() or case.review.is_symlink():
         return ReviewSession(data.maps), data.maps.segmentation.copy(), ()
     try:
         left = read_corrected(case, data.maps.geometry)
         session = read_review(case.review, data.maps, left)
     except MtctlError as error:
-        return _begin_anew(case, data, str(error))
+        return _new_review(case, data, str(error))
     return session, data.maps.segmentation.copy() if left is None else left, ()
 
 
-def _begin_anew(case: CaseFiles, data: CaseData, why: str) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
-    kept = _set_aside(case)
+def _new_review(case: FolderCase, data: CaseData, why: str) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
+    kept = _rename_old_review(case)
     note = f"A new review was begun; the one before is kept as {kept}. Reason: {why}"
     return ReviewSession(data.maps), data.maps.segmentation.copy(), (note,)
 
 
-def _set_aside(case: CaseFiles) -> str:
-    """Rename a review that belongs to another segmentation; returns its new name."""
+def _rename_old_review(case: FolderCase) -> str:
+    """Rename a review that belongs to another segmentation; return its new name."""
     for number in range(1, 10_000):
         ending = f".before-{number}"
         review = case.review.with_name(f"{case.stem}{ending}.review.json")

@@ -1,4 +1,4 @@
-"""A case from its files: the maps that its review needs, and in words what had to be derived or is missing."""
+"""Read a case from its files: the maps that its review needs, and which proposals cannot be made without others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.browser.sources.result_folder import CaseFiles, FolderError, read_report
+from mtctl.browser.sources.result_folder import FolderCase, FolderError, read_report
 from mtctl.geometry import Geometry, Map, Mask, Volume, same_grid
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.io.volumes import read_map, read_mask, read_scan
@@ -36,7 +36,7 @@ class CaseData:
     without: dict[str, str]
 
 
-def read_case(case: CaseFiles) -> CaseData:
+def read_case(case: FolderCase) -> CaseData:
     """Read a case that was segmented.
 
     Raises:
@@ -70,8 +70,8 @@ def read_case(case: CaseFiles) -> CaseData:
     return CaseData(scan, maps, report, without)
 
 
-def read_corrected(case: CaseFiles, geometry: Geometry) -> Mask | None:
-    """The segmentation as the review left it; None where nothing was edited.
+def read_corrected(case: FolderCase, geometry: Geometry) -> Mask | None:
+    """Read the segmentation as the review left it; None where nothing was edited.
 
     Raises:
         FolderError, VolumeError: It cannot be used.
@@ -82,7 +82,7 @@ def read_corrected(case: CaseFiles, geometry: Geometry) -> Mask | None:
 
 
 def memory_mapped(array: Map) -> Map:
-    """The same map (z, y, x), read-only; a large one in a temporary file that goes with it.
+    """Return the same map (z, y, x), read-only; a large one in a temporary file that is removed with it.
 
     Raises:
         OSError: The disk is full.
@@ -95,7 +95,7 @@ def memory_mapped(array: Map) -> Map:
         return np.memmap(file, dtype=np.float32, mode="r", shape=array.shape)
 
 
-def _map(case: CaseFiles, kind: str, geometry: Geometry) -> Map:
+def _map(case: FolderCase, kind: str, geometry: Geometry) -> Map:
     path = case.results[kind]
     return _on_grid(read_map(path), geometry, path).astype(np.float32, copy=False)
 

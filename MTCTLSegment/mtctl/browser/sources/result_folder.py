@@ -32,7 +32,7 @@ class FolderError(MtctlError):
 
 
 @dataclass(frozen=True)
-class CaseFiles:
+class FolderCase:
     """The files of one case; those that are not there are missing from `results`.
 
     Attributes:
@@ -63,8 +63,8 @@ class CaseFiles:
         return self.folder / f"{self.stem}.review.seg.nrrd"
 
 
-def find_cases(root: Path) -> dict[str, CaseFiles]:
-    """The cases in a folder and the folders in it.
+def find_cases(root: Path) -> dict[str, FolderCase]:
+    """Return the cases in a folder and the folders in it.
 
     A scan's results lie beside it or in another of the folders: those whose report names it as "input", or those
     with its name. Links are followed nowhere, neither to files nor to folders.
@@ -78,7 +78,7 @@ def find_cases(root: Path) -> dict[str, CaseFiles]:
     files = sorted(_files(root))
     scans = [path for path in files if _is_scan(path)]
     reports = [path for path in files if path.suffix == ".json" and not path.name.endswith(".review.json")]
-    found: dict[str, CaseFiles] = {}
+    found: dict[str, FolderCase] = {}
     for scan in scans:
         stem = _stem(scan)
         candidates = [path for path in reports if _input_of(path) == scan.name] + [
@@ -90,7 +90,7 @@ def find_cases(root: Path) -> dict[str, CaseFiles]:
 
 
 def find_case(path: Path) -> tuple[Path, str]:
-    """The folder and the key of the case that a file belongs to: the scan itself, or one of its results.
+    """Return folder and key of the case that a file belongs to: the scan itself, or one of its results.
 
     Raises:
         FolderError: It belongs to none.
@@ -104,12 +104,12 @@ def find_case(path: Path) -> tuple[Path, str]:
 
 
 def is_store(folder: Path) -> bool:
-    """Whether a folder is a case store."""
+    """Return whether a folder is a case store."""
     return any(folder.glob(f"{_STORE_CASES}/*/case.json"))
 
 
 def confined(root: Path, path: Path) -> Path:
-    """The path, when it lies in the folder `root` (resolved) and no link on the way leads out of it.
+    """Return the path, resolved, where it lies in the folder `root` (resolved) with all links followed.
 
     Raises:
         FolderError: It does not.
@@ -152,8 +152,8 @@ def _input_of(report: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _case(scan: Path, candidates: list[Path]) -> CaseFiles:
-    """The case with the results of the candidate (a report or a segmentation) nearest to the scan."""
+def _case(scan: Path, candidates: list[Path]) -> FolderCase:
+    """Return the case with the results of the candidate (a report or a segmentation) nearest to the scan."""
     ranked = sorted(candidates, key=lambda path: (len(path.parts), path.parent != scan.parent, str(path)))
     for candidate in ranked:
         stem = candidate.name.removesuffix(".json").removesuffix(".seg.nrrd")
@@ -161,12 +161,12 @@ def _case(scan: Path, candidates: list[Path]) -> CaseFiles:
         paths["json"] = candidate.with_name(f"{stem}.json")
         there = {kind: path for kind, path in paths.items() if path.is_file() and not path.is_symlink()}
         if "seg" in there:
-            return CaseFiles(stem, scan, candidate.parent, there)
-    return CaseFiles(_stem(scan), scan, scan.parent, {})
+            return FolderCase(stem, scan, candidate.parent, there)
+    return FolderCase(_stem(scan), scan, scan.parent, {})
 
 
-def read_report(case: CaseFiles) -> dict[str, Any]:
-    """What the case's JSON says; empty where there is none that can be read."""
+def read_report(case: FolderCase) -> dict[str, Any]:
+    """Read the case's JSON; empty where there is none that can be read."""
     try:
         report = json.loads(case.results["json"].read_text(encoding="utf-8"))
     except (KeyError, OSError, ValueError):

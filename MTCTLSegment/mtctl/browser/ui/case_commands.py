@@ -39,12 +39,12 @@ class CaseCommands:
             await self.open(first.key)
 
     async def refresh_if_due(self) -> None:
-        """Look at the folder anew, where that was not done just now."""
+        """List the cases anew, unless that was done just now."""
         if time.monotonic() - self._refreshed_at > _LOOK_EVERY:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Look at the folder anew."""
+        """List the cases anew."""
         self._refreshed_at = time.monotonic()
         entries = await self._controller.in_thread(self._controller.source.entries)
         self._controller.entries = {entry.key: entry for entry in entries}
@@ -61,23 +61,23 @@ class CaseCommands:
             controller.state.notice = page_state.notice(" ".join(opened.notes))
 
     async def add_scan(self, volume: Volume, name: str) -> str:
-        """Add a scan that came from a browser, and show it; returns its key."""
+        """Add a scan that came from a browser, and show it; return its key."""
         key: str = await self._controller.in_thread(partial(self._controller.source.add_scan, volume, name))
         await self.refresh()
         await self.open(key)
         return key
 
     async def accept(self) -> None:
-        """The person vouches for the segmentation."""
+        """Store that the person vouches for the segmentation."""
         await self._decide(lambda case: case.session.accept_case(), self._controller.source.accept)
 
     async def reject(self, reason: str) -> None:
-        """The case is unusable."""
+        """Store that the case is unusable."""
         shortened = str(reason)[:_LONGEST_REASON]
         await self._decide(lambda case: case.session.reject_case(shortened), self._controller.source.reject)
 
     def reopen(self) -> None:
-        """Take the decision back."""
+        """Withdraw the decision."""
         self._controller.case.session.reopen_case()
         self._controller.review_changed()
 
@@ -93,19 +93,19 @@ class CaseCommands:
         controller.state.progress = {"stage": "Starting", "percent": 0, "left": ""}
 
     def cancel(self) -> None:
-        """Drop the segmentation under way."""
+        """Cancel the segmentation under way."""
         self._segmentation.cancel()
         self._controller.state.progress = None
 
     async def close(self) -> None:
-        """Save, and end the child."""
+        """Save the review, and end the process that segments."""
         try:
             await self._controller.save()
         finally:
             self._segmentation.close()
 
     async def _decide(self, decide: Callable[[CaseUnderReview], None], store: Callable[..., str]) -> None:
-        """Where the store cannot take it, the case is as open as it was."""
+        """Decide on the case and store that; where it cannot be stored, the case is as open as before."""
         controller = self._controller
         controller.discard()
         await controller.save()

@@ -15,7 +15,7 @@ from mtctl.review.proposals import Proposal
 from mtctl.uncertainty.regions import Region
 
 
-class CaseView:
+class CaseDisplay:
     """The nodes of the case on the screen; one at a time."""
 
     def __init__(self, views: Views, brush: Brush) -> None:
@@ -55,7 +55,7 @@ class CaseView:
         self._scan, self._nodes = None, None
 
     def mask(self) -> Mask:
-        """The segmentation as it is in the views."""
+        """Return the segmentation as it is in the views, (z, y, x) bool."""
         assert self._nodes
         return scene.mask_of(self._nodes)
 
@@ -72,13 +72,13 @@ class CaseView:
             scene.set_surface_visible(self._nodes, False)
 
     def set_threshold(self, threshold: float) -> None:
-        """Of the heatmap and of the brush."""
+        """Set the threshold of the heatmap and of the brush."""
         if self._nodes:
             scene.set_threshold(self._nodes, threshold)
             self._brush.restrict(threshold)
 
     def set_opacity(self, opacity: float) -> None:
-        """Of the heatmap."""
+        """Set the opacity of the heatmap."""
         self._opacity = opacity
         if self._nodes:
             scene.set_opacity(self._nodes, opacity)
@@ -88,7 +88,7 @@ class CaseView:
         scene.jump(self._views.scene, region.centroid_lps)
 
     def preview(self, proposal: Proposal | None) -> None:
-        """Show what a proposal would change; None: nothing any more."""
+        """Show what a proposal would change; None: remove the preview."""
         if self._nodes is None:
             return
         if proposal is None:

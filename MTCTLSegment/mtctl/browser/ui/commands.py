@@ -63,7 +63,7 @@ class ReviewApplication:
         await self._controller.reported(self._cases.begin())
 
     async def add_scan(self, volume: Volume, name: str) -> str:
-        """Add a scan that came from a browser, and show it; returns its key.
+        """Add a scan that came from a browser, and show it; return its key.
 
         Raises:
             MtctlError: The source of the cases cannot store it.
@@ -75,7 +75,7 @@ class ReviewApplication:
         self._controller.views.redraw()
 
     async def close(self) -> None:
-        """Save what was not saved yet, and end the child that segments.
+        """Save what was not saved yet, and end the process that segments.
 
         Raises:
             MtctlError: It cannot be saved.
@@ -83,7 +83,7 @@ class ReviewApplication:
         await self._cases.close()
 
     def _answering(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """A command for the page: errors become notices, whatever the page sent."""
+        """Return a method as a command for the page: its errors become notices, whatever the page sent."""
 
         async def answer(*arguments: Any) -> str:
             try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mtctl.browser.sources.base import CaseSource, WorkListEntry
 from mtctl.browser.ui import page_state
-from mtctl.browser.ui.case_view import CaseView
+from mtctl.browser.ui.case_view import CaseDisplay
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.views import SLICES, Brush, Views
 from mtctl.errors import MtctlError
@@ -52,7 +52,7 @@ class ReviewController:
     Attributes:
         state: trame's, which the page shows.
         source: Where the cases are.
-        views, brush, case_view: What is drawn.
+        views, brush, display: What is drawn.
         entries: The work list by key.
         key: Of the case on the screen; None: there is none.
         scan: Its scan.
@@ -73,7 +73,7 @@ class ReviewController:
         self.state.update(_BEGINNING)
         self.views = Views(server, self._moved)
         self.brush = Brush(self.views, self._stroke)
-        self.case_view = CaseView(self.views, self.brush)
+        self.display = CaseDisplay(self.views, self.brush)
         self.state.slices = {name: self.views.position(name) for name in SLICES}
 
     @property
@@ -88,7 +88,7 @@ class ReviewController:
         return self._case
 
     def entry(self, key: object) -> WorkListEntry:
-        """A line of the work list.
+        """Return a line of the work list.
 
         Raises:
             MtctlError: There is no such case.
@@ -101,17 +101,17 @@ class ReviewController:
         """Put another case on the screen; None for one that was not segmented yet."""
         self.key, self.scan, self._case, self.proposal = key, scan, case, None
         if case is None:
-            self.case_view.show_scan(scan, self.entry(key).name)
+            self.display.show_scan(scan, self.entry(key).name)
         else:
-            self.case_view.show(case, scan)
+            self.display.show(case, scan)
             if case.session.current:
-                self.case_view.jump(case.session.current)
+                self.display.jump(case.session.current)
         self.state.update({"preview": None, "saved": ""})
         self.update_page()
         gc.collect()  # nodes, signals and their callbacks hold each other: the case before would stay for long
 
     def update_page(self) -> None:
-        """Tell the page how the case stands."""
+        """Show on the page how the case stands."""
         case, state = self._case, self.state
         if case is None:
             name = self.entry(self.key).name if self.key else ""
@@ -121,28 +121,28 @@ class ReviewController:
         state.threshold = case.session.state.threshold
 
     def discard(self) -> None:
-        """Forget the proposal."""
+        """Drop the proposal and its preview."""
         self.proposal = None
-        self.case_view.preview(None)
+        self.display.preview(None)
         self.state.preview = None
 
     # --- what follows from a change -----------------------------------------------------------------------------------
 
     def review_changed(self) -> None:
-        """The review is not as it is on the disk."""
+        """Show the review on the page and save it soon, after it changed."""
         self.update_page()
         self.mark_unsaved()
 
     def threshold_changed(self) -> None:
-        """The same while a slider moves: the list follows when the hand rests."""
+        """Do the same while a slider moves: the region list follows when it rests."""
         self._schedule(self._update_list, _LIST_AFTER)
         self.mark_unsaved()
 
     def mask_changed(self) -> None:
-        """The same after undo, redo or a proposal: the views do not show it yet."""
-        self.case_view.set_mask(self.case.mask)
+        """Do the same after undo, redo or a proposal, and show the mask in the views."""
+        self.display.set_mask(self.case.mask)
         self.review_changed()
-        self._schedule(self.case_view.color_surface, _SURFACE_AFTER)
+        self._schedule(self.display.color_surface, _SURFACE_AFTER)
 
     async def save(self) -> None:
         """Write what was not written yet.
@@ -189,7 +189,7 @@ class ReviewController:
         return ""
 
     def report(self, error: Exception) -> str:
-        """Say on the page what went wrong; returns the sentence."""
+        """Show on the page what went wrong; return the sentence."""
         if isinstance(error, MtctlError):
             sentence = str(error)
         elif isinstance(error, TypeError | ValueError | OverflowError):
@@ -220,12 +220,12 @@ class ReviewController:
         self._schedule(self._start_saving, _SAVE_AFTER)
 
     def _stroke(self, kind: str) -> None:
-        """The segment in the views may have changed."""
+        """Take over what was painted or erased in the views."""
         case = self._case
-        if case and kind != "look" and case.edited(kind, self.case_view.mask()):
+        if case and kind != "look" and case.edited(kind, self.display.mask()):
             with self.state:
                 self.review_changed()
-            self._schedule(self.case_view.color_surface, _SURFACE_AFTER)
+            self._schedule(self.display.color_surface, _SURFACE_AFTER)
 
     def _update_list(self) -> None:
         with self.state:

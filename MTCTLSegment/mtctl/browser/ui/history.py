@@ -13,7 +13,7 @@ from mtctl.geometry import Mask
 
 @dataclass(frozen=True)
 class MaskChange:
-    """One edit: its kind, and the flat indices of the voxels that it turned over."""
+    """One edit: its kind, and the flat indices of the voxels that it changed."""
 
     kind: str
     voxels: NDArray[np.int64]
@@ -37,7 +37,7 @@ class EditHistory:
         return self._undone[-1].kind if self._undone else ""
 
     def add(self, kind: str, before: Mask, after: Mask) -> bool:
-        """Take note of an edit; whether it changed anything. What was undone before cannot be redone any more."""
+        """Add an edit; return whether it changed anything. What was undone before cannot be redone any more."""
         voxels = np.flatnonzero(before != after)
         if not len(voxels):
             return False
@@ -46,15 +46,15 @@ class EditHistory:
         return True
 
     def undo(self, mask: Mask) -> Mask:
-        """The mask without the last edit."""
+        """Return the mask without the last edit."""
         return self._move(self._done, self._undone, mask)
 
     def redo(self, mask: Mask) -> Mask:
-        """The mask with the edit that was undone last."""
+        """Return the mask with the edit that was undone last."""
         return self._move(self._undone, self._done, mask)
 
     def touched(self, kinds: Collection[str], size: int) -> Mask:
-        """Which voxels edits of these kinds turned over, flat; `size` is the number of voxels."""
+        """Return which voxels edits of these kinds changed, flat bool; `size` is the number of voxels."""
         marked = np.zeros(size, dtype=bool)
         for change in self._done:
             if change.kind in kinds:

@@ -49,7 +49,7 @@ class CaseUnderReview:
         self.history = EditHistory()
 
     def edited(self, kind: str, mask: Mask) -> Edit | None:
-        """The segmentation was changed by hand or by a proposal; None where it is as it was.
+        """Record that the segmentation was changed by hand or by a proposal; None where it is as it was.
 
         Raises:
             ReviewError: The mask is on another grid.
@@ -60,15 +60,15 @@ class CaseUnderReview:
         return edit
 
     def undo(self) -> bool:
-        """Take the last edit back; whether there was one."""
+        """Undo the last edit; return whether there was one."""
         return self._turned("undo", self.history.undo(self.mask))
 
     def redo(self) -> bool:
-        """Bring back what was undone last; whether there was something."""
+        """Redo what was undone last; return whether there was something."""
         return self._turned("redo", self.history.redo(self.mask))
 
     def propose(self, name: str, level: float = 0.5) -> Proposal:
-        """How the current region could be.
+        """Return a proposal for the current region.
 
         Args:
             name: One of PROPOSALS.
@@ -102,11 +102,11 @@ class CaseUnderReview:
         return self.edited(proposal.name, mask)
 
     def snapshot(self) -> tuple[ReviewSession, Mask]:
-        """The review and the mask as they are now, to be written by a thread while the person goes on."""
+        """Return the review and the mask as they are now, to be written by a thread while the person goes on."""
         return copy.copy(self.session), self.mask
 
     def summary_text(self) -> str:
-        """What is left and how good the segmentation is likely to be, in plain words."""
+        """Return a sentence: what is left, and how good the segmentation is likely to be."""
         interval = self.report.get("case_score_interval")
         likely = (float(interval[0]), float(interval[1])) if isinstance(interval, list) and len(interval) == 2 else None
         return summary(self.session.remaining, likely)

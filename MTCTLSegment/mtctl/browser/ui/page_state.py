@@ -24,7 +24,7 @@ _STAGE_TITLES = {
 
 
 def case_state(case: CaseUnderReview) -> dict[str, Any]:
-    """Of the case on the screen."""
+    """Return the state of the case on the screen."""
     state, report = case.session.state, case.report
     score, interval = report.get("case_score"), report.get("case_score_interval")
     return {
@@ -48,12 +48,12 @@ def case_state(case: CaseUnderReview) -> dict[str, Any]:
 
 
 def unsegmented_state(key: str, name: str) -> dict[str, Any]:
-    """Of a scan that was not segmented yet."""
+    """Return the state of a scan that was not segmented yet."""
     return {"key": key, "name": name, "segmented": False, "text": "not segmented yet", "warnings": []}
 
 
 def regions_state(case: CaseUnderReview) -> list[dict[str, Any]]:
-    """The region list, most error to be expected first."""
+    """Return the region list, most expected error first."""
     return [_region_state(rank, region) for rank, region in enumerate(case.session.regions, 1)]
 
 
@@ -71,7 +71,7 @@ def _region_state(rank: int, region: Region) -> dict[str, Any]:
 
 
 def work_list_state(entries: list[WorkListEntry]) -> dict[str, Any]:
-    """The work list and what is left of it."""
+    """Return the work list and what is left of it."""
     left = sum(entry.stage.is_open for entry in entries)
     of = f"{len(entries)} case{'' if len(entries) == 1 else 's'}"
     return {
@@ -83,7 +83,7 @@ def work_list_state(entries: list[WorkListEntry]) -> dict[str, Any]:
 
 
 def progress_state(progress: Progress) -> dict[str, Any]:
-    """Of a segmentation under way."""
+    """Return the state of a segmentation under way."""
     left = progress.seconds_left
     return {
         "stage": _STAGE_TITLES.get(progress.stage, progress.stage.capitalize()),
@@ -93,5 +93,5 @@ def progress_state(progress: Progress) -> dict[str, Any]:
 
 
 def notice(sentence: str, kind: str = "bad") -> dict[str, str] | None:
-    """Something that the page shows until it is read: "bad" or "good" news; None for an empty sentence."""
+    """Return what the page shows until it is read: "bad" or "good" news; None for an empty sentence."""
     return {"text": sentence[:1].upper() + sentence[1:], "kind": kind} if sentence else None

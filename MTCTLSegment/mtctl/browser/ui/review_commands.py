@@ -24,21 +24,21 @@ class ReviewCommands:
     # --- heatmap ------------------------------------------------------------------------------------------------------
 
     def set_threshold(self, threshold: float) -> None:
-        """Show and list what is at least so uncertain."""
+        """Show and list what is at least as uncertain."""
         controller, value = self._controller, within(threshold, 0.0, 1.0)
         session = controller.case.session
-        controller.case_view.set_threshold(value)
+        controller.display.set_threshold(value)
         session.set_threshold(value)
         controller.state.threshold = value
         controller.threshold_changed()
 
     def set_opacity(self, opacity: float) -> None:
-        """Of the heatmap."""
+        """Set the opacity of the heatmap."""
         self._controller.state.opacity = within(opacity, 0.0, 1.0)
         self._show_heatmap()
 
     def show_heatmap(self, visible: bool) -> None:
-        """Show or hide it."""
+        """Show or hide the heatmap."""
         self._controller.state.heatmap = bool(visible)
         self._show_heatmap()
 
@@ -57,53 +57,53 @@ class ReviewCommands:
         self._go(self._controller.case.session.previous())
 
     def accept_region(self) -> None:
-        """The current region is right as it is; on to the next open one."""
+        """Accept the current region, and go to the next open one."""
         session = self._controller.case.session
         if session.current:
             session.accept_region(session.current.id)
             self._go(session.next_open())
 
     def reopen_region(self, region: int) -> None:
-        """Take the acceptance of a region back."""
+        """Withdraw the acceptance of a region."""
         self._controller.case.session.reopen_region(int(region))
         self._controller.review_changed()
 
     # --- edits --------------------------------------------------------------------------------------------------------
 
     def select_tool(self, tool: str) -> None:
-        """Look, paint or erase."""
+        """Select a tool: look, paint or erase."""
         if tool in TOOLS:
             self._controller.brush.select_tool(tool)
             self._controller.state.tool = tool
 
     def set_brush(self, diameter: float) -> None:
-        """Of the ball that paints, mm."""
+        """Set the diameter of the ball that paints, mm."""
         self._controller.state.brush = within(diameter, *BRUSHES)
         self._controller.brush.resize(self._controller.state.brush)
 
     def undo(self) -> None:
-        """Take the last edit back."""
+        """Undo the last edit."""
         self._controller.discard()
         if self._controller.case.undo():
             self._controller.mask_changed()
 
     def redo(self) -> None:
-        """Bring it back."""
+        """Redo the edit that was undone last."""
         self._controller.discard()
         if self._controller.case.redo():
             self._controller.mask_changed()
 
     def set_level(self, level: float) -> None:
-        """Of the consensus; its preview follows."""
+        """Set the level of the consensus; its preview follows."""
         self._controller.state.level = within(level, 0.0, 1.0)
         if self._controller.proposal and self._controller.proposal.name == "consensus":
             self.propose("consensus")
 
     def propose(self, name: str) -> None:
-        """Show how the current region could be."""
+        """Preview a proposal for the current region."""
         controller = self._controller
         controller.proposal = proposal = controller.case.propose(name, controller.state.level)
-        controller.case_view.preview(proposal)
+        controller.display.preview(proposal)
         controller.state.preview = {
             "name": name,
             "added": f"{proposal.added_ml:.2f} mL",
@@ -120,7 +120,7 @@ class ReviewCommands:
             controller.mask_changed()
 
     def discard(self) -> None:
-        """Forget the proposal."""
+        """Drop the proposal and its preview."""
         self._controller.discard()
 
     # --- views --------------------------------------------------------------------------------------------------------
@@ -140,22 +140,22 @@ class ReviewCommands:
         self._controller.views.zoom_out()
 
     def dismiss(self) -> None:
-        """The notice was read."""
+        """Remove the notice."""
         self._controller.state.notice = None
 
     def _show_heatmap(self) -> None:
         state = self._controller.state
-        self._controller.case_view.set_opacity(state.opacity if state.heatmap else 0.0)
+        self._controller.display.set_opacity(state.opacity if state.heatmap else 0.0)
 
     def _go(self, region: Region | None) -> None:
         self._controller.discard()
         if region:
-            self._controller.case_view.jump(region)
+            self._controller.display.jump(region)
         self._controller.review_changed()
 
 
 def within(value: object, low: float, high: float) -> float:
-    """A number from the page, moved into a range.
+    """Return a number from the page, moved into a range.
 
     Raises:
         ValueError: It is none.

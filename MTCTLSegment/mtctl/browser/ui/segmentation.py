@@ -34,7 +34,7 @@ class SegmentationRunner:
     """
 
     def __init__(self, settings: Settings, client: WorkerClient | None = None) -> None:
-        """How to segment; `client` for tests."""
+        """Segment with these settings; `client` is for tests."""
         self._settings = settings
         self._client = client or WorkerClient()
         self._poller: asyncio.Task[None] | None = None
@@ -48,7 +48,7 @@ class SegmentationRunner:
         done: Callable[[str, Result], None],
         failed: Callable[[str, str], None],
     ) -> bool:
-        """Begin; False where another one is under way. Callbacks come from the event loop, none after `cancel`.
+        """Begin; return False where another is under way. Callbacks come from the event loop, none after `cancel`.
 
         Args:
             key: Handed back to `done` and `failed`.
@@ -75,13 +75,13 @@ class SegmentationRunner:
         return True
 
     def cancel(self) -> None:
-        """Drop what is under way; its child ends within half a second."""
+        """Cancel what is under way; its process ends within half a second."""
         running, self.running = self.running, None
         if running:
             self._client.cancel(running.number)
 
     def close(self) -> None:
-        """End the child."""
+        """End the process that segments."""
         if self._poller:
             self._poller.cancel()
         self.running = None

@@ -105,7 +105,7 @@ class Views:
             self.move(name, value)
 
     def position(self, name: str) -> dict[str, float]:
-        """Where a slice view is; see `on_moved` of the constructor."""
+        """Return where a slice view is; see `on_moved` of the constructor."""
         return _position(self._slices[name])
 
     def move(self, name: str, value: float) -> None:
@@ -128,14 +128,14 @@ class Brush:
     """Paints and erases in the views, only where the uncertainty reaches the threshold."""
 
     def __init__(self, views: Views, on_stroke: Callable[[str], None]) -> None:
-        """`on_stroke` is called with the tool's name after the segment may have changed."""
+        """Call `on_stroke` with the tool's name whenever the segment may have changed."""
         self._views, self._editor = views, views.app.segmentation_editor
         self._attached = False
         self._editor.segmentation_modified.connect(lambda: on_stroke(views.tool) if self._attached else None)
         self._diameter = 6.0
 
     def attach(self, nodes: CaseNodes, threshold: float) -> None:
-        """Work on a case."""
+        """Paint in a case."""
         self._editor.set_active_segmentation(nodes.reviewed, nodes.heatmap)
         self._editor.set_active_segment_id(nodes.segment_id)
         self._editor.editor_node.SetSourceVolumeIntensityMask(True)
@@ -144,7 +144,7 @@ class Brush:
         self.select_tool(self._views.tool)
 
     def detach(self) -> None:
-        """Work on nothing."""
+        """Paint in no case."""
         self._attached = False
         self._editor.deactivate_effect()
 
@@ -154,7 +154,7 @@ class Brush:
             self._editor.editor_node.SetSourceVolumeIntensityMaskRange(float(np.float32(threshold)), 1.01)
 
     def select_tool(self, tool: str) -> None:
-        """Take one of TOOLS."""
+        """Select one of TOOLS."""
         self._views.tool = tool
         if self._attached:
             effect = self._editor.set_active_effect_type(_EFFECTS[tool])
@@ -163,20 +163,20 @@ class Brush:
                 effect.set_brush_diameter(self._diameter, BrushDiameterMode.Absolute)
 
     def resize(self, diameter: float) -> None:
-        """Of the ball, mm."""
+        """Set the diameter of the ball, mm."""
         self._diameter = diameter
         self.select_tool(self._views.tool)
 
 
 def _silence_vtk() -> None:
-    """VTK warns of the missing display and of its own deprecations, at every view."""
+    """Keep VTK from warning of the missing display and of its own deprecations at every view."""
     if not os.environ.get("MTCTL_DEBUG"):
         vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
         vtkObject.GlobalWarningDisplayOff()
 
 
 def _nothing(*_: Any) -> None:
-    """The page draws what lies over the views."""
+    """Draw nothing over a view: the page does that."""
 
 
 def _position(view: SliceView) -> dict[str, float]:
