@@ -8,8 +8,8 @@ import numpy as np
 import slicer
 
 from mtctl import scene
+from mtctl.inference.result import Result
 from mtctl.uncertainty.kinds import NAMES
-from mtctl.worker.client import Result
 from MTCTLSegmentLib.review.case_review import open_review
 
 if TYPE_CHECKING:

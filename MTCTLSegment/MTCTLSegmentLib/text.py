@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from mtctl.worker.client import Progress
+    from mtctl.worker.requests import SegmentationProgress
 
 
 def stage_words(stage: str) -> str:
@@ -37,7 +37,7 @@ def time_words(seconds: float) -> str:
     return _("about a minute left") if minutes <= 1 else _("about {count} minutes left").format(count=minutes)
 
 
-def progress_words(progress: Progress) -> str:
+def progress_words(progress: SegmentationProgress) -> str:
     """ "Segmenting, about 20 seconds left"."""
     words = stage_words(progress.stage)
     return words if progress.seconds_left is None else f"{words}, {time_words(progress.seconds_left)}"

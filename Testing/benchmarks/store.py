@@ -39,8 +39,9 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.io.volumes import mask_sum
 from mtctl.models.card import Card, write_card
-from mtctl.models.store import ModelStore, ModelStoreError
+from mtctl.models.store import ModelStore
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
+from mtctl.models.versions import ModelStoreError
 from mtctl.networks.architecture import Architecture
 from mtctl.system.files import file_sha256
 

@@ -21,8 +21,9 @@ from mtctl.commands.main import main
 from mtctl.models import shipped
 from mtctl.models.card import CARD, Card, ModelError, write_card
 from mtctl.models.model import Model, find_model, list_models, read_model, save_locator, save_model
-from mtctl.models.store import ModelStore, ModelStoreError, NotBetterError, Version, site_folder
+from mtctl.models.store import ModelStore, site_folder
 from mtctl.models.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
+from mtctl.models.versions import ModelStoreError, NotBetterError, Version
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.system.files import WriteError, file_sha256
 from mtctl.system.staging import read_sealed, write_sealed

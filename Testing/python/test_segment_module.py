@@ -167,10 +167,10 @@ class TestThePanel:
         ],
     )
     def test_time_left_is_told_as_a_person_would(self, module: Any, seconds: float | None, words: str) -> None:
-        from mtctl.worker.client import Progress
+        from mtctl.worker.requests import SegmentationProgress
         from MTCTLSegmentLib.text import progress_words
 
-        assert progress_words(Progress("network", 0.5, 0.5, seconds)) == words
+        assert progress_words(SegmentationProgress("network", 0.5, 0.5, seconds)) == words
 
     def test_everything_that_can_be_used_has_a_tooltip(self, module: Any) -> None:
         kinds = ("QPushButton", "QToolButton", "QComboBox", "QCheckBox", "QSpinBox", "QLineEdit", "QTableWidget")

@@ -20,12 +20,14 @@ from conftest import scan
 
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.prediction import OUTSIDE, Options
+from mtctl.inference.result import Result
 from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import Model
 from mtctl.processes.transport import SubprocessTransport
 from mtctl.system.process_tree import family_of, is_running
 from mtctl.uncertainty.regions import region_map
-from mtctl.worker.client import Handlers, Progress, Result, Settings, WorkerClient
+from mtctl.worker.client import WorkerClient
+from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
 
 #: Long, for machines that are busy with other things; nothing here waits for it to pass.
 PATIENCE = 300.0
@@ -38,7 +40,7 @@ LONG = 4000
 class Answer:
     """What the handlers of one request were told."""
 
-    progress: list[Progress] = field(default_factory=list)
+    progress: list[SegmentationProgress] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     result: Result | None = None
     failure: str = ""
@@ -138,9 +140,9 @@ def test_a_case_is_answered_as_in_process_bit_for_bit_on_the_scan_s_own_grid(
     assert answer.result.segmentation.dtype == np.uint8
     assert set(answer.result.maps) == set(OUTSIDE)
     places = region_map(answer.result.maps["entropy"], answer.result.segmentation > 0, answer.result.geometry)
-    assert answer.result.places is not None and answer.result.places.geometry == places.geometry
+    assert answer.result.regions is not None and answer.result.regions.geometry == places.geometry
     for name in ("voxel", "level", "peak", "start", "total", "lowest", "highest"):
-        assert np.array_equal(getattr(answer.result.places, name), getattr(places, name)), name
+        assert np.array_equal(getattr(answer.result.regions, name), getattr(places, name)), name
     for name, array in answer.result.maps.items():
         assert array.dtype == np.float32
         assert np.array_equal(array, expected.on_source(name).array), name
@@ -248,7 +250,8 @@ import sys, time
 sys.path.insert(0, {tests!r})
 from conftest import scan
 from mtctl.system.process_tree import family_of
-from mtctl.worker.client import Handlers, Settings, WorkerClient
+from mtctl.worker.client import WorkerClient
+from mtctl.worker.requests import Handlers, Settings
 client = WorkerClient({launcher})
 def told(progress):
     family = family_of(client._child.transport._process.pid)

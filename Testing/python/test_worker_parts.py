@@ -24,7 +24,7 @@ from mtctl.processes.messages import Lines, decode, encode
 from mtctl.system.process_tree import family_of, is_running, kill_tree
 from mtctl.worker import engine as worker_engine
 from mtctl.worker.protocol import next_request, put_request
-from mtctl.worker.time_left import STAGES, Timekeeper
+from mtctl.worker.time_left import STAGES, TimeEstimator
 
 
 def test_requests_are_taken_in_order_and_only_when_they_are_whole(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_stages_are_those_of_the_engine_in_its_order() -> None:
     assert [stage for stage in STAGES if stage in inference.STAGES] == list(inference.STAGES)
 
 
-def run_case(times: Timekeeper, cold: bool, speed: float, start: float = 4.0) -> list[tuple[float, float | None]]:
+def run_case(times: TimeEstimator, cold: bool, speed: float, start: float = 4.0) -> list[tuple[float, float | None]]:
     """Seconds really left and those estimated, after every event of a case that takes 10 s / `speed`."""
     events = [("start", 0.0, start)] if cold else []
     events += [("load", 0.0, 0.5), ("locate", 0.0, 0.5), ("prepare", 0.0, 1.0), ("network", 0.0, 4.0)]
@@ -165,7 +165,7 @@ def run_case(times: Timekeeper, cold: bool, speed: float, start: float = 4.0) ->
 
 
 def test_time_left_is_unknown_at_first_then_rough_then_exact_for_a_case_like_the_last() -> None:
-    times = Timekeeper()
+    times = TimeEstimator()
     first = run_case(times, cold=True, speed=1)
     assert [left for _, left in first[:5]] == [None] * 5
     assert all(left is not None for _, left in first[5:])
@@ -175,7 +175,7 @@ def test_time_left_is_unknown_at_first_then_rough_then_exact_for_a_case_like_the
 
 
 def test_time_left_of_a_case_that_is_slower_than_the_last_is_corrected_on_the_way() -> None:
-    times = Timekeeper()
+    times = TimeEstimator()
     run_case(times, cold=True, speed=1)
     pairs = run_case(times, cold=False, speed=0.5)
     errors = [abs(true - left) / 20 for true, left in pairs if left is not None]
@@ -184,7 +184,7 @@ def test_time_left_of_a_case_that_is_slower_than_the_last_is_corrected_on_the_wa
 
 
 def test_time_left_falls_while_nothing_is_heard_and_a_step_back_is_no_harm() -> None:
-    times = Timekeeper()
+    times = TimeEstimator()
     run_case(times, cold=False, speed=1)
     run = times.begin("kind", False, 0.0)
     run.advance("network", 0.0, 2.0)

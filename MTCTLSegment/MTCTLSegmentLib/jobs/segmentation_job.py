@@ -1,4 +1,4 @@
-"""The segmentation under way: asks the warm child process, and looks after it with a timer."""
+"""The segmentation under way: asks the warm child process, and listens to it with a timer."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import qt
 
-from mtctl.worker.client import Handlers, WorkerClient
+from mtctl.worker.client import WorkerClient
+from mtctl.worker.requests import Handlers
 from MTCTLSegmentLib.jobs.qprocess_transport import ProcessTransport
 
 if TYPE_CHECKING:
     from mtctl.geometry import Volume
-    from mtctl.worker.client import Progress, Result, Settings
+    from mtctl.inference.result import Result
+    from mtctl.worker.requests import SegmentationProgress, Settings
 
 # Twenty looks a second: what the child says is on the screen after 25 ms on average.
 _LOOK_MS = 50
@@ -42,7 +44,7 @@ class SegmentationJob:
         self,
         volume: Volume,
         settings: Settings,
-        progress: Callable[[Progress], None],
+        progress: Callable[[SegmentationProgress], None],
         note: Callable[[str], None],
         done: Callable[[Result], None],
         failed: Callable[[str], None],

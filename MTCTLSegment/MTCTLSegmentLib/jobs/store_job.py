@@ -167,13 +167,13 @@ class StoreJob:
         if self._waiting:
             self._next()
         else:
-            self._tidy(lambda task: task.done(answer))
+            self._clean_up(lambda task: task.done(answer))
 
     def _request_failed(self, reason: str) -> None:
         self._process = None
-        self._tidy(lambda task: task.failed(reason))
+        self._clean_up(lambda task: task.failed(reason))
 
-    def _tidy(self, tell: Callable[[_StoreTask], None]) -> None:
+    def _clean_up(self, tell: Callable[[_StoreTask], None]) -> None:
         self._copying = self._last_steps(tell)
         self._timer.start()
 
@@ -186,7 +186,7 @@ class StoreJob:
         return lambda: self._end(tell)
 
     def _end(self, tell: Callable[[_StoreTask], None]) -> None:
-        """The task under way is over: whoever waits for it is told, then the next one begins."""
+        """End the task under way: tell whoever waits for it, and begin the next one."""
         self._clear()
         task = self._tasks.popleft()
         if self._tasks:

@@ -11,8 +11,9 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.geometry import Triple
+from mtctl.inference.result import Result
 from mtctl.io.given_spacing import with_given_spacing
-from mtctl.worker.client import Progress, Result, Settings
+from mtctl.worker.requests import SegmentationProgress, Settings
 from MTCTLSegmentLib import python_packages as dependencies
 from MTCTLSegmentLib.error_display import telling
 from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
@@ -122,7 +123,7 @@ class ScanPanel:
         region = parameters.place.value if parameters.place != Place.box else box_of(parameters.roi)
         return Settings(parameters.model or None, parameters.device, parameters.samples, region)
 
-    def _progressed(self, progress: Progress) -> None:
+    def _progressed(self, progress: SegmentationProgress) -> None:
         self._ui.progressBar.value = int(1000 * progress.overall)
         self._ui.progressLabel.text = progress_words(progress)
 

@@ -12,7 +12,7 @@ from mtctl.scene import SceneError
 from MTCTLSegmentLib.review.case_review import CaseReview, forget_draft, is_own, open_review
 
 if TYPE_CHECKING:
-    from mtctl.worker.client import Result
+    from mtctl.inference.result import Result
 
 
 class Desk:
@@ -83,7 +83,7 @@ class Desk:
         self._aside.pop(scan.GetID(), None)
         forget_draft(nodes)
         self.problem = ""
-        self.review = open_review(nodes, result.places if is_own(nodes) else None)
+        self.review = open_review(nodes, result.regions if is_own(nodes) else None)
 
     def review_other(self, segmentation: Any, segment_id: str) -> None:
         """Review a segment that exists already instead, or with the case's own segmentation that again.

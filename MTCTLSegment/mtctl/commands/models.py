@@ -14,8 +14,8 @@ from mtctl.io.case_names import case_names
 if TYPE_CHECKING:
     from mtctl.models.card import Card
     from mtctl.models.model import Model
-    from mtctl.models.store import Version
     from mtctl.models.verdict import Verdict
+    from mtctl.models.versions import Version
 
 #: Entry points of this group are further actions (`pyproject.toml`), as functions that take the parser's actions.
 ACTIONS = "mtctl.commands.models"
@@ -96,7 +96,8 @@ def run_list(args: argparse.Namespace) -> int:
     from mtctl.models import shipped
     from mtctl.models.card import ModelError
     from mtctl.models.catalogue import read_catalogue
-    from mtctl.models.store import ModelStore, ModelStoreError
+    from mtctl.models.store import ModelStore
+    from mtctl.models.versions import ModelStoreError
 
     catalogue = read_catalogue(ModelStore(args.site))
     if catalogue.fault:
@@ -160,7 +161,8 @@ def run_calibrate(args: argparse.Namespace) -> int:
     """
     from mtctl.models.card import ModelError
     from mtctl.models.model import find_model
-    from mtctl.models.store import ModelStore, ModelStoreError
+    from mtctl.models.store import ModelStore
+    from mtctl.models.versions import ModelStoreError
 
     model = find_model(args.model)
     if model.folder.parent.parent == ModelStore().folder:

@@ -24,11 +24,11 @@ class Result:
         segmentation: uint8, 1 inside.
         maps: float32, by the names of `prediction.OUTSIDE`.
         report: What the case's JSON holds; its "warnings" are meant to be shown.
-        places: The uncertain regions by entropy; finding them takes half a second, which a window should not wait.
+        regions: The uncertain regions by entropy; finding them takes half a second, which a window should not wait.
     """
 
     geometry: Geometry
     segmentation: NDArray[np.uint8]
     maps: Mapping[str, Map]
     report: Mapping[str, Any]
-    places: RegionMap | None = None
+    regions: RegionMap | None = None

@@ -8,12 +8,13 @@ from pathlib import Path
 from mtctl.errors import MtctlError
 from mtctl.models.card import Card, ModelError, read_card
 from mtctl.models.shipped import shipped_cards
-from mtctl.models.store import ModelStore, ModelStoreError, Version, id_of
+from mtctl.models.store import ModelStore
+from mtctl.models.versions import ModelStoreError, Version, id_of
 
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """One model of the site, or one that was shipped.
+    """One model of the site, or one that came with the program.
 
     Attributes:
         id: To ask for it by.

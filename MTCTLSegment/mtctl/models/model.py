@@ -15,7 +15,8 @@ from mtctl.geometry import Triple
 from mtctl.models import shipped
 from mtctl.models.card import CARD, LOCATOR, WEIGHTS, Card, LocatorCard, ModelError, read_card, write_card
 from mtctl.models.catalogue import Catalogue, read_catalogue, shipped_models
-from mtctl.models.store import ModelStore, ModelStoreError
+from mtctl.models.store import ModelStore
+from mtctl.models.versions import ModelStoreError
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import file_sha256
@@ -39,7 +40,7 @@ class Model:
         return self.card.version
 
     def load_network(self) -> MTCTLNet:
-        """The network with its weights, in evaluation mode, float32.
+        """Return the network with its weights, in evaluation mode, float32.
 
         Raises:
             ModelError: The weights are missing, damaged, or not those of the card.
@@ -47,7 +48,11 @@ class Model:
         return self._load(MTCTLNet(self.card.architecture), WEIGHTS, self.card.sha256)
 
     def load_locator(self, locator: LocatorCard) -> LocatorNet:
-        """The locator's network, as `load_network`."""
+        """Return the locator's network in the same way.
+
+        Raises:
+            ModelError: As `load_network`.
+        """
         return self._load(LocatorNet(locator.filters), LOCATOR, locator.sha256)
 
     def _load(self, network: Network, name: str, sha256: str) -> Network:
@@ -149,7 +154,11 @@ def save_model(folder: Path, card: Card, state: dict[str, torch.Tensor]) -> Mode
 
 
 def save_locator(model: Model, filters: int, grid_mm: Triple, state: dict[str, torch.Tensor]) -> Model:
-    """Add the weights of a `LocatorNet` to a model and its card."""
+    """Add the weights of a `LocatorNet` (float16) to a model and its card.
+
+    Raises:
+        WriteError: The folder is not writable or the disk is full.
+    """
     sha256 = _save(model.folder / LOCATOR, state)
     card = dataclasses.replace(model.card, locator=LocatorCard(sha256, filters, grid_mm))
     write_card(model.folder, card)

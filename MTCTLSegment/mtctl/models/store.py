@@ -14,13 +14,14 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.models.card import CARD, LOCATOR, WEIGHTS, Card, read_card, read_name, write_card
 from mtctl.models.shipped import shipped_default
 from mtctl.models.verdict import VERDICT, ModelName, Verdict, read_verdict
+from mtctl.models.versions import ModelStoreError, NotBetterError, Step, Version, id_of, lineage
 from mtctl.system.files import WriteError, file_sha256, replacing, write_reason
 from mtctl.system.locks import locked
 from mtctl.system.machine import user_data
@@ -51,69 +52,8 @@ _FILES = (CARD, WEIGHTS, LOCATOR, VERDICT)
 _NUMBER = re.compile(r"\d{4,9}")
 
 
-class ModelStoreError(MtctlError):
-    """The store of models cannot do that."""
-
-
-class NotBetterError(ModelStoreError):
-    """The candidate may not be published without an override.
-
-    Attributes:
-        reasons: Why not, in sentences.
-    """
-
-    def __init__(self, candidate: Path, reasons: tuple[str, ...]) -> None:
-        super().__init__(f"{candidate}: is not published: {'; '.join(reasons)}. To publish it even so, give a reason")
-        self.reasons = reasons
-
-
-@dataclass(frozen=True)
-class Version:
-    """A published model.
-
-    Attributes:
-        folder: A model folder as `model.read_model` wants it.
-        number: 1, 2, ...
-        model: Its card's id, to ask for it by (`mtctl segment --model site-0002`), version, and SHA-256 of its weights.
-        parent: The model that it was made from.
-        published: When, UTC, ISO 8601.
-        override: Why it was published though it was not better; "": it was.
-        verdict: Old against new.
-    """
-
-    folder: Path
-    number: int
-    model: ModelName
-    parent: ModelName
-    published: str
-    override: str
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of the history of what was in use.
-
-    Attributes:
-        version: The number, or None for the shipped default.
-        action: "publish" or "rollback".
-        at: When, UTC, ISO 8601.
-        reason: Of an override or a rollback, or "".
-    """
-
-    version: int | None
-    action: str
-    at: str
-    reason: str
-
-
-def id_of(number: int) -> str:
-    """The id of that version's card, to ask for it by, though the card may be damaged."""
-    return f"site-{number:04d}"
-
-
 def site_folder() -> Path:
-    """Where the site's models lie: $MTCTL_MODELS, or `mtctl/models` in the user's data folder.
+    """Return where the site's models lie: $MTCTL_MODELS, or `mtctl/models` in the user's data folder.
 
     Raises:
         ModelStoreError: $MTCTL_MODELS names a folder that is not there.
@@ -136,12 +76,12 @@ class ModelStore:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """The store in `folder`; None: in `site_folder()`. It need not exist before something is published."""
+        """Take the store in `folder`; None: in `site_folder()`. It need not exist before something is published."""
         self.folder = Path(folder) if folder is not None else site_folder()
         self._versions = self.folder / "versions"
 
     def versions(self) -> list[Version]:
-        """All versions that can be read, newest first."""
+        """Return all versions that can be read, newest first."""
         found = []
         for number in reversed(self.numbers()):
             with suppress(ModelStoreError):
@@ -149,12 +89,12 @@ class ModelStore:
         return found
 
     def numbers(self) -> list[int]:
-        """The numbers of all versions, damaged ones too, in order."""
+        """Return the numbers of all versions, damaged ones too, in order."""
         names = os.listdir(self._versions) if self._versions.is_dir() else []
         return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
 
     def version(self, number: int) -> Version:
-        """That version. Its weights are checked when they are loaded (`model.Model.load_network`).
+        """Read that version. Its weights are checked when they are loaded (`model.Model.load_network`).
 
         Raises:
             ModelStoreError: There is none, or its files are damaged.
@@ -179,7 +119,7 @@ class ModelStore:
             raise ModelStoreError(str(error)) from error
 
     def current(self) -> Version | None:
-        """The version in use; None: the shipped default is.
+        """Return the version in use; None: the shipped default is.
 
         Raises:
             ModelStoreError: It cannot be read. Another model is never used silently in its place.
@@ -191,7 +131,7 @@ class ModelStore:
             raise ModelStoreError(f"{error}; or go back to the model before it: mtctl models rollback") from error
 
     def in_use(self) -> int | None:
-        """The number of the version in use, whether or not it can be read; None: the shipped default is.
+        """Return the number of the version in use, whether or not it can be read; None: the shipped default is.
 
         Raises:
             ModelStoreError: The pointer cannot be read.
@@ -200,7 +140,7 @@ class ModelStore:
         return steps[-1].version if steps else None
 
     def history(self) -> tuple[Step, ...]:
-        """What was in use, oldest first.
+        """Return what was in use, oldest first.
 
         Raises:
             ModelStoreError: It cannot be read.
@@ -292,8 +232,8 @@ class ModelStore:
             raise ModelStoreError("the shipped model is in use: there is nothing to go back to")
 
     def _earlier(self) -> Version | None:
-        """What was in use before the version that is, and can be read."""
-        for number in reversed(_way_here(self.history())[:-1]):
+        """Return what was in use before the version that is, and can be read."""
+        for number in reversed(lineage(self.history())[:-1]):
             with suppress(ModelStoreError):
                 return None if number is None else self.version(number)
         return None
@@ -333,14 +273,3 @@ def _check_networks(candidate: Path, card: Card) -> None:
     for name, total in sums.items():
         if file_sha256(candidate / name) != total:
             raise ModelStoreError(f"{candidate / name}: is not the file of this model's card; train it again")
-
-
-def _way_here(steps: tuple[Step, ...]) -> list[int | None]:
-    """What was in use, from the shipped default to what is now, without what was rolled back."""
-    way: list[int | None] = [None]
-    for step in steps:
-        if step.action == "publish":
-            way.append(step.version)
-        else:
-            del way[way.index(step.version) + 1 :]
-    return way

@@ -130,7 +130,7 @@ def write_verdict(folder: Path, verdict: Verdict) -> None:
 
 
 def read_verdict(folder: Path) -> Verdict:
-    """The verdict in a candidate's folder.
+    """Read the verdict in a candidate's folder.
 
     Raises:
         VerdictError: There is none, or it is damaged.

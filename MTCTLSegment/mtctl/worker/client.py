@@ -24,10 +24,8 @@ from mtctl.processes.transport import SubprocessTransport, Transport
 from mtctl.system.files import WriteError, write_reason
 from mtctl.worker.child import Child
 from mtctl.worker.protocol import SEGMENTATION, put_request
-from mtctl.worker.requests import Handlers, Progress, Settings
-from mtctl.worker.time_left import Run, Timekeeper
-
-__all__ = ["Handlers", "Progress", "Result", "Settings", "WorkerClient"]
+from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
+from mtctl.worker.time_left import Run, TimeEstimator
 
 # A call of `poll` copies volumes for about this long; a window should not stand still for more than 100 ms.
 _COPY_SECONDS = 0.03
@@ -59,7 +57,7 @@ class WorkerClient:
         program: str = "",
         arguments: Sequence[str] = ("-m", "mtctl.worker.process"),
     ) -> None:
-        """Nothing is started yet.
+        """Prepare; nothing is started yet.
 
         Args:
             transport: Makes one for every child.
@@ -70,7 +68,7 @@ class WorkerClient:
         self._child: Child | None = None
         self._waiting: deque[_Task] = deque()
         self._task: _Task | None = None
-        self._times = Timekeeper()
+        self._times = TimeEstimator()
         self._number = 0
         self.device = ""
         """What the child computes on when nothing is said, in words; "" until one was ready."""
@@ -205,7 +203,7 @@ class WorkerClient:
         task.told = now
         if task.run:
             left = task.run.seconds_left(now)
-            task.handlers.progress(Progress(task.run.stage, task.run.share, task.run.overall(now), left))
+            task.handlers.progress(SegmentationProgress(task.run.stage, task.run.fraction, task.run.overall(now), left))
 
     def _succeed(self, task: _Task, answer: dict[str, Any]) -> None:
         geometry = task.volume.geometry
@@ -213,7 +211,7 @@ class WorkerClient:
 
         try:
             named = answer.get("regions")
-            places = RegionMap.load(task.folder / str(named), geometry) if named else None
+            regions = RegionMap.load(task.folder / str(named), geometry) if named else None
         except (OSError, ValueError) as error:
             self._fail(f"the result could not be fetched: {_reason(error)}")
             return
@@ -221,7 +219,7 @@ class WorkerClient:
             self._times.learn(_kind(task.settings), task.run, time.monotonic())
         self._drop()
         segmentation = task.arrays.pop(SEGMENTATION)
-        task.handlers.done(Result(geometry, segmentation, task.arrays, answer["report"], places))
+        task.handlers.done(Result(geometry, segmentation, task.arrays, answer["report"], regions))
 
     def _fail(self, message: str) -> None:
         task = self._task

@@ -1,4 +1,4 @@
-"""What the child process does with a request: load the model, segment, and leave the results in the exchange folder."""
+"""Answer a request in the child process: load the model, segment, leave the results in the exchange folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Engine:
 
     @staticmethod
     def default_device() -> str:
-        """What is computed on when nothing is said, in words."""
+        """Return what is computed on when nothing is said, in words."""
         return describe(choose_device("auto"))
 
     def segment(self, request: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def _answer(engine: Engine, request: dict[str, Any]) -> None:
 
 
 def _take_channels() -> tuple[int, int]:
-    """Own copies of standard input and output; under their old numbers, libraries read nothing and write to stderr."""
+    """Copy standard input and output; under their old numbers, libraries read nothing and write to standard error."""
     source, events = os.dup(0), os.dup(1)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -101,7 +101,7 @@ def _outlast(source: int, exchange: Path) -> None:
 
 
 def _watch(parent: int, exchange: Path) -> None:
-    """A launcher between the two may keep the input open when the parent is killed."""
+    """Leave when the parent ends: a launcher between the two may keep the input open when it is killed."""
     wait_for_end_of(parent)
     _leave(exchange)
 

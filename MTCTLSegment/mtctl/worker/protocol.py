@@ -51,7 +51,7 @@ def put_request(folder: Path, request: dict[str, Any]) -> None:
 
 
 def next_request(exchange: Path, after: int) -> tuple[int, dict[str, Any]] | None:
-    """The request with the lowest number above `after`, and that number; None while there is none."""
+    """Return the request with the lowest number above `after`, and that number; None while there is none."""
     found = {int(path.parent.name): path for path in exchange.glob(f"*/{_REQUEST}") if path.parent.name.isdigit()}
     number = min((number for number in found if number > after), default=None)
     if number is None:

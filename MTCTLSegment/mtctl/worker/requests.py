@@ -32,18 +32,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Progress:
+class SegmentationProgress:
     """Where a request is.
 
     Attributes:
         stage: One of `time_left.STAGES`.
-        share: Of the stage that is done.
-        overall: Share of the whole that is done; never falls.
+        fraction: Of the stage that is done.
+        overall: Fraction of the whole that is done; never falls.
         seconds_left: Until the result is there; None as long as nobody can know.
     """
 
     stage: str
-    share: float
+    fraction: float
     overall: float
     seconds_left: float | None
 
@@ -63,7 +63,7 @@ class Handlers:
         failed: Why there is none, in words for the person who waits.
     """
 
-    progress: Callable[[Progress], None] = _ignore
+    progress: Callable[[SegmentationProgress], None] = _ignore
     note: Callable[[str], None] = _ignore
     done: Callable[[Result], None] = _ignore
     failed: Callable[[str], None] = _ignore

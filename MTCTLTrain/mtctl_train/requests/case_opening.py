@@ -51,7 +51,7 @@ def main(request: str) -> int:
 
 
 def look(emit: Emit, store: str, case: str) -> None:
-    """How a case stands in the store now."""
+    """Say how a case stands in the store now."""
     here = CaseStore(Path(store)).case(case)
     last = here.records[-1] if here.records else None
     emit(
@@ -81,7 +81,7 @@ def open_for_review(emit: Emit, store: str, case: str, to: str) -> None:
 
 
 def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
-    """What a review needs beside what was unpacked, written there; None where the prediction does not suffice."""
+    """Write what a review needs beside what was unpacked; return None where the prediction does not suffice."""
 
     def array(name: str) -> Any:
         return np.load(folder / f"{name}.npy", allow_pickle=False)

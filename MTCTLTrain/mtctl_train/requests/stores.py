@@ -40,7 +40,8 @@ from mtctl.cases.records import START, VOUCHED, Record, RecordKind
 from mtctl.cases.store import CaseError, CaseState, CaseStore, DamagedError, StoredCase
 from mtctl.cases.volumes import MAPS, stored_mask
 from mtctl.models.catalogue import Catalogue, InstalledModel, read_catalogue
-from mtctl.models.store import ModelStore, NotBetterError
+from mtctl.models.store import ModelStore
+from mtctl.models.versions import NotBetterError
 from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import Emit, answer
@@ -60,7 +61,7 @@ def main(request: str) -> int:
 
 
 def list_all(emit: Emit, store: str) -> None:
-    """What there is: models, and the cases of a store ("": none is chosen yet)."""
+    """Say what there is: models, and the cases of a store ("": none is chosen yet)."""
     _list_models(emit)
     if not store:
         return
@@ -144,7 +145,7 @@ def _line(case: StoredCase) -> dict[str, Any]:
 
 
 def _list_models(emit: Emit) -> None:
-    """The model in use first, then the site's own, newest first, then the shipped ones."""
+    """Say which models there are: the one in use, then the site's, newest first, then the shipped ones."""
     catalogue = read_catalogue()
     in_use = catalogue.in_use
     trouble = catalogue.fault or (in_use.fault if in_use else "")
@@ -167,7 +168,7 @@ def _model_line(model: InstalledModel) -> dict[str, str]:
 
 
 def _published(catalogue: Catalogue) -> dict[str, str] | None:
-    """The site's version in use, though it may be damaged; None: the shipped model is in use."""
+    """Return the site's version in use, though it may be damaged; None: the shipped model is in use."""
     model = catalogue.in_use
     if catalogue.fault:
         return {"model": "", "published": "", "override": "", "damage": catalogue.fault}
@@ -179,7 +180,7 @@ def _published(catalogue: Catalogue) -> dict[str, str] | None:
 
 
 def _write_review(case: StoredCase, folder: Path) -> tuple[Mapping[str, Any] | None, str | None]:
-    """The mask of the last draft or decision, as corrected.npy; its review and where that began, each None: without."""
+    """Write the mask of the last draft or decision as corrected.npy; return its review and start, None: it has none."""
     if case.state is CaseState.IN_REVIEW and (draft := case.draft()) is not None:
         _write(folder / "corrected.npy", draft.mask)
         drafts = (
@@ -194,7 +195,7 @@ def _write_review(case: StoredCase, folder: Path) -> tuple[Mapping[str, Any] | N
 
 
 def _write_start(case: StoredCase, record: Record | None, folder: Path) -> str | None:
-    """What a review began from, as start.npy, where that is somebody else's segmentation."""
+    """Write what a review began from as start.npy, where that is somebody else's segmentation; return its path."""
     if record is None or START not in record.files:
         return None
     path = folder / "start.npy"

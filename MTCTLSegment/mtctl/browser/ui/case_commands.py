@@ -14,7 +14,7 @@ from mtctl.browser.ui.segmentation import SegmentationRunner
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.inference.result import Result
-from mtctl.worker.requests import Progress
+from mtctl.worker.requests import SegmentationProgress
 
 #: Seconds between two looks at the folder that the page asks for.
 _LOOK_EVERY = 1.0
@@ -124,7 +124,7 @@ class CaseCommands:
             controller.update_page()
         await self.refresh()
 
-    def _on_progress(self, progress: Progress) -> None:
+    def _on_progress(self, progress: SegmentationProgress) -> None:
         with self._controller.state as state:
             state.progress = page_state.progress_state(progress)
 

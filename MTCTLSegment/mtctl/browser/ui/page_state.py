@@ -8,7 +8,7 @@ from mtctl.browser.sources.base import WorkListEntry
 from mtctl.browser.ui.open_case import PROPOSALS, CaseUnderReview
 from mtctl.scene import state_of
 from mtctl.uncertainty.regions import Region
-from mtctl.worker.requests import Progress
+from mtctl.worker.requests import SegmentationProgress
 
 #: Of `time_left.STAGES`.
 _STAGE_TITLES = {
@@ -82,7 +82,7 @@ def work_list_state(entries: list[WorkListEntry]) -> dict[str, Any]:
     }
 
 
-def progress_state(progress: Progress) -> dict[str, Any]:
+def progress_state(progress: SegmentationProgress) -> dict[str, Any]:
     """Return the state of a segmentation under way."""
     left = progress.seconds_left
     return {

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mtctl.geometry import Volume
-from mtctl.worker.client import Handlers, Progress, Result, Settings, WorkerClient
+from mtctl.inference.result import Result
+from mtctl.worker.client import WorkerClient
+from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
 
 #: Seconds between two looks at the child: the progress moves smoothly.
 _PERIOD = 0.05
@@ -44,7 +46,7 @@ class SegmentationRunner:
         self,
         key: str,
         scan: Volume,
-        progress: Callable[[Progress], None],
+        progress: Callable[[SegmentationProgress], None],
         done: Callable[[str, Result], None],
         failed: Callable[[str, str], None],
     ) -> bool:

@@ -1,0 +1,81 @@
+"""What is known of the versions of a site's models, and of which was in use when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtctl.errors import MtctlError
+from mtctl.models.verdict import ModelName, Verdict
+
+
+class ModelStoreError(MtctlError):
+    """The store of models cannot do that."""
+
+
+class NotBetterError(ModelStoreError):
+    """The candidate may not be published without an override.
+
+    Attributes:
+        reasons: Why not, in sentences.
+    """
+
+    def __init__(self, candidate: Path, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"{candidate}: is not published: {'; '.join(reasons)}. To publish it even so, give a reason")
+        self.reasons = reasons
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published model.
+
+    Attributes:
+        folder: A model folder as `model.read_model` takes it.
+        number: 1, 2, ...
+        model: Its card's id, to ask for it by (`mtctl segment --model site-0002`), version, and SHA-256 of its weights.
+        parent: The model that it was made from.
+        published: When, UTC, ISO 8601.
+        override: Why it was published though it was not better; "": it was.
+        verdict: Old against new.
+    """
+
+    folder: Path
+    number: int
+    model: ModelName
+    parent: ModelName
+    published: str
+    override: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the history of what was in use.
+
+    Attributes:
+        version: The number, or None for the shipped default.
+        action: "publish" or "rollback".
+        at: When, UTC, ISO 8601.
+        reason: Of an override or a rollback, or "".
+    """
+
+    version: int | None
+    action: str
+    at: str
+    reason: str
+
+
+def id_of(number: int) -> str:
+    """Return the id of that version's card, to ask for it by, though the card may be damaged."""
+    return f"site-{number:04d}"
+
+
+def lineage(steps: tuple[Step, ...]) -> list[int | None]:
+    """Return what was in use, from the shipped default to what is now, without what was rolled back."""
+    way: list[int | None] = [None]
+    for step in steps:
+        if step.action == "publish":
+            way.append(step.version)
+        else:
+            del way[way.index(step.version) + 1 :]
+    return way
