@@ -18,7 +18,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from MTCTLSegmentLib.error_display import telling
-from MTCTLSegmentLib.parameters import Binding, Kind, Place, Restrict, Surface
+from MTCTLSegmentLib.parameters import Binding, Kind, Restrict, SearchRegion, Surface
 
 HELP = _(
     "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. "
@@ -72,7 +72,7 @@ class MTCTLSegmentParameterNode:
         samples: Monte-Carlo samples.
         usualSamples: What the model is usually asked for; another number in `samples` was chosen by a person.
         place: Where the atrium is looked for.
-        roi: The box for Place.box.
+        roi: The box for SearchRegion.box.
         kind: Uncertainty in the heatmap.
         heatmap: Whether it is shown.
         threshold: Of the heatmap, and for the reviewed kind of the regions.
@@ -89,7 +89,7 @@ class MTCTLSegmentParameterNode:
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
     samples: Annotated[int, WithinRange(2, 64)] = 8
     usualSamples: int = 8
-    place: Place = Place.automatic
+    place: SearchRegion = SearchRegion.automatic
     roi: slicer.vtkMRMLMarkupsROINode
     kind: Kind = next(iter(Kind))
     heatmap: bool = True

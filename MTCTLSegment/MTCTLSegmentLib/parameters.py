@@ -47,7 +47,7 @@ class Binding:
         return observer
 
 
-class Place(Enum):
+class SearchRegion(Enum):
     """Where the atrium is looked for."""
 
     automatic = "auto"

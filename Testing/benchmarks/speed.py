@@ -34,7 +34,7 @@ from mtctl.inference.test_time_augmentation import VIEWS, View
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.masks import solid
 from mtctl.models.model import find_model
-from mtctl.networks.device import choose_device, describe, place
+from mtctl.networks.device import choose_device, describe, to_device
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.preprocessing.network_grid import canonical_geometry, pad_to_multiple
 from mtctl.preprocessing.normalisation import normalise
@@ -85,7 +85,7 @@ def main() -> int:
     network = model.load_network()
     views = VIEWS[: model.card.views]
     forward, sampled, viewed = pass_seconds(
-        place(model.load_network(), device), array, grid.spacing, device, args.repeat, views
+        to_device(model.load_network(), device), array, grid.spacing, device, args.repeat, views
     )
 
     network = network.to(device)
@@ -130,7 +130,7 @@ def pass_seconds(
 ) -> tuple[float, ...]:
     """Seconds of one deterministic V-Net pass over the whole volume, and of the engine's with N samples in one view and
     in all."""
-    vnet = place(LocatorNet(network.architecture.filters), device).eval()
+    vnet = to_device(LocatorNet(network.architecture.filters), device).eval()
     vnet.load_state_dict(network.state_dict(), strict=False)
     x, y, z = grid_mm
     planes = planes_at_once(device, network.architecture.filters, array.shape)

@@ -22,7 +22,7 @@ import torch
 
 from mtctl.networks.device import describe
 from mtctl.synthetic.phantom import SPACING_MM
-from mtctl.system.memory import give_back_memory
+from mtctl.system.memory import release_memory
 from mtctl_train.data.cases import Scan, phantom_case
 from mtctl_train.data.sampler import Batch, Sampler
 from mtctl_train.methods.base import Networks
@@ -88,7 +88,7 @@ def plain_uamt(batch: Batch) -> Callable[[], None]:
 
 def measure(step: Callable[[], None], count: int) -> tuple[float, float]:
     """Median seconds of a step, and the peak of the process's memory in GB while it runs (Linux; else NaN)."""
-    give_back_memory()  # What the one before has freed is not this one's.
+    release_memory()  # What the one before has freed is not this one's.
     step()
     reset = Path("/proc/self/clear_refs")
     if reset.exists():

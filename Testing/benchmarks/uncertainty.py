@@ -156,7 +156,7 @@ def foreign_flags(segmenter: Segmenter, data: Path, names: Sequence[str], count:
         scan = load_labelled(data, names[seed % len(names)]).volume
         prediction = segmenter.predict(foreign_input(kind, seed, [scan]))
         expected = score.expected(prediction.self_dice)
-        flags[kind].append(expected < score.flag_below or bool(prediction.doubts))
+        flags[kind].append(expected < score.flag_below or bool(prediction.warnings))
         if not flags[kind][-1]:
             print(f"  not flagged: {kind}, seed {seed}: case score {expected:.3f}, {prediction.volume_ml:.0f} mL")
     print("  flagged: " + ", ".join(f"{kind} {sum(f)} of {len(f)}" for kind, f in flags.items()), flush=True)

@@ -22,9 +22,9 @@ from test_dicom import write_series
 from test_segment import names, run, spoil
 
 from mtctl.batch.cohort import PAGE, TABLE
-from mtctl.batch.throughput import Pace, duration
+from mtctl.batch.throughput import Throughput, duration
 from mtctl.io.inputs import find_scans
-from mtctl.io.results import CaseFiles, settle
+from mtctl.io.results import CaseFiles, finish_interrupted
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX, make_folder, remove_parts
@@ -241,9 +241,9 @@ def test_an_exchange_that_was_cut_short_is_finished_by_the_next_one_that_looks(
     for ending in (".seg.nrrd", ".json"):
         files.path(ending).write_text("old")
     exchange_cut_short(files, monkeypatch, moves)
-    settle(files.out, ["b"])
+    finish_interrupted(files.out, ["b"])
     assert any(name.startswith(TEMPORARY_PREFIX) for name in names(files.out)), "another case's are left alone"
-    settle(files.out, ["a"])
+    finish_interrupted(files.out, ["a"])
     assert names(files.out) == {"a.seg.nrrd", "a.json"}
     assert {path.read_text() for path in files.out.iterdir()} == {"new"}
 
@@ -264,7 +264,7 @@ def test_a_process_that_is_killed_while_it_tidies_up_costs_no_result_and_leaves_
         patched.setattr("mtctl.io.results.shutil.rmtree", killed_half_way)
         with pytest.raises(SystemExit), files.replacing(["a.json"]) as fresh:
             (fresh / "a.json").write_text("new")
-    settle(files.out, ["a"])
+    finish_interrupted(files.out, ["a"])
     assert names(files.out) == {"a.json"} and files.path(".json").read_text() == "new"
 
 
@@ -274,7 +274,7 @@ def test_what_was_not_ready_to_be_moved_is_removed(files: CaseFiles, monkeypatch
         with pytest.raises(ZeroDivisionError), files.replacing([]) as fresh:
             (fresh / "a.seg.nrrd").write_text("half")
             raise ZeroDivisionError
-    settle(files.out, ["a"])
+    finish_interrupted(files.out, ["a"])
     assert names(files.out) == set()
 
 
@@ -290,14 +290,14 @@ def test_parts_of_a_table_that_a_killed_process_left_are_removed_and_those_of_a_
     make_folder(tmp_path)
 
 
-def moments(pace: Pace, times: list[float]) -> Iterator[str]:
+def moments(pace: Throughput, times: list[float]) -> Iterator[str]:
     for time_ in times:
         pace.finish(time_, computed=True)
         yield str(pace)
 
 
 def test_throughput_and_time_left_come_from_the_scans_that_were_computed() -> None:
-    pace = Pace(total=10, began=0.0)
+    pace = Throughput(total=10, began=0.0)
     pace.finish(5.0, computed=False)
     assert str(pace) == ""
     assert list(moments(pace, [15.0, 25.0])) == ["6.0 scans/min, 80 s left", "6.0 scans/min, 70 s left"]

@@ -19,7 +19,7 @@ from test_segment import names, run
 
 from mtctl.batch.case import Request
 from mtctl.batch.dask_cluster import run_on_cluster
-from mtctl.batch.runner import BatchError, Failure, Job, Task
+from mtctl.batch.runner import BatchError, BatchTask, Failure, Job
 from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX
 
@@ -108,7 +108,7 @@ def test_with_a_worker_killed_all_results_are_there_and_the_same_as_here(
 
 def job(model: Model, sources: list[Path], out: Path) -> Job:
     out.mkdir(exist_ok=True)
-    return Job(sources, Task(Request(out), model.folder, "cpu"))
+    return Job(sources, BatchTask(Request(out), model.folder, "cpu"))
 
 
 def test_one_bad_scan_does_not_stop_the_others(
@@ -140,7 +140,7 @@ def test_a_worker_that_does_not_see_the_folders_is_named_before_anything_is_done
         with pytest.raises(BatchError, match=r"worker tcp://\S+ on \S+ does not see the output folder .*shared folder"):
             list(run_on_cluster(job(tiny_model, sources, tmp_path / "out"), cluster.address))
     assert names(tmp_path / "out") == set()
-    elsewhere = Job(sources, Task(Request(tmp_path / "out"), tmp_path / "no model", "cpu"))
+    elsewhere = Job(sources, BatchTask(Request(tmp_path / "out"), tmp_path / "no model", "cpu"))
     with pytest.raises(BatchError, match="does not see the model folder"):
         list(run_on_cluster(elsewhere, cluster.address))
     with monkeypatch.context() as patched:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mtctl.geometry import Geometry
 from mtctl.uncertainty.case_score import CaseScore, UsualShape, self_dice, spread_mm
-from mtctl.uncertainty.plausibility import doubts_about, notes_about
+from mtctl.uncertainty.plausibility import plausibility_remarks, plausibility_warnings
 
 CUBES = (1.0, 1.0, 1.0)
 GRID = Geometry((60, 50, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
@@ -102,10 +102,10 @@ def test_a_shape_turned_on_its_side_is_doubted_and_an_upright_one_is_not() -> No
     assert usual.distance(spread_mm(upright, GRID)) < 1 < 4 < usual.distance(spread_mm(turned, GRID))
     scale = Geometry(GRID.size, (2.4,) * 3, GRID.origin)
     usual = UsualShape(*(np.add(usual.mean, np.log(2.4)).tolist(), usual.covariance, usual.limit))
-    assert not doubts_about(upright, scale, usual)
-    (doubt,) = doubts_about(turned, scale, usual)
+    assert not plausibility_warnings(upright, scale, usual)
+    (doubt,) = plausibility_warnings(turned, scale, usual)
     assert "unlike a left atrium" in doubt and "stored turned" in doubt
-    assert not doubts_about(turned, scale, None)
+    assert not plausibility_warnings(turned, scale, None)
 
 
 def test_a_vein_at_the_scan_s_end_is_noted_and_a_cut_through_the_atrium_is_doubted() -> None:
@@ -115,8 +115,8 @@ def test_a_vein_at_the_scan_s_end_is_noted_and_a_cut_through_the_atrium_is_doubt
         return Geometry((60, 50, planes), (2.4, 2.4, 2.4), (0.0, 0.0, 0.0))
 
     grazed, cut = middle[:34], middle[:24]
-    assert grazed[33].any() and not doubts_about(grazed, grid(34), None)
-    assert notes_about(grazed, grid(34)) == ["the segmentation just reaches the upper border of the scan"]
-    (doubt,) = doubts_about(cut, grid(24), None)
-    assert "upper border of the scan cuts" in doubt and not notes_about(cut, grid(24))
-    assert not doubts_about(middle, grid(40), None) and not notes_about(middle, grid(40))
+    assert grazed[33].any() and not plausibility_warnings(grazed, grid(34), None)
+    assert plausibility_remarks(grazed, grid(34)) == ["the segmentation just reaches the upper border of the scan"]
+    (doubt,) = plausibility_warnings(cut, grid(24), None)
+    assert "upper border of the scan cuts" in doubt and not plausibility_remarks(cut, grid(24))
+    assert not plausibility_warnings(middle, grid(40), None) and not plausibility_remarks(middle, grid(40))

@@ -19,7 +19,7 @@ from PIL import Image
 from mtctl.batch.cohort import PAGE, TABLE, write_cohort
 from mtctl.batch.cohort_rows import Row
 from mtctl.batch.runner import Failure
-from mtctl.figures.case_figure import CaseView, axial_thumbnail, write_case_figure
+from mtctl.figures.case_figure import CasePicture, axial_thumbnail, write_case_figure
 from mtctl.io.results import CaseFiles
 
 REPORT = {
@@ -148,7 +148,7 @@ def test_no_case_at_all_gives_an_empty_table(tmp_path: Path) -> None:
 def figure(path: Path) -> None:
     image = np.zeros((30, 40, 50), np.float32)
     image[10:20, 10:30, 15:35] = 1
-    write_case_figure(CaseView(image, image > 0, image * 0.6, "uncertainty", "title", "subtitle"), path)
+    write_case_figure(CasePicture(image, image > 0, image * 0.6, "uncertainty", "title", "subtitle"), path)
 
 
 def test_the_thumbnail_is_the_axial_slice_without_titles(out: Path) -> None:

@@ -19,14 +19,14 @@ from mtctl.figures import surfaces as comparison_surface
 from mtctl.figures.box_plots import PANELS, write_box_plots
 from mtctl.figures.comparison_figure import (
     CaseComparison,
+    ComparedMask,
     FigureError,
-    Prediction,
     load_case,
     telling_case,
     write_case_comparison,
     write_figures,
 )
-from mtctl.figures.surfaces import Frame, RenderingError, distance_surface, surface_pictures
+from mtctl.figures.surfaces import RenderingError, ViewRectangle, distance_surface, surface_pictures
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 
@@ -68,7 +68,7 @@ def write_cases(folder: Path, masks: Masks, geometry: Geometry = GRID) -> list[M
 def opengl() -> None:
     """Skips the calling test on a machine that cannot draw."""
     try:
-        surface_pictures(ball(3), ball(3), GRID, Frame.around([ball(3)], GRID), 16)
+        surface_pictures(ball(3), ball(3), GRID, ViewRectangle.around([ball(3)], GRID), 16)
     except RenderingError as error:
         pytest.skip(str(error))
 
@@ -97,7 +97,7 @@ def test_normals_point_outwards() -> None:
 
 
 def test_what_is_too_much_is_red_what_is_missed_blue_and_what_is_right_grey(opengl: None) -> None:
-    frame = Frame.around([ball(14)], GRID)
+    frame = ViewRectangle.around([ball(14)], GRID)
     for radius, red, blue in ((14, True, False), (6, False, True), (10, False, False)):
         for picture in surface_pictures(ball(radius), ball(10), GRID, frame, 120):
             assert (share(picture, "red") > 0.1, share(picture, "blue") > 0.1) == (red, blue)
@@ -110,7 +110,7 @@ def test_a_missed_vein_of_the_patients_left_is_on_the_right_from_the_front_and_o
     vein = np.zeros(SHAPE, bool)
     vein[16:20, 18:22, 30:46] = True  # +x is the patient's left
     truth = ball(10) | vein
-    anterior, posterior = surface_pictures(ball(10), truth, GRID, Frame.around([truth], GRID), 160)
+    anterior, posterior = surface_pictures(ball(10), truth, GRID, ViewRectangle.around([truth], GRID), 160)
     half = anterior.shape[1] // 2
     assert share(anterior[:, half:], "blue") > 0.03 and share(anterior[:, :half], "blue") == 0
     assert share(posterior[:, :half], "blue") > 0.03 and share(posterior[:, half:], "blue") == 0
@@ -119,7 +119,7 @@ def test_a_missed_vein_of_the_patients_left_is_on_the_right_from_the_front_and_o
 def test_superior_is_up_and_pictures_have_the_frames_proportions(opengl: None) -> None:
     truth = ball(10)
     prediction = truth | ball(4, (30, 20, 22))  # +z
-    frame = Frame.around([prediction], GRID)
+    frame = ViewRectangle.around([prediction], GRID)
     for picture in surface_pictures(prediction, truth, GRID, frame, 160):
         assert picture.shape == (round(160 * frame.half_height / frame.half_width), 160, 3)
         middle = len(picture) // 2
@@ -128,7 +128,7 @@ def test_superior_is_up_and_pictures_have_the_frames_proportions(opengl: None) -
 
 def test_an_empty_prediction_shows_the_whole_truth_as_missed(opengl: None) -> None:
     truth = ball(10)
-    for picture in surface_pictures(np.zeros(SHAPE, bool), truth, GRID, Frame.around([truth], GRID), 100):
+    for picture in surface_pictures(np.zeros(SHAPE, bool), truth, GRID, ViewRectangle.around([truth], GRID), 100):
         assert share(picture, "blue") > 0.25
 
 
@@ -138,7 +138,7 @@ def test_without_any_opengl_the_message_says_what_to_install(monkeypatch: pytest
     if comparison_surface.vtkRenderWindow().GetClassName() != "vtkOSOpenGLRenderWindow":
         pytest.skip("this VTK always has a window of its own")
     with pytest.raises(RenderingError, match="install a software renderer"):
-        surface_pictures(ball(3), ball(3), GRID, Frame.around([ball(3)], GRID), 16)
+        surface_pictures(ball(3), ball(3), GRID, ViewRectangle.around([ball(3)], GRID), 16)
 
 
 def test_without_vtk_the_box_plots_are_there_and_the_message_says_what_to_install(
@@ -189,7 +189,7 @@ def test_methods_without_a_common_case_have_none_to_draw(tmp_path: Path) -> None
 def test_the_slice_is_that_of_most_errors() -> None:
     truth, wrong = ball(10), ball(10)
     wrong[25] = False
-    predictions = (Prediction("right", truth, ""), Prediction("wrong", wrong, ""))
+    predictions = (ComparedMask("right", truth, ""), ComparedMask("wrong", wrong, ""))
     image = np.zeros(SHAPE, np.float32)
     assert CaseComparison("x", image, truth, predictions, GRID).slice_of_most_errors() == 25
     assert CaseComparison("x", image, truth, predictions[:1], GRID).slice_of_most_errors() == CENTRE[0]
@@ -252,7 +252,7 @@ def test_box_plots_of_one_case_and_of_infinite_and_missing_values_are_drawn(tmp_
 def test_a_case_comparison_that_cannot_be_written_leaves_nothing(opengl: None, tmp_path: Path) -> None:
     truth = ball(10)
     image = np.random.default_rng(0).random(SHAPE, np.float32)
-    comparison = CaseComparison("x", image, truth, (Prediction("a", truth, ""),), GRID)
+    comparison = CaseComparison("x", image, truth, (ComparedMask("a", truth, ""),), GRID)
     with pytest.raises(MtctlError, match="cannot be written"):
         write_case_comparison(comparison, tmp_path / "absent" / "figure.png")
     assert not list(tmp_path.iterdir())

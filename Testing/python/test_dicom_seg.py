@@ -15,14 +15,14 @@ from test_segment import names, run
 
 from mtctl.geometry import Geometry, Volume, VolumeError
 from mtctl.io.dicom.series import choose_series
-from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
+from mtctl.io.dicom.writer import DicomOutputError, Provenance, write_dicom
 from mtctl.io.volumes import input_stem, read_map, read_mask, read_volume
 from mtctl.models.model import Model
 
 pydicom = pytest.importorskip("pydicom")
 highdicom = pytest.importorskip("highdicom")
 
-MADE = Made("tiny 1", "predictive entropy / ln 2", "0123abcd")
+MADE = Provenance("tiny 1", "predictive entropy / ln 2", "0123abcd")
 
 
 def edit(folder: Path, **values: object) -> None:

@@ -75,7 +75,9 @@ def test_what_the_probabilities_promise_is_between_nothing_and_certainty_and_not
     finally:
         with torch.no_grad():
             head.bias[:] = kept
-    assert empty.self_dice == 0 and empty.doubts == ("no atrium was found: check the scan, or draw the region (--roi)",)
+    assert empty.self_dice == 0 and empty.warnings == (
+        "no atrium was found: check the scan, or draw the region (--roi)",
+    )
 
 
 def test_a_flipped_file_gives_the_same_atrium_at_the_same_place_of_the_patient(segmenter: Segmenter) -> None:
@@ -190,7 +192,7 @@ def test_progress_passes_through_the_stages_in_order(segmenter: Segmenter) -> No
 def test_a_result_of_implausible_size_is_doubted(segmenter: Segmenter) -> None:
     prediction = segmenter.predict(scan((24, 24, 24)))
     assert prediction.volume_ml < 15
-    assert any("unusual for a left atrium" in doubt or "no atrium" in doubt for doubt in prediction.doubts)
+    assert any("unusual for a left atrium" in doubt or "no atrium" in doubt for doubt in prediction.warnings)
 
 
 def test_the_model_s_grid_decides_at_which_resolution_the_network_works(tiny_model: Model) -> None:
@@ -280,8 +282,8 @@ def test_where_an_atrium_is_found_only_with_the_slices_twice_as_far_apart_the_sp
 
     monkeypatch.setattr("mtctl.inference.segmenter.sample_passes", finds_half)
     segmenter = Segmenter(tiny_model, CPU)
-    assert not any("spacing" in doubt for doubt in segmenter.predict(true).doubts)
-    (doubt,) = segmenter.predict(with_spacing(true, (0.625, 0.625, 0.625))).doubts
+    assert not any("spacing" in doubt for doubt in segmenter.predict(true).warnings)
+    (doubt,) = segmenter.predict(with_spacing(true, (0.625, 0.625, 0.625))).warnings
     assert "half as high" in doubt and "--spacing 0.625,0.625,1.25" in doubt
 
 
@@ -300,8 +302,8 @@ def test_where_the_region_that_was_found_cuts_the_atrium_it_is_enlarged_there_an
     found_in(monkeypatch, 40, 110)
     prediction = sure.predict(as_scan(ATRIUM))
     enlarged = "the region was enlarged at its left border, which the atrium touched"
-    assert [note for note in prediction.notes if "enlarged" in note] == [enlarged, enlarged]
-    assert prediction.located and not any("border of the region" in doubt for doubt in prediction.doubts)
+    assert [note for note in prediction.remarks if "enlarged" in note] == [enlarged, enlarged]
+    assert prediction.located and not any("border of the region" in doubt for doubt in prediction.warnings)
     assert (prediction.segmentation ^ ATRIUM).sum() < 0.1 * ATRIUM.sum()
     assert prediction.region.x0 == pytest.approx(40, abs=2) and prediction.region.x1 == pytest.approx(160, abs=2)
 
@@ -309,7 +311,7 @@ def test_where_the_region_that_was_found_cuts_the_atrium_it_is_enlarged_there_an
 def test_a_region_that_holds_the_atrium_is_not_enlarged(sure: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     found_in(monkeypatch, 40, 160)
     prediction = sure.predict(as_scan(ATRIUM))
-    assert not any("enlarged" in note for note in prediction.notes)
+    assert not any("enlarged" in note for note in prediction.remarks)
     assert prediction.region.x1 == pytest.approx(160, abs=2)
 
 
@@ -318,15 +320,15 @@ def test_where_enlarging_twice_does_not_help_the_case_is_doubted(
 ) -> None:
     found_in(monkeypatch, 40, 80)
     prediction = sure.predict(as_scan(ATRIUM))
-    assert len([note for note in prediction.notes if "enlarged" in note]) == 2
-    assert "the segmentation touches the left border of the region: draw a larger one (--roi)" in prediction.doubts
+    assert len([note for note in prediction.remarks if "enlarged" in note]) == 2
+    assert "the segmentation touches the left border of the region: draw a larger one (--roi)" in prediction.warnings
     assert prediction.region.x1 == pytest.approx(130, abs=2)
 
 
 def test_a_region_that_a_person_drew_stays_and_a_cut_atrium_is_doubted(sure: Segmenter) -> None:
     prediction = sure.predict(as_scan(ATRIUM), Options(region=Box(40, 110, 5, 95, -1, 60)))
-    assert not prediction.located and not any("enlarged" in note for note in prediction.notes)
-    assert "the segmentation touches the left border of the region: draw a larger one (--roi)" in prediction.doubts
+    assert not prediction.located and not any("enlarged" in note for note in prediction.remarks)
+    assert "the segmentation touches the left border of the region: draw a larger one (--roi)" in prediction.warnings
     assert prediction.region.x1 == pytest.approx(110, abs=2) and not prediction.segmentation[:, :, 180:].any()
 
 
@@ -336,8 +338,8 @@ def test_where_the_region_ends_with_the_scan_there_is_nothing_to_enlarge(
     at_the_end = bright_ellipsoid(LARGE, (27, 50, 170), (20, 30, 45))
     found_in(monkeypatch, 110, 250)
     prediction = sure.predict(as_scan(at_the_end))
-    assert not any("enlarged" in note for note in prediction.notes)
-    assert not any("border of the region" in doubt for doubt in prediction.doubts)
+    assert not any("enlarged" in note for note in prediction.remarks)
+    assert not any("border of the region" in doubt for doubt in prediction.warnings)
 
 
 def test_padding_and_damaged_slices_are_left_out_of_the_grey_levels_and_told(sure: Segmenter) -> None:
@@ -346,8 +348,8 @@ def test_padding_and_damaged_slices_are_left_out_of_the_grey_levels_and_told(sur
     spoilt = Volume(sound.array.copy(), sound.geometry)
     spoilt.array[:, :, 100:] = 0  # padding: the same value everywhere
     spoilt.array[44:46] = -4000  # damaged slices
-    notes = sure.predict(spoilt).notes
+    notes = sure.predict(spoilt).remarks
     assert any("of the scan is padding" in note for note in notes)
-    assert not any("padding" in note or "grey levels" in note for note in sure.predict(sound).notes)
+    assert not any("padding" in note or "grey levels" in note for note in sure.predict(sound).remarks)
     spoilt.array[:, :, 100:] = sound.array[:, :, 100:]
-    assert any("lie far outside the scan's other grey levels" in note for note in sure.predict(spoilt).notes)
+    assert any("lie far outside the scan's other grey levels" in note for note in sure.predict(spoilt).remarks)

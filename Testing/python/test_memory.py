@@ -13,7 +13,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import numpy as np
-from mtctl.system.memory import give_back_memory, keep_freed_memory
+from mtctl.system.memory import release_memory, keep_freed_memory
 
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -26,7 +26,7 @@ arrays = [np.ones(5_000_000) for _ in range(5)]
 print(resident() - before)
 arrays.clear()
 print(resident() - before)
-give_back_memory()
+release_memory()
 print(resident() - before)
 """
 

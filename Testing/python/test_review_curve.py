@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mtctl.evaluation.review_curve import Curve, review_curves
+from mtctl.evaluation.review_curve import ReviewCurve, review_curves
 from mtctl.evaluation.segmentation_metrics import dice
 
 
@@ -60,4 +60,6 @@ def test_without_regions_nothing_is_looked_at_and_nothing_gained() -> None:
 
 
 def test_the_mean_gain_is_the_area_under_the_curve_above_its_start() -> None:
-    assert Curve(np.array([0.0, 1.0, 3.0]), np.array([0.5, 0.7, 0.9])).mean_gain == pytest.approx((0.1 + 0.3 * 2) / 3)
+    assert ReviewCurve(np.array([0.0, 1.0, 3.0]), np.array([0.5, 0.7, 0.9])).mean_gain == pytest.approx(
+        (0.1 + 0.3 * 2) / 3
+    )

@@ -73,7 +73,7 @@ def test_the_atrium_is_found_in_a_whole_thorax(segmenter: Segmenter) -> None:
 def test_noise_gives_no_atrium_or_a_result_that_is_doubted(segmenter: Segmenter) -> None:
     noise = np.random.default_rng(0).normal(50, 10, (88, 140, 190)).astype(np.float32)
     prediction = segmenter.predict(Volume(noise, Geometry((190, 140, 88), SPACING_MM, (0.0, 0.0, 0.0))))
-    assert prediction.doubts or prediction.sample_dice < 0.8
+    assert prediction.warnings or prediction.sample_dice < 0.8
 
 
 def test_slabs_give_the_same_answer_as_one_piece_to_within_bfloat16_rounding(

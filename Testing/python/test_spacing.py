@@ -27,7 +27,7 @@ from mtctl.io.given_spacing import given_spacing_of, parse_spacing
 from mtctl.io.inputs import read_manifest, spacings_of
 from mtctl.io.volumes import read_mask, read_scan, read_volume, write_segmentation, write_volume
 from mtctl.models.model import Model
-from mtctl.uncertainty.plausibility import doubts_about
+from mtctl.uncertainty.plausibility import plausibility_warnings
 from mtctl.uncertainty.plausible_spacing import ATRIA, likely_spacing
 
 TRUE, SQUASHED, NONE = (0.625, 0.625, 1.25), (0.625, 0.625, 0.625), (1.0, 1.0, 1.0)
@@ -113,11 +113,11 @@ def test_nothing_is_said_of_an_empty_mask_and_of_what_no_spacing_explains() -> N
 
 def test_the_spacing_is_the_only_doubt_where_it_explains_the_shape() -> None:
     mask, grid = atrium()
-    (doubt,) = doubts_about(mask, replace(grid, spacing=SQUASHED), ATRIA)
+    (doubt,) = plausibility_warnings(mask, replace(grid, spacing=SQUASHED), ATRIA)
     assert "slice spacing" in doubt and "spreads" not in doubt
-    (doubt,) = doubts_about(mask, replace(grid, spacing=NONE), ATRIA)
+    (doubt,) = plausibility_warnings(mask, replace(grid, spacing=NONE), ATRIA)
     assert "does it carry none" in doubt and "unusual" not in doubt
-    assert not doubts_about(mask, grid, ATRIA)
+    assert not plausibility_warnings(mask, grid, ATRIA)
 
 
 def test_a_mask_that_the_border_cuts_off_says_nothing_of_the_spacing() -> None:
@@ -125,12 +125,14 @@ def test_a_mask_that_the_border_cuts_off_says_nothing_of_the_spacing() -> None:
     half = mask[: mask.shape[0] // 2]
     cut = replace(grid, size=half.shape[::-1])  # type: ignore[arg-type]
     assert likely_spacing(half, cut) is not None
-    assert not any("spacing" in doubt for doubt in doubts_about(half, cut, ATRIA))
+    assert not any("spacing" in doubt for doubt in plausibility_warnings(half, cut, ATRIA))
     lower = mask.copy()
     lower[mask.shape[0] // 2 :] = False
     window = (slice(0, mask.shape[0] // 2), slice(None), slice(None))
-    assert "spacing" in doubts_about(lower, grid, ATRIA)[0], "as if it were half as high"
-    assert not any("spacing" in doubt for doubt in doubts_about(lower, grid, ATRIA, window)), "a region cut it off"
+    assert "spacing" in plausibility_warnings(lower, grid, ATRIA)[0], "as if it were half as high"
+    assert not any("spacing" in doubt for doubt in plausibility_warnings(lower, grid, ATRIA, window)), (
+        "a region cut it off"
+    )
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class TestARun:
         assert " ".join(sent).isascii()
         heard: list[list[str]] = []
         monkeypatch.setattr("mtctl.commands.main.main", lambda words: heard.append(words) or 0)
-        monkeypatch.setattr(background, "step_back", lambda: None)
+        monkeypatch.setattr(background, "lower_priority", lambda: None)
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         assert background.main(sent) == 0
         assert heard == [run.order.arguments(run.folder)] and str(store) in heard[0]

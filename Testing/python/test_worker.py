@@ -147,7 +147,7 @@ def test_a_case_is_answered_as_in_process_bit_for_bit_on_the_scan_s_own_grid(
         assert array.dtype == np.float32
         assert np.array_equal(array, expected.on_source(name).array), name
     assert answer.result.report["samples"] == 3
-    assert answer.result.report["warnings"] == [*expected.doubts, *expected.notes]
+    assert answer.result.report["warnings"] == [*expected.warnings, *expected.remarks]
 
 
 @pytest.mark.parametrize(("region", "chooser"), [("none", "whole scan"), ("0,30,0,30,20,60", "user")])

@@ -18,7 +18,7 @@ from MTCTLSegmentLib import python_packages as dependencies
 from MTCTLSegmentLib.error_display import telling
 from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
 from MTCTLSegmentLib.panels.model import ModelPanel
-from MTCTLSegmentLib.parameters import Place
+from MTCTLSegmentLib.parameters import SearchRegion
 from MTCTLSegmentLib.review.current_review import Desk
 from MTCTLSegmentLib.roi import box_of, place_box
 from MTCTLSegmentLib.text import progress_words
@@ -75,7 +75,7 @@ class ScanPanel:
         for widget in (ui.scanSelector, ui.modelSelector, ui.modelFolderButton, ui.advancedBox, ui.reviewSelector):
             widget.enabled = not self._job.running
         self._spacing.refresh(not self._job.running)
-        boxed = parameters is not None and parameters.place == Place.box
+        boxed = parameters is not None and parameters.place == SearchRegion.box
         ui.roiSelector.enabled = boxed
         ui.roiLabel.enabled = boxed
 
@@ -120,7 +120,7 @@ class ScanPanel:
 
     def _settings(self) -> Settings:
         parameters = self._desk.parameters
-        region = parameters.place.value if parameters.place != Place.box else box_of(parameters.roi)
+        region = parameters.place.value if parameters.place != SearchRegion.box else box_of(parameters.roi)
         return Settings(parameters.model or None, parameters.device, parameters.samples, region)
 
     def _progressed(self, progress: SegmentationProgress) -> None:
@@ -193,4 +193,4 @@ class ScanPanel:
             return
         with telling():
             parameters.roi = place_box(parameters.roi)
-            parameters.place = Place.box
+            parameters.place = SearchRegion.box

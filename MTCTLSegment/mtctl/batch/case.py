@@ -13,16 +13,16 @@ import numpy as np
 
 from mtctl import __version__
 from mtctl.errors import MtctlError
-from mtctl.figures.case_figure import CaseView, write_case_figure
+from mtctl.figures.case_figure import CasePicture, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
 from mtctl.inference.segmenter import Segmenter
-from mtctl.io.dicom.series import Choice, choose_series
-from mtctl.io.dicom.writer import DicomOutputError, Made, write_dicom
+from mtctl.io.dicom.series import ChosenSeries, choose_series
+from mtctl.io.dicom.writer import DicomOutputError, Provenance, write_dicom
 from mtctl.io.given_spacing import same_spacing, with_given_spacing
 from mtctl.io.headers import is_oriented
-from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, settle
+from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, finish_interrupted
 from mtctl.io.volumes import input_stem, read_scan, scan_sum, write_segmentation, write_volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
@@ -104,7 +104,7 @@ def segment_case(
     fingerprint = _fingerprint(volume, filed, segmenter, request)
     files = CaseFiles(request.out, stem)
     if not files.complete(_endings(request)) and files.present():
-        settle(request.out, [stem])  # Perhaps a run was killed in the middle of moving them in.
+        finish_interrupted(request.out, [stem])  # Perhaps a run was killed in the middle of moving them in.
     previous = files.report()
     if previous and previous["fingerprint"] == fingerprint and files.complete(_endings(request)):
         return Outcome(source, stem, previous, skipped=True)
@@ -129,7 +129,7 @@ def segment_case(
                 write_volume(prediction.on_source(name), folder / f"{stem}.{kind}.nrrd")
         if request.dicom and choice:
             card = segmenter.model.card
-            made = Made(f"{card.id} {card.version}", _scale(request), fingerprint)
+            made = Provenance(f"{card.id} {card.version}", _scale(request), fingerprint)
             files_out = folder / f"{stem}{DICOM_SEGMENTATION}", folder / f"{stem}{DICOM_MAP}"
             write_dicom(choice.series, mask, found.uncertainty, made, *files_out)
         write_case_figure(_view(stem, volume, prediction, found, request), folder / f"{stem}{PICTURE}")
@@ -180,7 +180,7 @@ def _endings(request: Request) -> list[str]:
     return [SEGMENTATION, *(f".{name}.nrrd" for name in maps), *dicom, REPORT, PICTURE]
 
 
-def _choice(source: Path) -> Choice | None:
+def _choice(source: Path) -> ChosenSeries | None:
     """The series of a DICOM folder; None for a file."""
     if not source.is_dir():
         return None
@@ -190,7 +190,7 @@ def _choice(source: Path) -> Choice | None:
         raise VolumeError(f"{source}: {error}") from error
 
 
-def _remark(source: Path, choice: Choice | None) -> str | None:
+def _remark(source: Path, choice: ChosenSeries | None) -> str | None:
     """What a person must know of the input itself."""
     if choice:
         return choice.remark
@@ -202,7 +202,7 @@ def _remark(source: Path, choice: Choice | None) -> str | None:
     )
 
 
-def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, request: Request) -> CaseView:
+def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, request: Request) -> CasePicture:
     report = found.report
     grid = canonical_geometry(volume.geometry, _PICTURE_MM, prediction.region)
     image, _ = to_grid(volume, grid)
@@ -210,7 +210,7 @@ def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, 
     uncertainty = from_grid(found.uncertainty.array, prediction.source, grid, 0.0)
     low, high = report["case_score_interval"]
     left = sum(region["volume_mm3"] for region in report["regions"]) / 1000
-    return CaseView(
+    return CasePicture(
         image=image,
         mask=mask,
         uncertainty=uncertainty,

@@ -14,7 +14,7 @@ from typing import Any
 
 import mtctl
 from mtctl.batch.case import Outcome
-from mtctl.batch.runner import BatchError, Failure, Job, Task, attempt, killed, sweep
+from mtctl.batch.runner import BatchError, BatchTask, Failure, Job, attempt, clean_up, killed
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.system.process_tree import is_running
 
@@ -41,10 +41,10 @@ def run_on_cluster(job: Job, scheduler: str) -> Generator[Outcome | Failure, Non
         _ask_workers(client, task, token, scheduler)
         for source, result in _results(client, task, token, list(named)):
             yield replace(result, source=named[source])
-        sweep(job)
+        clean_up(job)
 
 
-def _results(client: Any, task: Task, token: str, sources: list[Path]) -> Iterator[tuple[Path, Outcome | Failure]]:
+def _results(client: Any, task: BatchTask, token: str, sources: list[Path]) -> Iterator[tuple[Path, Outcome | Failure]]:
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
@@ -65,7 +65,7 @@ def _results(client: Any, task: Task, token: str, sources: list[Path]) -> Iterat
         yield source, killed(source, "its Dask workers died") if _error(future) else future.result()
 
 
-def _submit(client: Any, task: Task, token: str, sources: list[Path]) -> list[Any]:
+def _submit(client: Any, task: BatchTask, token: str, sources: list[Path]) -> list[Any]:
     return client.map(_on_worker, sources, task=task, token=token, pure=False, retries=_RETRIES)
 
 
@@ -76,13 +76,13 @@ def _error(future: Any) -> BaseException | None:
         return error
 
 
-def _on_worker(source: Path, task: Task, token: str) -> Outcome | Failure:
+def _on_worker(source: Path, task: BatchTask, token: str) -> Outcome | Failure:
     """Runs in a worker, which may have joined since the others were asked."""
     fault = _fault(task, token)
     return Failure(source, f"a Dask worker {fault}") if fault else attempt(task, source)
 
 
-def _fault(task: Task, token: str) -> str:
+def _fault(task: BatchTask, token: str) -> str:
     """Why this worker cannot be used; "" where it can."""
     host, wanted = platform.node(), token.rpartition("-")[2]
     if not (task.request.out / token).is_file():
@@ -97,7 +97,7 @@ def _fault(task: Task, token: str) -> str:
     return ""
 
 
-def _ask_workers(client: Any, task: Task, token: str, scheduler: str) -> None:
+def _ask_workers(client: Any, task: BatchTask, token: str, scheduler: str) -> None:
     """Raise where there are no workers or one of them cannot be used."""
     try:
         faults = client.run(_fault, task, token)

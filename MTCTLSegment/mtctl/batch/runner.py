@@ -15,10 +15,10 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
 from mtctl.inference.prediction import ProgressCallback
 from mtctl.inference.segmenter import Segmenter
-from mtctl.io.results import settle, unsettled
+from mtctl.io.results import finish_interrupted, has_interrupted
 from mtctl.io.volumes import input_stem
 from mtctl.models.model import read_model
-from mtctl.system.memory import give_back_memory
+from mtctl.system.memory import release_memory
 
 # A cluster's worker may hand several scans at once to threads of one process: each would want all memory and all cores.
 _ONE_AT_A_TIME = threading.Lock()
@@ -29,7 +29,7 @@ class BatchError(MtctlError):
 
 
 @dataclass(frozen=True)
-class Task:
+class BatchTask:
     """What to do with a scan, the same for all of a run.
 
     Attributes:
@@ -60,7 +60,7 @@ class Job:
     """
 
     sources: Sequence[Path]
-    task: Task
+    task: BatchTask
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Failure:
 
 def run_here(job: Job, progress: ProgressCallback) -> Generator[Outcome | Failure, None, None]:
     """One after the other in this process, each with all processor cores."""
-    with _Sweep(job):
+    with _CleaningUp(job):
         for source in job.sources:
             yield attempt(job.task, source, progress)
 
 
 def run_in_processes(job: Job, workers: int) -> Generator[Outcome | Failure, None, None]:
     """In `workers` processes of this machine, which share its cores and its GPUs; results come as they are ready."""
-    with _Sweep(job):
+    with _CleaningUp(job):
         for result in run_queue(job.sources, partial(attempt, job.task), _environments(workers, job.task.device)):
             if isinstance(result, Lost):
                 yield killed(result.item, result.ending)
@@ -93,7 +93,7 @@ def run_in_processes(job: Job, workers: int) -> Generator[Outcome | Failure, Non
                 yield result.result
 
 
-def attempt(task: Task, source: Path, progress: ProgressCallback = lambda stage, share: None) -> Outcome | Failure:
+def attempt(task: BatchTask, source: Path, progress: ProgressCallback = lambda stage, share: None) -> Outcome | Failure:
     """Do one scan; whatever is wrong with it becomes a `Failure`."""
     try:
         with _ONE_AT_A_TIME:
@@ -105,7 +105,7 @@ def attempt(task: Task, source: Path, progress: ProgressCallback = lambda stage,
     except Exception as error:
         return Failure(source, f"unexpected {type(error).__name__}: {error}")
     finally:
-        give_back_memory()
+        release_memory()
 
 
 def killed(source: Path, ending: str) -> Failure:
@@ -113,7 +113,7 @@ def killed(source: Path, ending: str) -> Failure:
     return Failure(source, f"its process was ended from outside ({ending}), perhaps for want of memory")
 
 
-class _Sweep:
+class _CleaningUp:
     """At the end, however it comes: what processes that were killed have left of the job's cases is put in order."""
 
     def __init__(self, job: Job) -> None:
@@ -123,14 +123,14 @@ class _Sweep:
         pass
 
     def __exit__(self, *_: object) -> None:
-        sweep(self._job)
+        clean_up(self._job)
 
 
-def sweep(job: Job) -> None:
+def clean_up(job: Job) -> None:
     """Finish or remove what killed processes have left of the job's cases; none may be at work any more."""
     out = job.task.request.out
-    if unsettled(out):
-        settle(out, _stems(job.sources))
+    if has_interrupted(out):
+        finish_interrupted(out, _stems(job.sources))
 
 
 def _stems(sources: Sequence[Path]) -> Iterator[str]:

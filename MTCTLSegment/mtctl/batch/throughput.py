@@ -10,7 +10,7 @@ _WINDOW = 50
 
 
 @dataclass
-class Pace:
+class Throughput:
     """Counts scans.
 
     Attributes:

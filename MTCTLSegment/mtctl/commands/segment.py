@@ -17,7 +17,7 @@ from mtctl.uncertainty.kinds import BY_OPTION, KINDS
 
 if TYPE_CHECKING:
     from mtctl.batch.case import Outcome
-    from mtctl.batch.runner import Failure, Job, Task
+    from mtctl.batch.runner import BatchTask, Failure, Job
 
 #: The line in `mtctl --help`.
 HELP = "segment scans, with distance map, uncertainty maps and a report"
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("--workers and --scheduler exclude each other")
 
     from mtctl.batch.case import Request
-    from mtctl.batch.runner import Task
+    from mtctl.batch.runner import BatchTask
     from mtctl.inference.prediction import Options
     from mtctl.io.dicom.writer import require_highdicom
     from mtctl.io.inputs import find_scans, read_manifest, spacings_of
@@ -105,12 +105,14 @@ def run(args: argparse.Namespace) -> int:
         args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.dicom_seg, args.overwrite,
         args.spacing,
     )  # fmt: skip
-    task = Task(request, model.folder, args.device, spacings_of(listed))
+    task = BatchTask(request, model.folder, args.device, spacings_of(listed))
     with _ended_like_interrupted(), closing(_results(sources, task, args)) as results:
         return _report(args.out, sources, results)
 
 
-def _results(sources: Sequence[Path], task: Task, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
+def _results(
+    sources: Sequence[Path], task: BatchTask, args: argparse.Namespace
+) -> Generator[Outcome | Failure, None, None]:
     """Results of all; of two inputs whose results have one name, the second one's turn comes where the first failed."""
     from mtctl.batch.runner import Failure, Job
     from mtctl.io.inputs import name_clashes, series_clashes
@@ -154,10 +156,10 @@ def _run(job: Job, args: argparse.Namespace) -> Generator[Outcome | Failure, Non
 def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Failure]) -> int:
     from mtctl.batch.cohort import PAGE
     from mtctl.batch.runner import Failure
-    from mtctl.batch.throughput import Pace
+    from mtctl.batch.throughput import Throughput
 
     total, written = len(sources), True
-    pace, failures = Pace(total, time.monotonic()), list[Failure]()
+    pace, failures = Throughput(total, time.monotonic()), list[Failure]()
     try:
         for result in results:
             computed = not isinstance(result, Failure) and not result.skipped

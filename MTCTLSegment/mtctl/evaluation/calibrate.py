@@ -197,7 +197,7 @@ def _observation(prediction: Prediction, case: str, version: str, truth: Mask) -
         self_dice=prediction.self_dice,
         sample_dice=prediction.sample_dice,
         spread=spread_mm(mask, prediction.source) if mask.any() else None,
-        doubted=bool(prediction.doubts),
+        doubted=bool(prediction.warnings),
     )
 
 

@@ -19,7 +19,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Curve:
+class ReviewCurve:
     """Dice after each step of a review.
 
     Attributes:
@@ -48,9 +48,9 @@ class ReviewCurves:
         voxels: Voxel after voxel, the most uncertain of the whole scan first, at the volumes of `regions`.
     """
 
-    regions: Curve
-    random: Curve
-    voxels: Curve
+    regions: ReviewCurve
+    random: ReviewCurve
+    voxels: ReviewCurve
 
 
 def review_curves(
@@ -93,7 +93,7 @@ def review_curves(
     by_voxel = [np.diff(np.append(0, np.append(0, np.cumsum(mask.ravel()[falling]))[steps])) for mask in (gone, found)]
     return ReviewCurves(
         regions=regions,
-        random=Curve(regions.ml, np.asarray(np.mean(curves, axis=0), dtype=np.float64)),
+        random=ReviewCurve(regions.ml, np.asarray(np.mean(curves, axis=0), dtype=np.float64)),
         voxels=counts.curve(seen, by_voxel[0], by_voxel[1], voxel_ml),
     )
 
@@ -106,10 +106,12 @@ class _Counts:
     superfluous: int
     missed: int
 
-    def curve(self, seen: NDArray[np.intp], gone: NDArray[np.intp], found: NDArray[np.intp], voxel_ml: float) -> Curve:
+    def curve(
+        self, seen: NDArray[np.intp], gone: NDArray[np.intp], found: NDArray[np.intp], voxel_ml: float
+    ) -> ReviewCurve:
         """Dice after each step that looks at `seen` voxels, `gone` of them superfluous and `found` missed."""
         seen, gone, found = (np.append(0, np.cumsum(part)).astype(float) for part in (seen, gone, found))
         twice = 2 * (self.common + found)
         total = twice + self.superfluous - gone + self.missed - found
         dice = np.divide(twice, total, out=np.ones_like(twice), where=total > 0)
-        return Curve(np.asarray(seen * voxel_ml, np.float64), dice)
+        return ReviewCurve(np.asarray(seen * voxel_ml, np.float64), dice)

@@ -36,7 +36,7 @@ _AXIAL_ROW = "mtctl axial row"
 
 
 @dataclass(frozen=True)
-class CaseView:
+class CasePicture:
     """One case on an LPS-aligned isotropic grid, all arrays (z, y, x).
 
     Attributes:
@@ -56,7 +56,7 @@ class CaseView:
     subtitle: str
 
 
-def write_case_figure(view: CaseView, path: Path) -> None:
+def write_case_figure(view: CasePicture, path: Path) -> None:
     """Write the figure of a case as PNG.
 
     Rows: axial, sagittal, coronal plane through the middle of the segmentation, as radiologists look at them (patient's

@@ -41,7 +41,7 @@ class FigureError(MtctlError):
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ComparedMask:
     """One column of the figure."""
 
     name: str
@@ -56,7 +56,7 @@ class CaseComparison:
     case: str
     image: NDArray[np.float32]
     truth: Mask
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[ComparedMask, ...]
     geometry: Geometry
 
     def slice_of_most_errors(self) -> int:
@@ -126,7 +126,7 @@ def load_case(methods: Sequence[MethodResult], truth: Path, case: str, spacing: 
         return np.asarray(to_grid(Volume(volume.array.astype(np.float32), volume.geometry), grid)[0] >= 0.5)
 
     predictions = tuple(
-        Prediction(method.name, mask(method.folder / (case + SEGMENTATION)), _caption(method, case))
+        ComparedMask(method.name, mask(method.folder / (case + SEGMENTATION)), _caption(method, case))
         for method in methods
     )
     true = mask(truth / (case + LABEL))
@@ -149,17 +149,17 @@ def write_case_comparison(comparison: CaseComparison, path: Path) -> None:
         from mtctl.figures import surfaces as surface
     except ImportError as error:
         raise FigureError(f"the 3-D picture needs VTK ({error}); install it with: pip install vtk") from error
-    columns = (*comparison.predictions, Prediction("Ground truth", comparison.truth, ""))
-    frame = surface.Frame.around([column.mask for column in columns], comparison.geometry)
+    columns = (*comparison.predictions, ComparedMask("Ground truth", comparison.truth, ""))
+    frame = surface.ViewRectangle.around([column.mask for column in columns], comparison.geometry)
     pixels = round(_PANEL_INCHES * _DPI)
     pictures = [
         surface.surface_pictures(column.mask, comparison.truth, comparison.geometry, frame, pixels)
         for column in columns
     ]
-    heights = [_PANEL_INCHES, *[_PANEL_INCHES * frame.half_height / frame.half_width] * len(surface.VIEWS)]
+    heights = [_PANEL_INCHES, *[_PANEL_INCHES * frame.half_height / frame.half_width] * len(surface.VIEWPOINTS)]
     left, right, top, bottom, gap = 0.3, 1.0, 0.5, 0.6, 0.07  # inches
     width = left + (_PANEL_INCHES + gap) * len(columns) - gap + right
-    height = top + sum(heights) + gap * len(surface.VIEWS) + bottom
+    height = top + sum(heights) + gap * len(surface.VIEWPOINTS) + bottom
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
@@ -175,7 +175,7 @@ def write_case_comparison(comparison: CaseComparison, path: Path) -> None:
         _draw_slice(axes, comparison, outlines, z)
         axes.set_title(column.name, fontsize=12, fontweight="bold", pad=18, parse_math=False)
         axes.text(0.5, 1.02, column.caption, transform=axes.transAxes, ha="center", va="bottom", fontsize=9)
-        for row, (view, picture) in enumerate(zip(surface.VIEWS, views, strict=True), start=1):
+        for row, (view, picture) in enumerate(zip(surface.VIEWPOINTS, views, strict=True), start=1):
             axes = figure.add_subplot(grid[row, number])
             axes.imshow(picture)
             _without_frame(axes)

@@ -56,7 +56,7 @@ class RenderingError(MtctlError):
 
 
 @dataclass(frozen=True)
-class View:
+class Viewpoint:
     """A direction to look in, LPS; up is superior. `left` and `right` are the patient's sides in the picture."""
 
     name: str
@@ -66,11 +66,11 @@ class View:
 
 
 #: From the front and from the back, where the pulmonary veins enter: between them they show the whole atrium.
-VIEWS = (View("anterior", (0.0, 1.0, 0.0), "R", "L"), View("posterior", (0.0, -1.0, 0.0), "L", "R"))
+VIEWPOINTS = (Viewpoint("anterior", (0.0, 1.0, 0.0), "R", "L"), Viewpoint("posterior", (0.0, -1.0, 0.0), "L", "R"))
 
 
 @dataclass(frozen=True)
-class Frame:
+class ViewRectangle:
     """What all pictures of a comparison show: a rectangle around `centre` (LPS mm), half its width and height in mm."""
 
     centre: Triple
@@ -78,8 +78,8 @@ class Frame:
     half_height: float
 
     @classmethod
-    def around(cls, masks: Sequence[Mask], geometry: Geometry) -> Frame:
-        """The frame that holds all masks (z, y, x) in all of `VIEWS`, with a little air."""
+    def around(cls, masks: Sequence[Mask], geometry: Geometry) -> ViewRectangle:
+        """The frame that holds all masks (z, y, x) in all of `VIEWPOINTS`, with a little air."""
         where = np.argwhere(np.logical_or.reduce(masks))[:, ::-1]
         low, high = geometry.index_to_physical([where.min(axis=0), where.max(axis=0)])
         x, y, z = ((low + high) / 2).tolist()
@@ -88,9 +88,9 @@ class Frame:
 
 
 def surface_pictures(
-    prediction: Mask, truth: Mask, geometry: Geometry, frame: Frame, width: int
+    prediction: Mask, truth: Mask, geometry: Geometry, frame: ViewRectangle, width: int
 ) -> list[NDArray[np.uint8]]:
-    """The surface of a prediction in each of `VIEWS`.
+    """The surface of a prediction in each of `VIEWPOINTS`.
 
     It is coloured by its distance from the true surface, red where it lies outside the truth, blue inside; parts of the
     true surface that it misses by more than `MISSED_MM` are drawn over it, translucent.
@@ -116,7 +116,7 @@ def surface_pictures(
         renderer.AddActor(_coloured(distance_surface(prediction, truth, geometry)))
     renderer.AddActor(_missed(distance_surface(truth, prediction, geometry)))
     with _window(renderer, width, round(width * frame.half_height / frame.half_width)) as window:
-        return [_picture(window, renderer, view, frame) for view in VIEWS]
+        return [_picture(window, renderer, view, frame) for view in VIEWPOINTS]
 
 
 def distance_surface(mask: Mask, reference: Mask, geometry: Geometry) -> vtkPolyData:
@@ -257,7 +257,9 @@ def _has_osmesa() -> bool:
     return False
 
 
-def _picture(window: vtkRenderWindow, renderer: vtkRenderer, view: View, frame: Frame) -> NDArray[np.uint8]:
+def _picture(
+    window: vtkRenderWindow, renderer: vtkRenderer, view: Viewpoint, frame: ViewRectangle
+) -> NDArray[np.uint8]:
     camera = renderer.GetActiveCamera()
     eye = np.array(frame.centre) - 10 * frame.half_width * np.array(view.direction)
     camera.ParallelProjectionOn()

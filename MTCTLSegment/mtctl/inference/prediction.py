@@ -61,8 +61,8 @@ class Prediction:
         sample_dice: Mean pairwise Dice of the samples.
         samples, seed, device: How it was made.
         seconds: Time per stage.
-        doubts: Why the result may be wrong as a whole, in sentences for the reader.
-        notes: What else happened on the way, likewise.
+        warnings: Why the result may be wrong as a whole, in sentences for the reader.
+        remarks: What else happened on the way, likewise.
     """
 
     source: Geometry
@@ -79,8 +79,8 @@ class Prediction:
     seed: int
     device: str
     seconds: dict[str, float]
-    doubts: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     def on_source(self, name: str) -> Volume:
         """The map of that name on the input's grid."""

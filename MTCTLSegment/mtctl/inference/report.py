@@ -46,7 +46,7 @@ def make_report(prediction: Prediction, card: Card, options: Options, kind: str,
     chosen = _threshold(threshold, kind, card, uncertainty.array, prediction)
     calibrated = card.score or CaseScore()
     score = _case_score(prediction, calibrated)
-    warnings = [*prediction.doubts, *prediction.notes]
+    warnings = [*prediction.warnings, *prediction.remarks]
     if score["case_score"] < calibrated.flag_below:
         redraw = "" if isinstance(options.region, Box) else "; if the atrium was missed, draw the region (--roi)"
         warnings.append(f"the model is unsure of this scan (expected Dice {score['case_score']:.2f}): check it{redraw}")
@@ -84,7 +84,7 @@ def summarise(prediction: Prediction, card: Card, options: Options, remarks: Seq
         **_origin(prediction, card, options),
         **_case_score(prediction, card.score or CaseScore()),
         "threshold": card.threshold,
-        "warnings": [*prediction.doubts, *prediction.notes, *remarks],
+        "warnings": [*prediction.warnings, *prediction.remarks, *remarks],
         **_running(prediction),
     }
 
@@ -143,5 +143,5 @@ def _case_score(prediction: Prediction, score: CaseScore) -> dict[str, Any]:
         "case_score_interval": [low, high],
         "self_dice": round(prediction.self_dice, 4),
         "sample_dice": round(prediction.sample_dice, 4),
-        "flagged": expected < score.flag_below or bool(prediction.doubts),
+        "flagged": expected < score.flag_below or bool(prediction.warnings),
     }

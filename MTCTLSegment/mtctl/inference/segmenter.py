@@ -22,7 +22,7 @@ from mtctl.inference.test_time_augmentation import VIEWS
 from mtctl.masks import SIDES, largest_component, solid, touched_sides
 from mtctl.models.model import Model
 from mtctl.networks.architecture import STRIDE
-from mtctl.networks.device import describe, place
+from mtctl.networks.device import describe, to_device
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.normalisation import intensity_remark, measured_window, normalise
@@ -31,7 +31,7 @@ from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.memory import memory_errors
 from mtctl.uncertainty.case_score import self_dice
 from mtctl.uncertainty.maps import average, mean_pairwise_dice, uncertainty_maps
-from mtctl.uncertainty.plausibility import cut_sides, doubts_about, intensity_notes, notes_about
+from mtctl.uncertainty.plausibility import cut_sides, intensity_remarks, plausibility_remarks, plausibility_warnings
 from mtctl.uncertainty.plausible_spacing import borne_out, suspected_spacing
 
 #: Where the mask reaches the border of a region that was found by the coarse pass, the region grows there by so much
@@ -59,9 +59,9 @@ class Segmenter:
     _locator: LocatorNet | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._network = place(self.model.load_network(), self.device)
+        self._network = to_device(self.model.load_network(), self.device)
         locator = self.model.card.locator
-        self._locator = place(self.model.load_locator(locator), self.device) if locator else None
+        self._locator = to_device(self.model.load_locator(locator), self.device) if locator else None
 
     @memory_errors()
     def predict(
@@ -79,29 +79,31 @@ class Segmenter:
         options = options or Options()
         if options.samples is None:
             options = replace(options, samples=self.model.card.samples)
-        clock, notes = _Clock(progress), list[str]()
-        box, located = self._region(volume, options.region, clock, notes)
+        clock, remarks = _Clock(progress), list[str]()
+        box, located = self._region(volume, options.region, clock, remarks)
         lost = options.region == "auto" and box is None and needs_locating(volume.geometry)
-        prediction = self._look(volume, options, box, located, clock, notes)
+        prediction = self._look(volume, options, box, located, clock, remarks)
         clock.progress = lambda stage, share: None  # What is looked at once more must not let a bar run backwards.
         for _ in range(_ATTEMPTS - 1):
             sides = _sides_cut(prediction)
             if not (located and box and sides):
                 break
             box = _grown(box, sides).clipped(volume.geometry)
-            notes.append(f"the region was enlarged at its {', '.join(sides)} border, which the atrium touched")
-            prediction = self._look(volume, options, box, located, clock, notes)
-        doubts = list(prediction.doubts)
+            remarks.append(f"the region was enlarged at its {', '.join(sides)} border, which the atrium touched")
+            prediction = self._look(volume, options, box, located, clock, remarks)
+        warnings = list(prediction.warnings)
         if box is None and (told := self._tried(volume, prediction, options, clock)):
-            doubts = [told]
+            warnings = [told]
         if lost:
-            doubts.insert(0, "the coarse pass found no atrium; the whole scan was used: draw the region (--roi)")
+            warnings.insert(0, "the coarse pass found no atrium; the whole scan was used: draw the region (--roi)")
         sides = _sides_cut(prediction) if box is not None else []
         if sides:
-            doubts.append(
+            warnings.append(
                 f"the segmentation touches the {', '.join(sides)} border of the region: draw a larger one (--roi)"
             )
-        return replace(prediction, doubts=tuple(doubts), notes=(*prediction.notes, *notes), seconds=clock.seconds)
+        return replace(
+            prediction, warnings=tuple(warnings), remarks=(*prediction.remarks, *remarks), seconds=clock.seconds
+        )
 
     def _tried(self, volume: Volume, prediction: Prediction, options: Options, clock: _Clock) -> str | None:
         """What segmenting once more with another spacing says of the header's, where that is worth a try."""
@@ -115,30 +117,30 @@ class Segmenter:
         return borne_out(again.segmentation, again.source, volume.geometry)
 
     def _region(
-        self, volume: Volume, region: Box | str, clock: _Clock, notes: list[str]
+        self, volume: Volume, region: Box | str, clock: _Clock, remarks: list[str]
     ) -> tuple[Box | None, bool]:  # fmt: skip
         """The part of the scan to look at, None for all of it, and whether the coarse pass found it."""
         if isinstance(region, Box):
             return region, False
         with clock.stage("locate"):
-            box = self._locate(volume, notes) if region == "auto" and needs_locating(volume.geometry) else None
+            box = self._locate(volume, remarks) if region == "auto" and needs_locating(volume.geometry) else None
         return box, box is not None
 
     def _look(
-        self, volume: Volume, options: Options, box: Box | None, located: bool, clock: _Clock, notes: list[str]
+        self, volume: Volume, options: Options, box: Box | None, located: bool, clock: _Clock, remarks: list[str]
     ) -> Prediction:
-        """One pass over the region; its doubts and notes are those of the mask and of the grey levels alone."""
+        """One pass over the region; its warnings and remarks are those of the mask and of the grey levels alone."""
         card, samples = self.model.card, options.samples or self.model.card.samples
         with clock.stage("prepare"):
             whole = canonical_geometry(volume.geometry, card.grid_mm, box)
             array, inside = to_grid(volume, whole)
-            remarks = intensity_notes(intensity_remark(array, inside))
+            grey_levels = intensity_remarks(intensity_remark(array, inside))
             seen = measured_window(array, inside)
             grid, inside = _windowed(whole, seen), None if inside is None else inside[seen]
             normalised = normalise(array[seen], inside)
         with clock.stage("network"):
             maps = self._sample_passes(
-                normalised, samples, options.seed, notes, lambda share: clock.progress("network", share)
+                normalised, samples, options.seed, remarks, lambda share: clock.progress("network", share)
             )
         with clock.stage("maps"):
             region = Box.of(whole)
@@ -153,7 +155,7 @@ class Segmenter:
             found = from_grid(logit, grid, part, OUTSIDE_LOGIT) >= 0
             segmentation[window] = solid(found)
             filled = np.count_nonzero(segmentation[window] & ~found)
-            doubts = doubts_about(segmentation, volume.geometry, card.usual_shape, window)
+            warnings = plausibility_warnings(segmentation, volume.geometry, card.usual_shape, window)
         return Prediction(
             source=volume.geometry,
             grid=grid,
@@ -173,14 +175,14 @@ class Segmenter:
             seed=options.seed,
             device=describe(self.device),
             seconds=clock.seconds,
-            doubts=tuple(doubts),
-            notes=(*remarks, *notes_about(segmentation, volume.geometry)),
+            warnings=tuple(warnings),
+            remarks=(*grey_levels, *plausibility_remarks(segmentation, volume.geometry)),
         )
 
-    def _locate(self, volume: Volume, notes: list[str]) -> Box | None:
+    def _locate(self, volume: Volume, remarks: list[str]) -> Box | None:
         network, card = self._locator, self.model.card.locator
         if network is None or card is None:
-            notes.append(f"the model '{self.model.id}' cannot search large scans")
+            remarks.append(f"the model '{self.model.id}' cannot search large scans")
             return None
         grid = canonical_geometry(volume.geometry, card.grid_mm)
         array, _ = to_grid(volume, grid)
@@ -189,26 +191,26 @@ class Segmenter:
             def run(network: LocatorNet, device: torch.device, planes: int) -> Map:
                 return locator_pass(network, array, device, planes)
 
-            return self._retrying(network, run, array, notes)
+            return self._retrying(network, run, array, remarks)
 
         return locate(array, grid, logits)
 
     def _sample_passes(
-        self, array: Map, samples: int, seed: int, notes: list[str], progress: Callable[[float], None]
+        self, array: Map, samples: int, seed: int, remarks: list[str], progress: Callable[[float], None]
     ) -> Maps:
         def run(network: MTCTLNet, device: torch.device, planes: int) -> Maps:
             views, (x, y, z) = VIEWS[: self.model.card.views], self.model.card.grid_mm
             voxel_mm = z, y, x
             return sample_passes(network, array, samples, seed, device, planes, progress, views, voxel_mm)
 
-        return self._retrying(self._network, run, array, notes)
+        return self._retrying(self._network, run, array, remarks)
 
     def _retrying(
         self,
         network: Network,
         run: Callable[[Network, torch.device, int], Answer],
         array: Map,
-        notes: list[str],
+        remarks: list[str],
     ) -> Answer:
         """`run` with as many planes as should fit; out of GPU memory, with fewer, at last on the CPU."""
         filters = self.model.card.architecture.filters
@@ -226,10 +228,10 @@ class Segmenter:
             if planes <= STRIDE:
                 break
             planes = max(STRIDE, planes // 2 // STRIDE * STRIDE)
-            notes.append(f"the GPU's memory is too small: trying again in slabs of {planes} planes")
-        notes.append("the GPU's memory is too small even for thin slabs: computed on the CPU")
+            remarks.append(f"the GPU's memory is too small: trying again in slabs of {planes} planes")
+        remarks.append("the GPU's memory is too small even for thin slabs: computed on the CPU")
         cpu = torch.device("cpu")
-        return run(place(copy.deepcopy(network), cpu), cpu, planes_at_once(cpu, filters, shape))
+        return run(to_device(copy.deepcopy(network), cpu), cpu, planes_at_once(cpu, filters, shape))
 
 
 class _Clock:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from mtctl.system.files import patiently
+from mtctl.system.files import with_retries
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def writable(path: Path, ending: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             plain = os.path.join(short_name(Path(folder)), f"scan{ending}")
             yield plain
-            patiently(os.replace, Path(plain), path)
+            with_retries(os.replace, Path(plain), path)
 
 
 def short_name(folder: Path) -> str:

@@ -1,7 +1,8 @@
 """The result files of a case in their folder: which they are, and how they get there all together or not at all.
 
 A set of results is written into a hidden folder first. Then a note of what is to be moved is put beside it, and from
-that moment on the exchange is finished: by this process or, had it been killed, by the next that looks (`settle`).
+that moment on the exchange is finished: by this process or, had it been killed, by the next one that calls
+`finish_interrupted`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, patiently, write_reason
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, with_retries, write_reason
 from mtctl.uncertainty.kinds import BY_OPTION
 
 #: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
@@ -67,7 +68,7 @@ class CaseFiles:
             WriteError: The folder is not writable, the disk is full, or a file to be replaced is in use.
         """
         hidden = self.out / f"{_HIDDEN}{_tag(self.stem)}-{os.getpid()}-{secrets.token_hex(4)}"
-        with _told(self.out):
+        with _write_errors(self.out):
             try:
                 for name in (_FRESH, _REPLACED):
                     (hidden / name).mkdir(parents=True)
@@ -80,7 +81,7 @@ class CaseFiles:
                 _remove(hidden)
                 raise
             try:
-                patiently(os.replace, hidden / "note", hidden / _NOTE)
+                with_retries(os.replace, hidden / "note", hidden / _NOTE)
                 _exchange(self.out, hidden, old)
             except OSError:  # Undone. After anything else, such as Ctrl-C, the next that looks finishes it.
                 _remove(hidden)
@@ -89,7 +90,7 @@ class CaseFiles:
 
 
 @contextmanager
-def _told(out: Path) -> Iterator[None]:
+def _write_errors(out: Path) -> Iterator[None]:
     """What the system refuses, in a sentence."""
     try:
         yield
@@ -114,7 +115,7 @@ def read_report(path: Path) -> dict[str, Any] | None:
     return report if isinstance(report, dict) and "fingerprint" in report else None
 
 
-def settle(out: Path, stems: Iterable[str]) -> None:
+def finish_interrupted(out: Path, stems: Iterable[str]) -> None:
     """Finish or remove what processes that were killed have left of these cases in `out`."""
     left: dict[str, list[Path]] = {}
     with suppress(OSError), os.scandir(out) as entries:
@@ -128,7 +129,7 @@ def settle(out: Path, stems: Iterable[str]) -> None:
             _finish(out, hidden)
 
 
-def unsettled(out: Path) -> bool:
+def has_interrupted(out: Path) -> bool:
     """Whether a process that was killed, or one that is at work, has left something in `out`."""
     with suppress(OSError), os.scandir(out) as entries:
         return any(entry.name.startswith(_HIDDEN) for entry in entries)
@@ -140,7 +141,7 @@ def _finish(out: Path, hidden: Path) -> None:
     # fails at its next step instead of working in a folder that is being emptied.
     claimed = hidden.with_name(f"{hidden.name.rsplit('-', 2)[0]}-{os.getpid()}-{secrets.token_hex(4)}")
     with suppress(OSError, ValueError):  # Where it does not succeed now (a file in use), the next one that looks tries.
-        patiently(os.replace, hidden, claimed)
+        with_retries(os.replace, hidden, claimed)
         note = claimed / _NOTE
         if note.exists():
             _exchange(out, claimed, json.loads(note.read_text(encoding="utf-8")))
@@ -157,11 +158,11 @@ def _exchange(out: Path, hidden: Path, old: Sequence[str]) -> None:
     moved: list[tuple[Path, Path]] = []
     try:
         for source, target in moves:
-            patiently(os.replace, source, target)
+            with_retries(os.replace, source, target)
             moved.append((source, target))
     except OSError:
         for source, target in reversed(moved):
-            patiently(os.replace, target, source)
+            with_retries(os.replace, target, source)
         raise
 
 

@@ -50,7 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
             part.chmod(0o644)
         with open(part, "rb+") as stream:
             os.fsync(stream.fileno())
-        patiently(os.replace, part, path)
+        with_retries(os.replace, part, path)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {write_reason(error)}") from error
     finally:
@@ -58,7 +58,7 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def patiently(move: Callable[[Path, Path], object], source: Path, target: Path) -> None:
+def with_retries(move: Callable[[Path, Path], object], source: Path, target: Path) -> None:
     """Rename by `os.rename` or `os.replace`.
 
     On Windows nothing can be renamed while a scanner for viruses, an indexer or a reader has it open, which is over in

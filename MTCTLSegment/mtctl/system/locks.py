@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.system.files import patiently
+from mtctl.system.files import with_retries
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
 
@@ -77,7 +77,7 @@ def locked(folder: Path) -> Iterator[Held]:
     finally:
         path = _path(folder, held.generation)
         with suppress(OSError):  # taken over, and cleared away by the new owner; or the folder is gone
-            patiently(os.rename, path, path.with_name(f"{path.name}.free"))  # who waits may be reading it
+            with_retries(os.rename, path, path.with_name(f"{path.name}.free"))  # who waits may be reading it
 
 
 def _acquire(folder: Path) -> Held:

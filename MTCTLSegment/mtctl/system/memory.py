@@ -15,7 +15,7 @@ _WANT = ("can't allocate memory", "not enough memory", "out of memory", "failed 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-def give_back_memory() -> None:
+def release_memory() -> None:
     """Give the system back what the last scan has left.
 
     A figure is a web of objects that refer to each other, which only the garbage collector takes apart; and glibc keeps

@@ -95,7 +95,7 @@ def wait_for_end_of(pid: int) -> None:
             time.sleep(1.0)
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Lower the priority of this process a little, so that the window of its parent stays quick."""
     if sys.platform == "win32":
         import ctypes
@@ -192,7 +192,7 @@ else:
         return stopped
 
     def _let_hurry(pid: int) -> None:
-        """Undo `step_back` where that is allowed: on a busy machine a process of low priority takes 0.4 s to die."""
+        """Undo `lower_priority` where that is allowed: on a busy machine such a process takes 0.4 s to die."""
         with suppress(OSError):
             for thread in os.listdir(f"/proc/{pid}/task"):
                 os.setpriority(os.PRIO_PROCESS, int(thread), 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, file_sha256, patiently, replacing, write_reason
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, file_sha256, replacing, with_retries, write_reason
 
 _SUM = "sha256"
 
@@ -56,7 +56,7 @@ def commit(hidden: Path, target: Path) -> None:
     """
     _sync(hidden)
     try:
-        patiently(os.rename, hidden, target)
+        with_retries(os.rename, hidden, target)
     except OSError as error:
         # ENOTEMPTY, EEXIST or, on Windows, ERROR_ALREADY_EXISTS. POSIX replaces an empty folder: nothing is lost.
         if target.exists():
@@ -69,7 +69,7 @@ def discard(folder: Path) -> None:
     """Remove a folder in such a way that nobody ever sees a part of it; where it is in use it stays."""
     hidden = folder.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
     with suppress(OSError):
-        patiently(os.rename, folder, hidden)
+        with_retries(os.rename, folder, hidden)
         shutil.rmtree(hidden, ignore_errors=True)
 
 

@@ -12,7 +12,7 @@ CELL_MM = 2.5  # places are looked for on a grid of such cells: fine against RAD
 SMALLEST_ERROR_MM3 = 20.0  # a place from which less error is to be expected is dropped: 41 of the benchmark's voxels
 
 
-def places(position: NDArray[np.float64], error: NDArray[np.float32], voxel_mm3: float) -> NDArray[np.int64]:
+def partition(position: NDArray[np.float64], error: NDArray[np.float32], voxel_mm3: float) -> NDArray[np.int64]:
     """The place (0, 1, ...; most expected error first) of each voxel, -1 where there is none.
 
     Places are balls of RADIUS_MM, taken one after the other where the most expected error is left; a voxel in several

@@ -1,4 +1,4 @@
-"""What a reader should know about a result as a whole: doubts, any of which flags the case, and notes."""
+"""What a reader should know about a result as a whole: warnings, any of which flags the case, and remarks."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _CUT_SHARE = 0.25
 _WORTH_SAYING = 0.002
 
 
-def notes_about(mask: Mask, source: Geometry) -> list[str]:
-    """What is as it often is, and yet worth a look; arguments as for `doubts_about`."""
+def plausibility_remarks(mask: Mask, source: Geometry) -> list[str]:
+    """What is as it often is, and yet worth a look; arguments as for `plausibility_warnings`."""
     grazed = [side for side, share in touched_sides(mask, source).items() if share < _CUT_SHARE]
     return [f"the segmentation just reaches the {', '.join(grazed)} border of the scan"] if grazed else []
 
 
-def intensity_notes(remark: IntensityRemark) -> list[str]:
+def intensity_remarks(remark: IntensityRemark) -> list[str]:
     """What a person should know of grey levels that were left out of account."""
-    notes = []
+    remarks = []
     if remark.padding >= _WORTH_SAYING:
-        notes.append(f"{_percent(remark.padding)} of the scan is padding (one value over whole patches): left out")
+        remarks.append(f"{_percent(remark.padding)} of the scan is padding (one value over whole patches): left out")
     if remark.cut_off >= _WORTH_SAYING:
-        notes.append(
+        remarks.append(
             f"{_percent(remark.cut_off)} of the voxels lie far outside the scan's other grey levels: cut off; look for "
             "damaged slices or metal"
         )
-    return notes
+    return remarks
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.02 else f"{100 * share:.1f} %"
 
 
-def doubts_about(
+def plausibility_warnings(
     mask: Mask, source: Geometry, usual: UsualShape | None, window: tuple[slice, ...] | None = None
 ) -> list[str]:
     """Why a segmentation may be wrong as a whole.
@@ -62,24 +62,24 @@ def doubts_about(
     """
     if not mask.any():
         return ["no atrium was found: check the scan, or draw the region (--roi)"]
-    doubts = []
+    warnings = []
     cut = cut_sides(mask, source)
     if cut:
         sides = ", ".join(cut)
-        doubts.append(f"the {sides} border of the scan cuts the segmentation off: a part of the atrium is missing")
+        warnings.append(f"the {sides} border of the scan cuts the segmentation off: a part of the atrium is missing")
     elif (window is None or not cut_sides(mask[window], source)) and (likely := likely_spacing(mask, source)):
         return [likely.sentence]
     volume = float(mask.sum()) * source.voxel_ml
     if not _PLAUSIBLE_ML[0] <= volume <= _PLAUSIBLE_ML[1]:
-        doubts.append(f"{volume:.0f} mL is unusual for a left atrium: check the scan, or draw the region (--roi)")
+        warnings.append(f"{volume:.0f} mL is unusual for a left atrium: check the scan, or draw the region (--roi)")
     spread = spread_mm(mask, source)
     if usual and usual.distance(spread) > usual.limit:
         lengths, expected = (" x ".join(f"{value:.0f}" for value in s) for s in (spread, np.exp(usual.mean)))
-        doubts.append(
+        warnings.append(
             f"the segmentation spreads {lengths} mm along x, y, z (usual: {expected}), unlike a left atrium: check "
             "what the scan shows and whether it is stored turned"
         )
-    return doubts
+    return warnings
 
 
 def cut_sides(mask: Mask, source: Geometry) -> list[str]:

@@ -19,7 +19,7 @@ from scipy.ndimage import binary_dilation, maximum_filter
 
 from mtctl.geometry import Geometry, Mask
 from mtctl.masks import surface_distance
-from mtctl.uncertainty.partition import SMALLEST_ERROR_MM3, places
+from mtctl.uncertainty.partition import SMALLEST_ERROR_MM3, partition
 
 FLOOR = 0.05  # voxels less uncertain than this are in no region, whatever the threshold
 MOST_REGIONS = 40  # of a list; those with the least error to be expected are left out
@@ -206,7 +206,7 @@ def region_map(
     doubt, level = doubt[inside_box], level[inside_box]
     error = np.where(layer[inside_box], np.float32(0), error_probability(doubt))
     index += [part.start for part in box]
-    place = places(index[:, ::-1] * np.array(geometry.spacing), error, 1000.0 * geometry.voxel_ml)
+    place = partition(index[:, ::-1] * np.array(geometry.spacing), error, 1000.0 * geometry.voxel_ml)
     order = np.lexsort((-level, place))[np.count_nonzero(place < 0) :]
     index = index[order]
     facts = (doubt[order], error[order], mask[tuple(index.T)], index[:, ::-1].astype(np.int32))

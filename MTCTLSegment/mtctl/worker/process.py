@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.messages import encode
-from mtctl.system.process_tree import step_back, wait_for_end_of
+from mtctl.system.process_tree import lower_priority, wait_for_end_of
 from mtctl.worker.protocol import EXCHANGE_PREFIX, next_request
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     parent, exchange = int(arguments[0]), Path(decode_argument(arguments[1]))
     source, events = _take_channels()
     faulthandler.enable()  # A crash in a library says where it was.
-    step_back()
+    lower_priority()
     # Before the slow imports: who is orphaned meanwhile must end too.
     threading.Thread(target=_outlast, args=(source, exchange), daemon=True).start()
     threading.Thread(target=_watch, args=(parent, exchange), daemon=True).start()

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.processes.messages import decode, encode
-from mtctl.system.files import patiently
+from mtctl.system.files import with_retries
 
 #: Begins the name of every exchange folder; the child refuses to remove any other.
 EXCHANGE_PREFIX = "mtctl-exchange-"
@@ -47,7 +47,7 @@ def put_request(folder: Path, request: dict[str, Any]) -> None:
     """
     part = folder / f"{_REQUEST}.part"
     part.write_bytes(encode(request))
-    patiently(os.replace, part, folder / _REQUEST)
+    with_retries(os.replace, part, folder / _REQUEST)
 
 
 def next_request(exchange: Path, after: int) -> tuple[int, dict[str, Any]] | None:

@@ -13,14 +13,14 @@ import sys
 
 from mtctl.commands.main import main as mtctl
 from mtctl.processes.launcher import decode_argument
-from mtctl.system.process_tree import step_back
+from mtctl.system.process_tree import lower_priority
 from mtctl_train.commands import finetune
 
 
 def main(arguments: list[str]) -> int:
     """Run the subcommand `finetune`; return its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    step_back()
+    lower_priority()
     return mtctl([decode_argument(argument) for argument in arguments], {"finetune": lambda: finetune})
 
 

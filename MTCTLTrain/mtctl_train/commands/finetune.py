@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Fine-tune; 0 when candidate and verdict are written, whatever the verdict says."""
     from dataclasses import replace
 
-    from mtctl.system.process_tree import step_back
+    from mtctl.system.process_tree import lower_priority
     from mtctl_train.finetuning.cases import Replay
     from mtctl_train.finetuning.run import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
     from mtctl_train.finetuning.weighting import Weighting
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         weighting.corrected if args.corrected_weight is None else args.corrected_weight,
         weighting.unseen if args.unseen_power is None else args.unseen_power,
     )
-    step_back()
+    lower_priority()
     job = FineTuning(
         store=args.cases,
         base=args.base,

@@ -30,7 +30,7 @@ from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import Emit, answer
-from mtctl.system.process_tree import step_back
+from mtctl.system.process_tree import lower_priority
 from mtctl.system.temporary import remove_orphans
 from mtctl.worker.protocol import REGIONS
 from mtctl_train.requests.stores import open_case
@@ -46,7 +46,7 @@ def main(request: str) -> int:
         Exit status: 0 done, 1 failed.
     """
     remove_orphans(FOLDER_KIND)
-    step_back()
+    lower_priority()
     return answer(HANDLERS, request)
 
 

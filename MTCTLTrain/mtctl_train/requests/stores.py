@@ -46,7 +46,7 @@ from mtctl.processes.arrays import write_steps
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import Emit, answer
 from mtctl.system.files import WriteError, write_reason
-from mtctl.system.process_tree import step_back
+from mtctl.system.process_tree import lower_priority
 from mtctl_train.finetuning.run_folder import PREPARED
 
 
@@ -56,7 +56,7 @@ def main(request: str) -> int:
     Returns:
         Exit status: 0 done, 1 failed.
     """
-    step_back()
+    lower_priority()
     return answer(HANDLERS, request)
 
 

@@ -8,7 +8,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from mtctl.networks.device import autocast, place
+from mtctl.networks.device import autocast, to_device
 from mtctl.system.memory import keep_freed_memory
 from mtctl_train.data.sampler import Batch
 from mtctl_train.distributed import average_gradients, average_values, synchronised
@@ -51,9 +51,9 @@ class TrainingState(Generic[Student]):
         student = method.build(recipe.architecture)
         if base is not None:
             student.load_state_dict(base)
-        average = WeightAverage(place(student, device), recipe.average_decay, recipe.average_warm_up)
+        average = WeightAverage(to_device(student, device), recipe.average_decay, recipe.average_warm_up)
         student = synchronised(student)
-        critic = place(Discriminator(), device) if method.has_critic else None
+        critic = to_device(Discriminator(), device) if method.has_critic else None
         return cls(
             recipe,
             method,

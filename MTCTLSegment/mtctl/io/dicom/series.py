@@ -51,7 +51,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenSeries:
     """The series that was taken as the scan.
 
     Attributes:
@@ -82,7 +82,7 @@ _RULES: tuple[tuple[str, Callable[[_Candidate], bool]], ...] = (
 )
 
 
-def choose_series(folder: Path) -> Choice:
+def choose_series(folder: Path) -> ChosenSeries:
     """The series in `folder` and its subfolders that is a scan with late enhancement, as far as can be told.
 
     MR comes before other modalities, what is named as late enhancement before what is not, more slices before fewer;
@@ -119,10 +119,10 @@ def choose_series(folder: Path) -> Choice:
             " put the slices of the wanted one into a folder of their own"
         )
     if len(candidates) == 1:
-        return Choice(best[0].series, "")
+        return ChosenSeries(best[0].series, "")
     if len(left) > 1:
         reasons.append("the longest")
-    return Choice(
+    return ChosenSeries(
         best[0].series,
         f"of {len(candidates)} DICOM series, number {best[0].number} with {longest} slices was taken "
         f"({', '.join(reasons)}); put another one into a folder of its own to have that segmented",

@@ -37,7 +37,7 @@ class DicomOutputError(MtctlError):
 
 
 @dataclass(frozen=True)
-class Made:
+class Provenance:
     """How results were made.
 
     Attributes:
@@ -64,7 +64,9 @@ def require_highdicom() -> None:
         raise DicomOutputError("DICOM output needs the package highdicom: pip install 'slicer-mtctl[dicom]'") from None
 
 
-def write_dicom(series: Series, mask: Volume, uncertainty: Volume, made: Made, segmentation: Path, map_: Path) -> None:
+def write_dicom(
+    series: Series, mask: Volume, uncertainty: Volume, made: Provenance, segmentation: Path, map_: Path
+) -> None:
     """Write both objects.
 
     Args:
@@ -151,7 +153,7 @@ def _source(series: Series, geometry: Geometry) -> tuple[list[Any], NDArray[np.i
     return [sets[int(number)] for number in np.argsort(order)], np.arange(len(sets))
 
 
-def _shared(made: Made) -> dict[str, Any]:
+def _shared(made: Provenance) -> dict[str, Any]:
     return {
         "instance_number": 1,
         "manufacturer": _MANUFACTURER,
@@ -161,7 +163,7 @@ def _shared(made: Made) -> dict[str, Any]:
     }
 
 
-def _left_atrium(made: Made) -> Any:
+def _left_atrium(made: Provenance) -> Any:
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
@@ -180,7 +182,7 @@ def _left_atrium(made: Made) -> Any:
     )
 
 
-def _unit(made: Made) -> Any:
+def _unit(made: Provenance) -> Any:
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
@@ -195,7 +197,7 @@ def _unit(made: Made) -> Any:
     )
 
 
-def _uid(made: Made, what: str) -> str:
+def _uid(made: Provenance, what: str) -> str:
     import pydicom
 
     return str(pydicom.uid.generate_uid(entropy_srcs=[made.fingerprint, what]))
