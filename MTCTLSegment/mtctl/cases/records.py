@@ -74,7 +74,7 @@ class Record:
 
     Attributes:
         folder: See there.
-        number: Its place in the order of things.
+        number: Its number among the records of the case, in the order in which they were made.
         kind: What was done.
         made: When, UTC, ISO 8601.
         reviewer: Pseudonym of the person, or "".

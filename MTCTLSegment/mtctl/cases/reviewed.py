@@ -33,10 +33,12 @@ class ReviewedSegmentation:
 
     @property
     def as_predicted(self) -> bool:
+        """Whether it is the prediction, unchanged."""
         known = self.prediction and self.prediction.content.get("segmentation_sha256")
         return known == mask_sum(self.mask)
 
     def write(self, folder: Path) -> dict[str, Any]:
+        """Write segmentation and review; return the content of their record."""
         content = write_mask(folder, self.mask, self.case.geometry)
         write_json(folder / REVIEW, self.review)
         if self.start is not None:
@@ -44,6 +46,7 @@ class ReviewedSegmentation:
         return content | {"prediction": self.prediction and self.prediction.number}
 
     def write_decided(self, folder: Path) -> dict[str, Any]:
+        """Write the same with the voxels that were looked at; return the content of the record of a decision."""
         content = self.write(folder)
         try:
             found = self.prediction and looked_at(self.case, self.prediction, self.start, self.mask, folder / REVIEW)

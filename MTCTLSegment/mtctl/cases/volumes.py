@@ -48,8 +48,8 @@ def write_prediction(folder: Path, result: Result) -> Mapping[str, Any]:
             write_volume(Volume(np.asarray(result.maps[name], np.float32), result.geometry), folder / file_of(name))
     report = {name: value for name, value in result.report.items() if name not in _NOT_STORED}
     write_json(folder / REPORT, report)
-    told = {name: report[name] for name in ("model", "threshold", "case_score", "flagged") if name in report}
-    return told | write_mask(folder, np.asarray(result.segmentation, dtype=bool), result.geometry)
+    summary = {name: report[name] for name in ("model", "threshold", "case_score", "flagged") if name in report}
+    return summary | write_mask(folder, np.asarray(result.segmentation, dtype=bool), result.geometry)
 
 
 def write_mask(folder: Path, mask: Mask, geometry: Geometry) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The review of a case as a JSON file: a draft that can be gone on with, and a record of what was done.
+"""The review of a case as a JSON file: a draft that can be continued, and a record of what was done.
 
 It names no patient, no file and no date: only the grid, checksums of what was reviewed, and the person's actions.
 """

@@ -1,6 +1,6 @@
 """The review of one case, region by region: the same in Slicer and in the browser.
 
-The segmentation as it is now lives in the caller's editor: it is handed in where it matters, never kept or changed.
+The current segmentation stays in the editor of the caller, who passes it in; it is never stored or changed here.
 """
 
 from __future__ import annotations
@@ -145,8 +145,7 @@ class ReviewSession:
         """
         self._count_time()
         self._look_at(region)
-        mark = self._mark(region)
-        self._set_mark(region, replace(mark, accepted_at=_lower(mark.accepted_at, self.state.threshold)))
+        self._set_mark(region, self._mark(region).accepted(self.state.threshold))
 
     def reopen_region(self, region: int) -> None:
         """Withdraw the acceptance of a region.
@@ -268,8 +267,7 @@ class ReviewSession:
 
     def _look_at(self, region: int) -> None:
         self._region(region)
-        mark = self._mark(region)
-        self._set_mark(region, replace(mark, seen_at=_lower(mark.seen_at, self.state.threshold)))
+        self._set_mark(region, self._mark(region).seen(self.state.threshold))
 
     def _changes(self, mask: Mask) -> NDArray[np.int64]:
         """Return the flat indices of the voxels that differ from what they were before the review."""
@@ -298,7 +296,3 @@ class ReviewSession:
         if self.state.current is not None:
             mark = self._mark(self.state.current)
             self._set_mark(self.state.current, replace(mark, seconds=mark.seconds + spent))
-
-
-def _lower(first: float | None, second: float) -> float:
-    return second if first is None else min(first, second)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -30,6 +30,14 @@ class RegionMark:
     accepted_at: float | None = None
     edited: bool = False
     seconds: float = 0.0
+
+    def seen(self, threshold: float) -> RegionMark:
+        """Return the mark after the region was looked at at this threshold."""
+        return replace(self, seen_at=_lower(self.seen_at, threshold))
+
+    def accepted(self, threshold: float) -> RegionMark:
+        """Return the mark after the region was accepted at this threshold."""
+        return replace(self, accepted_at=_lower(self.accepted_at, threshold))
 
 
 @dataclass(frozen=True)
@@ -95,3 +103,7 @@ def summary(left: RemainingWork, likely_dice: tuple[float, float] | None = None)
     else:
         words = f"{left.regions} regions, {left.ml:.1f} mL to check"
     return words if likely_dice is None else f"{words}; likely Dice {likely_dice[0]:.2f}-{likely_dice[1]:.2f}"
+
+
+def _lower(first: float | None, second: float) -> float:
+    return second if first is None else min(first, second)

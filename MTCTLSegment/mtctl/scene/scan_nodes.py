@@ -18,7 +18,7 @@ from mtctl.scene.segments import add_segment, set_segment
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import copy_transform, set_grid
 
-#: Share of the voxels that may be black or white: noise and fat need no shades.
+#: Fraction of the voxels that may be black or white: noise and fat need no shades.
 _CLIPPED = (0.005, 0.995)
 
 

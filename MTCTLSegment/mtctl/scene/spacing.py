@@ -1,4 +1,4 @@
-"""The spacing of a scan in a scene: set right by hand, and back to the file's; what was made with another one is known.
+"""The spacing of a scan in a scene: corrected by hand, and set back to the file's; and which results it outdates.
 
 Masks and maps go with the scan's voxels, so that nothing of them is lost. But a network that saw the scan squashed or
 stretched saw something else: its result is out of date until the scan is segmented again, or has that spacing again.

@@ -33,10 +33,12 @@ def make_page(server: Any) -> None:
 class _Page(AbstractLayout):  # type: ignore[misc]
     def __init__(self, server: Any) -> None:
         template = (STATIC / "page.html").read_text(encoding="utf-8")
-        super().__init__(server, html.Div(template, trame_server=server, id="reviewer", style=f"--heat: {_heat()}"))
+        super().__init__(
+            server, html.Div(template, trame_server=server, id="reviewer", style=f"--heat: {_heatmap_css()}")
+        )
 
 
-def _heat() -> str:
+def _heatmap_css() -> str:
     """Return the heatmap's colours for the style: the values of a CSS gradient."""
     colors = (255 * heatmap_colors()[::15]).round().astype(int).tolist()
     return ", ".join(f"rgb({red}, {green}, {blue})" for red, green, blue in colors)

@@ -31,7 +31,7 @@ from mtctl.worker.requests import Settings
 HOST = "127.0.0.1"
 
 #: Seconds until a page that does not answer is given up.
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 class ServeError(MtctlError):
@@ -148,7 +148,7 @@ async def _started(server: Any, running: asyncio.Future[Any]) -> None:
     ready = asyncio.ensure_future(
         asyncio.wrap_future(server.ready) if not asyncio.isfuture(server.ready) else server.ready
     )
-    done, _ = await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE)
+    done, _ = await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED, timeout=_TIMEOUT)
     if ready not in done:
         error = running.exception() if running in done else None
         raise ServeError(f"the page cannot be served: {error or 'the server does not start'}; try another --port")

@@ -23,9 +23,9 @@ from mtctl.system.files import write_reason
 LARGEST = 1 << 29
 
 #: Seconds until a child that reads a scan is ended.
-_PATIENCE = 180.0
+_TIMEOUT = 180.0
 
-_PIECE = 1 << 18
+_CHUNK = 1 << 18
 
 
 class UploadError(MtctlError):
@@ -75,7 +75,7 @@ class UploadHandler:
     async def _receive(self, request: web.Request, path: Path) -> None:
         size = 0
         with open(path, "wb") as stream:
-            async for piece in request.content.iter_chunked(_PIECE):
+            async for piece in request.content.iter_chunked(_CHUNK):
                 size += len(piece)
                 if size > self._largest:
                     raise self._too_large()
@@ -97,7 +97,7 @@ async def _read_in_child(scan: Path, copy: Path, name: str) -> None:
         env=child_environment(os.environ),
     )
     try:
-        said, _ = await asyncio.wait_for(child.communicate(), _PATIENCE)
+        said, _ = await asyncio.wait_for(child.communicate(), _TIMEOUT)
     except (TimeoutError, asyncio.CancelledError):
         child.kill()
         await child.wait()

@@ -22,7 +22,7 @@ ENDINGS = (".nrrd", ".nii", ".nii.gz", ".mha")
 #: voxels takes 2 s and 1 GB.
 _SECONDS, _BYTES = 120, 8 << 30
 
-_HEAD = 1 << 20
+_HEADER_BYTES = 1 << 20
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +46,7 @@ def refuse_detached(path: Path) -> None:
     """
     ending = file_type(path)
     with open(path, "rb") as stream:
-        head = stream.read(_HEAD)
+        head = stream.read(_HEADER_BYTES)
     lines = head.split(b"\n\n", 1)[0].lower().splitlines() if ending == ".nrrd" else head.lower().splitlines()
     keys = {key.strip().replace(b" ", b""): value.strip() for key, _, value in (_parted(line) for line in lines)}
     if ending == ".nrrd" and b"datafile" in keys:

@@ -1,4 +1,4 @@
-"""What the reviewer asks of a place where cases are: a folder of files (`folder`), a case store (`case_store`).
+"""Where the reviewer has its cases from: the interface of a folder (`folder`) and of a case store (`case_store`).
 
 All methods read and write files and take their time: they are called in a thread, one at a time.
 """
@@ -16,7 +16,7 @@ from mtctl.review.session import ReviewSession
 
 
 class WorkStage(Enum):
-    """How far a case is, in the words of the work list; those with work left come first."""
+    """How far a case is, as the work list says it; stages with work left come first."""
 
     IN_REVIEW = "in review"
     TO_REVIEW = "to review"
@@ -26,7 +26,7 @@ class WorkStage(Enum):
 
     @property
     def is_open(self) -> bool:
-        """Whether something is left to do."""
+        """Whether there is something left to do."""
         return self not in (WorkStage.ACCEPTED, WorkStage.REJECTED)
 
 
@@ -58,7 +58,7 @@ class OpenedCase:
         session: Its review, as it was left; None where there is no data.
         mask: The segmentation as it was left, (z, y, x).
         scan: The scan.
-        notes: What the person should know: why an older review could not be gone on with, say.
+        notes: What the person should know, such as why an older review cannot be continued.
     """
 
     scan: Volume
@@ -69,7 +69,7 @@ class OpenedCase:
 
 
 class CaseSource(Protocol):
-    """See the module's text. Errors are `MtctlError`s."""
+    """A place from which cases are read and where reviews are stored. Its methods raise `MtctlError`s."""
 
     def entries(self) -> list[WorkListEntry]:
         """Return the work list, most urgent first."""

@@ -24,7 +24,7 @@ _LONGEST_REASON = 500
 
 
 class CaseCommands:
-    """Errors of all commands are `MtctlError`s; `app` shows them."""
+    """Commands about whole cases. They raise `MtctlError`s, which `ReviewApplication` shows on the page."""
 
     def __init__(self, controller: ReviewController, segmentation: SegmentationRunner) -> None:
         self._controller, self._segmentation = controller, segmentation

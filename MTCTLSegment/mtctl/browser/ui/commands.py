@@ -15,7 +15,7 @@ from mtctl.geometry import Volume
 
 
 class ReviewApplication:
-    """Answers the page.
+    """Answers the commands of the page.
 
     Attributes:
         commands: Names of all that the page may trigger.

@@ -47,7 +47,9 @@ _BEGINNING: dict[str, Any] = {
 
 
 class ReviewController:
-    """One for all tabs. Everything runs in the event loop; files are read and written in a thread.
+    """The case on the screen and the state of the page, one for all tabs of the browser.
+
+    Everything runs in the event loop; files are read and written in a thread.
 
     Attributes:
         state: trame's, which the page shows.
@@ -168,7 +170,7 @@ class ReviewController:
             with self.state as state:
                 state.saved = "saved"
 
-    # --- the machinery ------------------------------------------------------------------------------------------------
+    # --- threads, tasks, errors ---------------------------------------------------------------------------------------
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         """Read or write files; one piece of work after the other."""

@@ -20,7 +20,7 @@ class MaskChange:
 
 
 class EditHistory:
-    """The edits of a mask in order; masks are handed in and out, none is kept."""
+    """The edits of a mask in order. It stores what changed, not the mask, which its callers pass in."""
 
     def __init__(self) -> None:
         self._done: list[MaskChange] = []

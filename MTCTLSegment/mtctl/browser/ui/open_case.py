@@ -49,7 +49,7 @@ class CaseUnderReview:
         self.history = EditHistory()
 
     def edited(self, kind: str, mask: Mask) -> Edit | None:
-        """Record that the segmentation was changed by hand or by a proposal; None where it is as it was.
+        """Record that the segmentation was changed by hand or by a proposal; None where nothing changed.
 
         Raises:
             ReviewError: The mask is on another grid.

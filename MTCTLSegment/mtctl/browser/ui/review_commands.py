@@ -16,7 +16,10 @@ _STEPS = 50
 
 
 class ReviewCommands:
-    """Errors of all commands are `MtctlError`s, or those of a value that is none; `app` shows them."""
+    """Commands about the case on the screen.
+
+    They raise `MtctlError`s, and `ValueError`s for what is no value; `ReviewApplication` shows both on the page.
+    """
 
     def __init__(self, controller: ReviewController) -> None:
         self._controller = controller
