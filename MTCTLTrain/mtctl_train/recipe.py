@@ -53,7 +53,7 @@ class AdamWPoly:
     Attributes:
         usual_rate: The rate to begin a training from scratch with.
         weight_decay: See AdamW.
-        warm_up: Share of a stage over which the rate rises. Adam's first steps move every weight by the whole rate,
+        warm_up: Fraction of a stage over which the rate rises. Adam's first steps move every weight by the whole rate,
             which spoils weights that were good.
     """
 
@@ -110,8 +110,8 @@ class Recipe:
         phantom_share, paste_share, intensity_share, unlabelled_share, replay_share: See `Sampler`.
         anchor: Pull of every weight back to where it started (L2-SP, Li et al. 2018), decoupled from the gradient as
             AdamW's decay is: a step moves it by the learning rate times `anchor` of the way.
-        base_share: Share of the weights that the run started from in those that it ends with (WiSE-FT, Wortsman et al.
-            2022): what a short run on varied scans forgot comes back.
+        base_share: Fraction of the weights that the run started from in those that it ends with (WiSE-FT, Wortsman et
+            al. 2022): what a short run on varied scans forgot comes back.
         gradient_norm: Gradients are clipped to it.
         seed: Of everything random.
         checkpoint_seconds, validate_every: How often to save (s) and to measure validation Dice (iterations).

@@ -19,7 +19,7 @@ HELP = "train a model"
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
-    from mtctl_train.methods import METHODS  # Takes torch along, for which `mtctl --help` need not wait.
+    from mtctl_train.methods import METHODS  # Imports torch, for which `mtctl --help` need not wait.
 
     parser = subparsers.add_parser(
         "train",

@@ -180,7 +180,7 @@ class Sampler:
 
     def _pasted(self, patch: Tensor, other: Tensor, box: tuple[slice, ...]) -> Tensor:
         patch[:, *box] = other[:, *box]
-        # A patched distance map is wrong along the seam: measure it anew.
+        # A patched distance map is wrong along the seam: compute it again.
         voxel_mm = self.labelled[0].voxel_mm
         patch[1] = torch.from_numpy(signed_distance_mm((patch[1] > 0).numpy(), voxel_mm).clip(-99, 99))
         return patch

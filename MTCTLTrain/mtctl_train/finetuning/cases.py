@@ -87,7 +87,7 @@ class FineTuningCases:
         weighting: Of the corrected cases' voxels.
         grid_mm: Voxels (x, y, z) of the network's grid.
         folder: Of the run.
-        complain: Told of cases that cannot be used.
+        report_unusable: Called with each case that cannot be used.
     """
 
     store: CaseStore

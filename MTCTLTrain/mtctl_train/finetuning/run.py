@@ -3,7 +3,7 @@
 The candidate starts from the model's weights and learns MT-CTL's semi-supervised objective: labelled are the corrected
 and accepted cases, unlabelled all others. What keeps it from forgetting: it starts from the model and the average does
 too, weights are pulled back to the model's (L2-SP), phantoms and any cases of the earlier training are shown again.
-Locator and calibration are the model's: a handful of cases is too few to set them anew.
+Locator and calibration are the model's: a handful of cases is too few to fit them again.
 
 What a run writes, and how to find and follow one that runs detached, is in `run_folder`. To stop it, end its process
 tree at any time (`process_tree.kill_tree`); started again with the same folder and settings it goes on from its last
@@ -47,7 +47,7 @@ from mtctl_train.training.trainer import train
 #: Patch (z, y, x): at the usual grid 120 x 80 x 80 mm, a little less than training's.
 _PATCH = (48, 64, 64)
 
-#: Share of the time that training gets; the rest is for reading, validation and the verdict.
+#: Fraction of the time that training gets; the rest is for reading, validation and the verdict.
 _TRAINING_FRACTION = 0.9
 
 #: Iterations that a run which is to last some time is planned with until its speed is known.

@@ -49,9 +49,9 @@ PICTURES = "pictures"
 PREPARED = "prepared"
 CANDIDATE = "candidate"
 
-#: A run tells that often that it is there, seconds ...
+#: A run writes its status this often, seconds ...
 _HEARTBEAT = 5.0
-#: ... and is given up for lost after such a silence: its pid may be another program's by now.
+#: ... and counts as ended after such a silence: its pid may be another program's by now.
 _SILENCE = 60.0
 
 
@@ -149,7 +149,7 @@ def working_in(folder: Path) -> Iterator[None]:
         RunError: Another process does.
     """
     started, ended = time.time(), threading.Event()
-    with locked(folder):  # Of two that start at once the second shall see the first.
+    with locked(folder):  # Of two that start at once, the second must see the first.
         status = read_status(folder)
         ours = status is not None and status.here and status.pid == os.getpid()
         if status and status.state is RunState.RUNNING and not ours:

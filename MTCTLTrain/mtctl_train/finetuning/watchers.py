@@ -20,7 +20,7 @@ class Watchers:
     Attributes:
         folder: Of the run.
         folds: How many trainings there are.
-        reports: Who is told.
+        reports: What is called with each event.
     """
 
     folder: Path
@@ -63,7 +63,7 @@ def watchers_of(folder: Path, folds: int) -> Iterator[Watchers]:
     """Append events to the run's log and print them.
 
     Raises:
-        WriteError: When an event is told: the disk is full.
+        WriteError: When an event is reported: the disk is full.
     """
     with open(folder / PROGRESS, "a", encoding="utf-8") as log:
         if log.tell() and not (folder / PROGRESS).read_bytes().endswith(b"\n"):
@@ -80,5 +80,5 @@ def watchers_of(folder: Path, folds: int) -> Iterator[Watchers]:
 
 
 def _print_line(event: Event) -> None:
-    with suppress(OSError):  # Whoever started the run and read this has gone; the run goes on.
+    with suppress(OSError):  # The process that started the run and read this has ended; the run goes on.
         print(json.dumps(event), flush=True)

@@ -1,4 +1,4 @@
-"""How much each voxel of a corrected case teaches: what a person looked at, what nobody did, and what was in doubt."""
+"""How much each voxel of a corrected case counts: by whether a person looked at it, and how uncertain the model was."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from mtctl.cases.store import CaseError, StoredCase
 from mtctl.geometry import Mask
 
-#: So uncertain a voxel may be, though nobody looked at it, to be a truth to judge a model by: on three scans one or
-#: two in a thousand such voxels were wrong, and two thirds of all voxels are such. With 0.5 a better model was called
+#: Up to this uncertainty a voxel that no person looked at counts as truth to compare models by: on three scans one or
+#: two in a thousand such voxels were wrong, and two thirds of all voxels are such. With 0.5 a better model appeared
 #: worse: a held-out scan's true Dice had risen from 88.9 to 89.2, while that by a mask that was corrected in its
 #: flagged regions alone fell from 95.9 to 94.9.
 SURE = 0.3
@@ -26,7 +26,7 @@ class Weighting:
 
     Attributes:
         corrected: Of voxels that a person looked at and of which the old model was unsure: there it has most to learn.
-        unseen: Of voxels that nobody looked at: (1 - uncertainty) to this power. 0: they count like all others.
+        unseen: Of voxels that no person looked at: (1 - uncertainty) to this power. 0: they count like all others.
     """
 
     corrected: float = 2.0

@@ -1,4 +1,4 @@
-"""MT-CTL's training step (the paper's section 2), and what we add to it, each addition a named weight."""
+"""MT-CTL's training step (section 2 of the paper) and our additions to it, each with a weight of its own."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class MTCTL:
         guidance_weight: Of L_G when ramped up; alike.
         adversarial_weight: Of L_adv-GM; 0.01 in SASSNet with 16 labels, whose code ramps it up. Constant here.
         samples: N Monte-Carlo samples that the guidance takes its uncertainty from; the paper does not say how many.
-        ramp_share: Share of the run over which the unsupervised terms rise.
+        ramp_share: Fraction of the run over which the unsupervised terms rise.
         cross_entropy_weight: Ours. Of the voxel-wise cross-entropy beside Dice, in both decoders.
         copy_paste_weight: Ours. Of voxels that the averaged network labelled, in bidirectional copy-paste; 0: labelled
-            and unlabelled patches stay apart and nothing is guessed.
-        pretraining_share: Ours. Share of the run, from its start, that sees labelled patches alone, with copy-paste
+            and unlabelled patches stay apart, and no label is predicted.
+        pretraining_share: Ours. Fraction of the run, from its start, that sees labelled patches alone, with copy-paste
             among themselves (the sampler's).
     """
 
@@ -68,11 +68,12 @@ class MTCTL:
 
     @property
     def has_critic(self) -> bool:
+        """Whether the adversarial term is on."""
         return self.adversarial_weight > 0
 
     @property
     def needs_unlabelled(self) -> bool:
-        """The discriminator tells labelled from unlabelled scans, and copy-paste mixes them; the rest does without."""
+        """Whether discriminator or copy-paste is on; all other terms do without unlabelled scans."""
         return self.has_critic or self.copy_paste_weight > 0
 
     def build(self, architecture: Architecture) -> MTCTLNet:
@@ -86,6 +87,7 @@ class MTCTL:
     def objective(
         self, networks: Networks[MTCTLNet], batch: Batch, progress: float, generator: torch.Generator
     ) -> Objective:
+        """Return the terms of the paper's section 2 and ours; without a weight a term is not computed."""
         if progress < self.pretraining_share:
             batch = batch.labelled_only()
         labelled, unlabelled = len(batch.image), len(batch.unlabelled)
@@ -120,6 +122,7 @@ class MTCTL:
         return Objective(terms, critic_loss(critic(ours, fixed[:labelled]), critic(theirs, fixed[labelled:])))
 
     def _supervision(self, teacher: MTCTLNet, batch: Batch, generator: torch.Generator) -> Supervision:
+        """Return the volumes to train on and their targets, mixed by copy-paste where that has a weight."""
         if not (self.copy_paste_weight and len(batch.unlabelled)):
             return side_by_side(batch)
         with torch.no_grad():

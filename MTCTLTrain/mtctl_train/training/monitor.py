@@ -63,7 +63,7 @@ Picture = Callable[[int, Sample], None]
 
 @dataclass(frozen=True)
 class Monitor:
-    """Passes each event and each picture to all who want it; without arguments, for the second process, to nobody."""
+    """Passes each event and each picture to all watchers; a process that is not the first has none."""
 
     reports: tuple[Report, ...] = ()
     pictures: tuple[Picture, ...] = ()

@@ -96,7 +96,7 @@ class TrainingState(Generic[Student]):
         norm = float(torch.nn.utils.clip_grad_norm_(student.parameters(), self.recipe.gradient_norm))
         losses = average_values(objective.student)
         if objective.critic is not None and critic is not None and self.critic_optimizer is not None:
-            # Anew: the student's terms have left gradients in it.
+            # The student's terms have left gradients in the critic.
             self.critic_optimizer.zero_grad(set_to_none=True)
             objective.critic.backward()
             average_gradients(critic.parameters())
