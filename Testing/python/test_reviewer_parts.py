@@ -117,13 +117,13 @@ def test_what_is_not_installed_is_said_before_vtk_ends_the_process(
 def test_messages_are_allowed_in_bursts_and_at_a_rate():
     rpc_guard = pytest.importorskip("mtctl.browser.server.rpc_guard")
     now = [0.0]
-    allowance = rpc_guard.RateLimit(lambda: now[0])
-    assert all(allowance.take() for _ in range(rpc_guard.BURST))
-    assert not allowance.take()
+    limit = rpc_guard.RateLimit(lambda: now[0])
+    assert all(limit.allow() for _ in range(rpc_guard.BURST))
+    assert not limit.allow()
     now[0] += 1.0
-    assert sum(allowance.take() for _ in range(rpc_guard.BURST)) == pytest.approx(rpc_guard.RATE, abs=2)
+    assert sum(limit.allow() for _ in range(rpc_guard.BURST)) == pytest.approx(rpc_guard.RATE, abs=2)
     now[0] += 3600.0
-    assert sum(allowance.take() for _ in range(2 * rpc_guard.BURST)) == rpc_guard.BURST
+    assert sum(limit.allow() for _ in range(2 * rpc_guard.BURST)) == rpc_guard.BURST
 
 
 def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():

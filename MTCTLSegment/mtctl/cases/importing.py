@@ -64,7 +64,7 @@ def import_scan(store: CaseStore, path: Path, sources: ImportSources, id: str | 
     """
     stem = input_stem(path)
     if path in sources.namesakes:
-        _check_nothing_is_shared(path, stem, sources)
+        _check_no_shared_files(path, stem, sources)
     scan, filed = read_scan(path, sources.spacing)
     result = read_results(sources.results, stem, scan) if sources.results else None
     label = _read_label(sources.labels, stem, scan, filed) if sources.labels else None
@@ -118,7 +118,7 @@ def _label_of(folder: Path, stem: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _check_nothing_is_shared(path: Path, stem: str, sources: ImportSources) -> None:
+def _check_no_shared_files(path: Path, stem: str, sources: ImportSources) -> None:
     """Make sure that no result or label is there which could be of the scan or of its namesake.
 
     Raises:

@@ -1,9 +1,9 @@
 """Whether everything that was stored is there and whole.
 
-A case, prediction or decision that is gone is missed by its note (`records`) and by the records after it. Not missed
-is what went together with its note: the whole of `cases`, or what came after a backup that was put back; and what was
-stored by a program that was killed before it took note. Drafts may go. A case that somebody deleted on purpose is
-missed until its note is deleted, too.
+A case, prediction or decision that is gone is found by its note (`records`) and by the records after it. Not found is
+what was lost together with its note: the whole folder `cases`, or what was stored after the backup that was restored.
+Neither is what a program stored that was killed before it wrote the note. Drafts may go. A case that somebody deleted
+on purpose is reported until its note is deleted, too.
 """
 
 from __future__ import annotations

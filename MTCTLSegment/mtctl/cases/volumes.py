@@ -1,4 +1,4 @@
-"""The volumes of a case: how they are written, what they are called, and how their voxels are summed up."""
+"""The volumes of a case: what their files are called, and how they are written and read."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class AccessControl:
         if refusal is not None:
             return refusal
         if "token" in request.query:
-            return self._enter(request)
+            return self._exchange_token(request)
         if not self._known(request):
             return _refuse(401, "This page needs the link that was printed when the reviewer started: open that one.")
         response = await handler(request)
@@ -80,7 +80,7 @@ class AccessControl:
             return _refuse(403, "Requests from other pages are refused.")
         return None
 
-    def _enter(self, request: web.Request) -> web.Response:
+    def _exchange_token(self, request: web.Request) -> web.Response:
         if not self._known(request):  # A browser that is in already reloads a spent link without harm.
             if not hmac.compare_digest(request.query["token"].encode(), self.token.encode()):
                 return _refuse(401, "This link is wrong or was used already: open the one that was printed last.")

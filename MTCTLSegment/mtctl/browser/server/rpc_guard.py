@@ -52,7 +52,7 @@ class RateLimit:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._left, self._last = clock, float(BURST), clock()
 
-    def take(self) -> bool:
+    def allow(self) -> bool:
         """Count one message; return False where it is one too many."""
         now = self._clock()
         self._left = min(BURST, self._left + (now - self._last) * RATE) - 1
@@ -105,7 +105,7 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None
         "trame.lifecycle.update": _life_cycle,
         "trame.error.client": _text,
     }
-    allowances: dict[str, RateLimit] = {}
+    rate_limits: dict[str, RateLimit] = {}
     on_connect, on_close, on_message = handler.onConnect, handler.onClose, handler.onMessage
 
     for uri, (owner, function) in list(handler.functionMap.items()):
@@ -119,10 +119,10 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None
     async def connect(request: Any, client: str) -> None:
         await on_connect(request, client)
         handler.unchunkers[client] = LimitedUnChunker()
-        allowances[client] = RateLimit()
+        rate_limits[client] = RateLimit()
 
     async def close(client: str) -> None:
-        allowances.pop(client, None)
+        rate_limits.pop(client, None)
         await on_close(client)
 
     async def message(is_binary: bool, content: Any, client: str) -> None:
@@ -130,7 +130,7 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None
         if socket.closed:
             return
         try:
-            if not allowances[client].take():
+            if not rate_limits[client].allow():
                 raise RefusedMessage("too many messages")
             if not is_binary:
                 raise RefusedMessage("text instead of a message")

@@ -91,7 +91,7 @@ async def _serve(source: CaseSource, options: ServerOptions) -> int:
 
     server.controller.on_server_bind.add(bind)
     server.controller.on_client_connected.add(application.redraw)
-    with _no_arguments():
+    with _hidden_arguments():
         serving = server.start(
             host=HOST,
             port=options.port,
@@ -115,7 +115,7 @@ async def _serve(source: CaseSource, options: ServerOptions) -> int:
         print("Ctrl-C ends it; the review is saved as you go.", flush=True)
         if options.browse:
             await asyncio.to_thread(webbrowser.open, link)
-        ended = _signalled()
+        ended = _interruption()
         opening = asyncio.ensure_future(application.begin())
         await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
         opening.cancel()
@@ -127,7 +127,7 @@ async def _serve(source: CaseSource, options: ServerOptions) -> int:
 
 
 def _make_server() -> Any:
-    with _no_arguments():
+    with _hidden_arguments():
         server = get_server("mtctl-review", client_type="vue3")
         server.cli  # noqa: B018  is made now
     server.enable_module(views_module)
@@ -135,7 +135,7 @@ def _make_server() -> Any:
 
 
 @contextlib.contextmanager
-def _no_arguments() -> Iterator[None]:
+def _hidden_arguments() -> Iterator[None]:
     """Hide the command line from trame, which would read our options as its own."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:
@@ -154,7 +154,7 @@ async def _started(server: Any, running: asyncio.Future[Any]) -> None:
         raise ServeError(f"the page cannot be served: {error or 'the server does not start'}; try another --port")
 
 
-def _signalled() -> asyncio.Future[None]:
+def _interruption() -> asyncio.Future[None]:
     """Return a future that is done on SIGINT or SIGTERM. On Windows asyncio cancels the main task instead."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()

@@ -51,7 +51,7 @@ class UploadHandler:
             return _answer(429, "Another scan is being taken in: wait until it is there.")
         async with self._busy:
             try:
-                return web.json_response({"key": await self._take(request, name)})
+                return web.json_response({"key": await self._read_upload(request, name)})
             except UploadError as error:
                 return _answer(413 if "larger" in str(error) else 422, str(error))
             except MtctlError as error:
@@ -59,7 +59,7 @@ class UploadHandler:
             except OSError as error:
                 return _answer(507, f"{plain_name(name)}: {write_reason(error)}")
 
-    async def _take(self, request: web.Request, name: str) -> str:
+    async def _read_upload(self, request: web.Request, name: str) -> str:
         ending = max((end for end in ENDINGS if name.lower().endswith(end)), key=len, default=None)
         if ending is None:
             raise UploadError(f"{plain_name(name)}: drop one file that ends in {', '.join(ENDINGS)}")

@@ -48,14 +48,16 @@ def refuse_detached(path: Path) -> None:
     with open(path, "rb") as stream:
         head = stream.read(_HEADER_BYTES)
     lines = head.split(b"\n\n", 1)[0].lower().splitlines() if ending == ".nrrd" else head.lower().splitlines()
-    keys = {key.strip().replace(b" ", b""): value.strip() for key, _, value in (_parted(line) for line in lines)}
+    keys = {
+        key.strip().replace(b" ", b""): value.strip() for key, _, value in (_split_header_line(line) for line in lines)
+    }
     if ending == ".nrrd" and b"datafile" in keys:
         raise VolumeError("its voxels are in a second file: save header and voxels as one file")
     if ending == ".mha" and keys.get(b"elementdatafile", b"local") != b"local":
         raise VolumeError("its voxels are in a second file: save header and voxels as one file")
 
 
-def _parted(line: bytes) -> tuple[bytes, bytes, bytes]:
+def _split_header_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     first = min((i for i in (line.find(b":"), line.find(b"=")) if i >= 0), default=-1)
     return (line, b"", b"") if first < 0 else (line[:first], line[first : first + 1], line[first + 1 :].lstrip(b"="))
 

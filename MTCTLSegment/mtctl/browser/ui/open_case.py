@@ -61,11 +61,11 @@ class CaseUnderReview:
 
     def undo(self) -> bool:
         """Undo the last edit; return whether there was one."""
-        return self._turned("undo", self.history.undo(self.mask))
+        return self._replace_mask("undo", self.history.undo(self.mask))
 
     def redo(self) -> bool:
         """Redo what was undone last; return whether there was something."""
-        return self._turned("redo", self.history.redo(self.mask))
+        return self._replace_mask("redo", self.history.redo(self.mask))
 
     def propose(self, name: str, level: float = 0.5) -> Proposal:
         """Return a proposal for the current region.
@@ -116,7 +116,7 @@ class CaseUnderReview:
         """Of the segmentation as it is now."""
         return float(np.count_nonzero(self.mask)) * self.session.maps.geometry.voxel_ml
 
-    def _turned(self, kind: str, mask: Mask) -> bool:
+    def _replace_mask(self, kind: str, mask: Mask) -> bool:
         if mask is self.mask:
             return False
         self.mask = mask

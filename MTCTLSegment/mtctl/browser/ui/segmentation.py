@@ -1,4 +1,4 @@
-"""Segmentation of a scan while people look at the page: the warm child of `worker`, polled from the event loop."""
+"""Segmentation of a scan while people look at the page: the warm process of `worker`, polled from the event loop."""
 
 from __future__ import annotations
 
