@@ -31,8 +31,9 @@ def finetune(values: Mapping[str, Any], progress: Callable[[float, str], None]) 
     from dataclasses import replace
 
     from mtctl.cases.store import CaseStore
-    from mtctl_train.finetuning.run import RECIPE, FineTuning, Iterations, Minutes, fine_tune
+    from mtctl_train.finetuning.run import fine_tune
     from mtctl_train.finetuning.run_folder import RunError
+    from mtctl_train.finetuning.settings import RECIPE, FineTuning, Iterations, Minutes
 
     # Before the first file: Slicer offers whatever folder it is in as the output.
     if not CaseStore(values["caseStore"]).ids():

@@ -38,8 +38,9 @@ from mtctl_train.finetuning import cases as finetune_cases
 from mtctl_train.finetuning import run as finetune
 from mtctl_train.finetuning.cases import Replay
 from mtctl_train.finetuning.plan import plan_of
-from mtctl_train.finetuning.run import LEARNT_SCANS, FineTuning, Iterations, Minutes, fine_tune, mean_of
+from mtctl_train.finetuning.run import LEARNT_SCANS, fine_tune, mean_of
 from mtctl_train.finetuning.run_folder import RunError, RunState, read_events, read_status, working_in
+from mtctl_train.finetuning.settings import RECIPE, FineTuning, Iterations, Minutes
 from mtctl_train.finetuning.watchers import Watchers
 from mtctl_train.finetuning.weighting import SURE, Weighting, trusted
 from mtctl_train.training.checkpoint import CheckpointError
@@ -96,7 +97,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
 @pytest.fixture
 def job(filled: Path, tiny_model: Model, tmp_path: Path) -> FineTuning:
     shutil.copytree(filled, tmp_path / "store")
-    quick = replace(finetune.RECIPE, checkpoint_seconds=0.0, validate_every=2)
+    quick = replace(RECIPE, checkpoint_seconds=0.0, validate_every=2)
     base = str(tiny_model.folder)
     return FineTuning(tmp_path / "store", base, tmp_path / "run", Iterations(8), device="cpu", recipe=quick)
 

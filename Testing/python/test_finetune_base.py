@@ -19,8 +19,9 @@ from mtctl.models.verdict import ModelName, Verdict, write_verdict
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.system.files import file_sha256
 from mtctl_train.finetuning.base_model import base_of
-from mtctl_train.finetuning.run import FineTuning, fine_tune
+from mtctl_train.finetuning.run import fine_tune
 from mtctl_train.finetuning.run_folder import PLAN, RunError, RunState, read_events, read_status
+from mtctl_train.finetuning.settings import FineTuning
 
 __all__ = ["_quick", "filled", "job"]
 

@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
     from mtctl.system.process_tree import lower_priority
     from mtctl_train.finetuning.cases import Replay
-    from mtctl_train.finetuning.run import METHOD, RECIPE, FineTuning, Iterations, Minutes, fine_tune
+    from mtctl_train.finetuning.run import fine_tune
+    from mtctl_train.finetuning.settings import METHOD, RECIPE, FineTuning, Iterations, Minutes
     from mtctl_train.finetuning.weighting import Weighting
 
     if args.minutes <= 0 or (args.iterations is not None and args.iterations < 1):

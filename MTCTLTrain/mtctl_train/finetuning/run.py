@@ -34,108 +34,23 @@ from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, replac
 from mtctl.system.staging import commit, discard
 from mtctl_train.data.case_cache import SourceGoneError
 from mtctl_train.finetuning.base_model import base_of
-from mtctl_train.finetuning.cases import FineTuningCases, Replay
+from mtctl_train.finetuning.cases import FineTuningCases
 from mtctl_train.finetuning.comparison import compared, figures, means, p_value
 from mtctl_train.finetuning.plan import Plan, plan_of
 from mtctl_train.finetuning.run_folder import CANDIDATE, working_in
+from mtctl_train.finetuning.settings import FineTuning
 from mtctl_train.finetuning.watchers import Watchers, watchers_of
-from mtctl_train.finetuning.weighting import Weighting
-from mtctl_train.methods.mtctl import MTCTL
-from mtctl_train.recipe import AdamWPoly, Recipe, Stage
+from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.training.trainer import train
 
 #: Patch (z, y, x): at the usual grid 120 x 80 x 80 mm, a little less than training's.
 _PATCH = (48, 64, 64)
-
-#: Fraction of the time that training gets; the rest is for reading, validation and the verdict.
-_TRAINING_FRACTION = 0.9
 
 #: Iterations that a run which is to last some time is planned with until its speed is known.
 _PROVISIONAL = 600
 
 #: In a card's data: `StoredCase.scan_sha256` of every corrected case that it or a model before it has learnt from.
 LEARNT_SCANS = "learnt_scans"
-
-#: MT-CTL's terms for a network that is sane from the first step on: they need no long ramp. Without copy-paste: on
-#: names 55-66, 60 steps with it in each took Dice from 90.55 to 90.39, 60 steps on labelled patches alone to 90.92.
-METHOD = MTCTL(
-    distance_weight=1.0,
-    cross_task_weight=0.5,
-    guidance_weight=0.5,
-    adversarial_weight=0.0,
-    ramp_share=0.05,
-    cross_entropy_weight=1.0,
-    copy_paste_weight=0.0,
-)
-
-#: Everything else; the average forgets the model within a hundred steps or so, if the steps lead elsewhere.
-RECIPE = Recipe(
-    stages=(),
-    optimisation=AdamWPoly(warm_up=0.05),
-    average_decay=0.99,
-    average_warm_up=1.0,
-    phantom_share=0.1,
-    paste_share=0.3,
-    unlabelled_share=0.5,
-    replay_share=0.4,
-    anchor=1.0,
-    checkpoint_seconds=60.0,
-    validate_every=60,
-)
-
-
-@dataclass(frozen=True)
-class Minutes:
-    """As many iterations as fit into that time, all folds together."""
-
-    minutes: float
-
-    def recipe(self, recipe: Recipe, stage: Stage, folds: int) -> Recipe:
-        """Return the recipe of one fold."""
-        seconds = 60 * self.minutes * _TRAINING_FRACTION / folds
-        return dataclasses.replace(recipe, stages=(stage,), seconds=seconds)
-
-
-@dataclass(frozen=True)
-class Iterations:
-    """That many iterations, all folds together."""
-
-    iterations: int
-
-    def recipe(self, recipe: Recipe, stage: Stage, folds: int) -> Recipe:
-        """Return the recipe of one fold."""
-        count = max(round(self.iterations / folds), 1)
-        return dataclasses.replace(recipe, stages=(dataclasses.replace(stage, iterations=count),))
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """What to fine-tune, on which cases, and how.
-
-    Attributes:
-        store: Folder of the case store.
-        base: The model to start from: id or folder; None: the one in use when the run first starts.
-        out: Folder of the run.
-        length: How long: `Minutes` or `Iterations`.
-        device: As in `choose_device`.
-        learning_rate: At the start.
-        method, recipe: As for any training; the recipe without stages.
-        weighting: Of the corrected cases' voxels.
-        replay: Cases of the earlier training to show again.
-        command: That was typed, for the card.
-    """
-
-    store: Path
-    base: str | None
-    out: Path
-    length: Minutes | Iterations
-    device: str = "auto"
-    learning_rate: float = 5e-4
-    method: MTCTL = METHOD
-    recipe: Recipe = RECIPE
-    weighting: Weighting = Weighting()
-    replay: Replay | None = None
-    command: str = ""
 
 
 def fine_tune(job: FineTuning) -> Verdict:
