@@ -24,7 +24,7 @@ from test_segment import names, run, spoil
 from mtctl.batch.cohort import PAGE, TABLE
 from mtctl.batch.throughput import Throughput, duration
 from mtctl.io.inputs import find_scans
-from mtctl.io.results import CaseFiles, finish_interrupted
+from mtctl.io.results import ResultFiles, finish_interrupted
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX, make_folder, remove_parts
@@ -165,7 +165,7 @@ def test_in_a_hostile_folder_every_good_scan_is_done_and_every_bad_one_named_wit
         assert re.search(cause, line, re.IGNORECASE), line
         assert re.search(cause, rows, re.IGNORECASE)
     for name in (*ODD_NAMES, "text.nrrd"):  # text.nii.gz is good, and text.mha, which comes first, is not
-        assert CaseFiles(out, name.removesuffix(".nrrd")).complete([".seg.nrrd", ".json", ".png"])
+        assert ResultFiles(out, name.removesuffix(".nrrd")).complete([".seg.nrrd", ".json", ".png"])
     assert not [name for name in names(out) if name.startswith(TEMPORARY_PREFIX)]
 
 
@@ -183,7 +183,7 @@ def test_killed_at_any_moment_a_run_leaves_whole_results_and_the_next_one_comple
         process.kill()
         process.wait()
         for report in out.glob("*.json"):
-            assert CaseFiles(out, report.stem).complete([".seg.nrrd", ".uncertainty.nrrd", ".distance.nrrd", ".png"])
+            assert ResultFiles(out, report.stem).complete([".seg.nrrd", ".uncertainty.nrrd", ".distance.nrrd", ".png"])
     time.sleep(0.5)  # until the workers have noticed
     assert run(tiny_model, scans, "-o", out) == 0
     assert contents(out) == contents(tmp_path / "whole")
@@ -212,13 +212,13 @@ def test_interrupted_a_run_leaves_only_whole_results_and_a_table_of_them(
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> CaseFiles:
+def files(tmp_path: Path) -> ResultFiles:
     out = tmp_path / "out"
     out.mkdir()
-    return CaseFiles(out, "a")
+    return ResultFiles(out, "a")
 
 
-def exchange_cut_short(files: CaseFiles, monkeypatch: pytest.MonkeyPatch, moves: int) -> None:
+def exchange_cut_short(files: ResultFiles, monkeypatch: pytest.MonkeyPatch, moves: int) -> None:
     """Replace a.seg.nrrd and a.json by newer ones, as a process that gets Ctrl-C after so many moves."""
     real, count = os.replace, iter(range(100))
 
@@ -236,7 +236,7 @@ def exchange_cut_short(files: CaseFiles, monkeypatch: pytest.MonkeyPatch, moves:
 
 @pytest.mark.parametrize("moves", range(4))
 def test_an_exchange_that_was_cut_short_is_finished_by_the_next_one_that_looks(
-    files: CaseFiles, monkeypatch: pytest.MonkeyPatch, moves: int
+    files: ResultFiles, monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:
     for ending in (".seg.nrrd", ".json"):
         files.path(ending).write_text("old")
@@ -250,7 +250,7 @@ def test_an_exchange_that_was_cut_short_is_finished_by_the_next_one_that_looks(
 
 @pytest.mark.parametrize("gone_first", ["new", "old"])
 def test_a_process_that_is_killed_while_it_tidies_up_costs_no_result_and_leaves_nothing(
-    files: CaseFiles, monkeypatch: pytest.MonkeyPatch, gone_first: str
+    files: ResultFiles, monkeypatch: pytest.MonkeyPatch, gone_first: str
 ) -> None:
     """Seen on a cluster: the kill came right after the report, when half of the hidden folder was removed."""
     files.path(".json").write_text("old")
@@ -268,7 +268,7 @@ def test_a_process_that_is_killed_while_it_tidies_up_costs_no_result_and_leaves_
     assert names(files.out) == {"a.json"} and files.path(".json").read_text() == "new"
 
 
-def test_what_was_not_ready_to_be_moved_is_removed(files: CaseFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_ready_to_be_moved_is_removed(files: ResultFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("mtctl.io.results.shutil.rmtree", lambda path, ignore_errors: None)
         with pytest.raises(ZeroDivisionError), files.replacing([]) as fresh:

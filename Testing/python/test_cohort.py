@@ -20,7 +20,7 @@ from mtctl.batch.cohort import PAGE, TABLE, write_cohort
 from mtctl.batch.cohort_rows import Row
 from mtctl.batch.runner import Failure
 from mtctl.figures.case_figure import CasePicture, axial_thumbnail, write_case_figure
-from mtctl.io.results import CaseFiles
+from mtctl.io.results import ResultFiles
 
 REPORT = {
     "case_score": 0.9, "case_score_interval": [0.85, 0.94], "flagged": False, "volume_ml": 61.04,
@@ -152,8 +152,8 @@ def figure(path: Path) -> None:
 
 
 def test_the_thumbnail_is_the_axial_slice_without_titles(out: Path) -> None:
-    figure(CaseFiles(out, "bad").path(".png"))
-    data = axial_thumbnail(CaseFiles(out, "bad").path(".png"), height=100)
+    figure(ResultFiles(out, "bad").path(".png"))
+    data = axial_thumbnail(ResultFiles(out, "bad").path(".png"), height=100)
     assert data is not None
     path = out / "thumbnail.jpg"
     path.write_bytes(data)

@@ -22,7 +22,15 @@ from mtctl.io.dicom.series import ChosenSeries, choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Provenance, write_dicom
 from mtctl.io.given_spacing import same_spacing, with_given_spacing
 from mtctl.io.headers import is_oriented
-from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, PICTURE, REPORT, SEGMENTATION, CaseFiles, finish_interrupted
+from mtctl.io.results import (
+    DICOM_MAP,
+    DICOM_SEGMENTATION,
+    PICTURE,
+    REPORT,
+    SEGMENTATION,
+    ResultFiles,
+    finish_interrupted,
+)
 from mtctl.io.volumes import input_stem, read_scan, scan_sum, write_segmentation, write_volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
@@ -95,14 +103,14 @@ def segment_case(
     if request.dicom and choice is None:
         raise DicomOutputError("is no DICOM folder: there is nothing that DICOM results could refer to (--dicom-seg)")
     stem = choice.series.pseudonym if choice else input_stem(source)
-    volume, filed = read_scan(source, request.spacing)
+    volume, filed = read_scan(source, request.spacing, choice.series if choice else None)
     if request.dicom and not same_spacing(volume.geometry.spacing, filed.spacing):
         raise DicomOutputError(
             f"the images say {spacing_text(filed.spacing)} mm, and what refers to them cannot have another spacing: "
             "leave away --dicom-seg, or --spacing"
         )
     fingerprint = _fingerprint(volume, filed, segmenter, request)
-    files = CaseFiles(request.out, stem)
+    files = ResultFiles(request.out, stem)
     if not files.complete(_endings(request)) and files.present():
         finish_interrupted(request.out, [stem])  # Perhaps a run was killed in the middle of moving them in.
     previous = files.report()

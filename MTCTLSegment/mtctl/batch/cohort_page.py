@@ -12,7 +12,7 @@ from urllib.parse import quote
 from mtctl import __version__
 from mtctl.batch.cohort_rows import Row
 from mtctl.figures.case_figure import axial_thumbnail
-from mtctl.io.results import PICTURE, REPORT, SEGMENTATION, CaseFiles
+from mtctl.io.results import PICTURE, REPORT, SEGMENTATION, ResultFiles
 from mtctl.system.files import replacing
 
 # Ten kilobytes each: the page of 30,000 cases would have 300 MB. The worst are the ones to look at; all have links.
@@ -83,7 +83,7 @@ def _case(folder: Path, number: int, row: Row) -> str:
     name = f"<b>{escape(row.case)}</b>"
     if row.case_score is None:
         return name
-    files = CaseFiles(folder, row.case)
+    files = ResultFiles(folder, row.case)
     picture = axial_thumbnail(files.path(PICTURE)) if number < _THUMBNAILS else None
     links = " ".join(
         f'<a href="{_link(files.path(ending))}">{what}</a>'

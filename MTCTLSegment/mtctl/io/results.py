@@ -35,7 +35,7 @@ _FRESH, _REPLACED, _NOTE = "new", "old", "ready.json"
 
 
 @dataclass(frozen=True)
-class CaseFiles:
+class ResultFiles:
     """The results of one case.
 
     Attributes:
@@ -107,12 +107,18 @@ def _remove(hidden: Path) -> None:
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
-    """The content of a <stem>.json; None where it is missing, damaged or of another kind."""
+    """Read a <stem>.json that `mtctl segment` wrote; None where it is missing, damaged or of another kind."""
+    report = read_document(path)
+    return report if report is not None and "fingerprint" in report else None
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object, such as the report of any program; None where it is missing, damaged or no object."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return report if isinstance(report, dict) and "fingerprint" in report else None
+    return document if isinstance(document, dict) else None
 
 
 def finish_interrupted(out: Path, stems: Iterable[str]) -> None:

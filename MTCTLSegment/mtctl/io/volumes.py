@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mtctl.geometry import Geometry, Mask, Triple, Volume, VolumeError, from_image, to_image, with_spacing
 from mtctl.io import headers as header
 from mtctl.io.dicom import reader as dicom
+from mtctl.io.dicom.series import Series
 from mtctl.io.itk import quiet, readable, writable
 from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
 from mtctl.system.files import WriteError, make_folder, replacing
@@ -61,12 +62,13 @@ def read_volume(path: Path) -> Volume:
     return read_scan(path, None)[0]
 
 
-def read_scan(path: Path, spacing: Triple | None) -> tuple[Volume, Geometry]:
+def read_scan(path: Path, spacing: Triple | None, series: Series | None = None) -> tuple[Volume, Geometry]:
     """Read a scan whose true spacing may be given by hand.
 
     Args:
         path: As for `read_volume`.
         spacing: mm along the file's axes x, y, z; None for the file's own.
+        series: That of a DICOM folder, where it was looked up before; else it is looked up now.
 
     Returns:
         What `read_volume` gives, with that spacing, and the grid as the file has it.
@@ -75,7 +77,12 @@ def read_scan(path: Path, spacing: Triple | None) -> tuple[Volume, Geometry]:
     """
     path = Path(path)
     try:
-        volume = dicom.read_folder(path) if path.is_dir() else from_image(_read_file(path, sitk.sitkFloat32))
+        if series is not None:
+            volume = dicom.read_series(series)
+        elif path.is_dir():
+            volume = dicom.read_folder(path)
+        else:
+            volume = from_image(_read_file(path, sitk.sitkFloat32))
         filed = volume.geometry
         volume = with_spacing(volume, spacing) if spacing else volume
         check_grid(volume.geometry)

@@ -14,7 +14,7 @@ import numpy as np
 from mtctl.browser.sources.base import OpenedCase, WorkListEntry, WorkStage, in_order
 from mtctl.browser.sources.case_store import is_predicted
 from mtctl.browser.sources.reading import CaseData, read_case, read_corrected
-from mtctl.browser.sources.result_folder import FolderCase, FolderError, confined, find_cases, read_report
+from mtctl.browser.sources.result_folder import FolderCase, FolderError, confined, find_cases, report_of
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
@@ -106,7 +106,7 @@ class FolderSource:
             _rename_old_review(case)
         report = {
             "input": case.scan.name,
-            **with_spacing_of(result.report, read_report(case)),
+            **with_spacing_of(result.report, report_of(case)),
             "uncertainty": {"kind": "entropy", "mean": round(float(result.maps["entropy"].mean()), 5)},
         }
         maps = {"uncertainty": "entropy", "distance": "distance", "probability": "probability"}
@@ -156,7 +156,7 @@ def plain_name(name: str) -> str:
 def _entry(key: str, case: FolderCase) -> WorkListEntry:
     if not case.segmented:
         return WorkListEntry(key, case.stem, WorkStage.TO_SEGMENT, "not segmented yet")
-    report = read_report(case)
+    report = report_of(case)
     urgency = 1.0 - _number(report.get("case_score"), 0.5) + (1.0 if report.get("flagged") else 0.0)
     document = _review(case)
     if document is None:

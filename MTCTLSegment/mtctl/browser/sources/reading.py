@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.browser.sources.result_folder import FolderCase, FolderError, read_report
+from mtctl.browser.sources.result_folder import FolderCase, FolderError, report_of
 from mtctl.geometry import Geometry, Map, Mask, Volume, same_grid
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.io.volumes import read_map, read_mask, read_scan
@@ -46,7 +46,7 @@ def read_case(case: FolderCase) -> CaseData:
     if not case.segmented:
         lacking = " and ".join(sorted({"seg", "uncertainty"} - case.results.keys()))
         raise FolderError(f"{case.stem}: the {lacking} file is missing; segment the scan (again)")
-    report = read_report(case)
+    report = report_of(case)
     scan = read_scan(case.scan, given_spacing_of(report))[0]
     mask = _on_grid(read_mask(case.results["seg"]), scan.geometry, case.results["seg"]) != 0
     uncertainty = _map(case, "uncertainty", scan.geometry)

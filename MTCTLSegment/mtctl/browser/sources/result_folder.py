@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.io.headers import file_type
-from mtctl.io.results import MAPS
+from mtctl.io.results import MAPS, read_document
 from mtctl.system.files import TEMPORARY_PREFIX
 
 #: Files that `mtctl segment` writes beside <stem>.json.
@@ -144,11 +143,7 @@ def _stem(path: Path) -> str:
 
 
 def _input_of(report: Path) -> str | None:
-    try:
-        document = json.loads(report.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = document.get("input") if isinstance(document, dict) else None
+    name = (read_document(report) or {}).get("input")
     return name if isinstance(name, str) else None
 
 
@@ -165,10 +160,6 @@ def _case(scan: Path, candidates: list[Path]) -> FolderCase:
     return FolderCase(_stem(scan), scan, scan.parent, {})
 
 
-def read_report(case: FolderCase) -> dict[str, Any]:
-    """Read the case's JSON; empty where there is none that can be read."""
-    try:
-        report = json.loads(case.results["json"].read_text(encoding="utf-8"))
-    except (KeyError, OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}
+def report_of(case: FolderCase) -> dict[str, Any]:
+    """Read what the case's JSON says; empty where there is none that can be read."""
+    return (read_document(case.results["json"]) if "json" in case.results else None) or {}
