@@ -108,23 +108,23 @@ class Geometry:
         return np.array(self.direction, dtype=np.float64).reshape(3, 3)
 
     def index_to_physical(self, index: ArrayLike) -> NDArray[np.float64]:
-        """LPS mm of voxel indices [..., 3] in x, y, z order; fractions are allowed."""
+        """Return the LPS mm of voxel indices [..., 3] in x, y, z order; fractions are allowed."""
         scaled = np.asarray(index, dtype=np.float64) * self.spacing
         return np.asarray(scaled @ self.matrix.T + self.origin, dtype=np.float64)
 
     def physical_to_index(self, point: ArrayLike) -> NDArray[np.float64]:
-        """Fractional voxel indices [..., 3] in x, y, z order of LPS points in mm."""
+        """Return the fractional voxel indices [..., 3] in x, y, z order of LPS points in mm."""
         offset = np.asarray(point, dtype=np.float64) - self.origin
         return np.asarray(offset @ np.linalg.inv(self.matrix).T / self.spacing, dtype=np.float64)
 
     def extent(self) -> Extent:
-        """The LPS box ((x0, x1), (y0, y1), (z0, z1)) of the voxel centres, mm."""
+        """Return the LPS box ((x0, x1), (y0, y1), (z0, z1)) of the voxel centres, mm."""
         corners = self.index_to_physical(list(product(*[(0, count - 1) for count in self.size])))
         low, high = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         return (low[0], high[0]), (low[1], high[1]), (low[2], high[2])
 
     def window(self, start: tuple[int, int, int], size: tuple[int, int, int]) -> Geometry:
-        """The grid of the part that begins at index `start` (x, y, z) and has `size` (x, y, z) voxels."""
+        """Return the grid of the part that begins at index `start` (x, y, z) and has `size` (x, y, z) voxels."""
         origin = self.index_to_physical(start).tolist()
         return Geometry(size, self.spacing, (origin[0], origin[1], origin[2]), self.direction)
 
@@ -147,7 +147,7 @@ class Volume:
 
 
 def with_spacing(volume: Volume, spacing: Triple) -> Volume:
-    """The same voxels at other distances, for a file whose header says them wrongly.
+    """Return the same voxels at other distances, for a file whose header says them wrongly.
 
     The axes' directions stay, and the centre of the first voxel.
 
@@ -173,7 +173,7 @@ def same_grid(first: Geometry, second: Geometry, tolerance_mm: float = SAME_GRID
 
 
 def to_image(volume: Volume) -> sitk.Image:
-    """A copy of the volume as a SimpleITK image."""
+    """Return a copy of the volume as a SimpleITK image."""
     image = sitk.GetImageFromArray(volume.array)
     image.SetSpacing(volume.geometry.spacing)
     image.SetOrigin(volume.geometry.origin)
@@ -182,7 +182,7 @@ def to_image(volume: Volume) -> sitk.Image:
 
 
 def from_image(image: sitk.Image) -> Volume:
-    """A copy of a 3-D SimpleITK image.
+    """Return a copy of a 3-D SimpleITK image.
 
     Raises:
         VolumeError: The image's geometry is impossible.

@@ -19,7 +19,7 @@ SIDES = (("right", "left"), ("front", "back"), ("lower", "upper"))
 
 
 def surface_band(mask: Mask, spacing: Triple, mm: float = 3.0) -> Mask:
-    """Voxels whose centre lies within `mm` of the mask's surface, inside or outside: the band of all figures of ours.
+    """Return the voxels whose centre lies within `mm` of the mask's surface: the band of all our figures.
 
     Distances are those of `surface_distance`. A mask without a surface (empty, or the whole volume) has an empty band.
 
@@ -32,7 +32,7 @@ def surface_band(mask: Mask, spacing: Triple, mm: float = 3.0) -> Mask:
 
 
 def surface_distance(mask: Mask, spacing: Triple, most: float) -> Map:
-    """Distance in mm from each voxel's centre (z, y, x) to the mask's surface, infinite beyond `most`.
+    """Return the distance in mm from each voxel's centre (z, y, x) to the mask's surface, infinite beyond `most`.
 
     The surface is taken as the centres of the faces between mask and background, half a voxel from the centres beside
     them; exact for these points. A band of 3 mm around a ball then has 0.97 to 1.08 times its true volume on voxels of
@@ -69,7 +69,7 @@ def surface_distance(mask: Mask, spacing: Triple, most: float) -> Map:
 
 
 def voxel_band(mask: Mask, voxels: int = 5) -> Mask:
-    """Voxels within `voxels` either side of the mask's surface: the literature's "5-voxel band".
+    """Return the voxels within `voxels` either side of the mask's surface: the literature's "5-voxel band".
 
     Counted in voxels whatever their size, between centres: a voxel inside belongs to it when some outside voxel is that
     near (Euclidean), and the other way round. A mask without a surface has an empty band.
@@ -84,7 +84,7 @@ def voxel_band(mask: Mask, voxels: int = 5) -> Mask:
 
 
 def same_shape(prediction: Mask, truth: Mask) -> tuple[Mask, Mask]:
-    """Both as boolean arrays.
+    """Return both masks as boolean arrays.
 
     Raises:
         ValueError: The shapes differ or are not 3-D.
@@ -104,7 +104,7 @@ def bounding_box(mask: Mask, margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, 
 
 
 def touched_sides(mask: Mask, geometry: Geometry) -> dict[str, float]:
-    """The sides of its array that a mask (z, y, x) reaches, named by where they lie in the patient.
+    """Return the sides of its array that a mask (z, y, x) reaches, named by where they lie in the patient.
 
     Returns:
         For each, the area of the contact as a share of the mask's largest section parallel to it.
@@ -121,7 +121,7 @@ def touched_sides(mask: Mask, geometry: Geometry) -> dict[str, float]:
 
 
 def largest_component(mask: Mask) -> Mask:
-    """The largest face-connected component; an empty mask stays empty."""
+    """Return the largest face-connected component; an empty mask stays empty."""
     labels, count = ndimage.label(mask)
     if count <= 1:
         return mask
@@ -131,7 +131,7 @@ def largest_component(mask: Mask) -> Mask:
 
 
 def solid(mask: Mask) -> Mask:
-    """The largest face-connected component with the holes that it encloses filled; an empty mask stays empty."""
+    """Return the largest face-connected component with the holes that it encloses filled; an empty mask stays empty."""
     component = largest_component(mask)
     if not component.any():
         return component
@@ -142,7 +142,7 @@ def solid(mask: Mask) -> Mask:
 
 
 def _near(target: Mask, voxels: int) -> Mask:
-    """True within `voxels` of a voxel of `target`."""
+    """Return what lies within `voxels` of a voxel of `target`."""
     squared = np.where(target, 0, voxels * voxels + 1).astype(np.uint16)
     for axis in range(3):
         squared = _spread(squared, axis, np.arange(voxels + 1, dtype=np.uint16) ** 2)
@@ -150,7 +150,7 @@ def _near(target: Mask, voxels: int) -> Mask:
 
 
 def _spread(squared: NDArray[Any], axis: int, steps: NDArray[Any]) -> NDArray[Any]:
-    """Squared distances (z, y, x) with those along one more axis, on which 0, 1, ... voxels are `steps` (squared)."""
+    """Add one more axis to squared distances (z, y, x); `steps` are those of 0, 1, ... voxels along it, squared."""
     source, result = np.moveaxis(squared, axis, 0), squared.copy()
     goal = np.moveaxis(result, axis, 0)
     for apart in range(1, min(len(steps), len(goal))):

@@ -161,7 +161,7 @@ def _in_the_way(path: Path) -> ResultsExistError:
 
 
 def _fingerprint(volume: Volume, filed: Geometry, segmenter: Segmenter, request: Request) -> str:
-    """SHA-256 over the input's voxels and geometry, the model's card, and every setting that changes the results.
+    """Sum up the input's voxels and geometry, the model's card and every setting that changes the results (SHA-256).
 
     Of the voxels, not of the file: a header file (.nhdr, .mhd) stays the same when the voxels beside it change.
     """
@@ -189,7 +189,7 @@ def _endings(request: Request) -> list[str]:
 
 
 def _choice(source: Path) -> ChosenSeries | None:
-    """The series of a DICOM folder; None for a file."""
+    """Return the series of a DICOM folder; None for a file."""
     if not source.is_dir():
         return None
     try:
@@ -199,7 +199,7 @@ def _choice(source: Path) -> ChosenSeries | None:
 
 
 def _remark(source: Path, choice: ChosenSeries | None) -> str | None:
-    """What a person must know of the input itself."""
+    """Return what a person must know of the input itself."""
     if choice:
         return choice.remark
     if is_oriented(source):

@@ -121,7 +121,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _histogram(rows: Sequence[Row]) -> str:
-    """Case scores of all cases as an SVG; flagged ones on top of the others."""
+    """Draw the case scores of all cases as an SVG; flagged ones on top of the others."""
     scores = [(row.case_score, bool(row.flagged)) for row in rows if row.case_score is not None]
     if not scores:
         return ""

@@ -50,17 +50,20 @@ class Row:
 
 
 def row_name(source: Path) -> str:
-    """The name of an input that failed: its file's; a folder's may be a patient's, so one is made from its place."""
+    """Return the name of an input that failed: its file's.
+
+    A folder's may be a patient's, so one is made from its place.
+    """
     return f"folder-{_folder_code(source)}" if source.is_dir() else source.name
 
 
 def row_name_with_folder(source: Path) -> str:
-    """Tells files of one name apart: in many cohorts every patient's folder holds a file of the same name."""
+    """Return a name that tells files of one name apart: in many cohorts every patient's folder holds such a file."""
     return f"{source.name} (file-{_folder_code(source)})"
 
 
 def done_row(stem: str, report: dict[str, Any]) -> Row:
-    """The row of a case with a report.
+    """Return the row of a case with a report.
 
     Raises:
         KeyError, TypeError, ValueError: It is the report of something else.

@@ -24,7 +24,7 @@ _ANSWER_SECONDS = 10
 
 
 def run_on_cluster(job: Job, scheduler: str) -> Generator[Outcome | Failure, None, None]:
-    """On the workers of a Dask scheduler (tcp://host:port); results come as they are ready.
+    """Segment on the workers of a Dask scheduler (tcp://host:port); results come as they are ready.
 
     Every worker writes into the output folder itself, so it has to see that folder, the inputs and the model under the
     paths that they have here. A file with a random name shows whether it does.
@@ -83,7 +83,7 @@ def _on_worker(source: Path, task: BatchTask, token: str) -> Outcome | Failure:
 
 
 def _fault(task: BatchTask, token: str) -> str:
-    """Why this worker cannot be used; "" where it can."""
+    """Return why this worker cannot be used; "" where it can."""
     host, wanted = platform.node(), token.rpartition("-")[2]
     if not (task.request.out / token).is_file():
         return (

@@ -45,7 +45,7 @@ class BatchTask:
     spacings: Mapping[str, Triple] = field(default_factory=dict)
 
     def request_for(self, source: Path) -> Request:
-        """What to do with this one."""
+        """Return what to do with this one."""
         spacing = self.spacings.get(os.path.abspath(source))
         return self.request if spacing is None else replace(self.request, spacing=spacing)
 
@@ -77,14 +77,14 @@ class Failure:
 
 
 def run_here(job: Job, progress: ProgressCallback) -> Generator[Outcome | Failure, None, None]:
-    """One after the other in this process, each with all processor cores."""
+    """Do one scan after the other in this process, each with all processor cores."""
     with _CleaningUp(job):
         for source in job.sources:
             yield attempt(job.task, source, progress)
 
 
 def run_in_processes(job: Job, workers: int) -> Generator[Outcome | Failure, None, None]:
-    """In `workers` processes of this machine, which share its cores and its GPUs; results come as they are ready."""
+    """Segment in `workers` processes, which share this machine's cores and GPUs; results come as they are ready."""
     with _CleaningUp(job):
         for result in run_queue(job.sources, partial(attempt, job.task), _environments(workers, job.task.device)):
             if isinstance(result, Lost):
@@ -109,7 +109,7 @@ def attempt(task: BatchTask, source: Path, progress: ProgressCallback = lambda s
 
 
 def killed(source: Path, ending: str) -> Failure:
-    """An input whose process was ended from outside, each time that it was tried."""
+    """Return the failure of an input whose process was ended from outside, each time that it was tried."""
     return Failure(source, f"its process was ended from outside ({ending}), perhaps for want of memory")
 
 
@@ -143,21 +143,24 @@ def _stems(sources: Sequence[Path]) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _segmenter(model: Path, device: str) -> Segmenter:
-    """Loaded once a process."""
+    """Load the model, once a process."""
     from mtctl.networks.device import choose_device
 
     return Segmenter(read_model(model), choose_device(device))
 
 
 def cores() -> int:
-    """Processor cores that this process may use: a scheduler (Slurm, a container) may give it fewer than there are."""
+    """Return the number of processor cores that this process may use.
+
+    A scheduler (Slurm, a container) may give it fewer than there are.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _environments(workers: int, device: str) -> list[dict[str, str]]:
-    """An equal part of the cores for each process, and one of the GPUs in turn."""
+    """Return an equal part of the cores for each process, and one of the GPUs in turn."""
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // workers))
     shared = {"OMP_NUM_THREADS": threads, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads}
     gpus = _gpus() if device in ("auto", "cuda") else []
@@ -165,7 +168,7 @@ def _environments(workers: int, device: str) -> list[dict[str, str]]:
 
 
 def _gpus() -> list[str]:
-    """Names of the GPUs as CUDA_VISIBLE_DEVICES takes them."""
+    """Return the names of the GPUs as CUDA_VISIBLE_DEVICES takes them."""
     import torch
 
     count = torch.cuda.device_count()

@@ -39,7 +39,7 @@ class Throughput:
         return self._finished
 
     def per_minute(self) -> float | None:
-        """Scans a minute; None as long as nothing was computed."""
+        """Return the number of scans a minute; None as long as nothing was computed."""
         elapsed = self._moments[-1] - self._moments[0]
         return 60 * (len(self._moments) - 1) / elapsed if elapsed > 0 else None
 
@@ -52,7 +52,7 @@ class Throughput:
 
 
 def duration(seconds: float) -> str:
-    """A time span as people say it: "40 s", "12 min", "3 h 05 min", "2 d 4 h"."""
+    """Return a time span as people say it: "40 s", "12 min", "3 h 05 min", "2 d 4 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -130,7 +130,7 @@ def _start(work: Callable[[Item], Any], environment: Mapping[str, str]) -> _Work
 
 
 def _said(worker: _Worker[Item]) -> Any:
-    """What the worker has said: `_READY`, (result,), `_GONE`, or None where it is silent."""
+    """Return what the worker has said: `_READY`, (result,), `_GONE`, or None where it is silent."""
     try:
         return worker.pipe.recv() if worker.pipe.poll() else None
     except (EOFError, OSError):
@@ -138,7 +138,7 @@ def _said(worker: _Worker[Item]) -> Any:
 
 
 def _bury(worker: _Worker[Item]) -> str:
-    """How a process ended that has closed its pipe."""
+    """Return how a process ended that has closed its pipe."""
     worker.pipe.close()
     worker.process.join(5)
     if worker.process.is_alive():

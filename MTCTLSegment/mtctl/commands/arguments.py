@@ -13,7 +13,7 @@ SPACING = "x,y,z"
 
 
 def given_spacing(text: str) -> Triple:
-    """A voxel spacing in mm, such as 0.625,0.625,1.25; for argparse."""
+    """Return a voxel spacing in mm, such as 0.625,0.625,1.25; for argparse."""
     from mtctl.geometry import VolumeError
     from mtctl.io.given_spacing import parse_spacing
 
@@ -24,7 +24,7 @@ def given_spacing(text: str) -> Triple:
 
 
 def whole_number(text: str) -> int:
-    """An argument that is 0, 1, 2, ...; for argparse."""
+    """Return an argument that is 0, 1, 2, ...; for argparse."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return int(text)

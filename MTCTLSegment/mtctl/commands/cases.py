@@ -172,7 +172,7 @@ def _existing(args: argparse.Namespace) -> CaseStore:
 
 
 def _cases(store: CaseStore) -> tuple[list[StoredCase], int]:
-    """All cases that can be read, and how many others there are, which are named."""
+    """Return all cases that can be read, and how many others there are, which are named."""
     cases = store.cases()
     damaged = sorted(set(store.ids()) - {case.id for case in cases})
     for id in damaged:

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def method_names(folders: Sequence[Path], given: Sequence[str] | None) -> list[str]:
-    """A name for each folder: the given ones, or the fewest last parts of their paths that tell them apart.
+    """Return a name for each folder: the given ones, or the fewest last parts of their paths that tell them apart.
 
     Raises:
         EvaluationError: A folder or name occurs twice, or there are not as many names as folders.
@@ -141,7 +141,7 @@ def _evaluate_folder(
     failures: list[str],
     spacing: Triple | None,
 ) -> MethodResult:
-    """The cases that could be compared, printed as they come; what could not is added to `failures`."""
+    """Return the cases that could be compared, printed as they come; what could not is added to `failures`."""
     from mtctl.evaluation.results import LABEL, CaseResult, EvaluationError, MethodResult, evaluate_case, training_cases
     from mtctl.evaluation.review_table import review_table
     from mtctl.evaluation.selective_prediction import reported_scores

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _slice_mm(text: str) -> float:
-    """The thickness of slices from the command line.
+    """Return the thickness of slices from the command line.
 
     Raises:
         ArgumentTypeError: Not a number, or out of bounds.

@@ -183,7 +183,7 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
 
 
 def _write_table(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> bool:
-    """Whether the table could be written. Where it is open in Excel, say, the summary is all the more needed."""
+    """Return whether the table could be written. Where it is open in Excel, say, the summary is all the more needed."""
     from mtctl.batch.cohort import write_cohort
     from mtctl.system.files import WriteError
 

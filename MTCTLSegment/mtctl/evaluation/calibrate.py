@@ -131,7 +131,7 @@ def calibrate(
 
 
 def calibration_of(clean: Sequence[CleanResult], observations: Sequence[Observation]) -> Calibration:
-    """The values for a card from predictions that were made already.
+    """Return the values for a card from predictions that were made already.
 
     Args:
         clean: Every case without corruption.
@@ -148,7 +148,7 @@ def calibration_of(clean: Sequence[CleanResult], observations: Sequence[Observat
 
 
 def uncalibrated(segmenter: Segmenter) -> Segmenter:
-    """The same model on the same device, its probabilities as the network gives them and no shape doubted."""
+    """Return the same model on the same device, its probabilities as the network gives them and no shape doubted."""
     card = dataclasses.replace(segmenter.model.card, voxel_calibration=VoxelCalibration(), usual_shape=None)
     return Segmenter(Model(segmenter.model.folder, card), segmenter.device)
 
@@ -183,7 +183,7 @@ def observe_corrupted(
 
 
 def good_spreads(clean: Sequence[CleanResult]) -> list[Triple]:
-    """Spreads of the results that have not failed."""
+    """Return the spreads of the results that have not failed."""
     observations = [result.observation for result in clean]
     return [o.spread for o in observations if o.spread and o.dice >= FAILED_BELOW]
 

@@ -53,7 +53,7 @@ def logit_counts(probability: NDArray[np.float32], truth: Mask, where: Mask) -> 
 
 
 def fit_voxel_calibration(cases: Sequence[LogitCounts]) -> VoxelCalibration:
-    """Slope and offset with the least log-loss (Newton's method), every case with the same weight.
+    """Return slope and offset with the least log-loss (Newton's method), every case with the same weight.
 
     In the band only: the many sure voxels far from the surface would decide alone, and are hardly changed. Over the
     calibration as it is when the cases hold nothing of one class.
@@ -81,7 +81,7 @@ def fit_voxel_calibration(cases: Sequence[LogitCounts]) -> VoxelCalibration:
 
 
 def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
-    """Ratios and flag threshold from predictions, clean and corrupted.
+    """Return ratios and flag threshold from predictions, clean and corrupted.
 
     The interval's ends are split-conformal: the ratio itself is the measure of nonconformity, no fit stands between.
     The flag stands at `FAILED_BELOW` at least, whether or not a prediction failed: where few did, and all of them
@@ -108,7 +108,7 @@ def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
 
 
 def fit_usual_shape(spreads: Sequence[Triple]) -> UsualShape | None:
-    """Mean, covariance and limit of the logarithms; None from fewer than `FEWEST_SHAPES`."""
+    """Return mean, covariance and limit of the logarithms; None from fewer than `FEWEST_SHAPES`."""
     n = len(spreads)
     if n < FEWEST_SHAPES:
         return None

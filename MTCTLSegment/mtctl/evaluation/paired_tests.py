@@ -29,11 +29,14 @@ class Metric:
     signed: bool = False
 
     def of(self, method: MethodResult, cases: Sequence[str]) -> NDArray[np.float64]:
-        """The method's values (n,) on these cases."""
+        """Return the method's values (n,) on these cases."""
         return np.array([getattr(method.cases[case].segmentation, self.key) for case in cases], dtype=np.float64)
 
     def change(self, first: MethodResult, second: MethodResult, cases: Sequence[str]) -> NDArray[np.float64]:
-        """What the tests see (n,): second minus first, of a signed metric of its size; NaN for two infinite values."""
+        """Return what the tests see (n,): second minus first, of a signed metric of its size.
+
+        Two infinite values give NaN.
+        """
         before, after = self.of(first, cases), self.of(second, cases)
         with np.errstate(invalid="ignore"):
             return np.abs(after) - np.abs(before) if self.signed else after - before
@@ -94,7 +97,7 @@ class Comparison:
     tests: tuple[PairedTest, ...]
 
     def test(self, first: MethodResult, second: MethodResult, metric: Metric) -> PairedTest:
-        """The test of these two methods, `first` standing before `second` in `methods`."""
+        """Return the test of these two methods, `first` standing before `second` in `methods`."""
         wanted = (first.name, second.name, metric)
         return next(test for test in self.tests if (test.first, test.second, test.metric) == wanted)
 
@@ -118,7 +121,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def paired_tests(change: ArrayLike) -> PValues:
-    """Tests of the differences (n,) between two methods on the same cases.
+    """Return the tests of the differences (n,) between two methods on the same cases.
 
     Fewer than two differences, or infinite ones, leave both undefined. Equal differences leave the t test undefined:
     p is 1 when nothing differs at all, 0 when all differ by the same.
@@ -136,14 +139,17 @@ def paired_tests(change: ArrayLike) -> PValues:
 
 
 def compare(methods: Sequence[MethodResult]) -> Comparison:
-    """Every pair of methods by every metric of Table 1, over the cases that all methods have, Holm-corrected."""
+    """Return every pair of methods by every metric of Table 1, over the cases that all methods have, Holm-corrected."""
     cases = tuple(sorted(set.intersection(*(set(method.cases) for method in methods)))) if methods else ()
     tests = [test for metric in METRICS for test in _family(metric, methods, cases)]
     return Comparison(tuple(methods), cases, tuple(tests))
 
 
 def mean_and_sd(values: ArrayLike) -> tuple[float, float]:
-    """Mean and sample SD over the values that are defined (not NaN); NaN where too few are, or SD of infinite ones."""
+    """Return the mean and sample SD over the values that are defined (not NaN).
+
+    Either is NaN where too few are, and the SD of infinite ones.
+    """
     all_values = np.asarray(values, dtype=np.float64)
     defined = all_values[~np.isnan(all_values)]
     mean = float(defined.mean()) if defined.size else math.nan

@@ -89,7 +89,7 @@ class CaseResult:
         return self.segmentation.ravd == -1.0
 
     def figures(self) -> dict[str, float]:
-        """All figures that there are by name: fractions, voxels, mm, mL."""
+        """Return all figures that there are by name: fractions, voxels, mm, mL."""
         parts = (part for part in (self.segmentation, self.volumes, self.detection, self.calibration) if part)
         return {name: value for part in parts for name, value in asdict(part).items()}
 
@@ -120,7 +120,7 @@ class MethodResult:
 
 
 def evaluate_case(folder: Path, case: str, label: Path, spacing: Triple | None = None) -> CaseResult:
-    """All figures of <case>.seg.nrrd in `folder`, and of the uncertainty and probability maps beside it.
+    """Return all figures of <case>.seg.nrrd in `folder`, and of the uncertainty and probability maps beside it.
 
     Args:
         folder: Of the results.
@@ -157,12 +157,12 @@ def evaluate_case(folder: Path, case: str, label: Path, spacing: Triple | None =
 
 
 def corrected(volume: Volume, spacing: Triple | None) -> Volume:
-    """The volume with a spacing given by hand, where one is."""
+    """Return the volume with a spacing given by hand, where one is."""
     return with_spacing(volume, spacing) if spacing else volume
 
 
 def training_cases(folder: Path) -> TrainingCases | None:
-    """The numbers of training scans behind a folder of results, or None where nothing beside them says so.
+    """Return the numbers of training scans behind a folder of results, or None where nothing beside them says so.
 
     Looked up in the card that `mtctl train` leaves in the folder or the one above it, then in the card of the installed
     model that the reports of `mtctl segment` in the folder name.
@@ -181,7 +181,7 @@ def training_cases(folder: Path) -> TrainingCases | None:
 
 
 def files_by_case(folder: Path, ending: str) -> dict[str, Path]:
-    """The files <case><ending> of a folder by case name.
+    """Return the files <case><ending> of a folder by case name.
 
     Raises:
         EvaluationError: There is no such folder, or no such file in it.
@@ -217,7 +217,7 @@ def on_same_grid(volume: Volume, path: Path, reference: Volume, reference_path: 
 
 
 def _from_0_to_1(volume: Volume, path: Path, what: str) -> Map:
-    """The voxels of a map of `what`.
+    """Return the voxels of a map of `what`.
 
     Raises:
         EvaluationError: Some lie outside 0 to 1, on which the thresholds of QU-BraTS and the bins of the ECE rest.
@@ -247,7 +247,7 @@ def _error_detection(uncertainty: Map, prediction: Mask, truth: Mask, band: Mask
 
 
 def _threshold(report: Path) -> float | None:
-    """What a report says from what uncertainty on a voxel is flagged; None where there is no report.
+    """Return what a report says from what uncertainty on a voxel is flagged; None where there is no report.
 
     Raises:
         EvaluationError: It is no number from 0 to 1.
@@ -261,7 +261,10 @@ def _threshold(report: Path) -> float | None:
 
 
 def _json(path: Path) -> dict[str, object]:
-    """The object in a JSON file, empty where there is none: a card that is absent or damaged only says nothing."""
+    """Return the object in a JSON file, empty where there is none.
+
+    So a card that is absent or damaged only says nothing.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -109,7 +109,7 @@ class _Counts:
     def curve(
         self, seen: NDArray[np.intp], gone: NDArray[np.intp], found: NDArray[np.intp], voxel_ml: float
     ) -> ReviewCurve:
-        """Dice after each step that looks at `seen` voxels, `gone` of them superfluous and `found` missed."""
+        """Return the Dice after each step that looks at `seen` voxels, `gone` of them superfluous, `found` missed."""
         seen, gone, found = (np.append(0, np.cumsum(part)).astype(float) for part in (seen, gone, found))
         twice = 2 * (self.common + found)
         total = twice + self.superfluous - gone + self.missed - found

@@ -18,7 +18,7 @@ REGIONS = (0, 5, 10, 20, 40)
 def curves_of(
     prediction: Mask, truth: Mask, uncertainty: NDArray[np.floating], threshold: float, geometry: Geometry
 ) -> ReviewCurves:
-    """The review of one case: its uncertain regions, in the order in which they are listed.
+    """Return the review of one case: its uncertain regions, in the order in which they are listed.
 
     Args:
         prediction, truth: Masks (z, y, x).
@@ -32,7 +32,10 @@ def curves_of(
 
 
 def review_table(curves: Sequence[ReviewCurves]) -> str:
-    """Dice after the first regions, mL looked at, and the areas under the three curves; empty without curves."""
+    """Return the Dice after the first regions, mL looked at, and the areas under the three curves.
+
+    It is empty without curves.
+    """
     if not curves:
         return ""
     lines = [

@@ -83,7 +83,7 @@ def segmentation_metrics(prediction: Mask, truth: Mask, spacing: Triple) -> Segm
 
 
 def dice(prediction: Mask, truth: Mask) -> float:
-    """Dice coefficient of two masks of one shape; 1 when both are empty, 0 when one is.
+    """Return the Dice coefficient of two masks of one shape; 1 when both are empty, 0 when one is.
 
     Raises:
         ValueError: The shapes differ or are not 3-D.
@@ -94,7 +94,7 @@ def dice(prediction: Mask, truth: Mask) -> float:
 
 
 def _surface_points(mask: Mask) -> NDArray[np.float64]:
-    """Indices (n, 3) of the mask's voxels with a 6-neighbour outside it or outside the volume."""
+    """Return the indices (n, 3) of the mask's voxels with a 6-neighbour outside it or outside the volume."""
     box = bounding_box(mask)
     padded = np.pad(mask[box], 1)
     core = padded[1:-1, 1:-1, 1:-1].copy()
@@ -109,7 +109,7 @@ def _surface_points(mask: Mask) -> NDArray[np.float64]:
 def _surface_distances(
     predicted: NDArray[np.float64], true: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """HD95 (symmetric) and ASD (predicted -> true)."""
+    """Return HD95 (symmetric) and ASD (predicted -> true)."""
     # Trees of the few surface voxels: as exact as two distance transforms of the volume, and ten times faster.
     predicted, true = predicted * scale, true * scale
     to_true = KDTree(true).query(predicted)[0]

@@ -36,18 +36,21 @@ def aurc(score: ArrayLike, dice: ArrayLike) -> float:
 
 
 def excess_aurc(score: ArrayLike, dice: ArrayLike) -> float:
-    """AURC minus that of the perfect order (by Dice itself): 0 is the best that any score could do."""
+    """Return the AURC minus that of the perfect order (by Dice itself): 0 is the best that any score could do."""
     return aurc(score, dice) - aurc(dice, dice)
 
 
 def normalised_aurc(score: ArrayLike, dice: ArrayLike) -> float:
-    """Excess AURC over that of a score that knows nothing: 0 perfect, 1 uninformative; NaN when all Dice are equal."""
+    """Return the excess AURC over that of a score that knows nothing: 0 perfect, 1 uninformative.
+
+    It is NaN when all Dice are equal.
+    """
     uninformed = float(np.mean(1 - np.asarray(dice, float))) - aurc(dice, dice)
     return excess_aurc(score, dice) / uninformed if uninformed > 1e-12 else math.nan
 
 
 def spearman(score: ArrayLike, dice: ArrayLike) -> float:
-    """Rank correlation of score and Dice; NaN where either is constant."""
+    """Return the rank correlation of score and Dice; NaN where either is constant."""
     score, dice = np.asarray(score, float), np.asarray(dice, float)
     if len(score) < 2 or not np.ptp(score) or not np.ptp(dice):
         return math.nan
@@ -55,7 +58,10 @@ def spearman(score: ArrayLike, dice: ArrayLike) -> float:
 
 
 def failure_auroc(score: ArrayLike, dice: ArrayLike, failed_below: float = FAILED_BELOW) -> float:
-    """Probability that a failed result scores lower than one that has not failed; NaN unless there are both."""
+    """Return the probability that a failed result scores lower than one that has not failed.
+
+    It is NaN unless there are both.
+    """
     return error_auroc(-np.asarray(score, float), np.asarray(dice, float) < failed_below)
 
 
@@ -84,7 +90,7 @@ class Estimate:
 def judge(
     score: Sequence[float], dice: Sequence[float], case: Sequence[str], repeats: int = 1000, seed: int = 0
 ) -> dict[str, Estimate]:
-    """All `MEASURES` with 95 % percentile bootstrap intervals.
+    """Return all `MEASURES` with 95 % percentile bootstrap intervals.
 
     Cases are drawn with replacement, each with all its predictions (its corrupted versions, other models' results):
     these resemble each other and would make the intervals too narrow if drawn one by one.
@@ -120,7 +126,7 @@ class ReportedScore:
 
 
 def reported_scores(folder: Path) -> tuple[dict[str, ReportedScore], list[str]]:
-    """The case scores in a folder of results; JSON files that are no reports are passed over.
+    """Return the case scores in a folder of results; JSON files that are no reports are passed over.
 
     Returns:
         The scores by stem, and for each file that cannot be read what is wrong and what to do: one torn report must
@@ -141,7 +147,7 @@ def reported_scores(folder: Path) -> tuple[dict[str, ReportedScore], list[str]]:
 
 
 def coverage(dice: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
-    """Share of the predictions whose Dice lies in their interval."""
+    """Return the share of the predictions whose Dice lies in their interval."""
     return float(np.mean((np.asarray(low) <= np.asarray(dice)) & (np.asarray(dice) <= np.asarray(high))))
 
 

@@ -73,19 +73,19 @@ _CELL, _NUMBER = 18, 11
 
 
 def header(columns: Iterable[Column]) -> str:
-    """The first line of a table of cases."""
+    """Return the first line of a table of cases."""
     return f"{'case':<28}" + "".join(f"{column.heading:>10}" for column in columns)
 
 
 def row(name: str, figures: Mapping[str, float], columns: Iterable[Column]) -> str:
-    """A line of a table of cases; figures that are absent or NaN are a dash."""
+    """Return a line of a table of cases; figures that are absent or NaN are a dash."""
     return f"{name:<28}" + "".join(
         f"{_number(figures.get(column.key, math.nan) * column.factor, f'.{column.digits}f'):>10}" for column in columns
     )
 
 
 def summary(method: MethodResult, columns: Sequence[Column]) -> str:
-    """Mean and SD of each column over the cases where it is defined, and their number where it is not all."""
+    """Return mean and SD of each column over the cases where it is defined, and their number where it is not all."""
     cases = [case.figures() for case in method.cases.values()]
     mean, spread, counts = {}, {}, {}
     for column in columns:
@@ -99,7 +99,7 @@ def summary(method: MethodResult, columns: Sequence[Column]) -> str:
 
 
 def volume_line(method: MethodResult) -> str:
-    """Mean predicted against mean true volume, and the cases' own relative differences; empty without cases."""
+    """Return mean predicted against mean true volume, and the cases' own relative differences; empty without cases."""
     cases = [case for case in method.cases.values() if case.volumes]
     if not cases:
         return ""
@@ -114,7 +114,7 @@ def volume_line(method: MethodResult) -> str:
 
 
 def uncertainty_table(method: MethodResult) -> str:
-    """How well the uncertainty of each case finds its errors; an empty text where no case has the maps."""
+    """Return how well the uncertainty of each case finds its errors; an empty text where no case has the maps."""
     if not any(case.detection or case.calibration for case in method.cases.values()):
         return ""
     lines = [row(name, case.figures(), UNCERTAINTY_COLUMNS) for name, case in method.cases.items()]
@@ -127,7 +127,7 @@ def uncertainty_table(method: MethodResult) -> str:
 
 
 def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]) -> str:
-    """How well the case scores of reports foretell the Dice of the method's cases; empty for fewer than two.
+    """Return how well the case scores of reports foretell the Dice of the method's cases; empty for fewer than two.
 
     Args:
         method: With the Dice.
@@ -168,7 +168,7 @@ def foreign_table(reported: Mapping[str, ReportedScore]) -> str:
 
 
 def empty_note(method: MethodResult) -> str:
-    """What the method's empty results are counted with, and its figures by the literature's rule; else empty."""
+    """Return what the method's empty results are counted with, and its figures by the literature's rule; else empty."""
     empty = [name for name, case in method.cases.items() if case.empty]
     if not empty:
         return ""
@@ -187,7 +187,7 @@ def empty_note(method: MethodResult) -> str:
 
 
 def paired_test_table(comparison: Comparison) -> str:
-    """All pairs of methods by every metric of Table 1: change, raw and corrected p."""
+    """Return all pairs of methods by every metric of Table 1: change, raw and corrected p."""
     pairs = len(comparison.tests) // len(METRICS)
     numbers = ("mean", "SD", "Wilcoxon", "Holm", "t test", "Holm")
     width = max(len(f"{test.second} - {test.first}") for test in comparison.tests) + 2
@@ -207,7 +207,7 @@ def paired_test_table(comparison: Comparison) -> str:
 
 
 def table_1(comparison: Comparison) -> str:
-    """The methods in the layout of the paper's Table 1."""
+    """Return the methods in the layout of the paper's Table 1."""
     width = max(len(method.name) for method in comparison.methods) + 2
     lines = [
         f"{'METHOD':<{width}}{'LABELLED':>9}{'UNLABELLED':>12}"
@@ -253,7 +253,7 @@ def _with_metrics() -> list[tuple[Column, Metric]]:
 
 
 def _table_1_cells(comparison: Comparison, column: Column, metric: Metric) -> list[str]:
-    """One column, a text for each method."""
+    """Return one column, a text for each method."""
     figures = [mean_and_sd(metric.of(method, comparison.cases)) for method in comparison.methods]
     distances = [abs(mean - metric.ideal) for mean, _ in figures]
     best = min((distance for distance in distances if not math.isnan(distance)), default=math.nan)

@@ -54,7 +54,7 @@ def error_aupr(uncertainty: Map, error: Mask, where: Mask | None = None) -> floa
 
 
 def ece(probability: Map, truth: Mask, where: Mask | None = None, bins: int = 15) -> float:
-    """Expected calibration error of the foreground probability (binary ECE).
+    """Return the expected calibration error of the foreground probability (binary ECE).
 
     Voxels are sorted by foreground probability into `bins` equal intervals of [0, 1]; the ECE is the sum over the bins
     of (share of voxels) x |mean probability - share of true foreground|.
@@ -81,7 +81,7 @@ class CorrectionGain:
 
 
 def correction_gain(uncertainty: Map, prediction: Mask, truth: Mask, fraction: float = 0.10) -> CorrectionGain:
-    """Dice after an oracle sets the most uncertain voxels right, a volume of `fraction` of the prediction's.
+    """Return the Dice after an oracle sets the most uncertain voxels right, a volume of `fraction` of the prediction's.
 
     Where the last level of uncertainty holds more voxels than are left to take, each of them counts with its share, so
     the figure does not depend on the voxels' order. The ceiling is the Dice if every voxel taken had been wrong (missed
@@ -129,7 +129,7 @@ class QuBrats:
 
 
 def qu_brats(uncertainty: Map, prediction: Mask, truth: Mask, thresholds: int = 100) -> QuBrats:
-    """The score of Mehta et al., "QU-BraTS", MELBA 2022, for one foreground class.
+    """Return the score of Mehta et al., "QU-BraTS", MELBA 2022, for one foreground class.
 
     At each of `thresholds` + 1 thresholds from 0 to 1, voxels more uncertain than it are filtered out. The areas are
     trapezoids. Where no positive stays in either mask, the Dice is 1; nothing to lose counts as nothing lost.
@@ -156,6 +156,6 @@ def _split(uncertainty: Map, error: Mask, where: Mask | None) -> tuple[Map, Map]
 
 
 def _counts_below(values: Map, levels: Map) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each level, how many of `values` lie below it, and how many below or at it."""
+    """Return, for each level, how many of `values` lie below it, and how many below or at it."""
     values, levels = np.sort(values), levels.astype(values.dtype, copy=False)
     return np.searchsorted(values, levels, "left"), np.searchsorted(values, levels, "right")

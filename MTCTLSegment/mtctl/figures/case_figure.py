@@ -110,7 +110,7 @@ def write_case_figure(view: CasePicture, path: Path) -> None:
 
 
 def axial_thumbnail(path: Path, height: int = 128) -> bytes | None:
-    """The axial slice of a case's figure, with outline and with uncertainty, as a small JPEG.
+    """Return the axial slice of a case's figure, with outline and with uncertainty, as a small JPEG.
 
     Args:
         path: As `write_case_figure` wrote it.
@@ -137,7 +137,7 @@ def axial_thumbnail(path: Path, height: int = 128) -> bytes | None:
 
 
 def _row_place(figure: Figure) -> str:
-    """Left, upper, right and lower end of the first two panels, as shares of the figure."""
+    """Return the left, upper, right and lower end of the first two panels, as shares of the figure."""
     first, second = figure.axes[:2]
     for axes in (first, second):
         axes.apply_aspect()
@@ -146,7 +146,7 @@ def _row_place(figure: Figure) -> str:
 
 
 def _centre(mask: Mask) -> tuple[int, int, int]:
-    """The middle of the mask, or of the volume where the mask is empty."""
+    """Return the middle of the mask, or of the volume where the mask is empty."""
     if not mask.any():
         return mask.shape[0] // 2, mask.shape[1] // 2, mask.shape[2] // 2
     z, y, x = (round(float(index.mean())) for index in np.nonzero(mask))

@@ -60,7 +60,10 @@ class CaseComparison:
     geometry: Geometry
 
     def slice_of_most_errors(self) -> int:
-        """Index of the axial slice with most wrong voxels over all methods; without any, where the truth is largest."""
+        """Return the index of the axial slice with most wrong voxels over all methods.
+
+        Where there is none, return the one where the truth is largest.
+        """
         wrong = sum((prediction.mask != self.truth).sum(axis=(1, 2)) for prediction in self.predictions)
         return int(np.argmax(wrong if np.any(wrong) else self.truth.sum(axis=(1, 2))))
 
@@ -104,7 +107,7 @@ def telling_case(methods: Sequence[MethodResult]) -> str:
 
 
 def load_case(methods: Sequence[MethodResult], truth: Path, case: str, spacing: Triple | None = None) -> CaseComparison:
-    """The scan, its expert mask and the methods' masks, brought onto a grid along the LPS axes of 0.625 mm.
+    """Return the scan, its expert mask and the methods' masks, brought onto a grid along the LPS axes of 0.625 mm.
 
     Arguments as for `write_figures`.
 
@@ -234,7 +237,7 @@ def _draw_slice(axes: Axes, comparison: CaseComparison, outlines: Sequence[tuple
 
 
 def _window(scan: NDArray[np.float64], shown: NDArray[np.float64], side: float) -> tuple[float, float]:
-    """An interval of that length around what is shown, moved into the scan as far as it fits."""
+    """Return an interval of that length around what is shown, moved into the scan as far as it fits."""
     middle, half = (shown.min() + shown.max()) / 2, side / 2
     low, high = scan[0] + half, scan[-1] - half
     middle = np.clip(middle, low, high) if low < high else (low + high) / 2

@@ -79,7 +79,7 @@ class ViewRectangle:
 
     @classmethod
     def around(cls, masks: Sequence[Mask], geometry: Geometry) -> ViewRectangle:
-        """The frame that holds all masks (z, y, x) in all of `VIEWPOINTS`, with a little air."""
+        """Return the frame that holds all masks (z, y, x) in all of `VIEWPOINTS`, with a little air."""
         where = np.argwhere(np.logical_or.reduce(masks))[:, ::-1]
         low, high = geometry.index_to_physical([where.min(axis=0), where.max(axis=0)])
         x, y, z = ((low + high) / 2).tolist()
@@ -90,7 +90,7 @@ class ViewRectangle:
 def surface_pictures(
     prediction: Mask, truth: Mask, geometry: Geometry, frame: ViewRectangle, width: int
 ) -> list[NDArray[np.uint8]]:
-    """The surface of a prediction in each of `VIEWPOINTS`.
+    """Return the surface of a prediction in each of `VIEWPOINTS`.
 
     It is coloured by its distance from the true surface, red where it lies outside the truth, blue inside; parts of the
     true surface that it misses by more than `MISSED_MM` are drawn over it, translucent.
@@ -159,7 +159,7 @@ def distance_surface(mask: Mask, reference: Mask, geometry: Geometry) -> vtkPoly
 
 
 def _normals(mask: Mask, geometry: Geometry, index: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Outward unit vectors (n, 3), LPS, at fractional indices (3, n) in z, y, x order."""
+    """Return the outward unit vectors (n, 3), LPS, at fractional indices (3, n) in z, y, x order."""
     blurred = ndimage.gaussian_filter(mask.astype(np.float32), _NORMAL_BLUR)
     slopes = np.gradient(blurred, *reversed(geometry.spacing))
     inward = [ndimage.map_coordinates(slope, index, order=1, mode="nearest") for slope in reversed(slopes)]
@@ -168,7 +168,7 @@ def _normals(mask: Mask, geometry: Geometry, index: NDArray[np.float64]) -> NDAr
 
 
 def _cropped(masks: Sequence[Mask], geometry: Geometry) -> tuple[list[Mask], Geometry]:
-    """Masks and grid in the box that all masks together fill."""
+    """Return the masks and grid in the box that all masks together fill."""
     where = np.argwhere(np.logical_or.reduce(masks))
     low, size = where.min(axis=0), np.ptp(where, axis=0) + 1
     box = tuple(slice(start, start + count) for start, count in zip(low, size, strict=True))

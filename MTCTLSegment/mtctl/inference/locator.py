@@ -22,14 +22,17 @@ MARGIN_MM: Triple = (13.0, 19.0, 22.0)
 
 
 def needs_locating(geometry: Geometry) -> bool:
-    """Whether a scan shows much more than the atrium's surroundings; its axes count as the nearest of x, y, z."""
+    """Return whether a scan shows much more than the atrium's surroundings.
+
+    Its axes count as the nearest of x, y, z.
+    """
     lengths = np.array(geometry.size) * geometry.spacing
     nearest = np.abs(geometry.matrix).argmax(axis=0)
     return bool((lengths > np.array(_SURROUNDINGS_MM)[nearest]).any())
 
 
 def locate(array: Map, grid: Geometry, coarse_logits: Callable[[Map], Map]) -> Box | None:
-    """The region to look at closely, or None where the coarse pass finds no atrium.
+    """Return the region to look at closely, or None where the coarse pass finds no atrium.
 
     Args:
         array: Intensities (z, y, x) on `grid`, not normalised.

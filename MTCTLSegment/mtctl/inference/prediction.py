@@ -83,7 +83,7 @@ class Prediction:
     remarks: tuple[str, ...]
 
     def on_source(self, name: str) -> Volume:
-        """The map of that name on the input's grid."""
+        """Return the map of that name on the input's grid."""
         whole = np.full(self.source.shape, OUTSIDE[name], np.float32)
         whole[self.window] = self.maps[name]
         return Volume(whole, self.source)

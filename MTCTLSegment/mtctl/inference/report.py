@@ -111,7 +111,10 @@ def _running(prediction: Prediction) -> dict[str, Any]:
 
 
 def _threshold(asked: float | None, kind: str, card: Card, uncertainty: Map, prediction: Prediction) -> float:
-    """The threshold asked for, or the card's, which is of entropy; for other kinds what flags as much of this case."""
+    """Return the threshold asked for, or the card's, which is of entropy.
+
+    For other kinds it is the one that flags as much of this case.
+    """
     if asked is not None:
         return asked
     if kind == "entropy":
@@ -126,7 +129,7 @@ def _chooser(prediction: Prediction, options: Options) -> str:
 
 
 def _means(uncertainty: Volume, mask: Mask) -> dict[str, float]:
-    """Mean over the scan, and within 3 mm of the segmentation's surface (over the scan where there is none)."""
+    """Return the mean over the scan, and within 3 mm of the mask's surface (over the scan where it has none)."""
     x, y, z = uncertainty.geometry.spacing
     band = surface_band(mask, (z, y, x))
     values = uncertainty.array
@@ -135,7 +138,7 @@ def _means(uncertainty: Volume, mask: Mask) -> dict[str, float]:
 
 
 def _case_score(prediction: Prediction, score: CaseScore) -> dict[str, Any]:
-    """Expected Dice, its 90 % interval, and whether somebody must look; an empty result scores 0."""
+    """Return the expected Dice, its 90 % interval, and whether somebody must look; an empty result scores 0."""
     expected, (low, high) = score.expected(prediction.self_dice), score.interval(prediction.self_dice)
     expected, low, high = (round(value, 4) for value in (expected, low, high))
     return {

@@ -106,7 +106,7 @@ class Segmenter:
         )
 
     def _tried(self, volume: Volume, prediction: Prediction, options: Options, clock: _Clock) -> str | None:
-        """What segmenting once more with another spacing says of the header's, where that is worth a try."""
+        """Return what segmenting once more with another spacing says of the header's, where that is worth a try."""
         cut = cut_sides(prediction.segmentation, volume.geometry)
         spacing = None if cut else suspected_spacing(prediction.segmentation, volume.geometry)
         if spacing is None:
@@ -119,7 +119,7 @@ class Segmenter:
     def _region(
         self, volume: Volume, region: Box | str, clock: _Clock, remarks: list[str]
     ) -> tuple[Box | None, bool]:  # fmt: skip
-        """The part of the scan to look at, None for all of it, and whether the coarse pass found it."""
+        """Return the part of the scan to look at, None for all of it, and whether the coarse pass found it."""
         if isinstance(region, Box):
             return region, False
         with clock.stage("locate"):
@@ -129,7 +129,10 @@ class Segmenter:
     def _look(
         self, volume: Volume, options: Options, box: Box | None, located: bool, clock: _Clock, remarks: list[str]
     ) -> Prediction:
-        """One pass over the region; its warnings and remarks are those of the mask and of the grey levels alone."""
+        """Predict once from the region.
+
+        Its warnings and remarks are those of the mask and of the grey levels alone.
+        """
         card, samples = self.model.card, options.samples or self.model.card.samples
         with clock.stage("prepare"):
             whole = canonical_geometry(volume.geometry, card.grid_mm, box)
@@ -254,7 +257,7 @@ def _windowed(geometry: Geometry, window: tuple[slice, slice, slice]) -> Geometr
 
 
 def _sides_cut(prediction: Prediction) -> list[str]:
-    """The sides of the region that the mask reaches, though the scan goes on there."""
+    """Return the sides of the region that the mask reaches, though the scan goes on there."""
     part = prediction.segmentation[prediction.window]
     at_region = touched_sides(part, _windowed(prediction.source, prediction.window))
     at_scan = touched_sides(prediction.segmentation, prediction.source)
@@ -262,7 +265,7 @@ def _sides_cut(prediction: Prediction) -> list[str]:
 
 
 def _grown(box: Box, sides: list[str]) -> Box:
-    """The box, larger at some of its sides (`locate.SIDES`)."""
+    """Return the box, larger at some of its sides (`locate.SIDES`)."""
     low, high = list(box.low), list(box.high)
     for axis, (lower, upper) in enumerate(SIDES):
         low[axis] -= _GROWTH_MM * (lower in sides)
@@ -271,14 +274,14 @@ def _grown(box: Box, sides: list[str]) -> Box:
 
 
 def _mask_logit(maps: Maps, samples_share: float) -> Map:
-    """The logit (z, y, x) that is 0 on the mask's surface."""
+    """Return the logit (z, y, x) that is 0 on the mask's surface."""
     if not samples_share:
         return maps.segmentation
     return (1 - samples_share) * maps.segmentation + samples_share * maps.samples.mean(axis=0)
 
 
 def _self_dice(logit: Map, maps: Maps, grid: Geometry) -> float:
-    """On the network's own grid: cheaper than on the scan's."""
+    """Return the self-assessed Dice on the network's own grid: cheaper than on the scan's."""
     x, y, z = grid.spacing
     mean = np.mean([expit(sample) for sample in maps.samples], axis=0)
     return self_dice(largest_component(logit >= 0), mean, (z, y, x))

@@ -54,7 +54,7 @@ class Maps:
 
 
 def planes_at_once(device: torch.device, filters: int, shape: tuple[int, int, int]) -> int:
-    """How many planes (z) the finest level may be computed in at once, a multiple of `STRIDE`."""
+    """Return how many planes (z) the finest level may be computed in at once, a multiple of `STRIDE`."""
     # Of all memory, not of what is free just now: the same scan is then cut alike every time.
     cuda = device.type == "cuda"
     free = 0.3 * torch.cuda.get_device_properties(device).total_memory if cuda else _CPU_BYTES
@@ -63,7 +63,7 @@ def planes_at_once(device: torch.device, filters: int, shape: tuple[int, int, in
 
 
 def locator_pass(network: LocatorNet, array: Map, device: torch.device, planes: int) -> Map:
-    """Logits of a locator, (z, y, x).
+    """Return the logits of a locator, (z, y, x).
 
     Args:
         array: (z, y, x) z-scored.
@@ -84,7 +84,7 @@ def sample_passes(
     views: Sequence[View] = VIEWS[:1],
     voxel_mm: Triple = (1.0, 1.0, 1.0),
 ) -> Maps:
-    """All of the network's answers: in each view a pass through encoder and f1, and its part of the samples.
+    """Return all of the network's answers: in each view a pass through encoder and f1, and its part of the samples.
 
     f2 comes from the first view alone: a distance averaged over views is no better a surface than f1, and its decoder
     costs as much as all samples together.
@@ -143,11 +143,14 @@ class _Prepared:
     skip: Tensor | None
 
     def answer(self, decoder: Decoder) -> Map:
-        """What a decoder makes of the feature maps, (z, y, x)."""
+        """Return what a decoder makes of the feature maps, (z, y, x)."""
         return self.finish(decoder, decoder.deeper(self.deeper))
 
     def finish(self, decoder: Decoder, deeper: Tensor, change: Callable[[Tensor], Tensor] = lambda skip: skip) -> Map:
-        """A decoder's last step over all slabs, (z, y, x) without the padding; `change` is applied to the skip."""
+        """Return a decoder's last step over all slabs, (z, y, x) without the padding.
+
+        `change` is applied to the skip.
+        """
         parts = []
         for start, stop in self.slabs:
             low, high = max(0, start - _HALO), min(self.input.shape[2], stop + _HALO)
@@ -174,6 +177,6 @@ def _prepared(array: Map, encoder: Encoder, device: torch.device, planes: int) -
 
 
 def _finest(encoder: Encoder, volume: Tensor, low: int, high: int) -> Tensor:
-    """Planes `low` to `high` of the finest feature map, as computed over the whole volume."""
+    """Return planes `low` to `high` of the finest feature map, as computed over the whole volume."""
     first, last = max(0, low - _HALO), min(volume.shape[2], high + _HALO)
     return encoder.finest(volume[:, :, first:last])[:, :, low - first : high - first]

@@ -32,7 +32,7 @@ class View:
     zoom: float = 1.0
 
     def of(self, volume: Map, voxel_mm: Triple) -> Map:
-        """The volume (z, y, x) in this view, same shape; beyond its border the outermost voxels go on.
+        """Return the volume (z, y, x) in this view, same shape; beyond its border the outermost voxels go on.
 
         Args:
             volume: (z, y, x).
@@ -41,7 +41,7 @@ class View:
         return _resampled(volume, self._matrix(voxel_mm))
 
     def back(self, seen: Map, voxel_mm: Triple) -> Map:
-        """A map (z, y, x) of this view turned back onto the volume; arguments as for `of`."""
+        """Return a map (z, y, x) of this view turned back onto the volume; arguments as for `of`."""
         return _resampled(seen, np.linalg.inv(self._matrix(voxel_mm)))
 
     def _matrix(self, voxel_mm: Triple) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ class CaseListError(MtctlError):
 
 
 def case_names(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Case names from names and from lists, each once, in order.
+    """Return case names from names and from lists, each once, in order.
 
     Args:
         arguments: Each is a list where there is a file of that name, else the name of a case. Names may hold blanks;
@@ -44,7 +44,7 @@ def case_names(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def _listed(path: Path) -> list[str]:
-    """The names in a list.
+    """Return the names in a list.
 
     Raises:
         CaseListError: It cannot be read, or is not UTF-8 text.

@@ -36,12 +36,12 @@ def parse_spacing(text: str) -> Triple:
 
 
 def same_spacing(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two spacings differ by rounding only."""
+    """Return whether two spacings differ by rounding only."""
     return bool(np.allclose(first, second, rtol=1e-3, atol=0))
 
 
 def with_given_spacing(report: Mapping[str, Any], used: Sequence[float], filed: Sequence[float]) -> dict[str, Any]:
-    """The report of a scan whose spacing may have been given by hand; where it is the file's own, as it is.
+    """Return the report of a scan whose spacing may have been given by hand; where it is the file's own, as it is.
 
     Args:
         report: What was said of the scan so far.
@@ -55,13 +55,13 @@ def with_given_spacing(report: Mapping[str, Any], used: Sequence[float], filed: 
 
 
 def with_spacing_of(report: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """The report of a scan that was segmented anew on the grid of an earlier report, which says what the file says."""
+    """Return the report of a scan that was segmented anew on the grid of an earlier report, which knows the file's."""
     used = given_spacing_of(before)
     return dict(report) if used is None else with_given_spacing(report, used, before[_IN_FILE])
 
 
 def given_spacing_of(report: Mapping[str, Any]) -> Triple | None:
-    """The spacing that was given by hand when a report was made; None: the file's own was used."""
+    """Return the spacing that was given by hand when a report was made; None: the file's own was used."""
     if _IN_FILE not in report:
         return None
     try:

@@ -120,7 +120,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 
 
 def is_oriented(path: Path) -> bool:
-    """Whether a readable volume file says how the patient lies in it.
+    """Return whether a readable volume file says how the patient lies in it.
 
     Exports from plain arrays do not; ITK takes their axes for left, posterior, superior without a word.
     """
@@ -140,13 +140,13 @@ def is_oriented(path: Path) -> bool:
 
 
 def file_type(path: Path) -> str | None:
-    """The ending of `path` that says its format, lower case, as in `CHECKS`; None for any other file."""
+    """Return the ending of `path` that says its format, lower case, as in `CHECKS`; None for any other file."""
     name = path.name.lower()
     return next((ending for ending in CHECKS if name.endswith(ending)), None)
 
 
 def _text_header(path: Path, last: Callable[[str], bool]) -> list[str]:
-    """The lines up to the one for which `last` is true, that one included."""
+    """Return the lines up to the one for which `last` is true, that one included."""
     lines: list[str] = []
     with open(path, "rb") as stream:
         while raw := stream.readline(_HEADER_LIMIT):

@@ -32,7 +32,7 @@ class InputError(MtctlError):
 
 
 def find_scans(named: Iterable[Path]) -> list[Path]:
-    """The scans behind the names that a person gave.
+    """Return the scans behind the names that a person gave.
 
     A file stands for itself. A folder stands for all volumes in it and below, and for one scan an examination (DICOM
     study) that lies there; a name with *, ? or [] that is no file for all that match it. What is not there is in the
@@ -86,13 +86,13 @@ def read_manifest(path: Path) -> dict[Path, Triple | None]:
 
 
 def spacings_of(listed: Mapping[Path, Triple | None]) -> dict[str, Triple]:
-    """The spacings of a manifest by absolute path of the scans: a row that names a folder is about all in it."""
+    """Return the spacings of a manifest by absolute path of the scans: a row that names a folder is about all in it."""
     given = [(source, spacing) for source, spacing in listed.items() if spacing is not None]
     return {os.path.abspath(scan): spacing for source, spacing in given for scan in find_scans([source])}
 
 
 def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
-    """Files whose results would have the names of an earlier one's, with that one."""
+    """Return the files whose results would have the names of an earlier one's, with that one."""
     clashes: dict[Path, Path] = {}
     seen: dict[str, Path] = {}
     for source in sources:
@@ -105,7 +105,7 @@ def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
 
 
 def series_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
-    """DICOM folders with the series UID of an earlier one, as a poor anonymiser writes them, with that one.
+    """Return the DICOM folders with the series UID of an earlier one, as a poor anonymiser writes them, with that one.
 
     It reads all headers once more, which only a run that overwrites needs: any other keeps what is in the way.
     """
@@ -127,7 +127,10 @@ def _matches(name: Path) -> list[Path]:
 
 
 def _scans_in(folder: Path) -> list[Path]:
-    """Volumes and DICOM studies in a folder; the folder itself where there are none, so that it fails by its name."""
+    """Return the volumes and DICOM studies in a folder.
+
+    Where there are none, return the folder itself, so that it fails by its name.
+    """
     volumes: list[Path] = []
     studies: dict[str, list[Path]] = defaultdict(list)
     for place, names in walk(folder):
@@ -147,7 +150,7 @@ def _derived(name: str) -> bool:
 
 
 def _study(place: Path, names: Sequence[str]) -> str | None:
-    """The study of the first DICOM image in a folder."""
+    """Return the study of the first DICOM image in a folder."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     with quiet():
@@ -174,7 +177,10 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _folders(studies: dict[str, list[Path]]) -> list[Path]:
-    """One folder a study: the one that holds all of it, or each of its folders where that one holds others too."""
+    """Return one folder a study.
+
+    It is the one that holds all of it, or each of its folders where that one holds others too.
+    """
     chosen: list[Path] = []
     for study, places in studies.items():
         top = Path(os.path.commonpath(places))

@@ -53,7 +53,7 @@ def writable(path: Path, ending: str) -> Iterator[str]:
 
 
 def short_name(folder: Path) -> str:
-    """The name of an existing folder that ITK can open: on Windows, where needed, its 8.3 name."""
+    """Return the name of an existing folder that ITK can open: on Windows, where needed, its 8.3 name."""
     text = str(folder)
     if sys.platform != "win32" or _opens(text):
         return text

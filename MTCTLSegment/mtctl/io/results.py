@@ -50,14 +50,17 @@ class ResultFiles:
         return self.out / f"{self.stem}{ending}"
 
     def present(self) -> list[str]:
-        """Names of the results that are there; asked one by one, since a folder may hold those of 30,000 cases."""
+        """Return the names of the results that are there.
+
+        They are asked for one by one, since a folder may hold those of 30,000 cases.
+        """
         return [self.path(ending).name for ending in _ALL if os.path.lexists(self.path(ending))]
 
     def complete(self, endings: Iterable[str]) -> bool:
         return all(self.path(ending).is_file() for ending in endings)
 
     def report(self) -> dict[str, Any] | None:
-        """The content of the report; None where there is none that can be read."""
+        """Return the content of the report; None where there is none that can be read."""
         return read_report(self.path(REPORT))
 
     @contextmanager
@@ -91,7 +94,7 @@ class ResultFiles:
 
 @contextmanager
 def _write_errors(out: Path) -> Iterator[None]:
-    """What the system refuses, in a sentence."""
+    """Raise what the system refuses as a `WriteError` with a sentence."""
     try:
         yield
     except OSError as error:
@@ -99,8 +102,11 @@ def _write_errors(out: Path) -> Iterator[None]:
 
 
 def _remove(hidden: Path) -> None:
-    """The note first of all: a folder that has one and is half emptied, because its process was killed, would be taken
-    for an exchange to finish, and the fresh results for those to be replaced."""
+    """Remove a hidden folder, its note first of all.
+
+    A folder that has one and is half emptied, because its process was killed, would be taken for an exchange to finish,
+    and the fresh results for those to be replaced.
+    """
     with suppress(OSError):
         (hidden / _NOTE).unlink(missing_ok=True)
     shutil.rmtree(hidden, ignore_errors=True)
@@ -136,7 +142,7 @@ def finish_interrupted(out: Path, stems: Iterable[str]) -> None:
 
 
 def has_interrupted(out: Path) -> bool:
-    """Whether a process that was killed, or one that is at work, has left something in `out`."""
+    """Return whether a process that was killed, or one that is at work, has left something in `out`."""
     with suppress(OSError), os.scandir(out) as entries:
         return any(entry.name.startswith(_HIDDEN) for entry in entries)
     return False
@@ -173,5 +179,5 @@ def _exchange(out: Path, hidden: Path, old: Sequence[str]) -> None:
 
 
 def _tag(stem: str) -> str:
-    """What a hidden folder is recognised by: a stem may be too long, or hold what parts the name."""
+    """Return what a hidden folder is recognised by: a stem may be too long, or hold what parts the name."""
     return hashlib.sha256(stem.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -190,7 +190,7 @@ def write_segmentation(mask: Volume, path: Path) -> None:
 
 
 def input_stem(path: Path) -> str:
-    """The name that the results of an input carry.
+    """Return the name that the results of an input carry.
 
     Returns:
         The file name without its format and without a trailing ".image"; for a DICOM folder a pseudonym.
@@ -236,7 +236,7 @@ def _read_file(path: Path, pixel_type: int) -> sitk.Image:
 
 
 def _itk_cause(message: str) -> str:
-    """Why ITK could not read a file whose header was found good."""
+    """Return why ITK could not read a file whose header was found good."""
     if "irection" in message or "orthonormal" in message:
         return "the axis directions are not finite or not at right angles; export the scan again from its source"
     return "the file is cut off or damaged; copy or export it again"
@@ -255,7 +255,7 @@ def _check_kind(reader: sitk.ImageFileReader) -> None:
 
 
 def _occupied(array: NDArray[Any]) -> str | None:
-    """First and last index of the voxels that are not 0 along x, y, z; None where there are none."""
+    """Return the first and last index of the voxels that are not 0 along x, y, z; None where there are none."""
     bounds: list[int] = []
     for axes in ((0, 1), (0, 2), (1, 2)):
         hit = np.flatnonzero(array.any(axis=axes))
@@ -266,7 +266,7 @@ def _occupied(array: NDArray[Any]) -> str | None:
 
 
 def _ending_of(path: Path) -> str:
-    """The format that a file's name asks for; its folder is there."""
+    """Return the format that a file's name asks for; its folder is there."""
     ending = header.file_type(path)
     if ending not in (".nrrd", ".nii", ".nii.gz", ".mha"):  # the others would leave a second file beside the first
         raise VolumeError(f"{path}: cannot be written in this format; choose .nrrd, .nii.gz or .mha")
@@ -298,12 +298,12 @@ def _named(path: Path, error: VolumeError | OSError) -> VolumeError:
 
 
 def mask_sum(mask: Mask) -> str:
-    """What a review calls `segmentation_sha256`."""
+    """Return what a review calls `segmentation_sha256`."""
     return hashlib.sha256(np.packbits(mask).data).hexdigest()
 
 
 def scan_sum(volume: Volume) -> str:
-    """SHA-256 over the voxels (as float32) and their number along each axis, whatever file they come from.
+    """Return the SHA-256 over the voxels (as float32) and their number along each axis, whatever file they come from.
 
     Not over the grid: two programs that read one file differ in its last digits, and rounding only moves the places
     where that shows. Scans of one sum are one scan where they are on the `same_grid`, too. And of a left-handed grid

@@ -21,7 +21,7 @@ class DeviceError(MtctlError):
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device for one of `DEVICES`; "auto" takes CUDA, then Apple's MPS, then the CPU.
+    """Return the torch device for one of `DEVICES`; "auto" takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         DeviceError: It was asked for by name and this computer does not have it.
@@ -37,7 +37,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether `device` multiplies bfloat16 in hardware; emulated, it is slower than float32."""
+    """Return whether `device` multiplies bfloat16 in hardware; emulated, it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -58,7 +58,7 @@ def to_device(network: Network, device: torch.device) -> Network:
 
 
 def describe(device: torch.device) -> str:
-    """The device and number format in words, for reports: "cpu (bfloat16)"."""
+    """Return the device and number format in words, for reports: "cpu (bfloat16)"."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{name} ({'bfloat16' if has_bfloat16(device) else 'float32'})"
 

@@ -27,7 +27,7 @@ _Array = TypeVar("_Array", NDArray[np.float32], torch.Tensor)
 
 
 def signed_distance_mm(mask: NDArray[np.bool_], spacing: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Distance of every voxel centre to the surface of `mask`, in mm, positive inside.
+    """Return the distance of every voxel centre to the surface of `mask`, in mm, positive inside.
 
     The surface runs along the faces between voxels, half a voxel from the nearest centre on either side.
 

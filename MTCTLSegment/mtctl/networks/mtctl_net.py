@@ -82,11 +82,11 @@ class Encoder(nn.Module):
         return [finest, *self.deeper(self.downs[0](finest))]
 
     def finest(self, volume: Tensor) -> Tensor:
-        """The feature map of full size, (n, filters, z, y, x)."""
+        """Return the feature map of full size, (n, filters, z, y, x)."""
         return self.blocks[0](volume)
 
     def deeper(self, halved: Tensor) -> list[Tensor]:
-        """The four smaller feature maps, from the finest map once halved (`downs[0]`)."""
+        """Return the four smaller feature maps, from the finest map once halved (`downs[0]`)."""
         features = [self.blocks[1](halved)]
         for down, block in zip(list(self.downs)[1:], list(self.blocks)[2:], strict=True):
             features.append(block(down(features[-1])))
@@ -116,7 +116,7 @@ class Decoder(nn.Module):
         return x
 
     def finest(self, deeper: Tensor, skip: Tensor) -> Tensor:
-        """The last step, to full size, and the head."""
+        """Return the last step, to full size, and the head."""
         return self.head(self.blocks[3](self.ups[3](deeper) + skip))
 
 
@@ -141,7 +141,10 @@ class UncertaintyDecoder(nn.Module):
         return [projection(feature) for projection, feature in zip(self.projections, features, strict=True)]
 
     def masks(self, batch: int, generator: torch.Generator | None = None) -> list[Tensor]:
-        """One sample's factors for the channels of the five projected maps, (batch, c, 1, 1, 1): 0 or 1 / (1 - p)."""
+        """Return one sample's factors for the channels of the five projected maps, (batch, c, 1, 1, 1).
+
+        They are 0 or 1 / (1 - p).
+        """
         # Drawn on the CPU whatever the device: then a seed means the same sample everywhere.
         return [
             (torch.rand((batch, channels, 1, 1, 1), generator=generator) >= p) / (1 - p)
@@ -149,16 +152,16 @@ class UncertaintyDecoder(nn.Module):
         ]
 
     def sample(self, projected: list[Tensor], masks: list[Tensor]) -> Tensor:
-        """Logits (n, 1, z, y, x) of the sample that drops the channels of `masks`."""
+        """Return the logits (n, 1, z, y, x) of the sample that drops the channels of `masks`."""
         return self.decoder(dropped(projected, masks))
 
     def forward(self, projected: list[Tensor], generator: torch.Generator | None = None) -> Tensor:
-        """Logits (n, 1, z, y, x) of one sample; the channels to drop are drawn from `generator`."""
+        """Return the logits (n, 1, z, y, x) of one sample; the channels to drop are drawn from `generator`."""
         return self.sample(projected, self.masks(len(projected[0]), generator))
 
 
 def dropped(features: list[Tensor], masks: list[Tensor]) -> list[Tensor]:
-    """Feature maps times the factors of their channels."""
+    """Return the feature maps times the factors of their channels."""
     return [feature * mask.to(feature.device, feature.dtype) for feature, mask in zip(features, masks, strict=True)]
 
 
@@ -194,7 +197,7 @@ class MTCTLNet(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, volume: Tensor, generator: torch.Generator | None = None) -> Outputs:
-        """One pass through all three decoders, as training needs it."""
+        """Run one pass through all three decoders, as training needs it."""
         features = self.encoder(volume)
         return Outputs(
             segmentation=self.segmentation_decoder(features).float(),

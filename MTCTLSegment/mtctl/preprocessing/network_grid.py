@@ -31,7 +31,7 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def canonical_geometry(geometry: Geometry, spacing: Triple = GRID_MM, box: Box | None = None) -> Geometry:
-    """The grid along the LPS axes on which the network sees a scan, or the part of the scan in `box`.
+    """Return the grid along the LPS axes on which the network sees a scan, or the part of the scan in `box`.
 
     For a scan whose axes are LPS axes in any order and direction, axes that have `spacing` already (to 1e-4) keep their
     voxel centres and their own spacing; the others get a grid of `spacing`, centred, whose voxels cover the scan's
@@ -105,12 +105,15 @@ def _lps_axes(geometry: Geometry) -> _LpsAxes | None:
 
 
 def _count(span: float, spacing: float) -> int:
-    """How many voxels of `spacing` fit with their centres into `span` mm; the rest lies under the outer half voxels."""
+    """Return how many voxels of `spacing` fit with their centres into `span` mm.
+
+    The rest lies under the outer half voxels.
+    """
     return math.floor(span / spacing + 1e-6) + 1
 
 
 def _part_in(grid: Geometry, box: Box) -> Geometry:
-    """The voxels of an LPS grid whose centres lie in the box."""
+    """Return the voxels of an LPS grid whose centres lie in the box."""
     start: list[int] = []
     size: list[int] = []
     for axis in range(3):

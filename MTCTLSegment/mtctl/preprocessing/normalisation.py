@@ -33,7 +33,7 @@ _WINDOW_MM = (110.0, 88.0, 119.0)
 
 
 def normalise(array: Map, inside: Mask | None = None) -> Map:
-    """Robust z-score over what the network sees: (value - mean) / standard deviation, both winsorised.
+    """Return the robust z-score over what the network sees: (value - mean) / standard deviation, both winsorised.
 
     The benchmark's z-score takes all values as they are; five wild voxels or a strip of padding then decide the scale.
     Here padding is left out, values beyond the 5th and 95th percentile count as those percentiles, and what lies far
@@ -97,7 +97,7 @@ class IntensityRemark:
 
 
 def intensity_remark(array: Map, inside: Mask | None = None) -> IntensityRemark:
-    """What `normalise` does with the values of a scan; arguments as there."""
+    """Return what `normalise` does with the values of a scan; arguments as there."""
     whole = int(inside.sum()) if inside is not None else array.size
     counted = array[_counted(array, inside)]
     low, high = _limits(counted)
@@ -119,7 +119,7 @@ def measured_window(array: Map, inside: Mask | None) -> tuple[slice, slice, slic
 
 
 def _limits(counted: Map) -> tuple[float, float]:
-    """Beyond what values are cut off."""
+    """Return the values beyond which the others are cut off."""
     low, high = np.percentile(counted, _STATISTICS_PERCENTILES)
     if low == high:  # Nine tenths of it are one value: what there is to see lies in the rest.
         return float(counted.min()), float(counted.max())
@@ -128,7 +128,7 @@ def _limits(counted: Map) -> tuple[float, float]:
 
 
 def _counted(array: Map, inside: Mask | None) -> Mask:
-    """The voxels that tell the scan's grey levels: inside, and no padding.
+    """Return the voxels that tell the scan's grey levels: inside, and no padding.
 
     Raises:
         RegionError: There are none.
@@ -145,7 +145,7 @@ def _counted(array: Map, inside: Mask | None) -> Mask:
 
 
 def _moments(counted: Map) -> tuple[float, float]:
-    """Winsorised mean and deviation; the deviation as a normal distribution would have it without that."""
+    """Return the winsorised mean and deviation; the deviation as a normal distribution would have it without that."""
     low, high = np.percentile(counted, _STATISTICS_PERCENTILES)
     if low == high:
         return float(counted.mean(dtype=np.float64)), float(counted.std(dtype=np.float64))

@@ -45,7 +45,7 @@ class Box:
 
     @classmethod
     def parse(cls, text: str) -> Box:
-        """Box from "x0,x1,y0,y1,z0,z1".
+        """Return the box from "x0,x1,y0,y1,z0,z1".
 
         Raises:
             RegionError: Not six finite numbers, or a lower bound that is not below its upper one.
@@ -75,14 +75,14 @@ class Box:
 
     @classmethod
     def of(cls, geometry: Geometry) -> Box:
-        """The smallest box that holds all voxels of a grid to their outer edges."""
+        """Return the smallest box that holds all voxels of a grid to their outer edges."""
         corners = geometry.index_to_physical(list(product(*[(-0.5, count - 0.5) for count in geometry.size])))
         (x0, y0, z0), (x1, y1, z1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         return cls(x0, x1, y0, y1, z0, z1)
 
     @classmethod
     def around(cls, mask: Mask, geometry: Geometry) -> Box:
-        """The box of the voxels that are set in `mask` (z, y, x) on `geometry`.
+        """Return the box of the voxels that are set in `mask` (z, y, x) on `geometry`.
 
         Raises:
             RegionError: No voxel is set.
@@ -94,14 +94,14 @@ class Box:
         return cls.of(geometry.window((x[0], y[0], z[0]), (x[1], y[1], z[1])))
 
     def expanded(self, margin: float | Triple) -> Box:
-        """The box with `margin` mm more on every side; three numbers for x, y and z."""
+        """Return the box with `margin` mm more on every side; three numbers for x, y and z."""
         margins = (margin,) * 3 if isinstance(margin, int | float) else margin
         x0, y0, z0 = (value - more for value, more in zip(self.low, margins, strict=True))
         x1, y1, z1 = (value + more for value, more in zip(self.high, margins, strict=True))
         return Box(x0, x1, y0, y1, z0, z1)
 
     def clipped(self, geometry: Geometry) -> Box:
-        """The part of the box that lies in a scan.
+        """Return the part of the box that lies in a scan.
 
         Raises:
             RegionError: They do not overlap.
@@ -115,7 +115,7 @@ class Box:
 
 
 def window_of(box: Box, geometry: Geometry) -> tuple[slice, slice, slice]:
-    """The voxels (z, y, x) of a grid whose centres lie in a box; at least one along each axis."""
+    """Return the voxels (z, y, x) of a grid whose centres lie in a box; at least one along each axis."""
     corners = [(x, y, z) for x in (box.x0, box.x1) for y in (box.y0, box.y1) for z in (box.z0, box.z1)]
     index = geometry.physical_to_index(corners)
     spans = []

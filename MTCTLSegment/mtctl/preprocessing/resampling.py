@@ -108,7 +108,7 @@ class _IndexMap:
         return cls(matrix.round(_MATRIX_DIGITS), source.physical_to_index(target.origin).round(_OFFSET_DIGITS))
 
     def with_oriented_source(self, array: NDArray[Any]) -> tuple[NDArray[Any], _IndexMap]:
-        """A view of the source with axes in the target's order and directions, and the map to it."""
+        """Return a view of the source with axes in the target's order and directions, and the map to it."""
         rows = np.abs(self.matrix).argmax(axis=0)  # for each target axis the source axis that runs most along it
         if len(set(rows.tolist())) < 3:
             return array, self
@@ -121,7 +121,7 @@ class _IndexMap:
         return view, _IndexMap(matrix, offset)
 
     def with_oriented_target(self, array: NDArray[Any]) -> tuple[NDArray[Any], _IndexMap]:
-        """A view of the target with axes in the source's order and directions, and the map from it."""
+        """Return a view of the target with axes in the source's order and directions, and the map from it."""
         columns = np.abs(self.matrix).argmax(axis=1)  # for each source axis the target axis that runs most along it
         if len(set(columns.tolist())) < 3:
             return array, self
@@ -135,7 +135,7 @@ class _IndexMap:
         return view, _IndexMap(matrix, offset.round(_OFFSET_DIGITS))
 
     def cropped(self, array: NDArray[Any], target: _Shape, margin: int) -> tuple[NDArray[Any], _IndexMap]:
-        """The part of the source that the target's voxels need, with a margin, and the map to it."""
+        """Return the part of the source that the target's voxels need, with a margin, and the map to it."""
         corners = np.array(list(product(*[(0, count - 1) for count in reversed(target)])))
         reached = corners @ self.matrix.T + self.offset
         size = np.array(array.shape[::-1])
@@ -145,7 +145,7 @@ class _IndexMap:
         return part, _IndexMap(self.matrix, self.offset - start)
 
     def covered(self, source: _Shape, target: _Shape) -> tuple[list[int], list[int]]:
-        """First and last + 1 index (x, y, z) of the box of target voxels that the source may reach."""
+        """Return the first and last + 1 index (x, y, z) of the box of target voxels that the source may reach."""
         corners = np.array(list(product(*[(-0.5, count - 0.5) for count in reversed(source)])))
         reached = (corners - self.offset) @ np.linalg.inv(self.matrix).T
         size = np.array(target[::-1])
@@ -154,11 +154,11 @@ class _IndexMap:
         return start.tolist(), stop.tolist()
 
     def shifted(self, start: list[int]) -> _IndexMap:
-        """The map for target indices that count from `start`."""
+        """Return the map for target indices that count from `start`."""
         return _IndexMap(self.matrix, self.matrix @ np.array(start) + self.offset)
 
     def whole_voxels(self, target: _Shape) -> tuple[int, int, int] | None:
-        """The offset in whole voxels when the map is nothing else than that, to within `SAME_VOXEL` over the target."""
+        """Return the offset in whole voxels where the map is nothing else, to within `SAME_VOXEL` over the target."""
         shift = self.offset.round()
         reach = np.array(target[::-1]) - 1.0
         error = np.abs(self.matrix - np.eye(3)) @ reach + np.abs(self.offset - shift)
@@ -166,7 +166,7 @@ class _IndexMap:
 
 
 def _sample(source: NDArray[Any], index_map: _IndexMap, shape: _Shape, fill: float) -> Map:
-    """Values (z, y, x) of `source` at every target index; `fill` more than half a voxel outside of it."""
+    """Return the values (z, y, x) of `source` at every target index; `fill` more than half a voxel outside of it."""
     shift = index_map.whole_voxels(shape)
     if shift is not None:
         result = np.full(shape, fill, dtype=np.float32)

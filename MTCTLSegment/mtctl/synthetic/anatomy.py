@@ -50,7 +50,7 @@ class Levels:
 
 
 def draw_levels(rng: np.random.Generator) -> Levels:
-    """Levels as they vary from scan to scan, with the inversion time and the delay after the contrast agent."""
+    """Return levels as they vary from scan to scan, with the inversion time and the delay after the contrast agent."""
     u = rng.uniform
     return Levels(
         lung=u(0.03, 0.12),
@@ -69,7 +69,7 @@ def draw_levels(rng: np.random.Generator) -> Levels:
 
 
 def draw_any_levels(rng: np.random.Generator) -> Levels:
-    """Levels of a scan of any kind, for what has to know the anatomy whatever the contrast.
+    """Return levels of a scan of any kind, for what has to know the anatomy whatever the contrast.
 
     Blood is bright in all chambers, as with gadolinium, in balanced sequences and in angiographies; fat, muscle,
     marrow, liver and wall lie anywhere. Not read off scans.
@@ -110,7 +110,7 @@ class Scene:
     rng: np.random.Generator
 
     def window(self, box: Box) -> Scene:
-        """The part of the scene in a box; painting there paints here."""
+        """Return the part of the scene in a box; painting there paints here."""
         return Scene(self.image[box], self.axes.window(box), self.body.window(box), self.levels, self.rng)
 
     def paint(self, distance: Map, value: Map | float) -> None:
@@ -126,19 +126,19 @@ class Scene:
             _cover(self.image[box], distance, value)
 
     def field(self, wavelength: float) -> Map:
-        """A smooth random field, standard deviation 1."""
+        """Return a smooth random field, standard deviation 1."""
         return self.axes.waves(self.rng, wavelength)
 
     def texture(self, level: float, share: float, wavelength: float) -> Map:
-        """A level that varies smoothly by a share of itself."""
+        """Return a level that varies smoothly by a share of itself."""
         return np.asarray(level * (1 + np.float32(share) * self.field(wavelength)), np.float32)
 
     def near(self, *place: float) -> Point:
-        """A place about 2 mm from `place`."""
+        """Return a place about 2 mm from `place`."""
         return near(self.rng, place)
 
     def some(self, low: float, high: float) -> float:
-        """A random number between `low` and `high`."""
+        """Return a random number between `low` and `high`."""
         return float(self.rng.uniform(low, high))
 
 

@@ -98,7 +98,7 @@ _FIVE_VEINS_SHARE = 0.2
 
 
 def draw_atrium(rng: np.random.Generator) -> Atrium:
-    """A left atrium of about 100 mL before it is scaled."""
+    """Return a left atrium of about 100 mL before it is scaled."""
     wide, deep, high = 26.3 * rng.uniform(0.92, 1.1), 17.5 * rng.uniform(0.9, 1.15), 11.8 * rng.uniform(0.88, 1.12)
     lobes = (
         ellipsoid((0, 0, 0), (wide, deep, high)),

@@ -25,7 +25,7 @@ SEVERITIES = (1, 2, 3)
 
 
 def noise(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
-    """Rician noise of `level` standard deviations of the scan, as smooth as acquired voxels."""
+    """Add Rician noise of `level` standard deviations of the scan, as smooth as acquired voxels."""
     sigma = [0.5 * acquired / step for acquired, step in zip(ACQUIRED_MM, voxel_mm, strict=True)]
     real, imaginary = (ndimage.gaussian_filter(rng.standard_normal(image.shape, np.float32), sigma) for _ in range(2))
     scale = np.float32(level * image.std() / real.std())
@@ -33,12 +33,15 @@ def noise(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
 
 
 def blur(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
-    """A Gaussian of `level` mm."""
+    """Return a Gaussian of `level` mm."""
     return np.asarray(ndimage.gaussian_filter(image, [level / step for step in voxel_mm]), np.float32)
 
 
 def bias_field(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
-    """Uneven coils: a smooth gain of standard deviation exp(`level`), made of the three lowest cosines of each axis."""
+    """Multiply by a smooth gain of standard deviation exp(`level`), as of uneven coils.
+
+    It is made of the three lowest cosines of each axis.
+    """
     field = rng.standard_normal((3, 3, 3)).astype(np.float32)
     for count in image.shape:
         waves = np.cos(np.pi * np.arange(3)[:, None] * (np.arange(count) + 0.5) / count).astype(np.float32)
@@ -62,7 +65,7 @@ def motion(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
 
 
 def low_resolution(image: Map, level: float, voxel_mm: Triple, rng: Rng) -> Map:
-    """Voxels `level` times as long along each axis (2: half resolution), interpolated back to the scan's grid."""
+    """Return the scan as voxels `level` times as long along each axis show it (2: half resolution), on its own grid."""
     coarse = [max(2, round(count / level)) for count in image.shape]
     smooth = ndimage.gaussian_filter(image, np.sqrt(level**2 - 1) / np.sqrt(8 * np.log(2)))
     small = ndimage.zoom(smooth, np.array(coarse) / image.shape, order=1, mode="nearest", grid_mode=True)
@@ -98,7 +101,7 @@ KINDS = (*GREY_LEVELS, "cropped")
 
 
 def corrupted(case: LabelledVolume, kind: str, severity: int, seed: int = 0) -> LabelledVolume:
-    """A worse version of a case; the same arguments give the same voxels.
+    """Return a worse version of a case; the same arguments give the same voxels.
 
     Args:
         case: Scan and truth.
@@ -122,7 +125,7 @@ def corrupted(case: LabelledVolume, kind: str, severity: int, seed: int = 0) -> 
 
 
 def all_corrupted(cases: Sequence[LabelledVolume], seed: int = 0) -> Iterator[LabelledVolume]:
-    """Every case in every kind and severity, made one by one."""
+    """Yield every case in every kind and severity, made one by one."""
     for case in cases:
         for kind in KINDS:
             for severity in SEVERITIES:
@@ -130,7 +133,7 @@ def all_corrupted(cases: Sequence[LabelledVolume], seed: int = 0) -> Iterator[La
 
 
 def _cut(case: LabelledVolume, share: float, rng: Rng) -> LabelledVolume:
-    """The scan without what lies beyond a plane that cuts `share` of the atrium's length off."""
+    """Return the scan without what lies beyond a plane that cuts `share` of the atrium's length off."""
     axis, from_end = int(rng.integers(3)), bool(rng.integers(2))
     used = np.flatnonzero(case.mask.any(axis=tuple(other for other in range(3) if other != axis)))
     first, count = int(used[0]), int(used[-1]) + 1 - int(used[0])

@@ -67,7 +67,7 @@ def set_into_thorax(image: NDArray[np.uint8], voxel_mm: Triple, thorax: Phantom)
 
 
 def _in_voxels(thorax: Phantom, voxel_mm: Triple, slices: int) -> Phantom:
-    """The thorax on a grid of those voxels (z, y, x); of the crop's height if that differs by at most 5 mm."""
+    """Return the thorax on a grid of those voxels (z, y, x); of the crop's height if that differs by at most 5 mm."""
     steps = (voxel_mm[2], voxel_mm[1], voxel_mm[0])
     nz, ny, nx = thorax.image.shape
     lengths = [n * step for n, step in zip((nx, ny, nz), thorax.spacing_mm, strict=True)]
@@ -93,7 +93,7 @@ def _in_voxels(thorax: Phantom, voxel_mm: Triple, slices: int) -> Phantom:
 
 
 def _without_atrium(thorax: Phantom, crop: tuple[slice, ...]) -> Map:
-    """The thorax, its atrium replaced by what lies around it wherever the crop will not hide it."""
+    """Return the thorax, its atrium replaced by what lies around it wherever the crop will not hide it."""
     voxel_mm = thorax.spacing_mm[::-1]
     image = thorax.image.astype(np.float32)
     seen = thorax.mask > 0
@@ -120,7 +120,7 @@ def _without_atrium(thorax: Phantom, crop: tuple[slice, ...]) -> Map:
 
 
 def _with_levels_of(image: Map, thorax: Map, crop: tuple[slice, ...], voxel_mm: Triple) -> Map:
-    """The thorax brought to the crop's levels, most exactly at the crop's border, and the crop feathered into it."""
+    """Bring the thorax to the crop's levels, most exactly at the crop's border, and feather the crop into it."""
     own = thorax[crop]
     low, high = np.percentile(image, [10, 90])
     own_low, own_high = np.percentile(own, [10, 90])
@@ -150,7 +150,10 @@ def _with_levels_of(image: Map, thorax: Map, crop: tuple[slice, ...], voxel_mm: 
 
 
 def _depth(crop: tuple[slice, ...], whole: tuple[int, ...], voxel_mm: Triple) -> Map:
-    """How deep (mm) each voxel of the crop lies below its nearest side; sides that are the thorax's do not count."""
+    """Return how deep (mm) each voxel of the crop lies below its nearest side.
+
+    Sides that are the thorax's do not count.
+    """
     depth = np.full([c.stop - c.start for c in crop], np.inf, np.float32)
     for axis, (part, room, step) in enumerate(zip(crop, whole, voxel_mm, strict=True)):
         count = part.stop - part.start
@@ -164,7 +167,7 @@ def _depth(crop: tuple[slice, ...], whole: tuple[int, ...], voxel_mm: Triple) ->
 
 
 def _beyond(inner: tuple[slice, ...], shape: tuple[int, ...], voxel_mm: Triple) -> Map:
-    """How far (mm) each voxel lies outside a box; 0 in it."""
+    """Return how far (mm) each voxel lies outside a box; 0 in it."""
     square = np.zeros(shape, np.float32)
     for axis, (part, count, step) in enumerate(zip(inner, shape, voxel_mm, strict=True)):
         index = np.arange(count)

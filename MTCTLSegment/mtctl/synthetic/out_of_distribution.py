@@ -35,12 +35,12 @@ _GREY = 60.0  # grey level of blood in the real scans, about
 
 
 def draws(count: int, first: int) -> list[tuple[str, int]]:
-    """Kinds and seeds of `count` inputs: every kind with the seed `first`, then with the next one."""
+    """Return kinds and seeds of `count` inputs: every kind with the seed `first`, then with the next one."""
     return [(KINDS[index % len(KINDS)], first + index // len(KINDS)) for index in range(count)]
 
 
 def foreign_input(kind: str, seed: int, scans: Sequence[Volume]) -> Volume:
-    """An input of that kind; the same arguments give the same voxels.
+    """Return an input of that kind; the same arguments give the same voxels.
 
     Args:
         kind: One of `KINDS`.
@@ -58,7 +58,7 @@ def foreign_input(kind: str, seed: int, scans: Sequence[Volume]) -> Volume:
 
 
 def turned(scan: Volume, rng: Rng) -> Volume:
-    """The scan turned by 90 degrees, either way about one of its axes, its header unaware of it."""
+    """Return the scan turned by 90 degrees, either way about one of its axes, its header unaware of it."""
     axes = [(0, 1), (0, 2), (1, 2)][int(rng.integers(3))]
     array = np.ascontiguousarray(np.rot90(scan.array, 1 if rng.random() < 0.5 else -1, axes))
     spacing = list(scan.geometry.spacing[::-1])
@@ -84,7 +84,10 @@ def _noise(rng: Rng) -> Map:
 
 
 def _scene(rng: Rng, z_unit_mm: float) -> tuple[Scene, Frame]:
-    """A crop around where the atrium would be, still empty, and the space of its organs; z counts in that unit."""
+    """Return a crop around where the atrium would be, still empty, and the space of its organs.
+
+    z counts in that unit.
+    """
     shape = (_SLICES, int(rng.integers(66, 76)), int(rng.integers(84, 106)))
     steps = (ACQUIRED_MM[2] / z_unit_mm, ACQUIRED_MM[1], ACQUIRED_MM[0])
     z, y, x = (
@@ -98,7 +101,7 @@ def _scene(rng: Rng, z_unit_mm: float) -> tuple[Scene, Frame]:
 
 
 def _chest(rng: Rng) -> Map:
-    """All of the phantom's chest but the heart, its vessels and the atrium."""
+    """Return all of the phantom's chest but the heart, its vessels and the atrium."""
     scene, frame = _scene(rng, Z_UNIT_MM)
     cage = paint_chest(scene)
     paint_lungs(scene)
@@ -109,7 +112,7 @@ def _chest(rng: Rng) -> Map:
 
 
 def _organ(rng: Rng) -> Map:
-    """One of five other organs in a field of fat and muscle."""
+    """Return one of five other organs in a field of fat and muscle."""
     scene, frame = _scene(rng, 1.0)
     scene.paint(np.full(scene.image.shape, -9, np.float32), scene.texture(rng.uniform(0.1, 0.5), 0.2, 30))
     makers = (_liver, _kidney, _head, _thigh, _bladder)
@@ -163,7 +166,7 @@ def _bladder(scene: Scene) -> list[_Painted]:
 
 
 def _scanned(image: Map, rng: Rng) -> Map:
-    """Levels to grey levels, with the phantom's range of Rician noise."""
+    """Turn levels into grey levels, with the phantom's range of Rician noise."""
     sigma = np.exp(rng.uniform(np.log(0.06), np.log(0.2)))
     first, second = (sigma * ndimage.gaussian_filter(rng.standard_normal(image.shape), 0.5) / 0.55 for _ in range(2))
     return np.asarray(_GREY * np.hypot(image + first, second), np.float32)

@@ -69,7 +69,7 @@ class Phantom:
 
 
 def make_phantom(seed: int, slice_mm: float = SPACING_MM[2]) -> Phantom:
-    """A phantom of the size of the benchmark's crops: 110 mm high, about 141 rows and 190 columns of 0.625 mm.
+    """Return a phantom of the size of the benchmark's crops: 110 mm high, about 141 rows and 190 columns of 0.625 mm.
 
     Args:
         seed: 0 or more; the same seed gives the same phantom.
@@ -94,7 +94,7 @@ def make_phantom(seed: int, slice_mm: float = SPACING_MM[2]) -> Phantom:
 
 
 def make_full_field(seed: int, slice_mm: float = SPACING_MM[2], height_mm: float = HEIGHT_MM) -> Phantom:
-    """A whole thorax of 400 x 400 mm with the atrium in its middle; 640 x 640 x 88 voxels (x, y, z) by default.
+    """Return a whole thorax of 400 x 400 mm with the atrium in its middle; 640 x 640 x 88 voxels (x, y, z) by default.
 
     Args:
         seed: 0 or more; the same seed gives the same phantom.
@@ -135,7 +135,7 @@ def _require(what: str, value: float, bounds: tuple[float, float]) -> None:
 
 
 def _in_slices(image: NDArray[np.uint8], mask: NDArray[np.uint8], slice_mm: float) -> Phantom:
-    """The phantom as it is, or with thicker slices: image and mask averaged over each."""
+    """Return the phantom as it is, or with thicker slices: image and mask averaged over each."""
     own = SPACING_MM[2]
     if slice_mm == own:
         return Phantom(image, mask)
@@ -207,7 +207,7 @@ class _Painting:
         return cls(axes, scene.image, paint_left_atrium(inner, heart, atrium), box)
 
     def scanned(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image and mask as a scanner stores them, in half of the acquired voxels."""
+        """Return the image and mask as a scanner stores them, in half of the acquired voxels."""
         image = _double(_scanner(rng, self.axes, self.image))
         mask = np.zeros(image.shape, np.uint8)
         inside = _largest_part(_double(np.clip(self.cavity, -8, 8)) < 0)
@@ -215,7 +215,7 @@ class _Painting:
         return _grey(rng, image), mask
 
     def acquired(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image and mask in the voxels that they were acquired in."""
+        """Return the image and mask in the voxels that they were acquired in."""
         image = _scanner(rng, self.axes, self.image)
         mask = np.zeros(image.shape, np.uint8)
         mask[self.box] = _largest_part(self.cavity < 0)
@@ -242,7 +242,7 @@ def _warped(axes: Axes, warp: list[Map], share: float) -> Frame:
 
 
 def _fitted_heart(rng: np.random.Generator, atrium: Atrium, place: Frame) -> Frame:
-    """Heart space, turned at random and scaled until the atrium has the volume drawn."""
+    """Return the heart space, turned at random and scaled until the atrium has the volume drawn."""
     turn = (rotation(rng, (4, 3, 6)) / np.exp(rng.normal(0, 0.05, 3))[:, None]).astype(np.float32)
     target = np.clip(MEDIAN_ML * np.exp(rng.normal(0, SPREAD)), LEAST_ML, MOST_ML)
     frame = Frame(*(a * place.x + b * place.y + c * place.z for a, b, c in turn))
@@ -274,7 +274,7 @@ def _scanner(rng: np.random.Generator, axes: Axes, image: Map) -> Map:
 
 
 def _grey(rng: np.random.Generator, image: Map) -> NDArray[np.uint8]:
-    """An arbitrary grey scale."""
+    """Return an arbitrary grey scale."""
     grey = np.exp(rng.uniform(np.log(16), np.log(125)))
     return np.asarray(np.clip(np.rint(image * np.float32(grey)), 0, 255), np.uint8)
 

@@ -45,18 +45,18 @@ class Solid:
 
 
 def point(values: Sequence[float] | NDArray[np.floating]) -> Point:
-    """Three numbers as a place."""
+    """Return three numbers as a place."""
     x, y, z = values
     return float(x), float(y), float(z)
 
 
 def near(rng: np.random.Generator, place: Sequence[float], spread: float = 2.0) -> Point:
-    """A place within two standard deviations (`spread` mm per axis) of `place`."""
+    """Return a place within two standard deviations (`spread` mm per axis) of `place`."""
     return point(np.asarray(place, float) + np.clip(rng.normal(0, spread, 3), -2 * spread, 2 * spread))
 
 
 def ellipsoid(centre: Point, radii: Point) -> Solid:
-    """An ellipsoid along the axes; the distance is the usual first-order estimate, exact at the surface."""
+    """Return an ellipsoid along the axes; the distance is the usual first-order estimate, exact at the surface."""
     c, r = np.asarray(centre, np.float32), np.asarray(radii, np.float32)
 
     def distance(x: Map, y: Map, z: Map) -> Map:
@@ -69,7 +69,7 @@ def ellipsoid(centre: Point, radii: Point) -> Solid:
 
 
 def tube(points: Sequence[Sequence[float]], radii: Sequence[float]) -> Solid:
-    """A tube with round ends along a line of points, with a radius (mm) at each; its corners are cut once."""
+    """Return a tube with round ends along a line of points, with a radius (mm) at each; its corners are cut once."""
     line = np.column_stack([np.asarray(points, float), np.asarray(radii, float)]).astype(np.float64)
     if len(line) > 2:
         cut = np.stack([0.75 * line[:-1] + 0.25 * line[1:], 0.25 * line[:-1] + 0.75 * line[1:]], 1)
@@ -95,7 +95,7 @@ def tube(points: Sequence[Sequence[float]], radii: Sequence[float]) -> Solid:
 
 
 def column(centre: tuple[float, float], half: tuple[float, float], corner: float) -> Solid:
-    """A rectangle in x and y with corners of radius `corner` (mm), endless in z: the section of a chest."""
+    """Return a rectangle in x and y with corners of radius `corner` (mm), endless in z: the section of a chest."""
 
     def distance(x: Map, y: Map, z: Map) -> Map:
         dx, dy = np.abs(x - centre[0]) - (half[0] - corner), np.abs(y - centre[1]) - (half[1] - corner)
@@ -106,13 +106,13 @@ def column(centre: tuple[float, float], half: tuple[float, float], corner: float
 
 
 def smooth_union(a: Map, b: Map, blend: float) -> Map:
-    """Union whose inner corner is rounded over about `blend` mm."""
+    """Return the union whose inner corner is rounded over about `blend` mm."""
     h = np.clip(np.float32(0.5) + (b - a) * np.float32(0.5 / blend), 0, 1)
     return np.asarray(b + (a - b) * h - np.float32(blend) * h * (1 - h), np.float32)
 
 
 def smooth_cut(a: Map, b: Map, blend: float) -> Map:
-    """Intersection whose outer edge is rounded over about `blend` mm."""
+    """Return the intersection whose outer edge is rounded over about `blend` mm."""
     return -smooth_union(-a, -b, blend)
 
 
@@ -131,16 +131,19 @@ class Frame:
     scale: float = 1.0
 
     def scaled(self, scale: float) -> Frame:
-        """The same space with organs `scale` times as large."""
+        """Return the same space with organs `scale` times as large."""
         k = np.float32(1 / scale)
         return Frame(self.x * k, self.y * k, self.z * k, scale * self.scale)
 
     def window(self, box: Box) -> Frame:
-        """The part of the grid in a box."""
+        """Return the part of the grid in a box."""
         return Frame(self.x[box], self.y[box], self.z[box], self.scale)
 
     def patch(self, solid: Solid, margin: float = 6.0) -> tuple[Box, Map] | None:
-        """The box of grid points within `margin` of a solid and the distances (patient's mm) in it; None if empty."""
+        """Return the box of grid points within `margin` of a solid and the distances (patient's mm) in it.
+
+        Return None where it is empty.
+        """
         step = 3  # the search looks at every third point; the margin hides what it misses
         close = np.ones(self.x[::step, ::step, ::step].shape, bool)
         for values, low, high in zip((self.x, self.y, self.z), solid.low, solid.high, strict=True):
@@ -154,7 +157,7 @@ class Frame:
         return box, solid.distance(self.x[box], self.y[box], self.z[box]) * np.float32(self.scale)
 
     def distance(self, solids: Sequence[Solid], blend: float = 1.0, margin: float = 16.0) -> Map:
-        """Distance (patient's mm) to the smooth union of solids; `FAR` further than `margin` away."""
+        """Return the distance (patient's mm) to the smooth union of solids; `FAR` further than `margin` away."""
         whole = np.full(self.x.shape, FAR, np.float32)
         for solid in solids:
             patch = self.patch(solid, margin)
@@ -164,7 +167,7 @@ class Frame:
         return whole
 
     def along(self, way: Sequence[float], place: Sequence[float]) -> Map:
-        """Signed distance (patient's mm) to the plane through `place`, positive on the side that `way` points to."""
+        """Return the signed distance (patient's mm) to the plane through `place`, positive where `way` points to."""
         x, y, z = np.asarray(way, np.float32) * np.float32(self.scale)
         return self.x * x + self.y * y + self.z * z - np.float32(np.dot(way, place) * self.scale)
 
@@ -178,7 +181,7 @@ class Axes:
     x: Map
 
     def window(self, box: Box) -> Axes:
-        """The part of the grid in a box."""
+        """Return the part of the grid in a box."""
         return Axes(self.z[box[0]], self.y[box[1]], self.x[box[2]])
 
     def waves(self, rng: np.random.Generator, wavelength: float, count: int = 8) -> Map:
@@ -197,7 +200,7 @@ class Axes:
 
 
 def rotation(rng: np.random.Generator, degrees: Point) -> NDArray[np.float64]:
-    """A random rotation matrix; `degrees` are the standard deviations of the angles about x, y and z."""
+    """Return a random rotation matrix; `degrees` are the standard deviations of the angles about x, y and z."""
     matrix = np.eye(3)
     for axis, spread in enumerate(degrees):
         angle = np.deg2rad(np.clip(rng.normal(0, spread), -2 * spread, 2 * spread))

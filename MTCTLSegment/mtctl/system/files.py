@@ -79,7 +79,7 @@ def with_retries(move: Callable[[Path, Path], object], source: Path, target: Pat
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
+    """Return the SHA-256 of a file, as hexadecimal digits."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -95,7 +95,7 @@ def remove_parts(path: Path) -> None:
 
 
 def write_reason(error: OSError) -> str:
-    """Why a write failed and what to do, in the user's words."""
+    """Return why a write failed and what to do, in the user's words."""
     if error.errno == errno.ENOSPC:
         return "the disk is full; free some space and run again"
     if getattr(error, "winerror", None) in _IN_USE:
@@ -106,7 +106,7 @@ def write_reason(error: OSError) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a program that others wait for failed, in the words of the person who sees only these."""
+    """Return why a program that others wait for failed, in the words of the person who sees only these."""
     if isinstance(error, MtctlError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders with their files' names, sorted, without hidden ones; links are followed, one that leads back once."""
+    """Yield the folders with their files' names, sorted, without hidden ones.
+
+    Links are followed; one that leads back is followed once.
+    """
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)

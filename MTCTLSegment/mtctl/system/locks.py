@@ -118,7 +118,7 @@ def _take(lock: Held) -> bool:
 
 
 def _newest(folder: Path) -> tuple[int, bool]:
-    """The highest generation and whether it is free; (0, True) where there is none yet."""
+    """Return the highest generation and whether it is free; (0, True) where there is none yet."""
     found = [match for name in os.listdir(folder) if (match := _NAME.fullmatch(name))]
     generation = max((int(match[1]) for match in found), default=0)
     return generation, not generation or any(int(match[1]) == generation and match[2] for match in found)

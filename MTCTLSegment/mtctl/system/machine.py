@@ -23,7 +23,7 @@ _PROC = Path("/proc")
 
 
 def user_data() -> Path:
-    """Where programs keep data of the user that is not a setting."""
+    """Return where programs keep data of the user that is not a setting."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
@@ -33,7 +33,7 @@ def user_data() -> Path:
 
 @functools.cache
 def this_machine() -> str:
-    """Which set of process numbers this process belongs to.
+    """Return which set of process numbers this process belongs to.
 
     A host name does not tell: on macOS it changes with the network, and containers share one. Linux offers a random
     number for every start of the system and one for every set of process numbers; elsewhere a random one is kept.
@@ -46,7 +46,10 @@ def this_machine() -> str:
 
 
 def _kept_id() -> str:
-    """The random number in the user's data folder; where none can be kept, the names of this computer instead."""
+    """Return the random number in the user's data folder.
+
+    Where none can be kept, return the names of this computer instead.
+    """
     place = user_data() / "mtctl" / _MACHINE
     with suppress(OSError, MtctlError):
         if not place.exists():

@@ -44,7 +44,7 @@ def keep_freed_memory() -> None:
 
 
 def lacks_memory(error: RuntimeError) -> bool:
-    """Whether a library failed for want of memory, and not for what it was given."""
+    """Return whether a library failed for want of memory, and not for what it was given."""
     text = str(error).lower()
     return any(words in text for words in _WANT)
 

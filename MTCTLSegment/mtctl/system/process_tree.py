@@ -54,7 +54,7 @@ def kill_tree(pid: int, patience: float = 0.4) -> bool:
 
 
 def family_of(pid: int) -> set[int]:
-    """The process and its living descendants; on Windows the process alone."""
+    """Return the process and its living descendants; on Windows the process alone."""
     parents = _parents()
     family = {pid} & parents.keys()
     while more := {child for child, parent in parents.items() if parent in family} - family:
@@ -63,7 +63,7 @@ def family_of(pid: int) -> set[int]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process exists and has not ended; a window asks this twice a second.
+    """Return whether the process exists and has not ended; a window asks this twice a second.
 
     One that ended but was not collected by its parent yet (a zombie) has ended on Linux and Windows. macOS tells it
     from a living one only in a list of all processes, which takes a program of its own: there it still runs.
@@ -108,7 +108,7 @@ def lower_priority() -> None:
 
 
 def _parents() -> dict[int, int]:
-    """Parent of each process that has not ended."""
+    """Return the parent of each process that has not ended."""
     if sys.platform == "win32":
         return {}
     if sys.platform == "linux":
@@ -133,14 +133,14 @@ def _linux_parent(pid: int) -> int | None:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Whether it is another user's process that /proc does not show (mounted with hidepid)."""
+    """Return whether it is another user's process that /proc does not show (mounted with hidepid)."""
     if os.access(_PROC / str(pid) / "stat", os.R_OK):
         return False
     return _answers(pid) is None  # If it is ours, /proc shows it: then it ended between the two looks.
 
 
 def _answers(pid: int) -> bool | None:
-    """Whether there is a process of that number; None: there is one of another user."""
+    """Return whether there is a process of that number; None: there is one of another user."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -151,7 +151,7 @@ def _answers(pid: int) -> bool | None:
 
 
 def _living(family: set[int]) -> set[int]:
-    """Those that have not ended, zombies apart on every system."""
+    """Return the processes that have not ended, zombies apart on every system."""
     if sys.platform == "darwin":
         return family & _parents().keys()
     return {member for member in family if is_running(member)}
@@ -169,7 +169,7 @@ if sys.platform == "win32":
         return _kernel32.OpenProcess(synchronize, False, pid) or 0
 
     def _was_refused() -> bool:
-        """Whether `_open_process` failed because the process is another user's: then it exists."""
+        """Return whether `_open_process` failed because the process is another user's: then it exists."""
         access_denied = 5
         return ctypes.get_last_error() == access_denied
 
@@ -182,7 +182,7 @@ if sys.platform == "win32":
 else:
 
     def _stop_family(pid: int) -> set[int]:
-        """All members of a family, halted: what is halted cannot start a child that the next look would miss."""
+        """Return all members of a family, halted: what is halted cannot start a child that the next look would miss."""
         stopped: set[int] = set()
         while more := family_of(pid) - stopped:
             for member in more:

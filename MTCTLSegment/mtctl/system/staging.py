@@ -102,7 +102,7 @@ def write_sealed(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path, newest_format: int) -> dict[str, Any]:
-    """What `write_sealed` wrote.
+    """Return what `write_sealed` wrote.
 
     Raises:
         DamagedError: It is missing, torn, changed, or of a newer version.
@@ -116,7 +116,7 @@ def read_sealed(path: Path, newest_format: int) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object.
+    """Return a JSON file that holds an object.
 
     Raises:
         DamagedError: It is missing or torn.
@@ -135,7 +135,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a folder, by name.
+    """Return the SHA-256 of every file in a folder, by name.
 
     Raises:
         OSError: One cannot be read.
@@ -144,7 +144,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def checked(folder: Path, name: str, sums: Mapping[str, str]) -> Path:
-    """The file of that name, after a look at its checksum.
+    """Return the file of that name, after a look at its checksum.
 
     Raises:
         DamagedError: It is missing or not the one that was written.
@@ -164,7 +164,7 @@ def checked(folder: Path, name: str, sums: Mapping[str, str]) -> Path:
 
 
 def now() -> str:
-    """The time, UTC, ISO 8601 to the second."""
+    """Return the time, UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -20,7 +20,7 @@ BAND_MM = 3.0
 
 
 def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) -> float:
-    """The Dice that probabilities promise a mask: 2 sum_mask p / (|mask| + sum p), p summed over mask and band.
+    """Return the Dice that probabilities promise a mask: 2 sum_mask p / (|mask| + sum p), p summed over mask and band.
 
     Args:
         mask: The segmentation (z, y, x); 0 for an empty one.
@@ -61,7 +61,7 @@ class CaseScore:
     failed_below: float = 0.80
 
     def expected(self, promised: float) -> float:
-        """Expected Dice for a self-assessed one."""
+        """Return the expected Dice for a self-assessed one."""
         return max(0.0, 1 - self.likely * (1 - promised))
 
     def interval(self, promised: float) -> tuple[float, float]:
@@ -70,7 +70,10 @@ class CaseScore:
 
 
 def spread_mm(mask: Mask, geometry: Geometry) -> Triple:
-    """Standard deviation of the mask's voxels along LPS x, y and z, mm; of at least one voxel's own extent."""
+    """Return the standard deviation of the mask's voxels along LPS x, y and z, mm.
+
+    They are those of at least one voxel's own extent.
+    """
     index = np.stack(np.nonzero(mask)[::-1], axis=1).astype(np.float64)
     matrix = geometry.matrix * geometry.spacing
     covariance = matrix @ (np.cov(index.T, bias=True) + np.eye(3) / 12) @ matrix.T
@@ -96,6 +99,6 @@ class UsualShape:
     limit: float
 
     def distance(self, spread: Triple) -> float:
-        """Mahalanobis distance of the logarithms."""
+        """Return the Mahalanobis distance of the logarithms."""
         apart = np.log(spread) - np.array(self.mean)
         return float(np.sqrt(apart @ np.linalg.solve(np.array(self.covariance), apart)))

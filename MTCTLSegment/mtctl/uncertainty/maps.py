@@ -110,14 +110,14 @@ def uncertainty_maps(samples: SampleAverages, f1: Map, f2: Map) -> dict[str, Map
 
 
 def threshold_for_volume(uncertainty: Map, voxels: float) -> float:
-    """The threshold that as many voxels of the map reach."""
+    """Return the threshold that as many voxels of the map reach."""
     flat = uncertainty.reshape(-1)
     count = min(max(round(voxels), 1), flat.size)
     return float(np.partition(flat, flat.size - count)[flat.size - count])
 
 
 def mean_pairwise_dice(sample_logits: Map) -> float:
-    """Mean Dice between the masks of all pairs of samples (n, z, y, x).
+    """Return the mean Dice between the masks of all pairs of samples (n, z, y, x).
 
     The best simple predictor of a case's Dice (Zenk et al. 2025); sums of entropies scale with the atrium's size.
     Pairs of empty masks agree (1); with fewer than two samples there is nothing to compare and the answer is 1.

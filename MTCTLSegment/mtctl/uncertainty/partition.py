@@ -13,7 +13,7 @@ SMALLEST_ERROR_MM3 = 20.0  # a place from which less error is to be expected is 
 
 
 def partition(position: NDArray[np.float64], error: NDArray[np.float32], voxel_mm3: float) -> NDArray[np.int64]:
-    """The place (0, 1, ...; most expected error first) of each voxel, -1 where there is none.
+    """Return the place (0, 1, ...; most expected error first) of each voxel, -1 where there is none.
 
     Places are balls of RADIUS_MM, taken one after the other where the most expected error is left; a voxel in several
     belongs to the one with the nearest middle.
@@ -38,7 +38,10 @@ def partition(position: NDArray[np.float64], error: NDArray[np.float32], voxel_m
 
 
 def _middles(cell: NDArray[np.int64], weight: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Cells (m, 3) in the middle of places, taken greedily; arguments: the cell of each voxel (n, 3) and its weight."""
+    """Return the cells (m, 3) in the middle of places, taken greedily.
+
+    Arguments: the cell of each voxel (n, 3) and its weight.
+    """
     reach = int(RADIUS_MM / CELL_MM)
     margin = 2 * reach  # keeps every ball, and what it changes in its neighbours, within the grid
     shape = tuple(cell.max(axis=0, initial=0) + 1 + 2 * margin)

@@ -24,13 +24,13 @@ _WORTH_SAYING = 0.002
 
 
 def plausibility_remarks(mask: Mask, source: Geometry) -> list[str]:
-    """What is as it often is, and yet worth a look; arguments as for `plausibility_warnings`."""
+    """Return what is as it often is, and yet worth a look; arguments as for `plausibility_warnings`."""
     grazed = [side for side, share in touched_sides(mask, source).items() if share < _CUT_SHARE]
     return [f"the segmentation just reaches the {', '.join(grazed)} border of the scan"] if grazed else []
 
 
 def intensity_remarks(remark: IntensityRemark) -> list[str]:
-    """What a person should know of grey levels that were left out of account."""
+    """Return what a person should know of grey levels that were left out of account."""
     remarks = []
     if remark.padding >= _WORTH_SAYING:
         remarks.append(f"{_percent(remark.padding)} of the scan is padding (one value over whole patches): left out")
@@ -49,7 +49,7 @@ def _percent(share: float) -> str:
 def plausibility_warnings(
     mask: Mask, source: Geometry, usual: UsualShape | None, window: tuple[slice, ...] | None = None
 ) -> list[str]:
-    """Why a segmentation may be wrong as a whole.
+    """Return why a segmentation may be wrong as a whole.
 
     Where another spacing than the header's explains its size and shape, only that is said of them.
 
@@ -83,5 +83,5 @@ def plausibility_warnings(
 
 
 def cut_sides(mask: Mask, source: Geometry) -> list[str]:
-    """The sides at which the end of the array cuts through the atrium, not only through a vein."""
+    """Return the sides at which the end of the array cuts through the atrium, not only through a vein."""
     return [side for side, share in touched_sides(mask, source).items() if share >= _CUT_SHARE]

@@ -86,7 +86,7 @@ def likely_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) ->
     covariance = np.cov(index.T, bias=True) + np.eye(3) / 12
 
     def spread(spacing: Triple) -> Triple:
-        """As `case_score.spread_mm` of the mask, had it that spacing."""
+        """Return `case_score.spread_mm` of the mask, had it that spacing."""
         matrix = geometry.matrix * spacing
         x, y, z = np.sqrt(np.diag(matrix @ covariance @ matrix.T)).tolist()
         return x, y, z
@@ -114,7 +114,7 @@ def likely_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) ->
 
 
 def suspected_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) -> Triple | None:
-    """The spacing to segment once more with, where the mask is no atrium and its shape does not tell why.
+    """Return the spacing to segment once more with, where the mask is no atrium and its shape does not tell why.
 
     A network that sees an atrium at half its height may find a part of it only. What many copies of the benchmark have
     is then worth a try: slices twice as far apart, or for a header that says nothing the challenge's spacing.
@@ -131,7 +131,7 @@ def suspected_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA)
 
 
 def borne_out(mask: Mask, tried: Geometry, header: Geometry, atria: UsualShape = ATRIA) -> str | None:
-    """The sentence about the header's spacing, where what was found with another one is shaped like an atrium.
+    """Return the sentence about the header's spacing, where what was found with another one is shaped like an atrium.
 
     Args:
         mask: What was found (z, y, x).
@@ -146,7 +146,7 @@ def borne_out(mask: Mask, tried: Geometry, header: Geometry, atria: UsualShape =
 
 
 def _hypotheses(spacing: Triple) -> Iterator[tuple[Triple, float]]:
-    """Spacings that may be the true ones, with what is added to the squared distance for their being rare."""
+    """Yield spacings that may be the true ones, with what is added to the squared distance for their being rare."""
 
     def scaled(axes: tuple[int, ...], factor: float) -> Triple:
         x, y, z = (value * (factor if axis in axes else 1) for axis, value in enumerate(spacing))
@@ -166,7 +166,7 @@ def _hypotheses(spacing: Triple) -> Iterator[tuple[Triple, float]]:
 
 
 def _says_nothing(spacing: Triple) -> bool:
-    """Whether a spacing is what readers assume for files that carry none."""
+    """Return whether a spacing is what readers assume for files that carry none."""
     return bool(np.allclose(spacing, _NONE_GIVEN, rtol=0, atol=1e-6))
 
 

@@ -96,7 +96,7 @@ class RegionMap:
     highest: NDArray[np.int32]
 
     def regions_at(self, threshold: float) -> tuple[Region, ...]:
-        """The regions of voxels at least as uncertain as `threshold`, most error to be expected first.
+        """Return the regions of voxels at least as uncertain as `threshold`, most error to be expected first.
 
         Left out are regions with less than SMALLEST_ERROR_MM3 of it, and all beyond the first MOST_REGIONS.
         """
@@ -128,7 +128,10 @@ class RegionMap:
         return tuple(regions[:MOST_REGIONS])
 
     def threshold_for(self, ml: float) -> float:
-        """The lowest threshold, in hundredths, at which the regions hold no more than `ml`; 1 where there is none."""
+        """Return the lowest threshold, in hundredths, at which the regions hold no more than `ml`.
+
+        1 where there is none.
+        """
         low, high = 0, 100
         while low < high:
             middle = (low + high) // 2
@@ -137,12 +140,12 @@ class RegionMap:
         return high / 100
 
     def voxels_at(self, region: int, threshold: float) -> NDArray[np.int64]:
-        """Flat indices of the voxels of the region with that id."""
+        """Return the flat indices of the voxels of the region with that id."""
         first, end = self.start[region - 1], self.start[region]
         return self.voxel[first : first + _reaching(self.level[first:end], threshold)]
 
     def labels_at(self, threshold: float) -> NDArray[np.int32]:
-        """Volume (z, y, x) with the id of its region in each voxel, 0 where there is none."""
+        """Return a volume (z, y, x) with the id of its region in each voxel, 0 where there is none."""
         labels = np.zeros(self.geometry.shape, dtype=np.int32)
         for region in self.regions_at(threshold):
             labels.flat[self.voxels_at(region.id, threshold)] = region.id
@@ -172,7 +175,7 @@ class RegionMap:
             raise ValueError(f"{path.name} is damaged: {error}") from error
 
     def _counts(self, threshold: float) -> list[int]:
-        """How many voxels of each place reach it."""
+        """Return how many voxels of each place reach it."""
         return [_reaching(self.level[first:end], threshold) for first, end in pairwise(self.start)]
 
 
@@ -214,13 +217,13 @@ def region_map(
 
 
 def rounded(geometry: Geometry) -> Geometry:
-    """A grid as regions take it: those that come back from a file or from Slicer differ in the last digits."""
+    """Return a grid as regions take it: those that come back from a file or from Slicer differ in the last digits."""
     x, y, z = (round(step, 6) for step in geometry.spacing)
     return replace(geometry, spacing=(x, y, z))
 
 
 def error_probability(uncertainty: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probability that a voxel is wrong: that of the rarer class, from which the entropy comes.
+    """Return the probability that a voxel is wrong: that of the rarer class, from which the entropy comes.
 
     As it is: of calibrated entropy the first 10 regions hold 0.99 times the error that it promises (names 17-30).
 
@@ -233,7 +236,10 @@ def error_probability(uncertainty: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _box(outline: Mask, doubtful: Mask, spacing: tuple[float, ...]) -> tuple[slice, ...]:
-    """Smallest box of all voxels that can be in a region, with a voxel around; empty where there are none."""
+    """Return the smallest box of all voxels that can be in a region, with a voxel around.
+
+    Empty where there are none.
+    """
     mask, margin = (outline, REACH_MM) if outline.any() else (doubtful, 0.0)
     sides = []
     for axis, step in enumerate(spacing[::-1]):
@@ -244,7 +250,7 @@ def _box(outline: Mask, doubtful: Mask, spacing: tuple[float, ...]) -> tuple[sli
 
 
 def _zones(mask: Mask, geometry: Geometry) -> tuple[Mask, Mask]:
-    """The first layer outside the mask, and where voxels count at all: within REACH_MM of the mask.
+    """Return the first layer outside the mask, and where voxels count at all: within REACH_MM of the mask.
 
     The layer is what touches the mask (26 neighbours) or lies within OUTER_LAYER_MM of its surface: one voxel on most
     grids, several on fine ones. Without a surface there is no layer, and everything counts.
@@ -258,7 +264,7 @@ def _zones(mask: Mask, geometry: Geometry) -> tuple[Mask, Mask]:
 
 
 def _levels(uncertainty: NDArray[np.float32], mask: Mask, geometry: Geometry) -> tuple[NDArray[np.float32], Mask]:
-    """The highest threshold at which each voxel counts (z, y, x), and the first layer outside the mask.
+    """Return the highest threshold at which each voxel counts (z, y, x), and the first layer outside the mask.
 
     The level is the uncertainty; nothing beyond REACH_MM; in the layer no more than that of the most uncertain voxel
     beyond it that is as near as the layer is thick.
@@ -272,7 +278,7 @@ def _levels(uncertainty: NDArray[np.float32], mask: Mask, geometry: Geometry) ->
 
 
 def _reaching(falling: NDArray[np.float32], threshold: float) -> int:
-    """How many of the falling values reach the threshold."""
+    """Return how many of the falling values reach the threshold."""
     return len(falling) - int(np.searchsorted(falling[::-1], np.float32(threshold)))
 
 
@@ -285,7 +291,7 @@ def _sorted_map(
     inside: Mask,
     index: NDArray[np.int32],
 ) -> RegionMap:
-    """The map of voxels that are sorted by place (all numbers in use) and falling level; index is x, y, z."""
+    """Return the map of voxels that are sorted by place (all numbers in use) and falling level; index is x, y, z."""
     voxel = np.ravel_multi_index(tuple(index.T[::-1]), geometry.shape)
     total = np.column_stack((uncertainty, error, inside, index)).astype(np.float64)
     peak, lowest, highest = uncertainty.copy(), index.copy(), index.copy()

@@ -17,7 +17,7 @@ from mtctl.io.dicom.slices import Slice
 
 
 def read_frames(file: Path) -> tuple[NDArray[np.float32], list[Slice]]:
-    """The frames of a file, in its own order.
+    """Return the frames of a file, in its own order.
 
     Returns:
         Values as the scanner means them (frames, rows, columns), and the frames' places.
@@ -56,7 +56,7 @@ def read_frames(file: Path) -> tuple[NDArray[np.float32], list[Slice]]:
 
 
 def frame_places(data: Any, file: Path) -> list[Slice]:
-    """Where the frames of a pydicom data set lie, in the order of the file.
+    """Return where the frames of a pydicom data set lie, in the order of the file.
 
     Raises:
         VolumeError: They do not say it.
@@ -78,13 +78,13 @@ def frame_places(data: Any, file: Path) -> list[Slice]:
 
 
 def _scale(data: Any, frame: int) -> tuple[float, float]:
-    """Slope and intercept from a frame's stored values to the scanner's own."""
+    """Return slope and intercept from a frame's stored values to the scanner's own."""
     scale = _group(data, frame, "PixelValueTransformationSequence")
     return (1.0, 0.0) if scale is None else (float(scale.RescaleSlope), float(scale.RescaleIntercept))
 
 
 def _group(data: Any, frame: int, name: str) -> Any:
-    """A functional group of a frame, its own or the one that all share; None where there is neither."""
+    """Return a functional group of a frame, its own or the one that all share; None where there is neither."""
     own = data.get("PerFrameFunctionalGroupsSequence")
     shared = data.get("SharedFunctionalGroupsSequence")
     for groups in ([own[frame]] if own else []) + ([shared[0]] if shared else []):

@@ -21,7 +21,7 @@ _PIXEL_SPACING = "0028|0030"
 
 
 def pseudonym(folder: Path) -> str:
-    """A name for the scan in `folder` that is the same every time and says nothing about the patient.
+    """Return a name for the scan in `folder` that is the same every time and says nothing about the patient.
 
     Raises:
         VolumeError: As `choose_series`.
@@ -30,12 +30,12 @@ def pseudonym(folder: Path) -> str:
 
 
 def read_folder(folder: Path) -> Volume:
-    """The scan in a DICOM folder, as `read_series`; which of several series, `choose_series` says."""
+    """Return the scan in a DICOM folder, as `read_series`; which of several series, `choose_series` says."""
     return read_series(choose_series(folder).series)
 
 
 def read_series(series: Series) -> Volume:
-    """A series as a volume, float32, rescaled to the scanner's own values.
+    """Return a series as a volume, float32, rescaled to the scanner's own values.
 
     Raises:
         VolumeError: Slices are missing, doubled, in several orientations or sizes, in colour, without spacing, or

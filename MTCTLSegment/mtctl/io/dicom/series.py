@@ -83,7 +83,7 @@ _RULES: tuple[tuple[str, Callable[[_Candidate], bool]], ...] = (
 
 
 def choose_series(folder: Path) -> ChosenSeries:
-    """The series in `folder` and its subfolders that is a scan with late enhancement, as far as can be told.
+    """Return the series in `folder` and its subfolders that is a scan with late enhancement, as far as can be told.
 
     MR comes before other modalities, what is named as late enhancement before what is not, more slices before fewer;
     localizers and projections come last.
@@ -130,7 +130,7 @@ def choose_series(folder: Path) -> ChosenSeries:
 
 
 def _candidates(folder: Path) -> tuple[list[_Candidate], bool]:
-    """The image series, and whether there is any DICOM file at all."""
+    """Return the image series, and whether there is any DICOM file at all."""
     found: dict[str, list[Path]] = defaultdict(list)
     with quiet():
         for place, names in walk(folder):
@@ -165,7 +165,7 @@ def _candidate(uid: str, files: list[Path]) -> _Candidate | None:
 
 
 def read_header(file: Path) -> sitk.ImageFileReader | None:
-    """The header of a DICOM image; None where it cannot be read."""
+    """Return the header of a DICOM image; None where it cannot be read."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(file))

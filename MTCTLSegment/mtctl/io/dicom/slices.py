@@ -39,7 +39,7 @@ class Slice:
 
 
 def stack(slices: list[Slice]) -> tuple[list[Slice], Geometry]:
-    """The slices in their order along the normal and the grid that they fill.
+    """Return the slices in their order along the normal and the grid that they fill.
 
     Raises:
         VolumeError: Slices are missing, doubled, shifted sideways, or of several orientations or sizes.
@@ -69,7 +69,7 @@ def stack(slices: list[Slice]) -> tuple[list[Slice], Geometry]:
 
 
 def _slice_distance(along: NDArray[np.float64]) -> float:
-    """The one distance between slices at the sorted places `along` the normal, mm."""
+    """Return the one distance between slices at the sorted places `along` the normal, mm."""
     if len(along) < 2:
         raise VolumeError("the series has only one slice; name the folder with all slices of the scan")
     steps = np.diff(along)

@@ -122,7 +122,7 @@ def write_dicom(
 
 
 def _source(series: Series, geometry: Geometry) -> tuple[list[Any], NDArray[np.int64]]:
-    """The source's data sets, and for each of its frames, in their order, the slice of our volume that it is."""
+    """Return the source's data sets, and for each of its frames, in their order, the slice of our volume that it is."""
     import pydicom
 
     # By force: what GDCM has read may lack the preamble that pydicom insists on.
