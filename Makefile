@@ -31,7 +31,9 @@ test: lint
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 # The pictures of the module for the README, from phantoms.
 screenshots: $(INSTALLED)
