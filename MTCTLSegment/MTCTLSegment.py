@@ -145,7 +145,6 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.scanPanel = ScanPanel(
             self.ui, self.desk, self.modelPanel, self.logic.job, self.onResult, self.onSpacingGiven
         )
-        self.statusPanel = StatusPanel(self.ui, self.desk)
         self.heatmapPanel = HeatmapPanel(self.ui, self.desk)
         self.regionPanel = RegionPanel(self.ui, self.desk)
         self.editorPanel = EditorPanel(self.ui, self.desk, self.heatmapPanel.edited)
@@ -153,6 +152,18 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.storeJob = StoreJob()
         self.draftSaver = DraftSaver(self.ui, self.desk, self.storeJob)
         self.finishPanel = FinishPanel(self.ui, self.desk, self.storeJob)
+        self.panels = (  # Each is closed before those above it, which it may use.
+            self.scanTags,
+            self.modelPanel,
+            self.scanPanel,
+            StatusPanel(self.ui, self.desk),
+            self.heatmapPanel,
+            self.regionPanel,
+            self.editorPanel,
+            self.proposalPanel,
+            self.draftSaver,
+            self.finishPanel,
+        )
         self.shortcuts = Shortcuts(
             {"N": self.regionPanel.next, "P": self.regionPanel.previous, "A": self.regionPanel.accept}
         )
@@ -208,21 +219,10 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
         self.ui.segmentSelector.disconnect("activated(int)", self.onSegmentChosen)
         self.logic.job.close()
-        for panel in (
-            self.editorPanel,
-            self.draftSaver,
-            self.storeJob,
-            self.finishPanel,
-            self.desk,
-            self.scanPanel,
-            self.modelPanel,
-            self.heatmapPanel,
-            self.regionPanel,
-            self.proposalPanel,
-            self.statusPanel,
-            self.scanTags,
-        ):
+        self.storeJob.close()
+        for panel in reversed(self.panels):
             panel.close()
+        self.desk.close()
         self.shortcuts.close()
 
     def _isEntered(self):

@@ -106,6 +106,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.trainingPanel = TrainingPanel(self.ui, self.bench, self.caseTable.storeEdit.settle)
         self.progressPanel = ProgressPanel(self.ui, self.bench)
         self.verdictPage = VerdictPage(self.ui, self.bench)
+        self.panels = (self.caseTable, self.trainingPanel, self.progressPanel, self.verdictPage)
         self.bench.when_run_ends(self.onRunEnds)
         events = slicer.vtkMRMLScene
         for event, slot in (
@@ -143,15 +144,10 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self.setParameterNode(None)
         self.removeObservers()
-        for part in (
-            self.caseOpener,
-            self.bench,
-            self.caseTable,
-            self.trainingPanel,
-            self.progressPanel,
-            self.verdictPage,
-        ):
-            part.close()
+        self.caseOpener.close()
+        self.bench.close()
+        for panel in self.panels:
+            panel.close()
 
     def _isEntered(self):
         return getattr(self.parent, "isEntered", False)  # A panel that is no module's has no such thing.

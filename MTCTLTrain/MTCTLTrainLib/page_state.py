@@ -17,6 +17,7 @@ from mtctl.models.verdict import Verdict, read_verdict
 from mtctl.processes.request import Events
 from mtctl_train.finetuning.run_folder import read_events
 from MTCTLSegmentLib import settings as segment_settings
+from MTCTLSegmentLib.observable import Observable
 from MTCTLTrainLib import settings
 from MTCTLTrainLib.jobs.request_queue import RequestQueue
 from MTCTLTrainLib.runs.run_progress import RunStory
@@ -55,7 +56,7 @@ class ModelLine:
     details: str
 
 
-class Workbench:
+class Workbench(Observable):
     """The state of the page.
 
     Attributes:
@@ -75,6 +76,7 @@ class Workbench:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.parameters: Any = None
         self.requests = RequestQueue()
         self.cases: tuple[CaseLine, ...] = ()
@@ -86,30 +88,19 @@ class Workbench:
         self.verdict: Verdict | None = None
         self.no_verdict = ""
         self._forget_run()
-        self._listeners: list[Callable[[], None]] = []
         self._ended: list[Callable[[], None]] = []
         self._timer = qt.QTimer()
         self._timer.setInterval(_LOOK_MS)
         self._timer.connect("timeout()", self.look)
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call it whenever something changed that a panel may show."""
-        self._listeners.append(listener)
-
     def when_run_ends(self, listener: Callable[[], None]) -> None:
         """Call it when a run that was seen at work is so no more."""
         self._ended.append(listener)
-
-    def changed(self) -> None:
-        """Tell all panels."""
-        for listener in self._listeners:
-            listener()
 
     def close(self) -> None:
         """The module is about to be reloaded or unloaded. A run goes on."""
         self._timer.stop()
         self._timer.disconnect("timeout()", self.look)
-        self._listeners.clear()
         self._ended.clear()
         self.requests.close()
 
@@ -174,11 +165,6 @@ class Workbench:
     def show(self, run: TrainingRun) -> None:
         """Show a run from its beginning."""
         self.run = run
-        self._forget_run()
-        self.look()
-
-    def tell_again(self) -> None:
-        """What was drawn of the run is gone: tell its story anew."""
         self._forget_run()
         self.look()
 

@@ -13,6 +13,7 @@ from slicer.util import VTKObservationMixin
 from mtctl import scene
 from mtctl.scene.nodes import is_in_scene
 from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.parameters import Restrict
 from MTCTLSegmentLib.review.current_review import Desk
 
@@ -28,7 +29,7 @@ _STROKE_MS = 30
 _ABOVE_ALL = 2.0
 
 
-class EditorPanel(VTKObservationMixin):
+class EditorPanel(Panel, VTKObservationMixin):
     """Ties the editor to the open case, and notes in the review what was edited."""
 
     def __init__(self, ui: Any, desk: Desk, edited: Callable[[], None]) -> None:
@@ -48,25 +49,15 @@ class EditorPanel(VTKObservationMixin):
         editor.unorderedEffectsVisible = False
         editor.maximumNumberOfUndoStates = _UNDO_STATES
         editor.autoShowSourceVolumeNode = False
-        self._stroke = qt.QTimer()
-        self._stroke.setSingleShot(True)
-        self._stroke.setInterval(_STROKE_MS)
-        self._slots = (
-            (self._stroke, "timeout()", self._note_edit),
-            (ui.undoButton, "clicked()", self.undo),
-            (ui.redoButton, "clicked()", self.redo),
-        )
-        for sender, signal, slot in self._slots:
-            sender.connect(signal, slot)
-        desk.listen(self.refresh)
+        self._stroke = self.make_timer(_STROKE_MS, self._note_edit)
+        self.connect((ui.undoButton, "clicked()", self.undo), (ui.redoButton, "clicked()", self.redo))
+        self.listen(desk, self.refresh)
 
     def close(self) -> None:
         """The panel is no more: neither mouse nor keys reach the editor."""
         self.leave()
         self.detach()
-        self._stroke.stop()
-        for sender, signal, slot in self._slots:
-            sender.disconnect(signal, slot)
+        super().close()
 
     def enter(self) -> None:
         """The module came to the front."""

@@ -15,13 +15,14 @@ from mtctl.review.state import Status
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.error_display import telling
 from MTCTLSegmentLib.jobs.store_job import StoreJob
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.case_review import CaseReview
 from MTCTLSegmentLib.review.current_review import Desk
 from MTCTLSegmentLib.review.store_requests import note_stored, opened_from, prediction_request, review_request
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 
 
-class FinishPanel:
+class FinishPanel(Panel):
     """Accept or reject; either is saved at once.
 
     Attributes:
@@ -29,26 +30,24 @@ class FinishPanel:
     """
 
     def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
+        super().__init__()
         self._ui, self._desk, self._job = ui, desk, job
         self._saving: CaseReview | None = None
         self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_settings()
-        self._slots = (
+        self.connect(
             (ui.reviewerEdit, "textChanged(QString)", self._signed),
             (ui.acceptCaseButton, "clicked()", self.accept),
             (ui.rejectCaseButton, "clicked()", self.reject),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-        desk.listen(self.refresh)
+        self.listen(desk, self.refresh)
 
     def close(self) -> None:
         """The panel is no more, and the job was closed; a decision that is not saved yet is none."""
         if self._saving is not None:
             self._saving.session.reopen_case()
         self.storeEdit.close()
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
+        super().close()
 
     def show_settings(self) -> None:
         """Show the folder that is chosen here or in MTCTLTrain, and who signs."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 import slicer
 
 from mtctl import scene
 from mtctl.errors import MtctlError
 from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.parameters import Kind, Surface
 from MTCTLSegmentLib.review.case_review import REVIEWED_KIND
 from MTCTLSegmentLib.review.current_review import Desk
@@ -21,20 +21,15 @@ _REST_MS = 60
 _SURFACE_MS = 600
 
 
-class HeatmapPanel:
+class HeatmapPanel(Panel):
     """Follows the module's parameters; the widget calls `show_...` when one has changed."""
 
     def __init__(self, ui: Any, desk: Desk) -> None:
+        super().__init__()
         self._ui, self._desk = ui, desk
-        self._rest = _timer(_REST_MS, self.list_regions)
-        self._recolor = _timer(_SURFACE_MS, self._color_again)
-        desk.listen(self.refresh)
-
-    def close(self) -> None:
-        """The panel is no more."""
-        for timer, slot in ((self._rest, self.list_regions), (self._recolor, self._color_again)):
-            timer.stop()
-            timer.disconnect("timeout()", slot)
+        self._rest = self.make_timer(_REST_MS, self.list_regions)
+        self._recolor = self.make_timer(_SURFACE_MS, self._color_again)
+        self.listen(desk, self.refresh)
 
     def refresh(self) -> None:
         """Nothing to choose where there is no case."""
@@ -152,11 +147,3 @@ class HeatmapPanel:
         view = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
         if view is not None and self._desk.review.nodes.heatmap is not None:
             scene.show_legend(self._desk.review.nodes, [view])
-
-
-def _timer(milliseconds: int, slot: Any) -> qt.QTimer:
-    timer = qt.QTimer()
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.connect("timeout()", slot)
-    return timer

@@ -14,27 +14,22 @@ from slicer.i18n import tr as _
 from mtctl.models.card import ModelError
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.model_catalogue import ModelChoice, ModelChoices, model_choices, model_in
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.current_review import Desk
 
 
-class ModelPanel:
+class ModelPanel(Panel):
     """The list of models, which is read anew whenever it is shown."""
 
     def __init__(self, ui: Any, desk: Desk) -> None:
+        super().__init__()
         self._ui, self._desk = ui, desk
         self._models: list[ModelChoice] = []
         ui.modelNoteLabel.hide()
-        self._slots = (
+        self.connect(
             (ui.modelSelector, "activated(int)", self._chosen),
             (ui.modelFolderButton, "clicked()", self._choose_folder),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-
-    def close(self) -> None:
-        """The panel is no more."""
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
 
     def show(self) -> None:
         """List the models that there are now, and show the chosen one; one that is not there gives way to that in use.

@@ -8,11 +8,11 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import python_packages as dependencies
 from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.panels.editor import EditorPanel
 from MTCTLSegmentLib.review.current_review import Desk
 from MTCTLSegmentLib.text import change_words
@@ -20,10 +20,11 @@ from MTCTLSegmentLib.text import change_words
 _LOOKING_MS = 700
 
 
-class ProposalPanel:
+class ProposalPanel(Panel):
     """One button a suggestion; the one that is shown is pressed."""
 
     def __init__(self, ui: Any, desk: Desk, editor: EditorPanel) -> None:
+        super().__init__()
         self._ui, self._desk, self._editor = ui, desk, editor
         self._shown = ""
         self._buttons = {
@@ -33,25 +34,14 @@ class ProposalPanel:
             "fill": ui.proposalFillButton,
             "consensus": ui.proposalConsensusButton,
         }
-        self._slots = [
+        self.connect(
             (ui.applyProposalButton, "clicked()", self.use),
             (ui.discardProposalButton, "clicked()", self.discard),
             *((button, "clicked()", partial(self.show, kind)) for kind, button in self._buttons.items()),
-        ]
+        )
         # scikit-image takes a moment to load: while the person looks at the result, not at the first click.
-        self._warm_up = qt.QTimer()
-        self._warm_up.setSingleShot(True)
-        self._warm_up.setInterval(_LOOKING_MS)
-        self._slots.append((self._warm_up, "timeout()", _load_proposals))
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-        desk.listen(self.refresh)
-
-    def close(self) -> None:
-        """The panel is no more."""
-        self._warm_up.stop()
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
+        self._warm_up = self.make_timer(_LOOKING_MS, _load_proposals)
+        self.listen(desk, self.refresh)
 
     def refresh(self) -> None:
         """Show what can be suggested, and what is."""

@@ -11,36 +11,31 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.uncertainty.regions import Region
 from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.current_review import Desk
 
 # A click on another row moves to it first and then says where it was: both in one event.
 _SAME_EVENT_SECONDS = 0.05
 
 
-class RegionPanel:
+class RegionPanel(Panel):
     """The table with its buttons; N, P and A call `next`, `previous` and `accept`."""
 
     def __init__(self, ui: Any, desk: Desk) -> None:
+        super().__init__()
         self._ui, self._desk, self._table = ui, desk, ui.regionTable
         self._ids: list[int] = []
         self._shown: list[tuple[str, ...]] = []
         self._moved_at = 0.0
         self._set_up_table()
-        self._slots = (
+        self.connect(
             (self._table, "currentCellChanged(int,int,int,int)", self._moved),
             (self._table, "cellPressed(int,int)", self._pressed),
             (ui.nextButton, "clicked()", self.next),
             (ui.previousButton, "clicked()", self.previous),
             (ui.acceptRegionButton, "clicked()", self.accept),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-        desk.listen(self.refresh)
-
-    def close(self) -> None:
-        """The panel is no more."""
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
+        self.listen(desk, self.refresh)
 
     def refresh(self) -> None:
         """Show the list as it is now."""

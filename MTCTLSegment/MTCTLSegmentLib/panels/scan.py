@@ -17,6 +17,7 @@ from mtctl.worker.requests import SegmentationProgress, Settings
 from MTCTLSegmentLib import python_packages as dependencies
 from MTCTLSegmentLib.error_display import telling
 from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.panels.model import ModelPanel
 from MTCTLSegmentLib.parameters import SearchRegion
 from MTCTLSegmentLib.review.current_review import Desk
@@ -25,7 +26,7 @@ from MTCTLSegmentLib.text import progress_words
 from MTCTLSegmentLib.widgets.spacing_row import SpacingRow
 
 
-class ScanPanel:
+class ScanPanel(Panel):
     """Asks for segmentations; `arrived` is called with the scan and the result, `respaced` with it and its spacing."""
 
     def __init__(
@@ -37,6 +38,7 @@ class ScanPanel:
         arrived: Callable[[Any, Result], None],
         respaced: Callable[[Any, Triple], None],
     ) -> None:
+        super().__init__()
         self._ui, self._desk, self._models, self._job, self._arrived = ui, desk, models, job, arrived
         self._scan: Any = None
         self._notes: list[str] = []
@@ -45,19 +47,16 @@ class ScanPanel:
         ui.progressBar.hide()
         ui.progressLabel.hide()
         ui.segmentSelector.hide()
-        self._slots = (
+        self.connect(
             (ui.applyButton, "clicked()", self.apply_or_cancel),
             (ui.centerRoiButton, "clicked()", self._center_box),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-        desk.listen(self.refresh)
+        self.listen(desk, self.refresh)
 
     def close(self) -> None:
         """The panel is no more."""
         self._spacing.close()
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
+        super().close()
 
     def refresh(self) -> None:
         """Show what can be done now."""

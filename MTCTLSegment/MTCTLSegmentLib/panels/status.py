@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.current_review import Desk
 
 # Half-transparent, so that it fits Slicer's light and dark style alike.
 _WARNING_STYLE = "background: rgba(240, 160, 0, 70); border-radius: 4px; padding: 6px;"
 
 
-class StatusPanel:
+class StatusPanel(Panel):
     """The summary and the warnings of the open case."""
 
     def __init__(self, ui: Any, desk: Desk) -> None:
+        super().__init__()
         self._ui, self._desk = ui, desk
         ui.summaryLabel.setStyleSheet("font-weight: bold; font-size: 15px;")
         ui.warningLabel.setStyleSheet(_WARNING_STYLE)
-        desk.listen(self.refresh)
-
-    def close(self) -> None:
-        """The panel is no more."""
+        self.listen(desk, self.refresh)
 
     def refresh(self) -> None:
         """Show the open case; nothing where there is none."""

@@ -9,13 +9,14 @@ import slicer
 
 from mtctl import scene
 from mtctl.scene import SceneError
+from MTCTLSegmentLib.observable import Observable
 from MTCTLSegmentLib.review.case_review import CaseReview, forget_draft, is_own, open_review
 
 if TYPE_CHECKING:
     from mtctl.inference.result import Result
 
 
-class Desk:
+class Desk(Observable):
     """One review lies open; those of other scans are put aside as they are.
 
     Attributes:
@@ -25,20 +26,11 @@ class Desk:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.parameters: Any = None
         self.review: CaseReview | None = None
         self.problem = ""
         self._aside: dict[str, CaseReview] = {}
-        self._listeners: list[Callable[[], None]] = []
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call it whenever something changed that a panel may show."""
-        self._listeners.append(listener)
-
-    def changed(self) -> None:
-        """Tell all panels."""
-        for listener in self._listeners:
-            listener()
 
     def acted(self) -> None:
         """The person did something in the review: it is to be kept, and shown.
@@ -143,7 +135,6 @@ class Desk:
     def close(self) -> None:
         """The module is about to be reloaded or unloaded."""
         self.pause()
-        self._listeners.clear()
         self.clear()
 
     @staticmethod

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -15,6 +14,7 @@ from mtctl.errors import MtctlError
 from mtctl.review.state import ReviewState, Status
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.jobs.store_job import StoreJob
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.case_review import CaseReview
 from MTCTLSegmentLib.review.current_review import Desk
 from MTCTLSegmentLib.review.store_requests import note_stored, opened_from, prediction_request, review_request
@@ -40,22 +40,19 @@ class _Watched:
     words: str = ""
 
 
-class DraftSaver:
+class DraftSaver(Panel):
     """Saves reviews that were changed, also those that were put aside, one after the other."""
 
     def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
+        super().__init__()
         self._ui, self._desk, self._job = ui, desk, job
         self._watched: dict[str, _Watched] = {}  # By the scan's node.
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_REST_MS)
-        self._timer.connect("timeout()", self.save)
-        desk.listen(self.refresh)
+        self._timer = self.make_timer(_REST_MS, self.save)
+        self.listen(desk, self.refresh)
 
     def close(self) -> None:
         """The panel is no more."""
-        self._timer.stop()
-        self._timer.disconnect("timeout()", self.save)
+        super().close()
         self._watched.clear()
 
     def refresh(self) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import ctk
-import qt
+
+from MTCTLSegmentLib.panels.base import Panel
 
 #: Text that has not changed for so long has been typed. The field signals every letter, and a store must not be opened
 #: in "D:\\" on the way to "D:\\store".
@@ -17,7 +18,7 @@ REST_MS = 1000
 _LETTERS = 15
 
 
-class FolderEdit:
+class FolderEdit(Panel):
     """Tells of a folder when an absolute path, or none, has stood in the field for a while."""
 
     def __init__(self, edit: Any, chosen: Callable[[str], None]) -> None:
@@ -27,26 +28,16 @@ class FolderEdit:
             edit: A ctkPathLineEdit.
             chosen: Gets an absolute path, which need not exist, or "" for none; what is no absolute path is none.
         """
+        super().__init__()
         self._edit, self._chosen = edit, chosen
         edit.filters = ctk.ctkPathLineEdit.Dirs
         edit.minimumContentsLength = _LETTERS
         edit.sizeAdjustPolicy = ctk.ctkPathLineEdit.AdjustToMinimumContentsLength
-        self._rest = qt.QTimer()
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._slots = (
+        self._rest = self.make_timer(REST_MS, self._settle)
+        self.connect(
             (edit, "currentPathChanged(QString)", self._typed),
             (edit, "validInputChanged(bool)", self._typed),  # the only signal when the last letter goes
-            (self._rest, "timeout()", self._settle),
         )
-        for sender, signal, slot in self._slots:
-            sender.connect(signal, slot)
-
-    def close(self) -> None:
-        """The panel is no more."""
-        self._rest.stop()
-        for sender, signal, slot in self._slots:
-            sender.disconnect(signal, slot)
 
     def settle(self) -> None:
         """Take what stands there at once, as the person goes on to something else."""

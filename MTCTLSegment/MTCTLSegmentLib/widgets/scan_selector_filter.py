@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
 from mtctl.scene import ROLE
+from MTCTLSegmentLib.panels.base import Panel
 
 LISTED = "MTCTL.Listed"
 _CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 
 
-class ScanTags(VTKObservationMixin):
+class ScanTags(Panel, VTKObservationMixin):
     """Marks volumes and segmentations that were not made by this module, as they come."""
 
     def __init__(self, *selectors: Any) -> None:
@@ -28,10 +28,7 @@ class ScanTags(VTKObservationMixin):
         """
         super().__init__()
         # Not at once: a node's role is set after it was added.
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
-        self._timer.connect("timeout()", self.tag)
+        self._timer = self.make_timer(0, self.tag)
         for selector in selectors:
             for kind in selector.nodeTypes:
                 selector.addAttribute(kind, LISTED, "1")
@@ -43,8 +40,7 @@ class ScanTags(VTKObservationMixin):
     def close(self) -> None:
         """Mark no more."""
         self.removeObservers()
-        self._timer.stop()
-        self._timer.disconnect("timeout()", self.tag)
+        super().close()
 
     def tag(self) -> None:
         """Mark what is there now."""

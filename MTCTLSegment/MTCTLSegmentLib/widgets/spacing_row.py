@@ -11,28 +11,23 @@ from mtctl import scene
 from mtctl.geometry import Triple, spacing_text
 from mtctl.io.given_spacing import parse_spacing, same_spacing
 from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.current_review import Desk
 
 
-class SpacingRow:
+class SpacingRow(Panel):
     """Shows the spacing; `changed` is called with the scan and the new one when a person sets it."""
 
     def __init__(self, ui: Any, desk: Desk, changed: Callable[[Any, Triple], None]) -> None:
+        super().__init__()
         self._ui, self._desk, self._changed = ui, desk, changed
         self._shown: tuple[str, Triple] | None = None
-        self._slots = (
+        self.connect(
             (ui.spacingEdit, "returnPressed()", self._set),
             (ui.spacingButton, "clicked()", self._set),
             (ui.spacingBackButton, "clicked()", self._set_back),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
         self.refresh(True)
-
-    def close(self) -> None:
-        """The row is no more."""
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
 
     def refresh(self, idle: bool) -> None:
         """Show the chosen scan's spacing; what is being typed stays.

@@ -10,6 +10,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import settings as segment_settings
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 from MTCTLTrainLib.page_state import CaseLine, Workbench
 from MTCTLTrainLib.text import date_words, sentence
@@ -20,7 +21,7 @@ _ROWS_AT_ONCE = 50
 _NUMERIC = (2, 3)
 
 
-class CaseTable:
+class CaseTable(Panel):
     """The table; `opener` is called with the id of a case that was clicked.
 
     Attributes:
@@ -28,31 +29,26 @@ class CaseTable:
     """
 
     def __init__(self, ui: Any, bench: Workbench, opener: Callable[[str], None]) -> None:
+        super().__init__()
         self._ui, self._bench, self._table, self._opener = ui, bench, ui.caseTable, opener
         self._rows: list[tuple[str, ...]] = []
         self._source: tuple[Any, Any] | None = None
         self._filling: Iterator[None] | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(0)
+        self._timer = self.make_timer(0, self._fill_on)
         self._set_up_table()
         self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_store()
-        self._slots = (
+        self.connect(
             (ui.refreshButton, "clicked()", bench.refresh),
             (ui.nextCaseButton, "clicked()", self._open_next),
             (self._table, "cellClicked(int,int)", self._clicked),
-            (self._timer, "timeout()", self._fill_on),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-        bench.listen(self.refresh)
+        self.listen(bench, self.refresh)
 
     def close(self) -> None:
         """The panel is no more."""
-        self._timer.stop()
         self.storeEdit.close()
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
+        super().close()
 
     def show_store(self) -> None:
         """Show the folder that is chosen here or in MTCTLSegment."""
@@ -131,8 +127,8 @@ class CaseTable:
             self._timer.start()
 
     def _fill_on(self) -> None:
-        if self._filling is None or next(self._filling, self) is self:
-            self._timer.stop()
+        if self._filling is not None and next(self._filling, self) is not self:
+            self._timer.start()
 
     def _fill(self, shown: list[tuple[str, ...]]) -> Iterator[None]:
         rows = self._rows

@@ -6,6 +6,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLTrainLib.page_state import Workbench
 from MTCTLTrainLib.panels.curves import Plots
 from MTCTLTrainLib.panels.held_out_picture import HeldOutPicture
@@ -13,15 +14,16 @@ from MTCTLTrainLib.runs.training_run import Phase
 from MTCTLTrainLib.text import left_words, place_words, sentence, state_words
 
 
-class ProgressPanel:
+class ProgressPanel(Panel):
     """Shows the run; the curves only while the module is open."""
 
     def __init__(self, ui: Any, bench: Workbench) -> None:
+        super().__init__()
         self._ui, self._bench = ui, bench
         self._plots, self._picture = Plots(), HeldOutPicture(ui.pictureLabel)
         self._open = False
         ui.stateLabel.setStyleSheet("font-weight: bold; font-size: 15px;")
-        bench.listen(self.refresh)
+        self.listen(bench, self.refresh)
 
     def enter(self) -> None:
         """The module is opened: curves may be shown."""
@@ -40,6 +42,7 @@ class ProgressPanel:
 
     def close(self) -> None:
         """The panel is no more."""
+        super().close()
         self.leave()
         self._plots.forget()
 

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import python_packages as dependencies
 from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 from MTCTLTrainLib import settings
 from MTCTLTrainLib.page_state import Workbench
@@ -28,7 +29,7 @@ NEEDS = dependencies.Task(
 _FEW = 3
 
 
-class TrainingPanel:
+class TrainingPanel(Panel):
     """Starts runs.
 
     `settle_store` is called before a run begins: it learns from the store whose folder stands in the field.
@@ -40,27 +41,25 @@ class TrainingPanel:
     """
 
     def __init__(self, ui: Any, bench: Workbench, settle_store: Callable[[], None]) -> None:
+        super().__init__()
         self._ui, self._bench, self._settle_store = ui, bench, settle_store
         self.program: tuple[str, ...] = PROGRAM
         self.further: tuple[str, ...] = ()
         self._models: tuple[Any, ...] = ()
         ui.runsEdit.currentPath = str(settings.runs_folder())
         self.runsEdit = FolderEdit(ui.runsEdit, self._runs_chosen)
-        self._slots = (
+        self.connect(
             (ui.startButton, "clicked()", self.start),
             (ui.stopButton, "clicked()", self.stop),
             (ui.resumeButton, "clicked()", self.resume),
             (ui.modelSelector, "activated(int)", self._model_chosen),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-        bench.listen(self.refresh)
+        self.listen(bench, self.refresh)
 
     def close(self) -> None:
         """The panel is no more; a run goes on."""
         self.runsEdit.close()
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
+        super().close()
 
     def refresh(self) -> None:
         """Show what can be done now."""

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from mtctl.models.verdict import Compared, Verdict
 from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.panels.base import Panel
 from MTCTLTrainLib.jobs.request_queue import Events
 from MTCTLTrainLib.page_state import Workbench
 from MTCTLTrainLib.runs.training_run import Decision, TrainingRun
@@ -21,29 +22,23 @@ _BAD = "background: rgba(240, 160, 0, 70); border-radius: 4px; padding: 6px;"
 _GREEN, _ORANGE = "#3a9d5d", "#c77700"
 
 
-class VerdictPage:
+class VerdictPage(Panel):
     """Publishes, discards and rolls back, through the child process."""
 
     def __init__(self, ui: Any, bench: Workbench) -> None:
+        super().__init__()
         self._ui, self._bench = ui, bench
         self._shown: Verdict | None = None
         self._refused: tuple[str, ...] = ()
         self._busy = False
         self._set_up_table()
-        self._slots = (
+        self.connect(
             (ui.publishButton, "clicked()", self.publish),
             (ui.discardButton, "clicked()", self.discard),
             (ui.rollBackButton, "clicked()", self.roll_back),
             (ui.reasonEdit, "textChanged(QString)", self._reason_changed),
         )
-        for widget, signal, slot in self._slots:
-            widget.connect(signal, slot)
-        bench.listen(self.refresh)
-
-    def close(self) -> None:
-        """The panel is no more."""
-        for widget, signal, slot in self._slots:
-            widget.disconnect(signal, slot)
+        self.listen(bench, self.refresh)
 
     def refresh(self) -> None:
         """Show the verdict, where there is one."""
