@@ -17,8 +17,8 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from MTCTLSegmentLib.error_display import telling
-from MTCTLSegmentLib.parameters import Binding, Kind, Restrict, SearchRegion, Surface
+from MTCTLSegmentLib.error_display import errors_shown
+from MTCTLSegmentLib.parameters import Binding, Restrict, SearchRegion, ShownUncertainty, Surface
 
 HELP = _(
     "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. "
@@ -91,7 +91,7 @@ class MTCTLSegmentParameterNode:
     usualSamples: int = 8
     place: SearchRegion = SearchRegion.automatic
     roi: slicer.vtkMRMLMarkupsROINode
-    kind: Kind = next(iter(Kind))
+    kind: ShownUncertainty = next(iter(ShownUncertainty))
     heatmap: bool = True
     threshold: Annotated[float, WithinRange(0, 1)] = 0.5
     opacity: Annotated[float, WithinRange(0, 1)] = 0.7
@@ -129,9 +129,9 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from MTCTLSegmentLib.panels.regions import RegionPanel
         from MTCTLSegmentLib.panels.scan import ScanPanel
         from MTCTLSegmentLib.panels.status import StatusPanel
-        from MTCTLSegmentLib.review.current_review import Desk
+        from MTCTLSegmentLib.review.current_review import CurrentReview
         from MTCTLSegmentLib.review.draft_saver import DraftSaver
-        from MTCTLSegmentLib.widgets.scan_selector_filter import ScanTags
+        from MTCTLSegmentLib.widgets.scan_selector_filter import ScanSelectorFilter
         from MTCTLSegmentLib.widgets.shortcuts import Shortcuts
 
         panel = slicer.util.loadUI(self.resourcePath("UI/MTCTLSegment.ui"))
@@ -139,24 +139,24 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(panel)
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = MTCTLSegmentLogic()
-        self.desk = Desk()
-        self.scanTags = ScanTags(self.ui.scanSelector, self.ui.reviewSelector)
-        self.modelPanel = ModelPanel(self.ui, self.desk)
+        self.currentReview = CurrentReview()
+        self.scanFilter = ScanSelectorFilter(self.ui.scanSelector, self.ui.reviewSelector)
+        self.modelPanel = ModelPanel(self.ui, self.currentReview)
         self.scanPanel = ScanPanel(
-            self.ui, self.desk, self.modelPanel, self.logic.job, self.onResult, self.onSpacingGiven
+            self.ui, self.currentReview, self.modelPanel, self.logic.job, self.onResult, self.onSpacingGiven
         )
-        self.heatmapPanel = HeatmapPanel(self.ui, self.desk)
-        self.regionPanel = RegionPanel(self.ui, self.desk)
-        self.editorPanel = EditorPanel(self.ui, self.desk, self.heatmapPanel.edited)
-        self.proposalPanel = ProposalPanel(self.ui, self.desk, self.editorPanel)
+        self.heatmapPanel = HeatmapPanel(self.ui, self.currentReview)
+        self.regionPanel = RegionPanel(self.ui, self.currentReview)
+        self.editorPanel = EditorPanel(self.ui, self.currentReview, self.heatmapPanel.edited)
+        self.proposalPanel = ProposalPanel(self.ui, self.currentReview, self.editorPanel)
         self.storeJob = StoreJob()
-        self.draftSaver = DraftSaver(self.ui, self.desk, self.storeJob)
-        self.finishPanel = FinishPanel(self.ui, self.desk, self.storeJob)
+        self.draftSaver = DraftSaver(self.ui, self.currentReview, self.storeJob)
+        self.finishPanel = FinishPanel(self.ui, self.currentReview, self.storeJob)
         self.panels = (  # Each is closed before those above it, which it may use.
-            self.scanTags,
+            self.scanFilter,
             self.modelPanel,
             self.scanPanel,
-            StatusPanel(self.ui, self.desk),
+            StatusPanel(self.ui, self.currentReview),
             self.heatmapPanel,
             self.regionPanel,
             self.editorPanel,
@@ -207,8 +207,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self.shortcuts.enable(False)
         self.editorPanel.leave()
-        self.finishPanel.storeEdit.settle()
-        self.desk.pause()
+        self.finishPanel.storeEdit.commit()
+        self.currentReview.pause()
         self.setParameterNode(None)
 
     def cleanup(self):
@@ -222,7 +222,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.storeJob.close()
         for panel in reversed(self.panels):
             panel.close()
-        self.desk.close()
+        self.currentReview.close()
         self.shortcuts.close()
 
     def _isEntered(self):
@@ -240,15 +240,15 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(
                 self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified
             )
-        self._parameterNode = self.desk.parameters = parameterNode
+        self._parameterNode = self.currentReview.parameters = parameterNode
         self._known = {}
         if parameterNode is not None:
-            self.scanTags.tag()
+            self.scanFilter.tag()
             self._binding = Binding(parameterNode, self.ui)
             self.modelPanel.show()
             self._known = self._values()
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
-            with telling():
+            with errors_shown():
                 self.openCase(parameterNode.scan)
 
     def onParametersModified(self, caller=None, event=None):
@@ -266,39 +266,39 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onScanChosen(self):
         """Put the open case aside and open the one of the chosen scan, where it has one."""
-        with telling():
+        with errors_shown():
             scan = self._parameterNode.scan
             self.openCase(scan)
             self.scanPanel.show_reviewed()
-            if self.desk.review is None and scan is not None:
+            if self.currentReview.review is None and scan is not None:
                 slicer.util.setSliceViewerLayers(background=scan, foreground=None)
 
     def openCase(self, scan):
         """Show the review of a scan where it has one."""
-        if self.desk.review is None or self.desk.review.nodes.scan is not scan:
+        if self.currentReview.review is None or self.currentReview.review.nodes.scan is not scan:
             self.heatmapPanel.hide_case()
-            self.desk.open(scan)
+            self.currentReview.open(scan)
         self.showCase()
 
     def onReviewedChosen(self):
         """Check another segmentation, or the model's own again."""
-        with telling():
+        with errors_shown():
             self.scanPanel.list_segments()
             self.onSegmentChosen()
 
     def onSegmentChosen(self):
         """Check this segment of it."""
-        with telling():
-            if self.desk.review is not None:
+        with errors_shown():
+            if self.currentReview.review is not None:
                 self.scanPanel.review_chosen()
                 self.showCase()
 
     def onResult(self, scan, result):
         """The segmentation is there."""
-        first = self.desk.review is None or self.desk.review.nodes.scan is not scan
-        self.desk.take_result(scan, result, (lambda: None) if first else self.editorPanel.save_for_undo)
+        first = self.currentReview.review is None or self.currentReview.review.nodes.scan is not scan
+        self.currentReview.take_result(scan, result, (lambda: None) if first else self.editorPanel.save_for_undo)
         if self._parameterNode is None or self._parameterNode.scan is not scan:
-            self.desk.put_aside()  # The user went on to another scan meanwhile, or to another module.
+            self.currentReview.suspend()  # The user went on to another scan meanwhile, or to another module.
             if self._parameterNode is not None:
                 self.openCase(self._parameterNode.scan)
             return
@@ -313,7 +313,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from mtctl import scene
 
         self.heatmapPanel.hide_case()
-        self.desk.put_aside()
+        self.currentReview.suspend()
         scene.set_spacing(slicer.mrmlScene, scan, spacing)
         self.openCase(scan)
         slicer.util.resetSliceViews()
@@ -327,7 +327,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """All panels show the open case."""
         self.heatmapPanel.show_case()
         self.editorPanel.attach()
-        self.desk.changed()
+        self.currentReview.notify()
 
     # --- what the scene does ------------------------------------------------------------------------------------------
 
@@ -337,13 +337,13 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.scanPanel.cancel()
         self.editorPanel.leave()
         self.editorPanel.detach()
-        self.draftSaver.let_go()
-        self.desk.clear()
+        self.draftSaver.flush()
+        self.currentReview.clear()
         self.setParameterNode(None)
-        self.desk.changed()
+        self.currentReview.notify()
 
     def onSceneStartImport(self, caller=None, event=None):
-        self.desk.pause()  # What is there already stays in the scene, but no suggestion.
+        self.currentReview.pause()  # What is there already stays in the scene, but no suggestion.
         self.onSceneLeaves()
 
     def onSceneArrived(self, caller=None, event=None):
@@ -354,10 +354,10 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNodeRemoved(self, caller=None, event=None):
         if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsBatchProcessing():
             return
-        self.scanPanel.look_around()
-        if not self.desk.look_around():
+        self.scanPanel.check_nodes()
+        if not self.currentReview.check_nodes():
             self.editorPanel.detach()
-            self.desk.changed()
+            self.currentReview.notify()
 
 
 class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):

@@ -89,25 +89,25 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.layout.addWidget(label)
             return
         from MTCTLTrainLib.opening.case_opener import CaseOpener
-        from MTCTLTrainLib.page_state import Workbench
-        from MTCTLTrainLib.panels.cases import CaseTable
+        from MTCTLTrainLib.page_state import PageState
+        from MTCTLTrainLib.panels.cases import CasePanel
         from MTCTLTrainLib.panels.progress import ProgressPanel
         from MTCTLTrainLib.panels.training import TrainingPanel
-        from MTCTLTrainLib.panels.verdict import VerdictPage
+        from MTCTLTrainLib.panels.verdict import VerdictPanel
 
         panel = slicer.util.loadUI(self.resourcePath("UI/MTCTLTrain.ui"))
         self.layout.addWidget(panel)
         self.ui = slicer.util.childWidgetVariables(panel)
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = MTCTLTrainLogic()
-        self.bench = Workbench()
-        self.caseOpener = CaseOpener(self.ui, self.bench)
-        self.caseTable = CaseTable(self.ui, self.bench, self.caseOpener.open)
-        self.trainingPanel = TrainingPanel(self.ui, self.bench, self.caseTable.storeEdit.settle)
-        self.progressPanel = ProgressPanel(self.ui, self.bench)
-        self.verdictPage = VerdictPage(self.ui, self.bench)
-        self.panels = (self.caseTable, self.trainingPanel, self.progressPanel, self.verdictPage)
-        self.bench.when_run_ends(self.onRunEnds)
+        self.page = PageState()
+        self.caseOpener = CaseOpener(self.ui, self.page)
+        self.casePanel = CasePanel(self.ui, self.page, self.caseOpener.open)
+        self.trainingPanel = TrainingPanel(self.ui, self.page, self.casePanel.storeEdit.commit)
+        self.progressPanel = ProgressPanel(self.ui, self.page)
+        self.verdictPanel = VerdictPanel(self.ui, self.page)
+        self.panels = (self.casePanel, self.trainingPanel, self.progressPanel, self.verdictPanel)
+        self.page.when_run_ends(self.onRunEnds)
         events = slicer.vtkMRMLScene
         for event, slot in (
             (events.StartCloseEvent, self.onSceneLeaves),
@@ -125,16 +125,16 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic is None:
             return
         self.initializeParameterNode()
-        self.caseTable.show_store()
-        self.bench.find_run()
-        self.bench.refresh()
+        self.casePanel.show_store()
+        self.page.find_run()
+        self.page.refresh()
         self.progressPanel.enter()
 
     def exit(self):
         if self.logic is None:
             return
-        self.caseTable.storeEdit.settle()
-        self.trainingPanel.runsEdit.settle()
+        self.casePanel.storeEdit.commit()
+        self.trainingPanel.runsEdit.commit()
         self.progressPanel.leave()
         self.setParameterNode(None)
 
@@ -145,7 +145,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.removeObservers()
         self.caseOpener.close()
-        self.bench.close()
+        self.page.close()
         for panel in self.panels:
             panel.close()
 
@@ -166,23 +166,23 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(
                 self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified
             )
-        self._parameterNode = self.bench.parameters = parameterNode
+        self._parameterNode = self.page.parameters = parameterNode
         if parameterNode is not None:
             self._binding = Binding(parameterNode, self.ui)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
 
     def onParametersModified(self, caller=None, event=None):
-        self.bench.changed()
+        self.page.notify()
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
     def onRunEnds(self):
         """A word at the end, also where the user is in another module."""
-        from MTCTLTrainLib.text import state_words
+        from MTCTLTrainLib.text import state_text
 
-        words = state_words(self.bench.standing, self.bench.story)
-        slicer.util.showStatusMessage(_("MT-CTL Train: {words}").format(words=words), 0)
-        self.bench.refresh()
+        text = state_text(self.page.status, self.page.progress)
+        slicer.util.showStatusMessage(_("MT-CTL Train: {text}").format(text=text), 0)
+        self.page.refresh()
 
     def onSceneLeaves(self, caller=None, event=None):
         """The scene is closed or loaded: let go of its nodes. The run goes on."""
@@ -222,10 +222,10 @@ class MTCTLTrainLogic(ScriptedLoadableModuleLogic):
         Returns:
             The run (`MTCTLTrainLib.runs.training_run.TrainingRun`).
         """
-        from MTCTLTrainLib.runs.training_run import Order, TrainingRun
+        from MTCTLTrainLib.runs.training_run import RunSettings, TrainingRun
 
-        order = Order(str(store), model, ("--minutes", str(minutes)), device)
-        return TrainingRun.begin(Path(out), order)
+        settings = RunSettings(str(store), model, ("--minutes", str(minutes)), device)
+        return TrainingRun.begin(Path(out), settings)
 
 
 class MTCTLTrainTest(ScriptedLoadableModuleTest):
@@ -239,7 +239,7 @@ class MTCTLTrainTest(ScriptedLoadableModuleTest):
         self.test_curves_are_drawn_and_the_layout_comes_back()
 
     def test_curves_are_drawn_and_the_layout_comes_back(self):
-        """The story of a run as curves in the plot views, without a training."""
+        """The progress of a run as curves in the plot views, without a training."""
         from MTCTLTrainLib import self_test
 
         self.delayDisplay("Drawing the curves of a run")

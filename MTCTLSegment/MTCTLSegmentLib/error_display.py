@@ -11,7 +11,7 @@ from mtctl.errors import MtctlError
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def errors_shown() -> Iterator[None]:
     """Shows errors that are meant for the user as they are, and others with their traceback."""
     with slicer.util.tryWithErrorDisplay("Something unexpected went wrong.", waitCursor=False):
         try:

@@ -20,7 +20,7 @@ class Observable:
         if listener in self._listeners:
             self._listeners.remove(listener)
 
-    def changed(self) -> None:
+    def notify(self) -> None:
         """Call all listeners, in the order in which they began to listen."""
         for listener in tuple(self._listeners):
             listener()

@@ -63,7 +63,7 @@ class SearchRegion(Enum):
         }[self.name]
 
 
-class Kind(Enum):
+class ShownUncertainty(Enum):
     """Kinds of uncertainty: one member for each of `kinds.KINDS`, with its name."""
 
     _ignore_ = ["each"]  # noqa: RUF012

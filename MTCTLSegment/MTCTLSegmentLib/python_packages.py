@@ -30,7 +30,7 @@ _REQUESTER = "MT-CTL"
 
 
 @dataclass(frozen=True)
-class Task:
+class Purpose:
     """What the packages are for.
 
     Attributes:
@@ -44,33 +44,33 @@ class Task:
     packages: Mapping[str, str] = field(default_factory=lambda: NEEDED)
 
 
-SEGMENTATION = Task(
+SEGMENTATION = Purpose(
     _("The segmentation"), _("Nothing was installed, so the scan cannot be segmented. Press Apply to be asked again.")
 )
 
-FILLING = Task(
+FILLING = Purpose(
     _("Filling a region"),
     _("Nothing was installed. The other suggestions do without."),
     {"skimage": NEEDED["skimage"]},
 )
 
 
-def missing(task: Task = SEGMENTATION) -> list[str]:
+def missing(purpose: Purpose = SEGMENTATION) -> list[str]:
     """Requirements that are not installed, or too old; nothing is imported to find out."""
     importlib.invalidate_caches()
-    return [requirement for name, requirement in task.packages.items() if not _is_there(name, requirement)]
+    return [requirement for name, requirement in purpose.packages.items() if not _is_there(name, requirement)]
 
 
-def ensure(task: Task = SEGMENTATION) -> bool:
+def ensure(purpose: Purpose = SEGMENTATION) -> bool:
     """See that all is there, installing what is missing after asking.
 
     Returns:
         Whether all is there now; where it is not, the user has read why.
     """
-    wanted = missing(task)
+    wanted = missing(purpose)
     if not wanted:
         return True
-    obstacle = _obstacle(wanted, task)
+    obstacle = _obstacle(wanted, purpose)
     if obstacle:
         slicer.util.errorDisplay(obstacle)
         return False
@@ -78,23 +78,23 @@ def ensure(task: Task = SEGMENTATION) -> bool:
         "{task} needs Python packages that are not installed yet, or too old:\n\n{packages}\n\n"
         "They are downloaded (about 1 GB with PyTorch, up to 3 GB for a graphics card) and installed into this Slicer, "
         "once. Slicer does not respond while that lasts. Install them now?"
-    ).format(task=task.name, packages="\n".join(wanted))
+    ).format(task=purpose.name, packages="\n".join(wanted))
     if not slicer.util.confirmOkCancelDisplay(question, _("Install Python packages")):
-        slicer.util.infoDisplay(task.refused)
+        slicer.util.infoDisplay(purpose.refused)
         return False
     try:
         _install(wanted)
     except Exception as error:  # pip, the PyTorch extension and the network fail in many ways: all mean the same here
-        return _offer_folder(str(error), task)
-    still = missing(task)
+        return _offer_folder(str(error), purpose)
+    still = missing(purpose)
     if still:
         return _offer_folder(
-            _("after installing, {packages} could not be found").format(packages=", ".join(still)), task
+            _("after installing, {packages} could not be found").format(packages=", ".join(still)), purpose
         )
     return True
 
 
-def wheels_to_bring(task: Task = SEGMENTATION) -> str:
+def wheels_to_bring(purpose: Purpose = SEGMENTATION) -> str:
     """Which files a computer without internet needs, and the command that fetches them on another one.
 
     It is for a Slicer there: pip looks for wheels of the Python and the system that it runs on, and takes what those
@@ -112,7 +112,7 @@ def wheels_to_bring(task: Task = SEGMENTATION) -> str:
             "tifffile, typing_extensions: *-py3-none-any.whl",
         ]
     )
-    packages = " ".join(f'"{requirement}"' for requirement in map(_to_install, task.packages.values()))
+    packages = " ".join(f'"{requirement}"' for requirement in map(_to_install, purpose.packages.values()))
     return _(
         "On a computer with internet, the same operating system and the same version of Slicer, run in a terminal, "
         "with the program PythonSlicer from the folder bin of that Slicer,\n\n"
@@ -122,7 +122,7 @@ def wheels_to_bring(task: Task = SEGMENTATION) -> str:
     ).format(python=python, packages=packages, names=names)
 
 
-def _obstacle(wanted: list[str], task: Task) -> str:
+def _obstacle(wanted: list[str], purpose: Purpose) -> str:
     """Why installing would be in vain, and what to do instead; "" where it may succeed."""
     torch = next((requirement for requirement in wanted if Requirement(requirement).name == "torch"), None)
     if torch is None:
@@ -134,12 +134,12 @@ def _obstacle(wanted: list[str], task: Task) -> str:
             "{torch} on macOS. Nothing was installed.\n\n"
             "The command mtctl and its reviewer in the browser run on this Mac, if it has an Apple chip: install them "
             "into a Python for Apple chips."
-        ).format(task=task.name, torch=torch)
+        ).format(task=purpose.name, torch=torch)
     if _is_installed("torch") and _version(torch):
         return _(
             "{task} needs {torch}, but this Slicer has version {version}, which has to go first. Open the module "
             "PyTorch Utils, uninstall PyTorch there, restart Slicer, and press Apply or Start again."
-        ).format(task=task.name, torch=torch, version=_version(torch))
+        ).format(task=purpose.name, torch=torch, version=_version(torch))
     return ""
 
 
@@ -186,12 +186,12 @@ def _install_others(requirements: list[str]) -> None:
     )
 
 
-def _offer_folder(reason: str, task: Task) -> bool:
+def _offer_folder(reason: str, purpose: Purpose) -> bool:
     """Installing failed: from a folder of wheel files it works without internet."""
     question = _(
         "The packages could not be installed: {reason}.\n\nIs this computer without internet? {wheels}\n\n"
         "Choose such a folder now?"
-    ).format(reason=reason.rstrip("."), wheels=wheels_to_bring(task))
+    ).format(reason=reason.rstrip("."), wheels=wheels_to_bring(purpose))
     if not slicer.util.confirmOkCancelDisplay(question, _("Install from a folder")):
         return False
     folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder with the wheel files"))
@@ -199,16 +199,18 @@ def _offer_folder(reason: str, task: Task) -> bool:
         return False
     try:
         # As a URI, which is ASCII: see `launcher.encode_argument`.
-        slicer.util.pip_install(["--no-index", "--find-links", Path(folder).as_uri(), *map(_to_install, missing(task))])
+        slicer.util.pip_install(
+            ["--no-index", "--find-links", Path(folder).as_uri(), *map(_to_install, missing(purpose))]
+        )
     except Exception as error:
         slicer.util.errorDisplay(
             _("The packages could not be installed from {folder}: {error}\n\n{wheels}").format(
-                folder=folder, error=error, wheels=wheels_to_bring(task)
+                folder=folder, error=error, wheels=wheels_to_bring(purpose)
             )
         )
         return False
-    if missing(task):
-        slicer.util.errorDisplay(_("Still missing: {packages}").format(packages=", ".join(missing(task))))
+    if missing(purpose):
+        slicer.util.errorDisplay(_("Still missing: {packages}").format(packages=", ".join(missing(purpose))))
         return False
     return True
 

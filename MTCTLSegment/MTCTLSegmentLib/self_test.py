@@ -68,7 +68,7 @@ def review_a_phantom(test: TestCase, scan: Any, mask: Mask) -> None:
     scene.set_mask(review.nodes, start)
     test.assertEqual(review.note_edit("paint").kind, "undo")
     review.session.accept_region(review.session.current.id)
-    review.keep()
+    review.save_draft()
     again = open_review(scene.find_case(slicer.mrmlScene, scan))
     test.assertEqual(again.session.state, review.session.state)
     scene.close_case(again.nodes)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mtctl.worker.requests import SegmentationProgress
 
 
-def stage_words(stage: str) -> str:
+def stage_text(stage: str) -> str:
     """What goes on in one of `mtctl.worker.time_left.STAGES`."""
     return {
         "start": _("Starting the segmentation process"),
@@ -25,7 +25,7 @@ def stage_words(stage: str) -> str:
     }.get(stage, stage)
 
 
-def time_words(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     """ "about 20 seconds left": never more exact than it is known."""
     if seconds < 2:
         return _("a moment left")
@@ -37,13 +37,13 @@ def time_words(seconds: float) -> str:
     return _("about a minute left") if minutes <= 1 else _("about {count} minutes left").format(count=minutes)
 
 
-def progress_words(progress: SegmentationProgress) -> str:
+def progress_text(progress: SegmentationProgress) -> str:
     """ "Segmenting, about 20 seconds left"."""
-    words = stage_words(progress.stage)
-    return words if progress.seconds_left is None else f"{words}, {time_words(progress.seconds_left)}"
+    text = stage_text(progress.stage)
+    return text if progress.seconds_left is None else f"{text}, {time_text(progress.seconds_left)}"
 
 
-def change_words(added_ml: float, removed_ml: float) -> str:
+def change_text(added_ml: float, removed_ml: float) -> str:
     """ "adds 0.42 mL, removes 0.10 mL"."""
     parts = [_("adds {ml:.2f} mL").format(ml=added_ml)] if added_ml else []
     parts += [_("removes {ml:.2f} mL").format(ml=removed_ml)] if removed_ml else []

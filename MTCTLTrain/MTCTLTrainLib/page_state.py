@@ -20,11 +20,11 @@ from MTCTLSegmentLib import settings as segment_settings
 from MTCTLSegmentLib.observable import Observable
 from MTCTLTrainLib import settings
 from MTCTLTrainLib.jobs.request_queue import RequestQueue
-from MTCTLTrainLib.runs.run_progress import RunStory
-from MTCTLTrainLib.runs.training_run import Phase, Standing, TrainingRun
+from MTCTLTrainLib.runs.run_progress import RunProgress
+from MTCTLTrainLib.runs.training_run import Phase, TrainingRun, TrainingStatus
 
 # Twice a second: a person sees it as live, and redrawing the curves costs 28 ms in the application.
-_LOOK_MS = 500
+_POLL_MS = 500
 
 # Events read at a look: a run of days that is found again has tens of thousands, and 400 take 4 ms.
 _EVENTS_AT_ONCE = 400
@@ -56,7 +56,7 @@ class ModelLine:
     details: str
 
 
-class Workbench(Observable):
+class PageState(Observable):
     """The state of the page.
 
     Attributes:
@@ -69,8 +69,8 @@ class Workbench(Observable):
         models: The one in use first.
         published: The site's model in use, see `mtctl_train.requests.stores`; None: the shipped one is.
         run: The run that is shown, or None.
-        story: What it has told.
-        standing: How it stands, or None.
+        progress: What it has told.
+        status: How it stands, or None.
         verdict: Of its candidate, or None.
         no_verdict: Why there is none though the run has finished, or "".
     """
@@ -90,8 +90,8 @@ class Workbench(Observable):
         self._forget_run()
         self._ended: list[Callable[[], None]] = []
         self._timer = qt.QTimer()
-        self._timer.setInterval(_LOOK_MS)
-        self._timer.connect("timeout()", self.look)
+        self._timer.setInterval(_POLL_MS)
+        self._timer.connect("timeout()", self.poll)
 
     def when_run_ends(self, listener: Callable[[], None]) -> None:
         """Call it when a run that was seen at work is so no more."""
@@ -100,7 +100,7 @@ class Workbench(Observable):
     def close(self) -> None:
         """The module is about to be reloaded or unloaded. A run goes on."""
         self._timer.stop()
-        self._timer.disconnect("timeout()", self.look)
+        self._timer.disconnect("timeout()", self.poll)
         self._ended.clear()
         self.requests.close()
 
@@ -125,7 +125,7 @@ class Workbench(Observable):
         self.listing, self._again = True, False
         store = self.store
         self.requests.ask({"do": "list", "store": str(store or "")}, self._listed, self._not_listed)
-        self.changed()
+        self.notify()
 
     def _listed(self, events: Events) -> None:
         self._take_models(events)
@@ -146,7 +146,7 @@ class Workbench(Observable):
 
     def _end_listing(self, reason: str) -> None:
         self.listing, self.listed = False, reason
-        self.changed()
+        self.notify()
         if self._again:
             self.refresh()
 
@@ -154,64 +154,64 @@ class Workbench(Observable):
 
     def find_run(self) -> None:
         """Show the run that was begun last, in this session or in another."""
-        if self.run is None or not self.at_work:
+        if self.run is None or not self.active:
             found = None
             with contextlib.suppress(OSError):
                 found = TrainingRun.last(settings.runs_folder())
             if found is not None and (self.run is None or found.folder != self.run.folder):
                 self.show(found)
-        self.look()
+        self.poll()
 
     def show(self, run: TrainingRun) -> None:
         """Show a run from its beginning."""
         self.run = run
         self._forget_run()
-        self.look()
+        self.poll()
 
     @property
-    def at_work(self) -> bool:
+    def active(self) -> bool:
         """Whether the run is under way."""
-        return self.standing is not None and self.standing.phase.at_work
+        return self.status is not None and self.status.phase.active
 
     @property
     def undecided(self) -> bool:
         """Whether the run has a verdict, and nobody has published or discarded its model yet."""
         return self.run is not None and self.verdict is not None and self.run.decision is None
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """See what became of the run; called twice a second as long as there is something to expect."""
         run = self.run
         if run is None:
             self._timer.stop()
-            self.changed()
+            self.notify()
             return
-        was_at_work = self.at_work
-        # Before the standing: the last events of a run come before its end.
+        was_active = self.active
+        # Before the status: the last events of a run come before its end.
         found = read_events(run.folder, self._offset, _EVENTS_AT_ONCE)
         self._offset = found.offset
-        self.story.add(found.events)
-        self.standing = run.standing()
-        if self.story.pace is not None and self.standing.phase is Phase.RUNNING:
-            settings.remember_pace(run.order.device, self.story.pace)
-        if self.standing.phase is Phase.FINISHED and self.verdict is None:
+        self.progress.add(found.events)
+        self.status = run.status()
+        if self.progress.seconds_per_iteration is not None and self.status.phase is Phase.RUNNING:
+            settings.remember_seconds_per_iteration(run.settings.device, self.progress.seconds_per_iteration)
+        if self.status.phase is Phase.FINISHED and self.verdict is None:
             self._read_verdict(run)
-        if self.at_work:
-            self._seen_at_work = time.monotonic()
+        if self.active:
+            self._seen_active = time.monotonic()
         # A computer that slept has silenced the run with it: its next word comes some seconds after it wakes.
-        waking = self.standing.phase is Phase.STOPPED and time.monotonic() - self._seen_at_work < _WAKING
-        if self.at_work or waking or len(found.events) == _EVENTS_AT_ONCE:
+        waking = self.status.phase is Phase.STOPPED and time.monotonic() - self._seen_active < _WAKING
+        if self.active or waking or len(found.events) == _EVENTS_AT_ONCE:
             self._timer.start()
         else:
             self._timer.stop()
-        self.changed()
-        if was_at_work and not self.at_work:
+        self.notify()
+        if was_active and not self.active:
             for listener in self._ended:
                 listener()
 
     def _forget_run(self) -> None:
-        self.story, self._offset = RunStory(), 0
-        self._seen_at_work = -_WAKING
-        self.standing: Standing | None = None
+        self.progress, self._offset = RunProgress(), 0
+        self._seen_active = -_WAKING
+        self.status: TrainingStatus | None = None
         self.verdict, self.no_verdict = None, ""
 
     def _read_verdict(self, run: TrainingRun) -> None:

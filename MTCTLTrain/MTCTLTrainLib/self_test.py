@@ -7,7 +7,7 @@ from typing import Any
 import slicer
 
 from MTCTLTrainLib.panels.curves import LAYOUT, Plots
-from MTCTLTrainLib.runs.run_progress import RunStory
+from MTCTLTrainLib.runs.run_progress import RunProgress
 
 
 def made_up_events(count: int) -> list[dict[str, Any]]:
@@ -29,13 +29,13 @@ def made_up_events(count: int) -> list[dict[str, Any]]:
 
 
 def draw_curves(test: Any) -> None:
-    """Draw the story of a run, and check what is in the scene and in the views."""
+    """Draw the progress of a run, and check what is in the scene and in the views."""
     manager = slicer.app.layoutManager()
     before = manager.layout if manager is not None else None
-    plots, story = Plots(), RunStory()
+    plots, progress = Plots(), RunProgress()
     for event in made_up_events(200):
-        story.add([event])
-        plots.show(story)
+        progress.add([event])
+        plots.show(progress)
     charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
     test.assertEqual(len(charts), 2)
     rows = {table.GetName(): table.GetNumberOfRows() for table in slicer.util.getNodesByClass("vtkMRMLTableNode")}

@@ -27,7 +27,7 @@ def seconds_per_iteration(device: str) -> float | None:
     return float(value) if value else None
 
 
-def remember_pace(device: str, seconds: float) -> None:
+def remember_seconds_per_iteration(device: str, seconds: float) -> None:
     """Keep what an iteration takes, where that has changed by more than a tenth: every write goes to the disk."""
     known = seconds_per_iteration(device)
     if known is None or abs(seconds - known) > 0.1 * known:

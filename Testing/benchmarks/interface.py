@@ -77,7 +77,7 @@ class Window:
     @property
     def session(self) -> Any:
         """The open review's."""
-        return self.module.desk.review.session
+        return self.module.currentReview.review.session
 
     def load(self, scan: Path | None) -> str:
         """Loads and chooses a scan, or a phantom, and the model; returns what it is, in words."""
@@ -202,7 +202,7 @@ class Window:
                 self.ui.regionTable.setCurrentCell(row, 0)
                 self.host.process_events()
                 times.append(self.host.time_to_paint(button.click))
-                if self.module.desk.review.preview is None:
+                if self.module.currentReview.review.preview is None:
                     raise SystemExit(f"{kind} showed nothing")
                 self.ui.discardProposalButton.click()
                 self.host.process_events()

@@ -74,16 +74,16 @@ class Window:
         segment_settings.remember("caseStore", str(store.folder))
         settings.choose_runs_folder(str(runs))
         self.module = self.host.enter("MTCTLTrain")
-        self.ui, self.bench = self.module.ui, self.module.bench
-        self.until(lambda: self.bench.cases and not self.bench.listing, "the cases are listed")
+        self.ui, self.page = self.module.ui, self.module.page
+        self.until(lambda: self.page.cases and not self.page.listing, "the cases are listed")
 
     def until(self, is_so: Callable[[], Any], what: str) -> None:
         if not self.host.wait_until(is_so, PATIENCE):
             raise SystemExit(f"it never came to this: {what}; {[message.text for message in self.host.messages]}")
 
     def phase(self) -> str:
-        self.bench.look()
-        return self.bench.standing.phase.value if self.bench.standing is not None else ""
+        self.page.poll()
+        return self.page.status.phase.value if self.page.status is not None else ""
 
     def lines(self) -> list[Any]:
         """What the plot views draw."""
@@ -117,9 +117,9 @@ class Window:
 
     def resume(self) -> float:
         """Seconds until it is further than it was."""
-        began, reached = time.perf_counter(), self.bench.story.iteration
+        began, reached = time.perf_counter(), self.page.progress.iteration
         self.ui.resumeButton.click()
-        self.until(lambda: self.bench.story.iteration > reached, "it goes on")
+        self.until(lambda: self.page.progress.iteration > reached, "it goes on")
         return time.perf_counter() - began
 
 
@@ -143,7 +143,7 @@ def main() -> int:
         figures.put("Start to the first loss on the screen", first, FIRST_LOSS_SECONDS, "s")
         figures.put("heartbeat late until then, at most", late, LATE_MS)
         figures.put(f"heartbeat late in {args.watch:g} s of training, at most", window.watch(args.watch), LATE_MS)
-        figures.put("iterations reached", window.bench.story.iteration, unit="")
+        figures.put("iterations reached", window.page.progress.iteration, unit="")
         if args.picture:
             window.host.screenshot(args.picture)
         figures.put("Stop until it has stopped", window.stop(), unit="s")

@@ -52,7 +52,7 @@ def segment_a_phantom(host: Any, module: Any) -> None:
     module.ui.scanSelector.choose(node.GetName())
     module.ui.applyButton.click()
     host.wait_until(lambda: not module.logic.job.running, PATIENCE)
-    if module.desk.review is None:
+    if module.currentReview.review is None:
         raise SystemExit(f"no result: {[message.text for message in host.messages]}")
 
 
@@ -67,7 +67,7 @@ def show_the_result(host: Any, module: Any) -> None:
 
 def preview_a_suggestion(host: Any, module: Any) -> None:
     """The suggestion that changes most in regions amid the scan, and the surface coloured by uncertainty."""
-    review, ui = module.desk.review, module.ui
+    review, ui = module.currentReview.review, module.ui
     sizes = {}
     for row in central_rows(module)[:8]:
         ui.regionTable.setCurrentCell(row, 0)
@@ -87,7 +87,7 @@ def preview_a_suggestion(host: Any, module: Any) -> None:
 
 def central_rows(module: Any) -> list[int]:
     """Rows of the list, those farthest from the scan's border first: there is something to see all around."""
-    session = module.desk.review.session
+    session = module.currentReview.review.session
     geometry = session.maps.geometry
     places = geometry.physical_to_index([region.centroid_lps for region in session.regions]) / geometry.size
     off_centre = abs(places - 0.5).max(axis=1)

@@ -119,7 +119,7 @@ def arrive(host: Any, module: Any, node: Any, seed: int = 0) -> Any:
     volume = scene.volume_of(node)
     module.onResult(node, made_up_result(volume, np.asarray(volume.array) > 60, seed))
     host.process_events()
-    return module.desk.review
+    return module.currentReview.review
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def opened(host: Any, module: Any) -> Callable[[str], Any]:
 
     def open_case(case: str) -> Any:
         host.enter("MTCTLTrain")
-        host.wait_until(lambda: not module.bench.listing, 60)
+        host.wait_until(lambda: not module.page.listing, 60)
         module.caseOpener.open(case)
         assert host.wait_until(lambda: slicer.util.selectedModule() == "MTCTLSegment", 60), host.messages
         return slicer.util.getModuleWidget("MTCTLSegment")
@@ -150,7 +150,7 @@ def test_the_grid_of_an_oblique_scan_stays_what_the_file_says_and_accepting_adds
     from mtctl import scene
 
     page = opened("oblique")
-    assert scene.volume_of(page.desk.review.nodes.scan).geometry == store.case("oblique").geometry
+    assert scene.volume_of(page.currentReview.review.nodes.scan).geometry == store.case("oblique").geometry
     host.answer(True)
     page.ui.acceptCaseButton.click()
     assert host.wait_until(lambda: store.case("oblique").version == 1, 60), host.messages
@@ -162,11 +162,11 @@ def test_a_label_without_a_prediction_is_shown_and_checked_as_soon_as_the_scan_i
     host: Any, opened: Any, store: CaseStore
 ) -> None:
     page = opened("expert")
-    assert page.desk.review is None and page._parameterNode.scan.GetName() == "expert"
+    assert page.currentReview.review is None and page._parameterNode.scan.GetName() == "expert"
     assert np.array_equal(segmentation_of("expert: corrected"), ball(6))
     case = store.case("expert")
     page.onResult(page._parameterNode.scan, result_for(case.scan()))
-    review = page.desk.review
+    review = page.currentReview.review
     assert not review.own and review.nodes.reviewed.GetName() == "expert: corrected"
     assert np.array_equal(review.session.maps.segmentation, ball(6))
     host.answer(True)
@@ -180,7 +180,7 @@ def test_a_label_beside_a_prediction_is_reviewed_where_they_differ(opened: Any, 
     from mtctl import scene
 
     page = opened("expert-predicted")
-    review, case = page.desk.review, store.case("expert-predicted")
+    review, case = page.currentReview.review, store.case("expert-predicted")
     assert not review.own and page._parameterNode.reviewed is review.nodes.reviewed
     assert np.array_equal(scene.mask_of(review.nodes), ball(8))
     wanted = ReviewSession(case.maps().reviewing(ball(8)))
@@ -190,7 +190,7 @@ def test_a_label_beside_a_prediction_is_reviewed_where_they_differ(opened: Any, 
 def test_a_correction_whose_prediction_has_no_probability_opens_with_its_review(opened: Any, store: CaseStore) -> None:
     from mtctl import scene
 
-    review, case = opened("no-probability").desk.review, store.case("no-probability")
+    review, case = opened("no-probability").currentReview.review, store.case("no-probability")
     assert np.array_equal(scene.mask_of(review.nodes), case.corrected_mask())
     assert not review.note and review.own and review.session.looked_at_ml > 0
     assert np.array_equal(review.session.maps.probability, probability_of(case.uncertainty(), case.prediction()))
@@ -198,14 +198,14 @@ def test_a_correction_whose_prediction_has_no_probability_opens_with_its_review(
 
 def test_a_label_beside_a_prediction_that_cannot_be_reviewed_is_shown(opened: Any) -> None:
     page = opened("no-entropy")
-    assert page.desk.review is None
+    assert page.currentReview.review is None
     assert np.array_equal(segmentation_of("no-entropy: corrected"), ball(7))
 
 
 def test_a_review_of_somebody_else_s_segmentation_goes_on_where_it_was_left(opened: Any, store: CaseStore) -> None:
     from mtctl import scene
 
-    review = opened("begun").desk.review
+    review = opened("begun").currentReview.review
     draft = store.case("begun").draft()
     assert draft is not None and not review.note and not review.own
     assert np.array_equal(scene.mask_of(review.nodes), draft.mask)
@@ -269,10 +269,10 @@ def test_the_window_lives_while_a_case_as_large_as_a_real_one_is_opened(
     while len(ratios) < 3 and min(ratios, default=9) >= 2:
         slicer.mrmlScene.Clear()
         host.enter("MTCTLTrain")
-        host.wait_until(lambda: not module.bench.listing, 60)
+        host.wait_until(lambda: not module.page.listing, 60)
         host.wait(0.3)
         longest = longest_turn(host, lambda: opened("real"))
-        review = slicer.util.getModuleWidget("MTCTLSegment").desk.review
+        review = slicer.util.getModuleWidget("MTCTLSegment").currentReview.review
         assert len(review.session.regions) > 5 and review.session.looked_at_ml > 0
         assert slicer.util.getNode("real") is review.nodes.scan
         surface = min(surface_alone(review.nodes) for _ in range(2))
@@ -288,24 +288,24 @@ class TestACaseThatIsInTheSceneAlready:
     ) -> None:
         from mtctl import scene
 
-        old = opened("corrected").desk.review.nodes
+        old = opened("corrected").currentReview.review.nodes
         before = scene.mask_of(old)
         mask, review = reviewed(store.case("corrected"), 20)
         store.accept("corrected", mask, review, "LB")
         host.answer(False)
-        assert opened("corrected").desk.review.nodes.scan is old.scan
+        assert opened("corrected").currentReview.review.nodes.scan is old.scan
         question = host.messages[-1].text
         assert "another state of corrected than the scene: corrected by LB, 20" in question
         assert "accepting it adds a version after that one" in question
-        assert opened("corrected").desk.review.nodes.scan is old.scan
+        assert opened("corrected").currentReview.review.nodes.scan is old.scan
         assert len(host.messages) == 1, "who knows of it is not asked again"
         store.accept("corrected", before, review, "LB")
         store.accept("corrected", mask, review, "LB")
         host.answer(True)
-        new = opened("corrected").desk.review.nodes
+        new = opened("corrected").currentReview.review.nodes
         assert new.scan is not old.scan and new.scan.GetAttribute(scene.CASE) == "corrected"
         assert np.array_equal(scene.mask_of(new), mask) and np.array_equal(scene.mask_of(old), before)
-        assert opened("corrected").desk.review.nodes.scan is new.scan and len(host.messages) == 2
+        assert opened("corrected").currentReview.review.nodes.scan is new.scan and len(host.messages) == 2
 
     def test_and_was_accepted_there_is_shown_without_a_question(self, host: Any, opened: Any, store: CaseStore) -> None:
         page = opened("oblique")
@@ -314,14 +314,14 @@ class TestACaseThatIsInTheSceneAlready:
         assert host.wait_until(lambda: store.case("oblique").version == 1, 60)
         host.wait_until(lambda: not page.finishPanel._job.running, 30)
         asked = len(host.messages)
-        assert opened("oblique").desk.review is page.desk.review and len(host.messages) == asked
+        assert opened("oblique").currentReview.review is page.currentReview.review and len(host.messages) == asked
 
     def test_is_shown_when_the_store_cannot_be_asked_which_is_said(
         self, host: Any, opened: Any, store: CaseStore
     ) -> None:
-        shown = opened("corrected").desk.review
+        shown = opened("corrected").currentReview.review
         (store.folder / "cases" / "corrected").rename(store.folder / "elsewhere")
-        assert opened("corrected").desk.review is shown
+        assert opened("corrected").currentReview.review is shown
         assert "Whether the store holds a newer one is not known: Corrected: there is no such case" in (
             host.messages[-1].text
         )
@@ -331,7 +331,7 @@ class TestACaseThatIsInTheSceneAlready:
         reviewed_node = page._parameterNode.reviewed
         assert opened("corrected")._parameterNode.reviewed is None
         page = opened("begun")
-        assert page._parameterNode.reviewed is reviewed_node is page.desk.review.nodes.reviewed
+        assert page._parameterNode.reviewed is reviewed_node is page.currentReview.review.nodes.reviewed
 
 
 def test_a_scene_that_is_closed_on_the_way_is_left_empty_and_the_person_told(

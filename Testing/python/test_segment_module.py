@@ -69,7 +69,7 @@ class TestApply:
             beats: list[float] = []
             assert host.wait_until(arrived, PATIENCE)
         assert not errors(host)
-        assert module.desk.review is not None and module.desk.review.nodes.scan is tiny
+        assert module.currentReview.review is not None and module.currentReview.review.nodes.scan is tiny
         assert module.ui.applyButton.text == "Apply" and not module.ui.progressBar.isVisible()
         assert any(text.startswith("Starting the segmentation process") for text in words)
         assert max(beats, default=0.0) < 400, "the benchmark holds it to 100 ms on a quiet machine"
@@ -110,7 +110,7 @@ class TestApply:
         assert family and not any(map(is_running, family))
         assert module.ui.progressLabel.text == "Cancelled." and module.ui.applyButton.text == "Apply"
         host.wait(0.3)
-        assert module.desk.review is None and not errors(host)
+        assert module.currentReview.review is None and not errors(host)
 
     def test_a_child_that_dies_is_told_and_the_next_try_works(self, host: Any, module: Any, tiny: Any) -> None:
         from mtctl.system.process_tree import kill_tree
@@ -122,7 +122,7 @@ class TestApply:
         assert "segmentation process" in host.messages[-1].text
         module.ui.applyButton.click()
         assert host.wait_until(lambda: not module.logic.job.running, PATIENCE)
-        assert module.desk.review is not None
+        assert module.currentReview.review is not None
 
     def test_a_scan_that_cannot_be_segmented_is_refused_in_words(self, host: Any, module: Any, tiny: Any) -> None:
         import slicer
@@ -131,17 +131,17 @@ class TestApply:
         module.ui.applyButton.click()
         assert host.wait_until(lambda: not module.logic.job.running, PATIENCE)
         assert len(errors(host)) == 1 and "same value" in errors(host)[0]
-        assert module.desk.review is None and module.ui.applyButton.text == "Apply"
+        assert module.currentReview.review is None and module.ui.applyButton.text == "Apply"
 
     def test_a_result_for_a_scan_that_was_left_waits_there(self, host: Any, module: Any, tiny: Any) -> None:
         module.ui.applyButton.click()
         module._parameterNode.scan = None
         host.process_events()
         assert host.wait_until(lambda: not module.logic.job.running, PATIENCE)
-        assert module.desk.review is None
+        assert module.currentReview.review is None
         module.ui.scanSelector.choose("scan")
         host.process_events()
-        assert module.desk.review is not None
+        assert module.currentReview.review is not None
 
     def test_a_scan_that_is_deleted_meanwhile_is_segmented_no_more(self, host: Any, module: Any, tiny: Any) -> None:
         import slicer
@@ -168,9 +168,9 @@ class TestThePanel:
     )
     def test_time_left_is_told_as_a_person_would(self, module: Any, seconds: float | None, words: str) -> None:
         from mtctl.worker.requests import SegmentationProgress
-        from MTCTLSegmentLib.text import progress_words
+        from MTCTLSegmentLib.text import progress_text
 
-        assert progress_words(SegmentationProgress("network", 0.5, 0.5, seconds)) == words
+        assert progress_text(SegmentationProgress("network", 0.5, 0.5, seconds)) == words
 
     def test_everything_that_can_be_used_has_a_tooltip(self, module: Any) -> None:
         kinds = ("QPushButton", "QToolButton", "QComboBox", "QCheckBox", "QSpinBox", "QLineEdit", "QTableWidget")
@@ -310,7 +310,7 @@ def test_a_real_scan_with_the_shipped_model_has_its_outline_on_the_atrium(host: 
     module.ui.scanSelector.choose("real")
     module.ui.applyButton.click()
     assert host.wait_until(lambda: not module.logic.job.running, 300)
-    review = module.desk.review
+    review = module.currentReview.review
     truth = slicer.util.loadLabelVolume(str(folder / f"{name}.label.nrrd"), {"show": False})
     right = slicer.util.arrayFromVolume(truth) != 0
     drawn = mask(review)

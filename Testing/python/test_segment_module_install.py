@@ -278,7 +278,7 @@ widget.onResult(node, made_up_result(scene.volume_of(node), make_phantom(3).mask
 widget.ui.nextButton.click()
 for name in ("Add", "Remove", "Distance", "Consensus", "Fill"):
     getattr(widget.ui, f"proposal{name}Button").click()
-    assert widget.desk.review.preview.name
+    assert widget.currentReview.review.preview.name
 widget.ui.applyProposalButton.click()
 host.process_events()
 """

@@ -36,7 +36,7 @@ class TestTheParameterNode:
         for _ in range(2):
             slicer.util.loadScene(str(tmp_path / "scene.mrb"))
             host.process_events()
-            assert living(kind) == 1 and module.desk.review is not None
+            assert living(kind) == 1 and module.currentReview.review is not None
 
     def test_is_bound_as_ever_after_the_module_was_left_and_entered(self, host: Any, module: Any, case: Any) -> None:
         host.leave()

@@ -60,7 +60,7 @@ def used(host: Any, module: Any) -> str:
     """The model that the report of the next segmentation names."""
     module.ui.applyButton.click()
     assert host.wait_until(lambda: not module.logic.job.running, PATIENCE), module.ui.progressLabel.text
-    return str(module.desk.review.report["model"]["id"])
+    return str(module.currentReview.review.report["model"]["id"])
 
 
 class TestTheModelInUse:
@@ -171,7 +171,7 @@ class TestADamagedSite:
         load_scan(host, module)
         module.ui.applyButton.click()
         assert host.wait_until(lambda: not module.logic.job.running, PATIENCE)
-        assert "rollback" in host.messages[-1].text and module.desk.review is None
+        assert "rollback" in host.messages[-1].text and module.currentReview.review is None
 
     def test_pointer_is_told(self, host: Any, module: Any, publish: Publish) -> None:
         publish()

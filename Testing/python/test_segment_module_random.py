@@ -63,7 +63,7 @@ class Person(RuleBasedStateMachine):
 
     @property
     def review(self) -> Any:
-        return self.module.desk.review
+        return self.module.currentReview.review
 
     def new_case(self, name: str, seed: int) -> None:
         add_scan(ball(SCANS[name]), name)
@@ -230,7 +230,9 @@ class Person(RuleBasedStateMachine):
             self.ui.scanSelector.choose(there)
             self.host.process_events()
             self.history_begins()
-        assert np.array_equal(mask(self.module.desk._aside[scan.GetID()]), before), "the case put aside is untouched"
+        assert np.array_equal(mask(self.module.currentReview._suspended[scan.GetID()]), before), (
+            "the case put aside is untouched"
+        )
 
     @precondition(lambda self: self.edits < MOST_EDITS)
     @rule(seed=st.integers(4, 7))

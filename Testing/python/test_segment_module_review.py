@@ -35,7 +35,7 @@ class TestTheResult:
         import slicer
 
         def rows() -> list[tuple[str, str]]:
-            table = module.desk.review.nodes.regions
+            table = module.currentReview.review.nodes.regions
             return [(table.GetCellText(row, 0), table.GetCellText(row, 1)) for row in range(table.GetNumberOfRows())]
 
         assert isinstance(case.nodes.regions, slicer.vtkMRMLTableNode)
@@ -51,12 +51,12 @@ class TestTheResult:
 
         assert not module.ui.warningLabel.isVisible()
         scene.store_document(case.nodes, "report", {**case.report, "flagged": True})
-        module.desk.changed()
+        module.currentReview.notify()
         assert "look at all of it" in module.ui.warningLabel.text
         scene.store_document(
             case.nodes, "report", {**case.report, "warnings": ["the segmentation touches the upper border"]}
         )
-        module.desk.changed()
+        module.currentReview.notify()
         assert module.ui.warningLabel.text == "⚠ The segmentation touches the upper border"
 
     def test_the_heatmap_is_seen_where_the_uncertainty_is_and_nowhere_else(
@@ -126,7 +126,7 @@ class TestTheThreshold:
         before, threshold = case.session.regions, module.ui.thresholdSlider.value
         module.ui.kindSelector.currentIndex = 1
         host.process_events()
-        assert module.desk.review.nodes.kind == "mutual_information"
+        assert module.currentReview.review.nodes.kind == "mutual_information"
         module.ui.thresholdSlider.value = 0.11
         host.wait(0.2)
         assert case.session.regions == before

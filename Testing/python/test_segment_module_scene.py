@@ -31,7 +31,7 @@ class TestClosingTheScene:
         host.stroke("Red", [(r, a, s), (r + 2, a, s)])
         slicer.mrmlScene.Clear(0)
         host.process_events()
-        assert module.desk.review is None and module.ui.regionTable.rowCount == 0
+        assert module.currentReview.review is None and module.ui.regionTable.rowCount == 0
         assert not module.ui.applyButton.enabled and not module.ui.summaryLabel.isVisible()
         review = arrive(host, module, load_scan(host, module, "another"))
         assert module.ui.regionTable.rowCount == len(review.session.regions) > 0
@@ -64,7 +64,7 @@ class TestSavingAndLoading:
         if not entered:
             module = host.enter("MTCTLSegment")
         host.process_events()
-        review = module.desk.review
+        review = module.currentReview.review
         assert review is not None and review is not case
         assert np.array_equal(mask(review), segmentation)
         left, right = review.session.state, state
@@ -104,18 +104,18 @@ class TestDeletingNodes:
         host.press("N")
         host.wait(1.2)
         if name == "regions":  # A table for others: the review needs it not.
-            assert module.desk.review is not None
+            assert module.currentReview.review is not None
         elif name == "scan":
-            assert module.desk.review is None and not module.ui.nextButton.enabled
+            assert module.currentReview.review is None and not module.ui.nextButton.enabled
         else:
-            assert module.desk.review is None and "again" in module.ui.warningLabel.text
+            assert module.currentReview.review is None and "again" in module.ui.warningLabel.text
             arrive(host, module, case.nodes.scan)
-            assert module.desk.review is not None and not module.ui.warningLabel.isVisible()
+            assert module.currentReview.review is not None and not module.ui.warningLabel.isVisible()
 
     def test_the_reviewed_segment_in_another_module_is_told(self, host: Any, module: Any, case: Any) -> None:
         module.ui.nextButton.click()
         case.nodes.reviewed.GetSegmentation().RemoveSegment("LeftAtrium")
-        assert host.wait_until(lambda: module.desk.review is None, 5)
+        assert host.wait_until(lambda: module.currentReview.review is None, 5)
         assert not module.ui.nextButton.enabled
         assert "reviewed segment" in module.ui.warningLabel.text and "again" in module.ui.warningLabel.text
 
@@ -134,12 +134,12 @@ class TestReloading:
         in_mid_review(host, module, case)
         state = case.session.state
         again = host.reload("MTCTLSegment")
-        assert again is not module and again.desk.review is not case
-        assert again.desk.review.session.state.marks.keys() == state.marks.keys()
-        before = again.desk.review.session.current.id
+        assert again is not module and again.currentReview.review is not case
+        assert again.currentReview.review.session.state.marks.keys() == state.marks.keys()
+        before = again.currentReview.review.session.current.id
         host.press("N")
-        ids = [region.id for region in again.desk.review.session.regions]
-        assert again.desk.review.session.current.id == ids[(ids.index(before) + 1) % len(ids)]
+        ids = [region.id for region in again.currentReview.review.session.regions]
+        assert again.currentReview.review.session.current.id == ids[(ids.index(before) + 1) % len(ids)]
         assert case.session.state.current == state.current
 
     def test_in_mid_segmentation_ends_the_child(self, host: Any, module: Any, scan_node: Any) -> None:
@@ -169,14 +169,14 @@ class TestReloading:
     def test_after_the_main_window_took_the_keys_along_cleans_up_all_the_same(
         self, host: Any, module: Any, case: Any
     ) -> None:
-        panels = module.desk, module.scanTags
+        panels = module.currentReview, module.scanFilter
         for shortcut, _ in module.shortcuts._shortcuts:
             shortcut.delete()
         again = host.reload("MTCTLSegment")
-        assert not host.failures and again.desk not in panels and module._parameterNode is None
+        assert not host.failures and again.currentReview not in panels and module._parameterNode is None
         assert not module.Observations and not module.shortcuts._shortcuts
         host.press("N")
-        assert again.desk.review.session.current is not None
+        assert again.currentReview.review.session.current is not None
 
 
 class TestTwoCases:
@@ -186,7 +186,7 @@ class TestTwoCases:
         in_mid_review(host, module, case)
         state, first = case.session.state, mask(case)
         other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
-        assert module.desk.review is other and other.session.state.threshold != 0.77
+        assert module.currentReview.review is other and other.session.state.threshold != 0.77
         red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
         assert red.GetBackgroundVolumeID() == other.nodes.scan.GetID()
         assert red.GetForegroundVolumeID() == other.nodes.heatmap.GetID()
@@ -196,7 +196,7 @@ class TestTwoCases:
         module.ui.applyProposalButton.click()
         module.ui.scanSelector.choose("scan")
         host.process_events()
-        assert module.desk.review is case and case.session.state.marks.keys() == state.marks.keys()
+        assert module.currentReview.review is case and case.session.state.marks.keys() == state.marks.keys()
         assert np.array_equal(mask(case), first)
         assert module.ui.thresholdSlider.value == pytest.approx(0.77)
         assert red.GetForegroundVolumeID() == case.nodes.heatmap.GetID()
@@ -230,7 +230,7 @@ class TestEditsInAnotherModule:
         empty_the_segment(case)
         module.ui.scanSelector.choose("scan")
         host.process_events()
-        assert module.desk.review is case and accepted.accepted
+        assert module.currentReview.review is case and accepted.accepted
         region = next(each for each in case.session.regions if each.id == accepted.id)
         assert region.edited and not region.accepted
         assert case.session.state.status.value == "draft" and case.session.state.edits[-1].kind == "elsewhere"
@@ -244,7 +244,7 @@ class TestEditsInAnotherModule:
 
         in_mid_review(host, module, case)
         case.session.accept_case()
-        module.desk.keep_draft()
+        module.currentReview.save_draft()
         path = tmp_path / "review.mrb"
         assert slicer.util.saveScene(str(path))
         for edited in (False, True):
@@ -257,7 +257,7 @@ class TestEditsInAnotherModule:
             module = host.enter("MTCTLSegment")
             host.process_events()
             assert ("edited outside" in module.ui.warningLabel.text) == edited
-            assert module.desk.review.session.state.status.value == ("draft" if edited else "accepted")
+            assert module.currentReview.review.session.state.status.value == ("draft" if edited else "accepted")
 
 
 class TestAScanThatIsMovedInMidReview:
@@ -280,7 +280,10 @@ class TestAScanThatIsMovedInMidReview:
         host.clear()
         slicer.util.loadScene(str(path))
         host.process_events()
-        assert not module.desk.review.note and module.desk.review.session.state.marks.keys() >= marks.keys()
+        assert (
+            not module.currentReview.review.note
+            and module.currentReview.review.session.state.marks.keys() >= marks.keys()
+        )
 
 
 class TestSomebodyElsesSegmentation:
@@ -293,15 +296,15 @@ class TestSomebodyElsesSegmentation:
         somebody_elses(host, case, "a written file", {"LeftAtrium": np.roll(mask(case), 4, axis=1)})
         module.ui.reviewSelector.choose("a written file")
         module.ui.nextButton.click()
-        at = module.desk.review.session.state.current
+        at = module.currentReview.review.session.state.current
         module.ui.reviewSelector.setCurrentNode(None)
         host.process_events()
-        assert module.desk.review.own and not module.desk.review.note
-        assert {key: each.accepted_at for key, each in module.desk.review.session.state.marks.items()} == {
+        assert module.currentReview.review.own and not module.currentReview.review.note
+        assert {key: each.accepted_at for key, each in module.currentReview.review.session.state.marks.items()} == {
             key: each.accepted_at for key, each in marks.items()
         }
         module.ui.reviewSelector.choose("a written file")
-        assert not module.desk.review.note and module.desk.review.session.state.current == at
+        assert not module.currentReview.review.note and module.currentReview.review.session.state.current == at
 
     def test_is_reviewed_in_place_of_the_models(self, host: Any, module: Any, case: Any) -> None:
         import slicer
@@ -311,7 +314,7 @@ class TestSomebodyElsesSegmentation:
         theirs = somebody_elses(host, case, "from a colleague", {"LA": drawn})
         module.ui.reviewSelector.choose("from a colleague")
         host.process_events()
-        review = module.desk.review
+        review = module.currentReview.review
         assert review is not case and not review.own
         assert "Dice" not in module.ui.summaryLabel.text
         assert review.session.maps.uncertainty[drawn != case.session.maps.segmentation].min() == 1
@@ -324,7 +327,7 @@ class TestSomebodyElsesSegmentation:
         settle(host, module)
         module.ui.reviewSelector.setCurrentNode(None)
         host.process_events()
-        assert module.desk.review.own
+        assert module.currentReview.review.own
 
     def test_one_of_several_segments_can_be_chosen(self, host: Any, module: Any, case: Any) -> None:
         drawn = np.roll(mask(case), 3, axis=2)
@@ -332,23 +335,23 @@ class TestSomebodyElsesSegmentation:
         assert not module.ui.segmentSelector.isVisible()
         module.ui.reviewSelector.choose("heart")
         host.process_events()
-        assert module.desk.review.nodes.segment_id == "left ventricle"
+        assert module.currentReview.review.nodes.segment_id == "left ventricle"
         module.ui.segmentSelector.currentIndex = 1
         module.ui.segmentSelector.activated.emit(1)
-        assert module.desk.review.nodes.segment_id == "left atrium"
-        assert np.array_equal(module.desk.review.session.maps.segmentation, drawn != 0)
+        assert module.currentReview.review.nodes.segment_id == "left atrium"
+        assert np.array_equal(module.currentReview.review.session.maps.segmentation, drawn != 0)
 
     def test_the_choice_belongs_to_the_scan(self, host: Any, module: Any, case: Any) -> None:
         theirs = somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
         module.ui.reviewSelector.choose("theirs")
         module.ui.nextButton.click()
-        at = module.desk.review.session.state.current
+        at = module.currentReview.review.session.state.current
         other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
         assert other.own and module.ui.reviewSelector.currentNode() is None
         module.ui.scanSelector.choose("scan")
         host.process_events()
         assert module.ui.reviewSelector.currentNode() is theirs
-        assert not module.desk.review.own and module.desk.review.session.state.current == at
+        assert not module.currentReview.review.own and module.currentReview.review.session.state.current == at
 
     def test_an_empty_segment_is_refused_and_the_review_goes_on(self, host: Any, module: Any, case: Any) -> None:
         import slicer
@@ -359,7 +362,7 @@ class TestSomebodyElsesSegmentation:
         module.ui.reviewSelector.choose("empty")
         host.process_events()
         assert host.messages[-1].kind == "error"
-        assert module.desk.review is case and module.ui.nextButton.enabled
+        assert module.currentReview.review is case and module.ui.nextButton.enabled
 
 
 class TestADecisionThatCannotBeSaved:

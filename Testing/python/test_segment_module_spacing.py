@@ -80,7 +80,7 @@ class TestAResultOfTheOldSpacing:
         shown = case.nodes.heatmap.GetID()
         assert shown in foregrounds()
         set_spacing(host, module, "1.25,1.25,2.5")
-        assert module.desk.review is None
+        assert module.currentReview.review is None
         assert "made with the spacing 1.25,1.25,1.25 mm" in warned(module) and "press Apply" in warned(module)
         assert shown not in foregrounds() and not case.nodes.segmentation.GetDisplayNode().GetVisibility()
 
@@ -88,7 +88,7 @@ class TestAResultOfTheOldSpacing:
         set_spacing(host, module, "1.25,1.25,2.5")
         host.leave()
         host.enter("MTCTLSegment")
-        assert module.desk.review is None and "press Apply" in warned(module)
+        assert module.currentReview.review is None and "press Apply" in warned(module)
 
     def test_comes_back_with_its_spacing_and_every_edit(self, host: Any, module: Any, case: Any) -> None:
         from mtctl import scene
@@ -100,10 +100,10 @@ class TestAResultOfTheOldSpacing:
         set_spacing(host, module, "1.25,1.25,2.5")
         module.ui.spacingBackButton.click()
         host.process_events()
-        assert module.desk.review is not None and not warned(module)
-        assert np.array_equal(mask(module.desk.review), edited)
+        assert module.currentReview.review is not None and not warned(module)
+        assert np.array_equal(mask(module.currentReview.review), edited)
         assert case.nodes.heatmap.GetID() in foregrounds()
-        assert len(module.desk.review.session.state.edits) == 1
+        assert len(module.currentReview.review.session.state.edits) == 1
 
     def test_is_replaced_by_a_new_one_and_edits_stay_as_a_backup(self, host: Any, module: Any, case: Any) -> None:
         from mtctl import scene
@@ -115,7 +115,7 @@ class TestAResultOfTheOldSpacing:
         case.note_edit("paint")
         set_spacing(host, module, "1.25,1.25,2.5")
         review = arrive(host, module, case.nodes.scan, 1)
-        assert review is module.desk.review and not warned(module)
+        assert review is module.currentReview.review and not warned(module)
         assert review.session.maps.geometry.spacing == TRUE and review.nodes.heatmap.GetSpacing() == TRUE
         segmentation = review.nodes.segmentation.GetSegmentation()
         backup = next(each for each in segmentation.GetSegmentIDs() if each.startswith("Backup"))
@@ -133,9 +133,11 @@ class TestAResultOfTheOldSpacing:
         slicer.util.loadScene(str(tmp_path / "scene.mrb"))
         host.process_events()
         assert slicer.util.getNode("scan").GetSpacing() == TRUE
-        assert module.desk.review is None and "press Apply" in warned(module)
+        assert module.currentReview.review is None and "press Apply" in warned(module)
         module.ui.spacingBackButton.click()
-        assert slicer.util.getNode("scan").GetSpacing() == (1.25, 1.25, 1.25) and module.desk.review is not None
+        assert (
+            slicer.util.getNode("scan").GetSpacing() == (1.25, 1.25, 1.25) and module.currentReview.review is not None
+        )
 
 
 def test_a_result_says_what_was_given_by_hand_and_what_its_shape_says_of_the_spacing(

@@ -330,7 +330,7 @@ class TestADraft:
         large = load_scan(host, module, "large", shape=LARGE)
         module.onResult(large, sure_result(large))
         host.process_events()
-        change(host, module, module.desk.review)
+        change(host, module, module.currentReview.review)
         host.wait(1.0)
         soon(module)
         module.draftSaver._timer.start()
@@ -381,10 +381,10 @@ def open_from_store(host: Any, case: str) -> Any:
     """The review of a case that is opened in MTCTLTrain, as a person does."""
     host.module(ROOT / "MTCTLTrain" / "MTCTLTrain.py")
     train = host.enter("MTCTLTrain")
-    assert host.wait_until(lambda: train.bench.cases and not train.bench.listing, PATIENCE), train.bench.listed
+    assert host.wait_until(lambda: train.page.cases and not train.page.listing, PATIENCE), train.page.listed
     train.caseOpener.open(case)
-    assert host.wait_until(lambda: current(host).desk.review is not None, PATIENCE)
-    return current(host).desk.review
+    assert host.wait_until(lambda: current(host).currentReview.review is not None, PATIENCE)
+    return current(host).currentReview.review
 
 
 def slicer_array(node: Any) -> np.ndarray:

@@ -37,7 +37,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_judged(
 ) -> None:
     import slicer
 
-    ui, bench, before = module.ui, module.bench, slicer.app.layoutManager().layout
+    ui, page, before = module.ui, module.page, slicer.app.layoutManager().layout
     quick(module, 80)
     assert (ui.startButton.enabled, ui.stopButton.enabled, ui.resumeButton.enabled) == (True, False, False)
     began = time.monotonic()
@@ -55,9 +55,9 @@ def test_a_run_is_started_watched_stopped_resumed_and_judged(
     assert ui.stateLabel.text == "Stopped" and not ui.noteLabel.isVisible()
     assert (ui.startButton.enabled, ui.stopButton.enabled, ui.resumeButton.enabled) == (True, False, True)
 
-    reached, folder = bench.story.iteration, bench.run.folder
+    reached, folder = page.progress.iteration, page.run.folder
     ui.resumeButton.click()
-    assert host.wait_until(lambda: bench.story.fold > 1 or bench.story.iteration > reached, 60), bench.standing
+    assert host.wait_until(lambda: page.progress.fold > 1 or page.progress.iteration > reached, 60), page.status
     for line in lines(host):
         places = [place for place, _ in line.points]
         assert len(places) == 2 or places == sorted(set(places)), "what came again after the checkpoint is drawn once"
@@ -65,22 +65,22 @@ def test_a_run_is_started_watched_stopped_resumed_and_judged(
     assert slicer.app.layoutManager().layout == before, "the user's views are back"
     assert host.wait_until(lambda: phase(module) == "finished", 90), "it is watched from other modules, too"
     host.enter("MTCTLTrain")
-    assert bench.run.folder == folder and bench.verdict is not None and bench.story.share == 1
-    assert ui.verdictTable.rowCount == len(bench.verdict.cases) + 1 == 5
+    assert page.run.folder == folder and page.verdict is not None and page.progress.share == 1
+    assert ui.verdictTable.rowCount == len(page.verdict.cases) + 1 == 5
     assert not store.verify()
 
 
 def test_a_trainer_that_was_killed_is_told_and_found_again_by_another_slicer(host: Any, module: Any) -> None:
-    ui, bench = module.ui, module.bench
+    ui, page = module.ui, module.page
     quick(module, 4000)
     ui.startButton.click()
-    assert host.wait_until(lambda: bench.story.iteration >= 10, 90)
-    status = read_status(bench.run.folder)
+    assert host.wait_until(lambda: page.progress.iteration >= 10, 90)
+    status = read_status(page.run.folder)
     assert status is not None
 
     widget = host.reload("MTCTLTrain")  # As if Slicer were closed and opened: nothing of the old page lives on.
-    assert widget is not module and widget.bench.run is not None and widget.bench.run.folder == bench.run.folder
-    assert phase(widget) == "running" and widget.bench.story.iteration >= 10 and lines(host)
+    assert widget is not module and widget.page.run is not None and widget.page.run.folder == page.run.folder
+    assert phase(widget) == "running" and widget.page.progress.iteration >= 10 and lines(host)
 
     os.kill(status.pid, signal.SIGKILL)
     assert host.wait_until(lambda: phase(widget) == "stopped", 20)
@@ -90,7 +90,7 @@ def test_a_trainer_that_was_killed_is_told_and_found_again_by_another_slicer(hos
 
 
 def test_a_training_that_slept_with_its_computer_is_found_awake(host: Any, module: Any, tmp_path: Path) -> None:
-    from MTCTLTrainLib.runs.training_run import Order, Phase, TrainingRun
+    from MTCTLTrainLib.runs.training_run import Phase, RunSettings, TrainingRun
 
     folder, now = tmp_path / "runs" / "2026-11-28-010203", time.time()
     folder.mkdir(parents=True)
@@ -100,20 +100,20 @@ def test_a_training_that_slept_with_its_computer_is_found_awake(host: Any, modul
         status = {"pid": trainer.pid, "started": now - 9000, "heard": time.time() - ago, "state": "running"}
         (folder / "status.json").write_text(json.dumps(status), "utf-8")
 
-    bench = module.bench
+    page = module.page
     heard(1)
-    bench.show(TrainingRun(folder, Order("", "", (), "cpu")))
-    assert bench.at_work
+    page.show(TrainingRun(folder, RunSettings("", "", (), "cpu")))
+    assert page.active
     heard(8 * 3600)
-    bench.look()
-    assert bench.standing.phase is Phase.STOPPED
+    page.poll()
+    assert page.status.phase is Phase.STOPPED
     heard(0)
-    assert host.wait_until(lambda: bench.at_work, 10), "nobody looked again"
+    assert host.wait_until(lambda: page.active, 10), "nobody looked again"
     heard(8 * 3600)
-    bench.look()
-    bench._seen_at_work -= 20
-    bench.look()
-    assert not bench._timer.isActive()
+    page.poll()
+    page._seen_active -= 20
+    page.poll()
+    assert not page._timer.isActive()
     kill_tree(trainer.pid)
     trainer.wait()
 
@@ -141,11 +141,11 @@ def test_closing_the_scene_and_deleting_the_curves_disturbs_neither_run_nor_page
 
     at_first = slicer.app.layoutManager().layout
     finished_run(tmp_path / "runs", verdict_on(site.version(1).model, 0.01), tiny_model, store)
-    module.bench.find_run()
+    module.page.find_run()
     assert len(lines(host)) == 4  # Two losses of the second training, the Dice of both.
     for node in slicer.util.getNodesByClass("vtkMRMLPlotChartNode")[:1]:
         slicer.mrmlScene.RemoveNode(node)
-    module.bench.look()
+    module.page.poll()
     assert len(lines(host)) == 4
     users = []
     end = slicer.vtkMRMLScene.EndCloseEvent
@@ -175,15 +175,15 @@ def test_every_term_of_the_training_has_a_line_of_its_own_colour_and_a_name_in_w
     import slicer
 
     from MTCTLTrainLib.panels.curves import Plots
-    from MTCTLTrainLib.runs.run_progress import RunStory
+    from MTCTLTrainLib.runs.run_progress import RunProgress
 
     terms = ["dice", "uncertainty", "distance", "cross_entropy", "cross_task", "guidance"]
-    story, plots = RunStory(), Plots()
+    told, plots = RunProgress(), Plots()
     for iteration in (1, 10):
         losses = {name: 1 / (number + iteration) for number, name in enumerate(terms)}
         event = {"event": "progress", "iteration": iteration, "of": 10, "losses": losses, "fold": 1, "folds": 1}
-        story.add([event | {"share": 0.0, "seconds_left": 1.0}])
-        plots.show(story)
+        told.add([event | {"share": 0.0, "seconds_left": 1.0}])
+        plots.show(told)
     series = slicer.util.getNodesByClass("vtkMRMLPlotSeriesNode")
     assert len(series) == len({node.GetColor() for node in series}) == len(terms)
     assert not [node.GetName() for node in series if "ncertainty" in node.GetName() and "Guided" not in node.GetName()]
@@ -203,20 +203,20 @@ def test_packages_are_asked_for_at_start_and_nothing_starts_without_them(
     module.ui.startButton.click()
     assert "no-such-package>=1" in host.messages[0].text and "The fine-tuning needs" in host.messages[0].text
     assert host.messages[-1].text == needs.refused
-    assert module.bench.run is None and not host.installed
+    assert module.page.run is None and not host.installed
 
 
 def test_a_run_that_ended_without_a_model_says_why(
     host: Any, module: Any, store: CaseStore, tiny_model: Model, tmp_path: Path
 ) -> None:
     folder = finished_run(tmp_path / "runs", None, tiny_model, store)
-    module.bench.find_run()
+    module.page.find_run()
     assert "its model is not in" in module.ui.noteLabel.text and str(folder) in module.ui.noteLabel.text
     message = f"{folder}/fold-1/checkpoint: cannot be written: the disk is full; free some space and run again"
     status = json.loads((folder / "status.json").read_text("utf-8")) | {"state": "failed", "message": message}
     (folder / "status.json").write_text(json.dumps(status), "utf-8")
     forget(module)
-    module.bench.find_run()
+    module.page.find_run()
     assert module.ui.stateLabel.text == "It could not go on" and "the disk is full" in module.ui.noteLabel.text
     assert module.ui.resumeButton.enabled
 

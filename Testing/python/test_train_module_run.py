@@ -1,4 +1,4 @@
-"""What lies under the module MTCTLTrain without Qt: a run as a process of its own, and its story."""
+"""What lies under the module MTCTLTrain without Qt: a run as a process of its own, and its progress."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from mtctl_train.finetuning.run_folder import RunError, read_events
 
 sys.path.insert(0, str(ROOT / "MTCTLTrain"))
 
-from MTCTLTrainLib.runs.run_progress import MOST_POINTS, Point, RunStory, thinned
-from MTCTLTrainLib.runs.training_run import Decision, Order, Phase, TrainingRun
+from MTCTLTrainLib.runs.run_progress import MOST_POINTS, Point, RunProgress, thinned
+from MTCTLTrainLib.runs.training_run import Decision, Phase, RunSettings, TrainingRun
 
 #: A trainer that says at once that it is there, and then does what the test wants.
 BUSY = (
@@ -37,8 +37,8 @@ BUSY = (
 )
 
 
-def order(store: Path, *further: str) -> Order:
-    return Order(str(store), "", ("--minutes", "1"), "cpu", further)
+def settings(store: Path, *further: str) -> RunSettings:
+    return RunSettings(str(store), "", ("--minutes", "1"), "cpu", further)
 
 
 def program(source: str) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ SLEEPING = program("with working_in(out): time.sleep(60)")
 
 def becomes(run: TrainingRun, phase: Phase, seconds: float = 30) -> bool:
     end = time.monotonic() + seconds
-    while run.standing().phase is not phase:
+    while run.status().phase is not phase:
         if time.monotonic() > end:
             return False
         time.sleep(0.02)
@@ -60,7 +60,7 @@ def becomes(run: TrainingRun, phase: Phase, seconds: float = 30) -> bool:
 class TestARun:
     def test_is_told_what_was_asked_for(self, tmp_path: Path) -> None:
         source = program("(out / 'told.txt').write_text(' '.join(sys.argv[1:]))")
-        run = TrainingRun.begin(tmp_path, order(tmp_path / "store", "--seed", "3"), source)
+        run = TrainingRun.begin(tmp_path, settings(tmp_path / "store", "--seed", "3"), source)
         assert becomes(run, Phase.FAILED)
         told = (run.folder / "told.txt").read_text()
         assert told == (f"finetune --cases {tmp_path / 'store'} --out {run.folder} --device cpu --minutes 1 --seed 3")
@@ -70,7 +70,7 @@ class TestARun:
     ) -> None:
         store = tmp_path / "Vorh\u00f6fe 100%"
         tell = "import json, pathlib, sys; pathlib.Path('told.txt').write_text(json.dumps(sys.argv[1:]))"
-        run = TrainingRun(tmp_path / "run", order(store), ("-c", tell))
+        run = TrainingRun(tmp_path / "run", settings(store), ("-c", tell))
         monkeypatch.chdir(tmp_path)
         run.go_on()
         assert becomes(run, Phase.FAILED)
@@ -81,39 +81,39 @@ class TestARun:
         monkeypatch.setattr(background, "lower_priority", lambda: None)
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         assert background.main(sent) == 0
-        assert heard == [run.order.arguments(run.folder)] and str(store) in heard[0]
+        assert heard == [run.settings.arguments(run.folder)] and str(store) in heard[0]
 
     def test_is_found_by_another_slicer_and_stopped_there(self, tmp_path: Path) -> None:
-        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
-        assert run.standing().phase is Phase.STARTING
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), SLEEPING)
+        assert run.status().phase is Phase.STARTING
         assert becomes(run, Phase.RUNNING)
         with pytest.raises(RunError, match="at work already"):
             run.go_on()
         found = TrainingRun.last(tmp_path)
-        assert found is not None and found.folder == run.folder and found.order == run.order
-        assert found.standing().phase is Phase.RUNNING
+        assert found is not None and found.folder == run.folder and found.settings == run.settings
+        assert found.status().phase is Phase.RUNNING
         found.stop()
-        assert becomes(found, Phase.STOPPED) and found.standing().reason == ""
+        assert becomes(found, Phase.STOPPED) and found.status().reason == ""
 
     def test_on_another_computer_is_shown_and_not_stopped_from_here(self, tmp_path: Path) -> None:
-        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), SLEEPING)
         assert becomes(run, Phase.RUNNING)
         status = json.loads((run.folder / "status.json").read_text())
         run.stop()
         assert becomes(run, Phase.STOPPED)
         elsewhere = status | {"machine": "another", "pid": os.getpid(), "heard": time.time()}
         (run.folder / "status.json").write_text(json.dumps(elsewhere))
-        assert run.standing().phase is Phase.RUNNING
+        assert run.status().phase is Phase.RUNNING
         with pytest.raises(RunError, match="runs on another computer; stop it there"):
             run.stop()
 
     def test_can_be_stopped_before_it_has_said_a_word(self, tmp_path: Path) -> None:
-        run = TrainingRun.begin(tmp_path, order(tmp_path), ("-c", "import time; time.sleep(60)"))
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), ("-c", "import time; time.sleep(60)"))
         run.stop()
-        assert becomes(run, Phase.STOPPED) and run.standing().reason == ""
+        assert becomes(run, Phase.STOPPED) and run.status().reason == ""
 
     def test_on_a_full_disk_is_stopped_even_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), SLEEPING)
         assert becomes(run, Phase.RUNNING)
 
         def full(descriptor: int) -> None:
@@ -131,7 +131,7 @@ class TestARun:
     def test_is_stopped_though_this_computer_has_another_name_now(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), SLEEPING)
         assert becomes(run, Phase.RUNNING)
         monkeypatch.setattr(socket, "gethostname", lambda: "laptop.hospital.org")
         this_machine.cache_clear()
@@ -141,7 +141,7 @@ class TestARun:
         assert becomes(found, Phase.STOPPED)
 
     def test_goes_on_after_a_stop_and_a_kill_is_told_apart_from_it(self, tmp_path: Path) -> None:
-        run = TrainingRun.begin(tmp_path, order(tmp_path), SLEEPING)
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), SLEEPING)
         assert becomes(run, Phase.RUNNING)
         run.stop()
         assert becomes(run, Phase.STOPPED)
@@ -149,37 +149,37 @@ class TestARun:
         assert becomes(run, Phase.RUNNING)
         os.kill(json.loads((run.folder / "status.json").read_text())["pid"], 9)
         assert becomes(run, Phase.STOPPED)
-        assert run.standing().reason.startswith("the training process was ended from outside")
+        assert run.status().reason.startswith("the training process was ended from outside")
 
     def test_that_cannot_begin_says_why_in_the_words_of_its_process(self, tmp_path: Path) -> None:
         source = ("-c", "import sys; sys.exit('mtctl: error: /store: is a file, not a folder')")
-        run = TrainingRun.begin(tmp_path, order(tmp_path), source)
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), source)
         assert becomes(run, Phase.FAILED)
-        assert run.standing().reason == "/store: is a file, not a folder"
+        assert run.status().reason == "/store: is a file, not a folder"
 
     def test_on_a_full_disk_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        run = TrainingRun.begin(tmp_path, order(tmp_path), ("-c", ""))
+        run = TrainingRun.begin(tmp_path, settings(tmp_path), ("-c", ""))
         usage = shutil.disk_usage(tmp_path)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
         assert becomes(run, Phase.FAILED)
-        assert "is full; free some space and resume" in run.standing().reason
+        assert "is full; free some space and resume" in run.status().reason
 
     @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="who may do everything is refused nothing")
     def test_in_a_folder_that_is_read_only_is_refused_in_a_sentence(self, tmp_path: Path) -> None:
         tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
         with pytest.raises(MtctlError, match="no permission to write there"):
-            TrainingRun.begin(tmp_path / "runs", order(tmp_path))
+            TrainingRun.begin(tmp_path / "runs", settings(tmp_path))
 
     def test_in_a_place_where_no_folder_can_be_is_refused_in_a_sentence(self, tmp_path: Path) -> None:
         (tmp_path / "runs").write_text("a file")
         with pytest.raises(MtctlError, match="cannot be written"):
-            TrainingRun.begin(tmp_path / "runs", order(tmp_path))
+            TrainingRun.begin(tmp_path / "runs", settings(tmp_path))
 
     def test_lives_on_when_the_process_that_started_it_is_killed(self, tmp_path: Path) -> None:
         starter = (
             "import os, pathlib, sys; sys.path.insert(0, sys.argv[1]);"
-            "from MTCTLTrainLib.runs.training_run import Order, TrainingRun;"
-            "run = TrainingRun.begin(pathlib.Path(sys.argv[2]), Order('', '', (), 'cpu'), ('-c', sys.argv[3]));"
+            "from MTCTLTrainLib.runs.training_run import RunSettings, TrainingRun;"
+            "run = TrainingRun.begin(pathlib.Path(sys.argv[2]), RunSettings('', '', (), 'cpu'), ('-c', sys.argv[3]));"
             "os.kill(os.getpid(), 9)"
         )
         arguments = [str(ROOT / "MTCTLTrain"), str(tmp_path), SLEEPING[1]]
@@ -192,11 +192,11 @@ class TestARun:
         assert becomes(run, Phase.STOPPED) and not is_running(pid)
 
     def test_keeps_what_was_decided(self, tmp_path: Path) -> None:
-        run = TrainingRun(tmp_path, order(tmp_path))
+        run = TrainingRun(tmp_path, settings(tmp_path))
         assert run.decision is None
         decision = Decision("published", "site-0002", "the ward needs it")
         run.decide(decision)
-        assert TrainingRun(tmp_path, order(tmp_path)).decision == decision
+        assert TrainingRun(tmp_path, settings(tmp_path)).decision == decision
 
 
 def progress(fold: int, iteration: int, left: float = 60, of: int = 100) -> dict[str, Any]:
@@ -210,19 +210,19 @@ def start(fold: int, iteration: int) -> dict[str, Any]:
 
 class TestTheStory:
     def test_runs_on_over_both_trainings(self) -> None:
-        story = RunStory()
-        story.add([start(1, 0), progress(1, 1), progress(1, 100), start(2, 0), progress(2, 1), progress(2, 10)])
-        assert [place for fold in (1, 2) for place, _ in story.curve(story.losses[fold]["dice"])] == [1, 100, 101, 110]
-        assert [point.iteration for point in story.present_losses["dice"]] == [1, 10]
-        assert story.share == pytest.approx(0.55) and story.pace == pytest.approx(60 / 90)
+        told = RunProgress()
+        told.add([start(1, 0), progress(1, 1), progress(1, 100), start(2, 0), progress(2, 1), progress(2, 10)])
+        assert [place for fold in (1, 2) for place, _ in told.curve(told.losses[fold]["dice"])] == [1, 100, 101, 110]
+        assert [point.iteration for point in told.present_losses["dice"]] == [1, 10]
+        assert told.share == pytest.approx(0.55) and told.seconds_per_iteration == pytest.approx(60 / 90)
 
     def test_forgets_what_comes_again_after_a_checkpoint_and_no_more(self) -> None:
-        story = RunStory()
-        story.add([start(1, 0), progress(1, 50), progress(1, 100), start(2, 0), progress(2, 10), progress(2, 20)])
+        told = RunProgress()
+        told.add([start(1, 0), progress(1, 50), progress(1, 100), start(2, 0), progress(2, 10), progress(2, 20)])
         # Resumed: the first training is at its end already, the second goes on from iteration 10.
-        story.add([start(1, 100), start(2, 10), progress(2, 20)])
-        assert [place for place, _ in story.curve(story.losses[1]["dice"])] == [50, 100]
-        assert [place for place, _ in story.curve(story.losses[2]["dice"])] == [110, 120]
+        told.add([start(1, 100), start(2, 10), progress(2, 20)])
+        assert [place for place, _ in told.curve(told.losses[1]["dice"])] == [50, 100]
+        assert [place for place, _ in told.curve(told.losses[2]["dice"])] == [110, 120]
 
     def test_of_a_long_run_has_curves_of_some_hundred_points_that_stay_where_they_are(self) -> None:
         points = [Point(1, iteration, 0.5) for iteration in range(10, 120_000, 10)]
@@ -241,6 +241,6 @@ class TestTheStory:
         assert (second.offset, read_events(tmp_path).events) == (log.stat().st_size - 1, first.events + second.events)
 
     def test_takes_no_notice_of_events_that_it_does_not_know(self) -> None:
-        story = RunStory()
-        story.add([{"event": "again"}, {"event": "place"}, {}])
-        assert story == RunStory()
+        told = RunProgress()
+        told.add([{"event": "again"}, {"event": "place"}, {}])
+        assert told == RunProgress()

@@ -22,7 +22,7 @@ from mtctl.models.store import ModelStore
 
 def settled(host: Any, module: Any) -> bool:
     """Waits until every request is answered."""
-    return bool(host.wait_until(lambda: not module.verdictPage._busy and not module.bench.listing, 60))
+    return bool(host.wait_until(lambda: not module.verdictPanel._busy and not module.page.listing, 60))
 
 
 class TestTheVerdict:
@@ -32,7 +32,7 @@ class TestTheVerdict:
 
         def judged(gain: float) -> Path:
             folder = finished_run(tmp_path / "runs", verdict_on(site.version(1).model, gain), tiny_model, store)
-            module.bench.find_run()
+            module.page.find_run()
             return folder
 
         return judged
@@ -123,7 +123,7 @@ class TestTheVerdict:
         host.answer(False)
         module.ui.startButton.click()
         assert "neither published nor discarded" in host.messages[-1].text
-        assert module.bench.run.folder == folder
+        assert module.page.run.folder == folder
 
 
 class TestAModelInUseThatIsDamaged:
@@ -160,10 +160,10 @@ class TestCases:
 
         from mtctl import scene
 
-        assert module.bench.next_best.id == "case-4" and "case-4, expected Dice 0.91" in module.ui.nextCaseLabel.text
+        assert module.page.next_best.id == "case-4" and "case-4, expected Dice 0.91" in module.ui.nextCaseLabel.text
         module.ui.nextCaseButton.click()
         assert host.wait_until(lambda: slicer.util.selectedModule() == "MTCTLSegment", 60)
-        review = slicer.util.getModuleWidget("MTCTLSegment").desk.review
+        review = slicer.util.getModuleWidget("MTCTLSegment").currentReview.review
         case = store.case("case-4")
         assert np.array_equal(scene.volume_of(review.nodes.scan).array, case.scan().array)
         assert scene.volume_of(review.nodes.scan).geometry == case.geometry
@@ -187,11 +187,11 @@ class TestCases:
             rectangle = table.visualItemRect(table.item(0, 1))
             host.click(table.viewport(), rectangle.center().x(), rectangle.center().y())
             assert host.wait_until(lambda: slicer.util.selectedModule() == "MTCTLSegment", 60)
-            review = slicer.util.getModuleWidget("MTCTLSegment").desk.review
+            review = slicer.util.getModuleWidget("MTCTLSegment").currentReview.review
             assert np.array_equal(scene.mask_of(review.nodes), store.case("case-0").corrected_mask())
             assert review.session.looked_at_ml > 0
             host.enter("MTCTLTrain")
-            host.wait_until(lambda: not module.bench.listing, 60)
+            host.wait_until(lambda: not module.page.listing, 60)
         assert len([node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
                     if node.GetAttribute(scene.CASE)]) == 1  # fmt: skip
 
@@ -213,9 +213,9 @@ class TestCases:
         assert host.wait_until(lambda: host.messages, 60)
         assert "ase-4: there is no such case" in host.messages[-1].text
         module.ui.refreshButton.click()
-        assert host.wait_until(lambda: not module.bench.listing, 60)
+        assert host.wait_until(lambda: not module.page.listing, 60)
         assert "case-1" in module.ui.troubleLabel.text and module.ui.troubleLabel.isVisible()
-        assert {case.id for case in module.bench.cases} == {"case-0", "case-2", "case-3", "case-5", "fresh"}
+        assert {case.id for case in module.page.cases} == {"case-0", "case-2", "case-3", "case-5", "fresh"}
 
     def test_a_store_that_is_gone_and_one_without_corrections_stop_the_start_in_words(
         self, host: Any, module: Any, store: CaseStore, tmp_path: Path
@@ -273,7 +273,7 @@ def test_the_open_page_has_not_loaded_torch(running_application: Any, tmp_path: 
     program = (
         "import sys; sys.path.insert(0, sys.argv[1] + '/Testing'); from host import start; host = start();"
         "host.module(sys.argv[1] + '/MTCTLTrain/MTCTLTrain.py'); widget = host.enter('MTCTLTrain');"
-        "assert host.wait_until(lambda: widget.bench.models, 60); assert not host.failures, host.failures;"
+        "assert host.wait_until(lambda: widget.page.models, 60); assert not host.failures, host.failures;"
         "print('heavy:', sorted({'torch', 'safetensors', 'skimage'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program, str(ROOT)], capture_output=True, text=True, timeout=120)

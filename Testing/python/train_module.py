@@ -96,26 +96,26 @@ def module(host: Any, modules_loaded: None, site: ModelStore, store: CaseStore, 
     forget(slicer.util.getModuleWidget("MTCTLTrain"))
     widget = host.enter("MTCTLTrain")
     quick(widget)
-    assert host.wait_until(lambda: widget.bench.cases and not widget.bench.listing, 60), widget.bench.listed
+    assert host.wait_until(lambda: widget.page.cases and not widget.page.listing, 60), widget.page.listed
     yield widget
     widget = slicer.util.getModuleWidget("MTCTLTrain")
-    if widget.bench.run is not None:
-        widget.bench.run.stop()
+    if widget.page.run is not None:
+        widget.page.run.stop()
     host.leave()
     forget(widget)
 
 
 def list_store(host: Any, module: Any, folder: Path) -> None:
     """Chooses the case store and waits until it is listed."""
-    choose_store(host, module.caseTable.storeEdit, folder)
-    assert host.wait_until(lambda: not module.bench.listing, 60)
+    choose_store(host, module.casePanel.storeEdit, folder)
+    assert host.wait_until(lambda: not module.page.listing, 60)
 
 
 def forget(widget: Any) -> None:
     """The page as it is when Slicer starts: no run was looked for yet."""
-    widget.bench.run = None
-    widget.bench._forget_run()
-    widget.bench.cases, widget.bench.models = (), ()
+    widget.page.run = None
+    widget.page._forget_run()
+    widget.page.cases, widget.page.models = (), ()
 
 
 def quick(widget: Any, iterations: int = 10) -> None:
@@ -156,8 +156,8 @@ def verdict_on(base: ModelName, gain: float) -> Verdict:
 
 
 def phase(widget: Any) -> str:
-    widget.bench.look()
-    return widget.bench.standing.phase.value if widget.bench.standing is not None else ""
+    widget.page.poll()
+    return widget.page.status.phase.value if widget.page.status is not None else ""
 
 
 def text_of(table: Any) -> list[list[str]]:

@@ -12,10 +12,10 @@ from slicer.util import VTKObservationMixin
 
 from mtctl import scene
 from mtctl.scene.nodes import is_in_scene
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.parameters import Restrict
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 
 _EFFECTS = ("Paint", "Erase", "Draw", "Scissors", "Smoothing", "Islands")
 _UNDO_STATES = 21  # 20 edits: the first undo keeps the present state as one, too.
@@ -32,13 +32,13 @@ _ABOVE_ALL = 2.0
 class EditorPanel(Panel, VTKObservationMixin):
     """Ties the editor to the open case, and notes in the review what was edited."""
 
-    def __init__(self, ui: Any, desk: Desk, edited: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, current: CurrentReview, edited: Callable[[], None]) -> None:
         super().__init__()
-        self._ui, self._desk, self._edited = ui, desk, edited
+        self._ui, self._current, self._edited = ui, current, edited
         self._editor = editor = ui.segmentEditor
-        self._made_for: tuple[Any, ...] = ()
-        self._held: tuple[Any, tuple[float, float] | None] | None = None
-        self._holding = self._entered = False
+        self._masked_region: tuple[Any, ...] = ()
+        self._restriction: tuple[Any, tuple[float, float] | None] | None = None
+        self._restricting = self._entered = False
         # The node first: the masking section logs errors without one, and the editor wants it before the scene.
         editor.setMRMLSegmentEditorNode(self._node())
         editor.maskingSectionVisible = False
@@ -51,7 +51,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         editor.autoShowSourceVolumeNode = False
         self._stroke = self.make_timer(_STROKE_MS, self._note_edit)
         self.connect((ui.undoButton, "clicked()", self.undo), (ui.redoButton, "clicked()", self.redo))
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def close(self) -> None:
         """The panel is no more: neither mouse nor keys reach the editor."""
@@ -77,31 +77,31 @@ class EditorPanel(Panel, VTKObservationMixin):
 
     def attach(self) -> None:
         """Edit the reviewed segment of the open case."""
-        review = self._desk.review
+        review = self._current.review
         if review is None:
             self.detach()
             return
         self.removeObservers()
-        self._held = None
+        self._restriction = None
         nodes, editor = review.nodes, self._editor
         editor.setMRMLSegmentEditorNode(self._node())
         editor.setSegmentationNode(nodes.reviewed)
         editor.setCurrentSegmentID(nodes.segment_id)
         self._node().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
-        self._made_for = ()
+        self._masked_region = ()
         self.restrict()
         segmentation, events = nodes.reviewed.GetSegmentation(), slicer.vtkSegmentation
         # An edit fires the second, and not always the first; undo the first alone.
         for event in (events.SegmentModified, events.SourceRepresentationModified, events.SegmentRemoved):
             self.addObserver(segmentation, event, self._modified)
-        self.addObserver(self._node(), vtk.vtkCommand.ModifiedEvent, self._hold)
+        self.addObserver(self._node(), vtk.vtkCommand.ModifiedEvent, self._apply_restriction)
 
     def detach(self) -> None:
         """Edit nothing. Before the scene closes: with a brush in a view Slicer would crash else."""
         self.removeObservers()
         self._stroke.stop()
-        self._made_for = ()
-        self._held = None
+        self._masked_region = ()
+        self._restriction = None
         self._editor.setActiveEffect(None)
         self._editor.setSourceVolumeNode(None)  # First: without a segmentation the editor would keep it.
         self._editor.setSegmentationNode(None)
@@ -113,7 +113,7 @@ class EditorPanel(Panel, VTKObservationMixin):
 
     def refresh(self) -> None:
         """The current region, or its extent, may be another one."""
-        review = self._desk.review
+        review = self._current.review
         for button in (self._ui.undoButton, self._ui.redoButton, self._editor):
             button.enabled = review is not None
         if review is not None and self._editor.segmentationNode() is review.nodes.reviewed:
@@ -121,7 +121,7 @@ class EditorPanel(Panel, VTKObservationMixin):
 
     def restrict(self) -> None:
         """Allow painting where the user chose it to be allowed."""
-        review, parameters = self._desk.review, self._desk.parameters
+        review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
         current = review.session.current
@@ -129,10 +129,10 @@ class EditorPanel(Panel, VTKObservationMixin):
             self._mask(review.nodes.scan, None)
         elif parameters.restrict == Restrict.region and current is not None:
             wanted = (current.id, review.session.state.threshold)
-            if self._made_for != wanted:
+            if self._masked_region != wanted:
                 allowed = review.session.paintable(current.id)
                 self._mask(scene.paintable_node(review.nodes, allowed), (1.0, _ABOVE_ALL))
-                self._made_for = wanted
+                self._masked_region = wanted
         else:
             self._mask(review.nodes.heatmap, (parameters.threshold, _ABOVE_ALL))
 
@@ -140,11 +140,11 @@ class EditorPanel(Panel, VTKObservationMixin):
         """One step of the editor's history begins here."""
         self._editor.saveStateForUndo()
 
-    def changed_by_us(self) -> None:
+    def note_proposal(self) -> None:
         """A suggestion was used and noted."""
         self._stroke.stop()
         self._edited()
-        self._desk.acted()
+        self._current.save_and_notify()
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -155,26 +155,26 @@ class EditorPanel(Panel, VTKObservationMixin):
         self._editor.redo()
 
     def _mask(self, source: Any, allowed: tuple[float, float] | None) -> None:
-        self._made_for = ()
-        self._held = source, allowed
-        self._hold()
+        self._masked_region = ()
+        self._restriction = source, allowed
+        self._apply_restriction()
 
-    def _hold(self, *_event: Any) -> None:
+    def _apply_restriction(self, *_event: Any) -> None:
         """Keep the restriction and the reviewed segment: keys of the editor (I, Q, W and others) change them.
 
         A stroke in another segment would be in no review, and one without the restriction anywhere.
         """
-        review, node, editor = self._desk.review, self._node(), self._editor
-        if self._holding or self._held is None or review is None:
+        review, node, editor = self._current.review, self._node(), self._editor
+        if self._restricting or self._restriction is None or review is None:
             return
-        source, allowed = self._held
+        source, allowed = self._restriction
         if node.GetSegmentationNode() is not review.nodes.reviewed:
             return
         if not is_in_scene(source):  # Deleted: `detach` follows, unless it can be made again.
-            self._made_for = ()
+            self._masked_region = ()
             qt.QTimer.singleShot(0, self.refresh)
             return
-        self._holding = True  # Each line below is an event of the node, too.
+        self._restricting = True  # Each line below is an event of the node, too.
         try:
             if node.GetSourceVolumeNode() is not source:
                 editor.setSourceVolumeNode(source)
@@ -184,25 +184,25 @@ class EditorPanel(Panel, VTKObservationMixin):
             if review.nodes.reviewed.GetSegmentation().GetSegment(review.nodes.segment_id) is not None:
                 editor.setCurrentSegmentID(review.nodes.segment_id)
         finally:
-            self._holding = False
+            self._restricting = False
 
     def _modified(self, *_event: Any) -> None:
         self._stroke.start()
 
     def _note_edit(self) -> None:
-        review = self._desk.review
+        review = self._current.review
         if review is None:
             return
-        if not self._desk.look_around():  # The segment was taken out: no scene event says so.
+        if not self._current.check_nodes():  # The segment was taken out: no scene event says so.
             self.detach()
-            self._desk.changed()
+            self._current.notify()
             return
         effect = self._editor.activeEffect()
         kind = effect.name.lower() if effect else "undo" if self._entered else "elsewhere"
-        with telling():
+        with errors_shown():
             if review.note_edit(kind) is not None:
                 self._edited()
-                self._desk.acted()
+                self._current.save_and_notify()
 
     def _node(self) -> Any:
         node = slicer.mrmlScene.GetSingletonNode(_SINGLETON, "vtkMRMLSegmentEditorNode")

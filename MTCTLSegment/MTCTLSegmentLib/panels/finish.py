@@ -13,11 +13,11 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.review.state import Status
 from MTCTLSegmentLib import settings
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.jobs.store_job import StoreJob
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.case_review import CaseReview
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 from MTCTLSegmentLib.review.store_requests import note_stored, opened_from, prediction_request, review_request
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 
@@ -29,9 +29,9 @@ class FinishPanel(Panel):
         storeEdit: The field with the case store.
     """
 
-    def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
+    def __init__(self, ui: Any, current: CurrentReview, job: StoreJob) -> None:
         super().__init__()
-        self._ui, self._desk, self._job = ui, desk, job
+        self._ui, self._current, self._job = ui, current, job
         self._saving: CaseReview | None = None
         self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_settings()
@@ -40,7 +40,7 @@ class FinishPanel(Panel):
             (ui.acceptCaseButton, "clicked()", self.accept),
             (ui.rejectCaseButton, "clicked()", self.reject),
         )
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def close(self) -> None:
         """The panel is no more, and the job was closed; a decision that is not saved yet is none."""
@@ -56,7 +56,7 @@ class FinishPanel(Panel):
 
     def refresh(self) -> None:
         """Show the decision, or that it is still to come."""
-        review = self._desk.review
+        review = self._current.review
         ui = self._ui
         ui.finishSection.enabled = review is not None
         for button in (ui.acceptCaseButton, ui.rejectCaseButton):
@@ -74,8 +74,8 @@ class FinishPanel(Panel):
 
     def accept(self) -> None:
         """The person vouches for the segmentation as it is now."""
-        with telling():
-            review, store = self._desk.review, self._chosen_store()
+        with errors_shown():
+            review, store = self._current.review, self._chosen_store()
             if review is None or store is None:
                 return
             left = review.session.remaining
@@ -90,8 +90,8 @@ class FinishPanel(Panel):
 
     def reject(self) -> None:
         """The person finds the case unusable."""
-        with telling():
-            review, store = self._desk.review, self._chosen_store()
+        with errors_shown():
+            review, store = self._current.review, self._chosen_store()
             if review is None or store is None:
                 return
             review.discard()
@@ -107,18 +107,18 @@ class FinishPanel(Panel):
             self._job.start(store, geometry, requests, partial(self._saved, store), self._not_saved, case)
         except Exception:  # The segment was deleted, or the disk is full: a decision that is not saved is none.
             review.session.reopen_case()
-            self._desk.acted()
+            self._current.save_and_notify()
             raise
         self._saving = review
-        self._desk.acted()
+        self._current.save_and_notify()
         self._ui.finishLabel.text = _("Saving into {folder} ...").format(folder=store)
 
     def _saved(self, store: Path, answer: dict[str, Any]) -> None:
         review, self._saving = self._saving, None
         if review is not None:
             note_stored(store, review.nodes.scan, answer)
-        self._desk.acted()
-        if review is self._desk.review:
+        self._current.save_and_notify()
+        if review is self._current.review:
             self._ui.finishLabel.text += " " + _("Case {case}, version {version}.").format(
                 case=answer["case"], version=answer.get("version", "")
             )
@@ -127,7 +127,7 @@ class FinishPanel(Panel):
         review, self._saving = self._saving, None
         if review is not None:
             review.session.reopen_case()
-        self._desk.acted()
+        self._current.save_and_notify()
         slicer.util.errorDisplay(_("The case was not saved: {reason}").format(reason=reason))
 
     def _chosen_store(self) -> Path | None:
@@ -143,7 +143,7 @@ class FinishPanel(Panel):
 
     def _store_chosen(self, path: str) -> None:
         settings.remember("caseStore", path)
-        self._desk.changed()
+        self._current.notify()
 
     def _signed(self, name: str) -> None:
         settings.remember("reviewer", name.strip())

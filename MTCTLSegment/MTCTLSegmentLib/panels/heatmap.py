@@ -8,11 +8,11 @@ import slicer
 
 from mtctl import scene
 from mtctl.errors import MtctlError
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
-from MTCTLSegmentLib.parameters import Kind, Surface
+from MTCTLSegmentLib.parameters import ShownUncertainty, Surface
 from MTCTLSegmentLib.review.case_review import REVIEWED_KIND
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 
 # The list follows when the slider rests so long: while it moves, only the picture does.
 _REST_MS = 60
@@ -24,27 +24,27 @@ _SURFACE_MS = 600
 class HeatmapPanel(Panel):
     """Follows the module's parameters; the widget calls `show_...` when one has changed."""
 
-    def __init__(self, ui: Any, desk: Desk) -> None:
+    def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
-        self._ui, self._desk = ui, desk
+        self._ui, self._current = ui, current
         self._rest = self.make_timer(_REST_MS, self.list_regions)
         self._recolor = self.make_timer(_SURFACE_MS, self._color_again)
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def refresh(self) -> None:
         """Nothing to choose where there is no case."""
-        self._ui.uncertaintySection.enabled = self._desk.review is not None
+        self._ui.uncertaintySection.enabled = self._current.review is not None
 
     def show_case(self) -> None:
         """Show the open case: layers, legend, surface, and its own threshold."""
-        review, parameters = self._desk.review, self._desk.parameters
+        review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
         review.nodes.reviewed.SetDisplayVisibility(True)
         if parameters.kind.value in review.nodes.uncertainty:
             review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
         else:  # This case was made without that map.
-            parameters.kind = Kind[review.nodes.kind]
+            parameters.kind = ShownUncertainty[review.nodes.kind]
         scene.show_layers(review.nodes, parameters.opacity)
         scene.set_heatmap_visible(review.nodes, parameters.heatmap)
         self._show_legend()
@@ -55,7 +55,7 @@ class HeatmapPanel(Panel):
         """The open case is put aside: the views are the next one's."""
         self._rest.stop()
         self._recolor.stop()
-        review = self._desk.review
+        review = self._current.review
         if review is not None and review.refresh() is None:
             scene.hide_layers(review.nodes)
             scene.set_surface_visible(review.nodes, False)
@@ -63,7 +63,7 @@ class HeatmapPanel(Panel):
 
     def take_threshold(self) -> None:
         """The slider shows the threshold of what is shown."""
-        review, parameters = self._desk.review, self._desk.parameters
+        review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
         if review.nodes.kind == REVIEWED_KIND:
@@ -75,23 +75,23 @@ class HeatmapPanel(Panel):
 
     def show_kind(self) -> None:
         """Another kind of uncertainty was chosen."""
-        review, parameters = self._desk.review, self._desk.parameters
+        review, parameters = self._current.review, self._current.parameters
         if review is None:
             return
-        with telling():
+        with errors_shown():
             try:
                 review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
             except scene.SceneError:
-                parameters.kind = Kind[review.nodes.kind]
+                parameters.kind = ShownUncertainty[review.nodes.kind]
                 raise
             self._show_legend()
             self.take_threshold()
             self.show_surface()
-            self._desk.changed()
+            self._current.notify()
 
     def show_threshold(self) -> None:
         """The slider moved: the picture follows at once, the list when the slider rests."""
-        review, parameters = self._desk.review, self._desk.parameters
+        review, parameters = self._current.review, self._current.parameters
         if review is None:
             return
         scene.set_threshold(review.nodes, parameters.threshold)
@@ -101,28 +101,28 @@ class HeatmapPanel(Panel):
     def list_regions(self) -> None:
         """The slider rests."""
         self._rest.stop()
-        review, parameters = self._desk.review, self._desk.parameters
+        review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None or review.nodes.kind != REVIEWED_KIND:
             return
         review.discard()
         review.session.set_threshold(parameters.threshold)
-        self._desk.acted()
+        self._current.save_and_notify()
 
     def show_opacity(self) -> None:
         """The opacity changed."""
-        review = self._desk.review
+        review = self._current.review
         if review is not None and review.nodes.heatmap is not None:
-            scene.set_opacity(review.nodes, self._desk.parameters.opacity)
+            scene.set_opacity(review.nodes, self._current.parameters.opacity)
 
     def show_heatmap(self) -> None:
         """The heatmap is wanted, or not."""
-        review = self._desk.review
+        review = self._current.review
         if review is not None and review.nodes.heatmap is not None:
-            scene.set_heatmap_visible(review.nodes, self._desk.parameters.heatmap)
+            scene.set_heatmap_visible(review.nodes, self._current.parameters.heatmap)
 
     def show_surface(self) -> None:
         """The 3-D view shows the atrium as chosen."""
-        review, parameters = self._desk.review, self._desk.parameters
+        review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
         try:
@@ -136,14 +136,14 @@ class HeatmapPanel(Panel):
 
     def edited(self) -> None:
         """The segmentation changed; the plain surface follows by itself."""
-        if self._desk.parameters is not None and self._desk.parameters.surface == Surface.colored:
+        if self._current.parameters is not None and self._current.parameters.surface == Surface.colored:
             self._recolor.start()
 
     def _color_again(self) -> None:
-        if self._desk.review is not None and self._desk.review.refresh() is None:
+        if self._current.review is not None and self._current.review.refresh() is None:
             self.show_surface()
 
     def _show_legend(self) -> None:
         view = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
-        if view is not None and self._desk.review.nodes.heatmap is not None:
-            scene.show_legend(self._desk.review.nodes, [view])
+        if view is not None and self._current.review.nodes.heatmap is not None:
+            scene.show_legend(self._current.review.nodes, [view])

@@ -15,15 +15,15 @@ from mtctl.models.card import ModelError
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.model_catalogue import ModelChoice, ModelChoices, model_choices, model_in
 from MTCTLSegmentLib.panels.base import Panel
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 
 
 class ModelPanel(Panel):
     """The list of models, which is read anew whenever it is shown."""
 
-    def __init__(self, ui: Any, desk: Desk) -> None:
+    def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
-        self._ui, self._desk = ui, desk
+        self._ui, self._current = ui, current
         self._models: list[ModelChoice] = []
         ui.modelNoteLabel.hide()
         self.connect(
@@ -36,7 +36,7 @@ class ModelPanel(Panel):
 
         Which one is in use may have changed since: the scene holds "" for it.
         """
-        parameters = self._desk.parameters
+        parameters = self._current.parameters
         if parameters is None:
             return
         catalogue = self._list()
@@ -47,7 +47,7 @@ class ModelPanel(Panel):
         if parameters.model != names[index] or parameters.samples == parameters.usualSamples:
             self._take(index)
         gone = _("The model {model} is not installed here: the model in use is taken instead.").format(model=wanted)
-        self._tell([*catalogue.trouble, *([] if wanted in names else [gone])])
+        self._show_notes([*catalogue.trouble, *([] if wanted in names else [gone])])
 
     def _list(self) -> ModelChoices:
         box, catalogue = self._ui.modelSelector, model_choices()
@@ -67,12 +67,12 @@ class ModelPanel(Panel):
 
         Earlier versions wrote the shipped default into every scene, though nobody had chosen it.
         """
-        parameters, remembered = self._desk.parameters, settings.setting("model")
+        parameters, remembered = self._current.parameters, settings.setting("model")
         if parameters.modelChosen or parameters.model not in ("", default):
             return str(parameters.model)
         return remembered if remembered != default or settings.setting("modelChosen") else ""
 
-    def _tell(self, sentences: Sequence[str]) -> None:
+    def _show_notes(self, sentences: Sequence[str]) -> None:
         label = self._ui.modelNoteLabel
         label.text = "\n".join(f"⚠ {text}" for text in sentences)
         label.setVisible(bool(sentences))
@@ -80,13 +80,13 @@ class ModelPanel(Panel):
     def _chosen(self, index: int) -> None:
         if 0 <= index < len(self._models):
             self._take(index)
-            if self._desk.parameters is not None:
-                self._desk.parameters.modelChosen = True
+            if self._current.parameters is not None:
+                self._current.parameters.modelChosen = True
             settings.remember("model", self._models[index].name)
             settings.remember("modelChosen", "yes")
 
     def _take(self, index: int) -> None:
-        parameters, model = self._desk.parameters, self._models[index]
+        parameters, model = self._current.parameters, self._models[index]
         if parameters is not None:
             parameters.model = model.name
             parameters.samples = parameters.usualSamples = model.samples

@@ -10,12 +10,12 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from MTCTLSegmentLib import python_packages as dependencies
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib import python_packages
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.panels.editor import EditorPanel
-from MTCTLSegmentLib.review.current_review import Desk
-from MTCTLSegmentLib.text import change_words
+from MTCTLSegmentLib.review.current_review import CurrentReview
+from MTCTLSegmentLib.text import change_text
 
 _LOOKING_MS = 700
 
@@ -23,9 +23,9 @@ _LOOKING_MS = 700
 class ProposalPanel(Panel):
     """One button a suggestion; the one that is shown is pressed."""
 
-    def __init__(self, ui: Any, desk: Desk, editor: EditorPanel) -> None:
+    def __init__(self, ui: Any, current: CurrentReview, editor: EditorPanel) -> None:
         super().__init__()
-        self._ui, self._desk, self._editor = ui, desk, editor
+        self._ui, self._current, self._editor = ui, current, editor
         self._shown = ""
         self._buttons = {
             "add": ui.proposalAddButton,
@@ -41,11 +41,11 @@ class ProposalPanel(Panel):
         )
         # scikit-image takes a moment to load: while the person looks at the result, not at the first click.
         self._warm_up = self.make_timer(_LOOKING_MS, _load_proposals)
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def refresh(self) -> None:
         """Show what can be suggested, and what is."""
-        review = self._desk.review
+        review = self._current.review
         preview = review.preview if review is not None else None
         if preview is None:
             self._shown = ""
@@ -60,7 +60,7 @@ class ProposalPanel(Panel):
         self._ui.proposalFrame.setVisible(preview is not None)
         if preview is not None:
             self._ui.proposalLabel.text = _("Shown in blue (added) and white (removed): {change}.").format(
-                change=change_words(preview.added_ml, preview.removed_ml)
+                change=change_text(preview.added_ml, preview.removed_ml)
             )
             self._ui.applyProposalButton.enabled = bool(preview.added_ml or preview.removed_ml)
         self._ui.suggestionsLabel.text = (
@@ -71,39 +71,39 @@ class ProposalPanel(Panel):
 
     def show(self, kind: str, *_signal: Any) -> None:
         """Show a suggestion, or take it away where it is the one that is shown."""
-        with telling():
-            review = self._desk.review
-            if review is None or self._desk.parameters is None:
+        with errors_shown():
+            review = self._current.review
+            if review is None or self._current.parameters is None:
                 return
             if self._shown == kind:
                 self.discard()
                 return
             self._shown = ""
-            if kind != "fill" or dependencies.ensure(dependencies.FILLING):
-                review.propose(kind, self._desk.parameters.consensus)
+            if kind != "fill" or python_packages.ensure(python_packages.FILLING):
+                review.propose(kind, self._current.parameters.consensus)
                 self._shown = kind
-        self._desk.changed()
+        self._current.notify()
 
     def level_changed(self) -> None:
         """The slider of the consensus moved."""
         if self._shown == "consensus":
-            with telling():
-                self._desk.review.propose("consensus", self._desk.parameters.consensus)
-            self._desk.changed()
+            with errors_shown():
+                self._current.review.propose("consensus", self._current.parameters.consensus)
+            self._current.notify()
 
     def discard(self) -> None:
         """Take the suggestion that is shown away."""
         self._shown = ""
-        if self._desk.review is not None:
-            self._desk.review.discard()
-        self._desk.changed()
+        if self._current.review is not None:
+            self._current.review.discard()
+        self._current.notify()
 
     def use(self) -> None:
         """Change the segmentation as shown: one undo step."""
-        with telling():
-            if self._desk.review is not None:
-                self._desk.review.use(self._editor.save_for_undo)
-                self._editor.changed_by_us()
+        with errors_shown():
+            if self._current.review is not None:
+                self._current.review.use(self._editor.save_for_undo)
+                self._editor.note_proposal()
 
 
 def _load_proposals() -> None:

@@ -10,9 +10,9 @@ from slicer.i18n import tr as _
 
 from mtctl import scene
 from mtctl.uncertainty.regions import Region
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 
 # A click on another row moves to it first and then says where it was: both in one event.
 _SAME_EVENT_SECONDS = 0.05
@@ -21,9 +21,9 @@ _SAME_EVENT_SECONDS = 0.05
 class RegionPanel(Panel):
     """The table with its buttons; N, P and A call `next`, `previous` and `accept`."""
 
-    def __init__(self, ui: Any, desk: Desk) -> None:
+    def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
-        self._ui, self._desk, self._table = ui, desk, ui.regionTable
+        self._ui, self._current, self._table = ui, current, ui.regionTable
         self._ids: list[int] = []
         self._shown: list[tuple[str, ...]] = []
         self._moved_at = 0.0
@@ -35,11 +35,11 @@ class RegionPanel(Panel):
             (ui.previousButton, "clicked()", self.previous),
             (ui.acceptRegionButton, "clicked()", self.accept),
         )
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def refresh(self) -> None:
         """Show the list as it is now."""
-        review = self._desk.review
+        review = self._current.review
         regions = review.session.regions if review is not None else ()
         self._ui.regionsSection.enabled = review is not None
         self._fill(regions)
@@ -50,26 +50,26 @@ class RegionPanel(Panel):
         self._ui.acceptRegionButton.enabled = current is not None
         again = current is not None and current.accepted
         self._ui.acceptRegionButton.text = _("Open again (A)") if again else _("Accept (A)")
-        self._ui.leftLabel.text = self._words()
+        self._ui.leftLabel.text = self._text()
 
     def next(self) -> None:
         """To the region after the current one."""
-        with telling():
-            if self._desk.review is not None:
-                self._desk.review.go_to(self._desk.review.session.next())
-                self._desk.acted()
+        with errors_shown():
+            if self._current.review is not None:
+                self._current.review.go_to(self._current.review.session.next())
+                self._current.save_and_notify()
 
     def previous(self) -> None:
         """To the region before the current one."""
-        with telling():
-            if self._desk.review is not None:
-                self._desk.review.go_to(self._desk.review.session.previous())
-                self._desk.acted()
+        with errors_shown():
+            if self._current.review is not None:
+                self._current.review.go_to(self._current.review.session.previous())
+                self._current.save_and_notify()
 
     def accept(self) -> None:
         """The current region is right: on to the next open one; or, where it was accepted, open it again."""
-        with telling():
-            review = self._desk.review
+        with errors_shown():
+            review = self._current.review
             current = review.session.current if review is not None else None
             if review is None or current is None:
                 return
@@ -80,14 +80,14 @@ class RegionPanel(Panel):
                 following = review.session.next_open()
                 if following is not None and following.id != current.id:
                     review.go_to(following)
-            self._desk.acted()
+            self._current.save_and_notify()
 
     def _jump(self, row: int) -> None:
-        with telling():
-            review = self._desk.review
+        with errors_shown():
+            review = self._current.review
             if review is not None and 0 <= row < len(self._ids):
                 review.go_to(review.session.jump(self._ids[row]))
-                self._desk.acted()
+                self._current.save_and_notify()
 
     def _moved(self, row: int, _column: int, before: int, _column_before: int) -> None:
         if row != before:
@@ -152,10 +152,10 @@ class RegionPanel(Panel):
             table.scrollToItem(table.item(row, 0))
         table.blockSignals(False)
 
-    def _words(self) -> str:
-        review = self._desk.review
+    def _text(self) -> str:
+        review = self._current.review
         if review is None:
-            return self._desk.problem
+            return self._current.problem
         session = review.session
         if not session.regions:
             return _("No region is so uncertain: lower the threshold to see more.")
@@ -166,7 +166,7 @@ class RegionPanel(Panel):
 
 
 def _row(number: int, region: Region) -> tuple[str, ...]:
-    words = {
+    titles = {
         "accepted": _("✓ accepted"),
         "edited": _("edited"),
         "visited": _("visited"),
@@ -174,7 +174,7 @@ def _row(number: int, region: Region) -> tuple[str, ...]:
     }
     return (
         str(number),
-        words[scene.state_of(region)],
+        titles[scene.state_of(region)],
         _("{ml:.2f} mL").format(ml=region.volume_mm3 / 1000),
         _("{ml:.2f} mL").format(ml=region.expected_error_mm3 / 1000),
         f"{region.mean_uncertainty:.2f}",

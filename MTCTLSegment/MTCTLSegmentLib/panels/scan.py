@@ -14,15 +14,15 @@ from mtctl.geometry import Triple
 from mtctl.inference.result import Result
 from mtctl.io.given_spacing import with_given_spacing
 from mtctl.worker.requests import SegmentationProgress, Settings
-from MTCTLSegmentLib import python_packages as dependencies
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib import python_packages
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.panels.model import ModelPanel
 from MTCTLSegmentLib.parameters import SearchRegion
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 from MTCTLSegmentLib.roi import box_of, place_box
-from MTCTLSegmentLib.text import progress_words
+from MTCTLSegmentLib.text import progress_text
 from MTCTLSegmentLib.widgets.spacing_row import SpacingRow
 
 
@@ -32,18 +32,18 @@ class ScanPanel(Panel):
     def __init__(
         self,
         ui: Any,
-        desk: Desk,
+        current: CurrentReview,
         models: ModelPanel,
         job: SegmentationJob,
         arrived: Callable[[Any, Result], None],
         respaced: Callable[[Any, Triple], None],
     ) -> None:
         super().__init__()
-        self._ui, self._desk, self._models, self._job, self._arrived = ui, desk, models, job, arrived
+        self._ui, self._current, self._models, self._job, self._arrived = ui, current, models, job, arrived
         self._scan: Any = None
         self._notes: list[str] = []
         self._segment_ids: list[str] = []
-        self._spacing = SpacingRow(ui, desk, respaced)
+        self._spacing = SpacingRow(ui, current, respaced)
         ui.progressBar.hide()
         ui.progressLabel.hide()
         ui.segmentSelector.hide()
@@ -51,7 +51,7 @@ class ScanPanel(Panel):
             (ui.applyButton, "clicked()", self.apply_or_cancel),
             (ui.centerRoiButton, "clicked()", self._center_box),
         )
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def close(self) -> None:
         """The panel is no more."""
@@ -60,7 +60,7 @@ class ScanPanel(Panel):
 
     def refresh(self) -> None:
         """Show what can be done now."""
-        ui, parameters = self._ui, self._desk.parameters
+        ui, parameters = self._ui, self._current.parameters
         scan = parameters.scan if parameters is not None else None
         button = ui.applyButton
         button.text = _("Cancel") if self._job.running else _("Apply")
@@ -80,7 +80,7 @@ class ScanPanel(Panel):
 
     def apply_or_cancel(self) -> None:
         """The button was clicked."""
-        with telling():
+        with errors_shown():
             if self._job.running:
                 self.cancel()
             else:
@@ -91,7 +91,7 @@ class ScanPanel(Panel):
         self._job.cancel()
         self._show_end(_("Cancelled."))
 
-    def look_around(self) -> None:
+    def check_nodes(self) -> None:
         """A node was deleted: a scan that is gone need not be segmented."""
         if self._job.running and slicer.mrmlScene.GetNodeByID(self._scan.GetID() or "") is None:
             self._job.cancel()
@@ -103,8 +103,8 @@ class ScanPanel(Panel):
         Raises:
             MtctlError: It cannot be segmented.
         """
-        parameters = self._desk.parameters
-        if parameters is None or parameters.scan is None or not dependencies.ensure():
+        parameters = self._current.parameters
+        if parameters is None or parameters.scan is None or not python_packages.ensure():
             return
         if not parameters.model:
             self._models.show()  # Another program may have published one meanwhile.
@@ -118,13 +118,13 @@ class ScanPanel(Panel):
         self.refresh()
 
     def _settings(self) -> Settings:
-        parameters = self._desk.parameters
+        parameters = self._current.parameters
         region = parameters.place.value if parameters.place != SearchRegion.box else box_of(parameters.roi)
         return Settings(parameters.model or None, parameters.device, parameters.samples, region)
 
     def _progressed(self, progress: SegmentationProgress) -> None:
         self._ui.progressBar.value = int(1000 * progress.overall)
-        self._ui.progressLabel.text = progress_words(progress)
+        self._ui.progressLabel.text = progress_text(progress)
 
     def _noted(self, text: str) -> None:
         self._notes.append(text)
@@ -133,24 +133,24 @@ class ScanPanel(Panel):
         scan, self._scan = self._scan, None
         self._show_end("; ".join(self._notes))
         report = with_given_spacing(result.report, scene.spacing_of(scan), scene.file_spacing_of(scan))
-        with telling():
+        with errors_shown():
             self._arrived(scan, replace(result, report=report))
 
     def _failed(self, message: str) -> None:
         self._show_end(_("Failed."))
         slicer.util.errorDisplay(message[:1].upper() + message[1:])
 
-    def _show_end(self, words: str) -> None:
+    def _show_end(self, text: str) -> None:
         self._ui.progressBar.hide()
-        self._ui.progressLabel.text = words
-        self._ui.progressLabel.setVisible(bool(words))
+        self._ui.progressLabel.text = text
+        self._ui.progressLabel.setVisible(bool(text))
         self.refresh()
 
     # --- what is checked ----------------------------------------------------------------------------------------------
 
     def list_segments(self) -> None:
         """Another segmentation was chosen to be checked: which of its segments?"""
-        parameters, review, box = self._desk.parameters, self._desk.review, self._ui.segmentSelector
+        parameters, review, box = self._current.parameters, self._current.review, self._ui.segmentSelector
         segmentation = parameters.reviewed.GetSegmentation() if parameters.reviewed is not None else None
         self._segment_ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
         box.blockSignals(True)
@@ -163,7 +163,7 @@ class ScanPanel(Panel):
 
     def show_reviewed(self) -> None:
         """Another scan was chosen: show what is checked there."""
-        parameters, review = self._desk.parameters, self._desk.review
+        parameters, review = self._current.parameters, self._current.review
         if review is None or review.own:
             parameters.reviewed = None
         elif review.nodes.reviewed is not review.nodes.segmentation:  # Else a copy, whose original may be gone.
@@ -175,21 +175,21 @@ class ScanPanel(Panel):
         Raises:
             SceneError: It is empty on the scan, or was deleted.
         """
-        parameters, review = self._desk.parameters, self._desk.review
+        parameters, review = self._current.parameters, self._current.review
         if review is None or parameters is None:
             return
         index = self._ui.segmentSelector.currentIndex
         if parameters.reviewed is None or not 0 <= index < len(self._segment_ids):
-            self._desk.review_other(review.nodes.segmentation, scene.SEGMENT_ID)
+            self._current.review_other(review.nodes.segmentation, scene.SEGMENT_ID)
         else:
-            self._desk.review_other(parameters.reviewed, self._segment_ids[index])
+            self._current.review_other(parameters.reviewed, self._segment_ids[index])
 
     # --- box ----------------------------------------------------------------------------------------------------------
 
     def _center_box(self) -> None:
-        parameters = self._desk.parameters
+        parameters = self._current.parameters
         if parameters is None:
             return
-        with telling():
+        with errors_shown():
             parameters.roi = place_box(parameters.roi)
             parameters.place = SearchRegion.box

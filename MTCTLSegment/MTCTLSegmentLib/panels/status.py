@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from MTCTLSegmentLib.panels.base import Panel
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 
 # Half-transparent, so that it fits Slicer's light and dark style alike.
 _WARNING_STYLE = "background: rgba(240, 160, 0, 70); border-radius: 4px; padding: 6px;"
@@ -14,20 +14,20 @@ _WARNING_STYLE = "background: rgba(240, 160, 0, 70); border-radius: 4px; padding
 class StatusPanel(Panel):
     """The summary and the warnings of the open case."""
 
-    def __init__(self, ui: Any, desk: Desk) -> None:
+    def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
-        self._ui, self._desk = ui, desk
+        self._ui, self._current = ui, current
         ui.summaryLabel.setStyleSheet("font-weight: bold; font-size: 15px;")
         ui.warningLabel.setStyleSheet(_WARNING_STYLE)
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def refresh(self) -> None:
         """Show the open case; nothing where there is none."""
-        review = self._desk.review
-        words = review.summary() if review is not None else ""
-        warnings = review.warnings() if review is not None else [self._desk.problem] if self._desk.problem else []
-        self._ui.summaryLabel.text = words[:1].upper() + words[1:]
-        self._ui.summaryLabel.setVisible(bool(words))
-        self._ui.warningLabel.text = "\n".join(f"⚠ {text[:1].upper()}{text[1:]}" for text in warnings)
+        review = self._current.review
+        text = review.summary() if review is not None else ""
+        warnings = review.warnings() if review is not None else [self._current.problem] if self._current.problem else []
+        self._ui.summaryLabel.text = text[:1].upper() + text[1:]
+        self._ui.summaryLabel.setVisible(bool(text))
+        self._ui.warningLabel.text = "\n".join(f"⚠ {each[:1].upper()}{each[1:]}" for each in warnings)
         self._ui.warningLabel.setVisible(bool(warnings))
-        self._ui.statusFrame.setVisible(bool(words or warnings))
+        self._ui.statusFrame.setVisible(bool(text or warnings))

@@ -177,7 +177,7 @@ class CaseReview:
         """The review as plain data."""
         return review_document(self.session)
 
-    def keep(self) -> None:
+    def save_draft(self) -> None:
         """Keep the draft, and the list of regions as a table, with the case in the scene.
 
         Raises:

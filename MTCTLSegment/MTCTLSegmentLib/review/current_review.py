@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mtctl.inference.result import Result
 
 
-class Desk(Observable):
+class CurrentReview(Observable):
     """One review lies open; those of other scans are put aside as they are.
 
     Attributes:
@@ -30,15 +30,15 @@ class Desk(Observable):
         self.parameters: Any = None
         self.review: CaseReview | None = None
         self.problem = ""
-        self._aside: dict[str, CaseReview] = {}
+        self._suspended: dict[str, CaseReview] = {}
 
-    def acted(self) -> None:
+    def save_and_notify(self) -> None:
         """The person did something in the review: it is to be kept, and shown.
 
         Kept at once (1 ms, 12 ms for a scan of the whole chest): no event says reliably that a scene will be saved.
         """
-        self.keep_draft()
-        self.changed()
+        self.save_draft()
+        self.notify()
 
     def open(self, scan: Any) -> None:
         """Lay the review of a scan open, where it has one, as it was left.
@@ -48,20 +48,20 @@ class Desk(Observable):
         """
         if self.review is not None and self.review.nodes.scan is scan:
             return
-        self.put_aside()
+        self.suspend()
         nodes = scene.find_case(slicer.mrmlScene, scan) if scan is not None else None
         if nodes is not None:
             self.problem = scene.missing(nodes) or scene.out_of_date(nodes) or ""
             if not self.problem:
-                review = self._aside.get(scan.GetID()) or open_review(nodes)
+                review = self._suspended.get(scan.GetID()) or open_review(nodes)
                 review.refresh()
                 # While it was aside nobody watched: it may have been edited in another module.
                 edit = review.note_edit("elsewhere")
-                self._aside.pop(scan.GetID(), None)
+                self._suspended.pop(scan.GetID(), None)
                 self.review = review
                 if edit is not None:
-                    self.keep_draft()
-        self.changed()
+                    self.save_draft()
+        self.notify()
 
     def take_result(self, scan: Any, result: Result, save_for_undo: Callable[[], None]) -> None:
         """The worker's answer becomes the case of that scan, which is then open.
@@ -69,10 +69,10 @@ class Desk(Observable):
         Raises:
             SceneError: The scan was moved, replaced or deleted meanwhile.
         """
-        self._aside.pop(scan.GetID() or "", None)
+        self._suspended.pop(scan.GetID() or "", None)
         nodes = scene.show_result(slicer.mrmlScene, scan, result, save_for_undo)
-        self.put_aside()
-        self._aside.pop(scan.GetID(), None)
+        self.suspend()
+        self._suspended.pop(scan.GetID(), None)
         forget_draft(nodes)
         self.problem = ""
         self.review = open_review(nodes, result.regions if is_own(nodes) else None)
@@ -86,11 +86,11 @@ class Desk(Observable):
         review = self.review
         if review is None or (review.nodes.reviewed is segmentation and review.nodes.segment_id == segment_id):
             return
-        self.keep_draft()
+        self.save_draft()
         review.discard()
         self.review = open_review(scene.review_segmentation(review.nodes, segmentation, segment_id))
 
-    def put_aside(self) -> None:
+    def suspend(self) -> None:
         """Close the open review as it is; opening its scan again goes on with it."""
         review, self.review, self.problem = self.review, None, ""
         if review is None:
@@ -98,8 +98,8 @@ class Desk(Observable):
         review.session.pause()
         if review.refresh() is None:
             review.discard()
-            self._keep(review)
-            self._aside[review.nodes.scan.GetID()] = review
+            self._save(review)
+            self._suspended[review.nodes.scan.GetID()] = review
 
     def pause(self) -> None:
         """The person turns to another module: the review's clock stops, and nothing half-decided stays in the views."""
@@ -107,30 +107,30 @@ class Desk(Observable):
             self.review.session.pause()
             if self.review.refresh() is None:
                 self.review.discard()
-            self.keep_draft()
+            self.save_draft()
 
-    def look_around(self) -> bool:
+    def check_nodes(self) -> bool:
         """A node was deleted: see whether the review can go on.
 
         Returns:
             Whether it can.
         """
-        for scan_id in [key for key in self._aside if slicer.mrmlScene.GetNodeByID(key) is None]:
-            del self._aside[scan_id]
+        for scan_id in [key for key in self._suspended if slicer.mrmlScene.GetNodeByID(key) is None]:
+            del self._suspended[scan_id]
         problem = self.review.refresh() if self.review is not None else None
         if problem:
             self.review, self.problem = None, problem
         return not problem
 
-    def keep_draft(self) -> None:
+    def save_draft(self) -> None:
         """Keep the open review with the scene, now."""
         if self.review is not None and self.review.refresh() is None:
-            self._keep(self.review)
+            self._save(self.review)
 
     def clear(self) -> None:
         """The scene is about to be closed or replaced."""
         self.review, self.problem = None, ""
-        self._aside.clear()
+        self._suspended.clear()
 
     def close(self) -> None:
         """The module is about to be reloaded or unloaded."""
@@ -138,8 +138,8 @@ class Desk(Observable):
         self.clear()
 
     @staticmethod
-    def _keep(review: CaseReview) -> None:
+    def _save(review: CaseReview) -> None:
         try:
-            review.keep()
-        except SceneError:  # The record was deleted a moment ago; the panels are told why by `look_around`.
+            review.save_draft()
+        except SceneError:  # The record was deleted a moment ago; the panels are told why by `check_nodes`.
             return

@@ -16,7 +16,7 @@ from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.jobs.store_job import StoreJob
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.case_review import CaseReview
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 from MTCTLSegmentLib.review.store_requests import note_stored, opened_from, prediction_request, review_request
 
 # From the first change that is not in the store yet: no more than this is lost, however long a person goes on.
@@ -31,24 +31,24 @@ class _Watched:
         review: See there.
         saved: What of it is (`_work`); at first what it began with, which is no work of this person's yet.
         place: Store and id of the case that holds its prediction; None: in no store that is known.
-        words: For the panel.
+        text: For the panel.
     """
 
     review: CaseReview
     saved: Any
     place: tuple[Path, str] | None = None
-    words: str = ""
+    text: str = ""
 
 
 class DraftSaver(Panel):
     """Saves reviews that were changed, also those that were put aside, one after the other."""
 
-    def __init__(self, ui: Any, desk: Desk, job: StoreJob) -> None:
+    def __init__(self, ui: Any, current: CurrentReview, job: StoreJob) -> None:
         super().__init__()
-        self._ui, self._desk, self._job = ui, desk, job
+        self._ui, self._current, self._job = ui, current, job
         self._watched: dict[str, _Watched] = {}  # By the scan's node.
         self._timer = self.make_timer(_REST_MS, self.save)
-        self.listen(desk, self.refresh)
+        self.listen(current, self.refresh)
 
     def close(self) -> None:
         """The panel is no more."""
@@ -57,10 +57,10 @@ class DraftSaver(Panel):
 
     def refresh(self) -> None:
         """Something changed: see whether it is work that is not in the store yet."""
-        review, here = self._desk.review, slicer.mrmlScene.GetNodeByID
+        review, here = self._current.review, slicer.mrmlScene.GetNodeByID
         self._watched = {scan: each for scan, each in self._watched.items() if here(scan) is each.review.nodes.scan}
         watched = None if review is None else self._watch(review)
-        self._ui.draftLabel.text = "" if watched is None else watched.words
+        self._ui.draftLabel.text = "" if watched is None else watched.text
         self._ui.draftLabel.setVisible(bool(self._ui.draftLabel.text))
         if not self._timer.isActive() and settings.setting("caseStore") and any(map(_is_due, self._watched.values())):
             self._timer.start()
@@ -73,7 +73,7 @@ class DraftSaver(Panel):
             self._save(due, Path(store))
         self.refresh()
 
-    def let_go(self) -> None:
+    def flush(self) -> None:
         """The scene is about to go: what is not in the store yet is handed over now."""
         self._timer.stop()
         store = settings.setting("caseStore")
@@ -103,7 +103,7 @@ class DraftSaver(Panel):
 
         def done(answer: dict[str, Any]) -> None:
             watched.place = store, str(answer["case"])
-            watched.words = _("Draft saved {time}.").format(time=time.strftime("%H:%M"))
+            watched.text = _("Draft saved {time}.").format(time=time.strftime("%H:%M"))
             note_stored(store, review.nodes.scan, answer)
             self.refresh()
 
@@ -120,8 +120,8 @@ class DraftSaver(Panel):
 
     def _not_saved(self, watched: _Watched, reason: str) -> None:
         watched.saved = None
-        words = _("The draft could not be saved: {reason}. This is tried again; until then save the scene.")
-        watched.words = words.format(reason=reason.rstrip("."))
+        text = _("The draft could not be saved: {reason}. This is tried again; until then save the scene.")
+        watched.text = text.format(reason=reason.rstrip("."))
         self.refresh()
 
 

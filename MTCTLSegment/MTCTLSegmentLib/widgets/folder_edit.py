@@ -33,21 +33,21 @@ class FolderEdit(Panel):
         edit.filters = ctk.ctkPathLineEdit.Dirs
         edit.minimumContentsLength = _LETTERS
         edit.sizeAdjustPolicy = ctk.ctkPathLineEdit.AdjustToMinimumContentsLength
-        self._rest = self.make_timer(REST_MS, self._settle)
+        self._rest = self.make_timer(REST_MS, self._commit)
         self.connect(
             (edit, "currentPathChanged(QString)", self._typed),
             (edit, "validInputChanged(bool)", self._typed),  # the only signal when the last letter goes
         )
 
-    def settle(self) -> None:
+    def commit(self) -> None:
         """Take what stands there at once, as the person goes on to something else."""
         if self._rest.isActive():
             self._rest.stop()
-            self._settle()
+            self._commit()
 
     def _typed(self, _signal: Any) -> None:
         self._rest.start()
 
-    def _settle(self) -> None:
+    def _commit(self) -> None:
         path = str(self._edit.currentPath).strip()
         self._chosen(path if Path(path).is_absolute() else "")

@@ -17,7 +17,7 @@ LISTED = "MTCTL.Listed"
 _CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 
 
-class ScanTags(Panel, VTKObservationMixin):
+class ScanSelectorFilter(Panel, VTKObservationMixin):
     """Marks volumes and segmentations that were not made by this module, as they come."""
 
     def __init__(self, *selectors: Any) -> None:

@@ -10,17 +10,17 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.geometry import Triple, spacing_text
 from mtctl.io.given_spacing import parse_spacing, same_spacing
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
-from MTCTLSegmentLib.review.current_review import Desk
+from MTCTLSegmentLib.review.current_review import CurrentReview
 
 
 class SpacingRow(Panel):
     """Shows the spacing; `changed` is called with the scan and the new one when a person sets it."""
 
-    def __init__(self, ui: Any, desk: Desk, changed: Callable[[Any, Triple], None]) -> None:
+    def __init__(self, ui: Any, current: CurrentReview, changed: Callable[[Any, Triple], None]) -> None:
         super().__init__()
-        self._ui, self._desk, self._changed = ui, desk, changed
+        self._ui, self._current, self._changed = ui, current, changed
         self._shown: tuple[str, Triple] | None = None
         self.connect(
             (ui.spacingEdit, "returnPressed()", self._set),
@@ -58,19 +58,19 @@ class SpacingRow(Panel):
         ui.spacingNoteLabel.setVisible(changed)
 
     def _scan(self) -> Any:
-        parameters = self._desk.parameters
+        parameters = self._current.parameters
         return parameters.scan if parameters is not None else None
 
     def _set(self) -> None:
         scan = self._scan()
         if scan is not None:
-            with telling():
+            with errors_shown():
                 self._change(scan, parse_spacing(self._ui.spacingEdit.text))
 
     def _set_back(self) -> None:
         scan = self._scan()
         if scan is not None:
-            with telling():
+            with errors_shown():
                 self._change(scan, scene.file_spacing_of(scan))
 
     def _change(self, scan: Any, spacing: Triple) -> None:

@@ -29,11 +29,11 @@ SEGMENT_MODULE = "MTCTLSegment"
 _LISTED = {LISTED: "1"}
 
 
-class ArrivalError(MtctlError):
+class CaseLoadError(MtctlError):
     """The case did not get into the scene; nothing of it is left there."""
 
 
-class CaseArrival:
+class CaseLoader:
     """One case on its way into the scene.
 
     Attributes:
@@ -52,7 +52,7 @@ class CaseArrival:
         """
         found = {event["event"]: event for event in events}
         self._store, self._folder = store, folder
-        self._stands, self._opened, self._prepared = found["stands"], found["opened"], found.get("review")
+        self._stored, self._opened, self._prepared = found["stands"], found["opened"], found.get("review")
         self._geometry = Geometry.from_json(self._opened["geometry"])
         self.scan: Any = None
         self.label: Any = None
@@ -63,7 +63,7 @@ class CaseArrival:
         """Read what was unpacked and make the nodes; most steps take a few milliseconds.
 
         Raises:
-            ArrivalError: A file is missing or cut off, or the scan was deleted meanwhile.
+            CaseLoadError: A file is missing or cut off, or the scan was deleted meanwhile.
         """
         arrays: dict[str, NDArray[Any]] = {}
         yield from self._read(arrays)
@@ -83,17 +83,17 @@ class CaseArrival:
             yield from self._pause()
 
     def show(self) -> Iterator[None]:
-        """Lay the case open in MTCTLSegment, and go there."""
+        """Open the case in MTCTLSegment, and switch to it."""
         widget = slicer.util.getModuleWidget(SEGMENT_MODULE)
         if self.review is not None:
             widget.heatmapPanel.hide_case()
-            widget.desk.put_aside()
-            widget.desk.review = self.review
-            widget.desk.keep_draft()
+            widget.currentReview.suspend()
+            widget.currentReview.review = self.review
+            widget.currentReview.save_draft()
             yield from self._pause()
         show_scan(self.scan, self.label)
 
-    def take_back(self) -> None:
+    def remove_nodes(self) -> None:
         """Remove what is in the scene so far."""
         if self.scan is None or self.scan.GetScene() is None:
             return
@@ -108,7 +108,7 @@ class CaseArrival:
         """Let the window live; in that time the person may close the scene."""
         yield
         if self.scan.GetScene() is None:
-            raise ArrivalError(_("The case was not opened: the scene was closed, or its scan deleted, meanwhile."))
+            raise CaseLoadError(_("The case was not opened: the scene was closed, or its scan deleted, meanwhile."))
 
     def _read(self, arrays: dict[str, NDArray[Any]]) -> Iterator[None]:
         """Read what was unpacked into `arrays`, and the regions."""
@@ -123,7 +123,7 @@ class CaseArrival:
                 yield
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ArrivalError(_("The case could not be handed over: {reason}").format(reason=reason)) from error
+            raise CaseLoadError(_("The case could not be handed over: {reason}").format(reason=reason)) from error
 
     def _names(self) -> list[str]:
         names = ["scan"] + (["corrected"] if (self._folder / "corrected.npy").is_file() else [])
@@ -137,7 +137,7 @@ class CaseArrival:
         attributes = {
             scene.CASE: case,
             scene.CASE_STORE: str(self._store),
-            scene.CASE_RECORD: str(self._stands["record"]),
+            scene.CASE_RECORD: str(self._stored["record"]),
             **_LISTED,
         }
         name = slicer.mrmlScene.GenerateUniqueName(case)
@@ -184,4 +184,4 @@ def show_scan(scan: Any, label: Any = None) -> None:
 def _parameters() -> Any:
     """As the page has them: those of another wrapper are not the ones that its widgets are bound to."""
     widget = slicer.util.getModuleWidget(SEGMENT_MODULE)
-    return widget.desk.parameters or widget.logic.getParameterNode()
+    return widget.currentReview.parameters or widget.logic.getParameterNode()

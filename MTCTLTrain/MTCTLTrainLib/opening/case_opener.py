@@ -18,11 +18,11 @@ from mtctl.processes.request import Events, RequestProcess
 from mtctl.scene import SceneError
 from mtctl.system.temporary import make_own_folder
 from mtctl_train.requests.case_opening import FOLDER_KIND
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLTrainLib.jobs.request import prepare_request
-from MTCTLTrainLib.opening.case_loader import SEGMENT_MODULE, CaseArrival, show_scan
-from MTCTLTrainLib.page_state import Workbench
-from MTCTLTrainLib.text import date_words, sentence
+from MTCTLTrainLib.opening.case_loader import SEGMENT_MODULE, CaseLoader, show_scan
+from MTCTLTrainLib.page_state import PageState
+from MTCTLTrainLib.text import date_text, sentence
 
 _CHILD = "mtctl_train.requests.case_opening"
 
@@ -30,11 +30,11 @@ _CHILD = "mtctl_train.requests.case_opening"
 class CaseOpener:
     """Opens one case at a time; the child process checks and unpacks the files, and finds the regions."""
 
-    def __init__(self, ui: Any, bench: Workbench) -> None:
-        self._ui, self._bench = ui, bench
+    def __init__(self, ui: Any, page: PageState) -> None:
+        self._ui, self._page = ui, page
         self._request: RequestProcess | None = None
         self._folder: Path | None = None
-        self._arrival: CaseArrival | None = None
+        self._loader: CaseLoader | None = None
         self._steps: Iterator[object] = iter(())
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
@@ -43,62 +43,62 @@ class CaseOpener:
     def close(self) -> None:
         """The module is about to be reloaded or unloaded."""
         self._timer.disconnect("timeout()", self._go_on)
-        if self._arrival is not None:
-            self._arrival.take_back()
+        if self._loader is not None:
+            self._loader.remove_nodes()
         self._clear()
 
     def open(self, case: str) -> None:
         """Bring a case into the scene and switch to MTCTLSegment."""
-        with telling():
+        with errors_shown():
             if not hasattr(slicer.modules, SEGMENT_MODULE.lower()):
                 slicer.util.errorDisplay(
                     _("Cases are corrected in the module MT-CTL Segment, which is not installed in this Slicer.")
                 )
                 return
-            store = self._bench.store
-            if store is None or self._request is not None or self._arrival is not None:
+            store = self._page.store
+            if store is None or self._request is not None or self._loader is not None:
                 return
-            there = self._in_scene(store, case)
-            if there is None:
+            node = self._in_scene(store, case)
+            if node is None:
                 self._unpack(store, case)
             else:
-                self._look(store, case, there)
+                self._look(store, case, node)
             self._ui.casesLabel.text = _("Opening {case} ...").format(case=case)
 
     # --- a case that is in the scene ----------------------------------------------------------------------------------
 
-    def _look(self, store: Path, case: str, there: Any) -> None:
+    def _look(self, store: Path, case: str, node: Any) -> None:
         self._request = prepare_request(
             _CHILD,
             {"do": "look", "store": str(store), "case": case},
-            lambda events: self._looked(store, case, there, events),
-            lambda reason: self._unseen(there, reason),
+            lambda events: self._looked(store, case, node, events),
+            lambda reason: self._look_failed(node, reason),
         )
         self._request.start()
 
-    def _looked(self, store: Path, case: str, there: Any, events: Events) -> None:
-        with telling():
+    def _looked(self, store: Path, case: str, node: Any, events: Events) -> None:
+        with errors_shown():
             self._clear()
-            if there.GetScene() is None:  # Deleted meanwhile.
+            if node.GetScene() is None:  # Deleted meanwhile.
                 self._unpack(store, case)
                 return
-            stands = events[0]
-            if not _is_shown(there, stands) and slicer.util.confirmYesNoDisplay(
-                _other_state(case, stands), _("Open case")
+            stored = events[0]
+            if not _is_shown(node, stored) and slicer.util.confirmYesNoDisplay(
+                _other_state(case, stored), _("Open case")
             ):
                 self._unpack(store, case)
                 return
-            there.SetAttribute(scene.CASE_RECORD, str(stands["record"]))  # The person knows of it.
-            self._bench.changed()
-            show_scan(there, _label_of(there))
+            node.SetAttribute(scene.CASE_RECORD, str(stored["record"]))  # The person knows of it.
+            self._page.notify()
+            show_scan(node, _label_of(node))
 
-    def _unseen(self, there: Any, reason: str) -> None:
+    def _look_failed(self, node: Any, reason: str) -> None:
         self._clear()
-        self._bench.changed()
+        self._page.notify()
         text = _("The case is shown as it is in the scene. Whether the store holds a newer one is not known: {reason}")
         slicer.util.errorDisplay(text.format(reason=sentence(reason)))
-        if there.GetScene() is not None:
-            show_scan(there, _label_of(there))
+        if node.GetScene() is not None:
+            show_scan(node, _label_of(node))
 
     def _in_scene(self, store: Path, case: str) -> Any:
         """The node as which the case was opened last; None where it was not, or not in this scene."""
@@ -115,29 +115,29 @@ class CaseOpener:
         self._request.start()
 
     def _opened(self, store: Path, events: Events) -> None:
-        with telling():
+        with errors_shown():
             assert self._folder is not None
             try:
-                arrival = self._arrival = CaseArrival(store, self._folder, events)
+                loader = self._loader = CaseLoader(store, self._folder, events)
             except Exception:
                 self._end()
                 raise
             self._request = None
-            self._steps = chain(arrival.steps(), arrival.show())
+            self._steps = chain(loader.steps(), loader.show())
             self._timer.start()
 
     def _go_on(self) -> None:
         """One step: what else happens in the window has its turn in between."""
-        arrival = self._arrival
-        if arrival is None:
+        loader = self._loader
+        if loader is None:
             return
-        with telling():
+        with errors_shown():
             try:
                 if next(self._steps, self) is not self:
                     return
             except Exception:
                 self._end()
-                arrival.take_back()
+                loader.remove_nodes()
                 raise
             self._end()
 
@@ -147,26 +147,26 @@ class CaseOpener:
 
     def _end(self) -> None:
         self._clear()
-        self._bench.changed()
+        self._page.notify()
 
     def _clear(self) -> None:
         self._timer.stop()
         request, self._request = self._request, None
         folder, self._folder = self._folder, None
-        self._arrival, self._steps = None, iter(())
+        self._loader, self._steps = None, iter(())
         if request is not None:
             request.cancel()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_shown(scan: Any, stands: dict[str, Any]) -> bool:
+def _is_shown(scan: Any, stored: dict[str, Any]) -> bool:
     """Whether the scene shows what the store holds, for example because it was accepted here."""
-    if scan.GetAttribute(scene.CASE_RECORD) == str(stands["record"]):
+    if scan.GetAttribute(scene.CASE_RECORD) == str(stored["record"]):
         return True
     nodes = scene.find_case(slicer.mrmlScene, scan)
     try:
-        return nodes is not None and mask_sum(scene.mask_of(nodes)) == stands["segmentation_sha256"]
+        return nodes is not None and mask_sum(scene.mask_of(nodes)) == stored["segmentation_sha256"]
     except SceneError:  # Something of it was deleted.
         return False
 
@@ -177,9 +177,9 @@ def _label_of(scan: Any) -> Any:
     return None if nodes is None or nodes.reviewed is nodes.segmentation else nodes.reviewed
 
 
-def _other_state(case: str, stands: dict[str, Any]) -> str:
-    by = _(" by {reviewer}").format(reviewer=stands["reviewer"]) if stands["reviewer"] else ""
+def _other_state(case: str, stored: dict[str, Any]) -> str:
+    by = _(" by {reviewer}").format(reviewer=stored["reviewer"]) if stored["reviewer"] else ""
     return _(
         "The store holds another state of {case} than the scene: {state}{by}, {date} UTC. Open that one as well? "
         "Otherwise you go on with what is in the scene, and accepting it adds a version after that one."
-    ).format(case=case, state=stands["state"], by=by, date=date_words(stands["changed"]))
+    ).format(case=case, state=stored["state"], by=by, date=date_text(stored["changed"]))

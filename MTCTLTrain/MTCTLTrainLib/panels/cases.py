@@ -12,8 +12,8 @@ from slicer.i18n import tr as _
 from MTCTLSegmentLib import settings as segment_settings
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
-from MTCTLTrainLib.page_state import CaseLine, Workbench
-from MTCTLTrainLib.text import date_words, sentence
+from MTCTLTrainLib.page_state import CaseLine, PageState
+from MTCTLTrainLib.text import date_text, sentence
 
 # Rows filled at a time: 50 take a few milliseconds, the thousands of a large store would hold the window up.
 _ROWS_AT_ONCE = 50
@@ -21,16 +21,16 @@ _ROWS_AT_ONCE = 50
 _NUMERIC = (2, 3)
 
 
-class CaseTable(Panel):
+class CasePanel(Panel):
     """The table; `opener` is called with the id of a case that was clicked.
 
     Attributes:
         storeEdit: The field with the case store.
     """
 
-    def __init__(self, ui: Any, bench: Workbench, opener: Callable[[str], None]) -> None:
+    def __init__(self, ui: Any, page: PageState, opener: Callable[[str], None]) -> None:
         super().__init__()
-        self._ui, self._bench, self._table, self._opener = ui, bench, ui.caseTable, opener
+        self._ui, self._page, self._table, self._opener = ui, page, ui.caseTable, opener
         self._rows: list[tuple[str, ...]] = []
         self._source: tuple[Any, Any] | None = None
         self._filling: Iterator[None] | None = None
@@ -39,11 +39,11 @@ class CaseTable(Panel):
         self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_store()
         self.connect(
-            (ui.refreshButton, "clicked()", bench.refresh),
+            (ui.refreshButton, "clicked()", page.refresh),
             (ui.nextCaseButton, "clicked()", self._open_next),
             (self._table, "cellClicked(int,int)", self._clicked),
         )
-        self.listen(bench, self.refresh)
+        self.listen(page, self.refresh)
 
     def close(self) -> None:
         """The panel is no more."""
@@ -56,42 +56,42 @@ class CaseTable(Panel):
 
     def refresh(self) -> None:
         """Show the list as it is now."""
-        bench, ui = self._bench, self._ui
-        ui.casesLabel.text = self._words()
-        troubles = [sentence(text) for text in bench.troubles]
+        page, ui = self._page, self._ui
+        ui.casesLabel.text = self._text()
+        troubles = [sentence(text) for text in page.troubles]
         shown = troubles[:2] + ([_("And {count} more.").format(count=len(troubles) - 2)] if len(troubles) > 2 else [])
         ui.troubleLabel.text = "\n".join(f"⚠ {text}" for text in shown)
         ui.troubleLabel.toolTip = "\n".join(troubles)
         ui.troubleLabel.setVisible(bool(troubles))
-        following = bench.next_best
+        following = page.next_best
         ui.nextCaseButton.enabled = following is not None
         ui.nextCaseButton.toolTip = (
             _("Opens the case whose correction should teach most: the one whose own prediction promises least.")
             if following is not None
             else _("There is no case that nobody has begun to correct.")
         )
-        ui.nextCaseLabel.text = _next_words(following)
+        ui.nextCaseLabel.text = _next_text(following)
         self._begin_filling()
 
-    def _words(self) -> str:
-        bench = self._bench
-        if bench.store is None:
+    def _text(self) -> str:
+        page = self._page
+        if page.store is None:
             return _("Choose the folder of your case store; MT-CTL Segment saves accepted cases there.")
-        if bench.listed:
-            return sentence(bench.listed)
-        if not bench.cases:
-            return _("Reading ...") if bench.listing else _("The store holds no cases yet.")
-        labelled = sum(case.labelled for case in bench.cases)
+        if page.listed:
+            return sentence(page.listed)
+        if not page.cases:
+            return _("Reading ...") if page.listing else _("The store holds no cases yet.")
+        labelled = sum(case.labelled for case in page.cases)
         return _("{all} cases, {labelled} of them corrected or accepted.").format(
-            all=len(bench.cases), labelled=labelled
+            all=len(page.cases), labelled=labelled
         )
 
     def _store_chosen(self, path: str) -> None:
         segment_settings.remember("caseStore", path)
-        self._bench.refresh()
+        self._page.refresh()
 
     def _open_next(self) -> None:
-        following = self._bench.next_best
+        following = self._page.next_best
         if following is not None:
             self._opener(following.id)
 
@@ -115,12 +115,12 @@ class CaseTable(Panel):
             header.setSectionResizeMode(column, stretch)
 
     def _begin_filling(self) -> None:
-        source = (self._bench.cases, self._bench.verdict)
+        source = (self._page.cases, self._page.verdict)
         if self._source is not None and all(map(operator.is_, source, self._source)):
             return
-        self._source, verdict = source, self._bench.verdict
+        self._source, verdict = source, self._page.verdict
         dice = {case.case: (case.old, case.new) for case in verdict.cases} if verdict is not None else {}
-        rows = [_row(case, dice.get(case.id)) for case in self._bench.cases]
+        rows = [_row(case, dice.get(case.id)) for case in self._page.cases]
         if rows != self._rows:
             shown, self._rows = self._rows, rows
             self._filling = self._fill(shown)
@@ -151,10 +151,10 @@ def _row(case: CaseLine, dice: tuple[float, float] | None) -> tuple[str, ...]:
     tip = _("Click to open {case} in MT-CTL Segment.").format(case=case.id)
     if case.score is not None:
         tip += " " + _("Its prediction expects a Dice of {score:.2f}.").format(score=case.score)
-    return case.id, state, old, new, case.reviewer, date_words(case.changed), tip
+    return case.id, state, old, new, case.reviewer, date_text(case.changed), tip
 
 
-def _next_words(case: CaseLine | None) -> str:
+def _next_text(case: CaseLine | None) -> str:
     if case is None:
         return ""
     if case.score is None:

@@ -8,7 +8,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from MTCTLTrainLib.runs.run_progress import RunStory, thinned
+from MTCTLTrainLib.runs.run_progress import RunProgress, thinned
 
 # Free in Slicer's own numbering of layouts, and in those of the extensions that are known.
 LAYOUT = 5717
@@ -34,7 +34,7 @@ _VIEW = (
 Values = list[tuple[int, float]]
 
 
-class Curve:
+class PlottedCurve:
     """One line in a chart: a series and its table, which lie in the scene and are not saved with it."""
 
     def __init__(self, chart: Any, name: str, color: tuple[float, float, float], points: bool) -> None:
@@ -97,7 +97,7 @@ class Chart:
         self.node.SetXAxisTitle(_("Iteration"))
         self.node.SetYAxisTitle(y_title)
         self.node.SetTitleFontSize(14)
-        self._curves: dict[str, Curve] = {}
+        self._curves: dict[str, PlottedCurve] = {}
 
     def show(self, curves: dict[str, Values]) -> None:
         """Show these values by name."""
@@ -106,7 +106,7 @@ class Chart:
         for name, values in curves.items():
             if name not in self._curves and values:
                 color = _COLORS[len(self._curves) % len(_COLORS)]
-                self._curves[name] = Curve(self.node, name, color, self._points)
+                self._curves[name] = PlottedCurve(self.node, name, color, self._points)
             if values:
                 self._curves[name].show(values)
         self.node.SetLegendVisibility(len(self._curves) > 1)
@@ -132,9 +132,9 @@ class Plots:
         self._charts: tuple[Chart, Chart] | None = None
         self._layout_before: int | None = None
 
-    def show(self, story: RunStory) -> None:
+    def show(self, progress: RunProgress) -> None:
         """Bring the charts up to date, and into the views where they are not shown yet."""
-        losses = {_title(name): story.curve(thinned(points)) for name, points in story.present_losses.items()}
+        losses = {_title(name): progress.curve(thinned(points)) for name, points in progress.present_losses.items()}
         if not any(losses.values()):
             return
         if self._charts is not None and not all(chart.whole for chart in self._charts):
@@ -144,10 +144,14 @@ class Plots:
                 Chart(_("Losses on the training cases"), _("Loss"), points=False),
                 Chart(_("Agreement with held-out cases"), _("Mean Dice, %"), points=True),
             )
-        number = _(", training {fold} of {folds}").format(fold=story.fold, folds=story.folds) if story.folds > 1 else ""
+        number = (
+            _(", training {fold} of {folds}").format(fold=progress.fold, folds=progress.folds)
+            if progress.folds > 1
+            else ""
+        )
         self._charts[0].node.SetTitle(_("Losses on the training cases") + number)
         self._charts[0].show(losses)
-        self._charts[1].show(_by_fold(story))
+        self._charts[1].show(_by_fold(progress))
         self._enter_layout()
 
     def hide(self) -> None:
@@ -187,12 +191,12 @@ def _describe(layout: Any) -> None:
         layout.AddLayoutDescription(LAYOUT, description)
 
 
-def _by_fold(story: RunStory) -> dict[str, Values]:
+def _by_fold(progress: RunProgress) -> dict[str, Values]:
     """A line for each fold: their held-out cases are others."""
     curves: dict[str, Values] = {}
-    shown = thinned(story.dice)
-    for point, (place, value) in zip(shown, story.curve(shown), strict=True):
-        name = _("Training {fold}").format(fold=point.fold) if story.folds > 1 else _("Dice")
+    shown = thinned(progress.dice)
+    for point, (place, value) in zip(shown, progress.curve(shown), strict=True):
+        name = _("Training {fold}").format(fold=point.fold) if progress.folds > 1 else _("Dice")
         curves.setdefault(name, []).append((place, 100 * value))
     return curves
 

@@ -8,7 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from MTCTLTrainLib.runs.run_progress import RunStory
+from MTCTLTrainLib.runs.run_progress import RunProgress
 
 _WIDTH = 470  # pixels: what the panel shows beside its scroll bar
 
@@ -20,9 +20,9 @@ class HeldOutPicture:
         self._label = label
         self._shown: Path | None = None
 
-    def show(self, folder: Path, story: RunStory) -> None:
+    def show(self, folder: Path, progress: RunProgress) -> None:
         """Show what the run drew last; nothing where it has drawn nothing yet."""
-        path = folder / story.picture if story.picture else None
+        path = folder / progress.picture if progress.picture else None
         if path == self._shown:
             return
         picture = qt.QPixmap(str(path)) if path is not None else None
@@ -31,7 +31,7 @@ class HeldOutPicture:
         else:
             self._label.setPixmap(picture.scaledToWidth(_WIDTH, qt.Qt.SmoothTransformation))
             self._label.toolTip = _("Held-out case {case}: scan, uncertainty and distance map in one plane.").format(
-                case=story.pictured
+                case=progress.pictured
             )
             self._label.setVisible(True)
         self._shown = path

@@ -7,23 +7,23 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib.panels.base import Panel
-from MTCTLTrainLib.page_state import Workbench
+from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.panels.curves import Plots
 from MTCTLTrainLib.panels.held_out_picture import HeldOutPicture
 from MTCTLTrainLib.runs.training_run import Phase
-from MTCTLTrainLib.text import left_words, place_words, sentence, state_words
+from MTCTLTrainLib.text import left_text, place_text, sentence, state_text
 
 
 class ProgressPanel(Panel):
     """Shows the run; the curves only while the module is open."""
 
-    def __init__(self, ui: Any, bench: Workbench) -> None:
+    def __init__(self, ui: Any, page: PageState) -> None:
         super().__init__()
-        self._ui, self._bench = ui, bench
+        self._ui, self._page = ui, page
         self._plots, self._picture = Plots(), HeldOutPicture(ui.pictureLabel)
         self._open = False
         ui.stateLabel.setStyleSheet("font-weight: bold; font-size: 15px;")
-        self.listen(bench, self.refresh)
+        self.listen(page, self.refresh)
 
     def enter(self) -> None:
         """The module is opened: curves may be shown."""
@@ -48,45 +48,45 @@ class ProgressPanel(Panel):
 
     def refresh(self) -> None:
         """Show the run as it is now."""
-        ui, bench = self._ui, self._bench
-        run, standing, story = bench.run, bench.standing, bench.story
+        ui, page = self._ui, self._page
+        run, status, progress = page.run, page.status, page.progress
         ui.progressSection.enabled = run is not None
-        if run is None or standing is None:
+        if run is None or status is None:
             ui.stateLabel.text = _("No run yet.")
             for widget in (ui.progressBar, ui.timeLabel, ui.pictureLabel, ui.noteLabel):
                 widget.setVisible(False)
             return
-        ui.stateLabel.text = state_words(standing, story)
+        ui.stateLabel.text = state_text(status, progress)
         ui.stateLabel.toolTip = str(run.folder)
         ui.progressBar.setVisible(True)
-        ui.progressBar.value = round(1000 * story.share)
-        left = story.seconds_left if standing.phase is Phase.RUNNING and not story.comparing else None
-        words = [left_words(left)] if left is not None else []
-        ui.timeLabel.text = sentence(", ".join([*words, place_words(story)]).strip(", "))
+        ui.progressBar.value = round(1000 * progress.share)
+        left = progress.seconds_left if status.phase is Phase.RUNNING and not progress.comparing else None
+        parts = [left_text(left)] if left is not None else []
+        ui.timeLabel.text = sentence(", ".join([*parts, place_text(progress)]).strip(", "))
         ui.timeLabel.setVisible(bool(ui.timeLabel.text))
         self._show_notes()
-        self._picture.show(run.folder, story)
-        parameters = bench.parameters
+        self._picture.show(run.folder, progress)
+        parameters = page.parameters
         wanted = self._open and parameters is not None and parameters.curves
-        if wanted and (bench.at_work or bench.undecided):  # An old run is no reason to take the slice views away.
-            self._plots.show(story)
+        if wanted and (page.active or page.undecided):  # An old run is no reason to take the slice views away.
+            self._plots.show(progress)
         else:
             self._plots.hide()
 
     def _show_notes(self) -> None:
-        bench = self._bench
-        standing, story = bench.standing, bench.story
-        assert standing is not None
-        notes = [sentence(standing.reason)] if standing.reason else []
-        if standing.reason and standing.phase is Phase.STOPPED:
+        page = self._page
+        status, progress = page.status, page.progress
+        assert status is not None
+        notes = [sentence(status.reason)] if status.reason else []
+        if status.reason and status.phase is Phase.STOPPED:
             notes.append(_("Resume goes on from the last checkpoint, at most a minute before that."))
-        if bench.no_verdict and standing.phase is Phase.FINISHED:
-            notes.append(sentence(bench.no_verdict))
-        if story.skipped:
-            first = next(iter(story.skipped.items()))
+        if page.no_verdict and status.phase is Phase.FINISHED:
+            notes.append(sentence(page.no_verdict))
+        if progress.skipped:
+            first = next(iter(progress.skipped.items()))
             notes.append(
                 _("Without {count} case(s) that cannot be used: {case}: {reason}").format(
-                    count=len(story.skipped), case=first[0], reason=sentence(first[1])
+                    count=len(progress.skipped), case=first[0], reason=sentence(first[1])
                 )
             )
         self._ui.noteLabel.text = "\n".join(f"⚠ {note}" for note in notes)

@@ -9,20 +9,20 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MTCTLSegmentLib import python_packages as dependencies
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib import python_packages
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 from MTCTLTrainLib import settings
-from MTCTLTrainLib.page_state import Workbench
+from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.parameters import Length
-from MTCTLTrainLib.runs.training_run import PROGRAM, Order, Phase, TrainingRun
-from MTCTLTrainLib.text import duration_words, sentence
+from MTCTLTrainLib.runs.training_run import PROGRAM, Phase, RunSettings, TrainingRun
+from MTCTLTrainLib.text import duration_text, sentence
 
-NEEDS = dependencies.Task(
+NEEDS = python_packages.Purpose(
     _("The fine-tuning"),
     _("Nothing was installed, so nothing can be trained. Press Start to be asked again."),
-    {**dependencies.NEEDED, "scipy": "scipy>=1.13", "matplotlib": "matplotlib>=3.9"},
+    {**python_packages.NEEDED, "scipy": "scipy>=1.13", "matplotlib": "matplotlib>=3.9"},
 )
 
 # So few corrected cases make a run, but no verdict that means much.
@@ -32,17 +32,17 @@ _FEW = 3
 class TrainingPanel(Panel):
     """Starts runs.
 
-    `settle_store` is called before a run begins: it learns from the store whose folder stands in the field.
+    `commit_store` is called before a run begins: it learns from the store whose folder stands in the field.
 
     Attributes:
         program: What is started with Python; tests put another in its place.
-        further: More words for `mtctl finetune`.
+        further: More arguments of `mtctl finetune`.
         runsEdit: The field with the folder of the runs.
     """
 
-    def __init__(self, ui: Any, bench: Workbench, settle_store: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, page: PageState, commit_store: Callable[[], None]) -> None:
         super().__init__()
-        self._ui, self._bench, self._settle_store = ui, bench, settle_store
+        self._ui, self._page, self._commit_store = ui, page, commit_store
         self.program: tuple[str, ...] = PROGRAM
         self.further: tuple[str, ...] = ()
         self._models: tuple[Any, ...] = ()
@@ -54,7 +54,7 @@ class TrainingPanel(Panel):
             (ui.resumeButton, "clicked()", self.resume),
             (ui.modelSelector, "activated(int)", self._model_chosen),
         )
-        self.listen(bench, self.refresh)
+        self.listen(page, self.refresh)
 
     def close(self) -> None:
         """The panel is no more; a run goes on."""
@@ -63,119 +63,119 @@ class TrainingPanel(Panel):
 
     def refresh(self) -> None:
         """Show what can be done now."""
-        ui, bench = self._ui, self._bench
+        ui, page = self._ui, self._page
         self._list_models()
-        at_work, obstacle = bench.at_work, self._obstacle()
-        ui.startButton.enabled = not at_work and not obstacle
+        active, obstacle = page.active, self._obstacle()
+        ui.startButton.enabled = not active and not obstacle
         ui.startButton.toolTip = obstacle or _("Train on the corrected cases; it goes on when Slicer is closed.")
-        ui.stopButton.enabled = at_work
-        resumable = bench.standing is not None and bench.standing.phase in (Phase.STOPPED, Phase.FAILED)
-        ui.resumeButton.enabled = resumable and bench.run is not None and bench.run.decision is None
+        ui.stopButton.enabled = active
+        resumable = page.status is not None and page.status.phase in (Phase.STOPPED, Phase.FAILED)
+        ui.resumeButton.enabled = resumable and page.run is not None and page.run.decision is None
         for widget in (ui.modelSelector, ui.lengthSelector, ui.minutesBox, ui.iterationsBox, ui.advancedBox):
-            widget.enabled = not at_work
-        parameters = bench.parameters
+            widget.enabled = not active
+        parameters = page.parameters
         by_time = parameters is None or parameters.length == Length.minutes
         ui.minutesBox.setVisible(by_time)
         ui.iterationsBox.setVisible(not by_time)
-        ui.estimateLabel.text = obstacle if obstacle and not at_work else self._estimate()
+        ui.estimateLabel.text = obstacle if obstacle and not active else self._estimate()
 
     def start(self) -> None:
         """Begin a new run."""
-        with telling():
-            bench, parameters = self._bench, self._bench.parameters
-            self._settle_store()
-            self.runsEdit.settle()
-            bench.find_run()  # Another Slicer may have begun one a moment ago.
-            if parameters is None or bench.store is None or bench.at_work or not dependencies.ensure(NEEDS):
+        with errors_shown():
+            page, parameters = self._page, self._page.parameters
+            self._commit_store()
+            self.runsEdit.commit()
+            page.find_run()  # Another Slicer may have begun one a moment ago.
+            if parameters is None or page.store is None or page.active or not python_packages.ensure(NEEDS):
                 return
             if not self._may_replace():
                 return
             by_time = parameters.length == Length.minutes
             count = parameters.minutes if by_time else parameters.iterations
-            order = Order(
-                store=str(bench.store),
+            run_settings = RunSettings(
+                store=str(page.store),
                 base=parameters.model,
                 length=(parameters.length.value, str(count)),
                 device=parameters.device,
                 further=self.further,
             )
-            bench.show(TrainingRun.begin(settings.runs_folder(), order, self.program))
+            page.show(TrainingRun.begin(settings.runs_folder(), run_settings, self.program))
 
     def stop(self) -> None:
         """End the process; the run can be resumed."""
-        with telling():
-            if self._bench.run is not None:
+        with errors_shown():
+            if self._page.run is not None:
                 try:
-                    self._bench.run.stop()
+                    self._page.run.stop()
                 finally:
-                    self._bench.look()
+                    self._page.poll()
 
     def resume(self) -> None:
         """Go on from the last checkpoint."""
-        with telling():
-            run = self._bench.run
-            if run is not None and dependencies.ensure(NEEDS):
+        with errors_shown():
+            run = self._page.run
+            if run is not None and python_packages.ensure(NEEDS):
                 run.program = self.program
                 try:
                     run.go_on()
                 finally:
-                    self._bench.look()
+                    self._page.poll()
 
     def _may_replace(self) -> bool:
         """Whether a run that waits for a word may be left behind; its files stay."""
-        bench = self._bench
-        if bench.run is None or bench.verdict is None or bench.run.decision is not None:
+        page = self._page
+        if page.run is None or page.verdict is None or page.run.decision is not None:
             return True
         question = _(
             "The last run has a model that was neither published nor discarded. Start a new run all the same? Its "
             "files stay in {folder}."
         )
-        return bool(slicer.util.confirmYesNoDisplay(question.format(folder=bench.run.folder), _("Start a new run")))
+        return bool(slicer.util.confirmYesNoDisplay(question.format(folder=page.run.folder), _("Start a new run")))
 
     def _obstacle(self) -> str:
         """Why nothing can be started, in a sentence, or ""."""
-        bench = self._bench
-        if bench.parameters is None or (bench.listing and not bench.cases):
+        page = self._page
+        if page.parameters is None or (page.listing and not page.cases):
             return ""
-        if bench.store is None:
+        if page.store is None:
             return _("Choose the folder of the case store first.")
-        if bench.listed:
-            return sentence(bench.listed)
-        if not any(case.labelled for case in bench.cases):
+        if page.listed:
+            return sentence(page.listed)
+        if not any(case.labelled for case in page.cases):
             return _("No case is corrected or accepted yet: there is nothing to learn from.")
         return ""
 
     def _estimate(self) -> str:
-        bench, parameters = self._bench, self._bench.parameters
+        page, parameters = self._page, self._page.parameters
         if parameters is None:
             return ""
-        words = []
-        labelled = sum(case.labelled for case in bench.cases)
+        sentences = []
+        labelled = sum(case.labelled for case in page.cases)
         if 0 < labelled < _FEW:
-            words.append(_("With so few corrected cases the verdict will mean little; three or more are better."))
-        pace = settings.seconds_per_iteration(parameters.device)
-        if pace is None:
-            words.append(_("How long an iteration takes here is known after the first one."))
+            sentences.append(_("With so few corrected cases the verdict will mean little; three or more are better."))
+        seconds = settings.seconds_per_iteration(parameters.device)
+        if seconds is None:
+            sentences.append(_("How long an iteration takes here is known after the first one."))
         elif parameters.length == Length.minutes:
             # 0.9: the share of the time that the run gives to training.
-            count = max(1, round(60 * parameters.minutes * 0.9 / pace))
-            words.append(_("About {count} iterations, by the pace of the last run.").format(count=count))
+            count = max(1, round(60 * parameters.minutes * 0.9 / seconds))
+            sentences.append(_("About {count} iterations, by the pace of the last run.").format(count=count))
         else:
-            time = duration_words(parameters.iterations * pace)
-            words.append(_("It takes {time}, by the pace of the last run.").format(time=time))
-        return " ".join(words)
+            time = duration_text(parameters.iterations * seconds)
+            sentences.append(_("It takes {time}, by the pace of the last run.").format(time=time))
+        return " ".join(sentences)
 
     # --- choices ------------------------------------------------------------------------------------------------------
 
     def _list_models(self) -> None:
-        models, box = self._bench.models, self._ui.modelSelector
+        models, box = self._page.models, self._ui.modelSelector
         if models is not self._models:
             self._models = models
             box.clear()
             for number, model in enumerate(models):
                 box.addItem(f"{model.title}, {_('in use')}" if number == 0 else model.title)
                 box.setItemData(number, model.details, qt.Qt.ToolTipRole)
-        parameters = self._bench.parameters
+        parameters = self._page.parameters
         if parameters is None or not models:
             return
         names = [model.name for model in models]
@@ -186,10 +186,10 @@ class TrainingPanel(Panel):
             parameters.model = ""
 
     def _model_chosen(self, index: int) -> None:
-        if self._bench.parameters is not None and 0 <= index < len(self._models):
+        if self._page.parameters is not None and 0 <= index < len(self._models):
             # The one in use goes without its name: whichever that is when the run begins.
-            self._bench.parameters.model = self._models[index].name if index else ""
+            self._page.parameters.model = self._models[index].name if index else ""
 
     def _runs_chosen(self, path: str) -> None:
         settings.choose_runs_folder(path)
-        self._bench.find_run()
+        self._page.find_run()

@@ -9,10 +9,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from mtctl.models.verdict import Compared, Verdict
-from MTCTLSegmentLib.error_display import telling
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLTrainLib.jobs.request_queue import Events
-from MTCTLTrainLib.page_state import Workbench
+from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.runs.training_run import Decision, TrainingRun
 from MTCTLTrainLib.text import sentence
 
@@ -22,12 +22,12 @@ _BAD = "background: rgba(240, 160, 0, 70); border-radius: 4px; padding: 6px;"
 _GREEN, _ORANGE = "#3a9d5d", "#c77700"
 
 
-class VerdictPage(Panel):
+class VerdictPanel(Panel):
     """Publishes, discards and rolls back, through the child process."""
 
-    def __init__(self, ui: Any, bench: Workbench) -> None:
+    def __init__(self, ui: Any, page: PageState) -> None:
         super().__init__()
-        self._ui, self._bench = ui, bench
+        self._ui, self._page = ui, page
         self._shown: Verdict | None = None
         self._refused: tuple[str, ...] = ()
         self._busy = False
@@ -38,16 +38,16 @@ class VerdictPage(Panel):
             (ui.rollBackButton, "clicked()", self.roll_back),
             (ui.reasonEdit, "textChanged(QString)", self._reason_changed),
         )
-        self.listen(bench, self.refresh)
+        self.listen(page, self.refresh)
 
     def refresh(self) -> None:
         """Show the verdict, where there is one."""
-        ui, bench, verdict = self._ui, self._bench, self._bench.verdict
+        ui, page, verdict = self._ui, self._page, self._page.verdict
         if verdict is not self._shown:
             self._shown, self._refused = verdict, ()
             ui.reasonEdit.text = ""
             self._fill(verdict)
-        decision = bench.run.decision if bench.run is not None and verdict is not None else None
+        decision = page.run.decision if page.run is not None and verdict is not None else None
         against = (*self._refused, *(verdict.against if verdict is not None else ()))
         ui.verdictLabel.text = _headline(verdict, decision, against)
         ui.verdictLabel.setStyleSheet(_BAD if against and decision is None else _GOOD if verdict is not None else "")
@@ -65,15 +65,15 @@ class VerdictPage(Panel):
             else _("From the next case on, this model is used. The one before stays and can be rolled back to.")
         )
         ui.discardButton.enabled = undecided and not self._busy
-        published = bench.published
-        ui.inUseLabel.text = _in_use(published) if bench.models else ""
+        published = page.published
+        ui.inUseLabel.text = _in_use(published) if page.models else ""
         ui.inUseLabel.toolTip = sentence(published["damage"]) if published is not None else ""
         ui.rollBackButton.enabled = published is not None and bool(published["model"]) and not self._busy
 
     def publish(self) -> None:
         """Make the new model the one in use."""
-        run = self._bench.run
-        if run is None or self._bench.verdict is None:
+        run = self._page.run
+        if run is None or self._page.verdict is None:
             return
         reason = self._ui.reasonEdit.text.strip()
         self._ask(
@@ -83,15 +83,15 @@ class VerdictPage(Panel):
 
     def discard(self) -> None:
         """The new model is not wanted; the one in use stays."""
-        with telling():
-            run = self._bench.run
-            if run is not None and self._bench.verdict is not None:
+        with errors_shown():
+            run = self._page.run
+            if run is not None and self._page.verdict is not None:
                 self._decide(run, Decision("discarded"))
-                self._bench.changed()
+                self._page.notify()
 
     def roll_back(self) -> None:
         """Go back to the model before the one in use."""
-        published = self._bench.published
+        published = self._page.published
         question = _("Go back to the model that was in use before {model}? {model} stays in the store.")
         if published is None or not slicer.util.confirmYesNoDisplay(
             question.format(model=published["model"]), _("Roll back")
@@ -102,7 +102,7 @@ class VerdictPage(Panel):
     def _published(self, run: TrainingRun, reason: str, events: Events) -> None:
         for event in events:
             if event["event"] == "refused":
-                own = self._bench.verdict.against if self._bench.verdict is not None else ()
+                own = self._page.verdict.against if self._page.verdict is not None else ()
                 self._refused = tuple(text for text in event["reasons"] if text not in own)
             elif event["event"] == "published":
                 self._refused = ()
@@ -110,30 +110,30 @@ class VerdictPage(Panel):
 
     def _rolled_back(self, events: Events) -> None:
         model = next((event["model"] for event in events if event["event"] == "rolled back"), None)
-        words = _("{model} is in use again.").format(model=model or _("The model that came with the extension"))
-        slicer.util.showStatusMessage(words, 5000)
+        text = _("{model} is in use again.").format(model=model or _("The model that came with the extension"))
+        slicer.util.showStatusMessage(text, 5000)
 
     def _decide(self, run: TrainingRun, decision: Decision) -> None:
         run.decide(decision)
         # The scans that it was prepared with are not needed any more.
-        self._bench.requests.ask({"do": "tidy", "run": str(run.folder)}, lambda events: None, lambda reason: None)
+        self._page.requests.ask({"do": "tidy", "run": str(run.folder)}, lambda events: None, lambda reason: None)
 
     def _ask(self, request: dict[str, Any], then: Any) -> None:
         def done(events: Events) -> None:
             self._busy = False
-            with telling():
+            with errors_shown():
                 then(events)
-            self._bench.changed()
-            self._bench.refresh()
+            self._page.notify()
+            self._page.refresh()
 
         def failed(reason: str) -> None:
             self._busy = False
-            self._bench.changed()
+            self._page.notify()
             slicer.util.errorDisplay(sentence(reason))
 
         self._busy = True
-        self._bench.requests.ask(request, done, failed)
-        self._bench.changed()
+        self._page.requests.ask(request, done, failed)
+        self._page.notify()
 
     def _reason_changed(self, _text: str) -> None:
         self.refresh()
@@ -181,8 +181,8 @@ def _in_use(published: dict[str, Any] | None) -> str:
     if not published["model"]:
         return _("Which model is in use cannot be read; nothing is segmented until then.")
     if published["damage"]:
-        words = _("In use: {model}, which is damaged; roll back, or restore it from a backup.")
-        return words.format(model=published["model"])
+        text = _("In use: {model}, which is damaged; roll back, or restore it from a backup.")
+        return text.format(model=published["model"])
     return _("In use: {model}, published {date}.").format(model=published["model"], date=published["published"][:10])
 
 
@@ -194,19 +194,19 @@ def _headline(verdict: Verdict | None, decision: Decision | None, against: tuple
             "mean of both."
         )
     if decision is not None and decision.kind == "published":
-        words = _("Published as {model}.").format(model=decision.model)
-        return f"{words} {_('Reason: {reason}').format(reason=decision.reason)}" if decision.reason else words
+        text = _("Published as {model}.").format(model=decision.model)
+        return f"{text} {_('Reason: {reason}').format(reason=decision.reason)}" if decision.reason else text
     if decision is not None:
         return _("Discarded; the model in use stayed. The new one is still in the folder of the run.")
     old, new = verdict.dice
     if against:
         return "\n".join([_("Not better:"), *(f"• {sentence(reason)}" for reason in against)])
-    words = _("Better") if round(new, 4) > round(old, 4) else _("As good")
-    return _("{words}: mean Dice {old:.2f} before, {new:.2f} now.").format(words=words, old=100 * old, new=100 * new)
+    text = _("Better") if round(new, 4) > round(old, 4) else _("As good")
+    return _("{text}: mean Dice {old:.2f} before, {new:.2f} now.").format(text=text, old=100 * old, new=100 * new)
 
 
 def _figures(verdict: Verdict) -> str:
-    lines = [sentence(_("Held out: {words}").format(words=verdict.held_out))] if verdict.held_out else []
+    lines = [sentence(_("Held out: {text}").format(text=verdict.held_out))] if verdict.held_out else []
     worst: Compared | None = verdict.worst
     if worst is not None:
         lines.append(

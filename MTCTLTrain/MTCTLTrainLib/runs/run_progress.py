@@ -30,7 +30,7 @@ def thinned(points: list[Point]) -> list[Point]:
 
 
 @dataclass
-class RunStory:
+class RunProgress:
     """Grows with the events of `mtctl_train.finetuning.run_folder`.
 
     Attributes:
@@ -86,7 +86,7 @@ class RunStory:
         return None if self._left is None else max(0.0, self._left - (time.monotonic() - self._heard))
 
     @property
-    def pace(self) -> float | None:
+    def seconds_per_iteration(self) -> float | None:
         """Seconds an iteration, as the run measured them; None before the first step and near the end."""
         to_come = (self.of - self.iteration) + self.of * (self.folds - self.fold)
         return None if self._left is None or to_come < 1 or not self._left else self._left / to_come

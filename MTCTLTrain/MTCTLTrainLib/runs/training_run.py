@@ -28,7 +28,7 @@ from mtctl.system.files import WriteError, make_folder, replacing
 from mtctl.system.process_tree import is_running, kill_tree
 from mtctl_train.finetuning.run_folder import CANDIDATE, RunError, RunState, read_status
 
-ORDER = "order.json"
+SETTINGS = "order.json"
 LAUNCH = "launch.json"
 LOG = "output.log"
 DECISION = "decision.json"
@@ -41,7 +41,7 @@ _LONGEST_START = 120.0
 # Below that, a process that ended without a word most likely had no room for one.
 _ROOM_BYTES = 50 << 20
 
-_LAST_WORDS = 400  # characters
+_LOG_END = 400  # characters
 
 # What this process has started, by the folder of the run: whichever `TrainingRun` looks has to collect it.
 _CHILDREN: dict[Path, subprocess.Popen[bytes]] = {}
@@ -57,13 +57,13 @@ class Phase(Enum):
     FINISHED = "finished"
 
     @property
-    def at_work(self) -> bool:
+    def active(self) -> bool:
         """Whether a process is busy with it."""
         return self in (Phase.STARTING, Phase.RUNNING)
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrainingStatus:
     """How a run stands.
 
     Attributes:
@@ -76,15 +76,15 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Order:
+class RunSettings:
     """What was asked for.
 
     Attributes:
         store: Folder of the case store.
         base: Id or folder of the model to start from.
-        length: `--minutes M` or `--iterations N`, as two words.
+        length: `--minutes M` or `--iterations N`, as two arguments.
         device: As in `mtctl.networks.device.DEVICES`.
-        further: More words for `mtctl finetune`.
+        further: More arguments of `mtctl finetune`.
     """
 
     store: str
@@ -95,8 +95,8 @@ class Order:
 
     def arguments(self, out: Path) -> list[str]:
         """Of `mtctl finetune`."""
-        words = ["finetune", "--cases", self.store, "--out", str(out), "--device", self.device, *self.length]
-        return [*words, *(["--base", self.base] if self.base else []), *self.further]
+        arguments = ["finetune", "--cases", self.store, "--out", str(out), "--device", self.device, *self.length]
+        return [*arguments, *(["--base", self.base] if self.base else []), *self.further]
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,14 @@ class TrainingRun:
 
     Attributes:
         folder: Of the run.
-        order: What was asked for.
+        settings: What was asked for.
     """
 
-    def __init__(self, folder: Path, order: Order, program: Sequence[str] = PROGRAM) -> None:
-        self.folder, self.order, self.program = folder, order, tuple(program)
+    def __init__(self, folder: Path, settings: RunSettings, program: Sequence[str] = PROGRAM) -> None:
+        self.folder, self.settings, self.program = folder, settings, tuple(program)
 
     @classmethod
-    def begin(cls, runs: Path, order: Order, program: Sequence[str] = PROGRAM) -> TrainingRun:
+    def begin(cls, runs: Path, settings: RunSettings, program: Sequence[str] = PROGRAM) -> TrainingRun:
         """Make a folder for the run and start it.
 
         Raises:
@@ -146,19 +146,19 @@ class TrainingRun:
             number += 1
             folder = runs / f"{name}-{number}"
         make_folder(folder)
-        _write(folder / ORDER, asdict(order))
-        run = cls(folder, order, program)
+        _write(folder / SETTINGS, asdict(settings))
+        run = cls(folder, settings, program)
         run.go_on()
         return run
 
     @classmethod
     def last(cls, runs: Path) -> TrainingRun | None:
         """The run that was begun last, whoever began it; None where there is none."""
-        for path in sorted(runs.glob(f"*/{ORDER}"), key=_begun, reverse=True):
+        for path in sorted(runs.glob(f"*/{SETTINGS}"), key=_begun, reverse=True):
             values = _read(path)
             try:
-                words = {name: tuple(values[name]) for name in ("length", "further")}
-                return cls(path.parent, Order(**values | words))
+                tuples = {name: tuple(values[name]) for name in ("length", "further")}
+                return cls(path.parent, RunSettings(**values | tuples))
             except (TypeError, KeyError):  # Torn by a power cut, or of a later version.
                 continue
         return None
@@ -170,10 +170,10 @@ class TrainingRun:
             RunError: It is at work already, or the process cannot be started.
             WriteError: Nothing can be written there.
         """
-        if self.standing().phase.at_work:
+        if self.status().phase.active:
             raise RunError(f"{self.folder}: this run is at work already")
         make_folder(self.folder)
-        command = [sys.executable, *self.program, *map(encode_argument, self.order.arguments(self.folder))]
+        command = [sys.executable, *self.program, *map(encode_argument, self.settings.arguments(self.folder))]
         try:
             with open(self.folder / LOG, "wb") as log:
                 process = _CHILDREN[self.folder] = subprocess.Popen(
@@ -214,7 +214,7 @@ class TrainingRun:
             except WriteError as error:
                 raise WriteError(f"the training is stopped, but this could not be noted: {error}") from error
 
-    def standing(self) -> Standing:
+    def status(self) -> TrainingStatus:
         """How it stands now; takes a millisecond."""
         child = _CHILDREN.get(self.folder)
         if child is not None:
@@ -222,18 +222,20 @@ class TrainingRun:
         launch, status = self._launch(), read_status(self.folder)
         if launch is not None and (status is None or status.started < launch.at):
             if self._alive(launch):
-                return Standing(Phase.STARTING)
-            return Standing(Phase.STOPPED) if launch.stopped else Standing(Phase.FAILED, self._last_words())
+                return TrainingStatus(Phase.STARTING)
+            if launch.stopped:
+                return TrainingStatus(Phase.STOPPED)
+            return TrainingStatus(Phase.FAILED, self._exit_reason())
         if status is None:
-            return Standing(Phase.STOPPED)
+            return TrainingStatus(Phase.STOPPED)
         if status.state is RunState.RUNNING:
-            return Standing(Phase.RUNNING)
+            return TrainingStatus(Phase.RUNNING)
         if status.state is RunState.FAILED:
-            return Standing(Phase.FAILED, status.message or self._last_words())
+            return TrainingStatus(Phase.FAILED, status.message or self._exit_reason())
         if status.state is RunState.FINISHED:
-            return Standing(Phase.FINISHED)
+            return TrainingStatus(Phase.FINISHED)
         asked = launch is not None and launch.stopped
-        return Standing(Phase.STOPPED, "" if asked else self._last_words())
+        return TrainingStatus(Phase.STOPPED, "" if asked else self._exit_reason())
 
     @property
     def candidate(self) -> Path:
@@ -269,16 +271,16 @@ class TrainingRun:
             return child.poll() is None
         return time.time() - launch.at < _LONGEST_START and is_running(launch.pid)
 
-    def _last_words(self) -> str:
+    def _exit_reason(self) -> str:
         """Why the process may have ended, in a sentence."""
         try:
             if shutil.disk_usage(self.folder).free < _ROOM_BYTES:
                 return f"the disk of {self.folder} is full; free some space and resume"
-            words = (self.folder / LOG).read_bytes()[-_LAST_WORDS:].decode("utf-8", errors="replace").strip()
+            text = (self.folder / LOG).read_bytes()[-_LOG_END:].decode("utf-8", errors="replace").strip()
         except OSError:
             return f"the folder of the run, {self.folder}, is gone or cannot be read"
         ended = "the training process was ended from outside, or the computer was switched off"
-        _, said = ending_of("", words.splitlines())
+        _, said = ending_of("", text.splitlines())
         return "\n".join(said).strip().removeprefix("mtctl: error: ") or ended
 
 
@@ -299,9 +301,9 @@ def _end(pid: int) -> None:
         kill_tree(pid, patience=0.0)
 
 
-def _begun(order: Path) -> tuple[float, str]:
+def _begun(path: Path) -> tuple[float, str]:
     try:
-        return order.stat().st_mtime, order.parent.name
+        return path.stat().st_mtime, path.parent.name
     except OSError:
         return 0.0, ""
 
