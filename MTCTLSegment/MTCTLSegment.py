@@ -1,7 +1,7 @@
 """MT-CTL Segment: the left atrium on late-enhancement MRI, and a review of the places where the model is unsure."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import qt
 import slicer
@@ -25,22 +25,20 @@ HELP = _(
     "<ol><li><b>Scan</b>: choose one and press Apply.</li>"
     "<li><b>Uncertainty</b>: the heatmap shows what is at least as uncertain as the threshold.</li>"
     "<li><b>Regions</b>: step through the ranked places with N (next) and P (previous); A accepts the one you look "
-    "at.</li>"
-    "<li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is uncertain, unless you "
-    "choose otherwise. Z takes a change back.</li>"
+    "at.</li><li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is uncertain, unless "
+    "you choose otherwise. Z takes a change back.</li>"
     "<li><b>Finish</b>: accept the case, or reject it; either is saved into the case store.</li></ol>"
     "For research only, not for clinical use."
 )
 
 
 class MTCTLSegment(ScriptedLoadableModule):
-    """What Slicer shows of the module before it is opened."""
+    """Title, help and place of the module in Slicer's menus."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("MT-CTL Segment")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        self.parent.dependencies = []
         self.parent.contributors = ["SlicerMTCTL contributors"]
         self.parent.helpText = HELP
         self.parent.acknowledgementText = _(
@@ -49,7 +47,7 @@ class MTCTLSegment(ScriptedLoadableModule):
         )
         slicer.app.connect("startupCompleted()", self._registerSampleData)
 
-    def _registerSampleData(self):
+    def _registerSampleData(self) -> None:
         from mtctl.python_version import refusal
 
         if refusal():
@@ -61,24 +59,24 @@ class MTCTLSegment(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class MTCTLSegmentParameterNode:
-    """What a saved scene remembers of the panel; the review itself is kept with the case (`mtctl.scene`).
+    """The parameters that are saved with the scene; the review itself is saved with the case (`mtctl.scene`).
 
     Attributes:
-        scan: What is, or will be, segmented.
-        reviewed: A segmentation that exists already and is checked instead; None for the model's own.
-        model: Id or folder; "" for the one in use.
-        modelChosen: Whether a person chose it: earlier versions named the shipped default where nobody had.
-        device: Where the network runs.
-        samples: Monte-Carlo samples.
-        usualSamples: What the model is usually asked for; another number in `samples` was chosen by a person.
-        place: Where the atrium is looked for.
+        scan: The scan to segment.
+        reviewed: An existing segmentation to review in place of the model's; None for the model's.
+        model: Id or folder of the model; "" for the one in use.
+        modelChosen: Whether a person chose the model: earlier versions named the shipped default where nobody had.
+        device: Device on which the network runs.
+        samples: Number of Monte-Carlo samples.
+        usualSamples: The number from the model's card; another number in `samples` was chosen by a person.
+        place: Where the atrium is searched.
         roi: The box for SearchRegion.box.
-        kind: Uncertainty in the heatmap.
-        heatmap: Whether it is shown.
-        threshold: Of the heatmap, and for the reviewed kind of the regions.
-        opacity: Of the heatmap.
+        kind: Uncertainty that the heatmap shows.
+        heatmap: Whether the heatmap is shown.
+        threshold: Lowest uncertainty that the heatmap shows; for the reviewed kind also that of the regions.
+        opacity: Opacity of the heatmap.
         surface: How the atrium is shown in 3-D.
-        consensus: Probability level of that suggestion.
+        consensus: Probability level of the suggestion "consensus".
         restrict: Where painting is allowed.
     """
 
@@ -101,17 +99,17 @@ class MTCTLSegmentParameterNode:
 
 
 class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Makes the panels and tells them when a parameter or the scene changed; what they do is in MTCTLSegmentLib."""
+    """Make the panels, and notify them when a parameter or the scene changes; the panels are in MTCTLSegmentLib."""
 
-    def __init__(self, parent=None):
+    def __init__(self, parent: Any = None) -> None:
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._binding = None
-        self._known = {}
+        self.logic: Any = None  # Stays None where this Python is too old; then there is no page.
+        self._parameterNode: Any = None
+        self._binding: Any = None
+        self._known: dict[str, Any] = {}
         ScriptedLoadableModuleWidget.__init__(self, parent)  # Last: without a parent it calls setup.
 
-    def setup(self):
+    def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
         from mtctl.python_version import refusal
 
@@ -140,23 +138,22 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = MTCTLSegmentLogic()
         self.currentReview = CurrentReview()
-        self.scanFilter = ScanSelectorFilter(self.ui.scanSelector, self.ui.reviewSelector)
-        self.modelPanel = ModelPanel(self.ui, self.currentReview)
-        self.scanPanel = ScanPanel(
-            self.ui, self.currentReview, self.modelPanel, self.logic.job, self.onResult, self.onSpacingGiven
-        )
-        self.heatmapPanel = HeatmapPanel(self.ui, self.currentReview)
-        self.regionPanel = RegionPanel(self.ui, self.currentReview)
-        self.editorPanel = EditorPanel(self.ui, self.currentReview, self.heatmapPanel.edited)
-        self.proposalPanel = ProposalPanel(self.ui, self.currentReview, self.editorPanel)
+        ui, current = self.ui, self.currentReview
+        self.scanFilter = ScanSelectorFilter(ui.scanSelector, ui.reviewSelector)
+        self.modelPanel = ModelPanel(ui, current)
+        self.scanPanel = ScanPanel(ui, current, self.modelPanel, self.logic.job, self.onResult, self.onSpacingGiven)
+        self.heatmapPanel = HeatmapPanel(ui, current)
+        self.regionPanel = RegionPanel(ui, current)
+        self.editorPanel = EditorPanel(ui, current, self.heatmapPanel.edited)
+        self.proposalPanel = ProposalPanel(ui, current, self.editorPanel)
         self.storeJob = StoreJob()
-        self.draftSaver = DraftSaver(self.ui, self.currentReview, self.storeJob)
-        self.finishPanel = FinishPanel(self.ui, self.currentReview, self.storeJob)
+        self.draftSaver = DraftSaver(ui, current, self.storeJob)
+        self.finishPanel = FinishPanel(ui, current, self.storeJob)
         self.panels = (  # Each is closed before those above it, which it may use.
             self.scanFilter,
             self.modelPanel,
             self.scanPanel,
-            StatusPanel(self.ui, self.currentReview),
+            StatusPanel(ui, current),
             self.heatmapPanel,
             self.regionPanel,
             self.editorPanel,
@@ -164,10 +161,9 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.draftSaver,
             self.finishPanel,
         )
-        self.shortcuts = Shortcuts(
-            {"N": self.regionPanel.next, "P": self.regionPanel.previous, "A": self.regionPanel.accept}
-        )
-        self.ui.segmentSelector.connect("activated(int)", self.onSegmentChosen)
+        regions = self.regionPanel
+        self.shortcuts = Shortcuts({"N": regions.next, "P": regions.previous, "A": regions.accept})
+        self.scanPanel.connect((ui.segmentSelector, "activated(int)", self.onSegmentChosen))
         self._reactions = {
             "scan": self.onScanChosen,
             "reviewed": self.onReviewedChosen,
@@ -194,7 +190,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         else:
             self.initializeParameterNode()
 
-    def enter(self):
+    def enter(self) -> None:
         if self.logic is None:
             return
         self.finishPanel.show_settings()
@@ -202,7 +198,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.editorPanel.enter()
         self.shortcuts.enable(True)
 
-    def exit(self):
+    def exit(self) -> None:
         if self.logic is None:
             return
         self.shortcuts.enable(False)
@@ -211,13 +207,12 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.currentReview.pause()
         self.setParameterNode(None)
 
-    def cleanup(self):
+    def cleanup(self) -> None:
         # Reload calls this without exit: whatever would live on is stopped here.
         if self.logic is None:
             return
         self.setParameterNode(None)
         self.removeObservers()
-        self.ui.segmentSelector.disconnect("activated(int)", self.onSegmentChosen)
         self.logic.job.close()
         self.storeJob.close()
         for panel in reversed(self.panels):
@@ -225,16 +220,16 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.currentReview.close()
         self.shortcuts.close()
 
-    def _isEntered(self):
-        return getattr(self.parent, "isEntered", False)  # A panel that is no module's has no such thing.
+    def _isEntered(self) -> bool:
+        return bool(getattr(self.parent, "isEntered", False))  # A panel that is no module's has no such thing.
 
     # --- parameter node -----------------------------------------------------------------------------------------------
 
-    def initializeParameterNode(self):
-        """Bind the panel to the scene's parameter node and open the case of its scan."""
+    def initializeParameterNode(self) -> None:
+        """Bind the page to the scene's parameter node and open the case of its scan."""
         self.setParameterNode(self.logic.getParameterNode())
 
-    def setParameterNode(self, parameterNode):
+    def setParameterNode(self, parameterNode: Any) -> None:
         if self._parameterNode is not None:
             self._binding.undo()
             self.removeObserver(
@@ -251,7 +246,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             with errors_shown():
                 self.openCase(parameterNode.scan)
 
-    def onParametersModified(self, caller=None, event=None):
+    def onParametersModified(self, caller: Any = None, event: Any = None) -> None:
         if self._parameterNode is None:
             return
         for name, value in self._values().items():
@@ -259,13 +254,13 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._known[name] = value
                 self._reactions[name]()
 
-    def _values(self):
+    def _values(self) -> dict[str, Any]:
         return {name: getattr(self._parameterNode, name) for name in self._reactions}
 
     # --- what the user does -------------------------------------------------------------------------------------------
 
-    def onScanChosen(self):
-        """Put the open case aside and open the one of the chosen scan, where it has one."""
+    def onScanChosen(self) -> None:
+        """Suspend the open review and open that of the chosen scan, if there is one."""
         with errors_shown():
             scan = self._parameterNode.scan
             self.openCase(scan)
@@ -273,28 +268,28 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if self.currentReview.review is None and scan is not None:
                 slicer.util.setSliceViewerLayers(background=scan, foreground=None)
 
-    def openCase(self, scan):
-        """Show the review of a scan where it has one."""
+    def openCase(self, scan: Any) -> None:
+        """Show the review of a scan, if there is one."""
         if self.currentReview.review is None or self.currentReview.review.nodes.scan is not scan:
             self.heatmapPanel.hide_case()
             self.currentReview.open(scan)
         self.showCase()
 
-    def onReviewedChosen(self):
-        """Check another segmentation, or the model's own again."""
+    def onReviewedChosen(self) -> None:
+        """Review another segmentation, or the model's again."""
         with errors_shown():
             self.scanPanel.list_segments()
             self.onSegmentChosen()
 
-    def onSegmentChosen(self):
-        """Check this segment of it."""
+    def onSegmentChosen(self) -> None:
+        """Review the chosen segment of that segmentation."""
         with errors_shown():
             if self.currentReview.review is not None:
                 self.scanPanel.review_chosen()
                 self.showCase()
 
-    def onResult(self, scan, result):
-        """The segmentation is there."""
+    def onResult(self, scan: Any, result: Any) -> None:
+        """Show a segmentation that has arrived, and open its review."""
         first = self.currentReview.review is None or self.currentReview.review.nodes.scan is not scan
         self.currentReview.take_result(scan, result, (lambda: None) if first else self.editorPanel.save_for_undo)
         if self._parameterNode is None or self._parameterNode.scan is not scan:
@@ -308,8 +303,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if first:
             slicer.util.resetThreeDViews()
 
-    def onSpacingGiven(self, scan, spacing):
-        """Give the scan another spacing; what was made with the one before is put away, and comes back with it."""
+    def onSpacingGiven(self, scan: Any, spacing: tuple[float, float, float]) -> None:
+        """Give the scan another spacing; results for the former spacing are hidden until it is given back."""
         from mtctl import scene
 
         self.heatmapPanel.hide_case()
@@ -319,20 +314,20 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.util.resetSliceViews()
         slicer.util.resetThreeDViews()
 
-    def onThreshold(self):
+    def onThreshold(self) -> None:
         self.heatmapPanel.show_threshold()
         self.editorPanel.restrict()
 
-    def showCase(self):
-        """All panels show the open case."""
+    def showCase(self) -> None:
+        """Show the open case in all panels."""
         self.heatmapPanel.show_case()
         self.editorPanel.attach()
         self.currentReview.notify()
 
     # --- what the scene does ------------------------------------------------------------------------------------------
 
-    def onSceneLeaves(self, caller=None, event=None):
-        """The scene is closed or loaded: let go of all of its nodes before they are gone."""
+    def onSceneLeaves(self, caller: Any = None, event: Any = None) -> None:
+        """Release all nodes of a scene that is about to be closed or replaced."""
         if self.logic.job.running:
             self.scanPanel.cancel()
         self.editorPanel.leave()
@@ -342,16 +337,16 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.currentReview.notify()
 
-    def onSceneStartImport(self, caller=None, event=None):
+    def onSceneStartImport(self, caller: Any = None, event: Any = None) -> None:
         self.currentReview.pause()  # What is there already stays in the scene, but no suggestion.
         self.onSceneLeaves()
 
-    def onSceneArrived(self, caller=None, event=None):
+    def onSceneArrived(self, caller: Any = None, event: Any = None) -> None:
         if self._isEntered():
             self.initializeParameterNode()
             self.editorPanel.enter()
 
-    def onNodeRemoved(self, caller=None, event=None):
+    def onNodeRemoved(self, caller: Any = None, event: Any = None) -> None:
         if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsBatchProcessing():
             return
         self.scanPanel.check_nodes()
@@ -361,19 +356,19 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
-    """What can be done without the panel."""
+    """The functions of the module that need no page."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
 
         self.job = SegmentationJob()
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> MTCTLSegmentParameterNode:
         return MTCTLSegmentParameterNode(super().getParameterNode())
 
-    def review(self, scan):
-        """The review of a scan that was segmented (`review.case_review.CaseReview`); None where it was not."""
+    def review(self, scan: Any) -> Any:
+        """Return the review of a segmented scan (`review.case_review.CaseReview`); None for a scan without results."""
         from mtctl import scene
         from MTCTLSegmentLib.review.case_review import open_review
 
@@ -382,17 +377,17 @@ class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
 
 
 class MTCTLSegmentTest(ScriptedLoadableModuleTest):
-    """Runs in Slicer's test menu, and in the project's test host; needs no internet."""
+    """A test for Slicer's test menu and the project's test host; it needs no internet."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         slicer.mrmlScene.Clear(0)
 
-    def runTest(self):
+    def runTest(self) -> None:
         self.setUp()
         self.test_a_phantom_gets_through_the_review()
 
-    def test_a_phantom_gets_through_the_review(self):
-        """A result as the worker gives it becomes a case that is stepped through, corrected, undone and kept."""
+    def test_a_phantom_gets_through_the_review(self) -> None:
+        """Turn a result into a case, step through it, correct it, undo the correction and save the draft."""
         from mtctl.synthetic.phantom import make_phantom
         from MTCTLSegmentLib import sample_data, self_test
 

@@ -1,7 +1,7 @@
 """MT-CTL Train: fine-tuning on the cases of a case store, and the verdict whether the new model is better."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import qt
 import slicer
@@ -33,9 +33,9 @@ HELP = _(
 
 
 class MTCTLTrain(ScriptedLoadableModule):
-    """What Slicer shows of the module before it is opened."""
+    """Title, help and place of the module in Slicer's menus."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("MT-CTL Train")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
@@ -50,14 +50,14 @@ class MTCTLTrain(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class MTCTLTrainParameterNode:
-    """What a saved scene remembers of the panel; runs, cases and models are in folders of their own.
+    """The parameters that are saved with the scene; runs, cases and models are in folders of their own.
 
     Attributes:
         model: Id of the model to start from; "" for the one in use.
-        length: Which of the two below counts.
-        minutes: Of the whole run.
-        iterations: Of the whole run.
-        device: Where the network is trained.
+        length: Which of the next two limits the run.
+        minutes: Length of the whole run in minutes.
+        iterations: Length of the whole run in iterations.
+        device: Device on which the network is trained.
         curves: Whether the curves are shown in the views.
     """
 
@@ -70,16 +70,16 @@ class MTCTLTrainParameterNode:
 
 
 class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Makes the panels and tells them when a parameter or the scene changed; what they do is in MTCTLTrainLib."""
+    """Make the panels, and notify them when a parameter or the scene changes; the panels are in MTCTLTrainLib."""
 
-    def __init__(self, parent=None):
+    def __init__(self, parent: Any = None) -> None:
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._binding = None
+        self.logic: Any = None  # Stays None where this Python is too old; then there is no page.
+        self._parameterNode: Any = None
+        self._binding: Any = None
         ScriptedLoadableModuleWidget.__init__(self, parent)  # Last: without a parent it calls setup.
 
-    def setup(self):
+    def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
         from mtctl.python_version import refusal
 
@@ -121,7 +121,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._isEntered():  # Reloaded: enter is not called.
             self.enter()
 
-    def enter(self):
+    def enter(self) -> None:
         if self.logic is None:
             return
         self.initializeParameterNode()
@@ -130,7 +130,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.page.refresh()
         self.progressPanel.enter()
 
-    def exit(self):
+    def exit(self) -> None:
         if self.logic is None:
             return
         self.casePanel.storeEdit.commit()
@@ -138,7 +138,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.progressPanel.leave()
         self.setParameterNode(None)
 
-    def cleanup(self):
+    def cleanup(self) -> None:
         # Reload calls this without exit: whatever would live on is stopped here. A run goes on.
         if self.logic is None:
             return
@@ -149,16 +149,16 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for panel in self.panels:
             panel.close()
 
-    def _isEntered(self):
-        return getattr(self.parent, "isEntered", False)  # A panel that is no module's has no such thing.
+    def _isEntered(self) -> bool:
+        return bool(getattr(self.parent, "isEntered", False))  # A panel that is no module's has no such thing.
 
     # --- parameter node -----------------------------------------------------------------------------------------------
 
-    def initializeParameterNode(self):
-        """Bind the panel to the scene's parameter node."""
+    def initializeParameterNode(self) -> None:
+        """Bind the page to the scene's parameter node."""
         self.setParameterNode(self.logic.getParameterNode())
 
-    def setParameterNode(self, parameterNode):
+    def setParameterNode(self, parameterNode: Any) -> None:
         from MTCTLSegmentLib.parameters import Binding
 
         if self._parameterNode is not None:
@@ -171,51 +171,51 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._binding = Binding(parameterNode, self.ui)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
 
-    def onParametersModified(self, caller=None, event=None):
+    def onParametersModified(self, caller: Any = None, event: Any = None) -> None:
         self.page.notify()
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
-    def onRunEnds(self):
-        """A word at the end, also where the user is in another module."""
+    def onRunEnds(self) -> None:
+        """Show in the status bar that the run has ended, also when another module is open."""
         from MTCTLTrainLib.text import state_text
 
         text = state_text(self.page.status, self.page.progress)
         slicer.util.showStatusMessage(_("MT-CTL Train: {text}").format(text=text), 0)
         self.page.refresh()
 
-    def onSceneLeaves(self, caller=None, event=None):
-        """The scene is closed or loaded: let go of its nodes. The run goes on."""
+    def onSceneLeaves(self, caller: Any = None, event: Any = None) -> None:
+        """Release the nodes of a scene that is about to be closed or replaced; the run goes on."""
         self.progressPanel.scene_leaves()
         self.setParameterNode(None)
 
-    def onSceneArrived(self, caller=None, event=None):
+    def onSceneArrived(self, caller: Any = None, event: Any = None) -> None:
         if self._isEntered():
             self.initializeParameterNode()
             self.progressPanel.enter()
 
-    def onSceneSaves(self, caller=None, event=None):
-        """The scene is saved with the user's layout, not with that of the curves."""
+    def onSceneSaves(self, caller: Any = None, event: Any = None) -> None:
+        """Save the scene with the user's layout, not with that of the curves."""
         self.progressPanel.leave()
 
-    def onSceneSaved(self, caller=None, event=None):
+    def onSceneSaved(self, caller: Any = None, event: Any = None) -> None:
         if self._isEntered():
             self.progressPanel.enter()
 
 
 class MTCTLTrainLogic(ScriptedLoadableModuleLogic):
-    """What can be done without the panel."""
+    """The functions of the module that need no page."""
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> MTCTLTrainParameterNode:
         return MTCTLTrainParameterNode(super().getParameterNode())
 
-    def start(self, store, out, minutes=30, model="", device="auto"):
-        """Begin to fine-tune on the corrected cases of a store, in a process of its own.
+    def start(self, store: Any, out: Any, minutes: int = 30, model: str = "", device: str = "auto") -> Any:
+        """Start to fine-tune on the corrected cases of a store, in a process of its own.
 
         Args:
             store: Folder of the case store.
             out: Folder in which a folder for the run is made.
-            minutes: How long.
+            minutes: Length of the run.
             model: Id or folder of the model to start from; "" for the one in use.
             device: "auto", "cpu", "cuda" or "mps".
 
@@ -229,17 +229,17 @@ class MTCTLTrainLogic(ScriptedLoadableModuleLogic):
 
 
 class MTCTLTrainTest(ScriptedLoadableModuleTest):
-    """Runs in Slicer's test menu, and in the project's test host; needs no internet."""
+    """A test for Slicer's test menu and the project's test host; it needs no internet."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         slicer.mrmlScene.Clear(0)
 
-    def runTest(self):
+    def runTest(self) -> None:
         self.setUp()
         self.test_curves_are_drawn_and_the_layout_comes_back()
 
-    def test_curves_are_drawn_and_the_layout_comes_back(self):
-        """The progress of a run as curves in the plot views, without a training."""
+    def test_curves_are_drawn_and_the_layout_comes_back(self) -> None:
+        """Draw the progress of a run as curves in the plot views, without a training."""
         from MTCTLTrainLib import self_test
 
         self.delayDisplay("Drawing the curves of a run")

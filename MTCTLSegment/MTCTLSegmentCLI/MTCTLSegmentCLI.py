@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def find_packages() -> None:
-    """Let `mtctl` be imported, of an installed extension, of a build (deeper on Windows), or of a source tree."""
+    """Find `mtctl` of an installed extension, of a build (deeper on Windows), or of a source tree."""
     for folder in (HERE.parent / "qt-scripted-modules", HERE.parents[1] / "qt-scripted-modules", HERE.parent):
         if (folder / "mtctl" / "__init__.py").is_file():
             sys.path.insert(0, str(folder))
@@ -91,7 +91,7 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
 
 
 def box_of(region: list[float]) -> Box:
-    """The box along the LPS axes around a region as Slicer hands it over.
+    """Return the box along the LPS axes around a region in Slicer's format.
 
     Args:
         region: Centre and half sizes, LPS mm; for a turned ROI also a 3x3 matrix, row by row: its columns are the axes.

@@ -1,4 +1,4 @@
-"""Errors as sentences on the screen."""
+"""Show errors to the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mtctl.errors import MtctlError
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Shows errors that are meant for the user as they are, and others with their traceback."""
+    """Show the message of an `MtctlError`, and any other error with its traceback."""
     with slicer.util.tryWithErrorDisplay("Something unexpected went wrong.", waitCursor=False):
         try:
             yield

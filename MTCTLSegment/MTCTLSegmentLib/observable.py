@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Observable:
-    """Calls its listeners when it has changed. Plain Python: a Qt signal of an own class crashes PythonQt."""
+    """State that calls its listeners when it has changed. It is plain Python: a custom Qt signal crashes PythonQt."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[], None]] = []
@@ -16,7 +16,7 @@ class Observable:
         self._listeners.append(listener)
 
     def stop_listening(self, listener: Callable[[], None]) -> None:
-        """Do not call a function any more."""
+        """Stop calling a function."""
         if listener in self._listeners:
             self._listeners.remove(listener)
 

@@ -1,4 +1,4 @@
-"""What a person chooses from: the parameters that are one of a few, and how parameters are bound to a panel."""
+"""Parameters with a few values, and the binding of parameters to widgets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Binding:
             del parameters.AddObserver
 
     def undo(self) -> None:
-        """Let go of the widgets and of the node."""
+        """Unbind the widgets and the node."""
         self._parameters.disconnectGui(self._tag)
         for observer in self._observers:
             self._parameters.RemoveObserver(observer)
@@ -48,14 +48,14 @@ class Binding:
 
 
 class SearchRegion(Enum):
-    """Where the atrium is looked for."""
+    """Where the atrium is searched."""
 
     automatic = "auto"
     box = "box"
     whole = "none"
 
     def label(self) -> str:
-        """For the list."""
+        """Return the text for the list."""
         return {
             "automatic": _("Automatically"),
             "box": _("In a box that I place"),
@@ -71,7 +71,7 @@ class ShownUncertainty(Enum):
         vars()[each.name] = each.name
 
     def label(self) -> str:
-        """For the list."""
+        """Return the text for the list."""
         return _(BY_NAME[self.name].choice)
 
 
@@ -83,7 +83,7 @@ class Surface(Enum):
     hidden = "hidden"
 
     def label(self) -> str:
-        """For the list."""
+        """Return the text for the list."""
         return {
             "plain": _("Surface"),
             "colored": _("Surface coloured by uncertainty"),
@@ -99,7 +99,7 @@ class Restrict(Enum):
     anywhere = "anywhere"
 
     def label(self) -> str:
-        """For the list."""
+        """Return the text for the list."""
         return {
             "uncertain": _("Only where it is uncertain"),
             "region": _("Only in the current region"),

@@ -1,4 +1,4 @@
-"""What a task needs beyond what Slicer ships: asked for and installed when it is first wanted, never before.
+"""Python packages that Slicer does not ship: installed when they are first needed, after asking.
 
 Without internet the user is told which files to bring, and how to install them from a folder.
 """
@@ -31,7 +31,7 @@ _REQUESTER = "MT-CTL"
 
 @dataclass(frozen=True)
 class Purpose:
-    """What the packages are for.
+    """A function that needs packages.
 
     Attributes:
         name: Begins a sentence.
@@ -56,13 +56,13 @@ FILLING = Purpose(
 
 
 def missing(purpose: Purpose = SEGMENTATION) -> list[str]:
-    """Requirements that are not installed, or too old; nothing is imported to find out."""
+    """Return the requirements that are not installed or too old, without importing them."""
     importlib.invalidate_caches()
     return [requirement for name, requirement in purpose.packages.items() if not _is_there(name, requirement)]
 
 
 def ensure(purpose: Purpose = SEGMENTATION) -> bool:
-    """See that all is there, installing what is missing after asking.
+    """Install what is missing, after asking.
 
     Returns:
         Whether all is there now; where it is not, the user has read why.
@@ -95,7 +95,7 @@ def ensure(purpose: Purpose = SEGMENTATION) -> bool:
 
 
 def wheels_to_bring(purpose: Purpose = SEGMENTATION) -> str:
-    """Which files a computer without internet needs, and the command that fetches them on another one.
+    """Return which files a computer without internet needs, and the command that downloads them on another one.
 
     It is for a Slicer there: pip looks for wheels of the Python and the system that it runs on, and takes what those
     need; told to fetch for another system, it misses some and takes others too many.
@@ -123,7 +123,7 @@ def wheels_to_bring(purpose: Purpose = SEGMENTATION) -> str:
 
 
 def _obstacle(wanted: list[str], purpose: Purpose) -> str:
-    """Why installing would be in vain, and what to do instead; "" where it may succeed."""
+    """Return why installing would fail, and what to do instead; "" if it may succeed."""
     torch = next((requirement for requirement in wanted if Requirement(requirement).name == "torch"), None)
     if torch is None:
         return ""
@@ -187,7 +187,7 @@ def _install_others(requirements: list[str]) -> None:
 
 
 def _offer_folder(reason: str, purpose: Purpose) -> bool:
-    """Installing failed: from a folder of wheel files it works without internet."""
+    """Offer to install from a folder of wheel files, which needs no internet."""
     question = _(
         "The packages could not be installed: {reason}.\n\nIs this computer without internet? {wheels}\n\n"
         "Choose such a folder now?"
@@ -220,7 +220,7 @@ def _to_install(requirement: str) -> str:
 
 
 def _is_there(name: str, requirement: str) -> bool:
-    """Whether a package is installed, whole and new enough.
+    """Return whether a package is installed, complete and new enough.
 
     pip unpacks what tells the version last: a package without it is what an installation left that was broken off.
     """
@@ -235,7 +235,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _version(requirement: str) -> str:
-    """The installed version of what is required; "" where it does not tell."""
+    """Return the installed version of a requirement; "" if it is unknown."""
     try:
         return importlib.metadata.version(Requirement(requirement).name)
     except importlib.metadata.PackageNotFoundError:

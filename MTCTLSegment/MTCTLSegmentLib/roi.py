@@ -1,13 +1,12 @@
-"""The box in which the atrium is looked for: a Markups ROI node, and what the worker wants to know of it."""
+"""The box in which the atrium is searched, as a Markups ROI node."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
+from mtctl.scene.types import Node
 
 # A left atrium with its veins, with room on all sides: the benchmark's crops are 119 x 88 x 55 mm and end near it.
 _SIZE_MM = (130.0, 110.0, 90.0)
@@ -17,8 +16,8 @@ class BoxError(MtctlError):
     """The box cannot be used."""
 
 
-def box_of(roi: Any) -> str:
-    """The box "x0,x1,y0,y1,z0,z1" in LPS mm around a ROI node, with its rotation and transforms.
+def box_of(roi: Node) -> str:
+    """Return the box "x0,x1,y0,y1,z0,z1" in LPS mm around a ROI node, with its rotation and transforms.
 
     Raises:
         BoxError: There is no node, or nothing was placed with it.
@@ -31,8 +30,8 @@ def box_of(roi: Any) -> str:
     return ",".join(f"{value:.2f}" for value in (-left, -right, -front, -back, bottom, top))
 
 
-def place_box(roi: Any) -> Any:
-    """Put a box of the usual size in the middle of the axial view; a new one where there is none."""
+def place_box(roi: Node) -> Node:
+    """Move the box to the middle of the axial view, with the usual size, and return it; make one if there is none."""
     red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
     if red is None:
         raise BoxError(_("there is no axial view to take the place from: choose a layout with one"))

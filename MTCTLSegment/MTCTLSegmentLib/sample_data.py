@@ -1,13 +1,17 @@
-"""Sample data that needs no internet: phantoms, computed on this computer when they are asked for."""
+"""Sample data that needs no internet: phantoms that are computed on demand."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from mtctl.scene.types import Node
 
 CATEGORY = "MT-CTL"
 
@@ -16,7 +20,7 @@ SEEDS = (7, 11)
 
 
 def register(thumbnail: Path) -> None:
-    """Tell the Sample Data module; call it when the application has started."""
+    """Register the phantoms with the Sample Data module, when the application has started."""
     import SampleData
 
     for number, seed in enumerate(SEEDS, 1):
@@ -32,8 +36,8 @@ def register(thumbnail: Path) -> None:
         )
 
 
-def phantom(seed: int) -> Any:
-    """A synthetic scan as a volume node, shown in the views.
+def phantom(seed: int) -> Node:
+    """Return a synthetic scan as a volume node, shown in the views.
 
     Args:
         seed: 0 or more; the same seed gives the same scan.
@@ -55,8 +59,8 @@ def _node_name(seed: int) -> str:
     return f"LGE phantom {seed}"
 
 
-def _downloader(seed: int) -> Any:
-    def download(_source: Any) -> Any:
+def _downloader(seed: int) -> Callable[[object], Node]:
+    def download(_source: object) -> Node:
         slicer.util.showStatusMessage(_("Computing the phantom ..."), 3000)
         return phantom(seed)
 

@@ -1,14 +1,15 @@
-"""What the module's own test does, in Slicer and in the project's test host; needs neither torch nor internet."""
+"""The module's own test for Slicer and the project's test host; it needs neither torch nor internet."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
 from mtctl import scene
 from mtctl.inference.result import Result
+from mtctl.scene.types import Node
 from mtctl.uncertainty.kinds import NAMES
 from MTCTLSegmentLib.review.case_review import open_review
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def made_up_result(volume: Volume, mask: Mask, seed: int = 0) -> Result:
-    """A result as the worker gives it, made from a mask: unsure along the border, and more so in some places."""
+    """Return a synthetic result as of the worker: uncertain along the border of a mask, more so in some places."""
     from scipy import ndimage
 
     spacing = volume.geometry.spacing[::-1]
@@ -38,7 +39,6 @@ def made_up_result(volume: Volume, mask: Mask, seed: int = 0) -> Result:
         **dict.fromkeys(NAMES, 0.3 * entropy),
         NAMES[0]: entropy,
     }
-    maps = {name: np.ascontiguousarray(array, np.float32) for name, array in maps.items()}
     report = {
         "threshold": 0.5,
         "case_score": 0.91,
@@ -47,18 +47,20 @@ def made_up_result(volume: Volume, mask: Mask, seed: int = 0) -> Result:
         "warnings": [],
         "samples": 8,
     }
-    return Result(volume.geometry, (maps["probability"] >= 0.5).astype(np.uint8), maps, report)
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in maps.items()}
+    return Result(volume.geometry, (arrays["probability"] >= 0.5).astype(np.uint8), arrays, report)
 
 
-def review_a_phantom(test: TestCase, scan: Any, mask: Mask) -> None:
-    """Turn a result into nodes, step through the regions, use a suggestion and take it back, and keep the draft."""
+def review_a_phantom(test: TestCase, scan: Node, mask: Mask) -> None:
+    """Turn a result into nodes, step through the regions, apply a suggestion and undo it, and save the draft."""
     volume = scene.volume_of(scan)
     nodes = scene.show_result(slicer.mrmlScene, scan, made_up_result(volume, mask))
     scene.show_layers(nodes)
     review = open_review(nodes)
     test.assertGreater(len(review.session.regions), 1)
     review.go_to(review.session.next())
-    test.assertTrue(review.session.current.visited)
+    current = review.session.current
+    assert current is not None and current.visited
     start = scene.mask_of(review.nodes).copy()
     proposal = review.propose("remove", 0.5)
     test.assertGreater(proposal.removed_ml, 0)
@@ -66,10 +68,13 @@ def review_a_phantom(test: TestCase, scan: Any, mask: Mask) -> None:
     test.assertIsNotNone(review.use(lambda: None))
     test.assertFalse(np.array_equal(scene.mask_of(review.nodes), start))
     scene.set_mask(review.nodes, start)
-    test.assertEqual(review.note_edit("paint").kind, "undo")
-    review.session.accept_region(review.session.current.id)
+    edit = review.note_edit("paint")
+    assert edit is not None and edit.kind == "undo"
+    review.session.accept_region(current.id)
     review.save_draft()
-    again = open_review(scene.find_case(slicer.mrmlScene, scan))
+    saved = scene.find_case(slicer.mrmlScene, scan)
+    assert saved is not None
+    again = open_review(saved)
     test.assertEqual(again.session.state, review.session.state)
     scene.close_case(again.nodes)
     test.assertIsNone(scene.find_case(slicer.mrmlScene, scan))

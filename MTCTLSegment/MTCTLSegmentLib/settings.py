@@ -1,4 +1,4 @@
-"""What the module remembers between sessions, and what it begins with: one table."""
+"""The module's settings and their defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEFAULTS = {
 
 
 def setting(name: str) -> str:
-    """A setting as text.
+    """Return a setting as text.
 
     Raises:
         KeyError: There is none of that name.
@@ -25,7 +25,7 @@ def setting(name: str) -> str:
 
 
 def show(name: str, edit: Any) -> None:
-    """Show a setting that is a path in its field, as somebody may have changed it in another module; nobody is told."""
+    """Show a path, which another module may have changed, in its field, without a signal."""
     path = setting(name)
     if edit.currentPath != path:
         edit.blockSignals(True)

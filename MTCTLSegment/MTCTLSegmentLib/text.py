@@ -1,4 +1,4 @@
-"""Numbers as a person says them."""
+"""Numbers as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def stage_text(stage: str) -> str:
-    """What goes on in one of `mtctl.worker.time_left.STAGES`."""
+    """Return what happens in one of `mtctl.worker.time_left.STAGES`."""
     return {
         "start": _("Starting the segmentation process"),
         "send": _("Handing over the scan"),
@@ -26,7 +26,7 @@ def stage_text(stage: str) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """ "about 20 seconds left": never more exact than it is known."""
+    """Return the time left, as "about 20 seconds left", never more exact than it is known."""
     if seconds < 2:
         return _("a moment left")
     if seconds < 10:
@@ -38,13 +38,13 @@ def time_text(seconds: float) -> str:
 
 
 def progress_text(progress: SegmentationProgress) -> str:
-    """ "Segmenting, about 20 seconds left"."""
+    """Return stage and time left, as "Segmenting, about 20 seconds left"."""
     text = stage_text(progress.stage)
     return text if progress.seconds_left is None else f"{text}, {time_text(progress.seconds_left)}"
 
 
 def change_text(added_ml: float, removed_ml: float) -> str:
-    """ "adds 0.42 mL, removes 0.10 mL"."""
+    """Return what a suggestion changes, as "adds 0.42 mL, removes 0.10 mL"."""
     parts = [_("adds {ml:.2f} mL").format(ml=added_ml)] if added_ml else []
     parts += [_("removes {ml:.2f} mL").format(ml=removed_ml)] if removed_ml else []
     return ", ".join(parts) or _("changes nothing here")

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 HERE = Path(__file__).resolve().parent
 
 
 def find_packages() -> None:
-    """Let the packages be imported, of an installed extension, of a build (deeper on Windows), or of a source tree."""
+    """Find the packages of an installed extension, of a build (deeper on Windows), or of a source tree."""
     for folder in (HERE.parent / "qt-scripted-modules", HERE.parents[1] / "qt-scripted-modules"):
         if (folder / "mtctl_train" / "__init__.py").is_file():
             sys.path.insert(0, str(folder))
@@ -26,7 +26,7 @@ def find_packages() -> None:
 
 
 def finetune(values: Mapping[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
-    """Train, or go on with it, and hand back the verdict."""
+    """Train, or resume the training, and return the verdict."""
     progress(0.0, "loading")
     from dataclasses import replace
 
@@ -59,13 +59,14 @@ def finetune(values: Mapping[str, Any], progress: Callable[[float, str], None]) 
     }
 
 
-class _Events(io.TextIOBase):
-    """Takes the run's lines of JSON and tells what they mean; other lines are passed on."""
+class _Events(io.StringIO):
+    """Read the run's lines of JSON and report the progress; other lines are passed on."""
 
-    def __init__(self, output: io.TextIOBase | Any, progress: Callable[[float, str], None]) -> None:
+    def __init__(self, output: TextIO, progress: Callable[[float, str], None]) -> None:
+        super().__init__()
         self._output, self._progress, self._rest = output, progress, ""
 
-    def write(self, text: str) -> int:
+    def write(self, text: str, /) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             with redirect_stdout(self._output):

@@ -1,1 +1,1 @@
-"""What the module MTCTLTrain is made of; what needs no Qt is in `mtctl_train` and `mtctl`."""
+"""The Qt side of the module MTCTLTrain; what needs no Qt is in `mtctl_train` and `mtctl`."""

@@ -1,4 +1,4 @@
-"""What all panels work on: the cases, the models, the run, and a way to say that something of it changed."""
+"""The cases, the models and the run, which all panels share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WAKING = 15.0
 
 @dataclass(frozen=True)
 class CaseLine:
-    """A case as the list shows it; `rank`: its place among those to correct next, from 1, or None."""
+    """A case in the list; `rank` is its place among those to correct next, from 1, or None."""
 
     id: str
     state: str
@@ -57,7 +57,7 @@ class ModelLine:
 
 
 class PageState(Observable):
-    """The state of the page.
+    """The state that all panels share.
 
     Attributes:
         parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
@@ -94,11 +94,11 @@ class PageState(Observable):
         self._timer.connect("timeout()", self.poll)
 
     def when_run_ends(self, listener: Callable[[], None]) -> None:
-        """Call it when a run that was seen at work is so no more."""
+        """Call a function when a run that was active has ended."""
         self._ended.append(listener)
 
     def close(self) -> None:
-        """The module is about to be reloaded or unloaded. A run goes on."""
+        """Stop to poll and to read the stores, as the module is about to be unloaded; a run goes on."""
         self._timer.stop()
         self._timer.disconnect("timeout()", self.poll)
         self._ended.clear()
@@ -179,7 +179,7 @@ class PageState(Observable):
         return self.run is not None and self.verdict is not None and self.run.decision is None
 
     def poll(self) -> None:
-        """See what became of the run; called twice a second as long as there is something to expect."""
+        """Read what the run has reported; called twice a second while more is expected."""
         run = self.run
         if run is None:
             self._timer.stop()

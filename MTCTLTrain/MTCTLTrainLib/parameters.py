@@ -1,4 +1,4 @@
-"""What a person chooses from: the module's parameters that are one of a few."""
+"""Parameters with a few values."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class Length(Enum):
     iterations = "--iterations"
 
     def label(self) -> str:
-        """For the list."""
+        """Return the text for the list."""
         return {"minutes": _("minutes"), "iterations": _("iterations")}[self.name]

@@ -1,4 +1,4 @@
-"""Part of the module's own test that needs no training and no internet."""
+"""The module's own test, which needs no training and no internet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from MTCTLTrainLib.runs.run_progress import RunProgress
 
 
 def made_up_events(count: int) -> list[dict[str, Any]]:
-    """What a run of two trainings tells, of `count` iterations each."""
+    """Return the events of a run with two trainings of `count` iterations each."""
     events: list[dict[str, Any]] = []
     for fold in (1, 2):
         of = {"fold": fold, "folds": 2, "of": count}

@@ -1,4 +1,4 @@
-"""Numbers and states as a person says them."""
+"""Numbers and states as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from MTCTLTrainLib.runs.training_run import Phase, TrainingStatus
 
 
 def duration_text(seconds: float) -> str:
-    """ "about 20 minutes": never more exact than it is known."""
+    """Return a duration, as "about 20 minutes", never more exact than it is known."""
     if seconds < 55:
         return _("less than a minute")
     minutes = round(seconds / 60)
@@ -20,14 +20,14 @@ def duration_text(seconds: float) -> str:
 
 
 def left_text(seconds: float) -> str:
-    """ "about 20 minutes left"."""
+    """Return the time left, as "about 20 minutes left"."""
     if seconds < 90 * 60:
         return time_text(seconds)
     return _("about {count:.1f} hours left").format(count=seconds / 3600)
 
 
 def state_text(status: TrainingStatus, progress: RunProgress) -> str:
-    """The headline of a run."""
+    """Return the headline of a run."""
     if status.phase is Phase.STARTING:
         return _("Starting: loading the network")
     if status.phase is Phase.RUNNING:
@@ -42,7 +42,7 @@ def state_text(status: TrainingStatus, progress: RunProgress) -> str:
 
 
 def place_text(progress: RunProgress) -> str:
-    """ "training 1 of 2, iteration 120 of 600, on cpu"."""
+    """Return the position of a run, as "training 1 of 2, iteration 120 of 600, on cpu"."""
     parts = []
     if progress.folds > 1:
         parts.append(_("training {fold} of {folds}").format(fold=progress.fold, folds=progress.folds))
@@ -54,11 +54,11 @@ def place_text(progress: RunProgress) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital letter and a full stop."""
+    """Return a text with a capital letter and a full stop."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
 
 
 def date_text(iso: str) -> str:
-    """Date and time as in a list, without the seconds; UTC as the store has it."""
+    """Return date and time without the seconds, in UTC as in the store."""
     return iso[:16].replace("T", " ")

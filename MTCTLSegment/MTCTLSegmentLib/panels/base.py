@@ -1,4 +1,4 @@
-"""The base of all panels: what a panel has connected is disconnected when it is closed."""
+"""The base of all panels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Panel:
         self._observed.append((observed, listener))
 
     def make_timer(self, milliseconds: int, function: Callable[[], None]) -> qt.QTimer:
-        """Return a timer that calls a function once, so long after its last start; it is not started yet."""
+        """Return a timer, not yet started, that calls a function once after the given time."""
         timer = qt.QTimer()
         timer.setSingleShot(True)
         timer.setInterval(milliseconds)
@@ -44,7 +44,7 @@ class Panel:
         return timer
 
     def close(self) -> None:
-        """Stop to react. A connection would keep the panel alive, and a reloaded module make a second one beside it."""
+        """Disconnect all signals and stop all timers: a connection would keep the panel alive after a reload."""
         for timer in self._timers:
             timer.stop()
         for sender, signal, function in self._connections:

@@ -1,4 +1,4 @@
-"""Section 4, lower part: the embedded Segment Editor, which paints only where it may, and whose history is the one."""
+"""Section 4, lower part: the embedded Segment Editor, which paints only where the user allows it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from slicer.util import VTKObservationMixin
 
 from mtctl import scene
 from mtctl.scene.nodes import is_in_scene
+from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.parameters import Restrict
@@ -30,14 +31,14 @@ _ABOVE_ALL = 2.0
 
 
 class EditorPanel(Panel, VTKObservationMixin):
-    """Ties the editor to the open case, and notes in the review what was edited."""
+    """Connect the editor to the open review, and record its edits there."""
 
     def __init__(self, ui: Any, current: CurrentReview, edited: Callable[[], None]) -> None:
         super().__init__()
         self._ui, self._current, self._edited = ui, current, edited
         self._editor = editor = ui.segmentEditor
         self._masked_region: tuple[Any, ...] = ()
-        self._restriction: tuple[Any, tuple[float, float] | None] | None = None
+        self._restriction: tuple[Node, tuple[float, float] | None] | None = None
         self._restricting = self._entered = False
         # The node first: the masking section logs errors without one, and the editor wants it before the scene.
         editor.setMRMLSegmentEditorNode(self._node())
@@ -54,19 +55,19 @@ class EditorPanel(Panel, VTKObservationMixin):
         self.listen(current, self.refresh)
 
     def close(self) -> None:
-        """The panel is no more: neither mouse nor keys reach the editor."""
+        """Release the editor from mouse and keys, and close the panel."""
         self.leave()
         self.detach()
         super().close()
 
     def enter(self) -> None:
-        """The module came to the front."""
+        """Let mouse and keys reach the editor while the module is shown."""
         self._entered = True
         self._editor.setupViewObservations()
         self._editor.installKeyboardShortcuts()
 
     def leave(self) -> None:
-        """Another module comes to the front: with Paint active the mouse would still paint there."""
+        """Release mouse and keys: with Paint active the mouse would still paint in the next module."""
         if self._stroke.isActive():  # The last stroke was made here, with the tool that is still active.
             self._stroke.stop()
             self._note_edit()
@@ -97,7 +98,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         self.addObserver(self._node(), vtk.vtkCommand.ModifiedEvent, self._apply_restriction)
 
     def detach(self) -> None:
-        """Edit nothing. Before the scene closes: with a brush in a view Slicer would crash else."""
+        """Edit nothing. Call this before the scene closes: with a brush in a view Slicer would crash."""
         self.removeObservers()
         self._stroke.stop()
         self._masked_region = ()
@@ -112,7 +113,7 @@ class EditorPanel(Panel, VTKObservationMixin):
             node.SetSourceVolumeIntensityMask(False)
 
     def refresh(self) -> None:
-        """The current region, or its extent, may be another one."""
+        """Follow the open review and its current region."""
         review = self._current.review
         for button in (self._ui.undoButton, self._ui.redoButton, self._editor):
             button.enabled = review is not None
@@ -120,7 +121,7 @@ class EditorPanel(Panel, VTKObservationMixin):
             self.restrict()
 
     def restrict(self) -> None:
-        """Allow painting where the user chose it to be allowed."""
+        """Allow painting where the parameter `restrict` says."""
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
@@ -137,30 +138,30 @@ class EditorPanel(Panel, VTKObservationMixin):
             self._mask(review.nodes.heatmap, (parameters.threshold, _ABOVE_ALL))
 
     def save_for_undo(self) -> None:
-        """One step of the editor's history begins here."""
+        """Begin a new step in the editor's history."""
         self._editor.saveStateForUndo()
 
     def note_proposal(self) -> None:
-        """A suggestion was used and noted."""
+        """Save and show that a suggestion was applied."""
         self._stroke.stop()
         self._edited()
         self._current.save_and_notify()
 
     def undo(self) -> None:
-        """Take the last change back."""
+        """Undo the last change."""
         self._editor.undo()
 
     def redo(self) -> None:
-        """Make it again."""
+        """Redo the last change that was undone."""
         self._editor.redo()
 
-    def _mask(self, source: Any, allowed: tuple[float, float] | None) -> None:
+    def _mask(self, source: Node, allowed: tuple[float, float] | None) -> None:
         self._masked_region = ()
         self._restriction = source, allowed
         self._apply_restriction()
 
     def _apply_restriction(self, *_event: Any) -> None:
-        """Keep the restriction and the reviewed segment: keys of the editor (I, Q, W and others) change them.
+        """Set the restriction and the reviewed segment again: keys of the editor (I, Q, W and others) change them.
 
         A stroke in another segment would be in no review, and one without the restriction anywhere.
         """
@@ -204,7 +205,7 @@ class EditorPanel(Panel, VTKObservationMixin):
                 self._edited()
                 self._current.save_and_notify()
 
-    def _node(self) -> Any:
+    def _node(self) -> Node:
         node = slicer.mrmlScene.GetSingletonNode(_SINGLETON, "vtkMRMLSegmentEditorNode")
         if node is None:
             node = slicer.vtkMRMLSegmentEditorNode()

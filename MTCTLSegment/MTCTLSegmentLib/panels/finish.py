@@ -23,7 +23,7 @@ from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 
 
 class FinishPanel(Panel):
-    """Accept or reject; either is saved at once.
+    """Accept or reject the case; either decision is saved at once.
 
     Attributes:
         storeEdit: The field with the case store.
@@ -43,19 +43,19 @@ class FinishPanel(Panel):
         self.listen(current, self.refresh)
 
     def close(self) -> None:
-        """The panel is no more, and the job was closed; a decision that is not saved yet is none."""
+        """Revoke a decision that is not saved yet, after the store job was closed, and close the panel."""
         if self._saving is not None:
             self._saving.session.reopen_case()
         self.storeEdit.close()
         super().close()
 
     def show_settings(self) -> None:
-        """Show the folder that is chosen here or in MTCTLTrain, and who signs."""
+        """Show the case store, which MTCTLTrain may have changed, and the reviewer."""
         settings.show("caseStore", self._ui.storeEdit)
         self._ui.reviewerEdit.text = settings.setting("reviewer")
 
     def refresh(self) -> None:
-        """Show the decision, or that it is still to come."""
+        """Show the decision, if there is one."""
         review = self._current.review
         ui = self._ui
         ui.finishSection.enabled = review is not None
@@ -73,7 +73,7 @@ class FinishPanel(Panel):
             ui.finishLabel.text = ""
 
     def accept(self) -> None:
-        """The person vouches for the segmentation as it is now."""
+        """Accept the segmentation as it is now."""
         with errors_shown():
             review, store = self._current.review, self._chosen_store()
             if review is None or store is None:
@@ -89,7 +89,7 @@ class FinishPanel(Panel):
             self._save(review, store, "accept")
 
     def reject(self) -> None:
-        """The person finds the case unusable."""
+        """Reject the case as unusable."""
         with errors_shown():
             review, store = self._current.review, self._chosen_store()
             if review is None or store is None:

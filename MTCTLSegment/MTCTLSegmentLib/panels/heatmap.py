@@ -1,4 +1,4 @@
-"""Section 2: what of the uncertainty is shown, and how."""
+"""Section 2: how the uncertainty is shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SURFACE_MS = 600
 
 
 class HeatmapPanel(Panel):
-    """Follows the module's parameters; the widget calls `show_...` when one has changed."""
+    """Show the uncertainty as the module's parameters say; the module calls `show_...` when one has changed."""
 
     def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class HeatmapPanel(Panel):
         self.listen(current, self.refresh)
 
     def refresh(self) -> None:
-        """Nothing to choose where there is no case."""
+        """Enable the section while a review is open."""
         self._ui.uncertaintySection.enabled = self._current.review is not None
 
     def show_case(self) -> None:
@@ -52,7 +52,7 @@ class HeatmapPanel(Panel):
         self.show_surface()
 
     def hide_case(self) -> None:
-        """The open case is put aside: the views are the next one's."""
+        """Hide the open case."""
         self._rest.stop()
         self._recolor.stop()
         review = self._current.review
@@ -62,7 +62,7 @@ class HeatmapPanel(Panel):
             review.nodes.reviewed.SetDisplayVisibility(False)
 
     def take_threshold(self) -> None:
-        """The slider shows the threshold of what is shown."""
+        """Set the slider to the threshold of the shown uncertainty."""
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
@@ -74,7 +74,7 @@ class HeatmapPanel(Panel):
         parameters.threshold = min(max(float(value), 0.0), 1.0)
 
     def show_kind(self) -> None:
-        """Another kind of uncertainty was chosen."""
+        """Show the chosen kind of uncertainty."""
         review, parameters = self._current.review, self._current.parameters
         if review is None:
             return
@@ -90,7 +90,7 @@ class HeatmapPanel(Panel):
             self._current.notify()
 
     def show_threshold(self) -> None:
-        """The slider moved: the picture follows at once, the list when the slider rests."""
+        """Show the threshold in the views at once, and in the list when the slider rests."""
         review, parameters = self._current.review, self._current.parameters
         if review is None:
             return
@@ -99,7 +99,7 @@ class HeatmapPanel(Panel):
             self._rest.start()
 
     def list_regions(self) -> None:
-        """The slider rests."""
+        """List the regions at the chosen threshold."""
         self._rest.stop()
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None or review.nodes.kind != REVIEWED_KIND:
@@ -109,19 +109,19 @@ class HeatmapPanel(Panel):
         self._current.save_and_notify()
 
     def show_opacity(self) -> None:
-        """The opacity changed."""
+        """Show the heatmap with the chosen opacity."""
         review = self._current.review
         if review is not None and review.nodes.heatmap is not None:
             scene.set_opacity(review.nodes, self._current.parameters.opacity)
 
     def show_heatmap(self) -> None:
-        """The heatmap is wanted, or not."""
+        """Show or hide the heatmap."""
         review = self._current.review
         if review is not None and review.nodes.heatmap is not None:
             scene.set_heatmap_visible(review.nodes, self._current.parameters.heatmap)
 
     def show_surface(self) -> None:
-        """The 3-D view shows the atrium as chosen."""
+        """Show the atrium in 3-D as chosen."""
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
@@ -135,7 +135,7 @@ class HeatmapPanel(Panel):
             scene.set_surface_visible(review.nodes, False)
 
     def edited(self) -> None:
-        """The segmentation changed; the plain surface follows by itself."""
+        """Colour the surface again after an edit; the plain surface follows by itself."""
         if self._current.parameters is not None and self._current.parameters.surface == Surface.colored:
             self._recolor.start()
 
@@ -144,6 +144,6 @@ class HeatmapPanel(Panel):
             self.show_surface()
 
     def _show_legend(self) -> None:
-        view = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
-        if view is not None and self._current.review.nodes.heatmap is not None:
-            scene.show_legend(self._current.review.nodes, [view])
+        review, view = self._current.review, slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+        if view is not None and review is not None and review.nodes.heatmap is not None:
+            scene.show_legend(review.nodes, [view])

@@ -1,4 +1,4 @@
-"""Section 1, the model: the one in use unless another one is chosen."""
+"""Section 1: the choice of the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from MTCTLSegmentLib.review.current_review import CurrentReview
 
 
 class ModelPanel(Panel):
-    """The list of models, which is read anew whenever it is shown."""
+    """The list of models, which is read again whenever it is shown."""
 
     def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class ModelPanel(Panel):
         )
 
     def show(self) -> None:
-        """List the models that there are now, and show the chosen one; one that is not there gives way to that in use.
+        """List the present models and select the chosen one, or the one in use where the chosen one is missing.
 
         Which one is in use may have changed since: the scene holds "" for it.
         """
@@ -63,7 +63,7 @@ class ModelPanel(Panel):
         return catalogue
 
     def _wanted(self, default: str) -> str:
-        """The model that was chosen, in this scene or else in the last one; "" for the one in use.
+        """Return the model chosen in this scene, else in the last one; "" for the one in use.
 
         Earlier versions wrote the shipped default into every scene, though nobody had chosen it.
         """

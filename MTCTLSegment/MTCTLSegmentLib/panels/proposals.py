@@ -1,4 +1,4 @@
-"""Section 4, upper part: suggestions for the current region, shown before they are used; undo and redo."""
+"""Section 4, upper part: suggestions for the current region, shown before they are applied."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOKING_MS = 700
 
 
 class ProposalPanel(Panel):
-    """One button a suggestion; the one that is shown is pressed."""
+    """One button per suggestion; that of the shown one is pressed."""
 
     def __init__(self, ui: Any, current: CurrentReview, editor: EditorPanel) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ProposalPanel(Panel):
         self.listen(current, self.refresh)
 
     def refresh(self) -> None:
-        """Show what can be suggested, and what is."""
+        """Show which suggestions there are, and which one is shown."""
         review = self._current.review
         preview = review.preview if review is not None else None
         if preview is None:
@@ -70,7 +70,7 @@ class ProposalPanel(Panel):
         )
 
     def show(self, kind: str, *_signal: Any) -> None:
-        """Show a suggestion, or take it away where it is the one that is shown."""
+        """Show a suggestion, or hide it if it is shown."""
         with errors_shown():
             review = self._current.review
             if review is None or self._current.parameters is None:
@@ -85,21 +85,22 @@ class ProposalPanel(Panel):
         self._current.notify()
 
     def level_changed(self) -> None:
-        """The slider of the consensus moved."""
-        if self._shown == "consensus":
+        """Show the consensus at the chosen level."""
+        review = self._current.review
+        if self._shown == "consensus" and review is not None:
             with errors_shown():
-                self._current.review.propose("consensus", self._current.parameters.consensus)
+                review.propose("consensus", self._current.parameters.consensus)
             self._current.notify()
 
     def discard(self) -> None:
-        """Take the suggestion that is shown away."""
+        """Hide the shown suggestion."""
         self._shown = ""
         if self._current.review is not None:
             self._current.review.discard()
         self._current.notify()
 
     def use(self) -> None:
-        """Change the segmentation as shown: one undo step."""
+        """Apply the shown suggestion as one undo step."""
         with errors_shown():
             if self._current.review is not None:
                 self._current.review.use(self._editor.save_for_undo)

@@ -1,4 +1,4 @@
-"""Section 3: the ranked list of uncertain regions, and the way through it."""
+"""Section 3: the ranked list of uncertain regions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAME_EVENT_SECONDS = 0.05
 
 
 class RegionPanel(Panel):
-    """The table with its buttons; N, P and A call `next`, `previous` and `accept`."""
+    """The table of regions and its buttons; the keys N, P and A call `next`, `previous` and `accept`."""
 
     def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class RegionPanel(Panel):
         self.listen(current, self.refresh)
 
     def refresh(self) -> None:
-        """Show the list as it is now."""
+        """Show the present regions."""
         review = self._current.review
         regions = review.session.regions if review is not None else ()
         self._ui.regionsSection.enabled = review is not None
@@ -53,21 +53,21 @@ class RegionPanel(Panel):
         self._ui.leftLabel.text = self._text()
 
     def next(self) -> None:
-        """To the region after the current one."""
+        """Go to the region after the current one."""
         with errors_shown():
             if self._current.review is not None:
                 self._current.review.go_to(self._current.review.session.next())
                 self._current.save_and_notify()
 
     def previous(self) -> None:
-        """To the region before the current one."""
+        """Go to the region before the current one."""
         with errors_shown():
             if self._current.review is not None:
                 self._current.review.go_to(self._current.review.session.previous())
                 self._current.save_and_notify()
 
     def accept(self) -> None:
-        """The current region is right: on to the next open one; or, where it was accepted, open it again."""
+        """Accept the current region and go to the next open one; open it again if it was accepted."""
         with errors_shown():
             review = self._current.review
             current = review.session.current if review is not None else None

@@ -1,4 +1,4 @@
-"""Section 1: which scan, and Apply, which becomes Cancel."""
+"""Section 1: the scan, and the button Apply, which becomes Cancel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mtctl import scene
 from mtctl.geometry import Triple
 from mtctl.inference.result import Result
 from mtctl.io.given_spacing import with_given_spacing
+from mtctl.scene.types import Node
 from mtctl.worker.requests import SegmentationProgress, Settings
 from MTCTLSegmentLib import python_packages
 from MTCTLSegmentLib.error_display import errors_shown
@@ -27,7 +28,7 @@ from MTCTLSegmentLib.widgets.spacing_row import SpacingRow
 
 
 class ScanPanel(Panel):
-    """Asks for segmentations; `arrived` is called with the scan and the result, `respaced` with it and its spacing."""
+    """Request segmentations; `arrived` gets scan and result, `respaced` a scan and its new spacing."""
 
     def __init__(
         self,
@@ -35,8 +36,8 @@ class ScanPanel(Panel):
         current: CurrentReview,
         models: ModelPanel,
         job: SegmentationJob,
-        arrived: Callable[[Any, Result], None],
-        respaced: Callable[[Any, Triple], None],
+        arrived: Callable[[Node, Result], None],
+        respaced: Callable[[Node, Triple], None],
     ) -> None:
         super().__init__()
         self._ui, self._current, self._models, self._job, self._arrived = ui, current, models, job, arrived
@@ -54,12 +55,12 @@ class ScanPanel(Panel):
         self.listen(current, self.refresh)
 
     def close(self) -> None:
-        """The panel is no more."""
+        """Close the row of the spacing and the panel."""
         self._spacing.close()
         super().close()
 
     def refresh(self) -> None:
-        """Show what can be done now."""
+        """Enable what can be done now."""
         ui, parameters = self._ui, self._current.parameters
         scan = parameters.scan if parameters is not None else None
         button = ui.applyButton
@@ -79,7 +80,7 @@ class ScanPanel(Panel):
         ui.roiLabel.enabled = boxed
 
     def apply_or_cancel(self) -> None:
-        """The button was clicked."""
+        """Start a segmentation, or cancel the one under way."""
         with errors_shown():
             if self._job.running:
                 self.cancel()
@@ -87,18 +88,18 @@ class ScanPanel(Panel):
                 self.apply()
 
     def cancel(self) -> None:
-        """Stop what is under way; the process is gone on return."""
+        """Stop the segmentation under way; its process has ended on return."""
         self._job.cancel()
         self._show_end(_("Cancelled."))
 
     def check_nodes(self) -> None:
-        """A node was deleted: a scan that is gone need not be segmented."""
+        """Stop the segmentation of a scan that was deleted."""
         if self._job.running and slicer.mrmlScene.GetNodeByID(self._scan.GetID() or "") is None:
             self._job.cancel()
             self._show_end(_("Cancelled: the scan was deleted."))
 
     def apply(self) -> None:
-        """Hand the chosen scan to the child process.
+        """Start to segment the chosen scan in the child process.
 
         Raises:
             MtctlError: It cannot be segmented.
@@ -149,7 +150,7 @@ class ScanPanel(Panel):
     # --- what is checked ----------------------------------------------------------------------------------------------
 
     def list_segments(self) -> None:
-        """Another segmentation was chosen to be checked: which of its segments?"""
+        """List the segments of the segmentation to review."""
         parameters, review, box = self._current.parameters, self._current.review, self._ui.segmentSelector
         segmentation = parameters.reviewed.GetSegmentation() if parameters.reviewed is not None else None
         self._segment_ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
@@ -162,7 +163,7 @@ class ScanPanel(Panel):
         box.setVisible(len(self._segment_ids) > 1)
 
     def show_reviewed(self) -> None:
-        """Another scan was chosen: show what is checked there."""
+        """Show which segmentation of the chosen scan is reviewed."""
         parameters, review = self._current.parameters, self._current.review
         if review is None or review.own:
             parameters.reviewed = None
@@ -170,7 +171,7 @@ class ScanPanel(Panel):
             parameters.reviewed = review.nodes.reviewed
 
     def review_chosen(self) -> None:
-        """Let the open case's review be about what was chosen.
+        """Review the chosen segment in the open case.
 
         Raises:
             SceneError: It is empty on the scan, or was deleted.

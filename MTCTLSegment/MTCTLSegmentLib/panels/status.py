@@ -1,4 +1,4 @@
-"""Between the sections: the case in one sentence, and what the user must know of it."""
+"""Between the sections: the summary of the case, and its warnings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StatusPanel(Panel):
         self.listen(current, self.refresh)
 
     def refresh(self) -> None:
-        """Show the open case; nothing where there is none."""
+        """Show the open case; hide the panel without one."""
         review = self._current.review
         text = review.summary() if review is not None else ""
         warnings = review.warnings() if review is not None else [self._current.problem] if self._current.problem else []

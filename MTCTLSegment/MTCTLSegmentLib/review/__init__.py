@@ -1,1 +1,1 @@
-"""The review that is open, its drafts, and what the case store is asked to keep."""
+"""The open review, its drafts, and requests to the case store."""

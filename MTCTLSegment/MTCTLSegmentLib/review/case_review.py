@@ -55,32 +55,32 @@ class CaseReview:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What the worker said about the case."""
+        """The worker's report on the case."""
         return scene.load_document(self.nodes, "report") or {}
 
     @property
     def own(self) -> bool:
-        """Whether the model's own segmentation is reviewed, not somebody else's."""
+        """Whether the model's segmentation is reviewed."""
         return is_own(self.nodes)
 
     @property
     def mask(self) -> Mask:
-        """The segmentation as it was last seen, (z, y, x): what `draft` is about, and never changed in place."""
+        """The segmentation that `draft` describes, (z, y, x); it is never changed in place."""
         return self._mask
 
     def summary(self) -> str:
-        """ "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
+        """Return a summary, as "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
         interval = self.report.get("case_score_interval") if self.own else None
         return summary(self.session.remaining, (interval[0], interval[1]) if interval else None)
 
     def warnings(self) -> list[str]:
-        """Sentences that the person should read before anything else."""
+        """Return the warnings that the person should read first."""
         flagged = self.report.get("flagged") and not self.report.get("warnings") and self.own
         doubt = ["the model expects a poor result on this scan: look at all of it, not at the regions alone"]
         return [*([self.note] if self.note else []), *self.report.get("warnings", []), *(doubt if flagged else [])]
 
     def refresh(self) -> str | None:
-        """Look at the scene afresh.
+        """Read the nodes of the case again.
 
         Returns:
             What is missing for the review, in a sentence; None where it can go on.
@@ -92,7 +92,7 @@ class CaseReview:
         return scene.missing(nodes)
 
     def go_to(self, region: Region | None) -> None:
-        """Show a region in the views, and take what is painted from now on as strokes in it.
+        """Show a region in the views, and count later strokes as strokes in it.
 
         Raises:
             SceneError: The scan was deleted, or is under a warping transform.
@@ -110,7 +110,7 @@ class CaseReview:
             scene.jump(self.nodes.scene, place)
 
     def propose(self, kind: str, level: float) -> Proposal:
-        """Work out a suggestion for the current region and show it; the segmentation stays as it is.
+        """Compute a suggestion for the current region and show it; the segmentation is not changed.
 
         Args:
             kind: "add", "remove", "distance", "consensus" or "fill".
@@ -141,13 +141,13 @@ class CaseReview:
         return proposal
 
     def discard(self) -> None:
-        """Take the suggestion that is shown away."""
+        """Hide the shown suggestion."""
         if self.preview is not None:
             self.preview = None
             scene.remove_preview(self.nodes)
 
     def use(self, save_for_undo: Callable[[], None]) -> Edit | None:
-        """Change the segmentation as the suggestion shows: one undo step.
+        """Apply the shown suggestion as one undo step.
 
         Args:
             save_for_undo: Called right before.
@@ -166,7 +166,7 @@ class CaseReview:
         return self._record(proposal.name, mask)
 
     def note_edit(self, kind: str) -> Edit | None:
-        """The segmentation may have been changed: by a tool of that name, or by undo or redo, which is found out.
+        """Record a change of the segmentation, if there is one, by a tool or by undo or redo.
 
         Raises:
             SceneError: Something was deleted.
@@ -174,11 +174,11 @@ class CaseReview:
         return self._record(kind, scene.mask_of(self.nodes))
 
     def draft(self) -> dict[str, Any]:
-        """The review as plain data."""
+        """Return the review as plain data."""
         return review_document(self.session)
 
     def save_draft(self) -> None:
-        """Keep the draft, and the list of regions as a table, with the case in the scene.
+        """Save the draft, and the table of regions, with the case in the scene.
 
         Raises:
             SceneError: The case's record was deleted.
@@ -200,12 +200,12 @@ class CaseReview:
 
 
 def is_own(nodes: CaseNodes) -> bool:
-    """Whether what is reviewed is the model's own segmentation."""
+    """Return whether the model's segmentation is reviewed."""
     return nodes.reviewed is nodes.segmentation and nodes.segment_id == scene.SEGMENT_ID
 
 
 def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview:
-    """Begin the review of a case, or go on with its draft.
+    """Begin the review of a case, or resume its draft.
 
     Args:
         nodes: The case.
@@ -232,7 +232,7 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
 
 
 def forget_draft(nodes: CaseNodes) -> None:
-    """The case was computed anew: its regions are others."""
+    """Remove the draft of a case that was segmented again: its regions have changed."""
     scene.store_document(nodes, _draft_name(nodes), {})
 
 
@@ -243,7 +243,7 @@ def _draft_name(nodes: CaseNodes) -> str:
 
 
 def _where_the_scan_is(draft: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
-    """The draft of a scan that was moved since (registered, or centred): the same voxels lie elsewhere.
+    """Return a draft with the present geometry of a scan that was moved since (registered, or centred).
 
     The draft is kept with the scan, so that it is that of no other.
     """

@@ -1,4 +1,4 @@
-"""What all panels work on: the review that is open, and a way to say that it changed."""
+"""The open review, which all panels share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import slicer
 
 from mtctl import scene
 from mtctl.scene import SceneError
+from mtctl.scene.types import Node
 from MTCTLSegmentLib.observable import Observable
 from MTCTLSegmentLib.review.case_review import CaseReview, forget_draft, is_own, open_review
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CurrentReview(Observable):
-    """One review lies open; those of other scans are put aside as they are.
+    """The open review; those of other scans are suspended.
 
     Attributes:
         parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
@@ -33,15 +34,15 @@ class CurrentReview(Observable):
         self._suspended: dict[str, CaseReview] = {}
 
     def save_and_notify(self) -> None:
-        """The person did something in the review: it is to be kept, and shown.
+        """Save the draft after an action of the user, and notify the panels.
 
         Kept at once (1 ms, 12 ms for a scan of the whole chest): no event says reliably that a scene will be saved.
         """
         self.save_draft()
         self.notify()
 
-    def open(self, scan: Any) -> None:
-        """Lay the review of a scan open, where it has one, as it was left.
+    def open(self, scan: Node) -> None:
+        """Open the review of a scan, if there is one, as it was left.
 
         Raises:
             SceneError: Something of it was deleted; `problem` says so, too.
@@ -63,8 +64,8 @@ class CurrentReview(Observable):
                     self.save_draft()
         self.notify()
 
-    def take_result(self, scan: Any, result: Result, save_for_undo: Callable[[], None]) -> None:
-        """The worker's answer becomes the case of that scan, which is then open.
+    def take_result(self, scan: Node, result: Result, save_for_undo: Callable[[], None]) -> None:
+        """Show a result as the case of its scan, and open its review.
 
         Raises:
             SceneError: The scan was moved, replaced or deleted meanwhile.
@@ -77,8 +78,8 @@ class CurrentReview(Observable):
         self.problem = ""
         self.review = open_review(nodes, result.regions if is_own(nodes) else None)
 
-    def review_other(self, segmentation: Any, segment_id: str) -> None:
-        """Review a segment that exists already instead, or with the case's own segmentation that again.
+    def review_other(self, segmentation: Node, segment_id: str) -> None:
+        """Review another segment in the open case, which may be the model's.
 
         Raises:
             SceneError: There is no such segment, or it is empty on the scan's grid.
@@ -91,7 +92,7 @@ class CurrentReview(Observable):
         self.review = open_review(scene.review_segmentation(review.nodes, segmentation, segment_id))
 
     def suspend(self) -> None:
-        """Close the open review as it is; opening its scan again goes on with it."""
+        """Suspend the open review; opening its scan again resumes it."""
         review, self.review, self.problem = self.review, None, ""
         if review is None:
             return
@@ -102,7 +103,7 @@ class CurrentReview(Observable):
             self._suspended[review.nodes.scan.GetID()] = review
 
     def pause(self) -> None:
-        """The person turns to another module: the review's clock stops, and nothing half-decided stays in the views."""
+        """Stop the review's clock, hide the suggestion and save the draft, as the user leaves the module."""
         if self.review is not None:
             self.review.session.pause()
             if self.review.refresh() is None:
@@ -110,7 +111,7 @@ class CurrentReview(Observable):
             self.save_draft()
 
     def check_nodes(self) -> bool:
-        """A node was deleted: see whether the review can go on.
+        """Close the open review if it needs a node that was deleted.
 
         Returns:
             Whether it can.
@@ -123,17 +124,17 @@ class CurrentReview(Observable):
         return not problem
 
     def save_draft(self) -> None:
-        """Keep the open review with the scene, now."""
+        """Save the draft of the open review with the scene."""
         if self.review is not None and self.review.refresh() is None:
             self._save(self.review)
 
     def clear(self) -> None:
-        """The scene is about to be closed or replaced."""
+        """Drop all reviews, as the scene is about to be closed or replaced."""
         self.review, self.problem = None, ""
         self._suspended.clear()
 
     def close(self) -> None:
-        """The module is about to be reloaded or unloaded."""
+        """Save the draft and drop all reviews, as the module is about to be unloaded."""
         self.pause()
         self.clear()
 

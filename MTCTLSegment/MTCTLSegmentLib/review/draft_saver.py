@@ -1,4 +1,4 @@
-"""Drafts in the case store: so much of a review is safe when Slicer ends without the scene having been saved."""
+"""Drafts in the case store, so that a review survives when Slicer ends without saving the scene."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REST_MS = 45_000
 
 @dataclass
 class _Watched:
-    """What is in the store of the review of one scan.
+    """A review, and what of it is in the store.
 
     Attributes:
         review: See there.
@@ -41,7 +41,7 @@ class _Watched:
 
 
 class DraftSaver(Panel):
-    """Saves reviews that were changed, also those that were put aside, one after the other."""
+    """Save the drafts of changed reviews, also of suspended ones, one after the other."""
 
     def __init__(self, ui: Any, current: CurrentReview, job: StoreJob) -> None:
         super().__init__()
@@ -51,12 +51,12 @@ class DraftSaver(Panel):
         self.listen(current, self.refresh)
 
     def close(self) -> None:
-        """The panel is no more."""
+        """Close the panel and forget all reviews."""
         super().close()
         self._watched.clear()
 
     def refresh(self) -> None:
-        """Something changed: see whether it is work that is not in the store yet."""
+        """Start the timer if a review has changes that are not in the store."""
         review, here = self._current.review, slicer.mrmlScene.GetNodeByID
         self._watched = {scan: each for scan, each in self._watched.items() if here(scan) is each.review.nodes.scan}
         watched = None if review is None else self._watch(review)
@@ -66,7 +66,7 @@ class DraftSaver(Panel):
             self._timer.start()
 
     def save(self) -> None:
-        """Save the next draft that is due; while something else is saved, or where it fails, try again later."""
+        """Save the next draft that is due; try again later if the store is busy or saving fails."""
         store = settings.setting("caseStore")
         due = next(filter(_is_due, self._watched.values()), None)
         if due is not None and store and not self._job.running:
@@ -74,7 +74,7 @@ class DraftSaver(Panel):
         self.refresh()
 
     def flush(self) -> None:
-        """The scene is about to go: what is not in the store yet is handed over now."""
+        """Save all drafts that are due at once, as the scene is about to be closed."""
         self._timer.stop()
         store = settings.setting("caseStore")
         for watched in filter(_is_due, self._watched.values()):
@@ -131,6 +131,6 @@ def _is_due(watched: _Watched) -> bool:
 
 
 def _work(state: ReviewState) -> Any:
-    """What a person did, without the time it took and where the slider stands."""
+    """Return the marks and edits of a review, without times of viewing and threshold."""
     marks = {number: (mark.seen_at, mark.accepted_at, mark.edited) for number, mark in state.marks.items()}
     return marks, state.edits

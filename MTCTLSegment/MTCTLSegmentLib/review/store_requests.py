@@ -1,4 +1,4 @@
-"""What the case store is asked to keep of a review: the model's prediction, and what the person made of it."""
+"""Requests to the case store: to save the model's prediction, and its review."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from mtctl import scene
 from mtctl.geometry import Mask
 from mtctl.scene.record import load_mask
+from mtctl.scene.types import Node
 from mtctl.scene.volume_nodes import voxels_of
 from MTCTLSegmentLib.jobs.store_job import StoreRequest
 from MTCTLSegmentLib.review.case_review import CaseReview
 
 
 def prediction_request(review: CaseReview) -> StoreRequest:
-    """The scan with the model's segmentation and all of its maps; what the store has already is not stored again.
+    """Return the request to save the scan with the model's segmentation and maps; the store skips what it has.
 
     Raises:
         SceneError: Something of the case was deleted, or the scan is under a warping transform.
@@ -37,7 +38,7 @@ def prediction_request(review: CaseReview) -> StoreRequest:
 
 
 def review_request(review: CaseReview, operation: str, mask: Mask, reviewer: str) -> StoreRequest:
-    """What the person made of a case that is in the store. Needs nothing of the scene, which may be closed.
+    """Return the request to save the review of a stored case. It needs nothing of the scene, which may be closed.
 
     Args:
         review: See there.
@@ -52,8 +53,8 @@ def review_request(review: CaseReview, operation: str, mask: Mask, reviewer: str
     return StoreRequest(operation, {} if operation == "reject" else arrays, content)
 
 
-def opened_from(store: Path, scan: Any) -> str | None:
-    """The id of the case that the scan was opened as (by MTCTLTrain) from this store; None: by its voxels."""
+def opened_from(store: Path, scan: Node) -> str | None:
+    """Return the id of the case that MTCTLTrain opened from this store as this scan; None for other scans."""
     return scan.GetAttribute(scene.CASE) if scan.GetAttribute(scene.CASE_STORE) == str(store) else None
 
 
@@ -61,7 +62,7 @@ def _as_bytes(mask: Mask) -> np.ndarray[Any, Any]:
     return np.asarray(mask, bool).view(np.uint8)  # not copied
 
 
-def note_stored(store: Path, scan: Any, answer: Mapping[str, Any]) -> None:
-    """The case that the scan was opened as holds a newer record, and the scene shows what that is about."""
+def note_stored(store: Path, scan: Node, answer: Mapping[str, Any]) -> None:
+    """Note on an opened scan that it shows the newest record of its case."""
     if opened_from(store, scan) == answer["case"]:
         scan.SetAttribute(scene.CASE_RECORD, str(answer["record"]))

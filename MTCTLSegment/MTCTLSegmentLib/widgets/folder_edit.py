@@ -1,4 +1,4 @@
-"""A field for a folder that may be typed: what is being typed does not count yet."""
+"""A field for a folder that may be typed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LETTERS = 15
 
 
 class FolderEdit(Panel):
-    """Tells of a folder when an absolute path, or none, has stood in the field for a while."""
+    """Report the folder in a field when it has not changed for a while."""
 
     def __init__(self, edit: Any, chosen: Callable[[str], None]) -> None:
         """Watch a field.
@@ -40,7 +40,7 @@ class FolderEdit(Panel):
         )
 
     def commit(self) -> None:
-        """Take what stands there at once, as the person goes on to something else."""
+        """Report the folder at once, if it has changed."""
         if self._rest.isActive():
             self._rest.stop()
             self._commit()

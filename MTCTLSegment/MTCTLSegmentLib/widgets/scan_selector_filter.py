@@ -1,4 +1,4 @@
-"""Keeps what this module makes out of its own selectors.
+"""A filter that keeps the module's own nodes out of its selectors.
 
 A selector can only ask that a node has an attribute, not that it lacks one: so the others get one.
 """
@@ -18,10 +18,10 @@ _CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 
 
 class ScanSelectorFilter(Panel, VTKObservationMixin):
-    """Marks volumes and segmentations that were not made by this module, as they come."""
+    """Mark volumes and segmentations that this module did not make, when they are added."""
 
     def __init__(self, *selectors: Any) -> None:
-        """Begin.
+        """Let the selectors list only marked nodes.
 
         Args:
             selectors: Node selectors that shall list only these.
@@ -38,12 +38,12 @@ class ScanSelectorFilter(Panel, VTKObservationMixin):
         self.tag()
 
     def close(self) -> None:
-        """Mark no more."""
+        """Stop marking."""
         self.removeObservers()
         super().close()
 
     def tag(self) -> None:
-        """Mark what is there now."""
+        """Mark the present nodes."""
         for kind in _CLASSES:
             for node in slicer.util.getNodesByClass(kind):
                 wanted = None if node.GetAttribute(ROLE) else "1"

@@ -1,4 +1,4 @@
-"""Keys that work while a slice view has the focus, and only while the module is in front."""
+"""Keys that work while a slice view has the focus, and only while the module is shown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import slicer
 
 
 class Shortcuts:
-    """Keys of the main window: below the panel they would be dead while a view has the focus."""
+    """Keys of the main window: those of the page would not work while a view has the focus."""
 
     def __init__(self, actions: Mapping[str, Callable[[], None]]) -> None:
-        """All off at first; without a main window there are none.
+        """Make the keys, disabled; none without a main window.
 
         Args:
             actions: What to call, by key.
@@ -27,12 +27,12 @@ class Shortcuts:
             self._shortcuts.append((shortcut, action))
 
     def enable(self, on: bool) -> None:
-        """The module came to the front, or left it."""
+        """Enable or disable the keys, as the module is shown or left."""
         for shortcut, _ in self._living():
             shortcut.enabled = on
 
     def close(self) -> None:
-        """Gone for good: a reloaded module makes its own."""
+        """Delete the keys: a reloaded module makes its own."""
         for shortcut, action in self._living():
             shortcut.enabled = False
             shortcut.disconnect("activated()", action)

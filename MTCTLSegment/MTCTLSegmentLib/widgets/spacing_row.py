@@ -1,4 +1,4 @@
-"""The row of section 1 that shows the scan's spacing, and lets a person set right what its file says wrongly."""
+"""The row of section 1 that shows the scan's spacing, and lets the user correct it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.geometry import Triple, spacing_text
 from mtctl.io.given_spacing import parse_spacing, same_spacing
+from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
 
 class SpacingRow(Panel):
-    """Shows the spacing; `changed` is called with the scan and the new one when a person sets it."""
+    """Show the spacing, and call `changed` with the scan and its new spacing when the user sets one."""
 
-    def __init__(self, ui: Any, current: CurrentReview, changed: Callable[[Any, Triple], None]) -> None:
+    def __init__(self, ui: Any, current: CurrentReview, changed: Callable[[Node, Triple], None]) -> None:
         super().__init__()
         self._ui, self._current, self._changed = ui, current, changed
         self._shown: tuple[str, Triple] | None = None
@@ -30,7 +31,7 @@ class SpacingRow(Panel):
         self.refresh(True)
 
     def refresh(self, idle: bool) -> None:
-        """Show the chosen scan's spacing; what is being typed stays.
+        """Show the chosen scan's spacing; a text that is being typed stays.
 
         Args:
             idle: Whether it may be changed: no segmentation is under way.
@@ -57,7 +58,7 @@ class SpacingRow(Panel):
         )
         ui.spacingNoteLabel.setVisible(changed)
 
-    def _scan(self) -> Any:
+    def _scan(self) -> Node:
         parameters = self._current.parameters
         return parameters.scan if parameters is not None else None
 
@@ -73,7 +74,7 @@ class SpacingRow(Panel):
             with errors_shown():
                 self._change(scan, scene.file_spacing_of(scan))
 
-    def _change(self, scan: Any, spacing: Triple) -> None:
+    def _change(self, scan: Node, spacing: Triple) -> None:
         self._shown = None  # What was typed is shown as it was understood.
         # A spacing that was only shown rounded, and not changed, is none that a person gave.
         if spacing_text(spacing) != spacing_text(scene.spacing_of(scan)):

@@ -1,4 +1,4 @@
-"""A case that was unpacked becomes nodes of the scene and a review that lies open, in steps that hold up no window."""
+"""Load an unpacked case into the scene, with its review, in steps that do not block the window."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mtctl.inference.result import Result
 from mtctl.processes.arrays import ArrayPart, read_steps
 from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review
+from mtctl.scene.types import Node
 from mtctl.uncertainty.regions import RegionMap
 from MTCTLSegmentLib.parameters import Surface
 from MTCTLSegmentLib.review.case_review import CaseReview, open_review
@@ -30,11 +31,11 @@ _LISTED = {LISTED: "1"}
 
 
 class CaseLoadError(MtctlError):
-    """The case did not get into the scene; nothing of it is left there."""
+    """The case could not be loaded; the scene is unchanged."""
 
 
 class CaseLoader:
-    """One case on its way into the scene.
+    """Load one case into the scene.
 
     Attributes:
         scan: Its node; None as long as there is none.
@@ -43,7 +44,7 @@ class CaseLoader:
     """
 
     def __init__(self, store: Path, folder: Path, events: Events) -> None:
-        """Nothing is in the scene yet.
+        """Prepare to load a case; nothing is in the scene yet.
 
         Args:
             store: Where the case is.
@@ -54,13 +55,13 @@ class CaseLoader:
         self._store, self._folder = store, folder
         self._stored, self._opened, self._prepared = found["stands"], found["opened"], found.get("review")
         self._geometry = Geometry.from_json(self._opened["geometry"])
-        self.scan: Any = None
-        self.label: Any = None
+        self.scan: Node = None
+        self.label: Node = None
         self.review: CaseReview | None = None
         self._places: RegionMap | None = None
 
     def steps(self) -> Iterator[None]:
-        """Read what was unpacked and make the nodes; most steps take a few milliseconds.
+        """Read the files and make the nodes; most steps take a few milliseconds.
 
         Raises:
             CaseLoadError: A file is missing or cut off, or the scan was deleted meanwhile.
@@ -94,7 +95,7 @@ class CaseLoader:
         show_scan(self.scan, self.label)
 
     def remove_nodes(self) -> None:
-        """Remove what is in the scene so far."""
+        """Remove the nodes that were made so far."""
         if self.scan is None or self.scan.GetScene() is None:
             return
         nodes = scene.find_case(slicer.mrmlScene, self.scan)
@@ -105,13 +106,13 @@ class CaseLoader:
                 slicer.mrmlScene.RemoveNode(node)
 
     def _pause(self) -> Iterator[None]:
-        """Let the window live; in that time the person may close the scene."""
+        """Let the window react; the user may close the scene meanwhile."""
         yield
         if self.scan.GetScene() is None:
             raise CaseLoadError(_("The case was not opened: the scene was closed, or its scan deleted, meanwhile."))
 
     def _read(self, arrays: dict[str, NDArray[Any]]) -> Iterator[None]:
-        """Read what was unpacked into `arrays`, and the regions."""
+        """Read the arrays into `arrays`, and the regions."""
         whole = {name: ArrayPart(start=[0, 0, 0], outside=0.0) for name in self._names()}
         try:
             yield from read_steps(self._folder, whole, self._geometry.shape, arrays)
@@ -132,7 +133,7 @@ class CaseLoader:
             names += ["segmentation", *self._prepared["maps"], *begun]
         return list(dict.fromkeys(names))
 
-    def _add_scan(self, array: NDArray[Any]) -> Any:
+    def _add_scan(self, array: NDArray[Any]) -> Node:
         case = self._opened["case"]
         attributes = {
             scene.CASE: case,
@@ -143,12 +144,12 @@ class CaseLoader:
         name = slicer.mrmlScene.GenerateUniqueName(case)
         return scene.add_scan(slicer.mrmlScene, Volume(array, self._geometry), name, attributes)
 
-    def _add_label(self, array: NDArray[Any]) -> Any:
+    def _add_label(self, array: NDArray[Any]) -> Node:
         name = _("{scan}: corrected").format(scan=self.scan.GetName())
         return scene.add_label(slicer.mrmlScene, self.scan, array != 0, name, _LISTED)
 
     def _review(self, prepared: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Iterator[None]:
-        """The case as it was left: with the segmentation and the review of the last draft or decision."""
+        """Show the segmentation and resume the review of the last draft or decision."""
         maps = {name: arrays[name] for name in prepared["maps"]}
         result = Result(self._geometry, arrays["segmentation"], maps, self._opened["report"])
         nodes = scene.show_result(slicer.mrmlScene, self.scan, result)
@@ -170,8 +171,8 @@ class CaseLoader:
         self.review = review
 
 
-def show_scan(scan: Any, label: Any = None) -> None:
-    """Go to MTCTLSegment with a scan, and with somebody else's segmentation of it as what is checked there."""
+def show_scan(scan: Node, label: Node = None) -> None:
+    """Switch to MTCTLSegment with a scan, and with the segmentation to review."""
     slicer.util.setSliceViewerLayers(background=scan, foreground=None, fit=True)
     widget, parameters = slicer.util.getModuleWidget(SEGMENT_MODULE), _parameters()
     parameters.scan = scan
@@ -182,6 +183,6 @@ def show_scan(scan: Any, label: Any = None) -> None:
 
 
 def _parameters() -> Any:
-    """As the page has them: those of another wrapper are not the ones that its widgets are bound to."""
+    """Return the parameters of the page: those of another wrapper are not bound to its widgets."""
     widget = slicer.util.getModuleWidget(SEGMENT_MODULE)
     return widget.currentReview.parameters or widget.logic.getParameterNode()

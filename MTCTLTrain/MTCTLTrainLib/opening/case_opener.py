@@ -1,4 +1,4 @@
-"""A case of the store in the scene, and MTCTLSegment with it."""
+"""Open a stored case in MTCTLSegment."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mtctl import scene
 from mtctl.io.volumes import mask_sum
 from mtctl.processes.request import Events, RequestProcess
 from mtctl.scene import SceneError
+from mtctl.scene.types import Node
 from mtctl.system.temporary import make_own_folder
 from mtctl_train.requests.case_opening import FOLDER_KIND
 from MTCTLSegmentLib.error_display import errors_shown
@@ -28,7 +29,7 @@ _CHILD = "mtctl_train.requests.case_opening"
 
 
 class CaseOpener:
-    """Opens one case at a time; the child process checks and unpacks the files, and finds the regions."""
+    """Open one case at a time; a child process checks and unpacks the files, and finds the regions."""
 
     def __init__(self, ui: Any, page: PageState) -> None:
         self._ui, self._page = ui, page
@@ -41,14 +42,14 @@ class CaseOpener:
         self._timer.connect("timeout()", self._go_on)
 
     def close(self) -> None:
-        """The module is about to be reloaded or unloaded."""
+        """Stop, and remove a case that is loaded in part, as the module is about to be unloaded."""
         self._timer.disconnect("timeout()", self._go_on)
         if self._loader is not None:
             self._loader.remove_nodes()
         self._clear()
 
     def open(self, case: str) -> None:
-        """Bring a case into the scene and switch to MTCTLSegment."""
+        """Load a case into the scene and switch to MTCTLSegment."""
         with errors_shown():
             if not hasattr(slicer.modules, SEGMENT_MODULE.lower()):
                 slicer.util.errorDisplay(
@@ -67,7 +68,7 @@ class CaseOpener:
 
     # --- a case that is in the scene ----------------------------------------------------------------------------------
 
-    def _look(self, store: Path, case: str, node: Any) -> None:
+    def _look(self, store: Path, case: str, node: Node) -> None:
         self._request = prepare_request(
             _CHILD,
             {"do": "look", "store": str(store), "case": case},
@@ -76,7 +77,7 @@ class CaseOpener:
         )
         self._request.start()
 
-    def _looked(self, store: Path, case: str, node: Any, events: Events) -> None:
+    def _looked(self, store: Path, case: str, node: Node, events: Events) -> None:
         with errors_shown():
             self._clear()
             if node.GetScene() is None:  # Deleted meanwhile.
@@ -92,7 +93,7 @@ class CaseOpener:
             self._page.notify()
             show_scan(node, _label_of(node))
 
-    def _look_failed(self, node: Any, reason: str) -> None:
+    def _look_failed(self, node: Node, reason: str) -> None:
         self._clear()
         self._page.notify()
         text = _("The case is shown as it is in the scene. Whether the store holds a newer one is not known: {reason}")
@@ -100,8 +101,8 @@ class CaseOpener:
         if node.GetScene() is not None:
             show_scan(node, _label_of(node))
 
-    def _in_scene(self, store: Path, case: str) -> Any:
-        """The node as which the case was opened last; None where it was not, or not in this scene."""
+    def _in_scene(self, store: Path, case: str) -> Node:
+        """Return the scan as which the case was opened last in this scene; None if it was not."""
         volumes = reversed(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
         here = (node for node in volumes if node.GetAttribute(scene.CASE) == case)
         return next((node for node in here if node.GetAttribute(scene.CASE_STORE) == str(store)), None)
@@ -127,7 +128,7 @@ class CaseOpener:
             self._timer.start()
 
     def _go_on(self) -> None:
-        """One step: what else happens in the window has its turn in between."""
+        """Do one step, so that the window reacts between two steps."""
         loader = self._loader
         if loader is None:
             return
@@ -160,8 +161,8 @@ class CaseOpener:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_shown(scan: Any, stored: dict[str, Any]) -> bool:
-    """Whether the scene shows what the store holds, for example because it was accepted here."""
+def _is_shown(scan: Node, stored: dict[str, Any]) -> bool:
+    """Return whether the scene shows the state in the store, for example because it was accepted here."""
     if scan.GetAttribute(scene.CASE_RECORD) == str(stored["record"]):
         return True
     nodes = scene.find_case(slicer.mrmlScene, scan)
@@ -171,8 +172,8 @@ def _is_shown(scan: Any, stored: dict[str, Any]) -> bool:
         return False
 
 
-def _label_of(scan: Any) -> Any:
-    """Somebody else's segmentation that is reviewed; None for the model's own."""
+def _label_of(scan: Node) -> Node:
+    """Return the reviewed segmentation; None for the model's."""
     nodes = scene.find_case(slicer.mrmlScene, scan)
     return None if nodes is None or nodes.reviewed is nodes.segmentation else nodes.reviewed
 

@@ -1,1 +1,1 @@
-"""One file a section of the page of the module."""
+"""The sections of the module's page, one per file."""

@@ -1,4 +1,4 @@
-"""Section 1: the cases of the store, and the way to the one to correct next."""
+"""Section 1: the cases of the store, and the one to correct next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NUMERIC = (2, 3)
 
 
 class CasePanel(Panel):
-    """The table; `opener` is called with the id of a case that was clicked.
+    """The table of cases; `opener` is called with the id of a case that was clicked.
 
     Attributes:
         storeEdit: The field with the case store.
@@ -46,16 +46,16 @@ class CasePanel(Panel):
         self.listen(page, self.refresh)
 
     def close(self) -> None:
-        """The panel is no more."""
+        """Close the field of the store and the panel."""
         self.storeEdit.close()
         super().close()
 
     def show_store(self) -> None:
-        """Show the folder that is chosen here or in MTCTLSegment."""
+        """Show the case store, which MTCTLSegment may have changed."""
         segment_settings.show("caseStore", self._ui.storeEdit)
 
     def refresh(self) -> None:
-        """Show the list as it is now."""
+        """Show the present list."""
         page, ui = self._page, self._ui
         ui.casesLabel.text = self._text()
         troubles = [sentence(text) for text in page.troubles]

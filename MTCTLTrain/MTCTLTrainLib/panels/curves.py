@@ -1,4 +1,4 @@
-"""The curves of a run in Slicer's own plot views: losses above, validation Dice below; the user's layout comes back."""
+"""The curves of a run in Slicer's plot views: losses above, validation Dice below."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from mtctl.scene.types import Node
 from MTCTLTrainLib.runs.run_progress import RunProgress, thinned
 
 # Free in Slicer's own numbering of layouts, and in those of the extensions that are known.
@@ -35,7 +36,7 @@ Values = list[tuple[int, float]]
 
 
 class PlottedCurve:
-    """One line in a chart: a series and its table, which lie in the scene and are not saved with it."""
+    """One line in a chart: a plot series and its table, which are not saved with the scene."""
 
     def __init__(self, chart: Any, name: str, color: tuple[float, float, float], points: bool) -> None:
         self._shown: Values = []
@@ -57,7 +58,7 @@ class PlottedCurve:
         chart.AddAndObservePlotSeriesNodeID(self._series.GetID())
 
     def show(self, values: Values) -> None:
-        """Append what is new; begin again where the past has changed."""
+        """Append new values; draw all again if earlier ones have changed."""
         if not values or values == self._shown:
             return
         if self._shown != values[: len(self._shown)]:
@@ -77,18 +78,18 @@ class PlottedCurve:
 
     @property
     def whole(self) -> bool:
-        """Whether nobody has deleted a part of it."""
+        """Whether all of its nodes are in the scene."""
         return all(slicer.mrmlScene.IsNodePresent(node) for node in (self._table, self._series))
 
     def remove(self) -> None:
-        """Take it out of the scene."""
+        """Remove it from the scene."""
         for node in (self._series, self._table):
             if slicer.mrmlScene.IsNodePresent(node):
                 slicer.mrmlScene.RemoveNode(node)
 
 
 class Chart:
-    """One plot view's contents."""
+    """The chart of one plot view."""
 
     def __init__(self, title: str, y_title: str, points: bool) -> None:
         self._points = points
@@ -113,11 +114,11 @@ class Chart:
 
     @property
     def whole(self) -> bool:
-        """Whether nobody has deleted it."""
+        """Whether it is in the scene."""
         return bool(slicer.mrmlScene.IsNodePresent(self.node))
 
     def remove(self) -> None:
-        """Take it out of the scene."""
+        """Remove it from the scene."""
         for curve in self._curves.values():
             curve.remove()
         self._curves.clear()
@@ -126,14 +127,14 @@ class Chart:
 
 
 class Plots:
-    """Both charts, and the layout that shows them."""
+    """Both charts, and the layout in which they are shown."""
 
     def __init__(self) -> None:
         self._charts: tuple[Chart, Chart] | None = None
         self._layout_before: int | None = None
 
     def show(self, progress: RunProgress) -> None:
-        """Bring the charts up to date, and into the views where they are not shown yet."""
+        """Update the charts, and show them if they are not shown yet."""
         losses = {_title(name): progress.curve(thinned(points)) for name, points in progress.present_losses.items()}
         if not any(losses.values()):
             return
@@ -155,14 +156,14 @@ class Plots:
         self._enter_layout()
 
     def hide(self) -> None:
-        """Give the user's layout back, unless the user has chosen another one meanwhile."""
+        """Restore the user's layout, unless the user has chosen another one meanwhile."""
         before, self._layout_before = self._layout_before, None
         manager = slicer.app.layoutManager()
         if before is not None and manager is not None and manager.layout == LAYOUT:
             manager.setLayout(before)
 
     def forget(self) -> None:
-        """Take everything out of the scene."""
+        """Remove all charts from the scene."""
         charts, self._charts = self._charts, None
         for chart in charts or ():
             chart.remove()
@@ -192,7 +193,7 @@ def _describe(layout: Any) -> None:
 
 
 def _by_fold(progress: RunProgress) -> dict[str, Values]:
-    """A line for each fold: their held-out cases are others."""
+    """Return a line for each fold, as each has its own held-out cases."""
     curves: dict[str, Values] = {}
     shown = thinned(progress.dice)
     for point, (place, value) in zip(shown, progress.curve(shown), strict=True):
@@ -213,7 +214,7 @@ def _title(loss: str) -> str:
     }.get(loss, loss.replace("_", " ").capitalize())
 
 
-def _hidden(kind: str, name: str) -> Any:
+def _hidden(kind: str, name: str) -> Node:
     node = getattr(slicer, kind)()
     node.SetName(name)
     node.SetHideFromEditors(True)  # Before it is in the scene: the subject hierarchy looks at it once.

@@ -1,4 +1,4 @@
-"""The picture of the present prediction on a held-out case, as the run has drawn it."""
+"""The run's picture of the present prediction on a held-out case."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _WIDTH = 470  # pixels: what the panel shows beside its scroll bar
 
 
 class HeldOutPicture:
-    """Shows the newest picture in a label."""
+    """Show the newest picture in a label."""
 
     def __init__(self, label: Any) -> None:
         self._label = label
         self._shown: Path | None = None
 
     def show(self, folder: Path, progress: RunProgress) -> None:
-        """Show what the run drew last; nothing where it has drawn nothing yet."""
+        """Show the run's last picture; hide the label without one."""
         path = folder / progress.picture if progress.picture else None
         if path == self._shown:
             return

@@ -1,4 +1,4 @@
-"""Section 3: how the run stands, in words, curves and a picture."""
+"""Section 3: the progress of the run as text, curves and a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from MTCTLTrainLib.text import left_text, place_text, sentence, state_text
 
 
 class ProgressPanel(Panel):
-    """Shows the run; the curves only while the module is open."""
+    """Show the run; its curves only while the module is shown."""
 
     def __init__(self, ui: Any, page: PageState) -> None:
         super().__init__()
@@ -26,28 +26,28 @@ class ProgressPanel(Panel):
         self.listen(page, self.refresh)
 
     def enter(self) -> None:
-        """The module is opened: curves may be shown."""
+        """Show the curves, as the module is shown."""
         self._open = True
         self.refresh()
 
     def leave(self) -> None:
-        """The module is left: the user's views come back."""
+        """Restore the user's layout, as the module is left."""
         self._open = False
         self._plots.hide()
 
     def scene_leaves(self) -> None:
-        """The scene is closed or replaced."""
+        """Remove the curves, as the scene is about to be closed or replaced."""
         self.leave()
         self._plots.forget()
 
     def close(self) -> None:
-        """The panel is no more."""
+        """Close the panel and remove the curves."""
         super().close()
         self.leave()
         self._plots.forget()
 
     def refresh(self) -> None:
-        """Show the run as it is now."""
+        """Show the present state of the run."""
         ui, page = self._ui, self._page
         run, status, progress = page.run, page.status, page.progress
         ui.progressSection.enabled = run is not None

@@ -1,4 +1,4 @@
-"""Section 2: what a run starts from, how long it lasts, and Start, Stop, Resume."""
+"""Section 2: the settings of a run, and the buttons Start, Stop and Resume."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FEW = 3
 
 
 class TrainingPanel(Panel):
-    """Starts runs.
+    """Start, stop and resume runs.
 
     `commit_store` is called before a run begins: it learns from the store whose folder stands in the field.
 
@@ -57,12 +57,12 @@ class TrainingPanel(Panel):
         self.listen(page, self.refresh)
 
     def close(self) -> None:
-        """The panel is no more; a run goes on."""
+        """Close the field of the runs and the panel; a run goes on."""
         self.runsEdit.close()
         super().close()
 
     def refresh(self) -> None:
-        """Show what can be done now."""
+        """Enable what can be done now."""
         ui, page = self._ui, self._page
         self._list_models()
         active, obstacle = page.active, self._obstacle()
@@ -80,7 +80,7 @@ class TrainingPanel(Panel):
         ui.estimateLabel.text = obstacle if obstacle and not active else self._estimate()
 
     def start(self) -> None:
-        """Begin a new run."""
+        """Start a new run."""
         with errors_shown():
             page, parameters = self._page, self._page.parameters
             self._commit_store()
@@ -111,7 +111,7 @@ class TrainingPanel(Panel):
                     self._page.poll()
 
     def resume(self) -> None:
-        """Go on from the last checkpoint."""
+        """Resume the run from its last checkpoint."""
         with errors_shown():
             run = self._page.run
             if run is not None and python_packages.ensure(NEEDS):
@@ -122,7 +122,7 @@ class TrainingPanel(Panel):
                     self._page.poll()
 
     def _may_replace(self) -> bool:
-        """Whether a run that waits for a word may be left behind; its files stay."""
+        """Return whether the user agrees to replace a run without a decision; its files stay."""
         page = self._page
         if page.run is None or page.verdict is None or page.run.decision is not None:
             return True
@@ -133,7 +133,7 @@ class TrainingPanel(Panel):
         return bool(slicer.util.confirmYesNoDisplay(question.format(folder=page.run.folder), _("Start a new run")))
 
     def _obstacle(self) -> str:
-        """Why nothing can be started, in a sentence, or ""."""
+        """Return why nothing can be started, or ""."""
         page = self._page
         if page.parameters is None or (page.listing and not page.cases):
             return ""

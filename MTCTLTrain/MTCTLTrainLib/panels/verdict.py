@@ -1,4 +1,4 @@
-"""Section 4: old model against new one, and what becomes of it."""
+"""Section 4: the comparison of the old and the new model, and the decision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GREEN, _ORANGE = "#3a9d5d", "#c77700"
 
 
 class VerdictPanel(Panel):
-    """Publishes, discards and rolls back, through the child process."""
+    """Publish, discard and roll back models, in a child process."""
 
     def __init__(self, ui: Any, page: PageState) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class VerdictPanel(Panel):
         self.listen(page, self.refresh)
 
     def refresh(self) -> None:
-        """Show the verdict, where there is one."""
+        """Show the verdict, if there is one."""
         ui, page, verdict = self._ui, self._page, self._page.verdict
         if verdict is not self._shown:
             self._shown, self._refused = verdict, ()
@@ -71,7 +71,7 @@ class VerdictPanel(Panel):
         ui.rollBackButton.enabled = published is not None and bool(published["model"]) and not self._busy
 
     def publish(self) -> None:
-        """Make the new model the one in use."""
+        """Publish the new model."""
         run = self._page.run
         if run is None or self._page.verdict is None:
             return
@@ -82,7 +82,7 @@ class VerdictPanel(Panel):
         )
 
     def discard(self) -> None:
-        """The new model is not wanted; the one in use stays."""
+        """Discard the new model; the one in use stays."""
         with errors_shown():
             run = self._page.run
             if run is not None and self._page.verdict is not None:
@@ -90,7 +90,7 @@ class VerdictPanel(Panel):
                 self._page.notify()
 
     def roll_back(self) -> None:
-        """Go back to the model before the one in use."""
+        """Put the model before the one in use into use again."""
         published = self._page.published
         question = _("Go back to the model that was in use before {model}? {model} stays in the store.")
         if published is None or not slicer.util.confirmYesNoDisplay(

@@ -1,1 +1,1 @@
-"""Fine-tuning runs: started, watched, stopped and gone on with."""
+"""Fine-tuning runs: to start, watch, stop and resume them."""

@@ -1,4 +1,4 @@
-"""What a run has told so far: where it is, its curves, its last picture. No Qt."""
+"""What a run has reported: its position, curves and last picture. No Qt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Point:
-    """A value at an iteration of a fold (from 1)."""
+    """A value at an iteration of a fold; folds count from 1."""
 
     fold: int
     iteration: int
@@ -22,7 +22,7 @@ MOST_POINTS = 500
 
 
 def thinned(points: list[Point]) -> list[Point]:
-    """Every point, every second, every fourth ...: so many as are shown. Those stay when a few more come."""
+    """Return every point, every second, every fourth ..., at most `MOST_POINTS`; these stay when points are added."""
     every = 1
     while len(points) > MOST_POINTS * every:
         every *= 2
@@ -31,7 +31,7 @@ def thinned(points: list[Point]) -> list[Point]:
 
 @dataclass
 class RunProgress:
-    """Grows with the events of `mtctl_train.finetuning.run_folder`.
+    """The progress of a run, from the events of `mtctl_train.finetuning.run_folder`.
 
     Attributes:
         fold, folds: Which training of how many; the first is 1.
@@ -65,7 +65,7 @@ class RunProgress:
     _heard: float = 0.0
 
     def add(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Go on with these events."""
+        """Add further events."""
         known = {
             "start": self._start,
             "progress": self._progress,
@@ -82,22 +82,22 @@ class RunProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Of the whole run's training; None before the first step."""
+        """Seconds left of the whole run's training; None before the first step."""
         return None if self._left is None else max(0.0, self._left - (time.monotonic() - self._heard))
 
     @property
     def seconds_per_iteration(self) -> float | None:
-        """Seconds an iteration, as the run measured them; None before the first step and near the end."""
+        """Seconds per iteration as the run measured them; None before the first step and near the end."""
         to_come = (self.of - self.iteration) + self.of * (self.folds - self.fold)
         return None if self._left is None or to_come < 1 or not self._left else self._left / to_come
 
     @property
     def present_losses(self) -> dict[str, list[Point]]:
-        """Those of the present fold: a line on from the one before would look like a loss that jumps."""
+        """The losses of the present fold: with those of the fold before, the loss would seem to jump."""
         return self.losses.get(self.fold, {})
 
     def curve(self, points: list[Point]) -> list[tuple[int, float]]:
-        """Iterations over all folds, one after the other, and values."""
+        """Return iterations, counted over all folds, and values."""
         before = dict[int, int]()
         for fold in range(1, self.folds + 1):
             before[fold] = sum(end for earlier, end in self._ends.items() if earlier < fold)

@@ -1,4 +1,4 @@
-"""A fine-tuning run as a process of its own: started, found again, stopped, resumed. No Qt: scripts use it, too.
+"""A fine-tuning run as a process of its own: to start, find, stop and resume it. No Qt: scripts use it, too.
 
 What `mtctl finetune` keeps in the folder of a run is described in `mtctl_train.finetuning.run_folder`. Beside that lie
 
@@ -48,7 +48,7 @@ _CHILDREN: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 class Phase(Enum):
-    """How far a run is."""
+    """The phase of a run."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -58,13 +58,13 @@ class Phase(Enum):
 
     @property
     def active(self) -> bool:
-        """Whether a process is busy with it."""
+        """Whether a process works on the run."""
         return self in (Phase.STARTING, Phase.RUNNING)
 
 
 @dataclass(frozen=True)
 class TrainingStatus:
-    """How a run stands.
+    """The status of a run.
 
     Attributes:
         phase: See there.
@@ -77,7 +77,7 @@ class TrainingStatus:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What was asked for.
+    """The settings of a run.
 
     Attributes:
         store: Folder of the case store.
@@ -94,7 +94,7 @@ class RunSettings:
     further: tuple[str, ...] = ()
 
     def arguments(self, out: Path) -> list[str]:
-        """Of `mtctl finetune`."""
+        """Return the arguments of `mtctl finetune`."""
         arguments = ["finetune", "--cases", self.store, "--out", str(out), "--device", self.device, *self.length]
         return [*arguments, *(["--base", self.base] if self.base else []), *self.further]
 
@@ -108,7 +108,7 @@ class _Launch:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of the candidate.
+    """The decision on the candidate.
 
     Attributes:
         kind: "published" or "discarded".
@@ -122,7 +122,7 @@ class Decision:
 
 
 class TrainingRun:
-    """One run; any number of these may look at the same folder.
+    """One run; any number of objects may describe the same folder.
 
     Attributes:
         folder: Of the run.
@@ -153,7 +153,7 @@ class TrainingRun:
 
     @classmethod
     def last(cls, runs: Path) -> TrainingRun | None:
-        """The run that was begun last, whoever began it; None where there is none."""
+        """Return the run that was started last, by any program; None if there is none."""
         for path in sorted(runs.glob(f"*/{SETTINGS}"), key=_begun, reverse=True):
             values = _read(path)
             try:
@@ -164,7 +164,7 @@ class TrainingRun:
         return None
 
     def go_on(self) -> None:
-        """Start it, or resume it from its last checkpoint; it lives on when this process ends.
+        """Start the run, or resume it from its last checkpoint; it goes on when this process ends.
 
         Raises:
             RunError: It is at work already, or the process cannot be started.
@@ -194,7 +194,7 @@ class TrainingRun:
             raise
 
     def stop(self) -> None:
-        """End its process and all that this has started; what it learnt since its last checkpoint is lost.
+        """End the process and its descendants; what the run learnt since its last checkpoint is lost.
 
         Raises:
             RunError: It runs on another computer, where its process number means another program.
@@ -215,7 +215,7 @@ class TrainingRun:
                 raise WriteError(f"the training is stopped, but this could not be noted: {error}") from error
 
     def status(self) -> TrainingStatus:
-        """How it stands now; takes a millisecond."""
+        """Return the present status; this takes a millisecond."""
         child = _CHILDREN.get(self.folder)
         if child is not None:
             child.poll()  # Collects it when it has ended: on macOS it would look alive until then.
@@ -239,12 +239,12 @@ class TrainingRun:
 
     @property
     def candidate(self) -> Path:
-        """Folder of the resulting model; there once the run has finished."""
+        """Folder of the resulting model, which exists when the run has finished."""
         return self.folder / CANDIDATE
 
     @property
     def decision(self) -> Decision | None:
-        """What became of the candidate; None: nothing yet."""
+        """The decision on the candidate; None before there is one."""
         values = _read(self.folder / DECISION)
         try:
             return Decision(**values) if values else None
@@ -252,7 +252,7 @@ class TrainingRun:
             return None
 
     def decide(self, decision: Decision) -> None:
-        """Take note of what became of it.
+        """Save the decision on the candidate.
 
         Raises:
             WriteError: Nothing can be written there.
@@ -272,7 +272,7 @@ class TrainingRun:
         return time.time() - launch.at < _LONGEST_START and is_running(launch.pid)
 
     def _exit_reason(self) -> str:
-        """Why the process may have ended, in a sentence."""
+        """Return why the process may have ended."""
         try:
             if shutil.disk_usage(self.folder).free < _ROOM_BYTES:
                 return f"the disk of {self.folder} is full; free some space and resume"
@@ -293,7 +293,7 @@ else:
 
 
 def _end(pid: int) -> None:
-    """End a process with its descendants, without waiting: giving gigabytes back takes longer than a window may."""
+    """End a process with its descendants, without waiting: freeing gigabytes would block the window."""
     if sys.platform == "win32":
         command = ["taskkill", "/PID", str(pid), "/T", "/F"]
         subprocess.Popen(command, creationflags=subprocess.CREATE_NO_WINDOW)
