@@ -50,11 +50,10 @@ class MTCTLSegment(ScriptedLoadableModule):
     def _registerSampleData(self) -> None:
         from mtctl.python_version import refusal
 
-        if refusal():
-            return
-        from MTCTLSegmentLib import sample_data
+        if not refusal():
+            from MTCTLSegmentLib import sample_data
 
-        sample_data.register(Path(self.resourcePath("Icons/MTCTLSegment.png")))
+            sample_data.register(Path(self.resourcePath("Icons/MTCTLSegment.png")))
 
 
 @parameterNodeWrapper
@@ -364,8 +363,9 @@ class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
 
         self.job = SegmentationJob()
 
-    def getParameterNode(self) -> MTCTLSegmentParameterNode:
-        return MTCTLSegmentParameterNode(super().getParameterNode())
+    def getParameterNode(self) -> Any:
+        wrap: Any = MTCTLSegmentParameterNode  # Its decorator makes its constructor.
+        return wrap(super().getParameterNode())
 
     def review(self, scan: Any) -> Any:
         """Return the review of a segmented scan (`review.case_review.CaseReview`); None for a scan without results."""

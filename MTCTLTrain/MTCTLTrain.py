@@ -180,8 +180,9 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show in the status bar that the run has ended, also when another module is open."""
         from MTCTLTrainLib.text import state_text
 
-        text = state_text(self.page.status, self.page.progress)
-        slicer.util.showStatusMessage(_("MT-CTL Train: {text}").format(text=text), 0)
+        if self.page.status is not None:
+            text = state_text(self.page.status, self.page.progress)
+            slicer.util.showStatusMessage(_("MT-CTL Train: {text}").format(text=text), 0)
         self.page.refresh()
 
     def onSceneLeaves(self, caller: Any = None, event: Any = None) -> None:
@@ -206,8 +207,9 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class MTCTLTrainLogic(ScriptedLoadableModuleLogic):
     """The functions of the module that need no page."""
 
-    def getParameterNode(self) -> MTCTLTrainParameterNode:
-        return MTCTLTrainParameterNode(super().getParameterNode())
+    def getParameterNode(self) -> Any:
+        wrap: Any = MTCTLTrainParameterNode  # Its decorator makes its constructor.
+        return wrap(super().getParameterNode())
 
     def start(self, store: Any, out: Any, minutes: int = 30, model: str = "", device: str = "auto") -> Any:
         """Start to fine-tune on the corrected cases of a store, in a process of its own.

@@ -46,7 +46,7 @@ class ModelChoices:
 def model_choices() -> ModelChoices:
     """Look up what is shipped, and the site's models. What cannot be used is left out and told."""
     catalogue = read_catalogue()
-    listed = (_choice(model) for model in (*catalogue.site, *catalogue.shipped) if model.card)
+    listed = (_choice(model, model.card) for model in (*catalogue.site, *catalogue.shipped) if model.card)
     default = next((model.id for model in catalogue.shipped if model.card and model.card.default), "")
     cannot_be_used = _("{model} cannot be used: {reason}")
     trouble = [cannot_be_used.format(model=model.id, reason=model.fault) for model in catalogue.site if model.fault]
@@ -76,12 +76,12 @@ def _in_use(catalogue: Catalogue) -> ModelChoice:
     title = _("In use: {model}").format(model=name)
     if model is None or model.card is None:
         return ModelChoice("", title, details)
-    choice = _choice(model)
+    choice = _choice(model, model.card)
     return replace(choice, name="", title=title, details=f"{details} {choice.details}")
 
 
-def _choice(model: InstalledModel) -> ModelChoice:
-    choice = _of_card(model.id, model.card, model.folder)
+def _choice(model: InstalledModel, card: Card) -> ModelChoice:
+    choice = _of_card(model.id, card, model.folder)
     if model.version is None:
         return choice
     date, parent = model.version.published[:10], model.version.parent.id

@@ -61,18 +61,18 @@ class PageState(Observable):
 
     Attributes:
         parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
-        requests: To the stores, one after the other.
-        cases: Of the store.
+        requests: The requests to the stores, done one after the other.
+        cases: The cases of the store.
         troubles: What is wrong in the stores, in sentences.
-        listing: Whether the list is being read.
-        listed: Why there is no list, or "".
-        models: The one in use first.
-        published: The site's model in use, see `mtctl_train.requests.stores`; None: the shipped one is.
+        listing: Whether the list of cases is being read.
+        listed: Why there is no list of cases, or "".
+        models: The models, the one in use first.
+        published: The site's model in use, see `mtctl_train.requests.stores`; None while the shipped one is in use.
         run: The run that is shown, or None.
-        progress: What it has told.
-        status: How it stands, or None.
-        verdict: Of its candidate, or None.
-        no_verdict: Why there is none though the run has finished, or "".
+        progress: What the run has reported.
+        status: The status of the run, or None.
+        verdict: The verdict on the run's candidate, or None.
+        no_verdict: Why a finished run has no verdict, or "".
     """
 
     def __init__(self) -> None:
@@ -85,9 +85,10 @@ class PageState(Observable):
         self.models: tuple[ModelLine, ...] = ()
         self.published: dict[str, Any] | None = None
         self.run: TrainingRun | None = None
+        self.progress, self._offset, self._seen_active = RunProgress(), 0, -_WAKING
+        self.status: TrainingStatus | None = None
         self.verdict: Verdict | None = None
         self.no_verdict = ""
-        self._forget_run()
         self._ended: list[Callable[[], None]] = []
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_MS)
@@ -209,10 +210,8 @@ class PageState(Observable):
                 listener()
 
     def _forget_run(self) -> None:
-        self.progress, self._offset = RunProgress(), 0
-        self._seen_active = -_WAKING
-        self.status: TrainingStatus | None = None
-        self.verdict, self.no_verdict = None, ""
+        self.progress, self._offset, self._seen_active = RunProgress(), 0, -_WAKING
+        self.status, self.verdict, self.no_verdict = None, None, ""
 
     def _read_verdict(self, run: TrainingRun) -> None:
         try:

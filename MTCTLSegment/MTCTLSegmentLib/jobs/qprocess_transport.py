@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import qt
 
@@ -16,8 +17,10 @@ class ProcessTransport:
     """One child process; see `mtctl.processes.transport.Transport`. All callbacks come in the window's thread."""
 
     def __init__(self) -> None:
-        self._process: qt.QProcess | None = None
-        self._on_output = self._on_error = self._on_finished = _ignore
+        self._process: Any = None  # A QProcess once it is started.
+        self._on_output: Callable[[bytes], None] = _ignore
+        self._on_error: Callable[[bytes], None] = _ignore
+        self._on_finished: Callable[[str], None] = _ignore
 
     def start(
         self,

@@ -79,19 +79,20 @@ class EditorPanel(Panel, VTKObservationMixin):
     def attach(self) -> None:
         """Edit the reviewed segment of the open case."""
         review = self._current.review
-        if review is None:
+        reviewed = review.nodes.reviewed if review is not None else None
+        if review is None or reviewed is None:
             self.detach()
             return
         self.removeObservers()
         self._restriction = None
         nodes, editor = review.nodes, self._editor
         editor.setMRMLSegmentEditorNode(self._node())
-        editor.setSegmentationNode(nodes.reviewed)
+        editor.setSegmentationNode(reviewed)
         editor.setCurrentSegmentID(nodes.segment_id)
         self._node().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
         self._masked_region = ()
         self.restrict()
-        segmentation, events = nodes.reviewed.GetSegmentation(), slicer.vtkSegmentation
+        segmentation, events = reviewed.GetSegmentation(), slicer.vtkSegmentation
         # An edit fires the second, and not always the first; undo the first alone.
         for event in (events.SegmentModified, events.SourceRepresentationModified, events.SegmentRemoved):
             self.addObserver(segmentation, event, self._modified)

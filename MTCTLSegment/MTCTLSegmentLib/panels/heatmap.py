@@ -8,6 +8,7 @@ import slicer
 
 from mtctl import scene
 from mtctl.errors import MtctlError
+from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
 from MTCTLSegmentLib.parameters import ShownUncertainty, Surface
@@ -40,7 +41,7 @@ class HeatmapPanel(Panel):
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
-        review.nodes.reviewed.SetDisplayVisibility(True)
+        _set_visible(review.nodes.reviewed, True)
         if parameters.kind.value in review.nodes.uncertainty:
             review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
         else:  # This case was made without that map.
@@ -59,7 +60,7 @@ class HeatmapPanel(Panel):
         if review is not None and review.refresh() is None:
             scene.hide_layers(review.nodes)
             scene.set_surface_visible(review.nodes, False)
-            review.nodes.reviewed.SetDisplayVisibility(False)
+            _set_visible(review.nodes.reviewed, False)
 
     def take_threshold(self) -> None:
         """Set the slider to the threshold of the shown uncertainty."""
@@ -147,3 +148,8 @@ class HeatmapPanel(Panel):
         review, view = self._current.review, slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
         if view is not None and review is not None and review.nodes.heatmap is not None:
             scene.show_legend(review.nodes, [view])
+
+
+def _set_visible(segmentation: Node | None, visible: bool) -> None:
+    if segmentation is not None:
+        segmentation.SetDisplayVisibility(visible)

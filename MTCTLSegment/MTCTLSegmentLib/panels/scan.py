@@ -152,11 +152,14 @@ class ScanPanel(Panel):
     def list_segments(self) -> None:
         """List the segments of the segmentation to review."""
         parameters, review, box = self._current.parameters, self._current.review, self._ui.segmentSelector
-        segmentation = parameters.reviewed.GetSegmentation() if parameters.reviewed is not None else None
-        self._segment_ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
+        self._segment_ids, names = [], []
+        if parameters.reviewed is not None:
+            segmentation = parameters.reviewed.GetSegmentation()
+            self._segment_ids = list(segmentation.GetSegmentIDs())
+            names = [segmentation.GetSegment(each).GetName() for each in self._segment_ids]
         box.blockSignals(True)
         box.clear()
-        box.addItems([segmentation.GetSegment(each).GetName() for each in self._segment_ids])
+        box.addItems(names)
         if review is not None and review.nodes.reviewed is parameters.reviewed:
             box.currentIndex = self._segment_ids.index(review.nodes.segment_id)
         box.blockSignals(False)

@@ -15,6 +15,7 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.processes.arrays import ArrayPart, read_steps
+from mtctl.processes.request import Events
 from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review
 from mtctl.scene.types import Node
@@ -22,7 +23,6 @@ from mtctl.uncertainty.regions import RegionMap
 from MTCTLSegmentLib.parameters import Surface
 from MTCTLSegmentLib.review.case_review import CaseReview, open_review
 from MTCTLSegmentLib.widgets.scan_selector_filter import LISTED
-from MTCTLTrainLib.jobs.request import Events
 
 SEGMENT_MODULE = "MTCTLSegment"
 

@@ -9,9 +9,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from mtctl.models.verdict import Compared, Verdict
+from mtctl.processes.request import Events
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panels.base import Panel
-from MTCTLTrainLib.jobs.request_queue import Events
 from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.runs.training_run import Decision, TrainingRun
 from MTCTLTrainLib.text import sentence
