@@ -248,6 +248,20 @@ def test_error_detection_equals_brute_force_with_ties_and_inside_a_part(levels: 
         assert measure(uncertainty, error, where) == pytest.approx(brute(uncertainty[where], error[where]), abs=1e-12)
 
 
+def test_error_detection_agrees_with_scikit_learn() -> None:
+    measures = pytest.importorskip("sklearn.metrics", reason="scikit-learn is a test-only dependency")
+    rng = np.random.default_rng(4)
+    error = rng.random((12, 20, 20)) < 0.1
+    for levels in (0, 7):
+        uncertainty = (rng.random(error.shape) + 0.3 * error).astype(np.float32)
+        if levels:  # ties
+            uncertainty = np.round(uncertainty * levels).astype(np.float32) / levels
+        wrong, values = error.ravel(), uncertainty.ravel()
+        assert error_auroc(uncertainty, error) == pytest.approx(measures.roc_auc_score(wrong, values), abs=1e-12)
+        average_precision = measures.average_precision_score(wrong, values)
+        assert error_aupr(uncertainty, error) == pytest.approx(average_precision, abs=1e-12)
+
+
 def test_error_detection_knows_perfect_inverted_and_uninformative_maps() -> None:
     error = np.zeros((4, 4, 4), dtype=bool)
     error[0] = True
