@@ -26,7 +26,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from mtctl.io.volumes import read_map, read_mask
-from mtctl.uncertainty.regions import region_map
+from mtctl.uncertainty.region_search import region_map
 
 FIRST = 10
 DRAWS = 20  # random places for each region

@@ -38,7 +38,7 @@ from mtctl.review.case_maps import CaseMaps, RegionPart
 from mtctl.review.proposals import add, consensus, distance_map, remove
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, ReviewState
-from mtctl.uncertainty.regions import FLOOR
+from mtctl.uncertainty.region_search import FLOOR
 
 MARKS_ML = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
 WANTED, AIM = 2.5, 4.0  # points of Dice

@@ -37,7 +37,7 @@ from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseError, CaseStore, StoredCase
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
-from mtctl.io.volumes import mask_sum
+from mtctl.io.checksums import mask_sum
 from mtctl.models.card import Card, write_card
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import ModelName, Verdict, write_verdict

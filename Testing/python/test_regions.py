@@ -17,7 +17,8 @@ from scipy.spatial.distance import pdist
 
 from mtctl.geometry import Geometry
 from mtctl.uncertainty.partition import RADIUS_MM
-from mtctl.uncertainty.regions import MOST_REGIONS, SMALLEST_ERROR_MM3, RegionMap, region_map
+from mtctl.uncertainty.region_search import region_map
+from mtctl.uncertainty.regions import MOST_REGIONS, SMALLEST_ERROR_MM3, RegionMap
 
 COS, SIN = float(np.cos(np.deg2rad(20))), float(np.sin(np.deg2rad(20)))
 TURNED = (COS, -SIN, 0.0, SIN, COS, 0.0, 0.0, 0.0, 1.0)

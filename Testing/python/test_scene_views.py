@@ -28,7 +28,7 @@ from mtctl import scene  # noqa: E402
 from mtctl.review.proposals import Proposal  # noqa: E402
 from mtctl.scene.displays import heatmap_colors  # noqa: E402
 from mtctl.scene.segments import segment_mask, set_segment  # noqa: E402
-from mtctl.uncertainty.regions import region_map  # noqa: E402
+from mtctl.uncertainty.region_search import region_map  # noqa: E402
 
 __all__ = ["host", "running_application"]
 

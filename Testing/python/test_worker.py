@@ -25,7 +25,7 @@ from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import Model
 from mtctl.processes.transport import SubprocessTransport
 from mtctl.system.process_tree import family_of, is_running
-from mtctl.uncertainty.regions import region_map
+from mtctl.uncertainty.region_search import region_map
 from mtctl.worker.client import WorkerClient
 from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
 

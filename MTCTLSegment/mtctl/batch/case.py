@@ -18,6 +18,7 @@ from mtctl.geometry import Geometry, Triple, Volume, VolumeError, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
 from mtctl.inference.segmenter import Segmenter
+from mtctl.io.checksums import scan_sum
 from mtctl.io.dicom.series import ChosenSeries, choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Provenance, write_dicom
 from mtctl.io.given_spacing import same_spacing, with_given_spacing
@@ -31,7 +32,7 @@ from mtctl.io.results import (
     ResultFiles,
     finish_interrupted,
 )
-from mtctl.io.volumes import input_stem, read_scan, scan_sum, write_segmentation, write_volume
+from mtctl.io.volumes import input_stem, read_scan, write_segmentation, write_volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.uncertainty.kinds import BY_OPTION, KINDS

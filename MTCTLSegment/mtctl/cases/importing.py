@@ -15,10 +15,11 @@ from mtctl.cases.volumes import MAPS, file_of
 from mtctl.geometry import Geometry, Mask, Triple, Volume, same_grid, spacing_text, with_spacing
 from mtctl.inference.prediction import Prediction
 from mtctl.inference.result import Result
+from mtctl.io.checksums import mask_sum, scan_sum
 from mtctl.io.given_spacing import same_spacing
 from mtctl.io.headers import CHECKS
 from mtctl.io.inputs import name_clashes, series_clashes
-from mtctl.io.volumes import input_stem, mask_sum, read_map, read_mask, read_scan, scan_sum
+from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
 from mtctl.system.staging import read_json
 
 

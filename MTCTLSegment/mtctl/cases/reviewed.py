@@ -13,7 +13,8 @@ from mtctl.cases.history import uncertainties_of
 from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
 from mtctl.cases.volumes import check_mask, write_mask
 from mtctl.geometry import Mask, Volume
-from mtctl.io.volumes import mask_sum, write_segmentation, write_volume
+from mtctl.io.checksums import mask_sum
+from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.review.case_maps import ReviewError
 from mtctl.system.staging import DamagedError, write_json
 

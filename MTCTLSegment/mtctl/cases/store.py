@@ -31,7 +31,8 @@ from mtctl.cases.verify import Finding, Problem, verify_store
 from mtctl.cases.volumes import check_mask, write_mask, write_prediction
 from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.inference.result import Result
-from mtctl.io.volumes import scan_sum, write_volume
+from mtctl.io.checksums import scan_sum
+from mtctl.io.volumes import write_volume
 from mtctl.system.files import WriteError, write_reason
 from mtctl.system.staging import (
     DamagedError,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mtctl.cases.records import REPORT, SEGMENTATION, CaseError, Record
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.inference.result import Result
-from mtctl.io.volumes import VolumeError, mask_sum, read_map, read_mask, write_segmentation, write_volume
+from mtctl.io.checksums import mask_sum
+from mtctl.io.volumes import VolumeError, read_map, read_mask, write_segmentation, write_volume
 from mtctl.system.staging import DamagedError, write_json
 from mtctl.uncertainty.kinds import NAMES
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mtctl.evaluation.review_curve import ReviewCurves, review_curves
 from mtctl.geometry import Geometry, Mask
-from mtctl.uncertainty.regions import region_map
+from mtctl.uncertainty.region_search import region_map
 
 #: Numbers of regions that have a line.
 REGIONS = (0, 5, 10, 20, 40)

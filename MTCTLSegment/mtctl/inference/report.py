@@ -16,7 +16,7 @@ from mtctl.preprocessing.region_of_interest import Box
 from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.kinds import BY_OPTION
 from mtctl.uncertainty.maps import FLAGGED_SHARE, threshold_for_volume
-from mtctl.uncertainty.regions import region_map
+from mtctl.uncertainty.region_search import region_map
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Map
-
-if TYPE_CHECKING:  # It takes scipy along, for which a window would wait.
-    from mtctl.uncertainty.regions import RegionMap
+from mtctl.uncertainty.regions import RegionMap
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry, Mask, Triple, Volume, VolumeError, from_image, to_image, with_spacing
+from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, to_image, with_spacing
 from mtctl.io import headers as header
 from mtctl.io.dicom import reader as dicom
 from mtctl.io.dicom.series import Series
@@ -295,21 +294,3 @@ def _named(path: Path, error: VolumeError | OSError) -> VolumeError:
     if isinstance(error, OSError):
         return VolumeError(f"{path}: cannot be read: {error.strerror or error}")
     return VolumeError(f"{path}: {error}")
-
-
-def mask_sum(mask: Mask) -> str:
-    """Return what a review calls `segmentation_sha256`."""
-    return hashlib.sha256(np.packbits(mask).data).hexdigest()
-
-
-def scan_sum(volume: Volume) -> str:
-    """Return the SHA-256 over the voxels (as float32) and their number along each axis, whatever file they come from.
-
-    Not over the grid: two programs that read one file differ in its last digits, and rounding only moves the places
-    where that shows. Scans of one sum are one scan where they are on the `same_grid`, too. And of a left-handed grid
-    (NIfTI often has one) the slices are summed up in reverse, as Slicer turns their order round when it loads them.
-    """
-    slices = volume.array if np.linalg.det(volume.geometry.matrix) > 0 else volume.array[::-1]
-    digest = hashlib.sha256(str(slices.shape).encode())
-    digest.update(np.ascontiguousarray(slices, dtype=np.float32).data)
-    return digest.hexdigest()

@@ -17,7 +17,8 @@ from mtctl.geometry import Mask
 from mtctl.review.active_time import ActiveTime
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.state import Edit, RegionMark, RemainingWork, ReviewState, Status
-from mtctl.uncertainty.regions import Region, RegionMap, region_map
+from mtctl.uncertainty.region_search import region_map
+from mtctl.uncertainty.regions import Region, RegionMap
 
 #: Volume of the regions that a new review lists, unless a threshold is given: two to five minutes of looking.
 REVIEW_ML = 20.0

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.spatial import KDTree
 
+from mtctl.uncertainty.regions import SMALLEST_ERROR_MM3
+
 RADIUS_MM = 12.0  # no point of a place is farther from its middle: at most about 25 mm across
 CELL_MM = 2.5  # places are looked for on a grid of such cells: fine against RADIUS_MM, and 32 times fewer than voxels
-SMALLEST_ERROR_MM3 = 20.0  # a place from which less error is to be expected is dropped: 41 of the benchmark's voxels
 
 
 def partition(position: NDArray[np.float64], error: NDArray[np.float32], voxel_mm3: float) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from mtctl.inference.result import Result
 from mtctl.processes.arrays import read_steps, write_steps
 from mtctl.processes.transport import SubprocessTransport, Transport
 from mtctl.system.files import WriteError, write_reason
+from mtctl.uncertainty.regions import RegionMap
 from mtctl.worker.child import Child
 from mtctl.worker.protocol import SEGMENTATION, put_request
 from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
@@ -207,8 +208,6 @@ class WorkerClient:
 
     def _succeed(self, task: _Task, answer: dict[str, Any]) -> None:
         geometry = task.volume.geometry
-        from mtctl.uncertainty.regions import RegionMap  # Here: it takes scipy along, which the client does without.
-
         try:
             named = answer.get("regions")
             regions = RegionMap.load(task.folder / str(named), geometry) if named else None

@@ -18,7 +18,7 @@ from mtctl.networks.device import choose_device, describe
 from mtctl.preprocessing.region_of_interest import Box
 from mtctl.processes.arrays import write_trimmed
 from mtctl.processes.request import Emit
-from mtctl.uncertainty.regions import region_map
+from mtctl.uncertainty.region_search import region_map
 from mtctl.worker.protocol import REGIONS, SEGMENTATION
 from mtctl.worker.requests import Settings
 

@@ -118,8 +118,6 @@ class CaseLoader:
             yield from read_steps(self._folder, whole, self._geometry.shape, arrays)
             yield
             if self._prepared is not None:
-                from mtctl.uncertainty.regions import RegionMap  # Here: it takes scipy along.
-
                 self._places = RegionMap.load(Path(self._prepared["regions"]), self._geometry)
                 yield
         except (OSError, ValueError) as error:

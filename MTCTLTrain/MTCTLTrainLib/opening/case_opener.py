@@ -13,7 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from mtctl import scene
-from mtctl.io.volumes import mask_sum
+from mtctl.io.checksums import mask_sum
 from mtctl.processes.request import Events, RequestProcess
 from mtctl.scene import SceneError
 from mtctl.scene.types import Node

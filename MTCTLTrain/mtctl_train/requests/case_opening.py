@@ -91,7 +91,7 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
         return None
     # They take scipy along, for which a look need not wait.
     from mtctl.review.case_maps import CaseMaps, probability_of
-    from mtctl.uncertainty.regions import region_map
+    from mtctl.uncertainty.region_search import region_map
 
     mask, entropy = array("segmentation") != 0, array("entropy")
     if "probability" not in names:  # `mtctl segment` leaves it out: nothing is lost, as the entropy tells it.

@@ -1,0 +1,147 @@
+"""Finds the uncertain regions of a segmentation.
+
+Uncertainty is high in a thin shell along the whole border, so connected components of voxels above a threshold melt
+into one. Here what is uncertain along every border is discounted, and the rest is cut into places.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, maximum_filter
+
+from mtctl.geometry import Geometry, Mask
+from mtctl.masks import surface_distance
+from mtctl.uncertainty.partition import partition
+from mtctl.uncertainty.regions import RegionMap, rounded
+
+FLOOR = 0.05  # voxels less uncertain than this are in no region, whatever the threshold
+
+# Set in true millimetres on names 17-30, with the maps of a model trained on names 1-16 (on the squashed grid of then;
+# five views, calibrated) put on the scans' true grid. Of the voxels with entropy above 0.9 (18 mL a case, 17 % of the
+# atrium) 44 % are wrong in the first layer inside the surface, 36 % in the first layer outside, above and beside the
+# atrium alike (uncertain along every border), 44 to 75 % farther outside, up to 14 mm, and 22 % beyond that (other
+# vessels). A reach of 5, 8, 10 or 14 mm makes no difference to the list's gain; 10 mm hold what the 5 mm of the
+# squashed grid held above and below.
+# A voxel of that layer is kept where one beyond it is in doubt as well: else a person who adds what lies outside would
+# leave a gap. An oracle that sets right the 20 mL that the list then holds gains 3.7 points of Dice, without the whole
+# layer 3.3, with all of it 3.8.
+OUTER_LAYER_MM = 0.9
+REACH_MM = 10.0
+
+
+def region_map(
+    uncertainty: NDArray[np.float32],
+    mask: Mask,
+    geometry: Geometry,
+    outline: Mask | None = None,
+) -> RegionMap:
+    """Cut the uncertain shell of a segmentation into places.
+
+    Args:
+        uncertainty: (z, y, x), 0 to 1.
+        mask: The segmentation, same shape.
+        geometry: Their grid.
+        outline: The mask whose surface tells how far outside a voxel lies; None for `mask`.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if not uncertainty.shape == mask.shape == geometry.shape:
+        raise ValueError(f"shapes {uncertainty.shape}, {mask.shape} and {geometry.shape} of the grid differ")
+    geometry = rounded(geometry)
+    mask = np.asarray(mask, dtype=bool)
+    outline = mask if outline is None else np.asarray(outline, dtype=bool)
+    box = _box(outline, uncertainty >= FLOOR, geometry.spacing)
+    doubt = uncertainty[box].astype(np.float32)
+    level, layer = _levels(doubt, outline[box], geometry)
+    index = np.argwhere(level >= FLOOR)
+    inside_box = tuple(index.T)
+    doubt, level = doubt[inside_box], level[inside_box]
+    error = np.where(layer[inside_box], np.float32(0), error_probability(doubt))
+    index += [part.start for part in box]
+    place = partition(index[:, ::-1] * np.array(geometry.spacing), error, 1000.0 * geometry.voxel_ml)
+    order = np.lexsort((-level, place))[np.count_nonzero(place < 0) :]
+    index = index[order]
+    facts = (doubt[order], error[order], mask[tuple(index.T)], index[:, ::-1].astype(np.int32))
+    return _sorted_map(geometry, level[order], place[order], *facts)
+
+
+def error_probability(uncertainty: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probability that a voxel is wrong: that of the rarer class, from which the entropy comes.
+
+    As it is: of calibrated entropy the first 10 regions hold 0.99 times the error that it promises (names 17-30).
+
+    Args:
+        uncertainty: Predictive entropy / ln 2. Other measures rank regions as well, but the error is not to scale.
+    """
+    rarer = np.linspace(0.0, 0.5, 2001)[1:]
+    entropy = -(rarer * np.log2(rarer) + (1 - rarer) * np.log2(1 - rarer))
+    return np.interp(uncertainty, np.append(0.0, entropy), np.append(0.0, rarer)).astype(np.float32)
+
+
+def _box(outline: Mask, doubtful: Mask, spacing: tuple[float, ...]) -> tuple[slice, ...]:
+    """Return the smallest box of all voxels that can be in a region, with a voxel around.
+
+    Empty where there are none.
+    """
+    mask, margin = (outline, REACH_MM) if outline.any() else (doubtful, 0.0)
+    sides = []
+    for axis, step in enumerate(spacing[::-1]):
+        hit = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        more = int(margin / step) + 2
+        sides.append(slice(max(int(hit[0]) - more, 0), int(hit[-1]) + more + 1) if len(hit) else slice(0, 0))
+    return tuple(sides)
+
+
+def _zones(mask: Mask, geometry: Geometry) -> tuple[Mask, Mask]:
+    """Return the first layer outside the mask, and where voxels count at all: within REACH_MM of the mask.
+
+    The layer is what touches the mask (26 neighbours) or lies within OUTER_LAYER_MM of its surface: one voxel on most
+    grids, several on fine ones. Without a surface there is no layer, and everything counts.
+    """
+    if not mask.any() or mask.all():
+        return np.zeros_like(mask), np.ones_like(mask)
+    x, y, z = geometry.spacing
+    distance = surface_distance(mask, (z, y, x), REACH_MM)
+    touching = binary_dilation(mask, np.ones((3, 3, 3), dtype=bool))
+    return ~mask & (touching | (distance < OUTER_LAYER_MM)), mask | np.isfinite(distance)
+
+
+def _levels(uncertainty: NDArray[np.float32], mask: Mask, geometry: Geometry) -> tuple[NDArray[np.float32], Mask]:
+    """Return the highest threshold at which each voxel counts (z, y, x), and the first layer outside the mask.
+
+    The level is the uncertainty; nothing beyond REACH_MM; in the layer no more than that of the most uncertain voxel
+    beyond it that is as near as the layer is thick.
+    """
+    layer, counts = _zones(mask, geometry)
+    level = np.where(counts, uncertainty, np.float32(0))
+    beyond = np.where(mask | layer, np.float32(0), level)
+    thick = [max(int(OUTER_LAYER_MM / step + 0.5), 1) for step in geometry.spacing[::-1]]
+    level[layer] = np.minimum(level[layer], maximum_filter(beyond, [2 * voxels + 1 for voxels in thick])[layer])
+    return level, layer
+
+
+def _sorted_map(
+    geometry: Geometry,
+    level: NDArray[np.float32],
+    place: NDArray[np.int64],
+    uncertainty: NDArray[np.float32],
+    error: NDArray[np.float32],
+    inside: Mask,
+    index: NDArray[np.int32],
+) -> RegionMap:
+    """Return the map of voxels that are sorted by place (all numbers in use) and falling level; index is x, y, z."""
+    voxel = np.ravel_multi_index(tuple(index.T[::-1]), geometry.shape)
+    total = np.column_stack((uncertainty, error, inside, index)).astype(np.float64)
+    peak, lowest, highest = uncertainty.copy(), index.copy(), index.copy()
+    start = np.append(np.flatnonzero(np.diff(place, prepend=-1)), len(place))
+    for first, end in pairwise(start):
+        part = slice(first, end)
+        np.cumsum(total[part], axis=0, out=total[part])
+        np.maximum.accumulate(peak[part], out=peak[part])
+        np.minimum.accumulate(lowest[part], axis=0, out=lowest[part])
+        np.maximum.accumulate(highest[part], axis=0, out=highest[part])
+    return RegionMap(geometry, voxel, level, peak, start, total, lowest, highest)
