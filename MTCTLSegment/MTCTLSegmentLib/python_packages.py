@@ -34,9 +34,9 @@ class Purpose:
     """A function that needs packages.
 
     Attributes:
-        name: Begins a sentence.
-        refused: What the user reads who does not want them.
-        packages: As `NEEDED`.
+        name: The function, as the beginning of a sentence.
+        refused: The message for a user who does not install them.
+        packages: Requirements by the names under which they are imported.
     """
 
     name: str

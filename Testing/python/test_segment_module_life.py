@@ -80,14 +80,16 @@ OLD = "MT-CTL needs Slicer 5.10 or later (Python 3.11 or newer); this one has Py
 READ_BY_OLD_PYTHON = (
     "MTCTLSegment/MTCTLSegment.py",
     "MTCTLSegment/MTCTLSegmentLib/__init__.py",
-    "MTCTLSegment/MTCTLSegmentLib/choices.py",
-    "MTCTLSegment/MTCTLSegmentLib/messages.py",
+    "MTCTLSegment/MTCTLSegmentLib/error_display.py",
+    "MTCTLSegment/MTCTLSegmentLib/parameters.py",
     "MTCTLSegment/mtctl/__init__.py",
     "MTCTLSegment/mtctl/errors.py",
-    "MTCTLSegment/mtctl/old_python.py",
+    "MTCTLSegment/mtctl/python_version.py",
+    "MTCTLSegment/mtctl/uncertainty/__init__.py",
+    "MTCTLSegment/mtctl/uncertainty/kinds.py",
     "MTCTLTrain/MTCTLTrain.py",
     "MTCTLTrain/MTCTLTrainLib/__init__.py",
-    "MTCTLTrain/MTCTLTrainLib/choices.py",
+    "MTCTLTrain/MTCTLTrainLib/parameters.py",
 )
 CLIS = ("MTCTLSegment/MTCTLSegmentCLI/MTCTLSegmentCLI.py", "MTCTLTrain/MTCTLTrainCLI/MTCTLTrainCLI.py")
 

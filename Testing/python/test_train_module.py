@@ -65,7 +65,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_judged(
     assert slicer.app.layoutManager().layout == before, "the user's views are back"
     assert host.wait_until(lambda: phase(module) == "finished", 90), "it is watched from other modules, too"
     host.enter("MTCTLTrain")
-    assert page.run.folder == folder and page.verdict is not None and page.progress.share == 1
+    assert page.run.folder == folder and page.verdict is not None and page.progress.fraction == 1
     assert ui.verdictTable.rowCount == len(page.verdict.cases) + 1 == 5
     assert not store.verify()
 

@@ -77,7 +77,7 @@ class TestARun:
         sent = json.loads((tmp_path / "told.txt").read_text())
         assert " ".join(sent).isascii()
         heard: list[list[str]] = []
-        monkeypatch.setattr("mtctl.commands.main.main", lambda words: heard.append(words) or 0)
+        monkeypatch.setattr(background, "mtctl", lambda arguments, commands: heard.append(arguments) or 0)
         monkeypatch.setattr(background, "lower_priority", lambda: None)
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         assert background.main(sent) == 0
@@ -214,7 +214,7 @@ class TestTheStory:
         told.add([start(1, 0), progress(1, 1), progress(1, 100), start(2, 0), progress(2, 1), progress(2, 10)])
         assert [place for fold in (1, 2) for place, _ in told.curve(told.losses[fold]["dice"])] == [1, 100, 101, 110]
         assert [point.iteration for point in told.present_losses["dice"]] == [1, 10]
-        assert told.share == pytest.approx(0.55) and told.seconds_per_iteration == pytest.approx(60 / 90)
+        assert told.fraction == pytest.approx(0.55) and told.seconds_per_iteration == pytest.approx(60 / 90)
 
     def test_forgets_what_comes_again_after_a_checkpoint_and_no_more(self) -> None:
         told = RunProgress()

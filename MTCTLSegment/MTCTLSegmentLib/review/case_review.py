@@ -39,10 +39,10 @@ class CaseReview:
     """A person's review of one case. Make one with `open_review`.
 
     Attributes:
-        nodes: The case in the scene; a fresh one after something was added or deleted (`refresh`).
-        session: What is known and was done.
-        note: What the person should know about how the review began, or "".
-        preview: The suggestion that is shown, if one is.
+        nodes: The nodes of the case; `refresh` reads them again after some were added or deleted.
+        session: The review without a scene.
+        note: A warning about how the review began, or "".
+        preview: The shown suggestion, or None.
     """
 
     nodes: CaseNodes

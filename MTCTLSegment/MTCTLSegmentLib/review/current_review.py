@@ -22,8 +22,8 @@ class CurrentReview(Observable):
 
     Attributes:
         parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
-        review: The open review; None where the scan has none.
-        problem: Why the review cannot go on, in a sentence, or "".
+        review: The open review, or None.
+        problem: Why the review cannot go on, or "".
     """
 
     def __init__(self) -> None:

@@ -28,10 +28,10 @@ class _Watched:
     """A review, and what of it is in the store.
 
     Attributes:
-        review: See there.
-        saved: What of it is (`_work`); at first what it began with, which is no work of this person's yet.
-        place: Store and id of the case that holds its prediction; None: in no store that is known.
-        text: For the panel.
+        review: The review.
+        saved: The marks and edits in the store (`_work`); at first those with which the review began.
+        place: Store and id of the case that holds its prediction; None if unknown.
+        text: Text for the panel.
     """
 
     review: CaseReview

@@ -38,9 +38,9 @@ class CaseLoader:
     """Load one case into the scene.
 
     Attributes:
-        scan: Its node; None as long as there is none.
-        label: What a person vouches for, where it is no review of the prediction: a segmentation of its own.
-        review: Of the case; None where it was not segmented, or not with what a review needs.
+        scan: The node of the scan; None before it is made.
+        label: The segmentation that a person accepted, if it is no review of the prediction, or None.
+        review: The review of the case; None if it has no prediction, or not all that a review needs.
     """
 
     def __init__(self, store: Path, folder: Path, events: Events) -> None:

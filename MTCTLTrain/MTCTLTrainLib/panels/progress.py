@@ -59,7 +59,7 @@ class ProgressPanel(Panel):
         ui.stateLabel.text = state_text(status, progress)
         ui.stateLabel.toolTip = str(run.folder)
         ui.progressBar.setVisible(True)
-        ui.progressBar.value = round(1000 * progress.share)
+        ui.progressBar.value = round(1000 * progress.fraction)
         left = progress.seconds_left if status.phase is Phase.RUNNING and not progress.comparing else None
         parts = [left_text(left)] if left is not None else []
         ui.timeLabel.text = sentence(", ".join([*parts, place_text(progress)]).strip(", "))

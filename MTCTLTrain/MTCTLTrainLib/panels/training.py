@@ -35,7 +35,7 @@ class TrainingPanel(Panel):
     `commit_store` is called before a run begins: it learns from the store whose folder stands in the field.
 
     Attributes:
-        program: What is started with Python; tests put another in its place.
+        program: Arguments of Python that start the run; tests use another program.
         further: More arguments of `mtctl finetune`.
         runsEdit: The field with the folder of the runs.
     """

@@ -34,13 +34,13 @@ class RunProgress:
     """The progress of a run, from the events of `mtctl_train.finetuning.run_folder`.
 
     Attributes:
-        fold, folds: Which training of how many; the first is 1.
-        iteration, of: Within the fold.
-        share: Of the whole run, 0 to 1.
-        device: What it computes on, in words.
-        comparing: Whether a fold is trained and its held-out cases are looked at.
-        losses: By fold and name.
-        dice: Mean validation Dice.
+        fold, folds: The present training, from 1, and the number of trainings.
+        iteration, of: The present iteration of the fold, and their number.
+        fraction: The finished part of the whole run, 0 to 1.
+        device: The device on which it computes, as text.
+        comparing: Whether a fold is trained and its held-out cases are compared.
+        losses: The losses by fold and name.
+        dice: The mean validation Dice.
         skipped: Cases that cannot be used, with the reason.
         stopped: Why it cannot go on, or "".
         picture: File name in the folder of the run, or "".
@@ -51,7 +51,7 @@ class RunProgress:
     folds: int = 1
     iteration: int = 0
     of: int = 0
-    share: float = 0.0
+    fraction: float = 0.0
     device: str = ""
     comparing: bool = False
     losses: dict[int, dict[str, list[Point]]] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class RunProgress:
 
     def _progress(self, event: Mapping[str, Any]) -> None:
         self._place(event)
-        self.share, self._left, self._heard = float(event["share"]), float(event["seconds_left"]), time.monotonic()
+        self.fraction, self._left, self._heard = float(event["share"]), float(event["seconds_left"]), time.monotonic()
         self._ends[self.fold], losses = self.iteration, self.losses.setdefault(self.fold, {})
         for name, value in event["losses"].items():
             losses.setdefault(name, []).append(Point(self.fold, self.iteration, float(value)))
@@ -138,7 +138,7 @@ class RunProgress:
         self.stopped = str(event["reason"])
 
     def _verdict(self, event: Mapping[str, Any]) -> None:
-        self.share, self._left, self.comparing = 1.0, 0.0, False
+        self.fraction, self._left, self.comparing = 1.0, 0.0, False
 
     def _place(self, event: Mapping[str, Any]) -> None:
         self.fold, self.folds = int(event["fold"]), int(event["folds"])

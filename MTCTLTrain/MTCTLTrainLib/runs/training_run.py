@@ -67,8 +67,8 @@ class TrainingStatus:
     """The status of a run.
 
     Attributes:
-        phase: See there.
-        reason: Why it failed or ended, in a sentence, or "".
+        phase: The phase.
+        reason: Why the run failed or ended, or "".
     """
 
     phase: Phase
@@ -83,7 +83,7 @@ class RunSettings:
         store: Folder of the case store.
         base: Id or folder of the model to start from.
         length: `--minutes M` or `--iterations N`, as two arguments.
-        device: As in `mtctl.networks.device.DEVICES`.
+        device: One of `mtctl.networks.device.DEVICES`.
         further: More arguments of `mtctl finetune`.
     """
 
@@ -113,7 +113,7 @@ class Decision:
     Attributes:
         kind: "published" or "discarded".
         model: Id of the published version, or "".
-        reason: Of an override, or "".
+        reason: The reason to publish a model that is not better, or "".
     """
 
     kind: str
@@ -125,8 +125,8 @@ class TrainingRun:
     """One run; any number of objects may describe the same folder.
 
     Attributes:
-        folder: Of the run.
-        settings: What was asked for.
+        folder: The folder of the run.
+        settings: The settings with which it was started.
     """
 
     def __init__(self, folder: Path, settings: RunSettings, program: Sequence[str] = PROGRAM) -> None:
