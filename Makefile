@@ -37,7 +37,7 @@ lint: $(INSTALLED)
 
 # The pictures of the module for the README, from phantoms.
 screenshots: $(INSTALLED)
-	$(BIN)/python Testing/host/screenshots.py
+	PYTHONPATH=Testing $(BIN)/python Testing/host/screenshots.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@sh Testing/setup/system_libraries.sh

@@ -24,13 +24,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
+from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import read_mask, read_volume, write_volume
+from mtctl.synthetic.full_field import set_into_thorax
+from mtctl.synthetic.phantom import make_full_field
 
-from mtctl.geometry import Geometry, Volume  # noqa: E402
-from mtctl.io.volumes import read_mask, read_volume, write_volume  # noqa: E402
-from mtctl.synthetic.full_field import set_into_thorax  # noqa: E402
-from mtctl.synthetic.phantom import make_full_field  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 COLUMNS = (
     ("crop Dice", ".2f"), ("full Dice", ".2f"), ("full-crop", ".2f"), ("crop s", ".1f"), ("full s", ".1f"),

@@ -19,28 +19,26 @@ import argparse
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
+from mtctl.evaluation.segmentation_metrics import dice
+from mtctl.geometry import Geometry, Triple, Volume, with_spacing
+from mtctl.inference.prediction import Options
+from mtctl.inference.report import make_report
+from mtctl.inference.segmenter import Segmenter
+from mtctl.io.labelled import LabelledVolume, load_labelled
+from mtctl.models.model import find_model
+from mtctl.networks.device import choose_device
+from mtctl.networks.distance_map import signed_distance_mm
+from mtctl.preprocessing.network_grid import Box, canonical_geometry
+from mtctl.preprocessing.region_of_interest import window_of
+from mtctl.preprocessing.resampling import from_grid, to_grid
 
-from mtctl.evaluation.segmentation_metrics import dice  # noqa: E402
-from mtctl.geometry import Geometry, Triple, Volume, with_spacing  # noqa: E402
-from mtctl.inference.prediction import Options  # noqa: E402
-from mtctl.inference.report import make_report  # noqa: E402
-from mtctl.inference.segmenter import Segmenter  # noqa: E402
-from mtctl.io.labelled import LabelledVolume, load_labelled  # noqa: E402
-from mtctl.models.model import find_model  # noqa: E402
-from mtctl.networks.device import choose_device  # noqa: E402
-from mtctl.networks.distance_map import signed_distance_mm  # noqa: E402
-from mtctl.preprocessing.network_grid import canonical_geometry  # noqa: E402
-from mtctl.preprocessing.region_of_interest import Box, window_of  # noqa: E402
-from mtctl.preprocessing.resampling import from_grid, to_grid  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 SHARED = Path(os.environ.get("MTCTL_SHARED", ROOT.parent / "shared")) / "data"
 

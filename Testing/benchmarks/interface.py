@@ -1,6 +1,6 @@
 """How quick the module's window is, measured in the module itself, in the stand-in for Slicer (Testing/host).
 
-    python Testing/benchmarks/interface.py [--model mtctl-la16] [--scan FILE] [--moves 60]
+    PYTHONPATH=Testing python Testing/benchmarks/interface.py [--model mtctl-la16] [--scan FILE] [--moves 60]
 
 The scan is name 67 of `train.list` below $MTCTL_SHARED/data/la2018, or a phantom where that is absent. It is segmented
 by Apply, as a person does it, and once more when the child process is warm; then the review is used: regions, slider,
@@ -23,13 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from host import missing_requirement, start
 
 os.environ.setdefault("LIBGL_ALWAYS_SOFTWARE", "1")
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "Testing"))
-
-from host import missing_requirement, start  # noqa: E402
 
 VIEWS = ("Red", "Green", "Yellow")
 PATIENCE = 900.0  # seconds for one segmentation on a machine that has other work

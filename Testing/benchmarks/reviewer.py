@@ -1,6 +1,6 @@
 """How quick the browser reviewer is, and what memory it takes, on this machine.
 
-    python Testing/benchmarks/reviewer.py [--folder DIR] [--moves 40] [--leak-moves 200]
+    PYTHONPATH=Testing python Testing/benchmarks/reviewer.py [--folder DIR] [--moves 40] [--leak-moves 200]
 
 Prints, for a phantom that is made and segmented first (or for the first case of DIR): from the link to a page that can
 be used; from a move of the threshold's slider to the first new picture of any view, and to the last; memory of the
@@ -17,10 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "browser"))
-
-from chromium import Chromium, Tab
-from serving import STATE, Served, missing, ready, still
+from support.chromium import Chromium, Tab
+from support.serving import STATE, Served, missing, ready, still
 
 # One move as the slider makes it. Resolves with the milliseconds until the first and until the last picture changed.
 MOVE = """(async (value) => {

@@ -33,8 +33,9 @@ from typing import Any
 import numpy as np
 
 import mtctl.review.document  # noqa: F401  Imported here once, not by each process: it takes scipy along.
-from mtctl.cases.records import RecordKind
-from mtctl.cases.store import CaseError, CaseStore, StoredCase
+from mtctl.cases.case import StoredCase
+from mtctl.cases.records import CaseError, RecordKind
+from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.io.checksums import mask_sum

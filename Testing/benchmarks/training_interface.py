@@ -1,6 +1,6 @@
 """How soon MTCTLTrain shows a first loss, and whether its window ever stands still, in the stand-in for Slicer.
 
-    python Testing/benchmarks/training_interface.py [--watch 120] [--picture FILE]
+    PYTHONPATH=Testing python Testing/benchmarks/training_interface.py [--watch 120] [--picture FILE]
 
 A case store with the first 5 names of `train.list` below $MTCTL_SHARED/data/la2018 as corrected cases and the next 5
 as unlabelled ones (phantoms where that is absent, or with --picture: no patient is shown in one) is chosen; Start is
@@ -20,16 +20,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from host import missing_requirement, start
 from interface import ROOT, Figures
 
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.io.labelled import load_labelled
 from mtctl.synthetic.phantom import make_phantom
-
-sys.path.insert(0, str(ROOT / "Testing"))
-
-from host import missing_requirement, start
 
 CORRECTED, UNLABELLED = 5, 5
 FIRST_LOSS_SECONDS, LATE_MS = 20.0, 100.0

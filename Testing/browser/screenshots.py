@@ -1,4 +1,6 @@
-"""Pictures of the reviewer for the README: python Testing/browser/screenshots.py [-o Resources/Screenshots]
+"""Pictures of the reviewer for the README:
+
+    PYTHONPATH=Testing python Testing/browser/screenshots.py [-o Resources/Screenshots]
 
 A phantom is made and segmented; the first region is visited and a proposal previewed.
 """
@@ -11,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chromium import Chromium, Tab
 from PIL import Image
-from serving import STATE, Served, missing, ready, still
+from support.chromium import Chromium, Tab
+from support.serving import STATE, Served, missing, ready, still
 
 ROOT = Path(__file__).resolve().parents[2]
 

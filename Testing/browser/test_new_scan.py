@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, Tab
-from serving import STATE, Served, chromium, missing, ready
-
-__all__ = ["chromium"]  # fixtures
+from support.chromium import Chromium, Tab
+from support.serving import STATE, Served, missing, ready
 
 # As dropped by a hand: the event carries a real File.
 DROP = """(() => {

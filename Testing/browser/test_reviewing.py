@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from chromium import Chromium, Tab
 from numpy.typing import NDArray
-from serving import STATE, Served, chromium, folder, ready, segmented, served, still, tab
+from support.chromium import Chromium, Tab
+from support.serving import STATE, Served, ready, still
 
-from mtctl.cases.store import CaseState, CaseStore
+from mtctl.cases.history import CaseState
+from mtctl.cases.store import CaseStore
 from mtctl.io.volumes import read_map, read_mask
-
-__all__ = ["chromium", "folder", "segmented", "served", "tab"]  # fixtures
 
 
 def review_of(folder: Path) -> dict:

@@ -1,4 +1,6 @@
-"""Pictures of the module MTCTLSegment for the README: python Testing/host/screenshots.py [-o Resources/Screenshots]
+"""Pictures of the module MTCTLSegment for the README:
+
+    PYTHONPATH=Testing python Testing/host/screenshots.py [-o Resources/Screenshots]
 
 A phantom is segmented in the window with the model that is the default. Nothing of a real patient is in the pictures.
 """
@@ -10,10 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "Testing"))
+from host import missing_requirement, start
 
-from host import missing_requirement, start  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 #: Bytes of the largest picture that the repository takes.
 LARGEST = 500_000

@@ -1,0 +1,59 @@
+"""A segmented phantom, its reviewer, and the page in a browser."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.chromium import Chromium, Tab
+from support.serving import Served, missing, ready
+
+
+@pytest.fixture(scope="session")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a phantom and its results; to be copied, not changed."""
+    if lacking := missing():
+        pytest.skip(lacking)
+    folder = tmp_path_factory.mktemp("segmented")
+    for arguments in (
+        ["phantom", "-o", str(folder)],
+        ["segment", str(folder / "phantom-0.image.nrrd"), "-o", str(folder / "result"), "--maps", "all"],
+    ):
+        subprocess.run([sys.executable, "-m", "mtctl", *arguments], check=True, capture_output=True, timeout=300)
+    (folder / "phantom-0.label.nrrd").unlink()
+    return folder
+
+
+@pytest.fixture
+def folder(segmented: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(segmented, tmp_path / "cases"))
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[Served]:
+    """A reviewer of that folder."""
+    server = Served(folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """One browser for all tests; every test opens its own tabs."""
+    if lacking := missing():
+        pytest.skip(lacking)
+    with Chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def tab(served: Served, chromium: Chromium) -> Tab:
+    """The reviewer's page, ready."""
+    page = chromium.tab()
+    page.open(served.link)
+    return ready(page)

@@ -1,0 +1,31 @@
+"""What tests of every folder share: no models of this computer, a tiny model, the host of the Slicer modules."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+import torch
+
+from mtctl.models.card import Card
+from mtctl.models.model import Model, save_model
+from mtctl.networks.architecture import Architecture
+from mtctl.networks.mtctl_net import MTCTLNet
+from mtctl.preprocessing.network_grid import GRID_MM
+
+pytest_plugins = ["host.fixtures"]
+
+#: Tests see no models that somebody published on this computer, and publish none there; child processes likewise.
+NO_MODELS = tempfile.TemporaryDirectory(prefix="mtctl-no-models-")
+os.environ["MTCTL_MODELS"] = NO_MODELS.name
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A real model folder with a network too small to be any good: for everything but the quality of the result."""
+    architecture = Architecture(filters=4, uncertainty_filters=2)
+    torch.manual_seed(3)
+    network = MTCTLNet(architecture)
+    card = Card(id="tiny", version="1", sha256="", architecture=architecture, grid_mm=GRID_MM, samples=2)
+    return save_model(tmp_path_factory.mktemp("tiny"), card, network.state_dict())

@@ -1,0 +1,200 @@
+"""The parts of the reviewer that need neither views nor a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.scans import scan
+
+from mtctl.browser import graphics
+from mtctl.browser.sources import reading
+from mtctl.browser.ui.history import EditHistory
+from mtctl.commands.main import main
+from mtctl.errors import MtctlError
+from mtctl.io.volumes import read_volume, write_volume
+
+
+@given(st.lists(st.tuples(st.sampled_from(["edit", "undo", "redo"]), st.integers(0, 2**12 - 1)), max_size=30))
+def test_undo_and_redo_are_exact_whatever_the_order(actions: list[tuple[str, int]]):
+    history, mask = EditHistory(), np.zeros((3, 4, 1), dtype=bool)
+    done, undone = [mask], []
+    for action, bits in actions:
+        if action == "edit":
+            after = np.array([bits >> i & 1 for i in range(12)], dtype=bool).reshape(3, 4, 1)
+            if history.add("paint", mask, after):
+                mask = after
+                done.append(mask)
+                undone.clear()
+        elif action == "undo":
+            mask = history.undo(mask)
+            if len(done) > 1:
+                undone.append(done.pop())
+        else:
+            mask = history.redo(mask)
+            if undone:
+                done.append(undone.pop())
+        assert (mask == done[-1]).all()
+        assert bool(history.can_undo) == (len(done) > 1)
+        assert bool(history.can_redo) == bool(undone)
+
+
+def test_strokes_are_told_from_other_edits():
+    history, mask = EditHistory(), np.zeros((2, 2, 2), dtype=bool)
+    painted, filled = mask.copy(), mask.copy()
+    painted[0, 0, 0] = filled[0, 0, 0] = filled[1, 1, 1] = True
+    history.add("paint", mask, painted)
+    history.add("add", painted, filled)
+    assert np.flatnonzero(history.touched(("paint", "erase"), 8)).tolist() == [0]
+
+
+def test_a_large_map_waits_on_the_disk_unchanged(monkeypatch: pytest.MonkeyPatch):
+    array = np.random.default_rng(1).random((5, 6, 7), dtype=np.float32)[:, ::-1]
+    assert reading.memory_mapped(array) is array
+    monkeypatch.setattr(reading, "_LARGE", 1)
+    kept = reading.memory_mapped(array)
+    assert isinstance(kept, np.memmap) and not kept.flags.writeable
+    assert np.array_equal(kept, array)
+
+
+def test_the_child_writes_a_clean_copy(tmp_path: Path):
+    volume = scan((20, 24, 28))
+    write_volume(volume, tmp_path / "in.nii.gz")
+    assert intake_in_child(tmp_path / "in.nii.gz", tmp_path / "out.nrrd") == (0, "")
+    back = read_volume(tmp_path / "out.nrrd")
+    assert np.array_equal(back.array, volume.array)
+    assert b"descrip" not in (tmp_path / "out.nrrd").read_bytes()[:2000]
+
+
+@pytest.mark.parametrize("name", ["cut.nii.gz", "noise.nrrd", "small.nrrd"])
+def test_the_child_says_in_a_sentence_what_is_wrong(tmp_path: Path, name: str):
+    path = tmp_path / name
+    if name == "cut.nii.gz":
+        write_volume(scan((20, 24, 28)), path)
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-900]))
+    elif name == "small.nrrd":
+        write_volume(scan((4, 4, 4)), path)
+    else:
+        path.write_bytes(b"NRRD0004\n\n")
+    status, words = intake_in_child(path, tmp_path / "out.nrrd")
+    assert status == 1
+    assert words and len(words.splitlines()) == 1 and str(tmp_path) not in words
+    assert not (tmp_path / "out.nrrd").exists()
+
+
+def intake_in_child(scan: Path, copy: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "mtctl.browser.server.upload_process", str(scan), str(copy)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("part", "stand_in", "words"),
+    [("find_spec", lambda name: None, "pip install"), ("_loads", lambda name: False, "OpenGL library")],
+)
+def test_what_is_not_installed_is_said_before_vtk_ends_the_process(
+    part: str, stand_in: object, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    if part == "_loads" and sys.platform != "linux":
+        pytest.skip("asked on Linux only")
+    monkeypatch.setattr(graphics, part, stand_in)
+    with pytest.raises(MtctlError, match=words):
+        graphics.require()
+
+
+def test_messages_are_allowed_in_bursts_and_at_a_rate():
+    rpc_guard = pytest.importorskip("mtctl.browser.server.rpc_guard")
+    now = [0.0]
+    limit = rpc_guard.RateLimit(lambda: now[0])
+    assert all(limit.allow() for _ in range(rpc_guard.BURST))
+    assert not limit.allow()
+    now[0] += 1.0
+    assert sum(limit.allow() for _ in range(rpc_guard.BURST)) == pytest.approx(rpc_guard.RATE, abs=2)
+    now[0] += 3600.0
+    assert sum(limit.allow() for _ in range(2 * rpc_guard.BURST)) == rpc_guard.BURST
+
+
+def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():
+    rpc_guard = pytest.importorskip("mtctl.browser.server.rpc_guard")
+    check = rpc_guard._mouse_event(frozenset({"Axial"}))
+    event = {"type": "MouseMove", "x": 3, "y": 4.5, "ctrlKey": True, "deviceType": {"a": []}, "keyCode": "x"}
+    check("Axial", "page", event)
+    assert event == {
+        **{"type": "MouseMove", "x": 3, "y": 4.5, "w": 0, "h": 0, "spinY": 0},
+        **{"ctrlKey": 1, "altKey": 0, "shiftKey": 0, "metaKey": 0},
+    }
+    key = {"type": "KeyDown", "keyCode": "x"}
+    check("Axial", "page", key)
+    assert key["type"] == "EndInteractionEvent"
+    for wrong in ({"type": "MouseMove", "x": "3", "y": 0}, {"type": "MouseMove", "x": True, "y": 0}, {"x": 1}):
+        with pytest.raises(rpc_guard.RefusedMessage):
+            check("Axial", "page", wrong)
+
+
+def test_the_engine_of_the_server_does_not_load_torch():
+    modules = "server.server, sources.case_store, sources.folder, ui.commands"
+    imports = ", ".join(f"mtctl.browser.{name}" for name in modules.split(", "))
+    code = f"import {imports}, sys; sys.exit('torch' in sys.modules)"
+    pytest.importorskip("trame_slicer")
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "no such file or folder"),
+        (["--port", "99999", "."], "no port"),
+        (["--device", "tpu", "."], "invalid"),
+        (["--reviewer", " ", "."], "no name: 1 to 64 characters in one line"),
+    ],
+)
+def test_wrong_usage_is_said_in_a_sentence(
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    status = 0
+    with contextlib.suppress(SystemExit):
+        status = main(["review", *arguments])
+    assert words in capsys.readouterr().err
+    assert status in (0, 1)
+
+
+def test_check_serves_the_page_once_and_ends(tmp_path: Path):
+    pytest.importorskip("trame_slicer")
+    write_volume(scan((20, 24, 28)), tmp_path / "scan.nrrd")
+    done = subprocess.run(
+        [sys.executable, "-m", "mtctl", "review", str(tmp_path), "--check"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "http://127.0.0.1:" in done.stdout
+    assert "The page answers." in done.stdout
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path):
+    pytest.importorskip("trame_slicer")
+
+    async def occupy() -> subprocess.CompletedProcess[str]:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        command = [sys.executable, "-m", "mtctl", "review", str(tmp_path), "--check", "--port", str(port)]
+        return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=120)
+
+    done = asyncio.run(occupy())
+    assert done.returncode == 1
+    assert "another --port" in done.stderr

@@ -1,0 +1,474 @@
+"""A case becomes nodes of a MRML scene and comes back from them, wherever its voxels lie."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed: pip install slicer-mtctl[slicer]")
+
+import SimpleITK as sitk  # noqa: E402
+import vtk  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from support.empty_scene import moving, other_segmentation, segments_in_patient, transform  # noqa: E402
+from support.scene_example import (  # noqa: E402
+    DIRECTIONS,
+    SHAPE,
+    empty_scene,
+    grid,
+    load,
+    positions,
+    result_for,
+    rotation,
+    scan_image,
+)
+
+from mtctl import scene  # noqa: E402
+from mtctl.geometry import Geometry, VolumeError, from_image  # noqa: E402
+from mtctl.inference.result import Result  # noqa: E402
+from mtctl.io.volumes import write_segmentation  # noqa: E402
+from mtctl.scene.segments import segment_mask  # noqa: E402
+from mtctl.uncertainty.kinds import NAMES  # noqa: E402
+
+PARTS = ["segmentation", "distance", "probability", "regions", "record", *NAMES]
+
+
+def part(nodes: scene.CaseNodes, name: str) -> Any:
+    return nodes.uncertainty[name] if name in nodes.uncertainty else getattr(nodes, name)
+
+
+def segment_names(nodes: scene.CaseNodes) -> list[str]:
+    segments = nodes.segmentation.GetSegmentation()
+    return [segments.GetNthSegment(index).GetName() for index in range(segments.GetNumberOfSegments())]
+
+
+class TestWhereVoxelsLie:
+    @pytest.mark.parametrize("ending", [".nrrd", ".nii.gz"])
+    @pytest.mark.parametrize("directions", DIRECTIONS)
+    def test_every_voxel_lies_where_simpleitk_says(
+        self, world: Any, tmp_path: Path, directions: str, ending: str
+    ) -> None:
+        node = load(world, scan_image(directions), tmp_path, ending=ending)
+        read = from_image(sitk.ReadImage(str(tmp_path / f"scan{ending}")))
+        volume = scene.volume_of(node)
+        # MRML may turn the axes of the array on reading; a value is at one place, whatever its index.
+        for value in (0, 31, 1279, 17000, int(np.prod(SHAPE)) - 1):
+            here, there = (np.argwhere(each.array == value)[0][::-1] for each in (volume, read))
+            expected = read.geometry.index_to_physical(there)
+            np.testing.assert_allclose(volume.geometry.index_to_physical(here), expected, atol=2e-4)
+
+    def test_the_grid_of_a_nrrd_file_is_kept_as_it_is_written(self, scan: Any) -> None:
+        here, there = scene.volume_of(scan).geometry, grid()
+        assert here.size == there.size
+        np.testing.assert_allclose(here.spacing, there.spacing, rtol=1e-12)
+        np.testing.assert_allclose(here.origin, there.origin, rtol=1e-12)
+        np.testing.assert_allclose(here.direction, there.direction, atol=1e-12)
+
+    def test_a_linear_transform_moves_the_grid_as_the_views_show_it(self, world: Any, scan: Any) -> None:
+        before = scene.volume_of(scan).geometry.index_to_physical((3, 5, 7))
+        scan.SetAndObserveTransformNodeID(transform(world, moving()).GetID())
+        after = scene.volume_of(scan).geometry.index_to_physical((3, 5, 7))
+        ras = moving() @ [-before[0], -before[1], before[2], 1]
+        np.testing.assert_allclose(after, [-ras[0], -ras[1], ras[2]], atol=1e-9)
+
+    def test_a_warping_transform_is_refused_with_what_to_do(self, world: Any, scan: Any) -> None:
+        warp = world.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
+        spline = vtk.vtkThinPlateSplineTransform()
+        points = vtk.vtkPoints()
+        for point in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50), (9, 8, 7)):
+            points.InsertNextPoint(point)
+        moved = vtk.vtkPoints()
+        moved.DeepCopy(points)
+        moved.SetPoint(4, 20, 8, 7)
+        spline.SetSourceLandmarks(points)
+        spline.SetTargetLandmarks(moved)
+        spline.SetBasisToR()
+        warp.SetAndObserveTransformToParent(spline)
+        scan.SetAndObserveTransformNodeID(warp.GetID())
+        with pytest.raises(scene.SceneError, match="warping transform 'warp': harden"):
+            scene.volume_of(scan)
+
+    def test_a_shearing_transform_is_refused(self, world: Any, scan: Any) -> None:
+        matrix = np.eye(4)
+        matrix[0, 1] = 0.3
+        scan.SetAndObserveTransformNodeID(transform(world, matrix).GetID())
+        with pytest.raises(VolumeError, match="right angles"):
+            scene.volume_of(scan)
+
+    def test_colour_volumes_and_volumes_without_voxels_are_refused(self, world: Any) -> None:
+        node = world.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing")
+        with pytest.raises(scene.SceneError, match="'nothing' has no voxels"):
+            scene.volume_of(node)
+        image = vtk.vtkImageData()
+        image.SetDimensions(20, 20, 20)
+        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
+        node.SetAndObserveImageData(image)
+        with pytest.raises(scene.SceneError, match="3 values a voxel"):
+            scene.volume_of(node)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    angles=st.tuples(*[st.floats(-180, 180)] * 3),
+    flips=st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3),
+    spacing=st.tuples(*[st.floats(0.2, 4.0)] * 3),
+    origin=st.tuples(*[st.floats(-300, 300)] * 3),
+    turned=st.floats(-90, 90),
+    seed=st.integers(0, 999),
+)
+def test_on_any_grid_under_any_rigid_transform_a_mask_lies_where_its_voxels_do(
+    angles: Any, flips: Any, spacing: Any, origin: Any, turned: float, seed: int
+) -> None:
+    world = empty_scene()
+    directions = rotation(*angles) @ np.diag(flips)
+    geometry = Geometry((11, 9, 7), spacing, origin, tuple(directions.ravel().tolist()))
+    image = vtk.vtkImageData()
+    image.SetDimensions(geometry.size)
+    image.AllocateScalars(vtk.VTK_SHORT, 1)
+    scan = world.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+    scan.SetAndObserveImageData(image)
+    scan.SetSpacing(spacing)
+    scan.SetOrigin(-origin[0], -origin[1], origin[2])
+    matrix, vtk_matrix = np.eye(4), vtk.vtkMatrix4x4()
+    matrix[:3, :3] = np.diag([-1, -1, 1]) @ directions
+    vtk_matrix.DeepCopy(matrix.ravel().tolist())
+    scan.SetIJKToRASDirectionMatrix(vtk_matrix)
+    np.testing.assert_allclose(scene.volume_of(scan).geometry.direction, geometry.direction, atol=1e-12)
+    mover = transform(world, moving(turned))
+    scan.SetAndObserveTransformNodeID(mover.GetID())
+    mask = np.random.default_rng(seed).random(geometry.shape) > 0.7
+    maps = dict.fromkeys(["probability", "distance", *NAMES], mask.astype(np.float32))
+    moved = scene.volume_of(scan).geometry
+    nodes = scene.show_result(world, scan, Result(moved, mask.astype(np.uint8), maps, {}))
+    assert np.array_equal(scene.mask_of(nodes), mask)
+    np.testing.assert_allclose(segments_in_patient(nodes), positions(mask, moved), atol=2e-3)
+    lps = geometry.index_to_physical((10, 8, 6)) * [-1, -1, 1]
+    ras = moving(turned) @ [*lps, 1]
+    np.testing.assert_allclose(moved.index_to_physical((10, 8, 6)), ras[:3] * [-1, -1, 1], atol=1e-6)
+
+
+class TestAResult:
+    @pytest.mark.parametrize("directions", DIRECTIONS)
+    def test_the_segment_lies_where_the_mask_does(self, world: Any, tmp_path: Path, directions: str) -> None:
+        scan = load(world, scan_image(directions), tmp_path)
+        result = result_for(scan)
+        nodes = scene.show_result(world, scan, result)
+        np.testing.assert_allclose(
+            segments_in_patient(nodes), positions(result.segmentation != 0, result.geometry), atol=1e-3
+        )
+        assert np.array_equal(scene.mask_of(nodes), result.segmentation != 0)
+        for name, node in nodes.uncertainty.items():
+            volume = scene.volume_of(node)
+            assert np.array_equal(volume.array, result.maps[name])
+            assert volume.geometry == result.geometry
+
+    def test_under_a_transform_everything_lies_on_the_scan_and_goes_with_it(self, world: Any, scan: Any) -> None:
+        mover = transform(world, moving())
+        scan.SetAndObserveTransformNodeID(mover.GetID())
+        result = result_for(scan)
+        nodes = scene.show_result(world, scan, result)
+        mask = result.segmentation != 0
+        np.testing.assert_allclose(segments_in_patient(nodes), positions(mask, result.geometry), atol=2e-3)
+        matrix = vtk.vtkMatrix4x4()
+        matrix.DeepCopy(moving(55).ravel().tolist())
+        mover.SetMatrixTransformToParent(matrix)
+        moved = scene.volume_of(scan).geometry
+        np.testing.assert_allclose(segments_in_patient(nodes), positions(mask, moved), atol=2e-3)
+        assert np.array_equal(scene.mask_of(nodes), mask)
+        assert scene.case_maps(nodes).geometry == moved
+
+    def test_the_segment_carries_the_codes_that_a_written_file_has(self, case: scene.CaseNodes, tmp_path: Path) -> None:
+        mask = scene.volume_of(case.probability)
+        write_segmentation(replace(mask, array=(mask.array > 0.5).astype(np.uint8)), tmp_path / "x.seg.nrrd")
+        tags = sitk.ReadImage(str(tmp_path / "x.seg.nrrd")).GetMetaData("Segment0_Tags")
+        here = vtk.mutable("")
+        segment = case.segmentation.GetSegmentation().GetSegment(scene.SEGMENT_ID)
+        assert segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), here)
+        assert "82471001^Left atrium" in str(here)
+        assert f"TerminologyEntry:{here}|" in tags
+
+    def test_the_scan_is_the_reference_geometry_so_that_dicom_export_works(self, case: scene.CaseNodes) -> None:
+        role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+        assert case.segmentation.GetNodeReference(role) is case.scan
+
+    def test_it_is_in_a_folder_beside_the_scan(self, case: scene.CaseNodes) -> None:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(case.scene)
+        for node in (case.segmentation, case.heatmap, case.distance, case.regions):
+            assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == case.folder
+        scan = hierarchy.GetItemByDataNode(case.scan)
+        assert hierarchy.GetItemParent(scan) == hierarchy.GetItemParent(case.folder)
+
+    def test_a_scene_without_subject_hierarchy_will_do(self, world: Any, scan: Any) -> None:
+        world.RemoveNode(world.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode"))
+        nodes = scene.show_result(world, scan, result_for(scan))
+        if world.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") is None:  # logics may make one again
+            assert nodes.folder is None
+        assert scene.missing(nodes) is None
+        scene.close_case(nodes)
+
+    def test_the_report_is_kept(self, case: scene.CaseNodes) -> None:
+        assert scene.load_document(case, "report") == result_for(case.scan).report
+        assert scene.load_document(case, "review") is None
+        scene.store_document(case, "review", {"threshold": 0.25})
+        assert scene.load_document(case, "review") == {"threshold": 0.25}
+
+    def test_maps_carry_a_role_and_the_scan_none(self, case: scene.CaseNodes) -> None:
+        assert case.scan.GetAttribute(scene.ROLE) is None
+        assert {node.GetAttribute(scene.ROLE) for node in case.uncertainty.values()} == {"uncertainty"}
+
+    def test_the_review_gets_the_arrays_back_bit_by_bit(self, case: scene.CaseNodes) -> None:
+        result, maps = result_for(case.scan), scene.case_maps(case)
+        assert np.array_equal(maps.segmentation, result.segmentation != 0)
+        assert np.array_equal(maps.uncertainty, result.maps["entropy"])
+        assert np.array_equal(maps.probability, result.maps["probability"])
+        assert np.array_equal(maps.distance, result.maps["distance"])
+        assert maps.geometry == result.geometry
+        assert np.array_equal(scene.case_maps(case, "disagreement").uncertainty, result.maps["disagreement"])
+
+    def test_the_maps_outlive_the_result_whose_memory_they_took(self, world: Any, scan: Any) -> None:
+        result = result_for(scan)
+        expected = {name: array.copy() for name, array in result.maps.items()}
+        nodes = scene.show_result(world, scan, result)
+        del result
+        gc.collect()
+        rubbish = [np.full(SHAPE, 7, dtype=np.float32) for _ in range(200)]  # goes where memory was given back
+        for name, node in nodes.uncertainty.items():
+            assert np.array_equal(scene.volume_of(node).array, expected[name])
+        assert rubbish
+
+    def test_the_review_keeps_its_arrays_when_the_scan_is_segmented_again(self, case: scene.CaseNodes) -> None:
+        maps, expected = scene.case_maps(case), result_for(case.scan)
+        scene.show_result(case.scene, case.scan, result_for(case.scan, seed=2))
+        gc.collect()
+        rubbish = [np.full(SHAPE, 7, dtype=np.float32) for _ in range(200)]  # goes where memory was given back
+        assert np.array_equal(maps.uncertainty, expected.maps["entropy"])
+        assert np.array_equal(maps.distance, expected.maps["distance"])
+        assert rubbish
+
+    def test_the_review_starts_from_the_prediction_whatever_was_edited_since(self, case: scene.CaseNodes) -> None:
+        scene.set_mask(case, np.zeros(SHAPE, dtype=bool))
+        assert np.array_equal(scene.case_maps(case).segmentation, result_for(case.scan).segmentation != 0)
+
+    def test_a_scan_that_was_moved_meanwhile_does_not_take_the_result(self, world: Any, scan: Any) -> None:
+        result = result_for(scan)
+        scan.SetOrigin(0, 0, 5)
+        with pytest.raises(scene.SceneError, match="'scan' was moved or replaced while it was segmented"):
+            scene.show_result(world, scan, result)
+        assert scene.find_case(world, scan) is None
+
+    def test_a_scan_that_was_deleted_meanwhile_does_not_take_the_result(self, world: Any, scan: Any) -> None:
+        result = result_for(scan)
+        world.RemoveNode(scan)
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.show_result(world, scan, result)
+
+    def test_importing_needs_neither_torch_nor_scikit_image_nor_qt(self) -> None:
+        program = (
+            "import sys; import mtctl.scene;"
+            "print([name for name in ('torch', 'skimage', 'PySide6', 'qt') if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+        assert done.stdout.strip() == "[]"
+
+
+class TestTheBrowsersScene:
+    def test_takes_a_case_as_the_applications_does(self, tmp_path: Path) -> None:
+        core = pytest.importorskip("trame_slicer.core", reason="pip install slicer-mtctl[review]")
+        application = core.SlicerApp()
+        sitk.WriteImage(scan_image(), str(tmp_path / "scan.nrrd"))
+        (scan,) = application.io_manager.load_volumes(str(tmp_path / "scan.nrrd"))
+        nodes = scene.show_result(application.scene, scan, result_for(scan))
+        assert scene.missing(nodes) is None
+        scene.show_layers(nodes)
+        scene.jump(application.scene, (0.0, 0.0, 0.0))
+        scene.set_surface_visible(nodes, True)
+        scene.color_surface(nodes)
+        assert scene.show_legend(nodes, []).GetTitleText() == "Uncertainty"
+        edited = np.random.default_rng(0).random(SHAPE) > 0.5
+        scene.set_mask(nodes, edited)
+        assert np.array_equal(scene.mask_of(nodes), edited)
+        np.testing.assert_allclose(scene.volume_of(scan).geometry.origin, grid().origin)
+        scene.close_case(scene.find_case(application.scene, scan))
+        assert scene.cases(application.scene) == ()
+
+
+class TestRunningAgain:
+    def test_updates_the_same_nodes(self, case: scene.CaseNodes) -> None:
+        before = case.scene.GetNumberOfNodes()
+        result = result_for(case.scan, seed=2)
+        again = scene.show_result(case.scene, case.scan, result)
+        assert again == case
+        assert case.scene.GetNumberOfNodes() == before
+        assert np.array_equal(scene.mask_of(again), result.segmentation != 0)
+        assert np.array_equal(scene.case_maps(again).uncertainty, result.maps["entropy"])
+
+    def test_keeps_no_backup_of_what_nobody_edited(self, case: scene.CaseNodes) -> None:
+        saved: list[int] = []
+        scene.show_result(case.scene, case.scan, result_for(case.scan), lambda: saved.append(1))
+        assert not saved
+        scene.show_result(case.scene, case.scan, result_for(case.scan, seed=2), lambda: saved.append(1))
+        assert saved == [1]
+        assert segment_names(case) == ["Left atrium"]
+
+    def test_keeps_every_edited_segment_as_a_hidden_backup(self, case: scene.CaseNodes) -> None:
+        rng = np.random.default_rng(0)
+        edits = [rng.random(SHAPE) > 0.7 for _ in range(2)]
+        for edit in edits:
+            scene.set_mask(case, edit)
+            scene.show_result(case.scene, case.scan, result_for(case.scan))
+        names = segment_names(case)
+        assert [name.partition(" before ")[0] for name in names] == ["Left atrium"] * 3
+        assert [name[-3:] for name in names[1:]] == ["(1)", "(2)"]
+        segments, display = case.segmentation.GetSegmentation(), case.segmentation.GetDisplayNode()
+        for index, edit in enumerate(edits, 1):
+            backup = segments.GetNthSegmentID(index)
+            assert np.array_equal(segment_mask(case.segmentation, backup, case.scan), edit)
+            assert not display.GetSegmentVisibility(backup)
+        assert np.array_equal(scene.mask_of(case), result_for(case.scan).segmentation != 0)
+
+    def test_is_one_step_that_undo_takes_back(self, case: scene.CaseNodes) -> None:
+        editor = slicer.vtkSlicerSegmentEditorLogic()
+        editor.SetMRMLScene(case.scene)
+        editor.SetMRMLApplicationLogic(case.scene._kept.application)
+        node = case.scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+        editor.SetSegmentEditorNode(node)
+        editor.SetSegmentationNode(case.segmentation)
+        edit = np.random.default_rng(1).random(SHAPE) > 0.5
+        scene.set_mask(case, edit)
+        scene.show_result(case.scene, case.scan, result_for(case.scan), editor.SaveStateForUndo)
+        assert len(segment_names(case)) == 2
+        editor.Undo()
+        assert segment_names(case) == ["Left atrium"]
+        assert np.array_equal(scene.mask_of(case), edit)
+
+    def test_brings_back_whatever_was_deleted(self, case: scene.CaseNodes) -> None:
+        for name in PARTS:
+            current = scene.find_case(case.scene, case.scan)
+            case.scene.RemoveNode(part(current, name))
+        again = scene.show_result(case.scene, case.scan, result_for(case.scan))
+        assert scene.missing(again) is None
+        assert all(part(again, name) is not None for name in PARTS)
+
+    def test_keeps_the_colours_and_the_threshold_that_a_person_chose(self, case: scene.CaseNodes) -> None:
+        scene.set_threshold(case, 0.35)
+        again = scene.show_result(case.scene, case.scan, result_for(case.scan, seed=1))
+        assert scene.threshold_of(again) == 0.35
+
+
+class TestCases:
+    def test_two_in_one_scene_do_not_mix(self, world: Any, tmp_path: Path) -> None:
+        scans = [load(world, scan_image(directions), tmp_path, directions) for directions in ("axial", "oblique")]
+        first, second = (scene.show_result(world, scan, result_for(scan, seed)) for seed, scan in enumerate(scans))
+        assert scene.cases(world) == (first, second)
+        assert first.folder != second.folder
+        scene.set_mask(first, np.zeros(SHAPE, dtype=bool))
+        assert scene.mask_of(second).any()
+        scene.close_case(first)
+        assert scene.cases(world) == (second,)
+        assert scene.missing(second) is None
+        assert second.heatmap.GetDisplayNode().GetColorNode() is not None
+
+    def test_a_scan_without_a_case_has_none(self, world: Any, scan: Any) -> None:
+        assert scene.find_case(world, scan) is None
+        assert scene.cases(world) == ()
+
+    def test_closing_leaves_the_scene_as_it_was(self, world: Any, scan: Any) -> None:
+        before = [world.GetNthNode(index) for index in range(world.GetNumberOfNodes())]
+        nodes = scene.show_result(world, scan, result_for(scan))
+        scene.color_surface(nodes)
+        nodes = scene.review_segmentation(
+            nodes, other := other_segmentation(world, scan, scene.mask_of(nodes)), "drawn"
+        )
+        scene.close_case(nodes)
+        after = [world.GetNthNode(index) for index in range(world.GetNumberOfNodes())]
+        assert set(after) - set(before) == {other, other.GetDisplayNode()}
+        assert set(before) <= set(after)
+        hierarchy = world.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+        assert not hierarchy.GetItemByName("scan: left atrium")
+
+    def test_closing_works_when_the_scan_is_gone(self, case: scene.CaseNodes) -> None:
+        case.scene.RemoveNode(case.scan)
+        assert scene.missing(case) == "The scan was deleted: close this case."
+        scene.close_case(case)
+        assert not [
+            node.GetName()
+            for node in (case.scene.GetNthNode(index) for index in range(case.scene.GetNumberOfNodes()))
+            if node.GetAttribute(scene.ROLE)
+        ]
+
+
+class TestDeletions:
+    @pytest.mark.parametrize("name", PARTS)
+    def test_any_node_may_be_deleted_and_what_is_missing_is_said(self, case: scene.CaseNodes, name: str) -> None:
+        case.scene.RemoveNode(part(case, name))
+        nodes = scene.find_case(case.scene, case.scan)
+        needed = {"segmentation", "distance", "probability", "record", "entropy"} - set(nodes.uncertainty)
+        if name in needed and name != "entropy":
+            assert scene.missing(nodes).startswith("The ")
+            assert "'scan' was deleted: segment the scan again." in scene.missing(nodes)
+            with pytest.raises(scene.SceneError, match="deleted"):
+                scene.case_maps(nodes)
+        else:
+            assert scene.missing(nodes) is None
+            scene.case_maps(nodes)
+        # Whatever is missing, a slider that still moves and a view that is still shown do no harm.
+        for current in (case, nodes):
+            scene.set_threshold(current, 0.5)
+            scene.set_opacity(current, 0.5)
+            scene.show_layers(current)
+            scene.set_heatmap_visible(current, False)
+            scene.set_surface_visible(current, True)
+            scene.fill_region_table(current, [])
+            scene.hide_layers(current)
+            scene.remove_preview(current)
+        scene.close_case(nodes)
+
+    def test_the_deleted_shown_map_gives_way_to_another_kind(self, case: scene.CaseNodes) -> None:
+        case.scene.RemoveNode(case.heatmap)
+        nodes = scene.find_case(case.scene, case.scan)
+        assert nodes.kind == "mutual_information"
+        assert np.array_equal(scene.case_maps(nodes).uncertainty, result_for(case.scan).maps["mutual_information"])
+
+    def test_nodes_that_are_held_when_the_scene_closes_do_no_harm(self, case: scene.CaseNodes) -> None:
+        case.scene.Clear(0)
+        assert scene.missing(case) == "The scan was deleted: close this case."
+        assert scene.find_case(case.scene, case.scan) is None
+        assert scene.cases(case.scene) == ()
+        scene.set_threshold(case, 0.3)
+        scene.set_opacity(case, 0.3)
+        scene.show_layers(case)
+        scene.hide_layers(case)
+        scene.set_heatmap_visible(case, False)
+        scene.set_surface_visible(case, True)
+        scene.fill_region_table(case, [])
+        scene.remove_preview(case)
+        scene.close_case(case)
+        for refused in (scene.mask_of, scene.case_maps, scene.color_surface, scene.threshold_of):
+            with pytest.raises(scene.SceneError, match="deleted"):
+                refused(case)
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.show_legend(case, [])
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.show_kind(case, "disagreement")
+
+    def test_a_deleted_segment_is_said(self, case: scene.CaseNodes) -> None:
+        case.segmentation.GetSegmentation().RemoveSegment(scene.SEGMENT_ID)
+        assert "reviewed segment" in scene.missing(case)
+        with pytest.raises(scene.SceneError, match="deleted"):
+            scene.mask_of(case)
+
+    def test_deleted_display_and_colours_come_back(self, case: scene.CaseNodes) -> None:
+        case.scene.RemoveNode(case.heatmap.GetDisplayNode().GetColorNode())
+        scene.set_threshold(case, 0.4)
+        assert case.heatmap.GetDisplayNode().GetColorNode().GetName().startswith("Uncertainty")
+        case.scene.RemoveNode(case.heatmap.GetDisplayNode())
+        scene.set_threshold(case, 0.45)
+        assert scene.threshold_of(case) == 0.45

@@ -1,0 +1,47 @@
+"""The module MTCTLSegment in the test host, a scan, and its review."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.paths import ROOT
+from support.segment_module import arrive, current, load_scan
+
+
+@pytest.fixture(scope="session")
+def module_loaded(running_application: Any) -> str:
+    running_application.module(ROOT / "MTCTLSegment" / "MTCTLSegment.py")
+    return "MTCTLSegment"
+
+
+@pytest.fixture
+def module(host: Any, module_loaded: str) -> Iterator[Any]:
+    """The module, entered in an empty scene; nothing is remembered from before."""
+    import qt
+
+    qt.QSettings().remove("MTCTLSegment")
+    entered = host.enter(module_loaded)
+    entered.ui.storeEdit.currentPath = ""
+    yield entered
+    widget = current(host)
+    if widget.logic.job.running:
+        widget.scanPanel.cancel()
+    host.leave()
+    # What a reloaded module leaves observes its parameter node until it is collected: never while that node has news,
+    # for VTK would call an observer that is gone.
+    gc.collect()
+
+
+@pytest.fixture
+def scan_node(host: Any, module: Any) -> Any:
+    """A scan that was just loaded and chosen in the panel."""
+    return load_scan(host, module)
+
+
+@pytest.fixture
+def case(host: Any, module: Any, scan_node: Any) -> Any:
+    """The review of a scan whose result has just arrived."""
+    return arrive(host, module, scan_node)

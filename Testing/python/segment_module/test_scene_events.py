@@ -1,0 +1,414 @@
+"""What happens around a review: the scene is closed, saved and loaded, nodes are deleted, the module is reloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.segment_module import arrive, current, load_scan, mask, settle
+
+
+def in_mid_review(host: Any, module: Any, case: Any) -> None:
+    """One region accepted, one changed, the threshold moved."""
+    module.ui.thresholdSlider.value = 0.77
+    settle(host, module)
+    module.ui.nextButton.click()
+    module.ui.acceptRegionButton.click()
+    module.ui.proposalAddButton.click()
+    module.ui.applyProposalButton.click()
+
+
+class TestClosingTheScene:
+    def test_with_the_brush_in_a_view_does_no_harm(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        module.ui.nextButton.click()
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        r, a, s = (-case.session.current.centroid_lps[0], -case.session.current.centroid_lps[1], 0)
+        host.stroke("Red", [(r, a, s), (r + 2, a, s)])
+        slicer.mrmlScene.Clear(0)
+        host.process_events()
+        assert module.currentReview.review is None and module.ui.regionTable.rowCount == 0
+        assert not module.ui.applyButton.enabled and not module.ui.summaryLabel.isVisible()
+        review = arrive(host, module, load_scan(host, module, "another"))
+        assert module.ui.regionTable.rowCount == len(review.session.regions) > 0
+
+    def test_during_a_segmentation_ends_it(self, host: Any, module: Any, scan_node: Any) -> None:
+        import slicer
+
+        module.ui.applyButton.click()
+        host.wait(0.3)
+        slicer.mrmlScene.Clear(0)
+        host.process_events()
+        assert not module.logic.job.running and module.ui.applyButton.text == "Apply"
+
+
+class TestSavingAndLoading:
+    @pytest.mark.parametrize("entered", [True, False], ids=["in the module", "in another module"])
+    def test_an_mrb_brings_the_review_back_where_it_was(
+        self, host: Any, module: Any, case: Any, tmp_path: Path, entered: bool
+    ) -> None:
+        import slicer
+
+        in_mid_review(host, module, case)
+        state, segmentation = case.session.state, mask(case)
+        path = tmp_path / "review.mrb"
+        assert slicer.util.saveScene(str(path))
+        host.clear()
+        if not entered:
+            host.leave()
+        slicer.util.loadScene(str(path))
+        if not entered:
+            module = host.enter("MTCTLSegment")
+        host.process_events()
+        review = module.currentReview.review
+        assert review is not None and review is not case
+        assert np.array_equal(mask(review), segmentation)
+        left, right = review.session.state, state
+        assert (left.threshold, left.current, left.edits) == (right.threshold, right.current, right.edits)
+        assert {key: (each.seen_at, each.accepted_at, each.edited) for key, each in left.marks.items()} == {
+            key: (each.seen_at, each.accepted_at, each.edited) for key, each in right.marks.items()
+        }
+        assert module.ui.thresholdSlider.value == pytest.approx(0.77)
+        assert module.ui.regionTable.item(0, 1).text() == "✓ accepted"
+        module.ui.nextButton.click()
+        module.ui.proposalRemoveButton.click()
+        module.ui.applyProposalButton.click()
+        assert not np.array_equal(mask(review), segmentation)
+
+    def test_a_draft_is_in_the_scene_after_each_action(self, host: Any, module: Any, case: Any) -> None:
+        from mtctl import scene
+
+        module.ui.nextButton.click()
+        assert scene.load_document(case.nodes, "review LeftAtrium")["current"] == case.session.current.id
+
+
+class TestDeletingNodes:
+    @pytest.mark.parametrize(
+        "name", ["scan", "segmentation", "heatmap", "probability", "distance", "record", "regions"]
+    )
+    def test_in_mid_review_is_told_and_does_no_harm(self, host: Any, module: Any, case: Any, name: str) -> None:
+        import slicer
+
+        in_mid_review(host, module, case)
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        module.ui.proposalDistanceButton.click()
+        slicer.mrmlScene.RemoveNode(getattr(case.nodes, name))
+        host.wait(0.2)
+        for button in (module.ui.nextButton, module.ui.proposalAddButton, module.ui.undoButton):
+            if button.enabled:
+                button.click()
+        host.press("N")
+        host.wait(1.2)
+        if name == "regions":  # A table for others: the review needs it not.
+            assert module.currentReview.review is not None
+        elif name == "scan":
+            assert module.currentReview.review is None and not module.ui.nextButton.enabled
+        else:
+            assert module.currentReview.review is None and "again" in module.ui.warningLabel.text
+            arrive(host, module, case.nodes.scan)
+            assert module.currentReview.review is not None and not module.ui.warningLabel.isVisible()
+
+    def test_the_reviewed_segment_in_another_module_is_told(self, host: Any, module: Any, case: Any) -> None:
+        module.ui.nextButton.click()
+        case.nodes.reviewed.GetSegmentation().RemoveSegment("LeftAtrium")
+        assert host.wait_until(lambda: module.currentReview.review is None, 5)
+        assert not module.ui.nextButton.enabled
+        assert "reviewed segment" in module.ui.warningLabel.text and "again" in module.ui.warningLabel.text
+
+    def test_painting_is_off_when_the_uncertainty_is_gone(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        slicer.mrmlScene.RemoveNode(case.nodes.heatmap)
+        host.process_events()
+        assert module.ui.segmentEditor.activeEffect() is None
+        assert not module.ui.segmentEditor.mrmlSegmentEditorNode().GetSourceVolumeIntensityMask()
+
+
+class TestReloading:
+    def test_goes_on_with_the_review_and_leaves_no_old_key_behind(self, host: Any, module: Any, case: Any) -> None:
+        in_mid_review(host, module, case)
+        state = case.session.state
+        again = host.reload("MTCTLSegment")
+        assert again is not module and again.currentReview.review is not case
+        assert again.currentReview.review.session.state.marks.keys() == state.marks.keys()
+        before = again.currentReview.review.session.current.id
+        host.press("N")
+        ids = [region.id for region in again.currentReview.review.session.regions]
+        assert again.currentReview.review.session.current.id == ids[(ids.index(before) + 1) % len(ids)]
+        assert case.session.state.current == state.current
+
+    def test_in_mid_segmentation_ends_the_child(self, host: Any, module: Any, scan_node: Any) -> None:
+        from mtctl.system.process_tree import is_running
+
+        module.ui.applyButton.click()
+        assert host.wait_until(lambda: module.logic.job._client._child is not None, 5)
+        host.wait(0.5)
+        pid = int(module.logic.job._client._child.transport._process.processId())
+        assert is_running(pid)
+        host.reload("MTCTLSegment")
+        assert not is_running(pid)
+        assert current(host).ui.applyButton.text == "Apply"
+
+    def test_while_a_case_is_saved_ends_that_without_a_word(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
+        module.ui.storeEdit.currentPath = str(tmp_path / "store")
+        host.answer(True)
+        module.ui.acceptCaseButton.click()
+        job = module.finishPanel._job
+        assert host.wait_until(lambda: job._transport is not None and job._transport._process.processId(), 20)
+        host.reload("MTCTLSegment")
+        assert [message.kind for message in host.messages] == ["question"]
+        assert not job.running and case.session.state.status.value == "draft"
+
+    def test_after_the_main_window_took_the_keys_along_cleans_up_all_the_same(
+        self, host: Any, module: Any, case: Any
+    ) -> None:
+        panels = module.currentReview, module.scanFilter
+        for shortcut, _ in module.shortcuts._shortcuts:
+            shortcut.delete()
+        again = host.reload("MTCTLSegment")
+        assert not host.failures and again.currentReview not in panels and module._parameterNode is None
+        assert not module.Observations and not module.shortcuts._shortcuts
+        host.press("N")
+        assert again.currentReview.review.session.current is not None
+
+
+class TestTwoCases:
+    def test_in_one_scene_keep_their_reviews_apart(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        in_mid_review(host, module, case)
+        state, first = case.session.state, mask(case)
+        other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
+        assert module.currentReview.review is other and other.session.state.threshold != 0.77
+        red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
+        assert red.GetBackgroundVolumeID() == other.nodes.scan.GetID()
+        assert red.GetForegroundVolumeID() == other.nodes.heatmap.GetID()
+        assert not case.nodes.reviewed.GetDisplayVisibility() and other.nodes.reviewed.GetDisplayVisibility()
+        module.ui.nextButton.click()
+        module.ui.proposalRemoveButton.click()
+        module.ui.applyProposalButton.click()
+        module.ui.scanSelector.choose("scan")
+        host.process_events()
+        assert module.currentReview.review is case and case.session.state.marks.keys() == state.marks.keys()
+        assert np.array_equal(mask(case), first)
+        assert module.ui.thresholdSlider.value == pytest.approx(0.77)
+        assert red.GetForegroundVolumeID() == case.nodes.heatmap.GetID()
+        assert case.nodes.reviewed.GetDisplayVisibility() and not other.nodes.reviewed.GetDisplayVisibility()
+
+    def test_maps_and_our_segmentations_are_not_offered_as_scans(self, host: Any, module: Any, case: Any) -> None:
+        assert [node.GetName() for node in nodes_of(module.ui.scanSelector)] == ["scan"]
+        assert nodes_of(module.ui.reviewSelector) == []
+
+    def test_a_new_result_keeps_the_edits_in_a_backup_and_can_be_undone(
+        self, host: Any, module: Any, case: Any
+    ) -> None:
+        in_mid_review(host, module, case)
+        edited = mask(case)
+        again = arrive(host, module, case.nodes.scan, seed=3)
+        segmentation = again.nodes.segmentation.GetSegmentation()
+        assert segmentation.GetNumberOfSegments() == 2
+        assert "before" in segmentation.GetNthSegment(1).GetName()
+        assert not np.array_equal(mask(again), edited) and not again.session.state.edits
+        module.ui.undoButton.click()
+        settle(host, module)
+        assert np.array_equal(mask(again), edited)
+
+
+class TestEditsInAnotherModule:
+    def test_of_a_case_that_was_put_aside_open_it_again(self, host: Any, module: Any, case: Any) -> None:
+        in_mid_review(host, module, case)
+        accepted = case.session.regions[0]
+        case.session.accept_case()
+        arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
+        empty_the_segment(case)
+        module.ui.scanSelector.choose("scan")
+        host.process_events()
+        assert module.currentReview.review is case and accepted.accepted
+        region = next(each for each in case.session.regions if each.id == accepted.id)
+        assert region.edited and not region.accepted
+        assert case.session.state.status.value == "draft" and case.session.state.edits[-1].kind == "elsewhere"
+
+    def test_before_the_module_was_opened_are_told_and_open_the_case_again(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        from mtctl import scene
+
+        in_mid_review(host, module, case)
+        case.session.accept_case()
+        module.currentReview.save_draft()
+        path = tmp_path / "review.mrb"
+        assert slicer.util.saveScene(str(path))
+        for edited in (False, True):
+            host.clear()
+            host.leave()
+            slicer.util.loadScene(str(path))
+            if edited:
+                nodes = next(iter(scene.cases(slicer.mrmlScene)))
+                scene.set_mask(nodes, scene.mask_of(nodes) ^ True)
+            module = host.enter("MTCTLSegment")
+            host.process_events()
+            assert ("edited outside" in module.ui.warningLabel.text) == edited
+            assert module.currentReview.review.session.state.status.value == ("draft" if edited else "accepted")
+
+
+class TestAScanThatIsMovedInMidReview:
+    def test_the_views_go_where_the_region_is_now_and_the_draft_is_gone_on_with(
+        self, host: Any, module: Any, case: Any, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        module.ui.nextButton.click()
+        module.ui.acceptRegionButton.click()
+        marks, origin = case.session.state.marks, case.nodes.scan.GetOrigin()
+        case.nodes.scan.SetOrigin(origin[0] + 10, origin[1], origin[2] - 4)
+        module.ui.nextButton.click()
+        left, posterior, superior = case.session.current.centroid_lps
+        crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS()
+        assert crosshair == pytest.approx((10 - left, -posterior, superior - 4), abs=1e-6)
+        assert case.nodes.heatmap.GetOrigin() == case.nodes.scan.GetOrigin()
+        path = tmp_path / "moved.mrb"
+        assert slicer.util.saveScene(str(path))
+        host.clear()
+        slicer.util.loadScene(str(path))
+        host.process_events()
+        assert (
+            not module.currentReview.review.note
+            and module.currentReview.review.session.state.marks.keys() >= marks.keys()
+        )
+
+
+class TestSomebodyElsesSegmentation:
+    def test_with_the_models_segment_id_leaves_the_models_review_as_it_was(
+        self, host: Any, module: Any, case: Any
+    ) -> None:
+        module.ui.nextButton.click()
+        module.ui.acceptRegionButton.click()
+        marks = case.session.state.marks
+        somebody_elses(host, case, "a written file", {"LeftAtrium": np.roll(mask(case), 4, axis=1)})
+        module.ui.reviewSelector.choose("a written file")
+        module.ui.nextButton.click()
+        at = module.currentReview.review.session.state.current
+        module.ui.reviewSelector.setCurrentNode(None)
+        host.process_events()
+        assert module.currentReview.review.own and not module.currentReview.review.note
+        assert {key: each.accepted_at for key, each in module.currentReview.review.session.state.marks.items()} == {
+            key: each.accepted_at for key, each in marks.items()
+        }
+        module.ui.reviewSelector.choose("a written file")
+        assert not module.currentReview.review.note and module.currentReview.review.session.state.current == at
+
+    def test_is_reviewed_in_place_of_the_models(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        drawn = mask(case)
+        drawn[:20] = False
+        theirs = somebody_elses(host, case, "from a colleague", {"LA": drawn})
+        module.ui.reviewSelector.choose("from a colleague")
+        host.process_events()
+        review = module.currentReview.review
+        assert review is not case and not review.own
+        assert "Dice" not in module.ui.summaryLabel.text
+        assert review.session.maps.uncertainty[drawn != case.session.maps.segmentation].min() == 1
+        module.ui.nextButton.click()
+        module.ui.proposalDistanceButton.click()
+        module.ui.applyProposalButton.click()
+        after = slicer.util.arrayFromSegmentBinaryLabelmap(theirs, "LA", case.nodes.scan)
+        assert not np.array_equal(after != 0, drawn)
+        module.ui.undoButton.click()
+        settle(host, module)
+        module.ui.reviewSelector.setCurrentNode(None)
+        host.process_events()
+        assert module.currentReview.review.own
+
+    def test_one_of_several_segments_can_be_chosen(self, host: Any, module: Any, case: Any) -> None:
+        drawn = np.roll(mask(case), 3, axis=2)
+        somebody_elses(host, case, "heart", {"left ventricle": mask(case), "left atrium": drawn})
+        assert not module.ui.segmentSelector.isVisible()
+        module.ui.reviewSelector.choose("heart")
+        host.process_events()
+        assert module.currentReview.review.nodes.segment_id == "left ventricle"
+        module.ui.segmentSelector.currentIndex = 1
+        module.ui.segmentSelector.activated.emit(1)
+        assert module.currentReview.review.nodes.segment_id == "left atrium"
+        assert np.array_equal(module.currentReview.review.session.maps.segmentation, drawn != 0)
+
+    def test_the_choice_belongs_to_the_scan(self, host: Any, module: Any, case: Any) -> None:
+        theirs = somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
+        module.ui.reviewSelector.choose("theirs")
+        module.ui.nextButton.click()
+        at = module.currentReview.review.session.state.current
+        other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
+        assert other.own and module.ui.reviewSelector.currentNode() is None
+        module.ui.scanSelector.choose("scan")
+        host.process_events()
+        assert module.ui.reviewSelector.currentNode() is theirs
+        assert not module.currentReview.review.own and module.currentReview.review.session.state.current == at
+
+    def test_an_empty_segment_is_refused_and_the_review_goes_on(self, host: Any, module: Any, case: Any) -> None:
+        import slicer
+
+        theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
+        theirs.GetSegmentation().AddEmptySegment("LA", "left atrium")
+        host.process_events()
+        module.ui.reviewSelector.choose("empty")
+        host.process_events()
+        assert host.messages[-1].kind == "error"
+        assert module.currentReview.review is case and module.ui.nextButton.enabled
+
+
+class TestADecisionThatCannotBeSaved:
+    @pytest.mark.parametrize("button", ["acceptCaseButton", "rejectCaseButton"])
+    def test_is_none(self, host: Any, module: Any, case: Any, tmp_path: Path, button: str) -> None:
+        import slicer
+
+        module.ui.storeEdit.currentPath = str(tmp_path / "store")
+        module.ui.reasonEdit.text = "motion"
+        case.nodes.scan.SetAndObserveTransformNodeID(
+            slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "warp").GetID()
+        )
+        host.answer(True)
+        getattr(module.ui, button).click()
+        assert host.messages[-1].kind == "error" and "warping" in host.messages[-1].text
+        assert case.session.state.status.value == "draft" and "saved" not in module.ui.finishLabel.text
+        assert module.ui.acceptCaseButton.enabled
+
+
+def somebody_elses(host: Any, review: Any, name: str, segments: dict[str, np.ndarray]) -> Any:
+    """A segmentation that came with the scan, on its grid: masks (z, y, x) by segment id."""
+    import slicer
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(review.nodes.scan)
+    for segment_id, drawn in segments.items():
+        node.GetSegmentation().AddEmptySegment(segment_id, segment_id)
+        voxels = drawn.astype(np.uint8)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(voxels, node, segment_id, review.nodes.scan)
+    host.process_events()
+    return node
+
+
+def empty_the_segment(review: Any) -> None:
+    """As somebody does in another module."""
+    from mtctl import scene
+
+    scene.set_mask(review.nodes, np.zeros_like(mask(review)))
+
+
+def nodes_of(selector: Any) -> list[Any]:
+    return [selector.nodeFromIndex(index) for index in range(selector.nodeCount())]
+
+
+def test_the_modules_own_test_passes(host: Any, module: Any) -> None:
+    import slicer
+
+    slicer.modules.mtctlsegment  # noqa: B018  loaded under the name that Slicer gives it
+    slicer.selfTests["MTCTLSegment"]()

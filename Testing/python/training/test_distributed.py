@@ -1,0 +1,153 @@
+"""Several processes: a step of two equals one of one with the same batch; a run by torchrun; kill -9 and resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from support.children import environment
+from support.distributed_steps import METHODS, step
+from support.scans import scan
+from torch import distributed
+
+from mtctl.geometry import Volume
+from mtctl.io.volumes import write_volume
+from mtctl.models.model import read_model
+from mtctl_train.distributed import Team
+from mtctl_train.training.checkpoint import CHECKPOINT
+
+pytestmark = pytest.mark.skipif(not distributed.is_gloo_available(), reason="this torch has no gloo")
+
+
+def test_one_step_of_two_processes_is_one_step_of_one_with_the_same_batch(tmp_path: Path) -> None:
+    program = "import sys; from support.distributed_steps import take_part; take_part(sys.argv[1], int(sys.argv[2]))"
+    command = [sys.executable, "-c", program, str(tmp_path / "meeting")]
+    children = [subprocess.Popen([*command, str(rank)], env=environment()) for rank in range(2)]
+    assert [child.wait(300) for child in children] == [0, 0]
+    for name, method in METHODS.items():
+        gradients, buffers = step(method)
+        for rank in range(2):
+            found = load_file(f"{tmp_path / 'meeting'}.{name}.{rank}")
+            assert set(found) == {*gradients, *buffers}
+            for key, expected in (gradients | buffers).items():
+                # The critic works in float32 whatever it is given.
+                tolerance = 1e-8 if expected.dtype == torch.float64 else 1e-4
+                scale = float(expected.abs().max()) or 1.0
+                torch.testing.assert_close(
+                    found[key], expected, rtol=tolerance, atol=tolerance * scale, msg=f"{name} {key}"
+                )
+
+
+def test_a_team_of_one_takes_everything_and_two_take_halves_of_each_group() -> None:
+    whole = torch.arange(8)
+    assert torch.equal(Team().part_of(whole, 2), whole)
+    assert Team(0, 2).part_of(whole, 2).tolist() == [0, 1, 4, 5]
+    assert Team(1, 2).part_of(whole, 2).tolist() == [2, 3, 6, 7]
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    """Of `mtctl train` on three small cases."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for seed, name in enumerate(("a", "b", "c")):
+        volume = scan((40, 48, 56), seed)
+        z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
+        write_volume(volume, data / f"{name}.image.nrrd")
+        mask = (np.sqrt(z**2 + y**2 + x**2) < 0.6).astype(np.uint8)
+        write_volume(Volume(mask, volume.geometry), data / f"{name}.label.nrrd")
+    return [
+        *("train", "--data", str(data), "--labelled", "a", "b", "--unlabelled", "c"),
+        *("--patch", "48,16,16", "--locator-iterations", "0", "--phantoms", "0", "--full-fields", "0"),
+        *("--device", "cpu"),
+    ]  # fmt: skip
+
+
+def test_two_processes_under_torchrun_train_a_model(tmp_path: Path, arguments: list[str]) -> None:
+    out = tmp_path / "model"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *arguments, "--method", "mtctl", "--iterations", "3", "--out", str(out)],
+        env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (out / "weights.safetensors").is_file() and (out / "card.json").is_file()
+    events = [json.loads(line) for line in (out / "progress.jsonl").read_text("utf-8").splitlines()]
+    # One process writes, not both.
+    assert [event["event"] for event in events] == ["start", "progress", "progress", "end"]
+
+
+def test_what_follows_the_training_the_first_process_does_alone(tmp_path: Path, arguments: list[str]) -> None:
+    # It would wait for the others for ever, or find them gone, if it were still in a team with them.
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from mtctl.commands.main import main\n"
+        "from mtctl_train.training import job\n"
+        "from mtctl_train.distributed import current_team\n"
+        "def locator(model, *rest):\n"
+        "    print('locator trained by', current_team().size)\n"
+        "    return model\n"
+        "job.train_locator = locator\n"
+        "sys.exit(main(sys.argv[1:]))\n",
+        encoding="utf-8",
+    )
+    arguments = ["5" if before == "--locator-iterations" else one for before, one in pairwise(["", *arguments])]
+    arguments[arguments.index("--unlabelled")] = "--validation"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
+    done = subprocess.run(
+        [*command, *arguments, "--iterations", "2", "--out", str(tmp_path / "model")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("locator trained by 1") == 1
+    assert read_model(tmp_path / "model").card.score is not None, "the model is calibrated"
+
+
+def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
+    done = subprocess.run(
+        [*command, *arguments, "--batch", "3", "--iterations", "3", "--out", str(tmp_path / "model")],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "a batch of 3 cannot be shared by 2 processes" in done.stdout + done.stderr
+
+
+def test_a_run_killed_in_the_middle_ends_bit_for_bit_as_one_that_was_not(tmp_path: Path, arguments: list[str]) -> None:
+    common = [*arguments, "--iterations", "14", "--option", "checkpoint_seconds=0"]
+    command = [sys.executable, "-m", "mtctl", *common]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def at(folder: Path) -> int:
+        try:
+            with safe_open(folder / CHECKPOINT, "pt") as stream:
+                return int(stream.metadata()["iteration"])
+        except (OSError, RuntimeError):  # Not there yet, or exchanged between two looks at it.
+            return 0
+
+    killed = tmp_path / "killed"
+    for wanted in (3, 6):
+        child = subprocess.Popen([*command, "--out", str(killed)], env=environment, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 240
+        while at(killed) < wanted and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        child.wait()
+        assert wanted <= at(killed) < 14, "the run was over before it could be killed"
+    for folder in (killed, tmp_path / "whole"):
+        subprocess.run([*command, "--out", str(folder)], env=environment, check=True, stdout=subprocess.DEVNULL)
+    first, second = (load_file(folder / "weights.safetensors") for folder in (killed, tmp_path / "whole"))
+    assert all(torch.equal(first[name], second[name]) for name in second)

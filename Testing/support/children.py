@@ -1,0 +1,29 @@
+"""The environment of child processes, and waiting for what they do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from support.paths import ROOT, TESTING
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment of a Python that can import the tests' helpers and the modules of the repository."""
+    folders = [str(TESTING), str(ROOT / "MTCTLSegment"), str(ROOT / "MTCTLTrain")]
+    if inherited := os.environ.get("PYTHONPATH"):
+        folders.append(inherited)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(folders)} | variables
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until the condition holds.
+
+    Raises:
+        AssertionError: It does not after so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,83 @@
+"""Fine-tuning in seconds: a case store to learn from, a job, an interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.scans import scan
+
+from mtctl.cases.importing import result_of
+from mtctl.cases.store import CaseStore
+from mtctl.geometry import Mask
+from mtctl.inference.prediction import Options
+from mtctl.inference.report import make_report
+from mtctl.inference.segmenter import Segmenter
+from mtctl.models.model import Model
+from mtctl.review.document import review_document
+from mtctl.review.session import ReviewSession
+from mtctl_train.finetuning import cases as finetune_cases
+from mtctl_train.finetuning import run as finetune
+from mtctl_train.finetuning.watchers import Watchers
+from mtctl_train.training.monitor import Event
+
+CPU = torch.device("cpu")
+SHAPE = (40, 48, 56)
+
+
+def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs of this process take one thread, small patches and no phantoms."""
+    torch.set_num_threads(1)
+    monkeypatch.setattr(finetune, "_PATCH", (48, 16, 16))
+    monkeypatch.setattr(finetune_cases, "PHANTOMS", 0)
+
+
+def truth() -> Mask:
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in SHAPE], indexing="ij")
+    return np.asarray(np.sqrt(z**2 + y**2 + x**2) < 0.6)
+
+
+def corrected(store: CaseStore, id: str, region_by_region: bool) -> None:
+    """Correct a case, as an imported label or in the first region of the list."""
+    case = store.case(id)
+    if not region_by_region:
+        store.add_label(case, truth(), "tester")
+        return
+    session, mask = ReviewSession(case.maps()), case.prediction().copy()
+    region = session.regions[0]
+    session.jump(region.id)
+    part = session.part(region.id)
+    mask[part.box] = np.where(part.inside, ~mask[part.box], mask[part.box])
+    session.record("paint", mask)
+    session.accept_region(region.id)
+    session.accept_case()
+    store.accept(case, mask, review_document(session), "tester")
+
+
+def fill_store(folder: Path, model: Model) -> Path:
+    """Make a store of five predicted cases: three corrected, one of them in one region alone, two not looked at."""
+    store = CaseStore(folder)
+    segmenter = Segmenter(model, CPU)
+    for seed, id in enumerate(("a", "b", "c", "d", "e")):
+        prediction = segmenter.predict(scan(SHAPE, seed))
+        report = make_report(prediction, model.card, Options(), "entropy", None).report
+        store.add_prediction(store.add(scan(SHAPE, seed), id), result_of(prediction, report))
+    corrected(store, "a", region_by_region=True)
+    corrected(store, "b", region_by_region=False)
+    corrected(store, "c", region_by_region=False)
+    return store.folder
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, stop: Callable[[Event], bool]) -> None:
+    """Let the run be interrupted as by Ctrl-C when an event is told."""
+    tell = Watchers.tell
+
+    def interrupting(self: Watchers, fold: int, event: Event) -> None:
+        tell(self, fold, event)
+        if stop(event | {"fold": fold + 1}):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watchers, "tell", interrupting)

@@ -1,0 +1,31 @@
+"""What the processes of a work queue are given to do: they import this file by its name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def square(item: int) -> tuple[int, int]:
+    return item * item, os.getpid()
+
+
+def square_or_die(marks: Path, item: int) -> int:
+    """Item 3 always ends its process, item 5 the first time only."""
+    mark = marks / f"{item}-{os.getpid()}-{time.monotonic_ns()}"
+    mark.touch()
+    if item == 3 or (item == 5 and len(list(marks.glob("5-*"))) == 1):
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return item * item
+
+
+def variable(item: str) -> str | None:
+    return os.environ.get(item)
+
+
+def sleep_long(marks: Path, item: int) -> int:
+    (marks / f"{os.getpid()}").touch()
+    time.sleep(60)
+    return item

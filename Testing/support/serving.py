@@ -1,0 +1,102 @@
+"""A reviewer in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from support.chromium import Tab, program
+
+#: The page's state, for scripts.
+STATE = "window.trame.state.state"
+
+#: Seconds that a server may take to start on a busy machine.
+PATIENCE = 90.0
+
+
+def missing() -> str | None:
+    """What the browser tests need and this machine lacks; None: nothing."""
+    if importlib.util.find_spec("trame_slicer") is None:
+        return "trame-slicer is not installed: pip install 'slicer-mtctl[review]'"
+    if program() is None:
+        return "no Chromium to drive: sudo apt-get install chromium"
+    return None
+
+
+class Served:
+    """`mtctl review`, started.
+
+    Attributes:
+        process: See there.
+        lines: What it printed.
+    """
+
+    def __init__(self, target: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mtctl", "review", str(target), "--no-browser", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        )
+        self.lines: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+        end = time.monotonic() + PATIENCE
+        while not self._links():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("the reviewer does not start:\n" + "".join(self.lines))
+            time.sleep(0.05)
+
+    @property
+    def link(self) -> str:
+        """The link that was printed last."""
+        return self._links()[-1]
+
+    @property
+    def address(self) -> str:
+        """http://127.0.0.1:port"""
+        return self.link.split("/?")[0]
+
+    def stop(self) -> int:
+        """End it as Ctrl-C does; its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+    def _links(self) -> list[str]:
+        return re.findall(r"http://\S+/\?token=\S+", "".join(self.lines))
+
+
+def ready(tab: Tab) -> Tab:
+    """Wait until the page shows a case and its first pictures."""
+    tab.wait(f"{STATE}.shown && {STATE}.busy === ''", 60)
+    tab.wait("[...document.querySelectorAll('.mt-view img')].filter(i => i.naturalWidth > 20).length === 4", 60)
+    return tab
+
+
+def still(tab: Tab) -> None:
+    """Wait until no view has got a new picture for a second."""
+    sources = "[...document.querySelectorAll('.mt-view img')].map(i => i.src).join()"
+    before, since = tab.value(sources), time.monotonic()
+    while time.monotonic() - since < 1.0:
+        time.sleep(0.1)
+        now = tab.value(sources)
+        if now != before:
+            before, since = now, time.monotonic()
