@@ -172,6 +172,22 @@ def same_grid(first: Geometry, second: Geometry, tolerance_mm: float = SAME_GRID
     )
 
 
+def same_place(first: Geometry, second: Geometry, tolerance_mm: float = SAME_GRID_MM) -> bool:
+    """Return whether every voxel of one grid lies where that of the other does.
+
+    Stricter than `same_grid`: a scan that was turned a little in the scene has moved, by whichever number it shows.
+
+    Args:
+        first: One grid.
+        second: The other.
+        tolerance_mm: By how much the corners of the grids may lie apart.
+    """
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(first.size) - 1)
+    return first.size == second.size and np.allclose(
+        first.index_to_physical(corners), second.index_to_physical(corners), rtol=0, atol=tolerance_mm
+    )
+
+
 def to_image(volume: Volume) -> sitk.Image:
     """Return a copy of the volume as a SimpleITK image."""
     image = sitk.GetImageFromArray(volume.array)

@@ -10,7 +10,7 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry, Mask, same_grid
+from mtctl.geometry import Geometry, Mask, same_place
 from mtctl.inference.result import Result
 from mtctl.scene.displays import (
     draw_as_heatmap,
@@ -116,7 +116,7 @@ def close_case(nodes: CaseNodes) -> None:
 def _check_grid(scan: Node, wanted: Geometry) -> None:
     if not is_in_scene(scan):
         raise SceneError("The scan was deleted while it was segmented: load it again.")
-    if not same_grid(volume_of(scan).geometry, wanted):
+    if not same_place(volume_of(scan).geometry, wanted):
         raise SceneError(
             f"'{scan.GetName()}' was moved or replaced while it was segmented, so that the result does not fit it any "
             "more: segment it again."
