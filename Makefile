@@ -1,6 +1,7 @@
 # make demo    segment a synthetic scan, picture and report on disk, and review it in the browser
+# make check   what changes most often needs: linters and the tests that bear no marker
 # make test    everything that continuous integration checks
-# Both set up .venv first; once that is done, they start in seconds. PYTHON=... chooses another Python.
+# All set up .venv first; once that is done, they start in seconds. PYTHON=... chooses another Python.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 CHECK := $(shell if [ -n "$$CI" ] || { [ "$$(uname -s)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
 	echo --check; fi)
 
-.PHONY: demo test lint screenshots clean
+.PHONY: demo check test lint screenshots clean
 
 demo: $(INSTALLED)
 	$(BIN)/mtctl phantom -o demo
@@ -26,8 +27,15 @@ demo: $(INSTALLED)
 	$(BIN)/mtctl review demo $(CHECK)
 
 # One thread a process: two workers that each start torch threads for all cores take longer than one.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+check: lint
+	$(PYTEST) -m "not (slow or host or browser or package or host_self)"
+
+# The tests of the stand-in for Slicer itself run when Testing/host changed: in the last commit or in the working tree.
+# Without a commit before the last to compare with, they run too.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	$(PYTEST) -m "$$(git diff --quiet HEAD~1 -- Testing/host 2>/dev/null && echo 'not host_self')"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ import pytest
 from support.chromium import Chromium, Tab
 from support.serving import STATE, Served, missing, ready
 
+pytestmark = pytest.mark.browser
+
 # As dropped by a hand: the event carries a real File.
 DROP = """(() => {
   const bytes = Uint8Array.from(atob(%s), c => c.charCodeAt(0));

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from support.chromium import Chromium, Tab
 from support.serving import STATE, Served, ready, still
@@ -13,6 +14,8 @@ from support.serving import STATE, Served, ready, still
 from mtctl.cases.history import CaseState
 from mtctl.cases.store import CaseStore
 from mtctl.io.volumes import read_map, read_mask
+
+pytestmark = pytest.mark.browser
 
 
 def review_of(folder: Path) -> dict:

@@ -16,6 +16,8 @@ import pytest
 from support.children import environment
 from support.paths import TESTING
 
+pytestmark = pytest.mark.host_self
+
 EXAMPLE = TESTING / "host" / "example" / "HostExample.py"
 
 

@@ -28,6 +28,8 @@ from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX, make_folder, remove_parts
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_folder_stands_for_its_scans_and_not_for_masks_results_or_hidden_files(tmp_path: Path) -> None:
     for name in (

@@ -27,9 +27,12 @@ from support.scans import scan
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_volume, write_volume
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("trame_slicer") is None, reason="trame-slicer is not installed (slicer-mtctl[review])"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("trame_slicer") is None, reason="trame-slicer is not installed (slicer-mtctl[review])"
+    ),
+]
 
 LARGEST_MB = 2
 

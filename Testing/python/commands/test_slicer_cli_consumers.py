@@ -22,6 +22,8 @@ from mtctl.models.model import Model
 from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.system.process_tree import is_running
 
+pytestmark = [pytest.mark.slow, pytest.mark.host]
+
 TITLE = "MTCTL Left Atrium Segmentation"
 CLIS = [XML, *(path for path in [ROOT / "MTCTLTrain" / "MTCTLTrainCLI" / "MTCTLTrainCLI.xml"] if path.exists())]
 

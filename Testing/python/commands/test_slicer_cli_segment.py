@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,8 @@ from mtctl.io.volumes import read_map, read_mask, read_volume
 from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.system.process_tree import kill_tree
+
+pytestmark = pytest.mark.slow
 
 
 def start(*arguments: object, script: Path = SCRIPT, **environment: str) -> subprocess.Popen[str]:
@@ -246,6 +247,4 @@ def test_version_and_description_can_be_asked_for() -> None:
     status, output, _ = run("--xml")
     assert status == 0 and output == XML.read_text(encoding="utf-8")
     assert read_description(XML).version == mtctl.__version__
-    began = time.monotonic()
     assert run("--help")[0] == 0
-    assert time.monotonic() - began < 30

@@ -18,6 +18,8 @@ from mtctl.commands.slicer_cli import read_description, run_cli
 from mtctl.models.model import Model, read_model
 from mtctl.models.verdict import read_verdict
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "MTCTLTrain" / "MTCTLTrainCLI" / "MTCTLTrainCLI.py"
 XML = SCRIPT.with_suffix(".xml")
 

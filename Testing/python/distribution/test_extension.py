@@ -14,6 +14,8 @@ import ninja
 import pytest
 from support.paths import ROOT
 
+pytestmark = pytest.mark.package
+
 PACKAGES = {
     "mtctl": ROOT / "MTCTLSegment" / "mtctl",
     "MTCTLSegmentLib": ROOT / "MTCTLSegment" / "MTCTLSegmentLib",

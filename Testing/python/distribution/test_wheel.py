@@ -14,6 +14,8 @@ from support.paths import ROOT
 
 import mtctl
 
+pytestmark = pytest.mark.package
+
 
 def run_python(*arguments: str | Path, cwd: Path, **variables: str) -> str:
     done = subprocess.run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -65,18 +64,6 @@ def test_agrees_with_medpy_on_real_masks(change: str) -> None:
     assert dice(prediction, truth) == pytest.approx(theirs[0], abs=1e-12)
     cubic = segmentation_metrics(prediction, truth, ISOTROPIC)
     assert (cubic.hd95_mm, cubic.asd_mm) == pytest.approx((0.625 * theirs[2], 0.625 * theirs[3]), abs=1e-6)
-
-
-def test_is_several_times_faster_than_medpy() -> None:
-    medpy = pytest.importorskip("medpy.metric.binary", reason="medpy is a test-only dependency")
-    truth = real_mask(16)
-    prediction = ndimage.binary_erosion(truth, iterations=2)
-    start = time.perf_counter()
-    segmentation_metrics(prediction, truth, ISOTROPIC)
-    ours = time.perf_counter() - start
-    start = time.perf_counter()
-    medpy.hd95(prediction, truth)
-    assert ours < (time.perf_counter() - start) / 2  # HD95 alone; measured 1/10 to 1/25 for all seven
 
 
 def test_asd_runs_from_the_prediction_to_the_truth_only() -> None:
@@ -201,14 +188,6 @@ def test_a_spacing_that_a_header_rounds_changes_no_band() -> None:
     assert np.array_equal(exact, rounded) and exact[0, 0].sum() == 6  # 3.0 mm to the third centre on either side
 
 
-def test_the_bands_of_a_real_scan_take_a_fraction_of_a_second() -> None:
-    mask = real_mask(16)
-    for band in (lambda: surface_band(mask, TRUE), lambda: voxel_band(mask)):
-        start = time.process_time()
-        band()
-        assert time.process_time() - start < 0.5  # measured: 0.06 and 0.03 s
-
-
 def test_the_literatures_band_is_five_voxels_either_side_of_the_surface() -> None:
     mask = rough_mask()
     expected = np.where(mask, ndimage.distance_transform_edt(mask), ndimage.distance_transform_edt(~mask)) <= 5
@@ -326,13 +305,3 @@ def test_correction_gain_is_zero_for_a_perfect_or_an_empty_prediction() -> None:
     assert perfect.before == perfect.after == perfect.ceiling == 1
     empty = correction_gain(uncertainty, np.zeros_like(truth), truth)
     assert empty.before == empty.after == empty.ceiling == 0
-
-
-def test_three_million_voxels_take_less_than_a_second_each() -> None:
-    rng = np.random.default_rng(7)
-    uncertainty = rng.random((100, 150, 200), dtype=np.float32)
-    error = rng.random(uncertainty.shape, dtype=np.float32) < 0.02
-    for measure in (error_auroc, error_aupr, ece):
-        start = time.process_time()
-        measure(uncertainty, error)
-        assert time.process_time() - start < 1

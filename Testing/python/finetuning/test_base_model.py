@@ -23,7 +23,7 @@ from mtctl_train.finetuning.run import fine_tune
 from mtctl_train.finetuning.run_folder import PLAN, RunError, RunState, read_events, read_status
 from mtctl_train.finetuning.settings import FineTuning
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
 
 @pytest.fixture

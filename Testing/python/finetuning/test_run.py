@@ -40,7 +40,7 @@ from mtctl_train.training.checkpoint import CheckpointError
 CPU = torch.device("cpu")
 SHAPE = (40, 48, 56)
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -23,6 +23,8 @@ from mtctl.preprocessing.normalisation import normalise
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.phantom import Phantom, make_full_field, make_phantom
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -24,6 +24,8 @@ from mtctl.scene.displays import heatmap_colors
 from mtctl.scene.segments import segment_mask, set_segment
 from mtctl.uncertainty.region_search import region_map
 
+pytestmark = pytest.mark.host
+
 VIEWS = ("Red", "Green", "Yellow")
 
 

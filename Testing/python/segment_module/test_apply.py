@@ -14,6 +14,8 @@ from mtctl.models.model import Model
 from mtctl.system.process_tree import family_of, is_running
 from mtctl.worker.requests import SegmentationProgress
 
+pytestmark = pytest.mark.host
+
 # Loading torch takes ten seconds and more on a busy machine.
 PATIENCE = 120
 
@@ -54,25 +56,20 @@ class TestApply:
         load_scan(host, module)
         assert module.ui.applyButton.enabled
 
-    def test_brings_the_result_and_the_window_never_stands_still(self, host: Any, module: Any, tiny: Any) -> None:
+    def test_brings_the_result_and_says_on_the_way_what_it_does(self, host: Any, module: Any, tiny: Any) -> None:
         words: set[str] = set()
-        with host.heartbeat() as beat:
-            module.ui.applyButton.click()
-            assert module.ui.applyButton.text == "Cancel" and module.ui.progressBar.isVisible()
+        module.ui.applyButton.click()
+        assert module.ui.applyButton.text == "Cancel" and module.ui.progressBar.isVisible()
 
-            def arrived() -> bool:
-                words.add(module.ui.progressLabel.text)
-                if module.logic.job._client._task is not None and module.logic.job._client._task.answer:
-                    beats.append(beat.worst_ms)
-                return not module.logic.job.running
+        def arrived() -> bool:
+            words.add(module.ui.progressLabel.text)
+            return not module.logic.job.running
 
-            beats: list[float] = []
-            assert host.wait_until(arrived, PATIENCE)
+        assert host.wait_until(arrived, PATIENCE)
         assert not errors(host)
         assert module.currentReview.review is not None and module.currentReview.review.nodes.scan is tiny
         assert module.ui.applyButton.text == "Apply" and not module.ui.progressBar.isVisible()
         assert any(text.startswith("Starting the segmentation process") for text in words)
-        assert max(beats, default=0.0) < 400, "the benchmark holds it to 100 ms on a quiet machine"
 
     def test_uses_the_chosen_model_device_samples_and_box(
         self, host: Any, module: Any, tiny: Any, tiny_model: Model
@@ -97,16 +94,12 @@ class TestApply:
         module.ui.applyButton.click()
         assert "place a box first" in host.messages[-1].text.lower() and not module.logic.job.running
 
-    def test_cancel_is_quick_and_leaves_no_child(self, host: Any, module: Any, tiny: Any) -> None:
-        import time
-
+    def test_cancel_ends_the_child_before_it_returns(self, host: Any, module: Any, tiny: Any) -> None:
         module.ui.applyButton.click()
         assert host.wait_until(lambda: child_of(module), 10)
         host.wait_until(lambda: "Starting" not in module.ui.progressLabel.text, 30)  # in the middle of it
         family = family_of(child_of(module))
-        start = time.perf_counter()
         module.ui.applyButton.click()
-        assert time.perf_counter() - start < 1.0, "the benchmark holds it to 0.5 s on a quiet machine"
         assert family and not any(map(is_running, family))
         assert module.ui.progressLabel.text == "Cancelled." and module.ui.applyButton.text == "Apply"
         host.wait(0.3)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from support.segment_module import arrive, load_scan, mask, settle
 
+pytestmark = pytest.mark.host
+
 KEYS = ("I", "Q", "W", "/", "*", ",", ".", "<", ">")
 
 

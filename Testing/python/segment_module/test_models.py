@@ -14,6 +14,8 @@ from mtctl.models.model import Model
 from mtctl.models.store import VARIABLE, ModelStore
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
 
+pytestmark = pytest.mark.host
+
 PATIENCE = 120
 
 Publish = Callable[[], str]

@@ -12,6 +12,8 @@ import pytest
 from support.children import environment
 from support.paths import ROOT
 
+pytestmark = pytest.mark.host
+
 
 class Computer:
     """A computer on which some packages are missing until they are installed."""

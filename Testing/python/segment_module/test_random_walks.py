@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,6 +24,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.segment_module import add_scan, arrive, ball, current, mask
+
+pytestmark = pytest.mark.host
 
 SEQUENCES = int(os.environ.get("MTCTL_SEQUENCES", "6"))
 STEPS = 30

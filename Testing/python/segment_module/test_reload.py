@@ -13,6 +13,8 @@ from support.children import environment
 from support.instances import living
 from support.paths import ROOT
 
+pytestmark = pytest.mark.host
+
 
 class TestTheParameterNode:
     def test_is_read_by_one_wrapper_however_often_the_module_was_entered(

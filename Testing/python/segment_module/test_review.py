@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from support.segment_module import mask, settle
 
+pytestmark = pytest.mark.host
+
 PURPLE_TO_YELLOW = "the heatmap has colours, the scan is grey"
 
 

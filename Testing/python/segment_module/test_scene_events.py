@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from support.segment_module import arrive, current, load_scan, mask, settle
 
+pytestmark = pytest.mark.host
+
 
 def in_mid_review(host: Any, module: Any, case: Any) -> None:
     """One region accepted, one changed, the threshold moved."""

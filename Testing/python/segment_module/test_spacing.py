@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from support.segment_module import add_scan, arrive, ball, load_scan, mask
 
+pytestmark = pytest.mark.host
+
 TRUE = (1.25, 1.25, 2.5)
 
 

@@ -25,6 +25,8 @@ from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.system.process_tree import kill_tree
 
+pytestmark = pytest.mark.host
+
 SHAPE = (24, 28, 32)
 
 #: A scan of the benchmark, cropped: 199 x 142 x 88 voxels of 0.625 mm.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from support.instances import living
+
+pytestmark = pytest.mark.host
 
 
 def test_the_parameter_node_is_read_by_one_wrapper_however_often_the_module_was_entered(host: Any, module: Any) -> None:

@@ -27,6 +27,8 @@ from mtctl_train.finetuning.run_folder import RunError, read_events
 from MTCTLTrainLib.runs.run_progress import MOST_POINTS, Point, RunProgress, thinned
 from MTCTLTrainLib.runs.training_run import Decision, Phase, RunSettings, TrainingRun
 
+pytestmark = pytest.mark.slow
+
 #: A trainer that says at once that it is there, and then does what the test wants.
 BUSY = (
     "import sys, time, pathlib; from mtctl_train.finetuning.run_folder import working_in;"

@@ -19,6 +19,8 @@ from mtctl.cases.store import CaseStore
 from mtctl.models.model import Model
 from mtctl.models.store import ModelStore
 
+pytestmark = pytest.mark.host
+
 
 def settled(host: Any, module: Any) -> bool:
     """Waits until every request is answered."""

@@ -27,7 +27,10 @@ from mtctl.models.model import read_model
 from mtctl_train.distributed import Team
 from mtctl_train.training.checkpoint import CHECKPOINT
 
-pytestmark = pytest.mark.skipif(not distributed.is_gloo_available(), reason="this torch has no gloo")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not distributed.is_gloo_available(), reason="this torch has no gloo"),
+]
 
 
 def test_one_step_of_two_processes_is_one_step_of_one_with_the_same_batch(tmp_path: Path) -> None:

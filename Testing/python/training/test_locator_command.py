@@ -17,6 +17,8 @@ from mtctl.synthetic.phantom import Phantom, make_phantom
 from mtctl_train.data.cases import TrainingCase, phantom_case
 from mtctl_train.training import locator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def body(monkeypatch: pytest.MonkeyPatch) -> Phantom:

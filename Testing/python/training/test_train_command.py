@@ -22,6 +22,8 @@ from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 from mtctl_train.training import job
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:

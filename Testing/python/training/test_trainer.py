@@ -36,6 +36,8 @@ from mtctl_train.training.monitor import Monitor
 from mtctl_train.training.speed import StepTimes
 from mtctl_train.training.trainer import Cohort, train
 
+pytestmark = pytest.mark.slow
+
 
 def run(
     out: Path,

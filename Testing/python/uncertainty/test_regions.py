@@ -6,7 +6,6 @@ The grid is oblique and its slices are thicker than its pixels, as those of scan
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import numpy as np
 import pytest
@@ -227,7 +226,7 @@ def test_nothing_at_all_is_no_region_either() -> None:
         assert region_map(nothing, mask, GEOMETRY).regions_at(0.0) == ()
 
 
-def test_threshold_change_on_a_real_size_takes_less_than_a_tenth_of_a_second() -> None:
+def test_regions_of_a_real_size_are_no_more_and_no_larger_than_a_person_can_check() -> None:
     name = shared_names()[16]
     truth = sitk.GetArrayFromImage(sitk.ReadImage(str(shared_scans() / f"{name}.label.nrrd"))) > 0
     mask = np.zeros((88, 140, 190), dtype=bool)
@@ -237,8 +236,6 @@ def test_threshold_change_on_a_real_size_takes_less_than_a_tenth_of_a_second() -
     uncertainty = 4 * blurred * (1 - blurred)
     regions = region_map(uncertainty, mask, Geometry((190, 140, 88), (0.625, 0.625, 1.25), (0.0,) * 3))  # type: ignore[arg-type]
     for threshold in (0.0, 0.2, 0.9):  # 0: every voxel that can be in a region
-        start = time.process_time()
         found = regions.regions_at(threshold)
-        assert time.process_time() - start < 0.1  # measured: 2 ms
         assert 0 < len(found) <= MOST_REGIONS
         assert max(region.extent_mm for region in found) <= 2 * RADIUS_MM + 1.25

@@ -30,6 +30,8 @@ from mtctl.uncertainty.region_search import region_map
 from mtctl.worker.client import WorkerClient
 from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
 
+pytestmark = pytest.mark.slow
+
 #: Long, for machines that are busy with other things; nothing here waits for it to pass.
 PATIENCE = 300.0
 
@@ -225,11 +227,8 @@ def test_cancel_in_the_middle_leaves_no_process_and_the_next_case_gets_a_new_chi
     number = client.segment(scan(), replace(settings, samples=LONG), answer.handlers())
     drive(client, lambda: "network" in answer.stages())
     family, told, exchange = family_of(child_pid(client)), len(answer.progress), exchange_of(client)
-    began = time.monotonic()
     client.cancel(number)
-    took = time.monotonic() - began
     assert not any(is_running(pid) for pid in family)
-    assert took < 0.5
     assert not exchange.exists()
     for _ in range(5):
         client.poll()
