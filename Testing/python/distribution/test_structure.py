@@ -1,0 +1,61 @@
+"""What the import rules in `pyproject.toml` cannot say of the code's structure."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+from support.paths import ROOT
+
+PACKAGES = [
+    ROOT / "MTCTLSegment" / "mtctl",
+    ROOT / "MTCTLSegment" / "MTCTLSegmentLib",
+    ROOT / "MTCTLTrain" / "mtctl_train",
+    ROOT / "MTCTLTrain" / "MTCTLTrainLib",
+]
+FILES = sorted(file for package in PACKAGES for file in package.rglob("*.py"))
+
+
+def test_a_class_name_means_one_thing() -> None:
+    names = Counter(
+        node.name
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_name_that_begins_with_an_underscore_is_imported_from_another_file() -> None:
+    private = [
+        f"{file.relative_to(ROOT)}: {alias.name}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+        for alias in node.names
+        if alias.name.startswith("_") and alias.name != "__version__"
+    ]
+    assert private == []
+
+
+def test_no_package_holds_more_than_sixteen_files() -> None:
+    folders = Counter(file.parent for file in FILES if file.name != "__init__.py")
+    assert {str(folder.relative_to(ROOT)): count for folder, count in folders.items() if count > 16} == {}
+    assert len(list(entries(PACKAGES[0]))) <= 26
+
+
+def test_a_package_file_is_one_docstring() -> None:
+    lists_of_names = {
+        ROOT / path for path in ("MTCTLSegment/mtctl", "MTCTLSegment/mtctl/scene", "MTCTLTrain/mtctl_train/methods")
+    }
+    for file in FILES:
+        if file.name != "__init__.py" or file.parent in lists_of_names:
+            continue
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        assert len(body) == 1 and isinstance(body[0], ast.Expr), f"{file}: holds more than a docstring"
+
+
+def entries(folder: Path) -> list[Path]:
+    """What one sees when opening a folder."""
+    return [entry for entry in folder.iterdir() if entry.name != "__pycache__"]
