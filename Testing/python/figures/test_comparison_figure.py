@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from matplotlib.image import imread
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
-import mtctl_train
+import mtctl.figures
 from mtctl.errors import MtctlError
 from mtctl.evaluation.results import CaseResult, EvaluationError, MethodResult
 from mtctl.evaluation.segmentation_metrics import segmentation_metrics
@@ -146,7 +146,7 @@ def test_without_vtk_the_box_plots_are_there_and_the_message_says_what_to_instal
 ) -> None:
     methods = write_cases(tmp_path, {"a": {"x": ball(9)}})
     monkeypatch.delitem(sys.modules, "mtctl.figures.surfaces")
-    monkeypatch.delattr(mtctl_train, "comparison_surface")
+    monkeypatch.delattr(mtctl.figures, "surfaces")
     monkeypatch.setitem(sys.modules, "vtkmodules.vtkRenderingOpenGL2", None)
     with pytest.raises(FigureError, match="pip install vtk"):
         list(write_figures(tmp_path / "figures", methods, tmp_path / "truth", None))

@@ -45,8 +45,8 @@ def test_the_same_volume_and_seed_give_the_same_prediction_and_another_seed_othe
 ) -> None:
     first, again = segmenter.predict(scan()), segmenter.predict(scan())
     other = segmenter.predict(scan(), Options(seed=1))
-    assert np.array_equal(first.entropy, again.entropy)
-    assert not np.array_equal(first.entropy, other.entropy)
+    assert np.array_equal(first.maps["entropy"], again.maps["entropy"])
+    assert not np.array_equal(first.maps["entropy"], other.maps["entropy"])
     assert np.array_equal(first.segmentation, other.segmentation)
 
 
@@ -54,11 +54,12 @@ def test_calibration_changes_the_probability_and_its_entropy_but_neither_mask_no
     calibrated = replace(tiny_model.card, voxel_calibration=VoxelCalibration(0.5, -1.0))
     models = (tiny_model, Model(tiny_model.folder, calibrated))
     plain, changed = (Segmenter(model, CPU).predict(scan()) for model in models)
-    expected = VoxelCalibration(0.5, -1.0)(plain.probability)
-    np.testing.assert_array_equal(changed.probability, expected)
-    np.testing.assert_array_equal(changed.entropy, binary_entropy(expected))
-    for name in ("segmentation", "distance", "disagreement", "mutual_information"):
-        np.testing.assert_array_equal(getattr(changed, name), getattr(plain, name), err_msg=name)
+    expected = VoxelCalibration(0.5, -1.0)(plain.maps["probability"])
+    np.testing.assert_array_equal(changed.maps["probability"], expected)
+    np.testing.assert_array_equal(changed.maps["entropy"], binary_entropy(expected))
+    np.testing.assert_array_equal(changed.segmentation, plain.segmentation)
+    for name in ("distance", "disagreement", "mutual_information"):
+        np.testing.assert_array_equal(changed.maps[name], plain.maps[name], err_msg=name)
     assert (changed.self_dice, changed.sample_dice) == (plain.self_dice, plain.sample_dice)
 
 
@@ -84,7 +85,7 @@ def test_a_flipped_file_gives_the_same_atrium_at_the_same_place_of_the_patient(s
     volume = scan((40, 48, 57))
     straight, turned = segmenter.predict(volume), segmenter.predict(flipped(volume))
     assert np.array_equal(straight.segmentation, turned.segmentation[::-1, :, ::-1])
-    np.testing.assert_array_equal(straight.entropy, turned.entropy[::-1, :, ::-1])
+    np.testing.assert_array_equal(straight.maps["entropy"], turned.maps["entropy"][::-1, :, ::-1])
 
 
 def test_every_map_lies_on_the_input_s_grid_whatever_it_is(segmenter: Segmenter) -> None:
@@ -202,7 +203,7 @@ def test_the_model_s_grid_decides_at_which_resolution_the_network_works(tiny_mod
         segmenter = Segmenter(model, CPU)
         first, seen = segmenter._network.encoder.blocks[0], list[tuple[int, ...]]()
         first.register_forward_hook(lambda _, inputs, __, seen=seen: seen.append(tuple(inputs[0].shape[2:])))
-        assert segmenter.predict(scan((40, 48, 56))).probability.shape == (40, 48, 56)
+        assert segmenter.predict(scan((40, 48, 56))).maps["probability"].shape == (40, 48, 56)
         shapes.append(seen[0])
     assert shapes == [(32, 32, 32), (48, 48, 64), (48, 32, 32)]  # padded to multiples of 16
 

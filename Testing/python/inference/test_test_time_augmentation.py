@@ -90,5 +90,7 @@ def test_the_card_says_in_how_many_views_a_scan_is_looked_at(tiny_model: Model) 
     volume = scan((48, 48, 48))
     several = Model(tiny_model.folder, dataclasses.replace(tiny_model.card, views=3))
     one, three, again = (Segmenter(model, CPU).predict(volume) for model in (tiny_model, several, several))
-    assert not np.array_equal(one.entropy, three.entropy)
-    assert np.array_equal(three.entropy, again.entropy) and np.array_equal(three.segmentation, again.segmentation)
+    assert not np.array_equal(one.maps["entropy"], three.maps["entropy"])
+    assert np.array_equal(three.maps["entropy"], again.maps["entropy"]) and np.array_equal(
+        three.segmentation, again.segmentation
+    )

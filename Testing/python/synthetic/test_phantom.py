@@ -244,7 +244,7 @@ def test_a_crop_of_nearly_the_thorax_s_height_gets_one_of_its_own_and_a_larger_o
 def test_the_command_writes_scan_and_mask_with_geometry_and_prints_both_paths(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], phantoms: list[Phantom], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mtctl.commands.phantom.make_phantom", lambda seed, slice_mm: phantoms[seed])
+    monkeypatch.setattr("mtctl.synthetic.phantom.make_phantom", lambda seed, slice_mm: phantoms[seed])
     folder = tmp_path / "new" / "phantoms"
     assert main(["phantom", "-o", str(folder), "--seed", "1"]) == 0
     image, label = folder / "phantom-1.image.nrrd", folder / "phantom-1.label.nrrd"

@@ -552,7 +552,8 @@ def test_the_client_does_without_torch_and_the_child_ignores_modules_in_the_curr
     (tmp_path / "json.py").write_text("raise SystemExit('not the json you want')")
     code = "import time\nfrom mtctl.worker.client import WorkerClient\n"
     code += "client = WorkerClient(arguments=('-m', 'json.tool'))\n"
-    code += "client.start()\ntime.sleep(1)\nclient.poll()\nassert 'not the json' not in str(client._child.output.lines)"
+    code += "client.start()\nsaid = client._child.output\ntime.sleep(1)\nclient.poll()\n"
+    code += "assert 'not the json' not in str(said.lines)"
     subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=tmp_path)
 
 
