@@ -14,7 +14,7 @@ from mtctl import scene
 from mtctl.scene.nodes import is_in_scene
 from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.parameters import Restrict
 from MTCTLSegmentLib.review.current_review import CurrentReview
 

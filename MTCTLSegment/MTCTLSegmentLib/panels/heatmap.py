@@ -10,7 +10,7 @@ from mtctl import scene
 from mtctl.errors import MtctlError
 from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.parameters import ShownUncertainty, Surface
 from MTCTLSegmentLib.review.case_review import REVIEWED_KIND
 from MTCTLSegmentLib.review.current_review import CurrentReview

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from mtctl.models.card import ModelError
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.model_catalogue import ModelChoice, ModelChoices, model_choices, model_in
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
 

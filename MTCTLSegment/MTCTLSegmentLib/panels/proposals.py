@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import python_packages
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.panels.editor import EditorPanel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 from MTCTLSegmentLib.text import change_text

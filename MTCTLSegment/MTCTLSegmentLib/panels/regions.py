@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from mtctl import scene
 from mtctl.uncertainty.regions import Region
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
 # A click on another row moves to it first and then says where it was: both in one event.

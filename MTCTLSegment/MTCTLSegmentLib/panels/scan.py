@@ -18,7 +18,7 @@ from mtctl.worker.requests import SegmentationProgress, Settings
 from MTCTLSegmentLib import python_packages
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.panels.model import ModelPanel
 from MTCTLSegmentLib.parameters import SearchRegion
 from MTCTLSegmentLib.review.current_review import CurrentReview

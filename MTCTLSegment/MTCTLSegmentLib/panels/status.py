@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
 # Half-transparent, so that it fits Slicer's light and dark style alike.

@@ -14,7 +14,7 @@ from mtctl.errors import MtctlError
 from mtctl.review.state import ReviewState, Status
 from MTCTLSegmentLib import settings
 from MTCTLSegmentLib.jobs.store_job import StoreJob
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.case_review import CaseReview
 from MTCTLSegmentLib.review.current_review import CurrentReview
 from MTCTLSegmentLib.review.store_requests import note_stored, opened_from, prediction_request, review_request

@@ -8,7 +8,7 @@ from typing import Any
 
 import ctk
 
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 
 #: Text that has not changed for so long has been typed. The field signals every letter, and a store must not be opened
 #: in "D:\\" on the way to "D:\\store".

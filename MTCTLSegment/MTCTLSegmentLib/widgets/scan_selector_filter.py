@@ -11,7 +11,7 @@ import slicer
 from slicer.util import VTKObservationMixin
 
 from mtctl.scene import ROLE
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 
 LISTED = "MTCTL.Listed"
 _CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")

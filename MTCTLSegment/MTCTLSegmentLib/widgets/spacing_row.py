@@ -12,7 +12,7 @@ from mtctl.geometry import Triple, spacing_text
 from mtctl.io.given_spacing import parse_spacing, same_spacing
 from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
 

@@ -10,7 +10,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import settings as segment_settings
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 from MTCTLTrainLib.page_state import CaseLine, PageState
 from MTCTLTrainLib.text import date_text, sentence

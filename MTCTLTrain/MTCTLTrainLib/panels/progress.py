@@ -6,7 +6,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.panels.curves import Plots
 from MTCTLTrainLib.panels.held_out_picture import HeldOutPicture

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from MTCTLSegmentLib import python_packages
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 from MTCTLTrainLib import settings
 from MTCTLTrainLib.page_state import PageState

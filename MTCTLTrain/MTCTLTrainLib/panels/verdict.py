@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from mtctl.models.verdict import Compared, Verdict
 from mtctl.processes.request import Events
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.panels.base import Panel
+from MTCTLSegmentLib.panel import Panel
 from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.runs.training_run import Decision, TrainingRun
 from MTCTLTrainLib.text import sentence
