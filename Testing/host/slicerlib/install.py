@@ -15,7 +15,7 @@ from ..dialogs import Message, dialogs
 from ..pythonqt import WidgetModule, qt_module, wrapper_class
 from ..widgets.catalogue import CTK_WIDGETS, SLICER_WIDGETS
 from ..widgets.loader import QUiLoader
-from ..widgets.segment_editor_effects import qSlicerSegmentEditorAbstractEffect
+from ..widgets.segment_editor.effects import qSlicerSegmentEditorAbstractEffect
 from . import packaging
 
 

@@ -8,7 +8,7 @@ from . import choosers, containers, sliders
 from .loader import REGISTERED
 from .mrml_widget import qMRMLWidget, qSlicerWidget
 from .node_combo_box import qMRMLNodeComboBox
-from .segment_editor import qMRMLSegmentEditorWidget
+from .segment_editor.widget import qMRMLSegmentEditorWidget
 from .segments_table import qMRMLSegmentsTableView
 
 SLICER_WIDGETS: list[type[QtWidgets.QWidget]] = [

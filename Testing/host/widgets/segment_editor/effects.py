@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import slicer
@@ -11,8 +11,7 @@ import vtk
 from PySide6 import QtCore
 from vtk.util.numpy_support import vtk_to_numpy
 
-if TYPE_CHECKING:
-    from .segment_editor import qMRMLSegmentEditorWidget
+from .base import SegmentEditor
 
 # In the application's order.
 EFFECT_NAMES = (
@@ -40,7 +39,7 @@ class qSlicerSegmentEditorAbstractEffect(QtCore.QObject):
 
     ModificationModeSet, ModificationModeAdd, ModificationModeRemove, ModificationModeRemoveAll = range(4)
 
-    def __init__(self, name: str, editor: qMRMLSegmentEditorWidget) -> None:
+    def __init__(self, name: str, editor: SegmentEditor) -> None:
         super().__init__(editor)
         self._name = name
         self._editor = editor
@@ -126,7 +125,7 @@ class qSlicerSegmentEditorAbstractEffect(QtCore.QObject):
 class BrushEffect(qSlicerSegmentEditorAbstractEffect):
     """Paint and Erase: a sphere, or a disc in a slice view, that adds to the segment or takes away."""
 
-    def __init__(self, name: str, editor: qMRMLSegmentEditorWidget, mode: int) -> None:
+    def __init__(self, name: str, editor: SegmentEditor, mode: int) -> None:
         super().__init__(name, editor)
         self._mode = mode
 
@@ -162,18 +161,18 @@ class BrushEffect(qSlicerSegmentEditorAbstractEffect):
 class qSlicerSegmentEditorPaintEffect(BrushEffect):
     """Paint."""
 
-    def __init__(self, editor: qMRMLSegmentEditorWidget) -> None:
+    def __init__(self, editor: SegmentEditor) -> None:
         super().__init__("Paint", editor, self.ModificationModeAdd)
 
 
 class qSlicerSegmentEditorEraseEffect(BrushEffect):
     """Erase."""
 
-    def __init__(self, editor: qMRMLSegmentEditorWidget) -> None:
+    def __init__(self, editor: SegmentEditor) -> None:
         super().__init__("Erase", editor, self.ModificationModeRemove)
 
 
-def make_effects(editor: qMRMLSegmentEditorWidget) -> dict[str, qSlicerSegmentEditorAbstractEffect]:
+def make_effects(editor: SegmentEditor) -> dict[str, qSlicerSegmentEditorAbstractEffect]:
     """All effects of an editor, by name."""
     working = {"Paint": qSlicerSegmentEditorPaintEffect, "Erase": qSlicerSegmentEditorEraseEffect}
     return {

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import slicer
 
-from ..pythonqt.slots import record_failure
-
-if TYPE_CHECKING:
-    from .segment_editor import qMRMLSegmentEditorWidget
+from ...pythonqt.slots import record_failure
+from .base import SegmentEditor
 
 
 class CrashOnClose:
@@ -19,7 +17,7 @@ class CrashOnClose:
     the scene starts to close does. The host records a failure instead of crashing.
     """
 
-    def __init__(self, editor: qMRMLSegmentEditorWidget) -> None:
+    def __init__(self, editor: SegmentEditor) -> None:
         self._editor = editor
         self._brush_in_view = False
 

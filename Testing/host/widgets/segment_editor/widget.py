@@ -7,13 +7,13 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtWidgets
 
-from ..pythonqt.connections import Alias
-from .mrml_widget import qMRMLWidget
-from .properties import Setters, stored
-from .segment_editor_effects import BrushEffect, make_effects, qSlicerSegmentEditorAbstractEffect
-from .segment_editor_mouse import BrushMouse
-from .segment_editor_panel import SegmentEditorPanel
-from .segment_editor_rules import (
+from ...pythonqt.connections import Alias
+from ..mrml_widget import qMRMLWidget
+from ..properties import Setters, stored
+from .effects import BrushEffect, make_effects, qSlicerSegmentEditorAbstractEffect
+from .mouse import BrushMouse
+from .panel import SegmentEditorPanel
+from .rules import (
     CrashOnClose,
     note_missing_node,
     scan_for,

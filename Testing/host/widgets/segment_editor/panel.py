@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6 import QtGui, QtWidgets
 
-from .node_combo_box import qMRMLNodeComboBox
-from .segment_editor_rules import segment_beside
-from .segments_table import qMRMLSegmentsTableView
-
-if TYPE_CHECKING:
-    from .segment_editor import qMRMLSegmentEditorWidget
+from ..node_combo_box import qMRMLNodeComboBox
+from ..segments_table import qMRMLSegmentsTableView
+from .base import SegmentEditor
+from .rules import segment_beside
 
 # Rows further in the table of segments.
 SEGMENT_KEYS = {"Q": -1, "W": 1, "/": -1, "*": 1, ",": -1, ".": 1, ">": -1, "<": 1}
@@ -20,7 +18,7 @@ SEGMENT_KEYS = {"Q": -1, "W": 1, "/": -1, "*": 1, ",": -1, ".": 1, ">": -1, "<":
 class SegmentEditorPanel:
     """The widgets inside the editor. It shows the editor's state and passes on what a person does."""
 
-    def __init__(self, editor: qMRMLSegmentEditorWidget) -> None:
+    def __init__(self, editor: SegmentEditor) -> None:
         self._editor = editor
         self._shortcuts: list[QtGui.QShortcut] = []
         self._segmentation = _selector(["vtkMRMLSegmentationNode"], editor)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-if TYPE_CHECKING:
-    from .segment_editor import qMRMLSegmentEditorWidget
+from .base import SegmentEditor
 
 
 class BrushMouse(QtCore.QObject):
     """Turns a drag with the left button in a slice view into a stroke, applied when the button is released."""
 
-    def __init__(self, editor: qMRMLSegmentEditorWidget) -> None:
+    def __init__(self, editor: SegmentEditor) -> None:
         super().__init__(editor)
         self._editor = editor
         self._views: list[QtWidgets.QWidget] = []

@@ -1,0 +1,1 @@
+"""The embedded Segment Editor: the widget makes its effects, mouse, panel and rules, which know its base alone."""
