@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.chromium import Chromium, Tab
+from playwright.sync_api import Page
+from support.chromium import browser
 from support.serving import STATE, Served, missing, ready, still
 
 # One move as the slider makes it. Resolves with the milliseconds until the first and until the last picture changed.
@@ -60,8 +61,8 @@ def main() -> int:
         server = Served(folder, "--device", "cpu")
         print(f"server ready after                     {time.monotonic() - started:6.1f} s")
         try:
-            with Chromium() as browser:
-                measure(server, browser.tab(), args.moves, args.leak_moves)
+            with browser() as context:
+                measure(server, context.new_page(), args.moves, args.leak_moves)
         finally:
             server.stop()
     return 0
@@ -76,26 +77,26 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def measure(server: Served, tab: Tab, moves: int, leak_moves: int) -> None:
+def measure(server: Served, tab: Page, moves: int, leak_moves: int) -> None:
     time.sleep(3)  # the first case opens meanwhile, as it does while a person reaches for the link
     start = time.monotonic()
-    tab.open(server.link)
+    tab.goto(server.link)
     ready(tab)
     print(f"page ready after                       {time.monotonic() - start:6.1f} s   (must: 6)")
     still(tab)
-    first, last = zip(*(tab.value(MOVE % (0.3 + 0.5 * (i % 10) / 10)) for i in range(moves)), strict=True)
+    first, last = zip(*(tab.evaluate(MOVE % (0.3 + 0.5 * (i % 10) / 10)) for i in range(moves)), strict=True)
     print(f"slider to first picture, median        {statistics.median(first):6.0f} ms  (must: 150)")
     print(f"slider to last picture, median         {statistics.median(last):6.0f} ms  (full quality in all views)")
-    tab.value(QUICK_MOVES % 20)
+    tab.evaluate(QUICK_MOVES % 20)
     still(tab)
     before = memory_mb(server.process.pid)
     for _ in range(0, leak_moves, 50):
-        tab.value(QUICK_MOVES % min(50, leak_moves))
+        tab.evaluate(QUICK_MOVES % min(50, leak_moves))
     still(tab)
     after = memory_mb(server.process.pid)
     print(f"server memory                          {before:6.0f} MB  (must: 1200)")
     print(f"after {leak_moves} moves more                   {after:6.0f} MB  ({after - before:+.1f})")
-    threshold = tab.value(f"{STATE}.threshold")
+    threshold = tab.evaluate(f"{STATE}.threshold")
     assert 0 <= threshold <= 1
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.chromium import Chromium, Tab
+from playwright.sync_api import BrowserContext, Page
+from support.chromium import browser
 from support.serving import Served, missing, ready
 
 
@@ -42,18 +43,18 @@ def served(folder: Path) -> Iterator[Served]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Chromium]:
-    """One browser for all tests; every test opens its own tabs."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[BrowserContext]:
+    """One browser for the tests of a file, which open their own tabs; no longer, as other tests need `asyncio.run`."""
     if lacking := missing():
         pytest.skip(lacking)
-    with Chromium() as browser:
-        yield browser
+    with browser() as context:
+        yield context
 
 
 @pytest.fixture
-def tab(served: Served, chromium: Chromium) -> Tab:
+def tab(served: Served, chromium: BrowserContext) -> Iterator[Page]:
     """The reviewer's page, ready."""
-    page = chromium.tab()
-    page.open(served.link)
-    return ready(page)
+    with chromium.new_page() as page:
+        page.goto(served.link)
+        yield ready(page)

@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from support.chromium import Chromium, Tab
+from playwright.sync_api import Page
+from support.chromium import browser, pixels, wait
 from support.serving import STATE, Served, missing, ready, still
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,11 +36,11 @@ def main() -> int:
         folder = args.folder or made(Path(scratch))
         server = Served(folder, "--device", "cpu")
         try:
-            with Chromium(1280, 840) as browser:
-                tab = browser.tab()
-                tab.open(server.link)
+            with browser(1280, 840) as context:
+                tab = context.new_page()
+                tab.goto(server.link)
                 show(ready(tab))
-                picture = Image.fromarray(tab.pixels())
+                picture = Image.fromarray(pixels(tab))
         finally:
             server.stop()
     path = args.out / "reviewer.png"
@@ -57,14 +58,14 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def show(tab: Tab) -> None:
+def show(tab: Page) -> None:
     """What the picture is to show: two regions accepted, a proposal for the third, all of the scan."""
     for key in ("n", "a", "a", "f"):
-        tab.key(key)
+        tab.keyboard.press(key)
         still(tab)
     tab.click("[data-proposal='distance map']")
-    tab.mouse("mouseMoved", 900, 20)
-    tab.wait(f"{STATE}.preview")
+    tab.mouse.move(900, 20)
+    wait(tab, f"{STATE}.preview")
     still(tab)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.chromium import Chromium, Tab
+from playwright.sync_api import BrowserContext, Page
+from support.chromium import pixels, wait
 from support.serving import STATE, Served, missing, ready
 
 pytestmark = pytest.mark.browser
@@ -47,52 +48,52 @@ def served(tmp_path_factory: pytest.TempPathFactory, scan: Path) -> Iterator[Ser
 
 
 @pytest.fixture(scope="module")
-def tab(served: Served, chromium: Chromium) -> Tab:
-    page = chromium.tab()
-    page.open(served.link)
+def tab(served: Served, chromium: BrowserContext) -> Page:
+    page = chromium.new_page()
+    page.goto(served.link)
     return ready(page)
 
 
-def drop(tab: Tab, name: str, content: bytes) -> None:
-    tab.value(DROP % (json.dumps(base64.b64encode(content).decode()), json.dumps(name)))
+def drop(tab: Page, name: str, content: bytes) -> None:
+    tab.evaluate(DROP % (json.dumps(base64.b64encode(content).decode()), json.dumps(name)))
 
 
-def test_a_scan_without_results_is_shown_and_offers_to_be_segmented(tab: Tab):
-    assert tab.value(f"[{STATE}.shown.name, {STATE}.shown.segmented]") == ["first", False]
-    assert tab.pixels(".mt-axial").std() > 20
+def test_a_scan_without_results_is_shown_and_offers_to_be_segmented(tab: Page):
+    assert tab.evaluate(f"[{STATE}.shown.name, {STATE}.shown.segmented]") == ["first", False]
+    assert pixels(tab.locator(".mt-axial")).std() > 20
 
 
-def test_a_dropped_scan_is_shown_and_listed_under_a_plain_name(tab: Tab, served: Served, scan: Path):
+def test_a_dropped_scan_is_shown_and_listed_under_a_plain_name(tab: Page, served: Served, scan: Path):
     drop(tab, "Doe, Jane.nrrd", scan.read_bytes())
-    tab.wait(f"{STATE}.shown.name === 'Doe-Jane'", 90)
+    wait(tab, f"{STATE}.shown.name === 'Doe-Jane'", 90)
     ready(tab)
-    assert tab.value(f"{STATE}.cases.map(c => c.name).sort()") == ["Doe-Jane", "first"]
+    assert tab.evaluate(f"{STATE}.cases.map(c => c.name).sort()") == ["Doe-Jane", "first"]
     assert (served.folder / "Doe-Jane.image.nrrd").is_file()
 
 
-def test_what_is_no_scan_is_refused_in_a_sentence(tab: Tab):
+def test_what_is_no_scan_is_refused_in_a_sentence(tab: Page):
     drop(tab, "holiday.jpg", b"\xff\xd8\xff")
-    tab.wait("document.querySelector('#mt-said').innerText.includes('drop one file that ends in')", 60)
+    wait(tab, "document.querySelector('#mt-said').innerText.includes('drop one file that ends in')", 60)
     drop(tab, "broken.nrrd", b"NRRD0004\n\nnothing")
-    tab.wait("document.querySelector('#mt-said').innerText.includes('broken')", 60)
-    assert tab.value(f"{STATE}.shown.name") == "Doe-Jane"
+    wait(tab, "document.querySelector('#mt-said').innerText.includes('broken')", 60)
+    assert tab.evaluate(f"{STATE}.shown.name") == "Doe-Jane"
 
 
-def test_a_segmentation_shows_progress_can_be_cancelled_and_ends_in_a_review(tab: Tab, served: Served):
+def test_a_segmentation_shows_progress_can_be_cancelled_and_ends_in_a_review(tab: Page, served: Served):
     tab.click("#mt-segment")
-    tab.wait("document.querySelector('#mt-progress')")
-    tab.wait(f"{STATE}.progress.percent > 0", 60)
+    wait(tab, "document.querySelector('#mt-progress')")
+    wait(tab, f"{STATE}.progress.percent > 0", 60)
     tab.click("#mt-cancel")
-    tab.wait("!document.querySelector('#mt-progress') && document.querySelector('#mt-segment')")
+    wait(tab, "!document.querySelector('#mt-progress') && document.querySelector('#mt-segment')")
     assert not list(served.folder.glob("Doe-Jane*.seg.nrrd"))
     tab.click("#mt-segment")
-    tab.wait(f"{STATE}.shown.segmented && {STATE}.regions.length > 3", 180)
-    tab.wait("document.querySelectorAll('#mt-regions li').length > 3")
-    assert tab.value(f"{STATE}.progress") is None
+    wait(tab, f"{STATE}.shown.segmented && {STATE}.regions.length > 3", 180)
+    wait(tab, "document.querySelectorAll('#mt-regions li').length > 3")
+    assert tab.evaluate(f"{STATE}.progress") is None
     results = {path.name for path in served.folder.glob("Doe-Jane.*")}
     assert {f"Doe-Jane.{kind}" for kind in ("seg.nrrd", "uncertainty.nrrd", "distance.nrrd", "json")} <= results
-    tab.key("n")
-    tab.wait(f"{STATE}.shown.current !== null")
+    tab.keyboard.press("n")
+    wait(tab, f"{STATE}.shown.current !== null")
 
 
 def test_the_server_itself_never_loads_torch(served: Served):

@@ -12,7 +12,8 @@ import threading
 import time
 from pathlib import Path
 
-from support.chromium import Tab, program
+from playwright.sync_api import Page
+from support.chromium import program, wait
 
 #: The page's state, for scripts.
 STATE = "window.trame.state.state"
@@ -84,19 +85,19 @@ class Served:
         return re.findall(r"http://\S+/\?token=\S+", "".join(self.lines))
 
 
-def ready(tab: Tab) -> Tab:
+def ready(tab: Page) -> Page:
     """Wait until the page shows a case and its first pictures."""
-    tab.wait(f"{STATE}.shown && {STATE}.busy === ''", 60)
-    tab.wait("[...document.querySelectorAll('.mt-view img')].filter(i => i.naturalWidth > 20).length === 4", 60)
+    wait(tab, f"{STATE}.shown && {STATE}.busy === ''", 60)
+    wait(tab, "[...document.querySelectorAll('.mt-view img')].filter(i => i.naturalWidth > 20).length === 4", 60)
     return tab
 
 
-def still(tab: Tab) -> None:
+def still(tab: Page) -> None:
     """Wait until no view has got a new picture for a second."""
     sources = "[...document.querySelectorAll('.mt-view img')].map(i => i.src).join()"
-    before, since = tab.value(sources), time.monotonic()
+    before, since = tab.evaluate(sources), time.monotonic()
     while time.monotonic() - since < 1.0:
         time.sleep(0.1)
-        now = tab.value(sources)
+        now = tab.evaluate(sources)
         if now != before:
             before, since = now, time.monotonic()
