@@ -19,7 +19,7 @@ GROUP = "mtctl.commands"
 
 
 class Command(Protocol):
-    """The module of a subcommand. It imports nothing heavy before `run`: torch alone takes over a second."""
+    """The module of a subcommand. To import it loads nothing heavy: torch alone takes over a second."""
 
     #: The line in `mtctl --help`.
     HELP: str

@@ -1,11 +1,11 @@
 """Does the loop pay? A simulated reviewer corrects some scans, a model is fine-tuned on them, and other scans say.
 
-    python Testing/benchmarks/loop.py pays   --base la8 --out loop [--replay 1-8]
-    python Testing/benchmarks/loop.py shift  --base la8 --out loop
-    python Testing/benchmarks/loop.py effort --base la8 --out loop --seeds 0 1 2
-    python Testing/benchmarks/loop.py arms   --base la8 --out dev --pool 17-54 --test 55-66 --minutes 8 \\
+    PYTHONPATH=Testing python -m benchmarks.loop pays   --base la8 --out loop [--replay 1-8]
+    PYTHONPATH=Testing python -m benchmarks.loop shift  --base la8 --out loop
+    PYTHONPATH=Testing python -m benchmarks.loop effort --base la8 --out loop --seeds 0 1 2
+    PYTHONPATH=Testing python -m benchmarks.loop arms   --base la8 --out dev --pool 17-54 --test 55-66 --minutes 8 \\
         --arm "as it is" --arm "all alike: --corrected-weight 1" --arm "unseen as truth: --unseen-power 0"
-    python Testing/benchmarks/loop.py table  --out loop
+    PYTHONPATH=Testing python -m benchmarks.loop table  --out loop
 
 The base must have seen names 1-8 of `train.list` below $MTCTL_SHARED/data/la2018 at most. Every step is kept in --out
 and not done again; a training that was stopped goes on. Experiments:
@@ -35,8 +35,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from loop_outcome import Outcome, as_array, interval, mean
-from loop_steps import NEXT_BEST, SHARED, Setting, fine_tuned, names, reviewed_store, scores
+from benchmarks.loop.outcome import Outcome, as_array, interval, mean
+from benchmarks.loop.steps import NEXT_BEST, SHARED, Setting, fine_tuned, names, reviewed_store, scores
 
 from mtctl.system.files import replacing
 

@@ -1,4 +1,4 @@
-"""What an experiment of loop.py has found, and how it is printed."""
+"""What an experiment of the loop has found, and how it is printed."""
 
 from __future__ import annotations
 

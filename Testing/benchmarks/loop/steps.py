@@ -1,4 +1,4 @@
-"""What the experiments of loop.py are made of: scans, a simulated reviewer, stores, fine-tunings, and their scores."""
+"""What the experiments of the loop are made of: scans, a simulated reviewer, stores, fine-tunings, and their scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from review import exact
+from benchmarks.review import exact
 
 from mtctl.cases.importing import result_of
 from mtctl.cases.ranking import by_expected_gain
@@ -32,7 +32,7 @@ from mtctl.review.session import ReviewSession
 from mtctl.synthetic.corruptions import bias_field, low_resolution, noise
 from mtctl.system.files import replacing
 
-SHARED = Path(os.environ.get("MTCTL_SHARED", Path(__file__).resolve().parents[2].parent / "shared")) / "data/la2018"
+SHARED = Path(os.environ.get("MTCTL_SHARED", Path(__file__).resolve().parents[3].parent / "shared")) / "data/la2018"
 
 #: The draw that is none: in the order of `mtctl.cases.ranking`.
 NEXT_BEST = "next"

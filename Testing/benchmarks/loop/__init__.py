@@ -1,0 +1,1 @@
+"""Does fine-tuning on corrected scans pay? Experiments with a simulated reviewer."""
