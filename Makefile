@@ -1,6 +1,5 @@
 # make demo    segment a synthetic scan, picture and report on disk, and review it in the browser
 # make check   what changes most often needs: linters and the tests that bear no marker
-# make check   lint and the quick tests
 # make test    lint and all tests
 # All set up .venv first; once that is done, they start in seconds. PYTHON=... chooses another Python.
 
