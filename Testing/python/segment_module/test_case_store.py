@@ -391,8 +391,8 @@ def is_due(module: Any) -> bool:
 
 
 def child_of(module: Any) -> int:
-    transport = module.storeJob._transport
-    return int(transport._process.processId()) if transport is not None else 0
+    process = module.storeJob._process
+    return int(process._transport._process.processId()) if process is not None else 0
 
 
 def open_from_store(host: Any, case: str) -> Any:

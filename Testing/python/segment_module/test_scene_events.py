@@ -162,7 +162,7 @@ class TestReloading:
         host.answer(True)
         module.ui.acceptCaseButton.click()
         job = module.finishPanel._job
-        assert host.wait_until(lambda: job._transport is not None and job._transport._process.processId(), 20)
+        assert host.wait_until(lambda: job._process and job._process._transport._process.processId(), 20)
         host.reload("MTCTLSegment")
         assert [message.kind for message in host.messages] == ["question"]
         assert not job.running and case.session.state.status.value == "draft"

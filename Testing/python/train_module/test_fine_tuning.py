@@ -222,7 +222,7 @@ def test_the_estimate_comes_from_the_last_measured_pace(host: Any, module: Any) 
     from MTCTLTrainLib import settings
 
     assert "known after the first one" in module.ui.estimateLabel.text
-    settings.remember_pace("auto", 2.0)
+    settings.remember_seconds_per_iteration("auto", 2.0)
     module.ui.iterationsBox.value = 300
     assert module.ui.estimateLabel.text == "It takes about 10 minutes, by the pace of the last run."
     module.ui.lengthSelector.currentIndex = 0

@@ -50,7 +50,7 @@ def test_a_gpu_without_memory_for_the_network_is_left_for_the_cpu_which_is_said_
             raise torch.OutOfMemoryError("CUDA out of memory")
         return network
 
-    monkeypatch.setattr(inference, "place", full)
+    monkeypatch.setattr(inference, "to_device", full)
     monkeypatch.setattr(worker_engine, "choose_device", lambda name: torch.device("cuda"))
     events: list[dict[str, object]] = []
     engine = worker_engine.Engine(lambda event, **content: events.append({"event": event, **content}))
