@@ -22,6 +22,8 @@ from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.io.volumes import read_volume, write_volume
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.lists(st.tuples(st.sampled_from(["edit", "undo", "redo"]), st.integers(0, 2**12 - 1)), max_size=30))
 def test_undo_and_redo_are_exact_whatever_the_order(actions: list[tuple[str, int]]):

@@ -197,6 +197,7 @@ def test_a_child_that_cannot_do_it_says_why(store: CaseStore, tmp_path: Path) ->
 # Many at once
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_writers_are_killed_at_random() -> None:
     """The benchmark, in small; it compares the stores with a ledger of what had been acknowledged."""
     command = [sys.executable, str(ROOT / "Testing" / "benchmarks" / "store.py"), "--rounds", "40", "--seed", "7"]

@@ -26,6 +26,8 @@ from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
 
+pytestmark = pytest.mark.slow
+
 WRITTEN = {"a.seg.nrrd", "a.uncertainty.nrrd", "a.distance.nrrd", "a.json", "a.png"}
 
 

@@ -18,6 +18,8 @@ from mtctl.synthetic.full_field import FEATHER_MM, set_into_thorax
 from mtctl.synthetic.phantom import Phantom, PhantomError, make_acquired_field, make_full_field, make_phantom
 from mtctl.synthetic.shapes import Axes, Frame, ellipsoid, smooth_cut, smooth_union, tube
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (0, 1)
 
 # Least and greatest of `look` over names 1-66 of the training data.

@@ -197,6 +197,7 @@ def notes(report: Any) -> list[str]:
     return [warning for warning in report["warnings"] if "given by hand" in warning]
 
 
+@pytest.mark.slow
 def test_segment_uses_the_given_spacing_says_so_and_does_it_anew_where_it_changes(
     tiny_model: Model, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,6 +224,7 @@ def test_segment_refuses_a_spacing_that_is_none_as_wrong_usage(
     assert "three numbers" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_manifest_gives_scans_their_own_spacing_also_in_several_processes(
     tiny_model: Model, source: Path, tmp_path: Path
 ) -> None:
