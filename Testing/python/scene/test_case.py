@@ -264,6 +264,18 @@ class TestAResult:
             scene.show_result(world, scan, result)
         assert scene.find_case(world, scan) is None
 
+    def test_a_scan_that_was_turned_by_a_fiftieth_of_a_degree_meanwhile_does_not_take_the_result(
+        self, world: Any, scan: Any
+    ) -> None:
+        result = result_for(scan)
+        matrix, turn = vtk.vtkMatrix4x4(), vtk.vtkTransform()
+        scan.GetIJKToRASMatrix(matrix)
+        turn.RotateZ(0.02)
+        turn.Concatenate(matrix)
+        scan.SetIJKToRASMatrix(turn.GetMatrix())
+        with pytest.raises(scene.SceneError, match="was moved or replaced"):
+            scene.show_result(world, scan, result)
+
     def test_a_scan_that_was_deleted_meanwhile_does_not_take_the_result(self, world: Any, scan: Any) -> None:
         result = result_for(scan)
         world.RemoveNode(scan)
