@@ -57,12 +57,12 @@ class CleanResult:
     """The prediction for an uncorrupted scan, on the scan's grid, (z, y, x).
 
     Attributes:
-        observation: As for the others.
+        observation: Its Dice and scores, as for corrupted scans.
         mask: Segmentation.
         truth: The expert's.
         geometry: The scan's grid.
-        probability: Mean of the samples, not calibrated.
-        counts: Its logits within 3 mm of the mask's surface.
+        probability: Mean probability of the samples, not calibrated.
+        counts: Its logits within 3 mm of the mask's surface, counted by class.
         metrics: All figures of the mask.
     """
 
@@ -80,10 +80,10 @@ class Calibration:
     """Values for a card.
 
     Attributes:
-        voxel_calibration: Of the probability.
-        threshold: Of the calibrated predictive entropy.
-        score: Of the case.
-        usual_shape: Of good results.
+        voxel_calibration: Calibration of the voxels' probability.
+        threshold: Threshold on the calibrated predictive entropy.
+        score: Calibration of the case score.
+        usual_shape: Usual shape of good results.
         figures: Mean metrics on the validation cases.
     """
 
@@ -94,7 +94,7 @@ class Calibration:
     figures: dict[str, float]
 
     def applied_to(self, card: Card, cases: int) -> Card:
-        """`card` with these values, taken from so many validation cases."""
+        """Return `card` with these values, taken from `cases` validation cases."""
         values = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "figures"
         }
@@ -108,9 +108,9 @@ def calibrate(
 ) -> Calibration:
     """Predict validation cases, clean and corrupted, with the default settings; derive the card's values.
 
-    Seven predictions a case: every kind of corruption once, its severity changing from case to case. All three
-    severities of each would be 19, and no more independent: what the fit rests on is the number of scans. What the
-    card says about calibration so far does not matter.
+    Each case is predicted seven times: clean, and with every kind of corruption once, whose severity changes from case
+    to case. All three severities would make 19 predictions, but predictions for one scan depend on each other: what
+    counts for the fit is the number of scans. The card's earlier calibration is ignored.
 
     Args:
         segmenter: The model, on its device.
@@ -183,7 +183,7 @@ def observe_corrupted(
 
 
 def good_spreads(clean: Sequence[CleanResult]) -> list[Triple]:
-    """Return the spreads of the results that have not failed."""
+    """Return the spreads (`spread_mm`) of the results that have not failed."""
     observations = [result.observation for result in clean]
     return [o.spread for o in observations if o.spread and o.dice >= FAILED_BELOW]
 

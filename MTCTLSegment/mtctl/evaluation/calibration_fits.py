@@ -34,7 +34,7 @@ _SLOPES = (0.1, 3.0)
 
 @dataclass(frozen=True)
 class LogitCounts:
-    """How many voxels of one case have which logit: of background and of atrium, at `LOGITS`."""
+    """How many voxels of one case, of background and of atrium, have each logit of `LOGITS`."""
 
     background: NDArray[np.int64]
     atrium: NDArray[np.int64]
@@ -55,8 +55,8 @@ def logit_counts(probability: NDArray[np.float32], truth: Mask, where: Mask) -> 
 def fit_voxel_calibration(cases: Sequence[LogitCounts]) -> VoxelCalibration:
     """Return slope and offset with the least log-loss (Newton's method), every case with the same weight.
 
-    In the band only: the many sure voxels far from the surface would decide alone, and are hardly changed. Over the
-    calibration as it is when the cases hold nothing of one class.
+    Only voxels in the band are counted: the many sure voxels far from the surface would dominate the fit, though
+    calibration hardly changes them. Where the cases hold no voxel of one class, return the identity.
     """
     totals = [(case.background + case.atrium).sum() for case in cases]
     weighed = [(case, total) for case, total in zip(cases, totals, strict=True) if total]
@@ -83,9 +83,9 @@ def fit_voxel_calibration(cases: Sequence[LogitCounts]) -> VoxelCalibration:
 def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
     """Return ratios and flag threshold from predictions, clean and corrupted.
 
-    The interval's ends are split-conformal: the ratio itself is the measure of nonconformity, no fit stands between.
-    The flag stands at `FAILED_BELOW` at least, whether or not a prediction failed: where few did, and all of them
-    badly, their scores alone would let results pass that are expected to have failed.
+    The interval's ends are split-conformal: the ratio itself is the nonconformity measure, without a fitted model. The
+    flag stands at `FAILED_BELOW` at least, whether or not a prediction failed: where few did, and all of them badly,
+    their scores alone would let results pass that are expected to have failed.
     """
     promised, true = np.asarray(self_dice, float), np.asarray(dice, float)
     ratio = np.sort((1 - true) / np.maximum(1 - promised, 1e-6))

@@ -63,7 +63,7 @@ class CalibrationError:
 
 @dataclass(frozen=True)
 class Volumes:
-    """Of the predicted and of the true atrium, mL."""
+    """Volumes of the predicted and of the true atrium, mL."""
 
     predicted_ml: float
     true_ml: float
@@ -85,7 +85,7 @@ class CaseResult:
 
     @property
     def empty(self) -> bool:
-        """Nothing was segmented though there was an atrium."""
+        """Whether nothing was segmented though there was an atrium."""
         return self.segmentation.ravd == -1.0
 
     def figures(self) -> dict[str, float]:
@@ -107,10 +107,10 @@ class MethodResult:
     """A method's results.
 
     Attributes:
-        name: To show.
-        folder: That the results lie in.
-        cases: By case name.
-        training: None where nothing beside the results says so.
+        name: Name to show.
+        folder: Folder of the results.
+        cases: Results by case name.
+        training: Cases its model was trained on; None where nothing beside the results says so.
     """
 
     name: str
@@ -123,10 +123,10 @@ def evaluate_case(folder: Path, case: str, label: Path, spacing: Triple | None =
     """Return all figures of <case>.seg.nrrd in `folder`, and of the uncertainty and probability maps beside it.
 
     Args:
-        folder: Of the results.
+        folder: Folder of the results.
         case: Its name.
-        label: File of the expert mask.
-        spacing: True one of all these files, mm along their axes x, y, z; None for their own.
+        label: File with the expert mask.
+        spacing: True spacing of all these files, mm along their axes x, y, z; None for their own.
 
     Raises:
         MtctlError: A file cannot be read, its grid is not the result's, or a map does not lie between 0 and 1.
@@ -195,7 +195,7 @@ def files_by_case(folder: Path, ending: str) -> dict[str, Path]:
 
 
 def on_same_grid(volume: Volume, path: Path, reference: Volume, reference_path: Path) -> Volume:
-    """`volume` itself.
+    """Return `volume` unchanged.
 
     Raises:
         EvaluationError: It lies on another grid than `reference`; both files are named.
@@ -261,9 +261,9 @@ def _threshold(report: Path) -> float | None:
 
 
 def _json(path: Path) -> dict[str, object]:
-    """Return the object in a JSON file, empty where there is none.
+    """Return the object in a JSON file; empty where it is absent or damaged.
 
-    So a card that is absent or damaged only says nothing.
+    A damaged card must not stop an evaluation.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -68,9 +68,9 @@ def review_curves(
         prediction, truth: Masks (z, y, x).
         labels: Region id of each flagged voxel, 0 elsewhere; the oracle changes nothing outside the regions.
         order: The ids, first looked at first.
-        uncertainty: For the voxelwise order.
+        uncertainty: Map (z, y, x) for the voxelwise order.
         voxel_ml: Volume of a voxel.
-        seed: Of the random orders.
+        seed: Seed of the random orders.
     """
     prediction, truth = same_shape(prediction, truth)
     gone, found = prediction & ~truth, truth & ~prediction

@@ -1,4 +1,4 @@
-"""How good a segmentation is: the seven metrics, and the band around a surface (calibration.py judges the uncertainty).
+"""How good a segmentation is: the seven metrics (`uncertainty_metrics` judges the uncertainty).
 
 Arrays are (z, y, x). The distances in voxels and their definitions are the literature's (medpy without spacing: HD95
 symmetric, ASD directed from the prediction to the truth, surfaces of 6-connected border voxels); the same in mm stands
@@ -38,10 +38,10 @@ class SegmentationMetrics:
 def segmentation_metrics(prediction: Mask, truth: Mask, spacing: Triple) -> SegmentationMetrics:
     """Compare a mask with the true one.
 
-    Empty masks get the value that flatters nobody. Both empty: perfect agreement (overlaps 1, distances and RAVD 0).
-    One empty: overlaps, precision and recall 0; HD95 and ASD the volume's diagonal, the greatest distance that it
-    allows (the literature's 0 would be the best possible figure for the worst possible result); RAVD -1 where nothing
-    was segmented and infinite where there was nothing to segment, so that no mean passes over it in silence.
+    Empty masks have defined figures. Both empty: perfect agreement (overlaps 1, distances and RAVD 0). One empty:
+    overlaps, precision and recall 0; HD95 and ASD the volume's diagonal, the greatest distance that it allows (the
+    literature's 0 would be the best possible figure for the worst possible result); RAVD -1 where nothing was segmented
+    and infinite where there was nothing to segment, so that no mean passes over it in silence.
 
     Args:
         prediction: Mask (z, y, x).

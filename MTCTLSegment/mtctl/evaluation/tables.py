@@ -130,8 +130,8 @@ def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]
     """Return how well the case scores of reports foretell the Dice of the method's cases; empty for fewer than two.
 
     Args:
-        method: With the Dice.
-        reported: By case name; cases that the method has not are left out.
+        method: Its cases have the true Dice.
+        reported: Case scores by case name; cases that the method does not have are left out.
     """
     reports = {name: score for name, score in reported.items() if name in method.cases}
     if len(reports) < 2:
@@ -150,10 +150,10 @@ def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]
 
 
 def foreign_table(reported: Mapping[str, ReportedScore]) -> str:
-    """How many reports of scans that are no left-atrium MRI are flagged, by kind ("<kind>-<number>"), and which not.
+    """Return how many reports of scans that are no left-atrium MRI are flagged, by kind, and which are not.
 
     Args:
-        reported: By name; at least one.
+        reported: Case scores by name ("<kind>-<number>"); at least one.
     """
     kinds: dict[str, list[bool]] = {}
     for name, report in reported.items():
@@ -233,7 +233,7 @@ def table_1(comparison: Comparison) -> str:
 
 
 def write_csv(path: Path, methods: Iterable[MethodResult]) -> None:
-    """Every case's figures (fractions, voxels, mm, mL), a line a method and case.
+    """Write every case's figures (fractions, voxels, mm, mL), one line per method and case.
 
     Raises:
         WriteError: `path` cannot be written.

@@ -17,7 +17,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def error_auroc(uncertainty: Map, error: Mask, where: Mask | None = None) -> float:
-    """Probability that a wrong voxel is more uncertain than a right one, ties counting one half (Mann-Whitney).
+    """Return the probability that a wrong voxel is more uncertain than a right one; ties count half (Mann-Whitney).
 
     Args:
         uncertainty: Any map in which more means less sure.
@@ -36,7 +36,7 @@ def error_auroc(uncertainty: Map, error: Mask, where: Mask | None = None) -> flo
 
 
 def error_aupr(uncertainty: Map, error: Mask, where: Mask | None = None) -> float:
-    """Area under the precision-recall curve of finding wrong voxels: the average precision (steps, no interpolation).
+    """Return the area under the precision-recall curve of finding wrong voxels: the average precision (steps).
 
     Tied voxels enter together. An uninformative map scores the fraction of wrong voxels, a perfect one 1; arguments as
     in `error_auroc`.

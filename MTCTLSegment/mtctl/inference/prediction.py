@@ -28,8 +28,9 @@ class Options:
 
     Attributes:
         samples: Monte-Carlo samples, at least 2; None for the card's number.
-        region: Box to look at; "auto" to find it in scans larger than the atrium's surroundings; "none" for all.
-        seed: Of the dropout.
+        region: Box to segment; "auto": found by a coarse pass in scans much larger than the atrium; "none": the whole
+            scan.
+        seed: Seed of the Monte-Carlo dropout.
     """
 
     samples: int | None = None
@@ -47,22 +48,22 @@ class Prediction:
 
     Attributes:
         source: Grid of the input.
-        grid: LPS-aligned grid of what the network saw of the region, with its voxels: all but padding.
-        region: That region.
+        grid: LPS-aligned grid, in the network's voxels, of what it saw of the region, without padding.
+        region: The region of the scan that the network saw, in LPS mm.
         window: The input's voxels (z, y, x) in that region.
         located: Whether the region was found by the coarse pass.
-        segmentation: Mask on the source grid, (z, y, x) bool: where f1, or its mean with the samples as the card has it
-            (`mask_samples_share`), is at least 0.5; the largest component without holes.
-        filled_ml: What filling the holes added.
+        segmentation: Mask on the source grid, (z, y, x) bool: the largest component, holes filled, of where f1 is at
+            least 0.5, or its mean with the samples (in logits, weighted by the card's `mask_samples_share`).
+        filled_ml: Volume (mL) that filling the holes added.
         maps: By the names of `OUTSIDE`. "probability" of the atrium: the samples' mean, calibrated. "distance": f2 in
             [-1, 1], positive inside; times `distance_map.DISTANCE_SCALE_MM` it is mm. And every kind of uncertainty,
             in [0, 1].
         self_dice: The Dice that the samples' mean, not calibrated, promises the mask (`case_score.self_dice`).
         sample_dice: Mean pairwise Dice of the samples.
-        samples, seed, device: How it was made.
+        samples, seed, device: Number of samples, seed and device with which it was made.
         seconds: Time per stage.
         warnings: Why the result may be wrong as a whole, in sentences for the reader.
-        remarks: What else happened on the way, likewise.
+        remarks: What else the reader should know, likewise.
     """
 
     source: Geometry
@@ -90,5 +91,5 @@ class Prediction:
 
     @property
     def volume_ml(self) -> float:
-        """Volume of the segmentation."""
+        """Volume of the segmentation, mL."""
         return float(self.segmentation.sum()) * self.source.voxel_ml

@@ -40,7 +40,7 @@ def make_report(prediction: Prediction, card: Card, options: Options, kind: str,
         card: Of the model that made it.
         options: As it was asked for.
         kind: Option of one of `kinds.KINDS`.
-        threshold: Of that uncertainty, in [0, 1]; None for the model's.
+        threshold: Threshold on that uncertainty, in [0, 1]; None for the model's.
     """
     uncertainty = prediction.on_source(BY_OPTION[kind].name)
     chosen = _threshold(threshold, kind, card, uncertainty.array, prediction)
@@ -106,14 +106,14 @@ def _origin(prediction: Prediction, card: Card, options: Options) -> dict[str, A
 
 
 def _running(prediction: Prediction) -> dict[str, Any]:
-    """Return how long it took, and the version of the program."""
+    """Return how long the prediction took, and the version of the program."""
     return {"seconds": prediction.seconds, "version": __version__}
 
 
 def _threshold(asked: float | None, kind: str, card: Card, uncertainty: Map, prediction: Prediction) -> float:
-    """Return the threshold asked for, or the card's, which is of entropy.
+    """Return the threshold asked for, or else the card's, which applies to entropy only.
 
-    For other kinds it is the one that flags as much of this case.
+    For other kinds, return the threshold that flags `FLAGGED_SHARE` of the segmentation's volume.
     """
     if asked is not None:
         return asked

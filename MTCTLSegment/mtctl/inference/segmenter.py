@@ -106,7 +106,7 @@ class Segmenter:
         )
 
     def _tried(self, volume: Volume, prediction: Prediction, options: Options, clock: _Clock) -> str | None:
-        """Return what segmenting once more with another spacing says of the header's, where that is worth a try."""
+        """Segment again with another spacing where that is worth a try; return what it tells about the header's."""
         cut = cut_sides(prediction.segmentation, volume.geometry)
         spacing = None if cut else suspected_spacing(prediction.segmentation, volume.geometry)
         if spacing is None:
@@ -215,7 +215,7 @@ class Segmenter:
         array: Map,
         remarks: list[str],
     ) -> Answer:
-        """`run` with as many planes as should fit; out of GPU memory, with fewer, at last on the CPU."""
+        """Call `run` with as many planes as should fit; out of GPU memory, with fewer, at last on the CPU."""
         filters = self.model.card.architecture.filters
         shape = (array.shape[0], array.shape[1], array.shape[2])
         planes = min(planes_at_once(self.device, filters, shape), STRIDE * math.ceil(shape[0] / STRIDE))
@@ -265,7 +265,7 @@ def _sides_cut(prediction: Prediction) -> list[str]:
 
 
 def _grown(box: Box, sides: list[str]) -> Box:
-    """Return the box, larger at some of its sides (`locate.SIDES`)."""
+    """Return the box, larger at some of its sides (`masks.SIDES`)."""
     low, high = list(box.low), list(box.high)
     for axis, (lower, upper) in enumerate(SIDES):
         low[axis] -= _GROWTH_MM * (lower in sides)

@@ -1,4 +1,4 @@
-"""The network over a volume, in little memory: in each view once through encoder and f1, N samples in all.
+"""The network over a volume in little memory: encoder and f1 once per view, N samples over all views together.
 
 Where a volume is too large, only the finest level is cut, into slabs: it holds two thirds of all feature values, yet
 has one convolution on the way in and one on the way out, so that two further planes on each side of a slab make its
@@ -91,7 +91,7 @@ def sample_passes(
 
     Args:
         array: (z, y, x) z-scored.
-        samples: N, of all views together; they take turns.
+        samples: N, over all views together; the views take turns.
         seed: Sample i drops the channels drawn from (seed, i).
         planes: See `planes_at_once`.
         progress: Called with the share done, 0..1.

@@ -1,9 +1,9 @@
 """Slightly turned and scaled views of a volume: what the network says of each is turned back and averaged.
 
-The views stay within what the network was trained with (20 degrees about z, 12 about x, zoom 0.8 to 1.2). Flips are
-none of them: it saw no mirrored thorax, and with those the Dice falls. On names 67-80, mtctl-la16's f1 reaches a mean
-Dice of 91.29 in the straight view alone and 91.44 in all five, among which the Monte-Carlo samples take turns
-(Testing/benchmarks/RESULTS.md).
+The views stay within what the network was trained with (20 degrees about z, 12 about x, zoom 0.8 to 1.2). No view is
+flipped: the network saw no mirrored thorax, and flipped views lower the Dice. On cases 67-80 of the benchmark's
+training list, mtctl-la16's f1 reaches a mean Dice of 91.29 in the straight view alone and 91.44 in all five, among
+which the Monte-Carlo samples take turns (Testing/benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class View:
         return _resampled(seen, np.linalg.inv(self._matrix(voxel_mm)))
 
     def _matrix(self, voxel_mm: Triple) -> NDArray[np.float64]:
-        """From an offset (z, y, x) to the middle in the view to that in the volume, in voxels."""
+        """Return the matrix from a voxel offset (z, y, x) to the middle in the view to that in the volume."""
         voxel = np.array(voxel_mm)
         in_mm = _turn(0, self.about_z) @ _turn(2, self.about_x) / self.zoom
         return in_mm * voxel[None, :] / voxel[:, None]

@@ -1,4 +1,4 @@
-"""What the voxels of scans and masks sum up to, whatever file they are in."""
+"""Checksums over the voxels of scans and masks, whatever file they are in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mtctl.geometry import Mask, Volume
 
 
 def mask_sum(mask: Mask) -> str:
-    """Return what a review calls `segmentation_sha256`."""
+    """Return the SHA-256 over the voxels of a mask; reviews call it `segmentation_sha256`."""
     return hashlib.sha256(np.packbits(mask).data).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """A voxel spacing that a person gives because a file's header says it wrongly: as text, and in a case's report.
 
-`geometry.with_spacing` and `volume.read_scan` put it in place of the file's.
+`geometry.with_spacing` and `volumes.read_scan` put it in place of the file's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _IN_FILE = "spacing_in_file"
 
 
 def parse_spacing(text: str) -> Triple:
-    """A spacing as a person writes it, "0.625,0.625,1.25" or "0.625 0.625 1.25": mm along the array's axes x, y, z.
+    """Return a spacing from "0.625,0.625,1.25" or "0.625 0.625 1.25": mm along the array's axes x, y, z.
 
     Raises:
         VolumeError: It is not three numbers from 0.1 to 20.
@@ -55,7 +55,7 @@ def with_given_spacing(report: Mapping[str, Any], used: Sequence[float], filed: 
 
 
 def with_spacing_of(report: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the report of a scan that was segmented anew on the grid of an earlier report, which knows the file's."""
+    """Return the report of a scan segmented anew on the grid of an earlier report, which knows the file's spacing."""
     used = given_spacing_of(before)
     return dict(report) if used is None else with_given_spacing(report, used, before[_IN_FILE])
 

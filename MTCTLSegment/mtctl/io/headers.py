@@ -4,7 +4,7 @@ Seen with ITK 5.4: a NRRD or MetaImage file without spacing, and a NIfTI file wi
 NIfTI file that is cut off is read without a word, with zeros or noise in the lost part. Each would end in wrong
 millilitres.
 
-Messages name the cause and the remedy; `volume.py` puts the file in front.
+Messages name the cause and the remedy; `volumes.py` puts the file's name in front.
 """
 
 from __future__ import annotations

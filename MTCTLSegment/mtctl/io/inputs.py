@@ -47,7 +47,7 @@ def find_scans(named: Iterable[Path]) -> list[Path]:
 
 
 def read_manifest(path: Path) -> dict[Path, Triple | None]:
-    """Inputs of a CSV manifest: its column "input", or its only column; relative paths are relative to the manifest.
+    """Read the column "input" of a CSV manifest, or its only column; relative paths are relative to the manifest.
 
     Returns:
         The inputs in their order, each with the spacing in mm that its column "spacing" gives, written like
@@ -92,7 +92,7 @@ def spacings_of(listed: Mapping[Path, Triple | None]) -> dict[str, Triple]:
 
 
 def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
-    """Return the files whose results would have the names of an earlier one's, with that one."""
+    """Return the files whose results would have the same names as an earlier file's, each with that file."""
     clashes: dict[Path, Path] = {}
     seen: dict[str, Path] = {}
     for source in sources:
@@ -105,7 +105,7 @@ def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
 
 
 def series_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
-    """Return the DICOM folders with the series UID of an earlier one, as a poor anonymiser writes them, with that one.
+    """Return the DICOM folders whose series UID an earlier one has (poor anonymisers do this), each with that one.
 
     It reads all headers once more, which only a run that overwrites needs: any other keeps what is in the way.
     """

@@ -28,7 +28,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def readable(path: Path, ending: str) -> Iterator[str]:
-    """The name by which ITK can open the existing file `path`, whose format `ending` says."""
+    """Yield a name by which ITK can open the existing file `path` of format `ending`."""
     if _opens(str(path)):
         yield str(path)
     elif _opens(path.name):
@@ -42,7 +42,7 @@ def readable(path: Path, ending: str) -> Iterator[str]:
 
 @contextmanager
 def writable(path: Path, ending: str) -> Iterator[str]:
-    """The name by which ITK can write the new file `path`; the file is at `path` afterwards."""
+    """Yield a name by which ITK can write the new file `path`; the file is at `path` afterwards."""
     if _opens(str(path)):
         yield str(path)
     else:

@@ -65,7 +65,7 @@ class ResultFiles:
 
     @contextmanager
     def replacing(self, old: Sequence[str]) -> Iterator[Path]:
-        """A hidden folder; on success its files take the place of the `old` ones, on failure those stay.
+        """Yield a hidden folder; on success its files take the place of the `old` ones, on failure those stay.
 
         Raises:
             WriteError: The folder is not writable, the disk is full, or a file to be replaced is in use.

@@ -20,7 +20,7 @@ def check_grid(geometry: Geometry) -> None:
     """Raise where the grid cannot be a heart scan's.
 
     Raises:
-        VolumeError: It has fewer than `SMALLEST_SIZE` voxels along an axis, or its spacing is in no millimetres.
+        VolumeError: It has fewer than `SMALLEST_SIZE` voxels along an axis, or its spacing cannot be in millimetres.
     """
     for axis, count, spacing in zip("xyz", geometry.size, geometry.spacing, strict=True):
         if count < SMALLEST_SIZE:

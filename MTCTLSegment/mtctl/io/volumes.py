@@ -56,7 +56,7 @@ def read_volume(path: Path) -> Volume:
     Raises:
         VolumeError: The file is missing, of another type, cut off, not a 3-D image of one value a voxel, without a
             usable geometry, smaller than 16 voxels along an axis, constant, or holds NaN or infinite voxels.
-        MemoryError: There is too little for it.
+        MemoryError: There is too little memory for the volume.
     """
     return read_scan(path, None)[0]
 

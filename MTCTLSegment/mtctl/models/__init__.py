@@ -1,1 +1,1 @@
-"""Models: the card and the weights, those of a site, those that are shipped, an old one against a new one."""
+"""Models: cards and weights, the store of a site's models, the shipped models, and the verdict on a new one."""

@@ -37,9 +37,9 @@ class LocatorCard:
     """The small network that finds the atrium in scans much larger than it.
 
     Attributes:
-        sha256: Of its weights file.
-        filters: Of its first level.
-        grid_mm: Voxels (x, y, z) that it sees.
+        sha256: SHA-256 of its weights file.
+        filters: Number of filters at its first level.
+        grid_mm: Size (x, y, z) of the voxels that it sees, mm.
     """
 
     sha256: str
@@ -53,19 +53,19 @@ class Card:
 
     Attributes:
         id: Name to ask for it by.
-        version: Of the weights.
+        version: Version of the weights.
         default: Whether it is the one that is used when none is named.
-        sha256: Of the weights file.
-        architecture: To build the network.
-        grid_mm: Voxels (x, y, z) that the network sees.
-        locator: For scans larger than the atrium's surroundings; None: the reader has to draw the region.
+        sha256: SHA-256 of the weights file.
+        architecture: Settings to build the network.
+        grid_mm: Size (x, y, z) of the voxels that the network sees, mm.
+        locator: Finds the atrium in scans larger than its surroundings; None: a person has to draw the region.
         samples: Default number of Monte-Carlo samples.
         views: How many of `test_time_augmentation.VIEWS` the network looks at a scan in.
         mask_samples_share: Weight of the samples' mean logit in the mask's, 0 to 1; the rest is f1's.
-        voxel_calibration: From the samples' mean probability to a calibrated one.
+        voxel_calibration: Maps the samples' mean probability to a calibrated one.
         threshold: Default uncertainty threshold, same unit as the maps.
         score: Calibration of the case score; None: never calibrated.
-        usual_shape: What results are shaped like; None: nothing is known about it.
+        usual_shape: The usual spread of good results; None: unknown.
         data: What it was trained on, in words and case names.
         recipe: Training settings.
         command: Command that made it.
@@ -93,7 +93,7 @@ class Card:
 
     @property
     def name(self) -> ModelName:
-        """Which model this is."""
+        """The model's id, version and weights' SHA-256."""
         return ModelName(self.id, self.version, self.sha256)
 
 
@@ -101,7 +101,7 @@ def read_card(folder: Path) -> Card:
     """Read the card of the model in `folder`.
 
     Raises:
-        ModelError: There is no readable card, or the model is of no use any more.
+        ModelError: There is no readable card, or the model is of an obsolete grid (halved slice spacing).
     """
     values = _read_values(folder)
     if "grid_mm" not in values and "spacing_mm" in values:
@@ -125,7 +125,7 @@ def read_card(folder: Path) -> Card:
 
 
 def read_name(folder: Path) -> ModelName:
-    """Read from its card which model lies in `folder`, though that model may be of no use any more.
+    """Read from its card which model lies in `folder`, even if this version cannot use that model any more.
 
     Raises:
         ModelError: There is no readable card.

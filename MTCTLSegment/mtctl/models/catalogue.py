@@ -17,11 +17,11 @@ class InstalledModel:
     """One model of the site, or one that came with the program.
 
     Attributes:
-        id: To ask for it by.
+        id: Id to ask for it by.
         folder: Where card and weights lie.
-        number: Of the site's version; None: the model was shipped.
-        card: None: the model cannot be used.
-        version: What the store of the site says of it; None: it was shipped, or is damaged.
+        number: Number of the site's version; None: the model was shipped.
+        card: Its card; None: the model cannot be used.
+        version: Its entry in the site's store; None: it was shipped, or is damaged.
         fault: Why it cannot be used, in a sentence; "": it can.
     """
 
@@ -39,8 +39,8 @@ class Catalogue:
 
     Attributes:
         in_use: What is used where no model is named; None: none is installed, or nobody can tell which it is (`fault`).
-        site: What the site has published, newest first; among it models that cannot be used.
-        shipped: What came with the program, the default first; among it models that cannot be used.
+        site: What the site has published, newest first, models that cannot be used included.
+        shipped: What came with the program, the default first, models that cannot be used included.
         fault: Why the site's models, or the one of them in use, cannot be looked up; "": they can.
     """
 

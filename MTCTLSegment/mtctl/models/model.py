@@ -80,7 +80,7 @@ def read_model(folder: Path) -> Model:
     """Read the card of the model in `folder`; its weights are not read yet.
 
     Raises:
-        ModelError: There is no readable card, or the model is of no use any more.
+        ModelError: As `card.read_card`.
     """
     return Model(folder, read_card(folder))
 
@@ -103,11 +103,11 @@ def find_model(name: str | None, store: ModelStore | None = None) -> Model:
     It is looked up anew every time, so that a program that runs for days takes what was published since.
 
     Args:
-        name: See above.
+        name: Id or folder of a model; None: the one in use.
         store: See `list_models`.
 
     Raises:
-        ModelError: There is none, and the message lists those that exist; or it is of no use any more.
+        ModelError: There is none, and the message lists those that exist; or `card.read_card` refuses it.
         ModelStoreError: The site's model that is in use is damaged, or the site's folder is not there.
     """
     if name is None and (version := (store or ModelStore()).current()):

@@ -72,7 +72,7 @@ class ModelStore:
     """A site's models; any number of programs may use them at once.
 
     Attributes:
-        folder: See there.
+        folder: The folder of the store.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -163,7 +163,7 @@ class ModelStore:
         Raises:
             NotBetterError: It is worse by the rule of `Verdict.against`, or was compared with another model than
                 the one in use, and there is no override.
-            ModelError: Its card cannot be read, or it is of a geometry of which models are of no use any more.
+            ModelError: As `card.read_card`.
             ModelStoreError: It is not a model folder with a verdict, or its files are damaged.
             WriteError: The store is not writable or the disk is full; it is as it was before.
         """
@@ -207,7 +207,7 @@ class ModelStore:
         return self.version(number)
 
     def rollback(self, reason: str = "") -> Version | None:
-        """Go back to what was in use before the version in use was; what is damaged is passed over.
+        """Go back to what was in use before the present version; damaged versions are passed over.
 
         Returns:
             The version that is in use then; None: the shipped default.

@@ -31,7 +31,7 @@ class VerdictError(MtctlError):
 
 @dataclass(frozen=True)
 class Compared:
-    """One held-out case.
+    """One held-out case, segmented by the old and by the new model.
 
     Attributes:
         case: Its id.
@@ -63,7 +63,7 @@ class Verdict:
         cases: The held-out cases.
         calibration: Expected calibration error of old and new model within 3 mm of the surface, 0 to 1; None: not
             measured.
-        p_value: Of a paired test of the Dice; None: too few cases.
+        p_value: p of a paired test of the Dice; None: too few cases.
         held_out: How the cases were held out, in words ("5 folds of 8 corrected cases").
         data: What the candidate learnt from: `StoredCase.fingerprint` by case id.
         recipe: Settings of the training.

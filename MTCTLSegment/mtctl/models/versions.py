@@ -56,7 +56,7 @@ class Step:
         version: The number, or None for the shipped default.
         action: "publish" or "rollback".
         at: When, UTC, ISO 8601.
-        reason: Of an override or a rollback, or "".
+        reason: Why there was an override or a rollback, or "".
     """
 
     version: int | None

@@ -90,7 +90,7 @@ class _LpsAxes:
 
 
 def _lps_axes(geometry: Geometry) -> _LpsAxes | None:
-    """None for an oblique scan."""
+    """Return which axes of the scan lie along LPS; None for an oblique scan."""
     reach = geometry.matrix * (np.array(geometry.size) - 1) * geometry.spacing  # columns: mm along each LPS axis
     order = np.abs(geometry.matrix).argmax(axis=1)
     for lps, source in enumerate(order):

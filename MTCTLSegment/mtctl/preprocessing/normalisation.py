@@ -65,14 +65,14 @@ def normalise(array: Map, inside: Mask | None = None) -> Map:
 
 
 def normalise_locally(array: Map, voxel_mm: tuple[float, float, float]) -> Map:
-    """z-score of every voxel by mean and deviation of a window of `_WINDOW_MM` around it.
+    """Return the z-score of every voxel by mean and deviation of a window of `_WINDOW_MM` around it.
 
     The network knows scans that are z-scored over a crop around the atrium. Over a whole thorax air and lungs would
     set the scale; over a moving window of the crop's size every place looks as it would in a crop of its own.
 
     Args:
         array: (z, y, x) intensities.
-        voxel_mm: Of the array, (z, y, x).
+        voxel_mm: Size (z, y, x) of the array's voxels.
     """
     size = [max(3, round(length / step)) for length, step in zip(_WINDOW_MM, voxel_mm, strict=True)]
     mean = ndimage.uniform_filter(array, size, mode="nearest")
@@ -106,7 +106,7 @@ def intensity_remark(array: Map, inside: Mask | None = None) -> IntensityRemark:
 
 
 def measured_window(array: Map, inside: Mask | None) -> tuple[slice, slice, slice]:
-    """The part (z, y, x) of a grid in which a scan holds more than padding: an oblique scan fills its box by half.
+    """Return the part (z, y, x) of a grid where a scan holds more than padding: an oblique scan fills half its box.
 
     Arguments as for `normalise`; all of it where less than 16 voxels would be left along an axis.
     """
@@ -145,7 +145,7 @@ def _counted(array: Map, inside: Mask | None) -> Mask:
 
 
 def _moments(counted: Map) -> tuple[float, float]:
-    """Return the winsorised mean and deviation; the deviation as a normal distribution would have it without that."""
+    """Return the winsorised mean and deviation, the latter scaled so that a normal distribution keeps its own."""
     low, high = np.percentile(counted, _STATISTICS_PERCENTILES)
     if low == high:
         return float(counted.mean(dtype=np.float64)), float(counted.std(dtype=np.float64))

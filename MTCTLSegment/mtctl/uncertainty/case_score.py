@@ -1,9 +1,10 @@
-"""One number for the case: the Dice to be expected, with an interval; and whether the result is shaped like an atrium.
+"""The case score: the expected Dice with a 90 % interval; and whether the mask is shaped like an atrium.
 
-What predicts Dice best was looked for on names 17-30, clean and corrupted (266 predictions; rank correlation): the Dice
-that the probabilities themselves promise, near the segmentation, 0.92; the mean Dice between pairs of samples 0.90;
-Dice between f1 and the samples' mean 0.91, between f1 and f2 0.89; mean entropy in the band 0.90; how far the deepest
-features' statistics are from those of training 0.78. Sums of several with weights of one sign did no better.
+Candidates were compared by their rank correlation with the Dice, on cases 17-30 of the benchmark's training list, clean
+and corrupted (266 predictions): the Dice that the probabilities themselves promise, near the segmentation, 0.92; the
+mean Dice between pairs of samples 0.90; Dice between f1 and the samples' mean 0.91, between f1 and f2 0.89; mean
+entropy in the band 0.90; how far the deepest features' statistics are from those of training 0.78. Sums of several with
+weights of one sign did no better.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) ->
     """Return the Dice that probabilities promise a mask: 2 sum_mask p / (|mask| + sum p), p summed over mask and band.
 
     Args:
-        mask: The segmentation (z, y, x); 0 for an empty one.
-        probability: Of the atrium, same shape.
+        mask: The segmentation (z, y, x); an empty one gives 0.
+        probability: Probability of the atrium, same shape.
         spacing: Voxel size (z, y, x) in mm.
     """
     from mtctl.masks import surface_band
@@ -39,18 +40,18 @@ def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) ->
 
 @dataclass(frozen=True)
 class CaseScore:
-    """From the self-assessed Dice s to the one to be expected: 1 - ratio (1 - s), for three ratios.
+    """Map the self-assessed Dice s (`self_dice`) to the expected Dice, 1 - ratio * (1 - s), for three ratios.
 
-    The Dice that is really missing, over what the probabilities promise to be missing, has nearly the same distribution
-    for good and for bad predictions (5 %, median and 95 % of it on names 17-30: 1.3, 1.9, 3.1, much the same in every
-    tenth of s), so that one number serves all, and the interval widens by itself for poor predictions.
+    The ratio (1 - Dice) / (1 - s) has nearly the same distribution for good and for bad predictions (its 5 %,
+    50 % and 95 % quantiles on cases 17-30 of the benchmark's training list: 1.3, 1.9, 3.1, much the same in every tenth
+    of s). So one ratio serves all predictions, and the interval widens by itself for poor ones.
 
     Attributes:
-        likely: Median of that ratio on validation.
-        least, most: Its 5 % and 95 % limits: the ends of the 90 % interval.
-        flag_below: Predictions with a lower expected Dice are flagged ...
-        sensitivity: ... which finds this share of those whose Dice is below `failed_below`.
-        failed_below: See there.
+        likely: Median of the ratio on validation cases.
+        least, most: Its 5 % and 95 % quantiles, which give the ends of the 90 % interval.
+        flag_below: Predictions with a lower expected Dice are flagged.
+        sensitivity: Share of the failed predictions that should be flagged.
+        failed_below: A prediction with a lower Dice has failed.
     """
 
     likely: float = 1.8
@@ -65,14 +66,14 @@ class CaseScore:
         return max(0.0, 1 - self.likely * (1 - promised))
 
     def interval(self, promised: float) -> tuple[float, float]:
-        """Its 90 % interval."""
+        """Return the lower and the upper end of the 90 % interval of the Dice for a self-assessed one."""
         return max(0.0, 1 - self.most * (1 - promised)), max(0.0, 1 - self.least * (1 - promised))
 
 
 def spread_mm(mask: Mask, geometry: Geometry) -> Triple:
     """Return the standard deviation of the mask's voxels along LPS x, y and z, mm.
 
-    They are those of at least one voxel's own extent.
+    The extent of a single voxel is included, so that no value is 0.
     """
     index = np.stack(np.nonzero(mask)[::-1], axis=1).astype(np.float64)
     matrix = geometry.matrix * geometry.spacing
@@ -88,8 +89,8 @@ class UsualShape:
     A result that spreads otherwise is no atrium, only a part of one, or lies in a scan that is stored turned.
 
     Attributes:
-        mean: Of validation cases' good results.
-        covariance: The same.
+        mean: Mean of the logarithms over the good results on validation cases.
+        covariance: Their covariance.
         limit: Largest usual Mahalanobis distance: a further case of that population exceeds it once in 50 times
             (Hotelling's T squared).
     """
@@ -99,6 +100,6 @@ class UsualShape:
     limit: float
 
     def distance(self, spread: Triple) -> float:
-        """Return the Mahalanobis distance of the logarithms."""
+        """Return the Mahalanobis distance of the logarithms of `spread` (LPS x, y, z, mm) from the mean."""
         apart = np.log(spread) - np.array(self.mean)
         return float(np.sqrt(apart @ np.linalg.solve(np.array(self.covariance), apart)))

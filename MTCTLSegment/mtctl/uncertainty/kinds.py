@@ -1,4 +1,4 @@
-"""The one list of uncertainties: a new one is a line here, a function in `maps`, its option in MTCTLSegmentCLI.xml."""
+"""The kinds of uncertainty: a new one needs a line here, a function in `maps`, an option in MTCTLSegmentCLI.xml."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class UncertaintyKind:
-    """An uncertainty of every voxel, in [0, 1].
+    """A kind of voxel-wise uncertainty, in [0, 1].
 
     Attributes:
-        name: Of its map in a prediction and in a case store, and in the attribute of its node in a scene.
-        option: On the command line and in the names of result files.
-        title: What is measured, in figures and in DICOM.
-        legend: Above the colours in Slicer's views.
-        choice: In the list from which a person chooses the heatmap.
-        outside: Its value outside the region that was looked at.
+        name: Key of its map in a prediction and in a case store, and value of its node's attribute in a scene.
+        option: Its name on the command line and in the names of result files.
+        title: What is measured, as figures and DICOM objects state it.
+        legend: Text above the colours in Slicer's views.
+        choice: Text in the list from which a person chooses the heatmap.
+        outside: Value of the map outside the region that the network saw.
     """
 
     name: str

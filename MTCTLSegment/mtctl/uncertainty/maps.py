@@ -45,7 +45,7 @@ def average(sample_logits: Iterable[Map], calibration: VoxelCalibration = IDENTI
 
     Args:
         sample_logits: Logits (z, y, x) of each sample.
-        calibration: Of their mean probability.
+        calibration: Applied to their mean probability.
 
     Raises:
         ValueError: There is no sample.
@@ -66,7 +66,7 @@ def average(sample_logits: Iterable[Map], calibration: VoxelCalibration = IDENTI
 
 
 def binary_entropy(probability: Map) -> Map:
-    """Return the entropy of a yes-or-no with that probability, in bits: 0 at 0 and 1, 1 at 0.5."""
+    """Return the entropy of a binary variable with that probability, in bits: 0 at 0 and 1, 1 at 0.5."""
     p = np.clip(probability, 1e-7, 1 - 1e-7)
     return (-(p * np.log(p) + (1 - p) * np.log1p(-p)) / math.log(2)).astype(np.float32)
 
@@ -110,7 +110,7 @@ def uncertainty_maps(samples: SampleAverages, f1: Map, f2: Map) -> dict[str, Map
 
 
 def threshold_for_volume(uncertainty: Map, voxels: float) -> float:
-    """Return the threshold that as many voxels of the map reach."""
+    """Return the threshold that the `voxels` most uncertain voxels of the map reach."""
     flat = uncertainty.reshape(-1)
     count = min(max(round(voxels), 1), flat.size)
     return float(np.partition(flat, flat.size - count)[flat.size - count])

@@ -1,4 +1,4 @@
-"""Weighted points of a volume cut into places, each small enough for one view."""
+"""Cut weighted voxels of a volume into places, each small enough for one view."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ _WORTH_SAYING = 0.002
 
 
 def plausibility_remarks(mask: Mask, source: Geometry) -> list[str]:
-    """Return what is as it often is, and yet worth a look; arguments as for `plausibility_warnings`."""
+    """Return what is common and yet worth a look; arguments as for `plausibility_warnings`."""
     grazed = [side for side, share in touched_sides(mask, source).items() if share < _CUT_SHARE]
     return [f"the segmentation just reaches the {', '.join(grazed)} border of the scan"] if grazed else []
 
 
 def intensity_remarks(remark: IntensityRemark) -> list[str]:
-    """Return what a person should know of grey levels that were left out of account."""
+    """Return what a person should know about grey levels that normalisation left out."""
     remarks = []
     if remark.padding >= _WORTH_SAYING:
         remarks.append(f"{_percent(remark.padding)} of the scan is padding (one value over whole patches): left out")
@@ -55,10 +55,10 @@ def plausibility_warnings(
 
     Args:
         mask: (z, y, x) on the scan's grid.
-        source: That grid.
+        source: The scan's grid.
         usual: What good results are shaped like, where that is known.
-        window: The part (z, y, x) of the mask that was looked at; None: all of it. Of an atrium that its border cuts
-            off nothing is said by its shape about the spacing.
+        window: The part (z, y, x) of the mask that was looked at; None: all of it. The shape of an atrium that the
+            border of this part cuts off tells nothing about the spacing.
     """
     if not mask.any():
         return ["no atrium was found: check the scan, or draw the region (--roi)"]

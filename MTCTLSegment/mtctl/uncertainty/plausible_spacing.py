@@ -58,9 +58,9 @@ class LikelySpacing:
 
     Attributes:
         axes: The file's axes (0, 1, 2 for x, y, z of the array) along which it is off.
-        factor: By which it is to be multiplied there; along the first of them where they differ.
+        factor: Factor for the spacing along these axes; where they need different ones, that of the first axis.
         spacing: The likely one, mm along the file's axes.
-        sentence: For the person, with the flag that sets it right.
+        sentence: For the person, with the command-line option that corrects the spacing.
     """
 
     axes: tuple[int, ...]
@@ -70,7 +70,7 @@ class LikelySpacing:
 
 
 def likely_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) -> LikelySpacing | None:
-    """Another spacing that explains why the segmentation is not shaped like an atrium; None where none is needed.
+    """Return another spacing that explains why the mask is not shaped like an atrium; None where none is needed.
 
     Distances are Mahalanobis distances of the logarithms of the spread along LPS x, y, z, worked out for every
     spacing with the scan's own directions, so that it does not matter along which way it was sliced.
@@ -86,7 +86,7 @@ def likely_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) ->
     covariance = np.cov(index.T, bias=True) + np.eye(3) / 12
 
     def spread(spacing: Triple) -> Triple:
-        """Return `case_score.spread_mm` of the mask, had it that spacing."""
+        """Return what `case_score.spread_mm` of the mask would be with that spacing."""
         matrix = geometry.matrix * spacing
         x, y, z = np.sqrt(np.diag(matrix @ covariance @ matrix.T)).tolist()
         return x, y, z
@@ -131,7 +131,7 @@ def suspected_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA)
 
 
 def borne_out(mask: Mask, tried: Geometry, header: Geometry, atria: UsualShape = ATRIA) -> str | None:
-    """Return the sentence about the header's spacing, where what was found with another one is shaped like an atrium.
+    """Return a sentence about the header's spacing if the mask found with another one is shaped like an atrium.
 
     Args:
         mask: What was found (z, y, x).

@@ -72,7 +72,8 @@ def region_map(
 def error_probability(uncertainty: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the probability that a voxel is wrong: that of the rarer class, from which the entropy comes.
 
-    As it is: of calibrated entropy the first 10 regions hold 0.99 times the error that it promises (names 17-30).
+    It needs no further factor: with calibrated entropy, the first 10 regions hold 0.99 times the error that it promises
+    (cases 17-30 of the benchmark's training list).
 
     Args:
         uncertainty: Predictive entropy / ln 2. Other measures rank regions as well, but the error is not to scale.

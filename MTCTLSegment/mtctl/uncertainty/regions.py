@@ -1,7 +1,7 @@
 """The uncertain regions of a segmentation, each small enough for one view, ranked by the error to be expected there.
 
-They are found once a prediction (`region_search.region_map`). A threshold then only chooses which voxels of each region
-count (`RegionMap.regions_at`): sums made in advance are looked up, which takes about two milliseconds.
+They are found once per prediction (`region_search.region_map`). A threshold then only chooses which voxels of each
+region count (`RegionMap.regions_at`): sums made in advance are looked up, which takes about two milliseconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Region:
     Attributes:
         id: Stays the same when the threshold moves; 1 had the most error to be expected at the lowest threshold.
         volume_mm3: Volume of its voxels.
-        mean_uncertainty: Over its voxels.
+        mean_uncertainty: Mean over its voxels.
         peak_uncertainty: Of its most uncertain voxel.
         expected_error_mm3: Volume of wrong voxels to be expected among them.
         centroid_lps: Mean position, mm.
@@ -36,7 +36,7 @@ class Region:
         voxels_outside: Voxels that it does not.
         visited: A person has looked at it.
         edited: A person has changed the segmentation there.
-        accepted: A person found it right, or right after the change.
+        accepted: A person found the segmentation right there, as it was or after the change.
     """
 
     id: int
@@ -66,7 +66,7 @@ class RegionMap:
         total: Sums from the first voxel of the place to this one (n, 6): uncertainty, expected error (voxels), voxels
             inside, index x, y, z.
         lowest: Lowest index x, y, z from the first voxel of the place to this one (n, 3).
-        highest: Highest.
+        highest: The highest index, likewise.
     """
 
     geometry: Geometry
@@ -81,7 +81,7 @@ class RegionMap:
     def regions_at(self, threshold: float) -> tuple[Region, ...]:
         """Return the regions of voxels at least as uncertain as `threshold`, most error to be expected first.
 
-        Left out are regions with less than SMALLEST_ERROR_MM3 of it, and all beyond the first MOST_REGIONS.
+        Left out are regions with an expected error below SMALLEST_ERROR_MM3, and all beyond the first MOST_REGIONS.
         """
         voxel_mm3 = 1000.0 * self.geometry.voxel_ml
         regions = []
@@ -113,7 +113,7 @@ class RegionMap:
     def threshold_for(self, ml: float) -> float:
         """Return the lowest threshold, in hundredths, at which the regions hold no more than `ml`.
 
-        1 where there is none.
+        Return 1 where no threshold does.
         """
         low, high = 0, 100
         while low < high:
@@ -158,7 +158,7 @@ class RegionMap:
             raise ValueError(f"{path.name} is damaged: {error}") from error
 
     def _counts(self, threshold: float) -> list[int]:
-        """Return how many voxels of each place reach it."""
+        """Return how many voxels of each place reach the threshold."""
         return [_reaching(self.level[first:end], threshold) for first, end in pairwise(self.start)]
 
 

@@ -1,4 +1,4 @@
-"""From a probability that is too sure of itself to one that means what it says; needs no torch."""
+"""Calibration of overconfident voxel probabilities; needs no torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SURE = 1e-6
 
 @dataclass(frozen=True)
 class VoxelCalibration:
-    """From the samples' mean probability p to a calibrated one: sigmoid(slope logit p + offset).
+    """Map the samples' mean probability p to a calibrated one: sigmoid(slope * logit(p) + offset).
 
     Networks are surer than they are right: slope is below 1 (1 / temperature). The offset corrects an atrium that is
-    drawn too large or too small. As it stands here, nothing is changed.
+    drawn too large or too small. The default values change nothing.
     """
 
     slope: float = 1.0

@@ -1,4 +1,4 @@
-"""The client's picture of one child process: what it says, and how it ended."""
+"""One child process as the client sees it: what it says, and how it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Child:
         ready: Whether it has said that it takes requests.
         transport: The way to it.
         output: What it printed.
-        exchange: Folder for volumes; its own, so that a child that ends late takes away no other's.
+        exchange: Folder for volumes, for this child alone: one that ends late must not remove another child's files.
     """
 
     def __init__(self, transport: Transport, program: str, arguments: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from mtctl.worker.requests import Settings
 
 
 class Engine:
-    """Keeps the last model loaded."""
+    """Answers requests, and keeps the last model loaded."""
 
     def __init__(self, emit: Emit) -> None:
         self.emit = emit
@@ -32,7 +32,7 @@ class Engine:
 
     @staticmethod
     def default_device() -> str:
-        """Return what is computed on when nothing is said, in words."""
+        """Return the device used when none is asked for, in words."""
         return describe(choose_device("auto"))
 
     def segment(self, request: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the owner of a `worker.WorkerClient` says and gets; nothing here needs torch."""
+"""What the owner of a `client.WorkerClient` says and gets; nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Settings:
         device: One of `device.DEVICES`.
         samples: Monte-Carlo samples, at least 2; None for the model's number.
         region: "auto", "none", or the box "x0,x1,y0,y1,z0,z1" in mm (LPS).
-        seed: Of the dropout.
+        seed: Seed of the Monte-Carlo dropout.
     """
 
     model: str | None = None

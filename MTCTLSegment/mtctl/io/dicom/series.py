@@ -33,7 +33,7 @@ class Series:
     Attributes:
         uid: Series instance UID; only ever used to tell series apart and, hashed, for the pseudonym.
         files: One file a slice, in no order; or one multi-frame file.
-        frames: Of the first file; 1 where each slice has a file of its own.
+        frames: Number of frames in the first file; 1 where each slice has a file of its own.
     """
 
     uid: str
@@ -55,7 +55,7 @@ class ChosenSeries:
     """The series that was taken as the scan.
 
     Attributes:
-        series: It.
+        series: The series.
         remark: Why this one, for the person who reads the report; "" where there is no other.
     """
 
@@ -142,7 +142,7 @@ def _candidates(folder: Path) -> tuple[list[_Candidate], bool]:
 
 
 def _candidate(uid: str, files: list[Path]) -> _Candidate | None:
-    """None for what is no slice in space: structured reports, segmentations and screenshots have no position."""
+    """Return the files as a candidate; None for reports, segmentations and screenshots, which have no position."""
     header = read_header(files[0])
     if header is None or not (header.HasMetaDataKey(_POSITION) or header.HasMetaDataKey(_FRAMES)):
         return None

@@ -56,7 +56,7 @@ def require_highdicom() -> None:
     """Raise where what writes DICOM is not installed.
 
     Raises:
-        DicomOutputError: It is not.
+        DicomOutputError: highdicom is not installed.
     """
     try:
         import highdicom  # noqa: F401
@@ -73,7 +73,7 @@ def write_dicom(
         series: The source.
         mask: The segmentation on the source's grid.
         uncertainty: In [0, 1], on the same grid.
-        made: How.
+        made: How the results were made.
         segmentation: File for the SEG.
         map_: File for the Parametric Map.
 
