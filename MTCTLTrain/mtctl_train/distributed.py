@@ -22,7 +22,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Team:
-    """This process's place among those that train together."""
+    """The processes that train together, and this process's place among them."""
 
     rank: int = 0
     size: int = 1

@@ -27,7 +27,7 @@ class Stage:
         iterations: Optimiser steps.
         patch: (z, y, x) voxels, multiples of 16. Not 16 or 32 planes: oneDNN of torch 2.13 leaves garbage in the
             bfloat16 weight gradients of feature maps that are two planes deep.
-        learning_rate: At the stage's start; how it falls is the optimiser's.
+        learning_rate: Learning rate at the stage's start; `Recipe.optimisation` says how it falls.
 
     Raises:
         TrainingError: The patch does not suit the network.
@@ -52,7 +52,7 @@ class AdamWPoly:
 
     Attributes:
         usual_rate: The rate to begin a training from scratch with.
-        weight_decay: See AdamW.
+        weight_decay: AdamW's decoupled weight decay.
         warm_up: Fraction of a stage over which the rate rises. Adam's first steps move every weight by the whole rate,
             which spoils weights that were good.
     """
@@ -76,7 +76,7 @@ class AdamWPoly:
 
 @dataclass(frozen=True)
 class SGDSteps:
-    """The literature's: momentum 0.9, a tenth of the rate after 2500 and again after 5000 of 6000 iterations."""
+    """The literature's SGD: momentum 0.9, a tenth of the rate after 2500 and again after 5000 of 6000 iterations."""
 
     weight_decay: float = 1e-4
     momentum: float = 0.9
@@ -100,20 +100,20 @@ class Recipe:
 
     Attributes:
         stages: In order.
-        grid_mm: Voxels (x, y, z) that the network sees.
-        architecture: Of the network.
+        grid_mm: Size (x, y, z) of the voxels that the network sees, mm.
+        architecture: Architecture of the network.
         batch: Labelled patches a step, of all processes together; as many unlabelled ones where there are such scans.
         optimisation: Optimiser and fall of its rate.
-        average_decay: Of the exponential moving average of weights and batch-norm statistics, reached by a warm-up
-            min(decay, (1 + i) / (10 + i)), so that the start is forgotten. The average is teacher and result.
+        average_decay: Decay of the exponential moving average of weights and batch-norm statistics, reached by a
+            warm-up min(decay, (1 + i) / (10 + i)), so that the start is forgotten. The average is teacher and result.
         average_warm_up: The 10 in that; 1: no warm-up, the average starts from the weights that were handed in.
         phantom_share, paste_share, intensity_share, unlabelled_share, replay_share: See `Sampler`.
         anchor: Pull of every weight back to where it started (L2-SP, Li et al. 2018), decoupled from the gradient as
             AdamW's decay is: a step moves it by the learning rate times `anchor` of the way.
         base_share: Fraction of the weights that the run started from in those that it ends with (WiSE-FT, Wortsman et
             al. 2022): what a short run on varied scans forgot comes back.
-        gradient_norm: Gradients are clipped to it.
-        seed: Of everything random.
+        gradient_norm: Gradients are clipped to this norm.
+        seed: Seed of everything random.
         checkpoint_seconds, validate_every: How often to save (s) and to measure validation Dice (iterations).
         seconds: How long the run is to last; its iterations are set once a few steps were timed (`fitted`). None: as
             many as the stages say.

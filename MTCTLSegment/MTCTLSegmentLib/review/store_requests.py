@@ -41,7 +41,7 @@ def review_request(review: CaseReview, operation: str, mask: Mask, reviewer: str
     """Return the request to save the review of a stored case. It needs nothing of the scene, which may be closed.
 
     Args:
-        review: See there.
+        review: The review to save.
         operation: "draft", "accept" or "reject".
         mask: The segmentation as it is now, (z, y, x); it must not change any more.
         reviewer: Pseudonym of the person, or "".

@@ -19,7 +19,7 @@ def prepare_request(
     """Return a request that is still to be started.
 
     Args:
-        module: What Python runs (`mtctl_train.requests`).
+        module: The module that Python runs, in `mtctl_train.requests`.
         content: Plain data.
         done: Called with everything that was found.
         failed: Called with a sentence instead.

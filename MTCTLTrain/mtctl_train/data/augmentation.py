@@ -1,4 +1,4 @@
-"""Random patches: one resampling for position, rotation, scale and warp, then contrast, acquisition and intensities.
+"""Random patches: one resampling for position, rotation, scale and warp; then contrast, resolution and intensities.
 
 Everything is drawn from the generator that is handed in, so that the patch of a given seed and iteration is always
 the same, and a resumed run continues as if it had never stopped.
@@ -26,7 +26,7 @@ class Variation:
     """How far patches vary. Angles in degrees, lengths in mm, intensities in standard deviations of the scan.
 
     Attributes:
-        rotation: Largest turn about (z, y, x): scanners and necks differ more about the long axis.
+        rotation: Largest turn about (z, y, x); the largest is about the long axis of the body.
         scale: Smallest and largest zoom.
         stretch: Largest extra zoom of a single axis.
         warp_mm: Standard deviation of the smooth displacement, knots every 25 mm or so.

@@ -39,7 +39,7 @@ class TrainingCase:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """The true mask on this grid."""
+        """The true mask (z, y, x) on this grid."""
         return self.distance_mm > 0
 
 
@@ -48,7 +48,7 @@ def case_of(labelled: LabelledVolume, grid_mm: Triple = GRID_MM, box: Box | None
 
     Args:
         labelled: Scan and mask.
-        grid_mm: Voxels (x, y, z) of that grid.
+        grid_mm: Size (x, y, z) of that grid's voxels, mm.
         box: The part to take, which holds the mask; None: the whole scan.
     """
     geometry = labelled.volume.geometry
@@ -99,7 +99,7 @@ def _scan_of(phantom: Phantom) -> tuple[Volume, NDArray[np.bool_]]:
 
 @dataclass(frozen=True)
 class Scan:
-    """One unlabelled scan, as `TrainingCase` without the truth."""
+    """One unlabelled scan on the network's grid: a `TrainingCase` without the truth."""
 
     name: str
     image: NDArray[np.float32]

@@ -129,7 +129,7 @@ def check_unlabelled(method: str, unlabelled: Sequence[str], fraction: float = 1
 
 
 def check_unknown(base: Card, validation: Sequence[str]) -> list[DataProblem]:
-    """Return a problem for each validation case that the model to start from was trained on.
+    """Return a problem for each validation case on which the starting model was trained.
 
     Its figures would be better than those on any new scan.
     """

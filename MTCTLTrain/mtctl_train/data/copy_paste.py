@@ -23,7 +23,7 @@ class Supervision:
     Attributes:
         volume: z-scored intensities.
         mask, distance: As in `Batch`; anything where `weight` is 0.
-        weight: The batch's for an expert's voxels, less for guesses, 0 for those without any.
+        weight: The batch's for voxels that an expert labelled, less for guessed ones, 0 for unlabelled ones.
     """
 
     volume: Tensor
@@ -49,7 +49,7 @@ def pasted(batch: Batch, guess: Tensor, guess_weight: float, corners: Tensor) ->
 
     Args:
         batch: As many labelled as unlabelled patches.
-        guess: The teacher's probability for the unlabelled patches; of it the largest component is taken.
+        guess: The teacher's probability for the unlabelled patches; only its largest component is used.
         guess_weight: How much guessed voxels count.
         corners: (n, 3) in 0..1: where each pair's box lies; 0 and 1 are the ends of the room that it has.
     """

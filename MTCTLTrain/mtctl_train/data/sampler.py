@@ -69,7 +69,7 @@ class Sampler:
         patch: (z, y, x) voxels.
         paste_share: Probability that a random box of a patch comes from the batch's next patch (copy-paste).
         intensity_share: Probability that a patch's contrast, resolution and intensities are varied (`augmentation`).
-        unlabelled_share: Of the batches that hold unlabelled patches, where there are such scans.
+        unlabelled_share: Share of the batches that hold unlabelled patches, where there are such scans.
         replay: Real cases of an earlier training, drawn with probability `replay_share` instead of a labelled one.
     """
 

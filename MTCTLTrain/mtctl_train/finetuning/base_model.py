@@ -1,6 +1,6 @@
 """Which model a fine-tuning run starts from; fixed when the run first starts, as its plan is.
 
-Without a name that is the model in use, and another one may be in use when the run goes on.
+Where no model is named, it is the model in use; by the time the run is resumed, another one may be in use.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class _Base:
 
 
 def base_of(folder: Path, name: str | None) -> Model:
-    """Return the model that the run in `folder` began with; where it begins now, note there the one of that name.
+    """Return the model with which the run in `folder` began; if it begins now, note the one of that name there.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         name: Id or folder of a model; None: the one in use, or, for a run that goes on, the one that it began with.
 
     Raises:

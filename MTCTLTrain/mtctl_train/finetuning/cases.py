@@ -33,8 +33,8 @@ class Replay:
     """Labelled cases of an earlier training that are shown again.
 
     Attributes:
-        folder: Of <case>.image.nrrd and <case>.label.nrrd.
-        names: Of the cases.
+        folder: Holds <case>.image.nrrd and <case>.label.nrrd.
+        names: Names of the cases.
     """
 
     folder: Path
@@ -84,9 +84,9 @@ class FineTuningCases:
         store: Where the cases are.
         plan: Which of them.
         replay: Cases to show again; None: phantoms alone.
-        weighting: Of the corrected cases' voxels.
-        grid_mm: Voxels (x, y, z) of the network's grid.
-        folder: Of the run.
+        weighting: Weights of the corrected cases' voxels.
+        grid_mm: Size (x, y, z) of the network's voxels, mm.
+        folder: Folder of the run.
         report_unusable: Called with each case that cannot be used.
     """
 
@@ -168,7 +168,7 @@ def _mask(case: StoredCase, version: int) -> Mask:
     """Return a version's mask.
 
     Raises:
-        DataError: It is empty or full: without a surface distances are infinite, and the loss is not a number.
+        DataError: It is empty or full; distances to a missing surface would make the loss not a number.
     """
     mask = case.corrected_mask(version)
     if mask.any() and not mask.all():

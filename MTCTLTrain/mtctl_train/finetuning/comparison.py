@@ -24,10 +24,11 @@ class Figures:
     """How one model does on one held-out case.
 
     Attributes:
-        dice: Over the voxels where the case's mask is to be believed; the old model's mask is most of the others.
-        hd95_mm: Of the whole masks.
-        ece_band, error_auroc: Of the probability within 3 mm of the mask's surface, and of the entropy there, where
-            the case's mask is to be believed.
+        dice: Over the voxels where a person checked the mask or the old model was sure (`weighting.trusted`): elsewhere
+            it is the old model's own.
+        hd95_mm: HD95 of the whole masks, mm.
+        ece_band, error_auroc: Of the probability and of the entropy, over those of these voxels that lie within 3 mm of
+            the predicted surface.
     """
 
     dice: float

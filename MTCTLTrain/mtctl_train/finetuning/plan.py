@@ -32,7 +32,7 @@ class Plan:
             differ: to learn from a turned or shifted copy of what is held out would flatter the candidate just as well.
         unlabelled: All others but the rejected ones, and but second copies of labelled scans.
         folds: The cases that each training holds out; none of them learns from those.
-        known: Whether the model that the run starts from has learnt from them.
+        known: Whether the model that the run starts from was trained on the held-out cases, which flatters it.
     """
 
     labelled: Mapping[str, int]
@@ -47,7 +47,7 @@ class Plan:
         return [id for id in self.labelled if id not in self.folds[fold]]
 
     def held_out(self, compared: int) -> str:
-        """Say how cases were held out, of which `compared` could be used."""
+        """Return in words how cases were held out; `compared` of them could be used."""
         total = len(self.labelled)
         if not any(self.folds):
             return f"nothing held out: {total} corrected {'cases of one scan' if total > 1 else 'case'}"
@@ -63,7 +63,7 @@ def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan
 
     Args:
         store: The cases.
-        seed: Of the draw.
+        seed: Seed of the draw of held-out cases.
         learnt: `StoredCase.scan_sha256` of what the model that the run starts from has learnt from: such cases are
             held out only where there are no others, as on them that model is better than it will be on any new scan.
 

@@ -1,8 +1,8 @@
 """From a published model and a case store to a candidate and its verdict: `mtctl finetune`.
 
 The candidate starts from the model's weights and learns MT-CTL's semi-supervised objective: labelled are the corrected
-and accepted cases, unlabelled all others. What keeps it from forgetting: it starts from the model and the average does
-too, weights are pulled back to the model's (L2-SP), phantoms and any cases of the earlier training are shown again.
+and accepted cases, unlabelled all others. Against forgetting, student and average both start from the model's weights,
+the weights are pulled back to these (L2-SP), and phantoms and any cases of the earlier training are shown again.
 Locator and calibration are the model's: a handful of cases is too few to fit them again.
 
 What a run writes, and how to find and follow one that runs detached, is in `run_folder`. To stop it, end its process

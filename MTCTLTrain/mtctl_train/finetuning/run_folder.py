@@ -73,12 +73,12 @@ class RunStatus:
     """Content of status.json.
 
     Attributes:
-        pid: Of the process that trains.
-        started: When it did, seconds since 1970.
-        heard: When it last said so.
-        state: What it said.
+        pid: Id of the process that trains.
+        started: When the process started, seconds since 1970.
+        heard: When the process last wrote its status, seconds since 1970.
+        state: The state that it wrote.
         message: Why it failed, or "".
-        machine: Where the pid is one, see `machine.this_machine`; "": here.
+        machine: The machine on which the process runs, see `machine.this_machine`; "": this one.
     """
 
     pid: int
@@ -95,7 +95,7 @@ class RunStatus:
 
     @property
     def lost(self) -> bool:
-        """Whether it runs no more, though it said so last; of a run on another machine silence alone tells."""
+        """Whether the process is gone, whatever it wrote last; of a run on another machine only silence tells."""
         if time.time() - self.heard > _SILENCE:
             return True
         return self.here and not is_running(self.pid)

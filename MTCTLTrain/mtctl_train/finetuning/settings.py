@@ -44,7 +44,7 @@ RECIPE = Recipe(
 
 @dataclass(frozen=True)
 class Minutes:
-    """As many iterations as fit into that time, all folds together."""
+    """A length: as many iterations as fit into that many minutes, all folds together."""
 
     minutes: float
 
@@ -56,7 +56,7 @@ class Minutes:
 
 @dataclass(frozen=True)
 class Iterations:
-    """That many iterations, all folds together."""
+    """A length: that many iterations, all folds together."""
 
     iterations: int
 
@@ -76,11 +76,11 @@ class FineTuning:
         out: Folder of the run.
         length: How long: `Minutes` or `Iterations`.
         device: As in `choose_device`.
-        learning_rate: At the start.
+        learning_rate: Learning rate at the start.
         method, recipe: As for any training; the recipe without stages.
-        weighting: Of the corrected cases' voxels.
+        weighting: Weights of the corrected cases' voxels.
         replay: Cases of the earlier training to show again.
-        command: That was typed, for the card.
+        command: The command line that was typed, for the card.
     """
 
     store: Path

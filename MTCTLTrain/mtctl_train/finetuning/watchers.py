@@ -18,9 +18,9 @@ class Watchers:
     """Passes the events of all folds on, with what a reader has to know of the whole run.
 
     Attributes:
-        folder: Of the run.
+        folder: Folder of the run.
         folds: How many trainings there are.
-        reports: What is called with each event.
+        reports: Functions to call with each event.
     """
 
     folder: Path

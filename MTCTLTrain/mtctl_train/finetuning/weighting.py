@@ -25,8 +25,8 @@ class Weighting:
     model's: taught as truth, its errors would be learnt for good.
 
     Attributes:
-        corrected: Of voxels that a person looked at and of which the old model was unsure: there it has most to learn.
-        unseen: Of voxels that no person looked at: (1 - uncertainty) to this power. 0: they count like all others.
+        corrected: Weight of voxels that a person looked at and of which the old model was unsure.
+        unseen: Voxels that no person looked at weigh (1 - uncertainty) to this power; at 0 they count like all others.
     """
 
     corrected: float = 2.0
@@ -36,7 +36,7 @@ class Weighting:
         """Return the weight of each voxel.
 
         Args:
-            uncertainty: Of the old model, 0 to 1, (z, y, x).
+            uncertainty: Uncertainty of the old model, 0 to 1, (z, y, x).
             uncertain: Where it reached the threshold of the review, or a person changed its mask.
             looked_at: What the person looked at.
 

@@ -1,4 +1,4 @@
-"""The locator's objective: no method to choose, only a part of what `mtctl train` does."""
+"""The locator's objective: no method to choose, only `training.locator` uses it."""
 
 from __future__ import annotations
 

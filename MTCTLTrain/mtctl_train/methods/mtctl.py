@@ -34,17 +34,17 @@ class MTCTL:
     """The paper's objective. The weights that it does not print are those of the code that it builds on.
 
     Attributes:
-        distance_weight: Of L_dis; 0.3 in SASSNet and DTC.
-        cross_task_weight: Of L_cross-task when ramped up; 1 in DTC.
-        guidance_weight: Of L_G when ramped up; alike.
-        adversarial_weight: Of L_adv-GM; 0.01 in SASSNet with 16 labels, whose code ramps it up. Constant here.
+        distance_weight: Weight of L_dis; 0.3 in SASSNet and DTC.
+        cross_task_weight: Weight of L_cross-task when ramped up; 1 in DTC.
+        guidance_weight: Weight of L_G when ramped up; the same as L_cross-task's.
+        adversarial_weight: Weight of L_adv-GM, constant here; 0.01 in SASSNet with 16 labels, whose code ramps it up.
         samples: N Monte-Carlo samples that the guidance takes its uncertainty from; the paper does not say how many.
         ramp_share: Fraction of the run over which the unsupervised terms rise.
-        cross_entropy_weight: Ours. Of the voxel-wise cross-entropy beside Dice, in both decoders.
-        copy_paste_weight: Ours. Of voxels that the averaged network labelled, in bidirectional copy-paste; 0: labelled
-            and unlabelled patches stay apart, and no label is predicted.
-        pretraining_share: Ours. Fraction of the run, from its start, that sees labelled patches alone, with copy-paste
-            among themselves (the sampler's).
+        cross_entropy_weight: Our addition. Weight of the voxel-wise cross-entropy beside Dice, in both decoders.
+        copy_paste_weight: Our addition. Weight of voxels that the averaged network labelled, in bidirectional
+            copy-paste; 0: labelled and unlabelled patches stay apart, and no label is predicted.
+        pretraining_share: Our addition. Fraction of the run, from its start, that sees labelled patches alone; the
+            sampler's copy-paste among them goes on.
     """
 
     distance_weight: float = 0.3

@@ -26,8 +26,8 @@ class SASSNet(VNetBased):
     that step itself.
 
     Attributes:
-        distance_weight: Of the distance map's error.
-        adversarial_weight: 0.01 with 16 labels; its code takes 0.015 with 8.
+        distance_weight: Weight of the distance map's error.
+        adversarial_weight: Weight of the adversarial term; 0.01 with 16 labels, its code takes 0.015 with 8.
     """
 
     distance_weight: float = 0.3

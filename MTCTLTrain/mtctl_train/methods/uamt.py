@@ -19,12 +19,12 @@ from mtctl_train.networks.vnet import VNet
 
 @dataclass(frozen=True)
 class UAMT(VNetBased):
-    """V-Net that agrees with its own moving average where that is certain.
+    """V-Net that is trained to agree with its own moving average where the latter is certain.
 
     Weight and threshold of the agreement rise over the whole run, as over all 6000 iterations of its code.
 
     Attributes:
-        consistency_weight: Of the agreement with the teacher, when ramped up.
+        consistency_weight: Weight of the agreement with the teacher, when ramped up.
         samples: T, Monte-Carlo dropout passes of the teacher; a student step costs four of them.
         noise: Standard deviation of what is added to the teacher's input, cut off at twice that.
     """

@@ -168,7 +168,7 @@ def _model_line(model: InstalledModel) -> dict[str, str]:
 
 
 def _published(catalogue: Catalogue) -> dict[str, str] | None:
-    """Return the site's version in use, though it may be damaged; None: the shipped model is in use."""
+    """Return the site's version in use, even a damaged one; None: the shipped model is in use."""
     model = catalogue.in_use
     if catalogue.fault:
         return {"model": "", "published": "", "override": "", "damage": catalogue.fault}
@@ -180,7 +180,7 @@ def _published(catalogue: Catalogue) -> dict[str, str] | None:
 
 
 def _write_review(case: StoredCase, folder: Path) -> tuple[Mapping[str, Any] | None, str | None]:
-    """Write the mask of the last draft or decision as corrected.npy; return its review and start, None: it has none."""
+    """Write the mask of the last draft or decision as corrected.npy; return its review and start, or None for each."""
     if case.state is CaseState.IN_REVIEW and (draft := case.draft()) is not None:
         _write(folder / "corrected.npy", draft.mask)
         drafts = (

@@ -31,8 +31,8 @@ class TrainingProgress:
         iteration: Iterations done.
         seconds: Time spent on them.
         settings: Settings and case names as JSON text; a run resumes only with those that it began with.
-        planned: Iterations of each stage: of a run that is to last some time, set by the speed that it has.
-        watch: What is known of the loss so far: a run that goes on notices as soon as any that it goes wrong.
+        planned: Iterations of each stage; where the run has a time to last, they were derived from its speed.
+        watch: The smoothed loss so far, so that a resumed run notices divergence as early as an unbroken one.
     """
 
     iteration: int
@@ -65,10 +65,10 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, settings: str, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> TrainingProgress | None:
-    """Put the state saved in `folder` into the given objects; None where there is no checkpoint.
+    """Load the state saved in `folder` into the given objects; return its progress, None without a checkpoint.
 
-    Removes what runs that were killed while they wrote a checkpoint there have left of it. Every process of a team may
-    do so: none has begun a new one yet, as saving comes after a step, and a step takes them all.
+    Also remove unfinished checkpoints of runs that were killed. Every process of a team may do so: none can have begun
+    a new checkpoint, since saving comes after a step, which needs all processes.
 
     Raises:
         CheckpointError: The file is damaged, or belongs to a run with other settings.

@@ -1,4 +1,4 @@
-"""The smoothed loss of a run, which tells that it diverges before that reaches a checkpoint."""
+"""The smoothed loss of a run, which shows divergence before a checkpoint is spoilt by it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Watch:
     """The smoothed loss of a run, and its lowest value so far.
 
     Attributes:
-        smoothed, lowest: Of the sum of the student's losses.
-        seen: Steps.
+        smoothed, lowest: Smoothed sum of the student's losses, now and at its lowest.
+        seen: Number of steps seen.
         losses: Each loss by name, smoothed, the discriminator's too.
     """
 

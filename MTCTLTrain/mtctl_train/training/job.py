@@ -43,16 +43,16 @@ class TrainingJob:
     """What to train.
 
     Attributes:
-        data: Folder of <case>.image.nrrd and <case>.label.nrrd.
+        data: Folder with <case>.image.nrrd and <case>.label.nrrd.
         labelled, unlabelled, validation: Case names.
         out: Model folder to write.
-        id: Of the model.
-        method_name, method, recipe: How.
+        id: Id of the model.
+        method_name, method, recipe: How to train.
         phantoms, full_fields: Numbers of synthetic crops and thoraxes to mix in.
-        locator_iterations: Of the network for large scans; 0: none.
+        locator_iterations: Training steps of the locator; 0: the model gets none.
         base: Model whose weights to start from; None: random ones.
         device: As in `choose_device`.
-        command: That was typed, for the card.
+        command: The command line that was typed, for the card.
     """
 
     data: Path

@@ -74,7 +74,7 @@ def train_locator(
     device: torch.device,
     monitor: Monitor,
 ) -> Model:
-    """Train a locator on `cases` and `phantoms`, see `locator_weights`, and add it to `model`."""
+    """Train a locator on `cases` and `phantoms` (see `locator_weights`) and add it to `model`."""
     out = model.folder / "locator-training"
     state = locator_weights(cases, phantoms, iterations, seed, out, device, monitor)
     return _added(model, state, _note(cases, phantoms, iterations, seed))

@@ -184,7 +184,7 @@ class Board:
 
 
 def time_text(seconds: float) -> str:
-    """Return a time to wait in its two largest units, such as "1 h 05 min"."""
+    """Return a duration in its two largest units, such as "1 h 05 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -60,7 +60,7 @@ def validation_dice(predictor: Predictor[Student], cases: Sequence[TrainingCase]
 
 
 def picture_of(predictor: Predictor[Student], case: TrainingCase) -> Sample:
-    """Return what there is to see of one case; distance map and uncertainty only of a network that is shipped."""
+    """Return one case as the network sees it; distance map and uncertainty only where the method `is_shipped`."""
     if not predictor.method.is_shipped:
         return Sample(case.name, case.image, case.mask, expit(predictor.logits(case.image)), None, None)
     network, device = cast(MTCTLNet, predictor.network), predictor.device
@@ -77,8 +77,8 @@ def write_masks(predictor: Predictor[Student], grid_mm: Triple, cases: Sequence[
     The same for every method, so that `mtctl evaluate` compares the methods and not what surrounds them.
 
     Args:
-        predictor: Of the network to compare.
-        grid_mm: Voxels (x, y, z) that the network was trained at.
+        predictor: The network to compare, and its method.
+        grid_mm: Size (x, y, z) of the voxels at which the network was trained, mm.
         cases: Scans and, not looked at, their masks.
         folder: Where the files go.
     """
