@@ -59,7 +59,7 @@ def model_in(folder: Path) -> ModelChoice:
     """Return the model in a folder that the user chose.
 
     Raises:
-        ModelError: There is no readable card, or the model is of no use any more.
+        ModelError: There is no readable card, or the model is of an obsolete grid.
     """
     return _of_card(str(folder), read_card(folder), folder)
 

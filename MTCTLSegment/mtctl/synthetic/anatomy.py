@@ -1,7 +1,7 @@
 """What lies around the phantom's left atrium, painted from the skin inwards; the atrium's blood has the level 1.
 
 Places are in mm, along z in `shapes.Z_UNIT_MM`, x to the patient's left, y posterior, z superior, (0, 0, 0) in the
-middle of the left atrium. Sizes, places and levels were read off the benchmark's training scans (names 1-66) and
+middle of the left atrium. Sizes, places and levels were read off the benchmark's training scans (cases 1-66) and
 ordinary anatomy.
 """
 

@@ -1,7 +1,7 @@
 """The shape of the phantom's left atrium: body, appendage, pulmonary veins, mitral plane, and their variation.
 
 Places are in mm in heart space, along z in `shapes.Z_UNIT_MM`: x to the patient's left, y posterior, z superior, (0, 0,
-0) in the atrium's middle. Sizes were read off the benchmark's training scans (names 1-66).
+0) in the atrium's middle. Sizes were read off the benchmark's training scans (cases 1-66).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Worse versions of a labelled scan: what scanners, patients and protocols do to images, at three severities.
 
 They widen the range of Dice over which a case score is fitted and judged: a dozen good scans hold no failure. Levels
-were set on names 17-30 so that a model trained on 16 scans goes from good results to failed ones. Lengths are in true
+were set on cases 17-30 so that a model trained on 16 scans goes from good results to failed ones. Lengths are in true
 millimetres; `voxel_mm` is the size of the scan's voxels, (z, y, x).
 """
 

@@ -14,8 +14,8 @@ from mtctl.uncertainty.plausible_spacing import likely_spacing
 #: logarithms have a mean of 101 mL and a standard deviation of 0.354: these are four of them either way.
 _PLAUSIBLE_ML = (25.0, 400.0)
 
-#: A contact with the scan's border of so large a share of the largest section cuts the atrium itself off. In the masks
-#: of names 1-30 four of 30 reach the top slice, with at most 0.22: veins that go on.
+#: Where the mask meets the scan's border in at least this fraction of its largest section, the atrium is cut off.
+#: Of the expert masks of cases 1-30 four reach the top slice, with at most 0.22: these are veins that go on.
 _CUT_SHARE = 0.25
 
 

@@ -18,10 +18,10 @@ from mtctl.geometry import Geometry, Mask, Triple, spacing_text
 from mtctl.uncertainty.case_score import UsualShape, spread_mm
 
 #: How far left atria spread along LPS x, y, z (`case_score.spread_mm`): median (20.2, 9.6, 15.2 mm) and covariance of
-#: the logarithms over the expert masks of names 1-66 of the left-atrium benchmark with their true spacing of
+#: the logarithms over the expert masks of cases 1-66 of the left-atrium benchmark with their true spacing of
 #: 0.625 x 0.625 x 1.25 mm (over all 80: 103 x 59 x 73 mm from end to end, 37 to 264 mL). What is added to the
 #: variances, 5 % of a length, stands for other readers and for masks of a network that sees a wrong spacing. The limit
-#: is a chance of 1 in 80: the masks of names 1-66 reach 2.6, those of names 67-80 2.5.
+#: is a chance of 1 in 80: the masks of cases 1-66 reach 2.6, those of cases 67-80 2.5.
 ATRIA = UsualShape(
     mean=(3.0057, 2.2666, 2.7207),
     covariance=(
@@ -36,7 +36,7 @@ ATRIA = UsualShape(
 _CLEARLY = 2 * math.log(100)
 
 #: Another spacing may leave a larger distance than `ATRIA.limit`: of scans that it sees squashed, a network makes poor
-#: masks. Those of mtctl-la16 on names 67-80, looked at with a height wrong by a factor of two, reach 3.8.
+#: masks. Those of mtctl-la16 on cases 67-80, looked at with a height wrong by a factor of two, reach 3.8.
 _POOR = 4.5
 
 #: What nobody has reported counts as rarer than what many files have: odds of 7 to 1.

@@ -15,7 +15,7 @@ from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 _TRAINING_FRACTION = 0.9
 
 #: MT-CTL's terms for a network that is trained already: they need no long ramp. Without copy-paste: on
-#: names 55-66, 60 steps with it in each took Dice from 90.55 to 90.39, 60 steps on labelled patches alone to 90.92.
+#: cases 55-66, 60 steps with it in each took Dice from 90.55 to 90.39, 60 steps on labelled patches alone to 90.92.
 METHOD = MTCTL(
     distance_weight=1.0,
     cross_task_weight=0.5,

@@ -158,7 +158,7 @@ class MTCTL:
         return sampled, entropy(total / self.samples)
 
 
-#: Ours: the terms of the shipped models. Copy-paste with unlabelled scans is off: on names 67-80 it cost 9.3 Dice
+#: Ours: the terms of the shipped models. Copy-paste with unlabelled scans is off: on cases 67-80 it cost 9.3 Dice
 #: points in 400 iterations from scratch and 0.3 in 300 from a good network (Testing/benchmarks/RESULTS.md).
 BEST = MTCTL(
     distance_weight=1.0,
