@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,14 +63,16 @@ def test_who_waits_gets_the_lock_when_its_owner_is_done(tmp_path: Path, monkeypa
 def test_a_lock_of_another_machine_expires_and_its_owner_notices_when_it_wakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_lock, "EXPIRY", 0.3)
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
     with locked(tmp_path) as asleep:
         monkeypatch.setattr(store_lock, "this_machine", lambda: "another")
-        naps: list[float] = []
-        sleep = time.sleep
-        monkeypatch.setattr(store_lock.time, "sleep", lambda seconds: (naps.append(seconds), sleep(seconds)))
+        monkeypatch.setattr(store_lock, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
         with locked(tmp_path) as awake:
-            assert naps  # It was watched for a while, not taken at once.
+            assert store_lock.EXPIRY < clock[0] < store_lock.PATIENCE  # It was watched for so long, not taken at once.
             awake.check()
             with pytest.raises(LockError, match="this took too long"):
                 asleep.check()
