@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -220,5 +221,11 @@ def test_a_proposal_on_a_large_scan_looks_at_the_box_of_its_region_alone(name: s
     )
     # As large as a region gets: 20 mm across and 6 mm thick, though no real one fills its box.
     part = RegionPart((slice(30, 62), slice(200, 232), slice(295, 305)), np.ones((32, 32, 10), dtype=bool))
-    proposal = KINDS[name](maps, part, maps.segmentation)
+    tracemalloc.start()
+    try:
+        proposal = KINDS[name](maps, part, maps.segmentation)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert proposal.mask.shape == (32, 32, 10)
+    assert most < maps.segmentation.nbytes, "something as large as the scan was computed"
