@@ -54,7 +54,8 @@ def test_help_names_every_command_without_importing_the_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0
-    assert all(f"    {name} " in done.stdout for name in ("segment", "evaluate", "train", "models", "phantom"))
+    names = ("segment", "evaluate", "train", "finetune", "models", "cases", "review", "corrupt", "phantom")
+    assert all(f"    {name} " in done.stdout for name in names)
     assert done.stdout.splitlines()[-1] == "HEAVY set()"
 
 
