@@ -17,8 +17,8 @@ def environment(**variables: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(folders)} | variables
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until the condition holds.
+def wait_for(condition: Callable[[], bool], seconds: float = 60, pause: float = 0.01) -> None:
+    """Wait until the condition holds; ask again after `pause` seconds.
 
     Raises:
         AssertionError: It does not after so many seconds.
@@ -26,4 +26,4 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(pause)

@@ -13,7 +13,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import msgpack
 import numpy as np
 import pytest
 from support.browser_case import write_case
+from support.children import wait_for
 from support.scans import scan
 
 from mtctl.geometry import Geometry, Volume
@@ -52,15 +52,16 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
             )
-        end = time.monotonic() + 90
-        while not self.links():
-            assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
-            time.sleep(0.1)
+        wait_for(self._answers, 90)
         self.address = self.links()[0].split("/?")[0]
         self.cookies = asyncio.run(self._enter())
 
     def links(self) -> list[str]:
         return re.findall(r"http://\S+/\?token=\S+", self.log.read_text(encoding="utf-8"))
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return bool(self.links())
 
     async def _enter(self) -> dict[str, str]:
         jar = aiohttp.CookieJar(unsafe=True)
@@ -111,12 +112,13 @@ class Server:
             return (await call(ws, "trame.state.get", []))["state"]
 
         assert self.process.poll() is None, self.log.read_text()
-        deadline = time.monotonic() + 60
-        state = self.talk(look)
-        while state["shown"] is None and time.monotonic() < deadline:  # The first case is still being opened.
-            time.sleep(0.5)
-            state = self.talk(look)
-        assert isinstance(state, dict)
+        state: dict = {}
+
+        def a_case_is_open() -> bool:
+            state.update(self.talk(look))
+            return state["shown"] is not None
+
+        wait_for(a_case_is_open, pause=0.5)
         assert state["shown"]["name"] == "ball"
         assert len(state["regions"]) > 0
         assert 0 <= state["threshold"] <= 1

@@ -7,13 +7,13 @@ import logging
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.children import wait_for
 from support.paths import ROOT
 from support.slicer_cli import SCRIPT, XML
 
@@ -126,10 +126,7 @@ def test_cancelled_in_slicer_its_process_is_gone_and_no_result_is_loaded(
     run.node.Cancel()
     run.wait()
     assert run.node.GetStatusString() == "Cancelled"
-    deadline = time.monotonic() + 10
-    while any(is_running(process) for process in started):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: not any(map(is_running, started)), 10)
     import slicer
 
     segmentation = slicer.mrmlScene.GetNodeByID(parameters["outputSegmentation"])

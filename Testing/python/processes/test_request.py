@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.children import wait_for
 
 from mtctl.errors import MtctlError
 from mtctl.processes.launcher import child_environment
@@ -60,10 +61,7 @@ class Asked:
         self.process.start()
 
     def wait(self) -> Asked:
-        deadline = time.monotonic() + 120
-        while not (self.done or self.failed):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: bool(self.done or self.failed), 120)
         return self
 
 

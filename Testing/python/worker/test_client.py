@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.children import environment
+from support.children import environment, wait_for
 from support.scans import scan
 
 from mtctl.geometry import Geometry, Volume
@@ -98,13 +98,8 @@ def exchange_of(client: WorkerClient) -> Path:
     return client._child.exchange
 
 
-def gone(pids: set[int], within: float) -> bool:
-    deadline = time.monotonic() + within
-    while any(is_running(pid) for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+def wait_until_gone(pids: set[int], within: float) -> None:
+    wait_for(lambda: not any(map(is_running, pids)), within)
 
 
 def oblique() -> Volume:
@@ -279,7 +274,8 @@ def test_when_the_parent_is_killed_the_child_ends_in_the_middle_of_its_work_and_
     tiny_model: Model,
 ) -> None:
     exchange, pids = orphans("network", tiny_model)
-    assert pids and gone(pids, within=5)
+    assert pids
+    wait_until_gone(pids, within=5)
     assert not exchange.exists()
 
 
@@ -318,14 +314,15 @@ def test_when_only_the_launcher_is_killed_the_child_behind_it_ends_and_removes_t
     launcher, exchange = child_pid(client), exchange_of(client)
     family = family_of(launcher)
     os.kill(launcher, signal.SIGTERM)
-    assert gone(family, within=20)
+    wait_until_gone(family, within=20)
     assert not exchange.exists()
     client.close()
 
 
 def test_when_the_parent_of_a_launcher_that_holds_the_input_is_killed_nothing_is_left_either(tiny_model: Model) -> None:
     exchange, pids = orphans("start", tiny_model, 2, f"arguments=('-c', {LAUNCHER!r})")
-    assert len(pids) == 2 and gone(pids, within=10)
+    assert len(pids) == 2
+    wait_until_gone(pids, within=10)
     assert not exchange.exists()
 
 
