@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Page
+from support.browser_case import segmented_phantom
 from support.chromium import browser
 from support.serving import STATE, Served, missing, ready, still
 
@@ -56,7 +57,7 @@ def main() -> int:
         print(lacking)
         return 1
     with tempfile.TemporaryDirectory() as scratch:
-        folder = args.folder or made(Path(scratch))
+        folder = args.folder or segmented_phantom(Path(scratch))
         started = time.monotonic()
         server = Served(folder, "--device", "cpu")
         print(f"server ready after                     {time.monotonic() - started:6.1f} s")
@@ -66,15 +67,6 @@ def main() -> int:
         finally:
             server.stop()
     return 0
-
-
-def made(folder: Path) -> Path:
-    mtctl = [sys.executable, "-m", "mtctl"]
-    subprocess.run([*mtctl, "phantom", "-o", str(folder)], check=True, capture_output=True)
-    scan = str(folder / "phantom-0.image.nrrd")
-    subprocess.run([*mtctl, "segment", scan, "-o", str(folder), "--maps", "all"], check=True, capture_output=True)
-    (folder / "phantom-0.label.nrrd").unlink()
-    return folder
 
 
 def measure(server: Served, tab: Page, moves: int, leak_moves: int) -> None:

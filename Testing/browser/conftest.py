@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
+from support.browser_case import segmented_phantom
 from support.chromium import browser
 from support.serving import Served, missing, ready
 
@@ -19,14 +18,7 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a phantom and its results; to be copied, not changed."""
     if lacking := missing():
         pytest.skip(lacking)
-    folder = tmp_path_factory.mktemp("segmented")
-    for arguments in (
-        ["phantom", "-o", str(folder)],
-        ["segment", str(folder / "phantom-0.image.nrrd"), "-o", str(folder / "result"), "--maps", "all"],
-    ):
-        subprocess.run([sys.executable, "-m", "mtctl", *arguments], check=True, capture_output=True, timeout=300)
-    (folder / "phantom-0.label.nrrd").unlink()
-    return folder
+    return segmented_phantom(tmp_path_factory.mktemp("segmented"), "result")
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ A phantom is made and segmented; the first region is visited and a proposal prev
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page
+from support.browser_case import segmented_phantom
 from support.chromium import browser, pixels, wait
 from support.serving import STATE, Served, missing, ready, still
 
@@ -33,7 +33,7 @@ def main() -> int:
         print(lacking)
         return 1
     with tempfile.TemporaryDirectory() as scratch:
-        folder = args.folder or made(Path(scratch))
+        folder = args.folder or segmented_phantom(Path(scratch))
         server = Served(folder, "--device", "cpu")
         try:
             with browser(1280, 840) as context:
@@ -47,15 +47,6 @@ def main() -> int:
     picture.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
     return 0 if path.stat().st_size <= LARGEST else 1
-
-
-def made(folder: Path) -> Path:
-    mtctl = [sys.executable, "-m", "mtctl"]
-    subprocess.run([*mtctl, "phantom", "-o", str(folder)], check=True, capture_output=True)
-    scan = str(folder / "phantom-0.image.nrrd")
-    subprocess.run([*mtctl, "segment", scan, "-o", str(folder), "--maps", "all"], check=True, capture_output=True)
-    (folder / "phantom-0.label.nrrd").unlink()
-    return folder
 
 
 def show(tab: Page) -> None:

@@ -1,8 +1,10 @@
-"""A small case in files, for the tests of the reviewer."""
+"""Cases in files, for the tests of the reviewer."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +28,19 @@ def write_case(folder: Path) -> None:
         write_volume(Volume(array.astype(np.float32), volume.geometry), folder / f"ball.{kind}.nrrd")
     write_segmentation(Volume((depth > 0).astype(np.uint8), volume.geometry), folder / "ball.seg.nrrd")
     (folder / "ball.json").write_text(json.dumps({"input": "ball.image.nrrd", "case_score": 0.9}), encoding="utf-8")
+
+
+def segmented_phantom(folder: Path, results: str = "") -> Path:
+    """Put a phantom and its results, with all maps, into a folder, which is returned.
+
+    Args:
+        folder: Where the phantom is to be.
+        results: Name of a folder in it for the results; "": beside the phantom.
+    """
+    for arguments in (
+        ["phantom", "-o", str(folder)],
+        ["segment", str(folder / "phantom-0.image.nrrd"), "-o", str(folder / results), "--maps", "all"],
+    ):
+        subprocess.run([sys.executable, "-m", "mtctl", *arguments], check=True, capture_output=True, timeout=300)
+    (folder / "phantom-0.label.nrrd").unlink()
+    return folder

@@ -23,11 +23,6 @@ from mtctl.system.files import TEMPORARY_PREFIX, WriteError
 from mtctl.system.staging import DamagedError
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> CaseStore:
-    return CaseStore(tmp_path / "store")
-
-
 def damage(path: Path) -> None:
     """One bit of a file turns, as on a failing disk."""
     content = bytearray(path.read_bytes())

@@ -19,11 +19,6 @@ from mtctl.scene.volume_nodes import volume_of
 from mtctl.system.staging import read_sealed, write_sealed
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> CaseStore:
-    return CaseStore(tmp_path / "store")
-
-
 def test_the_same_scan_is_one_case_and_its_name_says_nothing(store: CaseStore) -> None:
     first, again = store.add(scan((20, 24, 28))), store.add(scan((20, 24, 28)))
     assert first == again and store.ids() == [first.id]

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,6 @@ from mtctl.cases.records import CaseError
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Volume
 from mtctl.review.document import review_document
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> CaseStore:
-    return CaseStore(tmp_path / "store")
 
 
 def test_a_case_goes_from_unlabelled_through_review_to_corrected(store: CaseStore) -> None:

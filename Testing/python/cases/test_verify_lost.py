@@ -18,11 +18,6 @@ from mtctl.cases.store import CaseStore
 from mtctl.cases.verify import Problem
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> CaseStore:
-    return CaseStore(tmp_path / "store")
-
-
 def test_a_version_that_somebody_deleted_is_missed(store: CaseStore) -> None:
     case = predicted(store)
     case = store.accept(case, *reviewed(case))

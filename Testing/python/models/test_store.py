@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from support.scans import scan
+from support.stored_cases import contents
 
 from mtctl.commands.main import main
 from mtctl.models import shipped
@@ -60,11 +61,6 @@ def candidate(folder: Path, seed: int = 1, **changes: object) -> Path:
     save_model(folder, card, MTCTLNet(used.architecture).state_dict())
     write_verdict(folder, better(name_of(used), **changes))
     return folder
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and ".mtctl-lock" not in path.name)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 # The rule
@@ -124,7 +120,7 @@ def test_a_verdict_that_was_changed_by_hand_or_torn_or_is_missing_is_refused(tmp
 
 def test_a_better_candidate_becomes_the_default_and_the_shipped_one_stays(store: ModelStore, tmp_path: Path) -> None:
     source = candidate(tmp_path / "out")
-    before = files(source)
+    before = contents(source)
     version = store.publish(source)
     assert (version.number, version.model.id, version.override) == (1, "site-0001", "")
     assert version.parent == name_of(read_model(tmp_path / "shipped" / "tiny").card)
@@ -133,7 +129,7 @@ def test_a_better_candidate_becomes_the_default_and_the_shipped_one_stays(store:
     assert find_model("site-0001") == find_model(None)
     assert find_model("tiny").card.default
     assert [model.id for model in list_models()] == ["site-0001", "tiny"]
-    assert files(source) == before
+    assert contents(source) == before
     find_model(None).load_network()
 
 
@@ -144,7 +140,7 @@ def test_a_worse_candidate_is_refused_and_nothing_changes(store: ModelStore, tmp
     ) as caught:
         store.publish(source)
     assert caught.value.reasons == ("its probabilities are off by 0.060, were by 0.040",)
-    assert store.current() is None and store.versions() == [] and files(store.folder) == {}
+    assert store.current() is None and store.versions() == [] and contents(store.folder) == {}
     assert find_model(None).id == "tiny"
 
 
@@ -167,7 +163,7 @@ def test_a_candidate_that_was_compared_with_an_older_model_is_refused(store: Mod
 def test_rolling_back_goes_one_further_each_time_until_the_shipped_model(store: ModelStore, tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         store.publish(candidate(tmp_path / str(seed), seed))
-    before = files(store.folder / "versions")
+    before = contents(store.folder / "versions")
     assert store.rollback("too bright").number == 2  # type: ignore[union-attr]
     assert store.publish(candidate(tmp_path / "4", 4)).number == 4
     assert find_model(None).id == "site-0004"
@@ -182,7 +178,7 @@ def test_rolling_back_goes_one_further_each_time_until_the_shipped_model(store: 
         (1, "publish"), (2, "publish"), (3, "publish"), (2, "rollback"), (4, "publish"), (2, "rollback"),
         (1, "rollback"), (None, "rollback"),
     ]  # fmt: skip
-    assert before.items() <= files(store.folder / "versions").items()
+    assert before.items() <= contents(store.folder / "versions").items()
     assert store.history()[3].reason == "too bright"
 
 
@@ -216,7 +212,7 @@ def test_what_is_no_candidate_is_refused_in_words(store: ModelStore, tmp_path: P
     (source / "weights.safetensors").unlink()
     with pytest.raises(ModelStoreError, match="not a model folder"):
         store.publish(source)
-    assert files(store.folder) == {}
+    assert contents(store.folder) == {}
 
 
 def test_a_locator_that_is_missing_or_another_is_noticed_before_anything_is_published(
@@ -232,7 +228,7 @@ def test_a_locator_that_is_missing_or_another_is_noticed_before_anything_is_publ
     locator.unlink()
     with pytest.raises(ModelStoreError, match=r"locator\.safetensors: is missing, but this model's card names it"):
         store.publish(source)
-    assert files(store.folder) == {}
+    assert contents(store.folder) == {}
     locator.write_bytes(whole)
     assert (store.publish(source).folder / "locator.safetensors").read_bytes() == whole
 
@@ -241,17 +237,17 @@ def test_a_version_that_cannot_be_put_in_use_is_not_kept(store: ModelStore, tmp_
     store.publish(candidate(tmp_path / "a"))
     second = candidate(tmp_path / "b", 2)
     (store.folder / "current.json").write_text("{")
-    before = files(store.folder)
+    before = contents(store.folder)
     with pytest.raises(ModelStoreError, match=r"current\.json: is cut off or damaged"):
         store.publish(second, override="the new scanner only")
-    assert files(store.folder) == before and store.numbers() == [1]
+    assert contents(store.folder) == before and store.numbers() == [1]
 
 
 def test_a_full_disk_leaves_the_store_as_it_was(
     store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.publish(candidate(tmp_path / "a"))
-    second, before, flush = candidate(tmp_path / "b", 2), files(store.folder), os.fsync
+    second, before, flush = candidate(tmp_path / "b", 2), contents(store.folder), os.fsync
     for after in range(4):
         calls = [0]
 
@@ -265,7 +261,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(
             patch.setattr(os, "fsync", fsync)
             with pytest.raises(WriteError, match="the disk is full"):
                 store.publish(second)
-        assert files(store.folder) == before and store.current() == store.version(1)
+        assert contents(store.folder) == before and store.current() == store.version(1)
     assert store.publish(second).number == 2
 
 
@@ -422,7 +418,7 @@ def test_a_candidate_of_the_old_geometry_is_refused_with_the_reason_that_reading
         assert str(published.value) == str(read.value)
     assert main(["models", "publish", str(source)]) == 1
     assert str(read.value) in capsys.readouterr().err
-    assert files(store.folder) == {} and find_model(None).id == "tiny"
+    assert contents(store.folder) == {} and find_model(None).id == "tiny"
 
 
 def test_a_site_s_model_of_the_old_geometry_is_listed_as_refused_and_the_others_as_ever(
@@ -465,8 +461,8 @@ def test_a_published_version_is_not_calibrated(
     store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     version = store.publish(candidate(tmp_path / "a"))
-    before = files(version.folder)
+    before = contents(version.folder)
     assert main(["models", "calibrate", "site-0001", "--like", "tiny"]) == 1
     assert "is published and never changes" in capsys.readouterr().err
-    assert files(version.folder) == before
+    assert contents(version.folder) == before
     assert json.loads(before["card.json"])["id"] == "site-0001"
