@@ -13,6 +13,7 @@ from mtctl.uncertainty.regions import Region
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
+from MTCTLSegmentLib.widgets.table_columns import set_up_columns
 
 # A click on another row moves to it first and then says where it was: both in one event.
 _SAME_EVENT_SECONDS = 0.05
@@ -27,7 +28,8 @@ class RegionPanel(Panel):
         self._ids: list[int] = []
         self._shown: list[tuple[str, ...]] = []
         self._moved_at = 0.0
-        self._set_up_table()
+        titles = [_("#"), _("State"), _("Volume"), _("Likely wrong"), _("Uncertainty")]
+        set_up_columns(self._table, titles, stretched=range(1, len(titles)))
         self.connect(
             (self._table, "currentCellChanged(int,int,int,int)", self._moved),
             (self._table, "cellPressed(int,int)", self._pressed),
@@ -99,19 +101,6 @@ class RegionPanel(Panel):
             self._jump(row)
 
     # --- table --------------------------------------------------------------------------------------------------------
-
-    def _set_up_table(self) -> None:
-        titles = [_("#"), _("State"), _("Volume"), _("Likely wrong"), _("Uncertainty")]
-        table = self._table
-        table.setColumnCount(len(titles))
-        table.setHorizontalHeaderLabels(titles)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(22)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        for column in range(len(titles)):
-            stretch = qt.QHeaderView.Stretch if column else qt.QHeaderView.ResizeToContents
-            header.setSectionResizeMode(column, stretch)
 
     def _fill(self, regions: tuple[Region, ...]) -> None:
         rows = [_row(number, region) for number, region in enumerate(regions, 1)]

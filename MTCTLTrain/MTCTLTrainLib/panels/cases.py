@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from MTCTLSegmentLib import settings as segment_settings
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
+from MTCTLSegmentLib.widgets.table_columns import set_up_columns
 from MTCTLTrainLib.page_state import CaseLine, PageState
 from MTCTLTrainLib.text import date_text, sentence
 
@@ -35,7 +36,8 @@ class CasePanel(Panel):
         self._source: tuple[Any, Any] | None = None
         self._filling: Iterator[None] | None = None
         self._timer = self.make_timer(0, self._fill_on)
-        self._set_up_table()
+        titles = (_("Case"), _("State"), _("Dice old"), _("Dice new"), _("Reviewer"), _("Date (UTC)"))
+        set_up_columns(self._table, titles, stretched=(0,))
         self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_store()
         self.connect(
@@ -100,19 +102,6 @@ class CasePanel(Panel):
             self._opener(self._rows[row][0])
 
     # --- table --------------------------------------------------------------------------------------------------------
-
-    def _set_up_table(self) -> None:
-        titles = (_("Case"), _("State"), _("Dice old"), _("Dice new"), _("Reviewer"), _("Date (UTC)"))
-        table = self._table
-        table.setColumnCount(len(titles))
-        table.setHorizontalHeaderLabels(titles)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(22)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        for column in range(len(titles)):
-            stretch = qt.QHeaderView.Stretch if column == 0 else qt.QHeaderView.ResizeToContents
-            header.setSectionResizeMode(column, stretch)
 
     def _begin_filling(self) -> None:
         source = (self._page.cases, self._page.verdict)

@@ -12,6 +12,7 @@ from mtctl.models.verdict import Compared, Verdict
 from mtctl.processes.request import Events
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panel import Panel
+from MTCTLSegmentLib.widgets.table_columns import set_up_columns
 from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.runs.training_run import Decision, TrainingRun
 from MTCTLTrainLib.text import sentence
@@ -31,7 +32,8 @@ class VerdictPanel(Panel):
         self._shown: Verdict | None = None
         self._refused: tuple[str, ...] = ()
         self._busy = False
-        self._set_up_table()
+        titles = (_("Held-out case"), _("Dice old"), _("Dice new"), _("Change"))
+        set_up_columns(ui.verdictTable, titles, stretched=(0,))
         self.connect(
             (ui.publishButton, "clicked()", self.publish),
             (ui.discardButton, "clicked()", self.discard),
@@ -139,18 +141,6 @@ class VerdictPanel(Panel):
         self.refresh()
 
     # --- table --------------------------------------------------------------------------------------------------------
-
-    def _set_up_table(self) -> None:
-        titles = (_("Held-out case"), _("Dice old"), _("Dice new"), _("Change"))
-        table = self._ui.verdictTable
-        table.setColumnCount(len(titles))
-        table.setHorizontalHeaderLabels(titles)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(22)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        for column in range(len(titles)):
-            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch)
 
     def _fill(self, verdict: Verdict | None) -> None:
         table = self._ui.verdictTable
