@@ -12,8 +12,8 @@ from mtctl.cases.store import StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
-from mtctl.system.files import WriteError, write_reason
-from mtctl.system.staging import commit, staged, write_json
+from mtctl.system.files import WriteError, write_json, write_reason
+from mtctl.system.staging import commit, staged
 
 _ENDING = ".nii.gz"
 

@@ -16,7 +16,8 @@ from mtctl.geometry import Mask, Volume
 from mtctl.io.checksums import mask_sum
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.review.case_maps import ReviewError
-from mtctl.system.staging import DamagedError, write_json
+from mtctl.system.files import write_json
+from mtctl.system.staging import DamagedError
 
 if TYPE_CHECKING:  # It takes scipy along, for which a window that lists cases would wait a second.
     from mtctl.review.session import ReviewSession

@@ -33,7 +33,7 @@ from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.inference.result import Result
 from mtctl.io.checksums import scan_sum
 from mtctl.io.volumes import write_volume
-from mtctl.system.files import WriteError, write_reason
+from mtctl.system.files import WriteError, write_json, write_reason
 from mtctl.system.staging import (
     DamagedError,
     checksums,
@@ -41,7 +41,6 @@ from mtctl.system.staging import (
     now,
     remove_leftovers,
     staged,
-    write_json,
     write_sealed,
 )
 

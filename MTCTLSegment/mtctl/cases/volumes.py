@@ -14,7 +14,8 @@ from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.io.checksums import mask_sum
 from mtctl.io.volumes import VolumeError, read_map, read_mask, write_segmentation, write_volume
-from mtctl.system.staging import DamagedError, write_json
+from mtctl.system.files import write_json
+from mtctl.system.staging import DamagedError
 from mtctl.uncertainty.kinds import NAMES
 
 #: The maps that a case may have.

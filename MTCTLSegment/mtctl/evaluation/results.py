@@ -6,7 +6,6 @@ Distances are the literature's (voxels, medpy's definitions) and in mm; see `seg
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from mtctl.geometry import Map, Mask, Triple, Volume, with_spacing
 from mtctl.io.volumes import read_map, read_mask
 from mtctl.masks import surface_band, voxel_band
 from mtctl.models.catalogue import read_catalogue
+from mtctl.system.files import read_document
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -168,10 +168,10 @@ def training_cases(folder: Path) -> TrainingCases | None:
     model that the reports of `mtctl segment` in the folder name.
     """
     for path in (folder / "card.json", folder.absolute().parent / "card.json"):
-        found = _counts(_json(path).get("data"))
+        found = _counts(read_document(path).get("data"))
         if found:
             return found
-    made_by = [_json(path).get("model") for path in sorted(folder.glob("*.json"))]
+    made_by = [read_document(path).get("model") for path in sorted(folder.glob("*.json"))]
     hashes = {model.get("sha256") for model in made_by if isinstance(model, dict)}
     if len(hashes) != 1:
         return None
@@ -252,24 +252,12 @@ def _threshold(report: Path) -> float | None:
     Raises:
         EvaluationError: It is no number from 0 to 1.
     """
-    threshold = _json(report).get("threshold")
+    threshold = read_document(report).get("threshold")
     if threshold is None:
         return None
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise EvaluationError(f"{report}: its threshold {threshold} is no number from 0 to 1; segment the case again")
     return float(threshold)
-
-
-def _json(path: Path) -> dict[str, object]:
-    """Return the object in a JSON file; empty where it is absent or damaged.
-
-    A damaged card must not stop an evaluation.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _counts(data: object) -> TrainingCases | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, with_retries, write_reason
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, read_document, with_retries, write_reason
 from mtctl.uncertainty.kinds import BY_OPTION
 
 #: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
@@ -115,16 +115,7 @@ def _remove(hidden: Path) -> None:
 def read_report(path: Path) -> dict[str, Any] | None:
     """Read a <stem>.json that `mtctl segment` wrote; None where it is missing, damaged or of another kind."""
     report = read_document(path)
-    return report if report is not None and "fingerprint" in report else None
-
-
-def read_document(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object, such as the report of any program; None where it is missing, damaged or no object."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+    return report if "fingerprint" in report else None
 
 
 def finish_interrupted(out: Path, stems: Iterable[str]) -> None:

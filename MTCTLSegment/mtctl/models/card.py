@@ -12,7 +12,7 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Triple
 from mtctl.models.verdict import ModelName
 from mtctl.networks.architecture import Architecture
-from mtctl.system.files import replacing
+from mtctl.system.files import write_json
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
@@ -143,8 +143,7 @@ def write_card(folder: Path, card: Card) -> None:
     Raises:
         WriteError: The folder is not writable or the disk is full.
     """
-    with replacing(folder / CARD) as part:
-        part.write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CARD, dataclasses.asdict(card))
 
 
 def cases_learnt(card: Card) -> set[str]:

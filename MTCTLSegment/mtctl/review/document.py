@@ -20,7 +20,7 @@ from mtctl.geometry import Geometry, Mask, VolumeError, same_grid
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import Edit, RegionMark, ReviewState, Status
-from mtctl.system.files import replacing
+from mtctl.system.files import write_json
 from mtctl.uncertainty.regions import RegionMap
 
 Number = TypeVar("Number", int, float)
@@ -55,9 +55,7 @@ def write_review(path: Path, session: ReviewSession) -> None:
     Raises:
         WriteError: The folder is not writable or the disk is full.
     """
-    text = json.dumps(review_document(session), indent=2) + "\n"
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_json(path, review_document(session))
 
 
 def read_review(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.system.process_tree import is_running
@@ -56,6 +58,25 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # Never hide the error that is on its way.
             part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a JSON object that need not be there, such as a report; empty where it is missing, damaged or no object."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def with_retries(move: Callable[[Path, Path], object], source: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, file_sha256, replacing, with_retries, write_reason
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, file_sha256, with_retries, write_json, write_reason
 
 _SUM = "sha256"
 
@@ -80,16 +80,6 @@ def remove_leftovers(parent: Path, fresh: Path) -> None:
         for path in parent.iterdir():
             if path.name.startswith(TEMPORARY_PREFIX) and now - path.stat().st_mtime > _LEFTOVER_SECONDS:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all.
-
-    Raises:
-        WriteError: It cannot be written.
-    """
-    with replacing(path) as part:
-        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write_sealed(path: Path, document: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ What `mtctl finetune` keeps in the folder of a run is described in `mtctl_train.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -24,7 +23,7 @@ from typing import Any
 
 import mtctl_train
 from mtctl.processes.launcher import child_environment, encode_argument, ending_of
-from mtctl.system.files import WriteError, make_folder, replacing
+from mtctl.system.files import WriteError, make_folder, read_document, write_json
 from mtctl.system.process_tree import is_running, kill_tree
 from mtctl_train.finetuning.run_folder import CANDIDATE, RunError, RunState, read_status
 
@@ -146,7 +145,7 @@ class TrainingRun:
             number += 1
             folder = runs / f"{name}-{number}"
         make_folder(folder)
-        _write(folder / SETTINGS, asdict(settings))
+        write_json(folder / SETTINGS, asdict(settings))
         run = cls(folder, settings, program)
         run.go_on()
         return run
@@ -155,7 +154,7 @@ class TrainingRun:
     def last(cls, runs: Path) -> TrainingRun | None:
         """Return the run that was started last, by any program; None if there is none."""
         for path in sorted(runs.glob(f"*/{SETTINGS}"), key=_begun, reverse=True):
-            values = _read(path)
+            values = read_document(path)
             try:
                 tuples = {name: tuple(values[name]) for name in ("length", "further")}
                 return cls(path.parent, RunSettings(**values | tuples))
@@ -188,7 +187,7 @@ class TrainingRun:
         except OSError as error:
             raise RunError(f"the training could not be started: {error.strerror or error}") from error
         try:
-            _write(self.folder / LAUNCH, asdict(_Launch(process.pid, time.time())))
+            write_json(self.folder / LAUNCH, asdict(_Launch(process.pid, time.time())))
         except WriteError:
             _end(process.pid)  # Nobody would find it again.
             raise
@@ -210,7 +209,7 @@ class TrainingRun:
             _end(pid)
         if launch is not None:
             try:
-                _write(self.folder / LAUNCH, asdict(replace(launch, stopped=True)))
+                write_json(self.folder / LAUNCH, asdict(replace(launch, stopped=True)))
             except WriteError as error:
                 raise WriteError(f"the training is stopped, but this could not be noted: {error}") from error
 
@@ -245,7 +244,7 @@ class TrainingRun:
     @property
     def decision(self) -> Decision | None:
         """The decision on the candidate; None before there is one."""
-        values = _read(self.folder / DECISION)
+        values = read_document(self.folder / DECISION)
         try:
             return Decision(**values) if values else None
         except TypeError:
@@ -257,11 +256,11 @@ class TrainingRun:
         Raises:
             WriteError: Nothing can be written there.
         """
-        _write(self.folder / DECISION, asdict(decision))
+        write_json(self.folder / DECISION, asdict(decision))
 
     def _launch(self) -> _Launch | None:
         try:
-            return _Launch(**_read(self.folder / LAUNCH))
+            return _Launch(**read_document(self.folder / LAUNCH))
         except TypeError:
             return None
 
@@ -306,16 +305,3 @@ def _begun(path: Path) -> tuple[float, str]:
         return path.stat().st_mtime, path.parent.name
     except OSError:
         return 0.0, ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    with replacing(path) as part:
-        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

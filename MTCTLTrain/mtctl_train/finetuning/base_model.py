@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.models.model import Model, find_model, list_models, read_model
-from mtctl.system.files import replacing
+from mtctl.system.files import write_json
 from mtctl_train.finetuning.run_folder import BASE, PLAN, RunError
 
 
@@ -40,8 +40,7 @@ def base_of(folder: Path, name: str | None) -> Model:
     path = folder / BASE
     if not (path.exists() and (folder / PLAN).exists()):  # Without a plan nothing was learnt yet.
         model = find_model(name)
-        with replacing(path) as part:
-            part.write_text(json.dumps(_noted(model), indent=2) + "\n", encoding="utf-8")
+        write_json(path, _noted(model))
         return model
     base = _read(path)
     text = f"{folder}: this run began with the model {base.id} {base.version}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mtctl.cases.store import CaseStore
-from mtctl.system.files import replacing
+from mtctl.system.files import write_json
 from mtctl_train.finetuning.run_folder import PLAN, RunError
 
 #: From so many corrected cases on that the old model has not learnt from, one in four is held out; with fewer, each is
@@ -118,8 +118,7 @@ def plan_of(folder: Path, store: CaseStore, seed: int, learnt: Collection[str] =
     path = folder / PLAN
     if not path.exists():
         plan = make_plan(store, seed, learnt)
-        with replacing(path) as part:
-            part.write_text(json.dumps(asdict(plan), indent=2) + "\n", encoding="utf-8")
+        write_json(path, asdict(plan))
         return plan
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

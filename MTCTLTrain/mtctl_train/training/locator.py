@@ -32,7 +32,7 @@ from mtctl.preprocessing.normalisation import normalise_locally
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
-from mtctl.system.files import replacing
+from mtctl.system.files import write_json
 from mtctl_train.data.cases import TrainingCase
 from mtctl_train.methods.location import Location
 from mtctl_train.recipe import Recipe, Stage
@@ -138,8 +138,7 @@ def train_locator_alone(
     """Train a locator that belongs to no model yet; its weights and `NOTE` go into `folder`, for `add_locator`."""
     state = locator_weights(cases, phantoms, iterations, seed, folder / "locator-training", device, monitor)
     write_tensors(folder / LOCATOR, state)
-    with replacing(folder / NOTE) as part:
-        part.write_text(json.dumps(_note(cases, phantoms, iterations, seed), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / NOTE, _note(cases, phantoms, iterations, seed))
 
 
 def add_locator(model: Model, folder: Path) -> Model:

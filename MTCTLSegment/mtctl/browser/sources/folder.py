@@ -24,7 +24,7 @@ from mtctl.io.volumes import read_volume, write_segmentation, write_volume
 from mtctl.review.document import read_review, review_document, write_review
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, Status, summary
-from mtctl.system.files import replacing
+from mtctl.system.files import write_json
 
 _STAGES = {Status.DRAFT: WorkStage.IN_REVIEW, Status.ACCEPTED: WorkStage.ACCEPTED, Status.REJECTED: WorkStage.REJECTED}
 
@@ -115,8 +115,7 @@ class FolderSource:
             self._write(case.folder / f"{case.stem}.{kind}.nrrd", partial(write_volume, found))
         mask = Volume(result.segmentation, result.geometry)
         self._write(case.folder / f"{case.stem}.seg.nrrd", lambda path: write_segmentation(mask, path))
-        with replacing(confined(self.root, case.folder / f"{case.stem}.json")) as part:
-            part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(confined(self.root, case.folder / f"{case.stem}.json"), report)
 
     def _case(self, key: str) -> FolderCase:
         if key not in self._cases:

@@ -10,8 +10,8 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.io.headers import file_type
-from mtctl.io.results import MAPS, read_document
-from mtctl.system.files import TEMPORARY_PREFIX
+from mtctl.io.results import MAPS
+from mtctl.system.files import TEMPORARY_PREFIX, read_document
 
 #: Files that `mtctl segment` writes beside <stem>.json.
 RESULTS = ("seg", *MAPS)
@@ -143,7 +143,7 @@ def _stem(path: Path) -> str:
 
 
 def _input_of(report: Path) -> str | None:
-    name = (read_document(report) or {}).get("input")
+    name = read_document(report).get("input")
     return name if isinstance(name, str) else None
 
 
@@ -162,4 +162,4 @@ def _case(scan: Path, candidates: list[Path]) -> FolderCase:
 
 def report_of(case: FolderCase) -> dict[str, Any]:
     """Read what the case's JSON says; empty where there is none that can be read."""
-    return (read_document(case.results["json"]) if "json" in case.results else None) or {}
+    return read_document(case.results["json"]) if "json" in case.results else {}
