@@ -6,30 +6,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl_train.data.sampler import Batch
 from mtctl_train.methods.base import Networks, Objective
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
+from mtctl_train.methods.mtctl import MTCTLNetBased
 
 
 @dataclass(frozen=True)
-class Location:
+class Location(MTCTLNetBased):
     """Dice and cross-entropy of the segmentation alone; the network's other decoders are not run."""
 
     has_critic: ClassVar[bool] = False
     needs_unlabelled: ClassVar[bool] = False
     is_shipped: ClassVar[bool] = False
-
-    def build(self, architecture: Architecture) -> MTCTLNet:
-        """Return a new network, of which encoder and segmentation decoder are trained."""
-        return MTCTLNet(architecture)
-
-    def segmentation_logits(self, network: MTCTLNet, image: Tensor) -> Tensor:
-        """Return the logits of the mask, (n, 1, z, y, x) as `image`."""
-        return network.segmentation_decoder(network.encoder(image))
 
     def objective(
         self, networks: Networks[MTCTLNet], batch: Batch, progress: float, generator: torch.Generator

@@ -29,8 +29,20 @@ from mtctl_train.methods.losses import (
 )
 
 
+class MTCTLNetBased:
+    """The network of MT-CTL, for the methods that train it or a part of it."""
+
+    def build(self, architecture: Architecture) -> MTCTLNet:
+        """Return a new network to train."""
+        return MTCTLNet(architecture)
+
+    def segmentation_logits(self, network: MTCTLNet, image: Tensor) -> Tensor:
+        """Return the logits of f1, (n, 1, z, y, x) as `image`."""
+        return network.segmentation_decoder(network.encoder(image))
+
+
 @dataclass(frozen=True)
-class MTCTL:
+class MTCTL(MTCTLNetBased):
     """The paper's objective. The weights that it does not print are those of the code that it builds on.
 
     Attributes:
@@ -75,14 +87,6 @@ class MTCTL:
     def needs_unlabelled(self) -> bool:
         """Whether discriminator or copy-paste is on; all other terms do without unlabelled scans."""
         return self.has_critic or self.copy_paste_weight > 0
-
-    def build(self, architecture: Architecture) -> MTCTLNet:
-        """Return a new network to train."""
-        return MTCTLNet(architecture)
-
-    def segmentation_logits(self, network: MTCTLNet, image: Tensor) -> Tensor:
-        """Return the logits of f1, (n, 1, z, y, x) as `image`."""
-        return network.segmentation_decoder(network.encoder(image))
 
     def objective(
         self, networks: Networks[MTCTLNet], batch: Batch, progress: float, generator: torch.Generator
