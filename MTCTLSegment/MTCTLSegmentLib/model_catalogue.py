@@ -17,8 +17,8 @@ class ModelChoice:
 
     Attributes:
         name: Id or folder, as the worker takes it; "" for the model in use, which the worker looks up for every case.
-        title: For the list.
-        details: For the tooltip.
+        title: Text for the list.
+        details: Text for the tooltip.
         samples: What the model is usually asked for.
     """
 

@@ -99,7 +99,7 @@ class Recipe:
     """All settings of a run besides its cases and its method.
 
     Attributes:
-        stages: In order.
+        stages: The stages in order.
         grid_mm: Size (x, y, z) of the voxels that the network sees, mm.
         architecture: Architecture of the network.
         batch: Labelled patches a step, of all processes together; as many unlabelled ones where there are such scans.

@@ -89,7 +89,7 @@ class StoreJob:
 
         Args:
             store: Folder of the store.
-            geometry: Of all arrays.
+            geometry: Grid of all arrays.
             requests: What to write, in order.
             done: Called with the child's last answer.
             failed: Called with the reason, in words.

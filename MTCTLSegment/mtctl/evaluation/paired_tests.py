@@ -69,7 +69,7 @@ class PairedTest:
     Attributes:
         metric: Which; for a signed one its size is compared.
         first, second: The methods' names.
-        mean, sd: Of second minus first (sample SD); a fraction, or voxels.
+        mean, sd: Mean and SD of second minus first (sample SD); a fraction, or voxels.
         raw: p as the tests give it.
         holm: p corrected for the family: all pairs of methods within this metric and kind of test.
     """

@@ -24,7 +24,7 @@ def curves_of(
         prediction, truth: Masks (z, y, x).
         uncertainty: Map (z, y, x), 0 to 1.
         threshold: What is at least as uncertain is flagged.
-        geometry: Of the three.
+        geometry: Grid of the three arrays.
     """
     places = region_map(uncertainty, prediction, geometry)
     order = [region.id for region in places.regions_at(threshold)]

@@ -100,7 +100,7 @@ def judge(
         dice: Its Dice.
         case: Which case it is of.
         repeats: Bootstrap samples.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
     scores, truth = np.asarray(score, float), np.asarray(dice, float)
     rng, cases = np.random.default_rng(seed), sorted(set(case))

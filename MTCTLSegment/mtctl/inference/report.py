@@ -36,9 +36,9 @@ def make_report(prediction: Prediction, card: Card, options: Options, kind: str,
     """Report on a prediction as the files of a case hold it, with its regions.
 
     Args:
-        prediction: Of one scan.
-        card: Of the model that made it.
-        options: As it was asked for.
+        prediction: Prediction for one scan.
+        card: Card of the model that made it.
+        options: Options with which it was made.
         kind: Option of one of `kinds.KINDS`.
         threshold: Threshold on that uncertainty, in [0, 1]; None for the model's.
     """
@@ -72,9 +72,9 @@ def summarise(prediction: Prediction, card: Card, options: Options, remarks: Seq
     """Report on a prediction to a window, which finds the regions itself at every threshold.
 
     Args:
-        prediction: Of one scan.
-        card: Of the model that made it.
-        options: As it was asked for.
+        prediction: Prediction for one scan.
+        card: Card of the model that made it.
+        options: Options with which it was made.
         remarks: What else happened on the way, in sentences for the reader.
 
     Returns:

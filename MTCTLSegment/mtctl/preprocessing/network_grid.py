@@ -38,8 +38,8 @@ def canonical_geometry(geometry: Geometry, spacing: Triple = GRID_MM, box: Box |
     voxel centres. For an oblique scan the grid fills the LPS box of its voxel centres.
 
     Args:
-        geometry: Of the scan.
-        spacing: Of the grid's voxels along LPS x, y, z, in mm.
+        geometry: Grid of the scan.
+        spacing: Voxel size of the grid along LPS x, y, z, mm.
         box: The part to take; None: all.
 
     Raises:

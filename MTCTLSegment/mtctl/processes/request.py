@@ -38,7 +38,7 @@ class RequestProcess:
 
         Args:
             transport: A fresh one. `done` and `failed` are called in the thread in which it calls.
-            name: Of the process, for a sentence ("the process that saves cases").
+            name: Name of the process for messages ("the process that saves cases").
             command: MODULE and ARGUMENT; the child gets the argument back by `launcher.decode_argument`.
             environment: All of the child's environment, see `launcher.child_environment`.
             done: Called with all events, the last of which is "done".

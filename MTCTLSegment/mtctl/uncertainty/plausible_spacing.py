@@ -60,7 +60,7 @@ class LikelySpacing:
         axes: The file's axes (0, 1, 2 for x, y, z of the array) along which it is off.
         factor: Factor for the spacing along these axes; where they need different ones, that of the first axis.
         spacing: The likely one, mm along the file's axes.
-        sentence: For the person, with the command-line option that corrects the spacing.
+        sentence: Text for the person, with the command-line option that corrects the spacing.
     """
 
     axes: tuple[int, ...]
@@ -76,7 +76,7 @@ def likely_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) ->
     spacing with the scan's own directions, so that it does not matter along which way it was sliced.
 
     Args:
-        mask: Of the atrium (z, y, x); one that the scan's border cuts off tells nothing and must not be asked about.
+        mask: Mask of the atrium (z, y, x); one that the scan's border cuts off tells nothing and must not be passed.
         geometry: Its grid, as the header has it.
         atria: What atria are like.
     """

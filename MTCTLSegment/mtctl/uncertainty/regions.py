@@ -28,7 +28,7 @@ class Region:
         id: Stays the same when the threshold moves; 1 had the most error to be expected at the lowest threshold.
         volume_mm3: Volume of its voxels.
         mean_uncertainty: Mean over its voxels.
-        peak_uncertainty: Of its most uncertain voxel.
+        peak_uncertainty: Uncertainty of its most uncertain voxel.
         expected_error_mm3: Volume of wrong voxels to be expected among them.
         centroid_lps: Mean position, mm.
         extent_mm: Largest side of its box along the volume's axes.

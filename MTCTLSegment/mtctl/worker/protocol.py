@@ -40,7 +40,7 @@ def put_request(folder: Path, request: dict[str, Any]) -> None:
 
     Args:
         folder: Named by its number, in the exchange folder.
-        request: See above.
+        request: A request as the module docstring lists it.
 
     Raises:
         OSError: The disk is full, or the folder gone.

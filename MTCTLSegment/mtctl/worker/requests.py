@@ -37,7 +37,7 @@ class SegmentationProgress:
 
     Attributes:
         stage: One of `time_left.STAGES`.
-        fraction: Of the stage that is done.
+        fraction: Fraction of the stage that is done.
         overall: Fraction of the whole that is done; never falls.
         seconds_left: Until the result is there; None as long as nobody can know.
     """
@@ -57,7 +57,7 @@ class Handlers:
     """What to call about a request. Either `done` or `failed` comes last, neither when it was cancelled.
 
     Attributes:
-        progress: At every step, and twice a second in between.
+        progress: Called at every step, and twice a second in between.
         note: Something to tell the person who waits.
         done: The result.
         failed: Why there is none, in words for the person who waits.

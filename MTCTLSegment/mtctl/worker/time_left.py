@@ -57,7 +57,7 @@ class Run:
 
         Args:
             prelude: Expected seconds of the stages before the case.
-            timeline: Of a case like this one.
+            timeline: Timeline of a case like this one.
             timed: Whether such a case was seen before; else the timeline holds fractions.
             now: Time, seconds.
         """

@@ -37,7 +37,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
     """Cases by name. One that cannot be read is left out for the rest of the run; the next one takes its place.
 
     Attributes:
-        names: In order.
+        names: Names of the cases, in order.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
 
         Args:
             kind: `TrainingCase` or `Scan`.
-            names: Of the cases, in order.
+            names: Names of the cases, in order.
             prepare: Makes a case from its name.
             folder: Where the cases are kept.
             report_unusable: Called with the name of a case that cannot be used, and the reason.

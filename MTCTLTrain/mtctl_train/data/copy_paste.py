@@ -22,7 +22,7 @@ class Supervision:
 
     Attributes:
         volume: z-scored intensities.
-        mask, distance: As in `Batch`; anything where `weight` is 0.
+        mask, distance: As in `Batch`; any value where `weight` is 0.
         weight: The batch's for voxels that an expert labelled, less for guessed ones, 0 for unlabelled ones.
     """
 

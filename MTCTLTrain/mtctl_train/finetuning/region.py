@@ -19,7 +19,7 @@ def surroundings(case: StoredCase, mask: Mask | None = None) -> Box | None:
     """Return the region that the last prediction looked at, made to hold the corrected mask; None: the whole scan.
 
     Args:
-        case: Of the store.
+        case: A case of the store.
         mask: The corrected mask, (z, y, x); None: there is none yet.
 
     Raises:

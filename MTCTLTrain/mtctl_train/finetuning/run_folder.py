@@ -125,7 +125,7 @@ def read_events(folder: Path, offset: int = 0, most: int | None = None) -> Event
     """Return the events from byte `offset` of progress.jsonl on; a line that is still being written is left out.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         offset: Where to read on.
         most: No more than so many events; None: all.
     """

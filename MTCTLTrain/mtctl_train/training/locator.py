@@ -97,9 +97,9 @@ def locator_weights(
         cases: On any grid.
         phantoms: Number of synthetic thoraxes besides.
         iterations: Steps of 0.6 s on one core.
-        seed: Of the training and of the parts that are shown.
+        seed: Seed of the training and of the parts that are shown.
         out: Folder for checkpoints.
-        device: To train on.
+        device: Device to train on.
         monitor: Gets the events of the run.
 
     Returns:

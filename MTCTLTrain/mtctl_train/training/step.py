@@ -29,8 +29,8 @@ class TrainingState(Generic[Student]):
         networks: Student, teacher and critic.
         average: The moving average of the student, which is the teacher.
         start: Weights that the recipe's `anchor` pulls back to; empty without it.
-        optimizer: Of the student.
-        critic_optimizer: Of the critic; None where there is none.
+        optimizer: Optimiser of the student.
+        critic_optimizer: Optimiser of the critic; None where there is none.
     """
 
     recipe: Recipe

@@ -37,7 +37,7 @@ class Predictor(Generic[Student]):
 
     Attributes:
         method: Knows how a mask comes out of the network.
-        network: In evaluation mode.
+        network: The network in evaluation mode.
         device: Where the network is.
     """
 

@@ -25,7 +25,7 @@ class Slice:
         file: Where it is.
         frame: Its number in the file, from 0.
         size: Columns and rows.
-        spacing: Of columns and of rows, mm.
+        spacing: Distance between columns and between rows, mm.
         position: Centre of its first voxel, LPS mm.
         orientation: Direction of a row, then of a column, LPS.
     """

@@ -43,7 +43,7 @@ class Provenance:
     Attributes:
         by: Id and version of the model.
         uncertainty: Which one, in words.
-        fingerprint: Of input, model and settings; the objects' UIDs are made from it, so that the same results have the
+        fingerprint: Hash of input, model and settings; the UIDs are made from it, so that the same results have the
             same UIDs.
     """
 
