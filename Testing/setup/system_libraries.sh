@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure of what lies outside Python: EGL, OpenGL and Mesa's software renderer for off-screen rendering, Qt's libraries
-# and a font for the stand-in of the Slicer application, a browser for the tests of the browser reviewer.
+# and a font for the stand-in of the Slicer application, a browser for the tests of the browser reviewer, a checker of DICOM.
 # Installs them where it may; otherwise says in one line what to install. Never fails: only those parts need them.
 
 [ "$(uname -s)" = Linux ] || exit 0
@@ -8,6 +8,8 @@
 packages="libegl1 libgl1 libgl1-mesa-dri libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0 fonts-dejavu-core"
 # The browser is chromium in Debian; Ubuntu's package of that name is a wrapper that containers cannot run.
 [ "$(. /etc/os-release 2>/dev/null && echo "$ID")" = debian ] && packages="$packages chromium chromium-driver"
+# dciodvfy checks the DICOM objects that tests write.
+packages="$packages dicom3tools"
 
 if command -v dpkg-query >/dev/null 2>&1; then
     missing=
