@@ -53,7 +53,8 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     if values["report"] is not None:
         make_folder(values["report"].parent)
     source: Path = values["inputVolume"]
-    volume, filed = read_scan(source, spacing)
+    scan = read_scan(source, spacing)
+    volume, filed = scan.volume, scan.filed
     segmenter = Segmenter(find_model(values["model"]), choose_device(values["device"]))
 
     def tell(stage: str, share: float) -> None:
@@ -67,6 +68,7 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
     # The name of a DICOM folder may be a patient's.
     named = input_stem(source) if source.is_dir() else source.name
     about = with_given_spacing({"input": named, **found.report}, volume.geometry.spacing, filed.spacing)
+    about["warnings"] = [*about["warnings"], *scan.remarks]
     report = json.dumps(about, indent=2) + "\n"
     outputs: dict[str, Callable[[Path], object]] = {
         "outputSegmentation": lambda path: (write_segmentation if path.suffix == ".nrrd" else write_volume)(mask, path),

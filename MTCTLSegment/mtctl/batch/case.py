@@ -22,7 +22,6 @@ from mtctl.io.checksums import scan_sum
 from mtctl.io.dicom.series import ChosenSeries, choose_series
 from mtctl.io.dicom.writer import DicomOutputError, Provenance, write_dicom
 from mtctl.io.given_spacing import same_spacing, with_given_spacing
-from mtctl.io.headers import is_oriented
 from mtctl.io.results import (
     DICOM_MAP,
     DICOM_SEGMENTATION,
@@ -104,7 +103,8 @@ def segment_case(
     if request.dicom and choice is None:
         raise DicomOutputError("is no DICOM folder: there is nothing that DICOM results could refer to (--dicom-seg)")
     stem = choice.series.pseudonym if choice else input_stem(source)
-    volume, filed = read_scan(source, request.spacing, choice.series if choice else None)
+    scan = read_scan(source, request.spacing, choice)
+    volume, filed = scan.volume, scan.filed
     if request.dicom and not same_spacing(volume.geometry.spacing, filed.spacing):
         raise DicomOutputError(
             f"the images say {spacing_text(filed.spacing)} mm, and what refers to them cannot have another spacing: "
@@ -126,8 +126,7 @@ def segment_case(
     report = {"input": stem if choice else source.name, **found.report}
     report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
     report = with_given_spacing(report, volume.geometry.spacing, filed.spacing)
-    if remark := _remark(source, choice):
-        report["warnings"] = [*report["warnings"], remark]
+    report["warnings"] = [*report["warnings"], *scan.remarks]
     with files.replacing(in_the_way) as folder:
         mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
         write_segmentation(mask, folder / f"{stem}{SEGMENTATION}")
@@ -197,18 +196,6 @@ def _choice(source: Path) -> ChosenSeries | None:
         return choose_series(source)
     except VolumeError as error:
         raise VolumeError(f"{source}: {error}") from error
-
-
-def _remark(source: Path, choice: ChosenSeries | None) -> str | None:
-    """Return what a person must know of the input itself."""
-    if choice:
-        return choice.remark
-    if is_oriented(source):
-        return None
-    return (
-        "the file does not say how the patient lies; its axes were taken to run to the left, back and head:"
-        " check left and right, or export it again with its orientation"
-    )
 
 
 def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, request: Request) -> CasePicture:

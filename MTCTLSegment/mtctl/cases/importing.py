@@ -16,8 +16,8 @@ from mtctl.geometry import Geometry, Mask, Triple, Volume, same_grid, spacing_te
 from mtctl.inference.prediction import Prediction
 from mtctl.inference.result import Result
 from mtctl.io.checksums import mask_sum, scan_sum
+from mtctl.io.formats.endings import FORMATS
 from mtctl.io.given_spacing import same_spacing
-from mtctl.io.headers import CHECKS
 from mtctl.io.inputs import name_clashes, series_clashes
 from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
 from mtctl.system.staging import read_json
@@ -66,7 +66,8 @@ def import_scan(store: CaseStore, path: Path, sources: ImportSources, id: str | 
     stem = input_stem(path)
     if path in sources.namesakes:
         _check_no_shared_files(path, stem, sources)
-    scan, filed = read_scan(path, sources.spacing)
+    loaded = read_scan(path, sources.spacing)
+    scan, filed = loaded.volume, loaded.filed
     result = read_results(sources.results, stem, scan) if sources.results else None
     label = _read_label(sources.labels, stem, scan, filed) if sources.labels else None
     case = store.add(scan, id or (stem if sources.keep_names else None))
@@ -115,7 +116,7 @@ def _read_label(folder: Path, stem: str, scan: Volume, filed: Geometry) -> Any:
 
 
 def _label_of(folder: Path, stem: str) -> Path | None:
-    paths = (folder / f"{stem}.label{ending}" for ending in CHECKS)
+    paths = (folder / f"{stem}.label{ending}" for ending in FORMATS)
     return next((path for path in paths if path.is_file()), None)
 
 

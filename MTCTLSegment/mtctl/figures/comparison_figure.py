@@ -121,7 +121,7 @@ def load_case(methods: Sequence[MethodResult], truth: Path, case: str, spacing: 
     image_file = truth / (case + IMAGE)
     if not image_file.exists():
         raise FigureError(f"{image_file}: the picture of a case needs its scan; put it beside the expert mask")
-    image = read_scan(image_file, spacing)[0]
+    image = read_scan(image_file, spacing).volume
     grid = canonical_geometry(image.geometry, (0.625, 0.625, 0.625))
 
     def mask(path: Path) -> Mask:

@@ -14,8 +14,8 @@ import SimpleITK as sitk
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, VolumeError
+from mtctl.io.formats.endings import file_type
 from mtctl.io.given_spacing import parse_spacing
-from mtctl.io.headers import file_type
 from mtctl.io.itk import quiet, short_name
 from mtctl.io.results import MAPS
 from mtctl.io.volumes import input_stem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,16 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, to_image, with_spacing
-from mtctl.io import headers as header
 from mtctl.io.dicom import reader as dicom
-from mtctl.io.dicom.series import Series
-from mtctl.io.itk import quiet, readable, writable
+from mtctl.io.dicom.series import ChosenSeries, choose_series
+from mtctl.io.formats.endings import FORMATS, file_type, open_volume
+from mtctl.io.itk import quiet, writable
 from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
 from mtctl.system.files import WriteError, make_folder, replacing
-from mtctl.system.memory import lacks_memory
 
 __all__ = [
     "Geometry",
+    "LoadedScan",
     "Volume",
     "VolumeError",
     "from_image",
@@ -35,12 +36,31 @@ __all__ = [
     "write_volume",
 ]
 
-_FORMATS = ".nrrd, .nhdr, .nii, .nii.gz, .mha, .mhd or a folder of DICOM slices"
-
 #: SNOMED CT 82471001 as Slicer writes terms: context ~ category ~ type ~ modifier ~ region context ~ region ~ modifier.
 LEFT_ATRIUM = (
     "Segmentation category and type - DICOM master list"
     "~SCT^123037004^Anatomical Structure~SCT^82471001^Left atrium~^^~Anatomic codes - DICOM master list~^^~^^"
+)
+
+
+@dataclass(frozen=True)
+class LoadedScan:
+    """A scan as it was read.
+
+    Attributes:
+        volume: float32 (z, y, x), with the spacing that was given by hand, if one was.
+        filed: The grid as the file has it.
+        remarks: What a person should know of the file, in sentences; none where nothing is odd.
+    """
+
+    volume: Volume
+    filed: Geometry
+    remarks: tuple[str, ...]
+
+
+_NOT_ORIENTED = (
+    "the file does not say how the patient lies; its axes were taken to run to the left, back and head:"
+    " check left and right, or export it again with its orientation"
 )
 
 
@@ -54,42 +74,34 @@ def read_volume(path: Path) -> Volume:
         float32 (z, y, x) and its geometry in LPS mm.
 
     Raises:
-        VolumeError: The file is missing, of another type, cut off, not a 3-D image of one value a voxel, without a
-            usable geometry, smaller than 16 voxels along an axis, constant, or holds NaN or infinite voxels.
+        VolumeError: The file is missing, of another type, cut off, damaged, not a 3-D image of one value a voxel,
+            without a usable geometry, smaller than 16 voxels along an axis, constant, or holds NaN or infinite voxels.
         MemoryError: There is too little memory for the volume.
     """
-    return read_scan(path, None)[0]
+    return read_scan(path, None).volume
 
 
-def read_scan(path: Path, spacing: Triple | None, series: Series | None = None) -> tuple[Volume, Geometry]:
+def read_scan(path: Path, spacing: Triple | None, choice: ChosenSeries | None = None) -> LoadedScan:
     """Read a scan whose true spacing may be given by hand.
 
     Args:
         path: As for `read_volume`.
         spacing: mm along the file's axes x, y, z; None for the file's own.
-        series: That of a DICOM folder, where it was looked up before; else it is looked up now.
-
-    Returns:
-        What `read_volume` gives, with that spacing, and the grid as the file has it.
+        choice: The series of a DICOM folder, where it was looked up before; else it is looked up now.
 
     Raises: As `read_volume`.
     """
     path = Path(path)
     try:
-        if series is not None:
-            volume = dicom.read_series(series)
-        elif path.is_dir():
-            volume = dicom.read_folder(path)
-        else:
-            volume = from_image(_read_file(path, sitk.sitkFloat32))
-        filed = volume.geometry
+        filed, remarks = _read_folder(choice or choose_series(path)) if path.is_dir() else _read_file(path)
+        volume = _as_float32(filed)
         volume = with_spacing(volume, spacing) if spacing else volume
         check_grid(volume.geometry)
         check_finite(volume.array)
         check_contrast(volume.array)
     except (VolumeError, OSError) as error:
         raise _named(path, error) from error
-    return volume, filed
+    return LoadedScan(volume, filed.geometry, remarks)
 
 
 def read_mask(path: Path) -> Volume:
@@ -103,7 +115,7 @@ def read_mask(path: Path) -> Volume:
     """
     path = Path(path)
     try:
-        volume = from_image(_read_file(path, sitk.sitkUnknown))
+        volume, _ = _read_file(path)
         binary = (volume.array == 0) | (volume.array == 1)
         if not binary.all():
             others = np.unique(volume.array[~binary])
@@ -125,7 +137,8 @@ def read_map(path: Path) -> Volume:
     """
     path = Path(path)
     try:
-        volume = from_image(_read_file(path, sitk.sitkFloat32))
+        filed, _ = _read_file(path)
+        volume = _as_float32(filed)
         check_finite(volume.array)
     except (VolumeError, OSError) as error:
         raise _named(path, error) from error
@@ -203,54 +216,25 @@ def input_stem(path: Path) -> str:
             return dicom.pseudonym(path)
         except VolumeError as error:
             raise _named(path, error) from error
-    ending = header.file_type(path)
+    ending = file_type(path)
     name = path.name[: -len(ending)] if ending else path.stem
     return name.removesuffix(".image")
 
 
-def _read_file(path: Path, pixel_type: int) -> sitk.Image:
-    if not path.exists():
-        raise VolumeError("no such file or folder; check the name")
-    if path.is_dir():
-        raise VolumeError("is a folder; name the file itself")
-    ending = header.file_type(path)
-    if ending is None:
-        raise VolumeError(f"unknown file type; expected {_FORMATS}")
-    if path.stat().st_size == 0:
-        raise VolumeError("the file is empty; copy or export it again")
-    header.CHECKS[ending](path)
-    reader = sitk.ImageFileReader()
-    with quiet(), readable(path, ending) as name:
-        reader.SetFileName(name)
-        try:
-            reader.ReadImageInformation()
-            _check_kind(reader)
-            if pixel_type != sitk.sitkUnknown:
-                reader.SetOutputPixelType(pixel_type)
-            return reader.Execute()
-        except RuntimeError as error:
-            if lacks_memory(error):  # Nothing is wrong with the file.
-                raise MemoryError(str(error)) from error
-            raise VolumeError(_itk_cause(str(error))) from error
+def _read_folder(choice: ChosenSeries) -> tuple[Volume, tuple[str, ...]]:
+    return dicom.read_series(choice.series), (choice.remark,) if choice.remark else ()
 
 
-def _itk_cause(message: str) -> str:
-    """Return why ITK could not read a file whose header was found good."""
-    if "irection" in message or "orthonormal" in message:
-        return "the axis directions are not finite or not at right angles; export the scan again from its source"
-    return "the file is cut off or damaged; copy or export it again"
+def _read_file(path: Path) -> tuple[Volume, tuple[str, ...]]:
+    """Return a file's volume in the file's own type, and what a person should know of the file."""
+    file = open_volume(path)
+    unknown = () if file.oriented else (_NOT_ORIENTED,)
+    return Volume(file.read_voxels(), file.geometry), (*unknown, *file.remarks)
 
 
-def _check_kind(reader: sitk.ImageFileReader) -> None:
-    if reader.GetNumberOfComponents() != 1:
-        raise VolumeError(
-            f"a colour or vector image ({reader.GetNumberOfComponents()} values a voxel); save one grey value a voxel"
-        )
-    if reader.GetDimension() != 3:
-        what = "a single slice" if reader.GetDimension() < 3 else "several volumes in one file"
-        raise VolumeError(f"{reader.GetDimension()}-D image ({what}); save one 3-D volume")
-    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
-        raise VolumeError("complex voxels; save the magnitude image")
+def _as_float32(volume: Volume) -> Volume:
+    with np.errstate(over="ignore"):  # What is too large becomes infinite, and is refused as that.
+        return Volume(volume.array.astype(np.float32, copy=False), volume.geometry)
 
 
 def _occupied(array: NDArray[Any]) -> str | None:
@@ -266,7 +250,7 @@ def _occupied(array: NDArray[Any]) -> str | None:
 
 def _ending_of(path: Path) -> str:
     """Return the format that a file's name asks for; its folder is there."""
-    ending = header.file_type(path)
+    ending = file_type(path)
     if ending not in (".nrrd", ".nii", ".nii.gz", ".mha"):  # the others would leave a second file beside the first
         raise VolumeError(f"{path}: cannot be written in this format; choose .nrrd, .nii.gz or .mha")
     if not path.parent.is_dir():
@@ -282,7 +266,7 @@ def _write_image(image: sitk.Image, path: Path) -> None:
             with quiet(), writable(part, ending) as name:
                 sitk.WriteImage(image, name, useCompression=True)
             # On a full disk ITK leaves a NIfTI file short and says nothing; NRRD and MetaImage writers do say it.
-            header.CHECKS[ending](part)
+            FORMATS[ending](part)
         except (RuntimeError, VolumeError) as error:
             needed = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
             if shutil.disk_usage(path.parent).free < needed:

@@ -176,7 +176,8 @@ def test_a_file_in_metres_can_be_read_with_its_true_spacing_and_the_error_says_h
     write_volume(with_spacing(scan(), (0.001, 0.001, 0.001)), path)
     with pytest.raises(MtctlError, match="--spacing"):
         read_volume(path)
-    volume, filed = read_scan(path, NONE)
+    loaded = read_scan(path, NONE)
+    volume, filed = loaded.volume, loaded.filed
     assert volume.geometry.spacing == NONE and filed.spacing == (0.001, 0.001, 0.001)
 
 

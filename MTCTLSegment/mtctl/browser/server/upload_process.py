@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import VolumeError
-from mtctl.io.headers import file_type
+from mtctl.io.formats.endings import file_type
 from mtctl.io.volumes import read_volume, write_volume
 
 #: What is taken from a browser: one file that holds everything.

@@ -47,7 +47,7 @@ def read_case(case: FolderCase) -> CaseData:
         lacking = " and ".join(sorted({"seg", "uncertainty"} - case.results.keys()))
         raise FolderError(f"{case.stem}: the {lacking} file is missing; segment the scan (again)")
     report = report_of(case)
-    scan = read_scan(case.scan, given_spacing_of(report))[0]
+    scan = read_scan(case.scan, given_spacing_of(report)).volume
     mask = _on_grid(read_mask(case.results["seg"]), scan.geometry, case.results["seg"]) != 0
     uncertainty = _map(case, "uncertainty", scan.geometry)
     without: dict[str, str] = {}

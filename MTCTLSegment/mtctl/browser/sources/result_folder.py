@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.io.headers import file_type
+from mtctl.io.formats.endings import file_type
 from mtctl.io.results import MAPS
 from mtctl.system.files import TEMPORARY_PREFIX, read_document
 

@@ -29,11 +29,6 @@ def pseudonym(folder: Path) -> str:
     return choose_series(folder).series.pseudonym
 
 
-def read_folder(folder: Path) -> Volume:
-    """Return the scan in a DICOM folder, as `read_series`; which of several series, `choose_series` says."""
-    return read_series(choose_series(folder).series)
-
-
 def read_series(series: Series) -> Volume:
     """Return a series as a volume, float32, rescaled to the scanner's own values.
 
