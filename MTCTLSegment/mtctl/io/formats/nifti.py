@@ -55,5 +55,5 @@ def open_nifti(path: Path) -> VolumeFile:
                 f"the header gives two voxel spacings, pixdim {listed(pixdim[1:4])} and sform {listed(columns)} mm;"
                 " export the scan again from its source"
             )
-    file = ItkFile(path, ".nii.gz" if path.name.lower().endswith(".gz") else ".nii")
-    return VolumeFile(file.geometry(), header[252:256] != bytes(4), (), file.voxels)  # qform_code, sform_code
+    itk_file = ItkFile(path, ".nii.gz" if path.name.lower().endswith(".gz") else ".nii")
+    return VolumeFile(itk_file.geometry(), header[252:256] != bytes(4), (), itk_file.voxels)  # qform_code, sform_code
