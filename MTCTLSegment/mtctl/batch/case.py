@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from mtctl.inference.report import CaseReport, make_report
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.checksums import scan_sum
 from mtctl.io.dicom.series import ChosenSeries, choose_series
-from mtctl.io.dicom.writer import DicomOutputError, Provenance, write_dicom
+from mtctl.io.dicom.source import DicomOutputError, DicomSource
+from mtctl.io.dicom.writer import Provenance, prepare_dicom, write_dicom
 from mtctl.io.given_spacing import same_spacing, with_given_spacing
 from mtctl.io.results import (
     DICOM_MAP,
@@ -41,6 +43,10 @@ _PICTURE_MM = (0.625, 0.625, 0.625)
 
 #: What `all_maps` adds: the names of maps by how their files are called.
 _EXTRA_MAPS = {"probability": "probability"} | {kind.option: kind.name for kind in KINDS}
+
+
+# Key in a report: why there are no DICOM results, although they were asked for.
+_WITHOUT_DICOM = "without_dicom"
 
 
 class ResultsExistError(MtctlError):
@@ -88,45 +94,52 @@ class Outcome:
     report: dict[str, Any]
     skipped: bool
 
+    @property
+    def without_dicom(self) -> str:
+        """Why there are no DICOM results, although they were asked for; "" where there are, or were not asked for."""
+        return str(self.report.get(_WITHOUT_DICOM, ""))
+
 
 def segment_case(
     source: Path, segmenter: Segmenter, request: Request, progress: ProgressCallback = lambda stage, share: None
 ) -> Outcome:
     """Segment one file or DICOM folder and write its results.
 
-    Whatever happens on the way, `request.out` holds the old results or the new ones.
+    Whatever happens on the way, `request.out` holds the old results or the new ones. What stands in the way of DICOM
+    results is found before the network runs, said then, and costs them alone.
 
     Raises:
         MtctlError: The input, the region or the output folder is unusable; the message says why.
     """
     choice = _choice(source)
-    if request.dicom and choice is None:
-        raise DicomOutputError("is no DICOM folder: there is nothing that DICOM results could refer to (--dicom-seg)")
     stem = choice.series.pseudonym if choice else input_stem(source)
     scan = read_scan(source, request.spacing, choice)
     volume, filed = scan.volume, scan.filed
-    if request.dicom and not same_spacing(volume.geometry.spacing, filed.spacing):
-        raise DicomOutputError(
-            f"the images say {spacing_text(filed.spacing)} mm, and what refers to them cannot have another spacing: "
-            "leave away --dicom-seg, or --spacing"
-        )
     fingerprint = _fingerprint(volume, filed, segmenter, request)
     files = ResultFiles(request.out, stem)
     if not files.complete(_endings(request)) and files.present():
         finish_interrupted(request.out, [stem])  # Perhaps a run was killed in the middle of moving them in.
-    previous = files.report()
-    if previous and previous["fingerprint"] == fingerprint and files.complete(_endings(request)):
-        return Outcome(source, stem, previous, skipped=True)
+    previous = files.report() or {}
+    same = previous if previous.get("fingerprint") == fingerprint else {}
+    if same and files.complete(_endings(request)):
+        return Outcome(source, stem, same, skipped=True)
+    card = segmenter.model.card
+    made = Provenance(f"{card.id} {card.version}", _scale(request), fingerprint)
+    dicom, obstacle = _prepare(choice, volume.geometry, filed, made) if request.dicom else (None, "")
+    if obstacle:
+        print(f"mtctl: warning: {source}: {_no_dicom(obstacle)}", file=sys.stderr, flush=True)
+        if same and files.complete(_endings(dataclasses.replace(request, dicom=False))):
+            return Outcome(source, stem, same | {_WITHOUT_DICOM: obstacle}, skipped=True)
     in_the_way = files.present()
-    if in_the_way and not request.overwrite:
+    if in_the_way and not request.overwrite and _WITHOUT_DICOM not in same:
         raise _in_the_way(request.out / in_the_way[0])
 
     prediction = segmenter.predict(volume, request.options, progress)
-    found = make_report(prediction, segmenter.model.card, request.options, request.uncertainty, request.threshold)
+    found = make_report(prediction, card, request.options, request.uncertainty, request.threshold)
     report = {"input": stem if choice else source.name, **found.report}
     report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
     report = with_given_spacing(report, volume.geometry.spacing, filed.spacing)
-    report["warnings"] = [*report["warnings"], *scan.remarks]
+    report["warnings"] = [*report["warnings"], *scan.remarks, *(dicom.remarks if dicom else ())]
     with files.replacing(in_the_way) as folder:
         mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
         write_segmentation(mask, folder / f"{stem}{SEGMENTATION}")
@@ -135,11 +148,14 @@ def segment_case(
         if request.all_maps:
             for kind, name in _EXTRA_MAPS.items():
                 write_volume(prediction.on_source(name), folder / f"{stem}.{kind}.nrrd")
-        if request.dicom and choice:
-            card = segmenter.model.card
-            made = Provenance(f"{card.id} {card.version}", _scale(request), fingerprint)
+        if dicom:
             files_out = folder / f"{stem}{DICOM_SEGMENTATION}", folder / f"{stem}{DICOM_MAP}"
-            write_dicom(choice.series, mask, found.uncertainty, made, *files_out)
+            try:
+                write_dicom(dicom, mask, found.uncertainty, made, *files_out)
+            except (DicomOutputError, MemoryError) as error:
+                obstacle = str(error) or "not enough memory"
+        if obstacle:
+            report |= {_WITHOUT_DICOM: obstacle, "warnings": [*report["warnings"], _no_dicom(obstacle)]}
         write_case_figure(_view(stem, volume, prediction, found, request), folder / f"{stem}{PICTURE}")
         (folder / f"{stem}{REPORT}").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         # Looked at again: another run, or another worker with a series of the same UID, may have been quicker.
@@ -147,6 +163,27 @@ def segment_case(
         if meanwhile and meanwhile["fingerprint"] != fingerprint and not request.overwrite:
             raise _in_the_way(files.path(REPORT))
     return Outcome(source, stem, report, skipped=False)
+
+
+def _prepare(
+    choice: ChosenSeries | None, geometry: Geometry, filed: Geometry, made: Provenance
+) -> tuple[DicomSource | None, str]:
+    """Return what DICOM results refer to, or None and what stands in their way."""
+    if choice is None:
+        return None, "this is no DICOM folder, so there is nothing that they could refer to (--dicom-seg)"
+    if not same_spacing(geometry.spacing, filed.spacing):
+        return None, (
+            f"the images say {spacing_text(filed.spacing)} mm, and what refers to them cannot have another spacing: "
+            "leave away --dicom-seg, or --spacing"
+        )
+    try:
+        return prepare_dicom(choice.series, geometry, made), ""
+    except (DicomOutputError, MemoryError) as error:
+        return None, str(error) or "not enough memory"
+
+
+def _no_dicom(obstacle: str) -> str:
+    return f"no DICOM results: {obstacle}"
 
 
 def _scale(request: Request) -> str:
@@ -184,8 +221,8 @@ def _fingerprint(volume: Volume, filed: Geometry, segmenter: Segmenter, request:
 
 def _endings(request: Request) -> list[str]:
     maps = ["uncertainty", "distance", *(_EXTRA_MAPS if request.all_maps else [])]
-    dicom = [DICOM_SEGMENTATION, DICOM_MAP] if request.dicom else []
-    return [SEGMENTATION, *(f".{name}.nrrd" for name in maps), *dicom, REPORT, PICTURE]
+    objects = [DICOM_SEGMENTATION, DICOM_MAP] if request.dicom else []
+    return [SEGMENTATION, *(f".{name}.nrrd" for name in maps), *objects, REPORT, PICTURE]
 
 
 def _choice(source: Path) -> ChosenSeries | None:

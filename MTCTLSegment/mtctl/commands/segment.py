@@ -159,7 +159,7 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
     from mtctl.batch.throughput import Throughput
 
     total, written = len(sources), True
-    pace, failures = Throughput(total, time.monotonic()), list[Failure]()
+    pace, failures, without_dicom = Throughput(total, time.monotonic()), list[Failure](), 0
     try:
         for result in results:
             computed = not isinstance(result, Failure) and not result.skipped
@@ -168,6 +168,7 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
                 failures.append(result)
                 print(f"mtctl: error: {result.source}: {result.cause}", file=sys.stderr, flush=True)
             else:
+                without_dicom += bool(result.without_dicom)
                 _print_case(f"[{pace.finished}/{total}]", result, str(pace))
     finally:  # After Control-C too: the table says what there is.
         if total > 1:
@@ -179,7 +180,9 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
         print(f"{len(failures)} failed:", flush=True)
         for failure in failures:
             print(f"    {_named(failure)}: {failure.cause}", flush=True)
-    return 1 if failures or not written else 0
+    if without_dicom:
+        print(f"{without_dicom} without the DICOM results that were asked for: see the warnings above", flush=True)
+    return 1 if failures or without_dicom or not written else 0
 
 
 def _write_table(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> bool:
@@ -204,7 +207,9 @@ def _named(failure: Failure) -> str:
 
 def _print_case(place: str, outcome: Outcome, pace: str) -> None:
     if outcome.skipped:
-        print(f"{place} {outcome.stem}: unchanged, kept", flush=True)
+        print(
+            f"{place} {outcome.stem}: unchanged, kept{' (no DICOM results)' * bool(outcome.without_dicom)}", flush=True
+        )
         return
     report = outcome.report
     low, high = report["case_score_interval"]

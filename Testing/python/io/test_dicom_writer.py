@@ -11,12 +11,14 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from support.dicom_series import PATIENT, UID, assert_refused, dicom_scan, write_series
+from support.scans import scan
 from support.segment_command import names, run
 
 from mtctl.geometry import Geometry, Volume, VolumeError
 from mtctl.io.dicom.series import choose_series
-from mtctl.io.dicom.writer import DicomOutputError, Provenance, write_dicom
-from mtctl.io.volumes import input_stem, read_map, read_mask, read_volume
+from mtctl.io.dicom.source import DicomOutputError
+from mtctl.io.dicom.writer import Provenance, prepare_dicom, write_dicom
+from mtctl.io.volumes import input_stem, read_map, read_mask, read_volume, write_volume
 from mtctl.models.model import Model
 
 pydicom = pytest.importorskip("pydicom")
@@ -188,7 +190,8 @@ def results(tmp_path: Path, folder: Path) -> tuple[Volume, Volume, Volume]:
     mask[6, 5, 7] = 0
     uncertainty = np.random.default_rng(0).random(mask.shape).astype(np.float32)
     made = Volume(mask, volume.geometry), Volume(uncertainty, volume.geometry)
-    write_dicom(choose_series(folder).series, *made, MADE, tmp_path / "a.seg.dcm", tmp_path / "a.uncertainty.dcm")
+    source = prepare_dicom(choose_series(folder).series, volume.geometry, MADE)
+    write_dicom(source, *made, MADE, tmp_path / "a.seg.dcm", tmp_path / "a.uncertainty.dcm")
     return volume, *made
 
 
@@ -285,11 +288,9 @@ def test_a_series_without_the_preamble_gets_dicom_results_too(tmp_path: Path) ->
 def test_slices_that_moved_since_are_refused(tmp_path: Path) -> None:
     array, geometry = dicom_scan()
     write_series(tmp_path / "in", array, geometry)
-    volume = read_volume(tmp_path / "in")
     moved = Geometry(geometry.size, geometry.spacing, (-29.0, 12.5, -102.5), geometry.direction)
-    mask = Volume(np.ones(volume.array.shape, np.uint8), moved)
     with pytest.raises(DicomOutputError, match="not where the results were made"):
-        write_dicom(choose_series(tmp_path / "in").series, mask, mask, MADE, tmp_path / "a", tmp_path / "b")
+        prepare_dicom(choose_series(tmp_path / "in").series, moved, MADE)
 
 
 def test_the_command_writes_dicom_beside_the_other_results_and_keeps_it(
@@ -310,16 +311,19 @@ def test_the_command_writes_dicom_beside_the_other_results_and_keeps_it(
         assert path.suffix == ".dcm" or (PATIENT.encode() not in path.read_bytes() and "Miller" not in path.name)
 
 
-def test_a_file_cannot_have_dicom_results_and_without_highdicom_none_can(
+def test_a_file_is_segmented_without_the_dicom_results_that_it_cannot_have_and_the_status_says_so(
     tiny_model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from support.scans import scan as volume
-
-    from mtctl.io.volumes import write_volume
-
-    write_volume(volume((24, 28, 32)), tmp_path / "a.nrrd")
-    assert run(tiny_model, tmp_path / "a.nrrd", "-o", tmp_path / "out", "--dicom-seg") == 1
-    assert "a.nrrd: is no DICOM folder" in capsys.readouterr().err
+    out = tmp_path / "out"
+    write_volume(scan((24, 28, 32)), tmp_path / "a.nrrd")
+    assert run(tiny_model, tmp_path / "a.nrrd", "-o", out, "--dicom-seg") == 1
+    printed = capsys.readouterr()
+    assert "a.nrrd: no DICOM results: this is no DICOM folder" in printed.err
+    assert "1 of 1 done" in printed.out and "1 without the DICOM results" in printed.out
+    assert names(out) == {"a.seg.nrrd", "a.uncertainty.nrrd", "a.distance.nrrd", "a.json", "a.png"}
+    assert "no DICOM results: " in json.loads((out / "a.json").read_text(encoding="utf-8"))["warnings"][-1]
+    assert run(tiny_model, tmp_path / "a.nrrd", "-o", out, "--dicom-seg") == 1
+    assert "unchanged, kept (no DICOM results)" in capsys.readouterr().out
     monkeypatch.setitem(__import__("sys").modules, "highdicom", None)
-    assert run(tiny_model, tmp_path / "a.nrrd", "-o", tmp_path / "out", "--dicom-seg") == 1
+    assert run(tiny_model, tmp_path / "a.nrrd", "-o", tmp_path / "none", "--dicom-seg") == 1
     assert "needs the package highdicom: pip install 'slicer-mtctl[dicom]'" in capsys.readouterr().err

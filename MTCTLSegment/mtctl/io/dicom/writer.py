@@ -6,7 +6,9 @@ confidential as the scan itself.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mtctl
-from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
-from mtctl.io.dicom.multiframe import frame_places
+from mtctl.io.dicom.quiet import quiet_dicom
 from mtctl.io.dicom.series import Series
+from mtctl.io.dicom.source import DicomOutputError, DicomSource, dicom_source
 from mtctl.system.files import replacing
 
 _MANUFACTURER = "SlicerMTCTL"
 _DEVICE = "MT-CTL left-atrium segmentation"
-
-# Type 2 attributes: there must be such an element, if an empty one; exporters forget some. highdicom copies them all.
-_MAY_BE_EMPTY = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
-    "StudyTime", "ReferringPhysicianName",
-)  # fmt: skip
-
-_SAME_PLACE_MM = 0.01
-
-
-class DicomOutputError(MtctlError):
-    """Results cannot be written as DICOM."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +54,40 @@ def require_highdicom() -> None:
         raise DicomOutputError("DICOM output needs the package highdicom: pip install 'slicer-mtctl[dicom]'") from None
 
 
+def prepare_dicom(series: Series, geometry: Geometry, made: Provenance) -> DicomSource:
+    """Read what results refer to, and make both objects on trial with frames of 2 x 2 voxels.
+
+    Whatever stands in the way of DICOM results is known then, before the network runs.
+
+    Args:
+        series: The scan.
+        geometry: The grid that it was read on.
+        made: How the results will be made.
+
+    Raises:
+        DicomOutputError: highdicom is not installed, or cannot refer to this source.
+    """
+    require_highdicom()
+    source = dicom_source(series, geometry)
+    x, y, z = geometry.size
+    small = dataclasses.replace(geometry, size=(min(x, 2), min(y, 2), z))
+    empty = Volume(np.zeros(small.shape, np.float32), small)
+    _set_size(source, small)
+    try:
+        for data in _objects(source, empty, empty, made):
+            _encode(data)
+    finally:
+        _set_size(source, geometry)
+    return source
+
+
 def write_dicom(
-    series: Series, mask: Volume, uncertainty: Volume, made: Provenance, segmentation: Path, map_: Path
+    source: DicomSource, mask: Volume, uncertainty: Volume, made: Provenance, segmentation: Path, map_: Path
 ) -> None:
     """Write both objects.
 
     Args:
-        series: The source.
+        source: What they refer to.
         mask: The segmentation on the source's grid.
         uncertainty: In [0, 1], on the same grid.
         made: How the results were made.
@@ -78,79 +95,88 @@ def write_dicom(
         map_: File for the Parametric Map.
 
     Raises:
-        DicomOutputError: highdicom is not installed, or cannot refer to this source.
+        DicomOutputError: highdicom cannot refer to this source.
         WriteError: A file cannot be written.
     """
-    require_highdicom()
+    encoded = [_encode(data) for data in _objects(source, mask, uncertainty, made)]
+    for content, path in zip(encoded, (segmentation, map_), strict=True):
+        with replacing(path) as part:
+            part.write_bytes(content)
+
+
+def _set_size(source: DicomSource, geometry: Geometry) -> None:
+    for data in source.sets:
+        data.Columns, data.Rows = geometry.size[:2]
+
+
+def _encode(data: Any) -> memoryview:
+    with quiet_dicom():
+        stream = BytesIO()
+        try:
+            data.save_as(stream)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _refused(error) from None
+        return stream.getbuffer()
+
+
+def _refused(error: Exception) -> DicomOutputError:
+    # The message of highdicom may hold what stands in the header.
+    return DicomOutputError(
+        f"highdicom does not take the headers of the source ({type(error).__name__}); export the series again from its "
+        "source, or leave away --dicom-seg"
+    )
+
+
+def _objects(source: DicomSource, mask: Volume, uncertainty: Volume, made: Provenance) -> tuple[Any, Any]:
+    with quiet_dicom():
+        try:
+            segmentation = _segmentation(source, (mask.array != 0)[source.order].astype(np.uint8), made)
+            return segmentation, _parametric_map(source, uncertainty.array[source.order].astype(np.float32), made)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _refused(error) from None
+
+
+def _segmentation(source: DicomSource, frames: NDArray[np.uint8], made: Provenance) -> Any:
     import highdicom as hd
 
-    source, order = _source(series, mask.geometry)
-    shared = _shared(made)
-    try:
-        seg = hd.seg.Segmentation(
-            source_images=source,
-            pixel_array=(mask.array != 0)[order].astype(np.uint8),
-            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=[_left_atrium(made)],
-            omit_empty_frames=False,  # Else the object would end where the atrium ends, on a grid of its own.
-            content_label="LEFT_ATRIUM",
-            content_description="Left atrium, segmented automatically",
-            series_instance_uid=_uid(made, "series seg"),
-            sop_instance_uid=_uid(made, "seg"),
-            series_number=9001,
-            **shared,
-        )
-        parametric = hd.pm.ParametricMap(
-            source_images=source,
-            # Float pixels: Slicer reads no other maps. GDCM, and so SimpleITK, reads no Parametric Map of any kind.
-            pixel_array=uncertainty.array[order].astype(np.float32),
-            contains_recognizable_visual_features=False,
-            real_world_value_mappings=[_unit(made)],
-            voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
-            content_label="UNCERTAINTY",
-            content_description=made.uncertainty[:64],
-            series_instance_uid=_uid(made, "series map"),
-            sop_instance_uid=_uid(made, "map"),
-            series_number=9002,
-            **shared,
-        )
-    except (AttributeError, ValueError, TypeError) as error:
-        raise DicomOutputError(f"the series lacks what a DICOM object has to refer to: {error}") from error
-    for data, path in ((seg, segmentation), (parametric, map_)):
-        with replacing(path) as part:
-            data.save_as(part)
+    return hd.seg.Segmentation(
+        source_images=source.sets,
+        pixel_array=frames,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_left_atrium(made)],
+        omit_empty_frames=False,  # Else the object would end where the atrium ends, on a grid of its own.
+        content_label="LEFT_ATRIUM",
+        content_description="Left atrium, segmented automatically",
+        series_instance_uid=_uid(made, "series seg"),
+        sop_instance_uid=_uid(made, "seg"),
+        series_number=9001,
+        **_shared(made),
+    )
 
 
-def _source(series: Series, geometry: Geometry) -> tuple[list[Any], NDArray[np.int64]]:
-    """Return the source's data sets, and for each of its frames, in their order, the slice of our volume that it is."""
-    import pydicom
+def _parametric_map(source: DicomSource, frames: NDArray[np.float32], made: Provenance) -> Any:
+    import highdicom as hd
 
-    # By force: what GDCM has read may lack the preamble that pydicom insists on.
-    sets = [pydicom.dcmread(file, force=True) for file in series.files]
-    if series.frames > 1:
-        places = [list(one.position) for one in frame_places(sets[0], series.files[0])]
-    else:
-        places = [[float(value) for value in data.ImagePositionPatient] for data in sets]
-    index = geometry.physical_to_index(places)
-    order = np.rint(index[:, 2]).astype(np.int64)
-    off = np.abs(geometry.index_to_physical(index * [0, 0, 0] + order[:, None] * [0, 0, 1]) - places).max()
-    if sorted(order) != list(range(geometry.size[2])) or off > max(_SAME_PLACE_MM, 0.5 * min(geometry.spacing)):
-        raise DicomOutputError(
-            "the slices are not where the results were made for; run again with the unchanged series"
-        )
-    for data in sets:
-        for name in _MAY_BE_EMPTY:
-            if name not in data:
-                setattr(data, name, "")
-        if series.frames == 1:
-            # Copied by highdicom, and trusted by readers; exporters often have it wrong (the thickness, or 1).
-            data.SpacingBetweenSlices = geometry.spacing[2]
-            data.SliceThickness = data.get("SliceThickness") or geometry.spacing[2]
-        if "FrameOfReferenceUID" not in data:
-            data.FrameOfReferenceUID = pydicom.uid.generate_uid(entropy_srcs=[series.uid, "frame of reference"])
-    if series.frames > 1:
-        return sets, order
-    return [sets[int(number)] for number in np.argsort(order)], np.arange(len(sets))
+    parametric = hd.pm.ParametricMap(
+        source_images=source.sets,
+        # Float pixels: Slicer reads no other maps. GDCM, and so SimpleITK, reads no Parametric Map of any kind.
+        pixel_array=frames,
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[_unit(made)],
+        voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
+        # Not highdicom's QUANTITY: validators (dciodvfy) do not know that term of the standard yet.
+        derived_pixel_contrast=hd.pm.DerivedPixelContrastValues.NONE,
+        content_label="UNCERTAINTY",
+        content_description=made.uncertainty[:64],
+        series_instance_uid=_uid(made, "series map"),
+        sop_instance_uid=_uid(made, "map"),
+        series_number=9002,
+        **_shared(made),
+    )
+    parametric.BodyPartExamined = "HEART"  # There is one of it: without this, its Laterality would have to be said.
+    return parametric
 
 
 def _shared(made: Provenance) -> dict[str, Any]:
@@ -193,7 +219,8 @@ def _unit(made: Provenance) -> Any:
         value_range=(0.0, 1.0),
         slope=1.0,
         intercept=0.0,
-        quantity_definition=hd.sr.CodedConcept("uncertainty", f"99{_MANUFACTURER}"[:16], "Voxel-wise uncertainty"),
+        # A code of SNOMED's, not one of ours: validators do not know private schemes. The explanation says which.
+        quantity_definition=hd.sr.CodedConcept("64957009", "SCT", "Uncertain"),
     )
 
 
