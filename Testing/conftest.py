@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 
@@ -19,6 +20,12 @@ pytest_plugins = ["host.fixtures"]
 #: Tests see no models that somebody published on this computer, and publish none there; child processes likewise.
 NO_MODELS = tempfile.TemporaryDirectory(prefix="mtctl-no-models-")
 os.environ["MTCTL_MODELS"] = NO_MODELS.name
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what lives until the end: the engine calls it after every scan."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ MANY = 30_000
 
 
 @dataclass
-class Watch:
+class WatchedCommand:
     """A command that runs, and the memory of its processes."""
 
     process: subprocess.Popen[bytes]
@@ -77,7 +77,7 @@ def memory_kb(pid: int) -> int:
     return 0
 
 
-def start(sources: list[Path], out: Path, workers: int, model: str | None) -> Watch:
+def start(sources: list[Path], out: Path, workers: int, model: str | None) -> WatchedCommand:
     manifest = out.with_suffix(".csv")
     manifest.write_text("input\n" + "".join(f"{path.resolve()}\n" for path in sources), encoding="utf-8")
     command = [
@@ -94,7 +94,7 @@ def start(sources: list[Path], out: Path, workers: int, model: str | None) -> Wa
     ]
     if model:
         command += ["--model", model]
-    return Watch(subprocess.Popen(command, stdout=subprocess.DEVNULL), out)
+    return WatchedCommand(subprocess.Popen(command, stdout=subprocess.DEVNULL), out)
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def contents(folder: Path) -> dict[str, Any]:
     return found
 
 
-def kill(watch: Watch, victim: str) -> None:
+def kill(watch: WatchedCommand, victim: str) -> None:
     family = family_of(watch.process.pid)
     # Workers are its grandchildren-to-be: what multiprocessing starts beside them (the resource tracker) is spared.
     workers = [pid for pid in family - {watch.process.pid} if memory_kb(pid) > 50_000]

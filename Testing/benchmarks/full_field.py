@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Run:
+class CommandRun:
     """One `mtctl segment`: Dice in %, seconds of the inference's stages and of the command, its peak memory (GB)."""
 
     dice: float
@@ -48,7 +48,7 @@ class Run:
     gigabytes: float
 
 
-def segment(image: Path, truth: NDArray[np.bool_], out: Path, options: Sequence[str]) -> Run:
+def segment(image: Path, truth: NDArray[np.bool_], out: Path, options: Sequence[str]) -> CommandRun:
     """Segment one file in a process of its own and compare the result with `truth`.
 
     Raises:
@@ -70,7 +70,7 @@ def segment(image: Path, truth: NDArray[np.bool_], out: Path, options: Sequence[
     stem = image.name.removesuffix(".image.nrrd")
     found = read_mask(out / f"{stem}.seg.nrrd").array > 0
     seconds = json.loads((out / f"{stem}.json").read_text(encoding="utf-8"))["seconds"]
-    return Run(100 * dice(found, truth), sum(seconds.values()), command_seconds, gigabytes)
+    return CommandRun(100 * dice(found, truth), sum(seconds.values()), command_seconds, gigabytes)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:
@@ -88,7 +88,7 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return 2 * np.count_nonzero(a & b) / total if total else 1.0
 
 
-def compare(name: str, folder: Path, work: Path, seed: int, options: Sequence[str]) -> tuple[Run, Run]:
+def compare(name: str, folder: Path, work: Path, seed: int, options: Sequence[str]) -> tuple[CommandRun, CommandRun]:
     """Segment a case as it is and set into the thorax of phantom `seed`; files go to `work`."""
     source = read_volume(folder / f"{name}.image.nrrd")
     image = np.clip(np.rint(source.array), 0, 255).astype(np.uint8)

@@ -48,7 +48,7 @@ Variant = Callable[[LabelledVolume], LabelledVolume]
 
 
 @dataclass(frozen=True)
-class Row:
+class ScanFigures:
     """One scan: Dice, what its report says, and volumes in mL."""
 
     name: str
@@ -81,8 +81,8 @@ def main() -> int:
         print(f"true masks to {text} mm and back: Dice {100 * np.mean(kept):.2f}, lowest {100 * min(kept):.2f}")
     segmenter = Segmenter(find_model(args.model), choose_device(args.device))
     parts = args.only or ["as-is", "resampled", "headers", "kcl"]
-    found: dict[str, list[Row]] = {}
-    base: list[Row] | None = None
+    found: dict[str, list[ScanFigures]] = {}
+    base: list[ScanFigures] | None = None
     if {"as-is", "resampled"} & set(parts):
         base = found["names 67-80 as they are"] = [_row(segmenter, load_labelled(folder, name)) for name in names]
         _print("as they are", base)
@@ -107,12 +107,12 @@ def main() -> int:
     return 0
 
 
-def _row(segmenter: Segmenter, case: LabelledVolume, options: Options | None = None) -> Row:
+def _row(segmenter: Segmenter, case: LabelledVolume, options: Options | None = None) -> ScanFigures:
     options = options or Options()
     prediction = segmenter.predict(case.volume, options)
     report = make_report(prediction, segmenter.model.card, options, "entropy", None).report
     voxel = case.volume.geometry.voxel_ml
-    return Row(
+    return ScanFigures(
         case.name,
         dice(prediction.segmentation, case.mask),
         report["case_score"],
@@ -125,7 +125,7 @@ def _row(segmenter: Segmenter, case: LabelledVolume, options: Options | None = N
     )
 
 
-def _print(title: str, rows: Sequence[Row], base: Sequence[Row] | None = None) -> None:
+def _print(title: str, rows: Sequence[ScanFigures], base: Sequence[ScanFigures] | None = None) -> None:
     lowest = min(rows, key=lambda row: row.dice)
     below = f", {_mean(base) - _mean(rows):+.2f} below" if base is not None else ""
     ratio = np.mean([row.volume_ml / row.true_ml - 1 for row in rows])
@@ -143,7 +143,7 @@ def _print(title: str, rows: Sequence[Row], base: Sequence[Row] | None = None) -
             print(f"    {row.name} {100 * row.dice:.1f}: {'; '.join(row.warnings)}")
 
 
-def _mean(rows: Sequence[Row]) -> float:
+def _mean(rows: Sequence[ScanFigures]) -> float:
     return 100 * float(np.mean([row.dice for row in rows]))
 
 
@@ -207,7 +207,7 @@ RESAMPLED: dict[str, Variant] = {
 }
 
 
-def _kcl(segmenter: Segmenter) -> Iterator[tuple[str, list[Row]]]:
+def _kcl(segmenter: Segmenter) -> Iterator[tuple[str, list[ScanFigures]]]:
     folder = SHARED / "kcl_heart"
     cases = [load_labelled(folder, path.name.split(".")[0]) for path in sorted(folder.glob("*.image.nrrd"))]
     yield "kcl, mask + 25 mm", [_row(segmenter, _cropped(case, 25.0)) for case in cases]

@@ -15,7 +15,7 @@ from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedPrediction:
     """A prediction and what its case score says.
 
     Attributes:
@@ -56,19 +56,19 @@ class FlagFigures:
     width: float
 
 
-def judged(observations: Sequence[Observation], score: CaseScore, shape: UsualShape | None) -> list[Judged]:
+def judged(observations: Sequence[Observation], score: CaseScore, shape: UsualShape | None) -> list[JudgedPrediction]:
     """What one calibration says of predictions."""
     result = []
     for o in observations:
         expected, (low, high) = score.expected(o.self_dice), score.interval(o.self_dice)
         misshapen = bool(shape and o.spread and shape.distance(o.spread) > shape.limit)
-        result.append(Judged(o, expected, low, high, expected < score.flag_below, misshapen))
+        result.append(JudgedPrediction(o, expected, low, high, expected < score.flag_below, misshapen))
     return result
 
 
 def judged_held_out(
     observations: Sequence[Observation], clean: Sequence[CleanResult], further: Sequence[Observation] = ()
-) -> list[Judged]:
+) -> list[JudgedPrediction]:
     """Every prediction, judged by the calibration of all other cases.
 
     Args:
@@ -90,7 +90,7 @@ def held_out_voxel_calibrations(clean: Sequence[CleanResult]) -> list[VoxelCalib
     return [fit_voxel_calibration([other.counts for other in clean if other is not result]) for result in clean]
 
 
-def flag_figures(predictions: Sequence[Judged], failed_below: float) -> FlagFigures:
+def flag_figures(predictions: Sequence[JudgedPrediction], failed_below: float) -> FlagFigures:
     """Sensitivity, false flags and coverage."""
     dice = np.array([p.observation.dice for p in predictions])
     flagged = np.array([p.flagged for p in predictions], dtype=bool)

@@ -35,7 +35,7 @@ CANCEL_SECONDS = 0.5
 LOOKING_SECONDS = 1.5  # a person looks at a new result before the first click
 
 
-class Figures:
+class LimitedFigures:
     """Prints each figure beside its limit, and remembers whether all were kept."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Figures:
         return 0 if self.kept else 1
 
 
-class Window:
+class SegmentWindow:
     """The module in the host, with what the benchmark does to it."""
 
     def __init__(self, model: str) -> None:
@@ -250,7 +250,7 @@ def main() -> int:
     if lacking := missing_requirement():
         print(lacking)
         return 2
-    window, figures = Window(args.model), Figures()
+    window, figures = SegmentWindow(args.model), LimitedFigures()
     print(window.load(args.scan or real_scan()) + f", {args.model}")
     for words in ("Apply", "Apply with a warm child"):
         seconds, before, after = window.segment()

@@ -32,7 +32,7 @@ DRAWS = 10000
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedScan:
     """A prediction: its case score, true Dice, and how much of it is wrong, mL."""
 
     name: str
@@ -41,17 +41,17 @@ class Judged:
     error_ml: float
 
 
-def judged(segmenter: Segmenter, name: str) -> Judged:
+def judged(segmenter: Segmenter, name: str) -> JudgedScan:
     """Predict a scan and compare."""
     volume = read_volume(SHARED / "train" / f"{name}.image.nrrd")
     truth = read_mask(SHARED / "train" / f"{name}.label.nrrd").array.astype(bool)
     prediction = segmenter.predict(volume)
     report = make_report(prediction, segmenter.model.card, Options(), "entropy", None).report
     wrong = int(np.count_nonzero(prediction.segmentation != truth)) * volume.geometry.voxel_ml
-    return Judged(name, float(report["case_score"]), dice(prediction.segmentation, truth), wrong)
+    return JudgedScan(name, float(report["case_score"]), dice(prediction.segmentation, truth), wrong)
 
 
-def table(cases: list[Judged]) -> str:
+def table(cases: list[JudgedScan]) -> str:
     """For the first k cases: what each order would show a person."""
     rng = np.random.default_rng(0)
     errors = np.array([case.error_ml for case in cases])
@@ -87,7 +87,7 @@ def main() -> int:
     seen = {name for role in ("labelled", "unlabelled") for name in model.card.data.get(role, ())} & set(names)
     if seen:
         parser.error(f"{args.model} was trained on {sorted(seen)[0]}; choose names that it has not seen")
-    segmenter, cases = Segmenter(model, choose_device("auto")), list[Judged]()
+    segmenter, cases = Segmenter(model, choose_device("auto")), list[JudgedScan]()
     for number, name in enumerate(names, 1):
         cases.append(judged(segmenter, name))
         print(f"\rpredicting: {number} of {len(names)}", end="", flush=True)

@@ -58,7 +58,7 @@ def filled(folder: Path, cases: Iterator[tuple[Volume, Mask]]) -> CaseStore:
     return store
 
 
-class Window:
+class TrainWindow:
     """The module in the host, on a store."""
 
     def __init__(self, store: CaseStore, runs: Path) -> None:
@@ -135,7 +135,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         store = filled(Path(folder) / "store", real_cases() if real else phantoms())
         print(f"{CORRECTED} corrected and {UNLABELLED} unlabelled {'scans' if real else 'phantoms'}")
-        window = Window(store, Path(folder) / "runs")
+        window = TrainWindow(store, Path(folder) / "runs")
         first, late = window.begin()
         figures.put("Start to the first loss on the screen", first, FIRST_LOSS_SECONDS, "s")
         figures.put("heartbeat late until then, at most", late, LATE_MS)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from held_out_calibration import Judged, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
+from held_out_calibration import JudgedPrediction, flag_figures, held_out_voxel_calibrations, judged, judged_held_out
 
 from mtctl.evaluation.calibrate import (
     Calibration,
@@ -115,7 +115,7 @@ def print_voxels(title: str, clean: Sequence[CleanResult], calibrations: Sequenc
     return mean
 
 
-def print_case_scores(title: str, predictions: Sequence[Judged]) -> float:
+def print_case_scores(title: str, predictions: Sequence[JudgedPrediction]) -> float:
     """Measures of the case score and of the flag; returns the rank correlation."""
     dice = [p.observation.dice for p in predictions]
     case = [p.observation.case for p in predictions]
@@ -134,7 +134,7 @@ def print_case_scores(title: str, predictions: Sequence[Judged]) -> float:
     return estimates["Spearman"].value
 
 
-def print_versions(predictions: Sequence[Judged]) -> None:
+def print_versions(predictions: Sequence[JudgedPrediction]) -> None:
     """Mean Dice, mean score, flagged share and coverage for each kind of corruption."""
     print(f"\n  {'version':<20}{'Dice':>8}{'score':>8}{'flagged':>9}{'failed':>8}{'in interval':>13}")
     for version in dict.fromkeys(p.observation.version for p in predictions):

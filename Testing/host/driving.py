@@ -35,7 +35,7 @@ from .application.render_widget import RenderWidget, all_views
 from .application.scene import build_scene
 from .dialogs import Message, dialogs
 from .heartbeat import Heartbeat
-from .pythonqt import Failure, failures, record_uncaught, unwrap, wrap, wrapper_class
+from .pythonqt import UncaughtFailure, failures, record_uncaught, unwrap, wrap, wrapper_class
 from .slicerlib.install import install_modules, install_qt
 from .slicerlib.packaging import installer
 
@@ -84,7 +84,7 @@ class Host:
         self.process_events()
 
     @property
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[UncaughtFailure]:
         """Exceptions that nobody caught, in slots and observers; also where the application would have crashed."""
         return failures
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.batch.cohort import PAGE, TABLE
+from mtctl.io.results import PICTURE
 from mtctl.models.model import Model
 
 
@@ -17,10 +18,10 @@ def command(model: Model, *arguments: object) -> list[str]:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """All results; of reports what does not tell the time."""
+    """All results but pictures; of reports what does not tell the time."""
     found: dict[str, Any] = {}
     for path in sorted(folder.iterdir()):
-        if path.name in (TABLE, PAGE):
+        if path.name in (TABLE, PAGE) or path.suffix == PICTURE:
             continue
         if path.suffix == ".json":
             report = json.loads(path.read_text(encoding="utf-8"))

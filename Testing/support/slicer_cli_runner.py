@@ -51,7 +51,7 @@ def describe_to_slicer(xml: Path, script: Path) -> None:
     _KEEP.append(description)
 
 
-class Run:
+class BackgroundRun:
     """One run in the background, as after Apply."""
 
     def __init__(self, title: str, parameters: dict[str, str]) -> None:
@@ -69,7 +69,7 @@ class Run:
         self.progress: list[int] = []
         self.logic.Apply(self.node, False)
 
-    def wait(self, until: Callable[[], bool] | None = None, seconds: float = 120) -> Run:
+    def wait(self, until: Callable[[], bool] | None = None, seconds: float = 120) -> BackgroundRun:
         """Let the application work until the run is over, or until something is true."""
         deadline = time.monotonic() + seconds
         while not (until() if until else not self.node.IsBusy()):

@@ -35,7 +35,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.loop.outcome import Outcome, as_array, interval, mean
+from benchmarks.loop.outcome import ExperimentOutcome, as_array, interval, mean
 from benchmarks.loop.steps import NEXT_BEST, SHARED, Setting, fine_tuned, names, reviewed_store, scores
 
 from mtctl.system.files import replacing
@@ -43,7 +43,7 @@ from mtctl.system.files import replacing
 WANTED_GAIN, WANTED_BACK, ALLOWED_LOSS = 1.0, 0.5, 0.3
 
 
-def pays(setting: Setting, seeds: Sequence[int]) -> Outcome:
+def pays(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
     """Experiment 1."""
     store = reviewed_store(setting, "own", 8, fully=False)
     arms = {"base": [scores(setting, setting.base, "own")]}
@@ -52,7 +52,7 @@ def pays(setting: Setting, seeds: Sequence[int]) -> Outcome:
         arms[name] = [scores(setting, model, "own") for model in models]
     gain = mean(arms["fine-tuned"]) - mean(arms["base"])
     more = mean(arms["fine-tuned"]) - mean(arms["labelled-only"])
-    return Outcome(
+    return ExperimentOutcome(
         "The loop pays: 8 scans corrected in their flagged regions",
         arms,
         [
@@ -62,7 +62,7 @@ def pays(setting: Setting, seeds: Sequence[int]) -> Outcome:
     )
 
 
-def shift(setting: Setting, seeds: Sequence[int]) -> Outcome:
+def shift(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
     """Experiment 2."""
     tuned = {}
     for words, fully in (("corrected in flagged regions", False), ("corrected everywhere", True)):
@@ -76,7 +76,7 @@ def shift(setting: Setting, seeds: Sequence[int]) -> Outcome:
     for words, models in tuned.items():
         arms[f"{words}, own scanner"] = [scores(setting, model, "own") for model in models]
     backs = {words: (value - before) / cost for words, value in zip(tuned, after, strict=True)}
-    return Outcome(
+    return ExperimentOutcome(
         "Another scanner: 5 of its scans corrected (own scanner: forgetting)",
         arms,
         [
@@ -90,7 +90,7 @@ def shift(setting: Setting, seeds: Sequence[int]) -> Outcome:
     )
 
 
-def effort(setting: Setting, seeds: Sequence[int]) -> Outcome:
+def effort(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
     """Experiment 3."""
     arms = {}
     for name, fully in (("8 scans corrected everywhere", True), ("8 scans corrected in flagged regions", False)):
@@ -100,14 +100,14 @@ def effort(setting: Setting, seeds: Sequence[int]) -> Outcome:
     full, flagged = map(as_array, arms.values())
     loss = float((full - flagged).mean())
     low, high = interval(full - flagged)
-    return Outcome(
+    return ExperimentOutcome(
         f"Correction effort, {len(seeds)} seeds",
         arms,
         [f"below by {loss:.2f} [{low:.2f}, {high:.2f}] <= {ALLOWED_LOSS:g}: {_yes(loss <= ALLOWED_LOSS)}"],
     )
 
 
-def compare(setting: Setting, seeds: Sequence[int]) -> Outcome:
+def compare(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
     """Any options against each other."""
     store = reviewed_store(setting, "own", 8, fully=False)
     arms = {"base": [scores(setting, setting.base, "own")]}
@@ -116,7 +116,7 @@ def compare(setting: Setting, seeds: Sequence[int]) -> Outcome:
         folder = name.replace(" ", "-")
         models = [fine_tuned(setting, store, folder, seed, *shlex.split(options)) for seed in seeds]
         arms[name] = [scores(setting, model, "own") for model in models]
-    return Outcome("Settings of a fine-tuning on 8 scans corrected in their flagged regions", arms, [])
+    return ExperimentOutcome("Settings of a fine-tuning on 8 scans corrected in their flagged regions", arms, [])
 
 
 EXPERIMENTS = {"pays": pays, "shift": shift, "effort": effort, "arms": compare}
@@ -171,7 +171,7 @@ def main() -> int:
     for name in EXPERIMENTS:
         path = args.out / f"{name}.json"
         if path.exists():
-            print("\n" + Outcome(**json.loads(path.read_text(encoding="utf-8"))).text())
+            print("\n" + ExperimentOutcome(**json.loads(path.read_text(encoding="utf-8"))).text())
     return 0
 
 

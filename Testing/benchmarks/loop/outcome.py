@@ -18,7 +18,7 @@ def interval(differences: NDArray[np.float64], draws: int = 10000) -> tuple[floa
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExperimentOutcome:
     """What an experiment has found: Dice by case, one dictionary a seed, by arm; and what is to be said of them."""
 
     title: str

@@ -1,11 +1,11 @@
 """PythonQt's view of Qt, built on PySide6."""
 
 from .modules import WidgetModule, qt_module
-from .slots import Failure, failures, record_uncaught
+from .slots import UncaughtFailure, failures, record_uncaught
 from .wrapper import Wrapper, unwrap, wrap, wrapper_class
 
 __all__ = [
-    "Failure",
+    "UncaughtFailure",
     "WidgetModule",
     "Wrapper",
     "failures",

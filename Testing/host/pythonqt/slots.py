@@ -16,7 +16,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Failure:
+class UncaughtFailure:
     """An exception that nobody caught: in a slot, or in an observer of a VTK object."""
 
     where: str
@@ -26,12 +26,12 @@ class Failure:
         return f"{self.where}: {type(self.exception).__name__}: {self.exception}"
 
 
-failures: list[Failure] = []
+failures: list[UncaughtFailure] = []
 
 
 def record_failure(where: str, exception: BaseException) -> None:
     """Adds to the failures."""
-    failures.append(Failure(where, exception))
+    failures.append(UncaughtFailure(where, exception))
 
 
 def accepted_arguments(function: Callable[..., Any]) -> int | None:

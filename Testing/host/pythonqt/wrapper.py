@@ -41,7 +41,7 @@ class WrapperType(type):
             return attribute  # an enum of a stand-in
         if name.startswith("_") or not callable(attribute) or isinstance(attribute, type):
             raise AttributeError(f"type object '{cls.__name__}' has no attribute '{name}'")
-        return Method(attribute, name)
+        return WrappedMethod(attribute, name)
 
 
 class Wrapper(metaclass=WrapperType):
@@ -72,12 +72,12 @@ class Wrapper(metaclass=WrapperType):
             if qt.metaObject().indexOfProperty(known) >= 0:
                 return to_python(qt.property(known))
         if name in SPECIAL_METHODS and isinstance(qt, SPECIAL_METHODS[name][0]):
-            return Method(SPECIAL_METHODS[name][1].__get__(qt), name)
+            return WrappedMethod(SPECIAL_METHODS[name][1].__get__(qt), name)
         attribute = getattr(type(qt), name, None)
         if isinstance(attribute, QtCore.Signal):
             return BoundSignal(qt, name)
         if attribute is not None and callable(attribute) and not isinstance(attribute, type):
-            return Method(getattr(qt, name), name)
+            return WrappedMethod(getattr(qt, name), name)
         if name in enum_values(type(qt)):
             return enum_values(type(qt))[name]
         if isinstance(attribute, int):
@@ -148,7 +148,7 @@ class Wrapper(metaclass=WrapperType):
         return f"{type(self).__name__} ({self._qt!r})" if self else f"{type(self).__name__} (destroyed)"
 
 
-class Method:
+class WrappedMethod:
     """A function of Qt's: converts what goes in and comes out, and takes no keyword arguments."""
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
@@ -161,7 +161,7 @@ class Method:
         return to_python(self._function(*map(to_qt, arguments)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Method) and self._function == other._function
+        return isinstance(other, WrappedMethod) and self._function == other._function
 
     def __hash__(self) -> int:
         return hash(self._function)

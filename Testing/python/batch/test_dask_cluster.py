@@ -1,4 +1,4 @@
-"""A run on a Dask cluster: a real scheduler, two worker processes, and one of them killed in the middle."""
+"""A run on a Dask cluster: a scheduler, two worker processes, and one of them killed in the middle."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.batch_command import command, contents
+from support.batch_command import contents
 from support.children import wait_for
 from support.segment_command import names, run
 
@@ -25,83 +24,67 @@ from mtctl.system.files import TEMPORARY_PREFIX
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("distributed")
+LocalCluster = pytest.importorskip("distributed").LocalCluster
 
 
-@dataclass
 class Cluster:
-    """A scheduler and its workers, each a process."""
+    """A scheduler in this process, and workers, each a process."""
 
-    folder: Path
-    address: str = ""
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._scheduler = LocalCluster(
+            n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None
+        )
+        self._processes: list[subprocess.Popen[str]] = []
+        self.address = str(self._scheduler.scheduler_address)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start_worker(self) -> subprocess.Popen[str]:
+        # Without its nanny, which would start it again: it is gone, as a machine that is switched off.
         process = subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]],
-            cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+            [sys.executable, "-m", "distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny",
+             "--no-dashboard"],
+            cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-        self.processes.append(process)
+        self._processes.append(process)
         return process
 
-    def worker(self) -> subprocess.Popen[str]:
-        # Without its nanny, which would start it again: it is gone, as a machine that is switched off.
-        return self.start("worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until there are so many; start the first."""
+        if not self._processes:
+            self.start_worker()
+        wait_for(lambda: len(self._scheduler.scheduler.workers) >= count)
 
-    def workers(self) -> int:
-        from distributed import Client
-
-        with suppress(OSError), Client(self.address, timeout=5, set_as_default=False) as client:
-            return len(client.scheduler_info(n_workers=-1)["workers"])
-        return 0
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._scheduler.close()
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    cluster = Cluster(tmp_path_factory.mktemp("dask"), f"tcp://127.0.0.1:{port}")
-    cluster.start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    cluster = Cluster(tmp_path_factory.mktemp("dask"))
     yield cluster
-    for process in cluster.processes:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture(scope="module")
-def whole(tiny_model: Model, scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of an undisturbed run here."""
-    out = tmp_path_factory.mktemp("whole")
-    assert run(tiny_model, scans, "-o", out) == 0
-    return out
-
-
-def killing(cluster: Cluster, out: Path) -> Callable[[], None]:
-    victim = cluster.worker()
-    cluster.worker()
-    wait_for(lambda: cluster.workers() == 2)
-
-    def kill() -> None:
-        wait_for(lambda: len(list(out.glob("*.json"))) >= 2, seconds=240)
-        victim.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-
-    return kill
+    cluster.close()
 
 
 def test_with_a_worker_killed_all_results_are_there_and_the_same_as_here(
-    tiny_model: Model, scans: Path, whole: Path, cluster: Cluster, tmp_path: Path
+    tiny_model: Model, scans: Path, whole: Path, cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    kill = killing(cluster, out)
-    process = subprocess.Popen(
-        command(tiny_model, scans, "-o", out, "--scheduler", cluster.address),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    kill()
-    output, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
-    assert "6 of 6 done" in output and len(re.findall(r"^\[\d/6\] s\d: ", output, re.MULTILINE)) == 6
+    victim, _ = cluster.start_worker(), cluster.start_worker()
+    cluster.wait_for_workers(2)
+
+    def kill() -> None:
+        wait_for(lambda: bool(list(out.glob("*.json"))), seconds=240)
+        victim.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    assert run(tiny_model, scans, "-o", out, "--scheduler", cluster.address) == 0
+    killing.join()
+    output = capsys.readouterr().out
+    assert "4 of 4 done" in output and len(re.findall(r"^\[\d/4\] s\d: ", output, re.MULTILINE)) == 4
     assert contents(out) == contents(whole)
     assert names(out) == names(whole)
 
@@ -114,9 +97,7 @@ def job(model: Model, sources: list[Path], out: Path) -> Job:
 def test_one_bad_scan_does_not_stop_the_others(
     tiny_model: Model, scans: Path, cluster: Cluster, tmp_path: Path
 ) -> None:
-    if not cluster.workers():
-        cluster.worker()
-        wait_for(lambda: cluster.workers() > 0)
+    cluster.wait_for_workers(1)
     sources = [tmp_path / "absent.nrrd", scans / "s0.image.nrrd"]
     results = {
         result.source: result for result in run_on_cluster(job(tiny_model, sources, tmp_path / "out"), cluster.address)
@@ -130,9 +111,7 @@ def test_one_bad_scan_does_not_stop_the_others(
 def test_a_worker_that_does_not_see_the_folders_is_named_before_anything_is_done(
     tiny_model: Model, scans: Path, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not cluster.workers():
-        cluster.worker()
-        wait_for(lambda: cluster.workers() > 0)
+    cluster.wait_for_workers(1)
     sources = [scans / "s0.image.nrrd"]
     with monkeypatch.context() as patched:
         # As if the workers' disk held another folder of the same name: the file that is to be seen is not put there.
@@ -150,8 +129,13 @@ def test_a_worker_that_does_not_see_the_folders_is_named_before_anything_is_done
 
 
 def test_without_workers_or_a_scheduler_the_run_says_so(
-    tiny_model: Model, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    tiny_model: Model,
+    scans: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("mtctl.batch.dask_cluster._ANSWER_SECONDS", 0.5)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"

@@ -27,6 +27,7 @@ from mtctl.io.results import ResultFiles, finish_interrupted
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX, make_folder, remove_parts
+from mtctl.system.process_tree import family_of, is_running
 
 pytestmark = pytest.mark.slow
 
@@ -135,37 +136,36 @@ def test_in_a_hostile_folder_every_good_scan_is_done_and_every_bad_one_named_wit
 
 
 def test_killed_at_any_moment_a_run_leaves_whole_results_and_the_next_one_completes_them(
-    tiny_model: Model, scans: Path, tmp_path: Path
+    tiny_model: Model, scans: Path, whole: Path, tmp_path: Path
 ) -> None:
-    assert run(tiny_model, scans, "-o", tmp_path / "whole") == 0
     out = tmp_path / "out"
-    random.seed(7)
-    for _ in range(1):
-        process = subprocess.Popen(command(tiny_model, scans, "-o", out, "--workers", 2), stdout=subprocess.DEVNULL)
-        before = len(list(out.glob("*.json"))) if out.is_dir() else 0
-        wait_for(lambda before=before: out.is_dir() and len(list(out.glob("*.json"))) > before)  # type: ignore[misc]
-        time.sleep(random.uniform(0, 0.5))
-        process.kill()
-        process.wait()
-        for report in out.glob("*.json"):
-            assert ResultFiles(out, report.stem).complete([".seg.nrrd", ".uncertainty.nrrd", ".distance.nrrd", ".png"])
-    time.sleep(0.5)  # until the workers have noticed
+    process = subprocess.Popen(command(tiny_model, scans, "-o", out, "--workers", 2), stdout=subprocess.DEVNULL)
+    wait_for(lambda: out.is_dir() and any(out.glob("*.json")))
+    time.sleep(random.Random(7).uniform(0, 0.5))
+    workers = family_of(process.pid) - {process.pid}
+    process.kill()
+    process.wait()
+    for report in out.glob("*.json"):
+        assert ResultFiles(out, report.stem).complete([".seg.nrrd", ".uncertainty.nrrd", ".distance.nrrd", ".png"])
+    wait_for(lambda: not any(map(is_running, workers)))
     assert run(tiny_model, scans, "-o", out) == 0
-    assert contents(out) == contents(tmp_path / "whole")
-    assert names(out) == names(tmp_path / "whole")
+    assert contents(out) == contents(whole)
+    assert names(out) == names(whole)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGTERM], ids=["control-c", "a scheduler's end"])
+@pytest.mark.parametrize(
+    ("blow", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)], ids=["control-c", "a scheduler's end"]
+)
 def test_interrupted_a_run_leaves_only_whole_results_and_a_table_of_them(
-    tiny_model: Model, scans: Path, tmp_path: Path, blow: signal.Signals
+    tiny_model: Model, scans: Path, tmp_path: Path, blow: signal.Signals, workers: int
 ) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(
-        command(tiny_model, scans, "-o", out, "--workers", 2),
+        command(tiny_model, scans, "-o", out, "--workers", workers),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    wait_for(lambda: len(list(out.glob("*.json"))) >= 2)
+    wait_for(lambda: any(out.glob("*.json")))
     os.killpg(process.pid, blow) if blow == signal.SIGINT else process.send_signal(blow)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130

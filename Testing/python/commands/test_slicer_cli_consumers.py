@@ -65,7 +65,7 @@ def test_slicer_runs_it_with_progress_and_loads_all_results_into_the_scene(
 
     maps = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in ("uncertainty", "distance")]
     parameters |= {"outputUncertainty": maps[0].GetID(), "outputDistance": maps[1].GetID()}
-    run = runner.Run(TITLE, parameters).wait()
+    run = runner.BackgroundRun(TITLE, parameters).wait()
     assert run.node.GetStatusString() == "Completed" and run.node.GetErrorText() == ""
     assert len(set(run.progress)) > 4 and max(run.progress) >= 90
     assert float(run.node.GetParameterAsString("volumeMl")) > 0
@@ -103,7 +103,7 @@ def test_a_label_map_is_as_good_and_a_markups_roi_keeps_its_place(
     roi.SetSize(24.0, 22.0, 26.0)
     report = tmp_path / "report.json"
     parameters |= {"outputSegmentation": label.GetID(), "region": roi.GetID(), "report": str(report)}
-    run = runner.Run(TITLE, parameters).wait()
+    run = runner.BackgroundRun(TITLE, parameters).wait()
     assert run.node.GetStatusString() == "Completed", run.node.GetErrorText()
     assert label.GetImageData().GetDimensions() == read_volume(oblique).geometry.size
     said = json.loads(report.read_text(encoding="utf-8"))["region_of_interest"]
@@ -119,7 +119,7 @@ def test_cancelled_in_slicer_its_process_is_gone_and_no_result_is_loaded(
     runner: Any, parameters: dict[str, str]
 ) -> None:
     before = runner.child_processes()
-    run = runner.Run(TITLE, parameters | {"samples": "1000"})
+    run = runner.BackgroundRun(TITLE, parameters | {"samples": "1000"})
     run.wait(until=lambda: run.node.GetProgress() >= 20)
     started = runner.child_processes() - before
     assert started
@@ -134,7 +134,7 @@ def test_cancelled_in_slicer_its_process_is_gone_and_no_result_is_loaded(
 
 
 def test_failed_in_slicer_the_sentence_is_the_nodes_error(runner: Any, parameters: dict[str, str]) -> None:
-    run = runner.Run(TITLE, parameters | {"model": "no such model"}).wait()
+    run = runner.BackgroundRun(TITLE, parameters | {"model": "no such model"}).wait()
     assert run.node.GetStatusString() == "Completed with errors"
     assert run.node.GetErrorText().splitlines()[-1].startswith("unknown model 'no such model'")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from support.paths import ROOT
@@ -16,22 +16,28 @@ PACKAGES = [
 ]
 FILES = sorted(file for package in PACKAGES for file in package.rglob("*.py"))
 
+#: All code: the packages, the modules' entry files, tests with their helpers, the stand-in and the benchmarks.
+TREES = {
+    file.relative_to(ROOT): ast.parse(file.read_text(encoding="utf-8"))
+    for folder in ("MTCTLSegment", "MTCTLTrain", "Testing")
+    for file in sorted((ROOT / folder).rglob("*.py"))
+}
+
 
 def test_a_class_name_means_one_thing() -> None:
-    names = Counter(
-        node.name
-        for file in FILES
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    )
-    assert [name for name, count in names.items() if count > 1] == []
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{file}:{node.lineno}")
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 def test_no_name_that_begins_with_an_underscore_is_imported_from_another_file() -> None:
     private = [
-        f"{file.relative_to(ROOT)}: {alias.name}"
-        for file in FILES
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        f"{file}: {alias.name}"
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module != "__future__"
         for alias in node.names
         if alias.name.startswith("_") and alias.name != "__version__"

@@ -12,7 +12,7 @@ from support.scans import SPACING_MM, scan
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume, with_spacing
 from mtctl.inference.prediction import OUTSIDE, STAGES, Options
-from mtctl.inference.segmenter import Segmenter, _Clock
+from mtctl.inference.segmenter import Segmenter
 from mtctl.inference.slabs import Maps
 from mtctl.models.model import Model
 from mtctl.preprocessing.network_grid import GRID_MM
@@ -123,7 +123,7 @@ def test_more_samples_cost_no_further_encoder_pass(segmenter: Segmenter) -> None
     calls: list[int] = []
     blocks = segmenter._network.encoder.blocks
     hooks = [block.register_forward_hook(lambda *_: calls.append(1)) for block in blocks]
-    segmenter._look(scan(), Options(samples=5), None, False, _Clock(lambda stage, share: None), [])
+    segmenter.predict(scan(), Options(samples=5, region=Box(5.0, 26.0, 5.0, 26.0, 5.0, 40.0)))
     for hook in hooks:
         hook.remove()
     assert len(calls) == len(blocks)

@@ -375,7 +375,7 @@ class TestRunningAgain:
         assert scene.threshold_of(again) == 0.35
 
 
-class TestCases:
+class TestCasesInAScene:
     def test_two_in_one_scene_do_not_mix(self, world: Any, tmp_path: Path) -> None:
         scans = [load(world, scan_image(directions), tmp_path, directions) for directions in ("axial", "oblique")]
         first, second = (scene.show_result(world, scan, result_for(scan, seed)) for seed, scan in enumerate(scans))

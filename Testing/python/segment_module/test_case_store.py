@@ -237,7 +237,7 @@ class TestADraft:
         module.ui.acceptRegionButton.click()
         marks = {number: (mark.seen_at, mark.accepted_at) for number, mark in case.session.state.marks.items()}
         assert draft_saved(host, module) and saved(host, module)
-        assert host.wait_until(lambda: not is_due(module), PATIENCE) and saved(host, module)
+        assert host.wait_until(lambda: not module.draftSaver._timer.isActive(), PATIENCE) and saved(host, module)
         left = mask(case)
         host.clear()
         again = open_from_store(host, the_case(store).id)
@@ -382,12 +382,6 @@ def change(host: Any, module: Any, review: Any) -> None:
     edited[: edited.shape[0] // 2] = False
     scene.set_mask(review.nodes, edited)
     settle(host, module)
-
-
-def is_due(module: Any) -> bool:
-    from MTCTLSegmentLib.review.draft_saver import _is_due
-
-    return any(map(_is_due, module.draftSaver._watched.values()))
 
 
 def child_of(module: Any) -> int:

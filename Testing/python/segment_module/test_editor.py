@@ -42,7 +42,7 @@ def three_segments(host: Any, module: Any, case: Any) -> Any:
     return segmentation
 
 
-class TestWherePaintingIsAllowed:
+class TestWhereTheEditorPaints:
     def test_in_the_current_region_holds_when_the_editor_looks_at_its_node_again(
         self, host: Any, module: Any, case: Any
     ) -> None:

@@ -287,7 +287,7 @@ class TestAScanThatIsMovedInMidReview:
         )
 
 
-class TestSomebodyElsesSegmentation:
+class TestReviewingSomebodyElsesSegmentation:
     def test_with_the_models_segment_id_leaves_the_models_review_as_it_was(
         self, host: Any, module: Any, case: Any
     ) -> None:

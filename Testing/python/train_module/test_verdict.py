@@ -154,7 +154,7 @@ class TestAModelInUseThatIsDamaged:
         assert module.ui.modelSelector.itemText(0) == "unknown, in use"
 
 
-class TestCases:
+class TestCasesOfTheVerdict:
     def test_the_next_best_case_is_opened_for_correction_and_goes_back_as_the_same_case(
         self, host: Any, module: Any, store: CaseStore
     ) -> None:

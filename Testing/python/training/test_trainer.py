@@ -108,7 +108,7 @@ def test_progress_names_the_losses_and_the_time_left_falls_to_nothing(tmp_path: 
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
-    class Broken(MTCTL):
+    class BrokenLater(MTCTL):
         def objective(self, *args: Any) -> Objective:
             objective = super().objective(*args)
             return objective if args[2] < 0.4 else Objective({"dice": torch.tensor(float("nan"), requires_grad=True)})
@@ -117,7 +117,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_leaves_the_last_checkpoin
     with pytest.raises(
         TrainingError, match=r"not a number \(dice nan.* at iteration 4; the checkpoint in .* is from before"
     ):
-        train(RECIPE, Broken(adversarial_weight=0), Cohort(CASES[:2]), tmp_path, CPU, Monitor((events.append,)))
+        train(RECIPE, BrokenLater(adversarial_weight=0), Cohort(CASES[:2]), tmp_path, CPU, Monitor((events.append,)))
     assert (tmp_path / CHECKPOINT).is_file()
     assert events[-1]["event"] == "stopped" and "dice nan" in events[-1]["reason"]
 
@@ -152,12 +152,12 @@ def test_a_run_whose_loss_has_risen_at_its_end_is_no_result(tmp_path: Path) -> N
 
 
 def test_a_run_that_fails_at_once_does_not_speak_of_a_checkpoint(tmp_path: Path) -> None:
-    class Broken(VNetMethod):
+    class BrokenAtOnce(VNetMethod):
         def objective(self, *args: Any) -> Objective:
             return Objective({"dice": torch.tensor(float("nan"), requires_grad=True)})
 
     with pytest.raises(TrainingError, match=r"not a number.*nothing was saved before"):
-        train(RECIPE, Broken(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
+        train(RECIPE, BrokenAtOnce(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
 
 
 def test_a_watch_forgives_fluctuations_and_ramps_but_not_an_exploding_gradient() -> None:

@@ -19,7 +19,7 @@ SlicerParameterNamePropertyName = "SlicerParameterName"
 
 
 @dataclass(frozen=True)
-class Parameter:
+class AnnotatedParameter:
     """One attribute of the decorated class."""
 
     name: str
@@ -35,7 +35,7 @@ class CachedValue:
     refers to are there. None is cached then, and stays.
     """
 
-    def __init__(self, parameter: Parameter, node: Any) -> None:
+    def __init__(self, parameter: AnnotatedParameter, node: Any) -> None:
         self.parameter = parameter
         self.node = node
         self._writing = False
@@ -69,7 +69,7 @@ class CachedValue:
 class WrapperMethods:
     """What every decorated class gets; the names are reserved."""
 
-    allParameters: dict[str, Parameter]
+    allParameters: dict[str, AnnotatedParameter]
     _is_parameter_node_wrapper = True
 
     def __init__(self, parameterNode: Any, prefix: str | None = None) -> None:
@@ -191,7 +191,7 @@ def _processed(cls: type) -> type:
     return cls
 
 
-def _parameter(cls: type, name: str, annotated: Any) -> Parameter:
+def _parameter(cls: type, name: str, annotated: Any) -> AnnotatedParameter:
     kind, annotations = split(annotated)
     serializer = serializer_for(kind, [each for each in annotations if isinstance(each, Validator)])
     given = first(annotations, Default)
@@ -199,7 +199,7 @@ def _parameter(cls: type, name: str, annotated: Any) -> Parameter:
     unused = [each for each in annotations if not isinstance(each, Validator | Default | Decimals | SingleStep)]
     if unused:
         logging.warning("Unused annotations: %s", unused)
-    return Parameter(name, annotated, serializer, default)
+    return AnnotatedParameter(name, annotated, serializer, default)
 
 
 def _attribute(name: str) -> property:
