@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.special import expit, logit
 
 from mtctl.geometry import Mask, Triple
@@ -109,6 +108,8 @@ def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
 
 def fit_usual_shape(spreads: Sequence[Triple]) -> UsualShape | None:
     """Return mean, covariance and limit of the logarithms; None from fewer than `FEWEST_SHAPES`."""
+    from scipy import stats  # here: it takes half a second to load
+
     n = len(spreads)
     if n < FEWEST_SHAPES:
         return None

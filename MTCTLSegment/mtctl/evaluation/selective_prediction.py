@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from mtctl.evaluation.uncertainty_metrics import error_auroc
 
@@ -51,6 +50,8 @@ def normalised_aurc(score: ArrayLike, dice: ArrayLike) -> float:
 
 def spearman(score: ArrayLike, dice: ArrayLike) -> float:
     """Return the rank correlation of score and Dice; NaN where either is constant."""
+    from scipy import stats  # here: it takes half a second to load
+
     score, dice = np.asarray(score, float), np.asarray(dice, float)
     if len(score) < 2 or not np.ptp(score) or not np.ptp(dice):
         return math.nan

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from mtctl.evaluation.segmentation_metrics import dice, segmentation_metrics
 from mtctl.evaluation.uncertainty_metrics import ece, error_auroc
@@ -70,6 +69,8 @@ def means(cases: Sequence[Compared], name: str) -> tuple[float, float] | None:
 
 def p_value(cases: Sequence[Compared]) -> float | None:
     """Return p of Wilcoxon's two-sided signed-rank test of the Dice; None with too few pairs, or all of them equal."""
+    from scipy import stats  # here: it takes half a second to load
+
     change = np.array([case.new - case.old for case in cases])
     if len(change) < _FEWEST_PAIRS or not change.any():
         return None

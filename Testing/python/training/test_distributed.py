@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +14,15 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from support.children import environment
+from support.children import environment, wait_for
 from support.distributed_steps import METHODS, step
 from support.scans import scan
 from torch import distributed
 
+from mtctl.commands.main import main
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
-from mtctl.models.model import read_model
+from mtctl.models.model import Model, read_model
 from mtctl_train.distributed import Team
 from mtctl_train.training.checkpoint import CHECKPOINT
 
@@ -59,12 +58,15 @@ def test_a_team_of_one_takes_everything_and_two_take_halves_of_each_group() -> N
     assert Team(1, 2).part_of(whole, 2).tolist() == [2, 3, 6, 7]
 
 
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 @pytest.fixture
-def arguments(tmp_path: Path) -> list[str]:
-    """Of `mtctl train` on three small cases."""
+def arguments(tmp_path: Path, tiny_model: Model) -> list[str]:
+    """Of `mtctl train` on three of four small cases; the network is as small as the model that it starts from."""
     data = tmp_path / "data"
     data.mkdir()
-    for seed, name in enumerate(("a", "b", "c")):
+    for seed, name in enumerate(("a", "b", "c", "d")):
         volume = scan((40, 48, 56), seed)
         z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
         write_volume(volume, data / f"{name}.image.nrrd")
@@ -73,27 +75,14 @@ def arguments(tmp_path: Path) -> list[str]:
     return [
         *("train", "--data", str(data), "--labelled", "a", "b", "--unlabelled", "c"),
         *("--patch", "48,16,16", "--locator-iterations", "0", "--phantoms", "0", "--full-fields", "0"),
-        *("--device", "cpu"),
+        *("--device", "cpu", "--base", str(tiny_model.folder)),
     ]  # fmt: skip
 
 
-def test_two_processes_under_torchrun_train_a_model(tmp_path: Path, arguments: list[str]) -> None:
-    out = tmp_path / "model"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *arguments, "--method", "mtctl", "--iterations", "3", "--out", str(out)],
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert (out / "weights.safetensors").is_file() and (out / "card.json").is_file()
-    events = [json.loads(line) for line in (out / "progress.jsonl").read_text("utf-8").splitlines()]
-    # One process writes, not both.
-    assert [event["event"] for event in events] == ["start", "progress", "progress", "end"]
-
-
-def test_what_follows_the_training_the_first_process_does_alone(tmp_path: Path, arguments: list[str]) -> None:
-    # It would wait for the others for ever, or find them gone, if it were still in a team with them.
+def test_two_processes_under_torchrun_train_a_model_and_the_first_does_alone_what_follows(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    # It would wait for the other for ever, or find it gone, if it were still in a team with it.
     program = tmp_path / "program.py"
     program.write_text(
         "import sys\n"
@@ -107,32 +96,32 @@ def test_what_follows_the_training_the_first_process_does_alone(tmp_path: Path, 
         "sys.exit(main(sys.argv[1:]))\n",
         encoding="utf-8",
     )
-    arguments = ["5" if before == "--locator-iterations" else one for before, one in pairwise(["", *arguments])]
-    arguments[arguments.index("--unlabelled")] = "--validation"
+    out = tmp_path / "model"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
     done = subprocess.run(
-        [*command, *arguments, "--iterations", "2", "--out", str(tmp_path / "model")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+        [*command, *arguments, "--validation", "d", "--locator-iterations", "5", "--method", "mtctl",
+         "--iterations", "3", "--out", str(out)],
+        env=ONE_THREAD, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert (out / "weights.safetensors").is_file() and (out / "card.json").is_file()
+    events = [json.loads(line) for line in (out / "progress.jsonl").read_text("utf-8").splitlines()]
+    # One process writes, not both.
+    assert [event["event"] for event in events] == ["start", "progress", "progress", "validation", "end"]
     assert done.stdout.count("locator trained by 1") == 1
-    assert read_model(tmp_path / "model").card.score is not None, "the model is calibrated"
+    assert read_model(out).card.score is not None, "the model is calibrated"
 
 
-def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path: Path, arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtctl"]
-    done = subprocess.run(
-        [*command, *arguments, "--batch", "3", "--iterations", "3", "--out", str(tmp_path / "model")],
-        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert "a batch of 3 cannot be shared by 2 processes" in done.stdout + done.stderr
+def test_a_batch_that_two_processes_cannot_share_is_refused(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mtctl_train.training.trainer.current_team", lambda: Team(0, 2))
+    assert main([*arguments, "--batch", "3", "--iterations", "3", "--out", str(tmp_path / "model")]) == 1
+    assert "a batch of 3 cannot be shared by 2 processes" in capsys.readouterr().err
 
 
 def test_a_run_killed_in_the_middle_ends_bit_for_bit_as_one_that_was_not(tmp_path: Path, arguments: list[str]) -> None:
-    common = [*arguments, "--iterations", "14", "--option", "checkpoint_seconds=0"]
-    command = [sys.executable, "-m", "mtctl", *common]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    common = [*arguments, "--iterations", "10", "--option", "checkpoint_seconds=0"]
 
     def at(folder: Path) -> int:
         try:
@@ -142,15 +131,14 @@ def test_a_run_killed_in_the_middle_ends_bit_for_bit_as_one_that_was_not(tmp_pat
             return 0
 
     killed = tmp_path / "killed"
-    for wanted in (3, 6):
-        child = subprocess.Popen([*command, "--out", str(killed)], env=environment, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 240
-        while at(killed) < wanted and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        child.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-        child.wait()
-        assert wanted <= at(killed) < 14, "the run was over before it could be killed"
+    command = [sys.executable, "-m", "mtctl", *common, "--out", str(killed)]
+    child = subprocess.Popen(command, env=ONE_THREAD, stdout=subprocess.DEVNULL)
+    wait_for(lambda: at(killed) >= 3 or child.poll() is not None, 240)
+    child.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+    child.wait()
+    assert 3 <= at(killed) < 10, "the run was over before it could be killed"
+    torch.set_num_threads(1)
     for folder in (killed, tmp_path / "whole"):
-        subprocess.run([*command, "--out", str(folder)], env=environment, check=True, stdout=subprocess.DEVNULL)
+        assert main([*common, "--out", str(folder)]) == 0
     first, second = (load_file(folder / "weights.safetensors") for folder in (killed, tmp_path / "whole"))
     assert all(torch.equal(first[name], second[name]) for name in second)

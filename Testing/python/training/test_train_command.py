@@ -18,11 +18,21 @@ from mtctl.evaluation.calibrate import Calibration
 from mtctl.geometry import Volume
 from mtctl.io.volumes import read_mask, write_volume
 from mtctl.models.model import read_model
+from mtctl.networks.architecture import Architecture
 from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
+from mtctl_train import recipe
 from mtctl_train.training import job
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both recipes with a network that takes a step in no time."""
+    for name in ("OURS", "PUBLISHED"):
+        small = replace(getattr(recipe, name), architecture=Architecture(filters=4, uncertainty_filters=2))
+        monkeypatch.setattr(recipe, name, small)
 
 
 @pytest.fixture
@@ -39,7 +49,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(data: Path, *arguments: str) -> int:
-    quick = "--iterations 2 --locator-iterations 0 --phantoms 0 --full-fields 0 --batch 1"
+    quick = "--iterations 2 --locator-iterations 0 --phantoms 0 --full-fields 0 --batch 1 --patch 48,16,16"
     return main(["train", "--data", str(data), *quick.split(), "--device", "cpu", *arguments])
 
 
@@ -123,7 +133,7 @@ def test_every_method_leaves_masks_of_the_validation_cases_to_compare(
 ) -> None:
     out = tmp_path / "model"
     cases = ("--labelled", "a", "--unlabelled", "b", "--validation", "c")
-    assert run(data, "--method", method, *cases, "--patch", "48,16,16", "--out", str(out)) == 0
+    assert run(data, "--method", method, *cases, "--out", str(out)) == 0
     assert read_mask(out / "validation" / "c.seg.nrrd").geometry == read_mask(data / "c.label.nrrd").geometry
     card = read_model(out).card
     assert card.recipe["method"] == method and list(card.data["unlabelled"]) == ["b"]
@@ -153,7 +163,7 @@ def test_a_mask_that_was_mended_begins_no_run_that_is_over(
 
 
 def test_a_method_comes_with_its_published_recipe_unless_ours_is_asked_for(data: Path, tmp_path: Path) -> None:
-    quick = ("--labelled", "a", "--patch", "48,16,16", "--method", "vnet")
+    quick = ("--labelled", "a", "--method", "vnet")
     found = {}
     for name, arguments in (("published", ()), ("ours", ("--recipe", "ours")), ("one", ("--option", "momentum=0.5"))):
         assert run(data, *quick, *arguments, "--out", str(tmp_path / name)) == 0
@@ -233,8 +243,8 @@ def test_options_change_the_method_s_and_the_recipe_s_numbers_and_wrong_ones_are
 ) -> None:
     out = ("--labelled", "a", "--out", str(tmp_path / "model"))
     assert run(data, *out, "--option", "guidance_weight=0.25", "--option", "average_decay=0.9") == 0
-    recipe = read_model(tmp_path / "model").card.recipe
-    assert (recipe["guidance_weight"], recipe["average_decay"]) == (0.25, 0.9)
+    used = read_model(tmp_path / "model").card.recipe
+    assert (used["guidance_weight"], used["average_decay"]) == (0.25, 0.9)
     for option, message in (("nosuch=1", "this method has adversarial_weight"), ("samples=x", "'x' is no number")):
         assert run(data, *out, "--option", option) == 1
         assert message in capsys.readouterr().err

@@ -111,7 +111,7 @@ def oblique() -> Volume:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[WorkerClient]:
-    """One real child for all tests that leave it alive."""
+    """One real child for all tests; it is started anew after one that ends it."""
     client = WorkerClient()
     yield client
     client.close()
@@ -216,8 +216,9 @@ def test_two_requests_are_answered_in_turn_and_a_waiting_one_can_be_dropped(
     assert order == ["first", "second"]
 
 
-def test_cancel_in_the_middle_leaves_no_process_and_the_next_case_gets_a_new_child(settings: Settings) -> None:
-    client = WorkerClient()
+def test_cancel_in_the_middle_leaves_no_process_and_the_next_case_gets_a_new_child(
+    client: WorkerClient, settings: Settings
+) -> None:
     answer = Answer()
     number = client.segment(scan(), replace(settings, samples=LONG), answer.handlers())
     drive(client, lambda: "network" in answer.stages())
@@ -237,7 +238,6 @@ def test_cancel_in_the_middle_leaves_no_process_and_the_next_case_gets_a_new_chi
     drive(client, answer.ended)
     assert "ended unexpectedly (SIGKILL, perhaps for want of memory)" in answer.failure
     assert not exchange.exists()
-    client.close()
 
 
 PARENT = """
@@ -285,13 +285,6 @@ import subprocess, sys
 child = subprocess.Popen([sys.executable, "-m", "mtctl.worker.process", *sys.argv[1:]], stdin=subprocess.PIPE)
 sys.exit(child.wait())
 """
-
-
-def test_a_launcher_that_passes_no_input_on_is_no_obstacle(tiny_model: Model) -> None:
-    client = WorkerClient(arguments=("-c", LAUNCHER))
-    assert ask(client, scan(), Settings(model=str(tiny_model.folder), samples=2)).result
-    assert len(family_of(child_pid(client))) == 2
-    client.close()
 
 
 def test_a_child_that_is_killed_behind_a_launcher_is_told_as_killed() -> None:
@@ -366,6 +359,18 @@ def play() -> Iterator[Callable[[str], WorkerClient]]:
     yield make
     for client in clients:
         client.close()
+
+
+def test_a_launcher_that_passes_no_input_on_is_no_obstacle() -> None:
+    launcher = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, *{acting(RESULT)!r}, *sys.argv[1:]], stdin=subprocess.PIPE)
+sys.exit(child.wait())
+"""
+    client = WorkerClient(arguments=("-c", launcher))
+    assert ask(client, scan()).result
+    assert len(family_of(child_pid(client))) == 2
+    client.close()
 
 
 def test_what_libraries_print_or_read_does_not_disturb_the_talk(play: Callable[[str], WorkerClient]) -> None:
