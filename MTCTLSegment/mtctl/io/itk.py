@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +16,47 @@ import SimpleITK as sitk
 
 from mtctl.system.files import with_retries
 
+_LOCK = threading.Lock()
+
+
+class _Numerals:
+    """The numeric locale while ITK reads or writes: how many do so, and what held before the first of them."""
+
+    users = 0
+    before = ""
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep ITK's warnings off the screen: what matters in them is checked here and said in our own errors."""
+    """Call ITK: its warnings stay off the screen, and its numbers have a point.
+
+    What matters in the warnings is checked here and said in our own errors. Where the process writes numbers with a
+    decimal comma, as Qt makes it do under a German desktop, ITK would write such ones into headers, and read 1.25 as 1.
+    """
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield
+        with _decimal_points():
+            yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+@contextmanager
+def _decimal_points() -> Iterator[None]:
+    with _LOCK:
+        if _Numerals.users == 0:
+            _Numerals.before = locale.setlocale(locale.LC_NUMERIC)
+            if locale.localeconv()["decimal_point"] != ".":
+                locale.setlocale(locale.LC_NUMERIC, "C")
+        _Numerals.users += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _Numerals.users -= 1
+            if _Numerals.users == 0 and locale.setlocale(locale.LC_NUMERIC) != _Numerals.before:
+                locale.setlocale(locale.LC_NUMERIC, _Numerals.before)
 
 
 @contextmanager

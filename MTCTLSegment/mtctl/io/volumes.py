@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, to_image, with_spacing
+from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, same_place, to_image, with_spacing
 from mtctl.io.dicom import reader as dicom
 from mtctl.io.dicom.series import ChosenSeries, choose_series
 from mtctl.io.formats.endings import FORMATS, file_type, open_volume
@@ -228,6 +228,8 @@ def _read_folder(choice: ChosenSeries) -> tuple[Volume, tuple[str, ...]]:
 def _read_file(path: Path) -> tuple[Volume, tuple[str, ...]]:
     """Return a file's volume in the file's own type, and what a person should know of the file."""
     file = open_volume(path)
+    if file.components != 1:
+        raise VolumeError(f"a colour or vector image ({file.components} values a voxel); save one grey value a voxel")
     unknown = () if file.oriented else (_NOT_ORIENTED,)
     return Volume(file.read_voxels(), file.geometry), (*unknown, *file.remarks)
 
@@ -265,13 +267,24 @@ def _write_image(image: sitk.Image, path: Path) -> None:
         try:
             with quiet(), writable(part, ending) as name:
                 sitk.WriteImage(image, name, useCompression=True)
-            # On a full disk ITK leaves a NIfTI file short and says nothing; NRRD and MetaImage writers do say it.
-            FORMATS[ending](part)
+            _check_written(part, ending, image)
         except (RuntimeError, VolumeError) as error:
             needed = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
             if shutil.disk_usage(path.parent).free < needed:
                 raise OSError(errno.ENOSPC, "the disk is full") from error
             raise OSError(errno.EIO, "the disk did not take the whole file") from error
+
+
+def _check_written(part: Path, ending: str, image: sitk.Image) -> None:
+    """Raise where a file does not say what was to be written, or is not whole.
+
+    On a full disk ITK leaves a NIfTI file short and says nothing. NRRD and MetaImage writers do say it, but write text,
+    in which numbers can go wrong.
+    """
+    written = FORMATS[ending](part).geometry
+    meant = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    if not same_place(written, meant):
+        raise VolumeError("the file says another place than was to be written")
 
 
 def _named(path: Path, error: VolumeError | OSError) -> VolumeError:

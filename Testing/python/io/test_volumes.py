@@ -382,16 +382,21 @@ def test_a_bad_scan_is_refused_in_one_line_that_names_file_and_cause(tmp_path: P
     assert len(message) - len(str(path)) < 200
 
 
+@pytest.mark.parametrize("ending", FORMATS)
 def test_a_good_file_for_which_there_is_no_memory_is_not_called_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     def execute(reader: object) -> sitk.Image:
         raise RuntimeError("itkImportImageContainer.hxx:179:\nFailed to allocate memory for image.")
 
-    write_volume(scan(), tmp_path / "a.nrrd")
+    def empty(*_: object) -> NDArray[Any]:
+        raise MemoryError
+
+    write_volume(scan(), tmp_path / f"a{ending}")
     monkeypatch.setattr(sitk.ImageFileReader, "Execute", execute)
+    monkeypatch.setattr(np, "empty", empty)
     with pytest.raises(MemoryError):
-        read_volume(tmp_path / "a.nrrd")
+        read_volume(tmp_path / f"a{ending}")
 
 
 @pytest.mark.parametrize(

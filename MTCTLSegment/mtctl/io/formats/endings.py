@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtctl.geometry import VolumeError
-from mtctl.io.formats.metaimage import open_metaimage
+from mtctl.io.formats.metaimage import is_detached_metaimage, open_metaimage
 from mtctl.io.formats.nifti import open_nifti
-from mtctl.io.formats.nrrd import open_nrrd
+from mtctl.io.formats.nrrd import is_detached_nrrd, open_nrrd
 from mtctl.io.formats.volume_file import VolumeFile
 
 #: How files of each ending are opened.
@@ -44,3 +44,18 @@ def open_volume(path: Path) -> VolumeFile:
     if path.stat().st_size == 0:
         raise VolumeError("the file is empty; copy or export it again")
     return FORMATS[ending](path)
+
+
+def check_self_contained(path: Path) -> None:
+    """Raise where a file's voxels are in another one: a header that came from elsewhere could name any file.
+
+    Raises:
+        VolumeError: They are, or its header is damaged.
+    """
+    detached = {".nrrd": is_detached_nrrd, ".mha": is_detached_metaimage, ".nii": None, ".nii.gz": None}
+    ending = file_type(path)
+    if ending not in detached:
+        raise VolumeError("one file with header and voxels is needed: .nrrd, .nii, .nii.gz or .mha")
+    names_another = detached[ending]
+    if names_another and names_another(path):
+        raise VolumeError("its voxels are in a second file: save header and voxels as one file")

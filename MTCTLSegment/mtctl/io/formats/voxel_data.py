@@ -1,0 +1,196 @@
+"""Voxels as they lie in files: raw, deflated or as text, taken only where every byte is there and its checksum right.
+
+The header says how many bytes there must be: no more is unpacked, whatever a file holds, and no less is taken.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.geometry import VolumeError
+from mtctl.io.formats.volume_file import CUT_OFF
+
+RAW, DEFLATED, BZIP2, TEXT, HEX = "raw", "deflated", "bzip2", "text", "hex"
+
+_BLOCK = 1 << 22
+# What some programs leave after the last voxel: an end of line, a few zeros. No change of a scan's size is as small.
+_PADDING_BYTES = 16
+_MOST_SKIPPED = 1 << 24
+_AUTOMATIC = 47  # of zlib: a zlib or a gzip stream, whichever it is
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file with voxels, or a part of it.
+
+    Attributes:
+        path: The file.
+        start: Byte at which the voxels begin, or the packed stream with them.
+        skip: Bytes to leave out after that, counted in the unpacked stream; -1: the voxels are the file's last bytes.
+        lines: Lines of text to leave out before the bytes.
+    """
+
+    path: Path
+    start: int = 0
+    skip: int = 0
+    lines: int = 0
+
+
+@dataclass(frozen=True)
+class VoxelData:
+    """Where the voxels of a volume are and how they are written.
+
+    Attributes:
+        files: One, or several that each hold an equal part, in their order.
+        encoding: RAW, DEFLATED (gzip or zlib), BZIP2, TEXT or HEX.
+        dtype: Type of a number, with its byte order.
+        count: How many numbers there are.
+    """
+
+    files: tuple[DataFile, ...]
+    encoding: str
+    dtype: np.dtype[Any]
+    count: int
+
+    def read(self) -> NDArray[Any]:
+        """Return the numbers in their order, in this machine's byte order.
+
+        Raises:
+            VolumeError: There are fewer or more than there should be, or a checksum is wrong.
+            MemoryError: There is too little memory for them.
+        """
+        part, odd = divmod(self.count, len(self.files))
+        if odd:
+            raise VolumeError(
+                f"its {len(self.files)} files cannot each hold an equal part of the voxels; export it again"
+            )
+        values = np.empty(self.count, self.dtype)
+        for number, file in enumerate(self.files):
+            own = values[number * part : (number + 1) * part]
+            if self.encoding == TEXT:
+                own[:] = _read_text(file, self.dtype, part)
+            else:
+                _fill(own.view(np.uint8).data, file, self.encoding)
+        return values.astype(self.dtype.newbyteorder("="), copy=False)
+
+
+def _fill(out: memoryview, file: DataFile, encoding: str) -> None:
+    """Fill `out`, bytes, with what a file holds of voxels."""
+    with open(file.path, "rb") as stream:
+        stream.seek(file.start)
+        for _ in range(file.lines):
+            stream.readline(_BLOCK)
+        if encoding == RAW:
+            _read_raw(out, stream, file.skip)
+            return
+        if not 0 <= file.skip <= _MOST_SKIPPED:
+            raise VolumeError("its header says that packed voxels begin at a place that cannot be; export it again")
+        pieces = {DEFLATED: _inflated, BZIP2: _unpacked_bzip2, HEX: _from_hex}[encoding](stream)
+        skipped, place = file.skip, 0
+        for whole in pieces:
+            piece = whole[skipped:]
+            skipped -= min(skipped, len(whole))
+            room = len(out) - place
+            if len(piece) > room and (len(piece) - room > _PADDING_BYTES or piece[room:].strip(b"\0\r\n ")):
+                raise VolumeError(_too_many())
+            out[place : place + len(piece)] = piece[:room]
+            place += min(len(piece), room)
+    if place < len(out):
+        raise VolumeError(CUT_OFF)
+
+
+def _read_raw(out: memoryview, stream: BinaryIO, skip: int) -> None:
+    size = os.fstat(stream.fileno()).st_size
+    start = size - len(out) if skip < 0 else stream.tell() + skip
+    if start < 0 or start + len(out) > size:
+        raise VolumeError(CUT_OFF)
+    stream.seek(start)
+    place = 0
+    while place < len(out):
+        taken = stream.readinto(out[place : place + _BLOCK])  # type: ignore[attr-defined]
+        if not taken:
+            raise VolumeError(CUT_OFF)
+        place += taken
+    rest = stream.read(_PADDING_BYTES + 1)
+    if len(rest) > _PADDING_BYTES or rest.strip(b"\0\r\n "):
+        raise VolumeError(_too_many())
+
+
+def _inflated(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what a gzip or zlib stream holds, piece by piece; it may be several streams one after the other."""
+    packed = stream.read(_BLOCK)
+    while packed:
+        unpacker = zlib.decompressobj(_AUTOMATIC)
+        try:
+            while not unpacker.eof:
+                if not packed:
+                    raise VolumeError(CUT_OFF)
+                yield unpacker.decompress(packed, _BLOCK)
+                packed = unpacker.unconsumed_tail or (b"" if unpacker.eof else stream.read(_BLOCK))
+        except zlib.error as error:
+            raise VolumeError(CUT_OFF) from error
+        packed = (unpacker.unused_data + stream.read(_BLOCK)).lstrip(b"\0")  # zeros: padding, as gzip allows
+
+
+def _unpacked_bzip2(stream: BinaryIO) -> Iterator[bytes]:
+    try:
+        with bz2.BZ2File(stream) as unpacked:
+            while piece := unpacked.read(_BLOCK):
+                yield piece
+    except (EOFError, OSError, ValueError) as error:
+        raise VolumeError(CUT_OFF) from error
+
+
+def _from_hex(stream: BinaryIO) -> Iterator[bytes]:
+    left = b""
+    while block := stream.read(_BLOCK):
+        digits = left + b"".join(block.split())
+        even = len(digits) & ~1
+        left = digits[even:]
+        try:
+            yield bytes.fromhex(digits[:even].decode("ascii"))
+        except ValueError as error:
+            raise VolumeError(CUT_OFF) from error
+    if left:
+        raise VolumeError(CUT_OFF)
+
+
+def _read_text(file: DataFile, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    with open(file.path, "rb") as stream:
+        stream.seek(file.start)
+        for _ in range(file.lines):
+            stream.readline(_BLOCK)
+        stream.seek(max(file.skip, 0), io.SEEK_CUR)
+        text = stream.read(count * 40 + _BLOCK)  # no number is written with more characters
+        if stream.read(1):
+            raise VolumeError(_too_many())
+    words = text.replace(b",", b" ").split()
+    if len(words) < count:
+        raise VolumeError(CUT_OFF)
+    if len(words) > count:
+        raise VolumeError(_too_many())
+    try:
+        values = np.array([int(word) for word in words] if dtype.kind in "iu" else [float(word) for word in words])
+        if (
+            dtype.kind in "iu"
+            and count
+            and not (np.iinfo(dtype).min <= int(values.min()) and int(values.max()) <= np.iinfo(dtype).max)
+        ):
+            raise VolumeError("a voxel is written that its type cannot hold; export it again")
+        return values.astype(dtype)
+    except (ValueError, OverflowError) as error:
+        raise VolumeError("its voxels are written as text that is no numbers; export it again") from error
+
+
+def _too_many() -> str:
+    return "the file holds more voxels than its header says; copy or export it again"
