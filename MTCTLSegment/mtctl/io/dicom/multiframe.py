@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import VolumeError
+from mtctl.io.dicom.quiet import quiet_dicom
 from mtctl.io.dicom.slices import Slice
 
 
+@quiet_dicom()
 def read_frames(file: Path) -> tuple[NDArray[np.float32], list[Slice]]:
     """Return the frames of a file, in its own order.
 

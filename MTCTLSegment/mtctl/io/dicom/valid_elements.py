@@ -263,7 +263,8 @@ class _Texts:
         if raw.isascii():
             return raw.decode("ascii")
         try:
-            return raw.decode(self._encodings[0])
+            # pydicom's name for the default repertoire, which knows ASCII only, reads Latin-1.
+            return raw.decode("ascii" if self._encodings[0] == "iso8859" else self._encodings[0])
         except (IndexError, LookupError, UnicodeDecodeError):
             self.guessed = True
         try:
