@@ -143,12 +143,18 @@ def _inflated(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _unpacked_bzip2(stream: BinaryIO) -> Iterator[bytes]:
-    try:
-        with bz2.BZ2File(stream) as unpacked:
-            while piece := unpacked.read(_BLOCK):
-                yield piece
-    except (EOFError, OSError, ValueError) as error:
-        raise VolumeError(CUT_OFF) from error
+    packed = stream.read(_BLOCK)
+    while packed:
+        unpacker = bz2.BZ2Decompressor()
+        try:
+            while not unpacker.eof:
+                if unpacker.needs_input and not packed:
+                    raise VolumeError(CUT_OFF)
+                yield unpacker.decompress(packed, _BLOCK)
+                packed = stream.read(_BLOCK) if unpacker.needs_input else b""
+        except (OSError, ValueError) as error:
+            raise VolumeError(CUT_OFF) from error
+        packed = (unpacker.unused_data + packed + stream.read(_BLOCK)).lstrip(b"\0")
 
 
 def _from_hex(stream: BinaryIO) -> Iterator[bytes]:
