@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from support.paths import ROOT, TESTING
 
@@ -27,3 +28,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60, pause: float = 
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(pause)
+
+
+def hearing(command: Sequence[object]) -> list[str]:
+    """Return a command that hears Ctrl-C even where this process ignores it, as those of a shell's background do."""
+    if os.name == "nt":
+        return [*map(str, command)]
+    program = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-c", program, *map(str, command)]

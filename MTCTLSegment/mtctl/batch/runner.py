@@ -18,6 +18,7 @@ from mtctl.inference.segmenter import Segmenter
 from mtctl.io.results import finish_interrupted, has_interrupted
 from mtctl.io.volumes import input_stem
 from mtctl.models.model import read_model
+from mtctl.system.interrupts import check
 from mtctl.system.memory import release_memory
 
 # A cluster's worker may hand several scans at once to threads of one process: each would want all memory and all cores.
@@ -80,7 +81,9 @@ def run_here(job: Job, progress: ProgressCallback) -> Generator[Outcome | Failur
     """Do one scan after the other in this process, each with all processor cores."""
     with _CleaningUp(job):
         for source in job.sources:
-            yield attempt(job.task, source, progress)
+            result = attempt(job.task, source, progress)
+            check()  # A library may have caught the interrupt, or made another error of it.
+            yield result
 
 
 def run_in_processes(job: Job, workers: int) -> Generator[Outcome | Failure, None, None]:

@@ -13,16 +13,18 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar
 
 from mtctl.errors import MtctlError
+from mtctl.system.interrupts import check, children_deaf, stay_deaf
 
 # "spawn": a fork would copy torch's thread pools in whatever state they are.
 _SPAWN = get_context("spawn")
 _STARTS = 3  # processes in a row that end before they take work: then none ever will
+_LOOK = 0.5  # seconds between two looks for an interrupt
 _READY, _GONE = "ready", "gone"
 
 Item = TypeVar("Item")
@@ -98,7 +100,9 @@ def _run(
                     worker.item = waiting.popleft()
                     with suppress(OSError):  # It has ended; the next look says so.
                         worker.pipe.send((worker.item,))
-            connection.wait([worker.pipe for worker in workers.values()])
+            # Not for ever: on Windows the wait hears Ctrl-C, but not Ctrl-Break.
+            connection.wait([worker.pipe for worker in workers.values()], _LOOK)
+            check()
             for place, worker in list(workers.items()):
                 said = _said(worker)
                 if said == _READY:
@@ -123,7 +127,8 @@ def _run(
 def _start(work: Callable[[Item], Any], environment: Mapping[str, str]) -> _Worker[Item]:
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_serve, args=(theirs, work), daemon=True)
-    with _variables(environment), _deaf_to_interrupt():
+    resource_tracker.ensure_running()  # Else it starts with the first process, and lets signals through again.
+    with _variables(environment), children_deaf():
         process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -175,22 +180,9 @@ def _variables(environment: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def _deaf_to_interrupt() -> Iterator[None]:
-    """Children are born deaf to Control-C, which is for the parent: it ends them. Else each would print a traceback."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     """A worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # On Windows nothing of it is inherited.
+    stay_deaf()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):  # The parent is gone.
         pipe.send(_READY)

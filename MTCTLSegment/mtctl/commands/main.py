@@ -13,6 +13,9 @@ from typing import Protocol, cast
 
 import mtctl
 from mtctl.errors import MtctlError
+from mtctl.system.caches import usable_caches
+from mtctl.system.interrupts import INTERRUPTED, ended_by_signals
+from mtctl.system.temporary import NO_PLACE, lacks_place
 
 #: Entry points of this group are the subcommands (`pyproject.toml`), so that another package can add one.
 GROUP = "mtctl.commands"
@@ -32,7 +35,6 @@ class Command(Protocol):
 Commands = Mapping[str, Callable[[], Command]]
 
 FAILED = 1  # as for an input that failed; argparse itself exits with 2 on wrong usage
-INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 DEBUG = "MTCTL_DEBUG"
 
 
@@ -55,16 +57,19 @@ def main(argv: Sequence[str] | None = None, commands: Commands | None = None) ->
     Raises:
         SystemExit: From argparse: 2 on wrong usage, 0 after --help and --version.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    status = INTERRUPTED
+    with ended_by_signals(), usable_caches():
+        status = _run(list(sys.argv[1:] if argv is None else argv), commands)
+    return status
+
+
+def _run(arguments: list[str], commands: Commands | None) -> int:
     _print_any_file_name()
     try:
         args = _parser(arguments, commands or installed_commands()).parse_args(_with_negative_values(arguments))
         status = int(args.run(args))
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
-        print("mtctl: interrupted", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         # The reader left, as in `mtctl models list | head -1`. Python flushes stdout once more at exit: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,6 +100,8 @@ def _message(error: Exception) -> str:
         return f"this needs the Python package '{error.name}', which is not installed"
     if isinstance(error, MemoryError):
         return "not enough memory; end other programs, or choose less at once"
+    if isinstance(error, OSError) and lacks_place():
+        return NO_PLACE
     return f"unexpected {type(error).__name__}: {error} (a fault in mtctl; {DEBUG}=1 shows where)"
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +71,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment all inputs; 0 all done, 1 some failed, 2 wrong usage."""
+    from mtctl.system.caches import usable_caches
+    from mtctl.system.temporary import with_place
+
+    with with_place(args.out), usable_caches():
+        return _segment(args)
+
+
+def _segment(args: argparse.Namespace) -> int:
     if not args.input and not args.manifest:
         args.parser.error("no input: name files, folders or --manifest")
     if args.workers > 1 and args.scheduler:
@@ -106,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         args.spacing,
     )  # fmt: skip
     task = BatchTask(request, model.folder, args.device, spacings_of(listed))
-    with _ended_like_interrupted(), closing(_results(sources, task, args)) as results:
+    with closing(_results(sources, task, args)) as results:
         return _report(args.out, sources, results)
 
 
@@ -157,6 +163,7 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
     from mtctl.batch.cohort import PAGE
     from mtctl.batch.runner import Failure
     from mtctl.batch.throughput import Throughput
+    from mtctl.system.interrupts import deferred
 
     total, written = len(sources), True
     pace, failures, without_dicom = Throughput(total, time.monotonic()), list[Failure](), 0
@@ -172,7 +179,8 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
                 _print_case(f"[{pace.finished}/{total}]", result, str(pace))
     finally:  # After Control-C too: the table says what there is.
         if total > 1:
-            written = _write_table(out, sources, failures)
+            with deferred():
+                written = _write_table(out, sources, failures)
     print(f"{total - len(failures)} of {total} done, results in {out}", flush=True)
     if total > 1 and written:
         print(f"which to look at: {out / PAGE}", flush=True)
@@ -223,23 +231,6 @@ def _print_case(place: str, outcome: Outcome, pace: str) -> None:
     )
     for warning in report["warnings"]:
         print(f"    warning: {warning}", flush=True)
-
-
-@contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    """A polite end (SIGTERM: Slurm, Kubernetes, a shutdown) is taken like Control-C: only whole results are left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _show_stage(stage: str, share: float) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, read_document, with_retries, write_reason
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, read_document, sync_folder, with_retries, write_reason
 from mtctl.uncertainty.kinds import BY_OPTION
 
 #: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
@@ -77,15 +77,19 @@ class ResultFiles:
                     (hidden / name).mkdir(parents=True)
                 yield hidden / _FRESH
                 for path in (hidden / _FRESH).iterdir():
-                    with open(path, "rb+") as stream:
-                        os.fsync(stream.fileno())
-                (hidden / "note").write_text(json.dumps(list(old)), encoding="utf-8")
+                    with open(path, "rb+") as result:
+                        os.fsync(result.fileno())
+                with open(hidden / "note", "w", encoding="utf-8") as stream:
+                    json.dump(list(old), stream)
+                    stream.flush()
+                    os.fsync(stream.fileno())
             except BaseException:
                 _remove(hidden)
                 raise
             try:
                 with_retries(os.replace, hidden / "note", hidden / _NOTE)
                 _exchange(self.out, hidden, old)
+                sync_folder(self.out)
             except OSError:  # Undone. After anything else, such as Ctrl-C, the next that looks finishes it.
                 _remove(hidden)
                 raise

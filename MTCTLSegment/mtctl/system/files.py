@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -37,8 +38,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the place of `path` in one step.
 
     The temporary file keeps the whole file name as its ending, so that writers which choose the format by
-    suffix (".seg.nrrd", ".nii.gz") behave as for the final name. It is flushed to the disk before the rename, so
-    that a power cut leaves the old file or the new one, never a part.
+    suffix (".seg.nrrd", ".nii.gz") behave as for the final name. It is flushed to the disk before the rename, and the
+    folder after it, so that a power cut leaves the old file or the new one, never a part. Whatever the writer thinks
+    of permissions, the file gets those that the user's own files have there (umask, access lists).
 
     Raises:
         WriteError: The folder is not writable, the disk is full, or the writer left no file.
@@ -46,18 +48,48 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
+        usual = _usual_mode(part)
         yield part
-        # Some writers (safetensors) make files that only their owner may read; a shared model or result is for all.
+        # Some writers (safetensors) make files that only their owner may read; others may forget the umask.
         with suppress(OSError):  # Some shares have no permissions, and refuse to change them.
-            part.chmod(0o644)
+            if stat.S_IMODE(part.stat().st_mode) != usual:
+                part.chmod(usual)
         with open(part, "rb+") as stream:
             os.fsync(stream.fileno())
         with_retries(os.replace, part, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {write_reason(error)}") from error
     finally:
         with suppress(OSError):  # Never hide the error that is on its way.
             part.unlink(missing_ok=True)
+
+
+def _usual_mode(path: Path) -> int:
+    """Return the permissions that a new file gets at `path`, where nothing is left.
+
+    The system is asked by making one: the umask alone cannot be read without changing it for all threads, and does not
+    count where the folder has an access list.
+
+    Raises:
+        OSError: Nothing can be made there.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        path.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk; Windows does that by itself and opens no folders."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

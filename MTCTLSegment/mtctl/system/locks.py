@@ -100,7 +100,7 @@ def _acquire(folder: Path) -> Held:
 def _take(lock: Held) -> bool:
     path = _path(lock.folder, lock.generation)
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return False
     try:

@@ -23,12 +23,24 @@ _PROC = Path("/proc")
 
 
 def user_data() -> Path:
-    """Return where programs keep data of the user that is not a setting."""
+    """Return where programs keep data of the user that is not a setting; nothing need be there."""
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        return _home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or _home() / ".local" / "share")
+
+
+def _home() -> Path:
+    """Return the user's home.
+
+    A container may run as a user whom its list of users does not know. Such a user has the home that Docker gives: the
+    root folder, or Windows' own. Only an administrator can put anything there, so that nobody plants models.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.environ.get("SYSTEMROOT", "C:\\Windows") if sys.platform == "win32" else "/")
 
 
 @functools.cache

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, file_sha256, with_retries, write_json, write_reason
+from mtctl.system.files import (
+    TEMPORARY_PREFIX,
+    WriteError,
+    file_sha256,
+    sync_folder,
+    with_retries,
+    write_json,
+    write_reason,
+)
 
 _SUM = "sha256"
 
@@ -54,7 +62,7 @@ def commit(hidden: Path, target: Path) -> None:
         FileExistsError: The name is taken; nothing happened.
         OSError: It cannot be renamed.
     """
-    _sync(hidden)
+    sync_folder(hidden)
     try:
         with_retries(os.rename, hidden, target)
     except OSError as error:
@@ -62,7 +70,7 @@ def commit(hidden: Path, target: Path) -> None:
         if target.exists():
             raise FileExistsError(str(target)) from error
         raise
-    _sync(target.parent)
+    sync_folder(target.parent)
 
 
 def discard(folder: Path) -> None:
@@ -160,13 +168,3 @@ def now() -> str:
 
 def _sum(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Flush the names in a folder to the disk; Windows does that by itself and opens no folders."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

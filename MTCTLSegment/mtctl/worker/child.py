@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import queue
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mtctl.processes.launcher import child_environment, encode_argument
 from mtctl.processes.messages import ChildOutput
 from mtctl.processes.transport import Transport
-from mtctl.system.files import WriteError, write_reason
+from mtctl.system.temporary import make_private_folder
 from mtctl.worker.protocol import EXCHANGE_PREFIX
 
 _KEPT_LINES = 20  # A traceback with its message.
@@ -41,10 +39,7 @@ class Child:
         Raises:
             WriteError: There is no place for temporary files.
         """
-        try:
-            self.exchange = Path(tempfile.mkdtemp(prefix=EXCHANGE_PREFIX))
-        except OSError as error:
-            raise WriteError(f"no temporary folder for the scan could be made: {write_reason(error)}") from error
+        self.exchange = make_private_folder(EXCHANGE_PREFIX)
         self.ready = False
         self.transport = transport
         self._inbox: queue.SimpleQueue[tuple[str, bytes | str]] = queue.SimpleQueue()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.batch_command import command, contents
-from support.children import wait_for
+from support.children import hearing, wait_for
 from support.dicom_series import dicom_scan, write_series
 from support.scans import scan
 from support.segment_command import names, run, spoil
@@ -162,7 +162,7 @@ def test_interrupted_a_run_leaves_only_whole_results_and_a_table_of_them(
 ) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(
-        command(tiny_model, scans, "-o", out, "--workers", workers),
+        hearing(command(tiny_model, scans, "-o", out, "--workers", workers)),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     wait_for(lambda: any(out.glob("*.json")))

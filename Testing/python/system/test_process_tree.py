@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mtctl.system import process_tree
-from mtctl.system.process_tree import is_running, kill_tree
+from mtctl.system.process_tree import is_running, kill_tree, lower_priority
 
 
 @contextmanager
@@ -79,3 +79,17 @@ def test_on_macos_a_tree_is_gone_when_only_its_zombies_are_left(monkeypatch: pyt
     monkeypatch.setattr(sys, "platform", "darwin")
     assert kill_tree(process.pid, patience=5)
     process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.nice")
+def test_a_program_steps_back_in_its_own_process_and_the_tests_keep_their_priority() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    lower_priority()
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+    program = (
+        "import os; from mtctl.system.process_tree import lower_priority\n"
+        "before = os.getpriority(os.PRIO_PROCESS, 0); lower_priority()\n"
+        "print(os.getpriority(os.PRIO_PROCESS, 0) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == min(5, 19 - before)
