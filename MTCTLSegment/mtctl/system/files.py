@@ -165,6 +165,8 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         words = write_reason(error) if error.errno == errno.ENOSPC else error.strerror
         return f"{error.filename}: {words}" if error.filename else words
+    if isinstance(error, MemoryError):
+        return "not enough memory; end other programs, or choose less at once"
     return f"{type(error).__name__}: {error} (a fault in mtctl)"
 
 

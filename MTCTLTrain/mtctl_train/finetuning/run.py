@@ -16,6 +16,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from mtctl.models.card import LOCATOR, Card
 from mtctl.models.model import Model, save_model
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl.networks.device import choose_device
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, replacing
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, reason_of, replacing
 from mtctl.system.staging import commit, discard
 from mtctl_train.data.case_cache import SourceGoneError
 from mtctl_train.finetuning.base_model import base_of
@@ -70,8 +71,9 @@ def fine_tune(job: FineTuning) -> Verdict:
         with watchers_of(job.out, len(plan.folds)) as watchers:
             try:
                 return _Run(job, model, device, plan, watchers).run()
-            except MtctlError as error:
-                watchers.tell(0, {"event": "stopped", "iteration": 0, "reason": str(error)})
+            except Exception as error:
+                with suppress(WriteError):  # Never hide the error that is on its way, such as a full disk.
+                    watchers.tell(0, {"event": "stopped", "iteration": 0, "reason": reason_of(error)})
                 raise
 
 

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, replacing
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, reason_of, replacing
 from mtctl.system.locks import locked
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
@@ -176,16 +176,28 @@ def working_in(folder: Path) -> Iterator[None]:
         state = RunState.STOPPED
         raise
     except BaseException as error:
-        message = str(error) if isinstance(error, MtctlError) else f"{type(error).__name__}: {error}"
+        message = reason_of(error) if isinstance(error, Exception) else type(error).__name__
         raise
     finally:
         ended.set()
         heart.join()
-        with suppress(WriteError):  # Never hide the error that is on its way, such as a full disk.
+        try:
             _write(folder, started, state, message)
+        except WriteError:  # Never hide the error that is on its way, such as a full disk.
+            _write_over(folder, _content(started, state, message))
+
+
+def _content(started: float, state: RunState, message: str = "") -> bytes:
+    status = RunStatus(os.getpid(), started, time.time(), state, message, this_machine())
+    return json.dumps(asdict(status) | {"state": state.value}).encode("ascii") + b"\n"
 
 
 def _write(folder: Path, started: float, state: RunState, message: str = "") -> None:
-    status = RunStatus(os.getpid(), started, time.time(), state, message, this_machine())
     with replacing(folder / STATUS) as part:
-        part.write_text(json.dumps(asdict(status) | {"state": state.value}) + "\n", encoding="utf-8")
+        part.write_bytes(_content(started, state, message))
+
+
+def _write_over(folder: Path, content: bytes) -> None:
+    """Write the last status over the one before, which needs no room on a full disk and no right to the folder."""
+    with suppress(OSError), open(folder / STATUS, "rb+", buffering=0) as stream:
+        stream.write(content.ljust(os.fstat(stream.fileno()).st_size))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtctl.system.files import WriteError, make_folder, replacing, write_reason
+from mtctl.system.files import WriteError, make_folder, replacing
 from mtctl_train.finetuning.run_folder import PICTURES, PROGRESS
 from mtctl_train.training.monitor import Event, JsonLines, Monitor, Report, Sample, draw
 
@@ -52,9 +52,12 @@ class Watchers:
         except ImportError:  # Slicer does not ship it, and its CLI, which shows no pictures, does without.
             return
         name = f"{PICTURES}/fold-{fold + 1}-{iteration:06d}.png"
-        make_folder(self.folder / PICTURES)
-        with replacing(self.folder / name) as part:
-            imsave(part, draw(sample), format="png")
+        try:
+            make_folder(self.folder / PICTURES)
+            with replacing(self.folder / name) as part:
+                imsave(part, draw(sample), format="png")
+        except WriteError:  # A picture is a help and no result; what the run needs to write says what is wrong.
+            return
         self.tell(fold, {"event": "picture", "iteration": iteration, "case": sample.name, "file": name})
 
 
@@ -63,20 +66,10 @@ def watchers_of(folder: Path, folds: int) -> Iterator[Watchers]:
     """Append events to the run's log and print them.
 
     Raises:
-        WriteError: When an event is reported: the disk is full.
+        WriteError: The log cannot be written; also when an event is reported.
     """
-    with open(folder / PROGRESS, "a", encoding="utf-8") as log:
-        if log.tell() and not (folder / PROGRESS).read_bytes().endswith(b"\n"):
-            log.write("\n")  # A kill tore the last line.
-        lines = JsonLines(log)
-
-        def keep(event: Event) -> None:
-            try:
-                lines(event)
-            except OSError as error:
-                raise WriteError(f"{folder / PROGRESS}: cannot be written: {write_reason(error)}") from error
-
-        yield Watchers(folder, folds, (keep, _print_line))
+    with closing(JsonLines(folder / PROGRESS)) as lines:
+        yield Watchers(folder, folds, (lines, _print_line))
 
 
 def _print_line(event: Event) -> None:

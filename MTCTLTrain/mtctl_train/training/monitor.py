@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mtctl.system.files import WriteError, write_reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,9 +84,12 @@ def watched(log: Path, board: Path) -> Iterator[Monitor]:
     """Watch a run on the console, in the file `log` and, where it is installed, with TensorBoard in folder `board`.
 
     A resumed run goes on in the same `log`, from its own "start" event on.
+
+    Raises:
+        WriteError: The log cannot be written; also when an event is reported.
     """
-    with open(log, "a", encoding="utf-8") as lines:
-        reports: tuple[Report, ...] = (JsonLines(lines), Console())
+    with closing(JsonLines(log)) as lines:
+        reports: tuple[Report, ...] = (lines, Console())
         try:
             import torch.utils.tensorboard  # noqa: F401
         except ImportError as error:
@@ -99,14 +104,50 @@ def watched(log: Path, board: Path) -> Iterator[Monitor]:
 
 
 class JsonLines:
-    """Writes every event as a line of JSON, at once: a killed run has lost none."""
+    """Appends every event to a file as a line of JSON, at once and whole: a killed run has lost none."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+    def __init__(self, path: Path) -> None:
+        """Open the file, until `close`.
+
+        Raises:
+            WriteError: It cannot be written.
+        """
+        self._path = path
+        with self._write_errors():
+            # Without a buffer: what fails is not tried again.
+            self._stream = open(path, "ab", buffering=0)  # noqa: SIM115
+        if self._stream.tell() and not path.read_bytes().endswith(b"\n"):
+            self._write(b"\n")  # A kill tore the last line.
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
     def __call__(self, event: Event) -> None:
-        self._stream.write(json.dumps(event) + "\n")
-        self._stream.flush()
+        """Append an event.
+
+        Raises:
+            WriteError: It cannot be written; nothing of it is there.
+        """
+        self._write(json.dumps(event).encode("ascii") + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        before = self._stream.tell()
+        with self._write_errors():
+            try:
+                while line:
+                    line = line[self._stream.write(line) :]
+            except OSError:
+                with suppress(OSError):
+                    self._stream.truncate(before)
+                raise
+
+    @contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WriteError(f"{self._path}: cannot be written: {write_reason(error)}") from error
 
 
 class Console:
@@ -136,6 +177,7 @@ class Board:
     """Writes TensorBoard's event files.
 
     Curves: loss/<name>, learning_rate, gradient_norm, validation/dice, validation_cases/<case>. Pictures: <case>.
+    They are a help and no result: where they cannot be written, that is said and the training goes on without.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -144,6 +186,31 @@ class Board:
 
     def report(self, event: Event) -> None:
         """Draw what an event adds to the curves; "start" opens the files."""
+        with self._optional():
+            self._draw(event)
+
+    def picture(self, iteration: int, sample: Sample) -> None:
+        """Add the picture of a validation case."""
+        with self._optional():
+            if self._writer:
+                self._writer.add_image(sample.name, draw(sample), iteration, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        with self._optional():
+            writer, self._writer = self._writer, None
+            if writer:
+                writer.close()
+
+    @contextmanager
+    def _optional(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            print(f"{self._folder}: TensorBoard's curves end here: {write_reason(error)}", flush=True)
+
+    def _draw(self, event: Event) -> None:
         iteration: int = event["iteration"]
         match event["event"]:
             case "start":
@@ -159,17 +226,6 @@ class Board:
                     self._scalar(f"validation_cases/{name}", value, iteration)
             case "stopped" if self._writer:
                 self._writer.add_text("stopped", event["reason"], iteration)
-
-    def picture(self, iteration: int, sample: Sample) -> None:
-        """Add the picture of a validation case."""
-        if self._writer:
-            self._writer.add_image(sample.name, draw(sample), iteration, dataformats="HWC")
-
-    def close(self) -> None:
-        """Write what is still in memory."""
-        if self._writer:
-            self._writer.close()
-            self._writer = None
 
     def _open(self, iteration: int) -> None:
         from torch.utils.tensorboard import SummaryWriter

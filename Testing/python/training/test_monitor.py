@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from support.paths import ROOT
 
+from mtctl.system.files import WriteError
 from mtctl_train.training import monitor
 from mtctl_train.training.monitor import (
     Board,
@@ -119,16 +121,72 @@ def test_the_log_holds_every_event_at_once_and_is_continued_by_a_resumed_run(tmp
     assert [json.loads(line) for line in log.read_text("utf-8").splitlines()][1::2] == events
 
 
-def test_every_watcher_gets_every_event_and_nobody_watching_is_fine() -> None:
-    streams = io.StringIO(), io.StringIO()
+def test_every_watcher_gets_every_event_and_nobody_watching_is_fine(tmp_path: Path) -> None:
+    logs = tmp_path / "one", tmp_path / "other"
     seen: list[tuple[int, Sample]] = []
     picture = sample()
-    watch = Monitor(tuple(map(JsonLines, streams)), (lambda iteration, shown: seen.append((iteration, shown)),))
+    watch = Monitor(tuple(map(JsonLines, logs)), (lambda iteration, shown: seen.append((iteration, shown)),))
     for watching in (watch, Monitor()):
         watching.report(start(7))
         watching.picture(8, picture)
-    assert [json.loads(stream.getvalue()) for stream in streams] == [start(7), start(7)]
+    assert [json.loads(log.read_text("utf-8")) for log in logs] == [start(7), start(7)]
     assert seen == [(8, picture)]
+
+
+class _Full:
+    """A file on a disk that takes six more bytes and then is full."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.room = stream, 6
+
+    def write(self, line: bytes) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken, self.room = self._stream.write(line[: self.room]), 0
+        return int(taken)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def test_an_event_for_which_there_is_no_room_is_not_there_by_halves_and_the_run_hears_why(tmp_path: Path) -> None:
+    log = tmp_path / "progress.jsonl"
+    with watched(log, tmp_path / "board") as watch:
+        watch.report(start(0))
+        lines: Any = watch.reports[0]
+        lines._stream = _Full(lines._stream)
+        with pytest.raises(WriteError, match=r"progress.jsonl: cannot be written: the disk is full"):
+            watch.report(progress(10, 0.5))
+        lines._stream.room = 10**6
+        watch.report(validation(10, 0.9))
+    assert [json.loads(line) for line in log.read_text("utf-8").splitlines()] == [start(0), validation(10, 0.9)]
+
+
+def test_a_log_that_cannot_be_opened_is_named_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "progress.jsonl").mkdir()
+    with pytest.raises(WriteError, match=r"progress.jsonl: cannot be written: "):
+        JsonLines(tmp_path / "progress.jsonl")
+
+
+def test_curves_that_cannot_be_written_end_with_a_sentence_and_the_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with watched(tmp_path / "log", tmp_path / "board") as watch:
+        watch.report(start(0))
+        monkeypatch.setattr(tensorboard.SummaryWriter, "add_scalar", full)
+        for event in (progress(10, 0.5), progress(20, 0.25)):
+            watch.report(event)
+        watch.picture(20, sample())
+    said = [line for line in capsys.readouterr().out.splitlines() if "TensorBoard" in line]
+    assert said == [
+        f"{tmp_path / 'board'}: TensorBoard's curves end here: the disk is full; free some space and run again"
+    ]
+    assert len((tmp_path / "log").read_text("utf-8").splitlines()) == 3
 
 
 # --- TensorBoard ----------------------------------------------------------------------------------------------------
