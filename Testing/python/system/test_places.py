@@ -44,8 +44,8 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def placeless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no place for temporary files."""
+def placeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Have no place for temporary files but the test's own, which pytest has made before."""
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(_NOWHERE)])
 
