@@ -10,21 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import SimpleITK as sitk
-
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, VolumeError
+from mtctl.io.dicom.folder import content_of_file
 from mtctl.io.formats.endings import file_type
 from mtctl.io.given_spacing import parse_spacing
-from mtctl.io.itk import quiet, short_name
 from mtctl.io.results import MAPS
 from mtctl.io.volumes import input_stem
 from mtctl.system.folders import walk
 
 # What belongs to a scan but is none: expert masks, and results of an earlier run in the same folder.
 _NOT_SCANS = ("label", "seg", *MAPS)
-
-_STUDY = "0020|000d"
 
 
 class InputError(MtctlError):
@@ -150,30 +146,17 @@ def _derived(name: str) -> bool:
 
 
 def _study(place: Path, names: Sequence[str]) -> str | None:
-    """Return the study of the first DICOM image in a folder."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    with quiet():
-        for name in names:
-            if not _is_dicom(place / name):
-                continue
-            reader.SetFileName(os.path.join(short_name(place), name))
-            try:
-                reader.ReadImageInformation()
-            except RuntimeError:
-                continue  # A report or another object without an image.
-            return reader.GetMetaData(_STUDY) if reader.HasMetaDataKey(_STUDY) else ""
-    return None
+    """Return the study of the first DICOM image in a folder.
 
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        if not path.is_file():  # A pipe would never answer.
-            return False
-        with open(path, "rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+    Where there are only images that cannot be read, return the folder as a study of its own: it fails by its name.
+    """
+    damaged = False
+    for name in names:
+        content = content_of_file(place / name)
+        for images in content.images.values():
+            return images[0].study
+        damaged = damaged or any(one.is_dicom for one in content.lost)
+    return str(place) if damaged else None
 
 
 def _folders(studies: dict[str, list[Path]]) -> list[Path]:

@@ -111,7 +111,7 @@ def test_frames_that_are_missing_doubled_or_without_a_place_are_refused(
     assert_refused(folder, "no place in space")
     content = file.read_bytes()
     file.write_bytes(content[: len(content) - 4000])
-    assert_refused(folder, "no DICOM images")  # GDCM does not take it for one any more
+    assert_refused(folder, r"enhanced\.dcm holds 13280 bytes of voxels where 17280 belong")
 
 
 def test_frames_with_a_damaged_header_are_refused(enhanced: tuple[Path, NDArray[np.float64], Geometry]) -> None:
@@ -120,17 +120,17 @@ def test_frames_with_a_damaged_header_are_refused(enhanced: tuple[Path, NDArray[
     data = pydicom.dcmread(file)
     del data.PerFrameFunctionalGroupsSequence[5].PixelValueTransformationSequence[0].RescaleSlope
     data.save_as(file)
-    assert_refused(folder, "cut off or damaged")
+    assert_refused(folder, "a frame without its scale")
     del data.PerFrameFunctionalGroupsSequence[-1]
     data.save_as(file)
-    assert_refused(folder, "cut off or damaged")
+    assert_refused(folder, "describes 17 of its 18 frames")
 
 
-def test_without_pydicom_enhanced_mr_is_refused_with_what_to_install(
+def test_enhanced_mr_is_read_without_pydicom(
     enhanced: tuple[Path, NDArray[np.float64], Geometry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
-    assert_refused(enhanced[0], r"needs the package pydicom \(pip install 'slicer-mtctl\[dicom\]'\)")
+    assert np.allclose(read_volume(enhanced[0]).array, enhanced[1], atol=1e-3)
 
 
 def series(folder: Path, number: int, slices: int, **values: object) -> None:

@@ -7,89 +7,91 @@ frames are in another order than in space, or scaled one by one.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mtctl.geometry import VolumeError
-from mtctl.io.dicom.quiet import quiet_dicom
+from mtctl.io.dicom.elements import DicomHeader, Elements
 from mtctl.io.dicom.slices import Slice
+from mtctl.io.dicom.tags import (
+    FRAMES,
+    ORIENTATION,
+    PIXEL_SPACING,
+    POSITION,
+    SLOPE,
+    required,
+    scale_of,
+    size_of,
+)
+
+_PER_FRAME = 0x52009230
+_SHARED = 0x52009229
+_PLANE_POSITION = 0x00209113
+_PLANE_ORIENTATION = 0x00209116
+_MEASURES = 0x00289110
+_TRANSFORMATION = 0x00289145
+_CONTENT = 0x00209111
+
+# What tells several frames of one place apart, as it is called in messages: group and element.
+_MARKS = (
+    ("stacks", _CONTENT, 0x00209056),
+    ("time points", _CONTENT, 0x00209128),
+    ("cardiac phases", 0x00189118, 0x00189245),
+    ("echo times", 0x00189114, 0x00189082),
+    ("kinds of image", 0x00189226, 0x00089007),
+)
 
 
-@quiet_dicom()
-def read_frames(file: Path) -> tuple[NDArray[np.float32], list[Slice]]:
-    """Return the frames of a file, in its own order.
-
-    Returns:
-        Values as the scanner means them (frames, rows, columns), and the frames' places.
-
-    Raises:
-        VolumeError: pydicom is not installed; or the frames have no places in space, are in colour, or cannot be
-            decoded.
-    """
-    try:
-        import pydicom
-        from pydicom.errors import InvalidDicomError
-    except ImportError:
-        raise VolumeError(
-            "multi-frame DICOM needs the package pydicom (pip install 'slicer-mtctl[dicom]'); or convert it to NRRD"
-        ) from None
-    try:
-        data = pydicom.dcmread(file)
-        slices = frame_places(data, file)
-        if data.SamplesPerPixel != 1:
-            raise VolumeError(
-                f"the frames are in colour ({data.SamplesPerPixel} values a voxel); a scan has one grey value"
-            )
-        scales = [_scale(data, number) for number in range(len(slices))]
-        stored = data.pixel_array
-    except (InvalidDicomError, OSError, AttributeError, EOFError, IndexError, TypeError) as error:
-        raise VolumeError("the multi-frame DICOM file is cut off or damaged; copy or export it again") from error
-    except (RuntimeError, NotImplementedError, ValueError) as error:
-        raise VolumeError(
-            "the frames are compressed in a way that cannot be decoded here; export them uncompressed"
-        ) from error
-    array = np.empty((len(slices), *stored.shape[-2:]), np.float32)
-    for number, frame in enumerate(stored.reshape(array.shape)):
-        slope, intercept = scales[number]
-        array[number] = frame * slope + intercept
-    return array, slices
+def is_multiframe(header: DicomHeader) -> bool:
+    """Return whether what each slice says is in a list of frames; a file of enhanced MR may have only one."""
+    return header.elements.integer(FRAMES, 1) > 1 or bool(header.elements.items(_PER_FRAME))
 
 
-def frame_places(data: Any, file: Path) -> list[Slice]:
-    """Return where the frames of a pydicom data set lie, in the order of the file.
+def frame_places(header: DicomHeader, file: Path) -> list[Slice]:
+    """Return where the frames of a file lie, in the order of the file.
 
     Raises:
         VolumeError: They do not say it.
     """
-    slices = []
-    for number in range(int(data.NumberOfFrames)):
-        position = _group(data, number, "PlanePositionSequence")
-        orientation = _group(data, number, "PlaneOrientationSequence")
-        measures = _group(data, number, "PixelMeasuresSequence")
-        if position is None or orientation is None or measures is None:
-            raise VolumeError("the frames have no place in space (a film or a screenshot); export the scan itself")
-        rows, columns = (float(value) for value in measures.PixelSpacing)
-        x, y, z = (float(value) for value in position.ImagePositionPatient)
-        a, b, c, d, e, f = (float(value) for value in orientation.ImageOrientationPatient)
-        slices.append(
-            Slice(file, number, (int(data.Columns), int(data.Rows)), (columns, rows), (x, y, z), (a, b, c, d, e, f))
+    count = max(1, header.elements.integer(FRAMES, 1))
+    own = header.elements.items(_PER_FRAME)
+    if own and len(own) != count:
+        raise VolumeError(
+            f"{file.name} describes {len(own)} of its {count} frames and is damaged; copy or export it again"
         )
-    return slices
+    shared = header.elements.items(_SHARED)[:1]
+    return [_place(header, file, number, own[number : number + 1] + shared) for number in range(count)]
 
 
-def _scale(data: Any, frame: int) -> tuple[float, float]:
-    """Return slope and intercept from a frame's stored values to the scanner's own."""
-    scale = _group(data, frame, "PixelValueTransformationSequence")
-    return (1.0, 0.0) if scale is None else (float(scale.RescaleSlope), float(scale.RescaleIntercept))
+def _place(header: DicomHeader, file: Path, number: int, groups: list[Elements]) -> Slice:
+    position, orientation = _group(groups, _PLANE_POSITION), _group(groups, _PLANE_ORIENTATION)
+    measures = _group(groups, _MEASURES)
+    if position is None or orientation is None or measures is None:
+        raise VolumeError(
+            f"the frames of {file.name} have no place in space (a film or a screenshot); export the scan itself"
+        )
+    spacing = required(measures, PIXEL_SPACING, file)
+    x, y, z = required(position, POSITION, file)
+    a, b, c, d, e, f = required(orientation, ORIENTATION, file)
+    scale = _group(groups, _TRANSFORMATION)
+    if scale is not None and SLOPE not in scale:
+        raise VolumeError(f"{file.name} has a frame without its scale (0028,1053) and is damaged; export it again")
+    slope, intercept = scale_of(header.elements if scale is None else scale, file)
+    return Slice(
+        file=file,
+        frame=number,
+        size=size_of(header),
+        spacing=(spacing[1], spacing[0]),
+        position=(x, y, z),
+        orientation=(a, b, c, d, e, f),
+        slope=slope,
+        intercept=intercept,
+        marks={name: mark for name, kind, tag in _MARKS if (mark := _mark(_group(groups, kind), tag))},
+    )
 
 
-def _group(data: Any, frame: int, name: str) -> Any:
+def _group(groups: list[Elements], name: int) -> Elements | None:
     """Return a functional group of a frame, its own or the one that all share; None where there is neither."""
-    own = data.get("PerFrameFunctionalGroupsSequence")
-    shared = data.get("SharedFunctionalGroupsSequence")
-    for groups in ([own[frame]] if own else []) + ([shared[0]] if shared else []):
-        if name in groups and len(groups[name].value):
-            return groups[name].value[0]
-    return None
+    return next((items[0] for group in groups if (items := group.items(name))), None)
+
+
+def _mark(group: Elements | None, tag: int) -> bytes:
+    return b"" if group is None else group.raw(tag)

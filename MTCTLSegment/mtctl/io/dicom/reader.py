@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from mtctl.geometry import Volume, VolumeError
-from mtctl.io.dicom.multiframe import read_frames
-from mtctl.io.dicom.series import Series, choose_series, read_header
+from mtctl.io.dicom.elements import DicomHeader
+from mtctl.io.dicom.multiframe import frame_places, is_multiframe
+from mtctl.io.dicom.parser import read_elements
+from mtctl.io.dicom.pixels import pixel_format, read_stored
+from mtctl.io.dicom.series import Series, choose_series
 from mtctl.io.dicom.slices import Slice, stack
-from mtctl.io.itk import quiet
-from mtctl.system.memory import lacks_memory
+from mtctl.io.dicom.tags import ORIENTATION, PIXEL_SPACING, POSITION, required, scale_of, size_of
 
-_POSITION = "0020|0032"
-_ORIENTATION = "0020|0037"
-_PIXEL_SPACING = "0028|0030"
+# What tells several slices of one place apart, as it is called in messages.
+_MARKS = (
+    ("echo times", 0x00180081),
+    ("inversion times", 0x00180082),
+    ("trigger times", 0x00181060),
+    ("time points", 0x00200100),
+    ("acquisitions", 0x00200012),
+    ("kinds of image", 0x00080008),
+)
 
 
 def pseudonym(folder: Path) -> str:
@@ -33,65 +41,70 @@ def read_series(series: Series) -> Volume:
     """Return a series as a volume, float32, rescaled to the scanner's own values.
 
     Raises:
-        VolumeError: Slices are missing, doubled, in several orientations or sizes, in colour, without spacing, or
-            cannot be decoded.
+        VolumeError: Slices are missing, doubled, in several orientations or sizes, in colour, without spacing, cut off,
+            or cannot be decoded.
+        OSError: A file cannot be read.
     """
-    if series.frames > 1:
-        if len(series.files) > 1:
-            raise VolumeError(
-                f"the series has {len(series.files)} multi-frame files; put the wanted one into a folder of its own"
-            )
-        array, slices = read_frames(series.files[0])
-        ordered, geometry = stack(slices)
-        return Volume(array[[one.frame for one in ordered]], geometry)
-    with quiet():
-        ordered, geometry = stack([_read_slice(file) for file in series.files])
-        # The grid is the one that was checked slice by slice, not the one that ITK derives from some of the slices.
-        return Volume(_decode(ordered), geometry)
+    headers = {file: _header(file) for file in series.files}
+    ordered, geometry = stack([one for file, header in headers.items() for one in _places(header, file)])
+    array = np.empty(geometry.shape, np.float32)
+    where = {(one.file, one.frame): number for number, one in enumerate(ordered)}
+    for file, header in headers.items():
+        for frame, stored in enumerate(_stored(file, header)):
+            number = where[file, frame]
+            array[number] = _scaled(stored, ordered[number])
+    return Volume(array, geometry)
 
 
-def _decode(slices: list[Slice]) -> NDArray[np.float32]:
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(one.file) for one in slices])
-    reader.SetOutputPixelType(sitk.sitkFloat32)
+def read_places(series: Series) -> list[Slice]:
+    """Return where the slices of a series lie, in the order of its files and of the frames in them.
+
+    Raises: As `read_series`.
+    """
+    return [one for file in series.files for one in _places(_header(file), file)]
+
+
+def _header(file: Path) -> DicomHeader:
     try:
-        return sitk.GetArrayFromImage(reader.Execute())
-    except RuntimeError as error:
-        if lacks_memory(error):
-            raise MemoryError(str(error)) from error
-        raise VolumeError("a slice cannot be decoded; copy or export the series again") from error
+        header = read_elements(file)
+        if header is None:
+            raise VolumeError("is no DICOM file any more; copy or export the series again")
+        pixel_format(header)
+    except VolumeError as error:
+        raise VolumeError(f"{file.name} {error}") from error
+    return header
 
 
-def _read_slice(file: Path) -> Slice:
-    header = read_header(file)
-    if header is None:
-        raise VolumeError("a slice cannot be read; copy or export the series again")
-    if header.GetNumberOfComponents() != 1:
-        raise VolumeError(
-            f"the slices are in colour ({header.GetNumberOfComponents()} values a voxel); a scan has one grey value"
-        )
-    spacing = _values(header, _PIXEL_SPACING, 2)
-    if min(spacing) <= 0:
-        raise VolumeError("the voxel spacing is 0; export the series again from its source")
-    position, orientation = _values(header, _POSITION, 3), _values(header, _ORIENTATION, 6)
-    columns, rows = header.GetSize()[:2]
-    # PixelSpacing is row distance, then column distance: y before x.
-    return Slice(
-        file,
-        0,
-        (columns, rows),
-        (spacing[1], spacing[0]),
-        (position[0], position[1], position[2]),
-        (orientation[0], orientation[1], orientation[2], orientation[3], orientation[4], orientation[5]),
+def _places(header: DicomHeader, file: Path) -> Sequence[Slice]:
+    if is_multiframe(header):
+        return frame_places(header, file)
+    spacing = required(header.elements, PIXEL_SPACING, file)
+    x, y, z = required(header.elements, POSITION, file)
+    a, b, c, d, e, f = required(header.elements, ORIENTATION, file)
+    slope, intercept = scale_of(header.elements, file)
+    one = Slice(
+        file=file,
+        frame=0,
+        size=size_of(header),
+        spacing=(spacing[1], spacing[0]),  # PixelSpacing is row distance, then column distance: y before x.
+        position=(x, y, z),
+        orientation=(a, b, c, d, e, f),
+        slope=slope,
+        intercept=intercept,
+        marks={name: header.elements.raw(tag) for name, tag in _MARKS},
     )
+    return [one]
 
 
-def _values(header: sitk.ImageFileReader, key: str, count: int) -> list[float]:
-    name = {_PIXEL_SPACING: "voxel spacing", _POSITION: "position", _ORIENTATION: "orientation"}[key]
+def _stored(file: Path, header: DicomHeader) -> NDArray[np.generic]:
     try:
-        values = [float(text) for text in header.GetMetaData(key).split("\\")] if header.HasMetaDataKey(key) else []
-    except ValueError:
-        values = []
-    if len(values) != count or not np.isfinite(values).all():
-        raise VolumeError(f"a slice has no {name} in its header; export the series again from its source")
-    return values
+        return read_stored(file, header)
+    except VolumeError as error:
+        raise VolumeError(f"{file.name} {error}") from error
+
+
+def _scaled(stored: NDArray[np.generic], one: Slice) -> NDArray[np.float32]:
+    if one.slope == 1 and one.intercept == 0:
+        return stored.astype(np.float32)
+    # In double, and rounded once.
+    return (stored.astype(np.float64) * one.slope + one.intercept).astype(np.float32)

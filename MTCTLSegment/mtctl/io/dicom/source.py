@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry
-from mtctl.io.dicom.multiframe import frame_places
 from mtctl.io.dicom.quiet import quiet_dicom
+from mtctl.io.dicom.reader import read_places
 from mtctl.io.dicom.series import Series
-from mtctl.io.dicom.valid_elements import is_uid, numbers_of, text_of, valid_elements
+from mtctl.io.dicom.valid_elements import is_uid, text_of, valid_elements
 
 _SAME_PLACE_MM = 0.01
 _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -77,7 +77,7 @@ def _source(series: Series, geometry: Geometry) -> DicomSource:
 
     # By force: what GDCM has read may lack the preamble that pydicom insists on.
     sets = [pydicom.dcmread(file, force=True, stop_before_pixels=True) for file in series.files]
-    order = _slice_numbers(_places(series, sets), geometry)
+    order = _slice_numbers([list(one.position) for one in read_places(series)], geometry)
     if series.frames == 1:
         sets = [sets[int(number)] for number in np.argsort(order)]
         order = np.arange(len(sets))
@@ -104,16 +104,6 @@ def _source(series: Series, geometry: Geometry) -> DicomSource:
         geometry,
         tuple(remarks),
     )
-
-
-def _places(series: Series, sets: list[Any]) -> list[list[float]]:
-    """Return the first voxel's centre of each frame or slice, LPS mm."""
-    if series.frames > 1:
-        return [list(one.position) for one in frame_places(sets[0], series.files[0])]
-    places = [numbers_of(data, "ImagePositionPatient", 3) for data in sets]
-    if None in places:
-        raise DicomOutputError("a slice has no position in its header; export the series again from its source")
-    return [place for place in places if place]
 
 
 def _slice_numbers(places: list[list[float]], geometry: Geometry) -> NDArray[np.int64]:

@@ -1,0 +1,101 @@
+"""The elements of a DICOM file: what its header says, and where its voxels are."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass, field
+
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+GE_BIG_ENDIAN = "1.2.840.113619.5.2"  # a private one: header in little endian, voxels in big endian
+#: Voxels as they are, one after the other.
+NATIVE = (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, GE_BIG_ENDIAN)
+
+_BINARY = {b"FD": "d", b"FL": "f", b"SL": "i", b"SS": "h", b"UL": "I", b"US": "H"}
+
+
+@dataclass
+class Elements:
+    """A data set, or an item of a sequence.
+
+    Attributes:
+        values: Kind of value (VR; b"" where the file does not say it) and bytes of each element, by its tag.
+        sequences: Items of each sequence, by its tag.
+        order: "<" or ">", of numbers in the bytes.
+    """
+
+    order: str = "<"
+    values: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    sequences: dict[int, list[Elements]] = field(default_factory=dict)
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self.values
+
+    def raw(self, tag: int) -> bytes:
+        """Return the value as it is in the file; b"" where there is none."""
+        return self.values.get(tag, (b"", b""))[1]
+
+    def text(self, tag: int) -> str:
+        """Return the value as text; "" where there is none. Only for what is ASCII by the standard."""
+        return self.raw(tag).decode("latin-1").strip(" \0")
+
+    def numbers(self, tag: int) -> list[float]:
+        """Return the numbers in an element, whatever kind it says it is; [] where there are none that can be read."""
+        kind, value = self.values.get(tag, (b"", b""))
+        if code := _BINARY.get(kind):
+            count = len(value) // struct.calcsize(code)
+            return list(struct.unpack(f"{self.order}{count}{code}", value[: count * struct.calcsize(code)]))
+        try:
+            return [float(part) for part in self.text(tag).split("\\") if part.strip()]
+        except ValueError:
+            return []
+
+    def integer(self, tag: int, otherwise: int) -> int:
+        """Return the one whole number in an element; `otherwise` where there is none."""
+        kind, value = self.values.get(tag, (b"", b""))
+        if not kind and len(value) in (2, 4):  # implicit: all that are asked for here are US or UL
+            return int(struct.unpack(self.order + ("H" if len(value) == 2 else "I"), value)[0])
+        numbers = self.numbers(tag)
+        return int(numbers[0]) if numbers and math.isfinite(numbers[0]) else otherwise
+
+    def items(self, tag: int) -> list[Elements]:
+        """Return the items of a sequence; [] where there is none."""
+        return self.sequences.get(tag, [])
+
+
+@dataclass(frozen=True)
+class PixelData:
+    """Where the voxels of a file are.
+
+    Attributes:
+        offset: Of the first byte, in the file (in what it inflates to, where it is deflated).
+        length: Number of bytes; of the fragments together, where they are compressed.
+        fragments: (offset, length) of each, without the table of offsets; empty where the voxels are not compressed.
+    """
+
+    offset: int
+    length: int
+    fragments: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class DicomHeader:
+    """What a DICOM file says before its voxels.
+
+    Attributes:
+        syntax: UID of the transfer syntax.
+        elements: Its data set.
+        pixels: Where the voxels are; None where there are none.
+    """
+
+    syntax: str
+    elements: Elements
+    pixels: PixelData | None
+
+    @property
+    def order(self) -> str:
+        """ "<" or ">", of the voxels."""
+        return ">" if self.syntax in (BIG_ENDIAN, GE_BIG_ENDIAN) else "<"

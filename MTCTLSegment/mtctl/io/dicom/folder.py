@@ -1,0 +1,223 @@
+"""What lies in a DICOM folder: images, other objects, and what should be a slice and cannot be read."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtctl.geometry import VolumeError
+from mtctl.io.dicom.elements import DicomHeader
+from mtctl.io.dicom.multiframe import is_multiframe
+from mtctl.io.dicom.parser import CutOffError, read_elements
+from mtctl.io.dicom.pixels import pixel_format
+from mtctl.io.dicom.tags import FRAMES, POSITION
+from mtctl.system.folders import walk
+
+_CLASS = 0x00080016
+_MODALITY = 0x00080060
+_STUDY = 0x0020000D
+_SERIES = 0x0020000E
+_NUMBER = 0x00200011
+_IMAGE_TYPE = 0x00080008
+_PHOTOMETRIC = 0x00280004
+_NAMES = (0x0008103E, 0x00181030, 0x00180024)  # what technicians and protocols call a series
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+# By the beginning of the SOP class UID (PS3.4, annex B.5): what is stored beside images and holds none that is a scan.
+_NO_SCANS = {
+    "1.2.840.10008.1.3.10": "a DICOMDIR",
+    _STORAGE + "88.": "a structured report",
+    _STORAGE + "11.": "a presentation state",
+    _STORAGE + "66.4": "a segmentation",
+    _STORAGE + "66.5": "a surface segmentation",
+    _STORAGE + "66": "a registration or raw data",
+    _STORAGE + "30": "a parametric map",
+    _STORAGE + "481.": "a radiotherapy object",
+    _STORAGE + "104.": "an encapsulated document",
+    _STORAGE + "9.": "a waveform",
+    _STORAGE + "4.2": "spectroscopy",
+}
+_MR_IMAGE = (_STORAGE + "4", _STORAGE + "4.1", _STORAGE + "4.4", _STORAGE + "2", _STORAGE + "2.1")
+
+_ENDINGS = (".dcm", ".ima", ".dicom", ".dic")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file with an image, as far as the choice among series asks for it.
+
+    Attributes:
+        path: Where it is.
+        uid: Series instance UID.
+        study: Study instance UID.
+        number: Series number.
+        modality: Such as "MR".
+        image_type: In capitals.
+        name: What technicians and protocols call the series.
+        frames: Number of pictures in it.
+        placed: Whether it says where it lies, or may say so frame by frame.
+        inverted: Whether its low values are bright.
+    """
+
+    path: Path
+    uid: str
+    study: str
+    number: str
+    modality: str
+    image_type: str
+    name: str
+    frames: int
+    placed: bool
+    inverted: bool
+
+
+@dataclass(frozen=True)
+class LostFile:
+    """A file that may be a slice and cannot be used.
+
+    Attributes:
+        path: Where it is.
+        why: In words, such as "is cut off".
+        uid: Series instance UID, where that could be read.
+        is_dicom: Whether it is certainly a DICOM file.
+        denied: Whether the system refused it.
+    """
+
+    path: Path
+    why: str
+    uid: str | None = None
+    is_dicom: bool = False
+    denied: bool = False
+
+
+@dataclass
+class FolderContent:
+    """All that lies in a folder and below.
+
+    Attributes:
+        images: By series instance UID.
+        others: Number of DICOM objects that are no scans, by what they are.
+        lost: What may be a slice and cannot be used.
+    """
+
+    images: dict[str, list[ImageFile]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+    lost: list[LostFile] = field(default_factory=list)
+
+
+def content_of(folder: Path) -> FolderContent:
+    """Read the headers of all files in a folder and below.
+
+    Raises:
+        VolumeError: The folder itself cannot be read.
+    """
+    content = FolderContent()
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise VolumeError(f"cannot be read: {error.strerror or error}") from error
+    for place, names in walk(folder):
+        for name in names:
+            _look_at(place / name, content)
+    return content
+
+
+def content_of_file(file: Path) -> FolderContent:
+    """Return the same of one file, which may be anything."""
+    content = FolderContent()
+    _look_at(file, content)
+    return content
+
+
+def missing_from(content: FolderContent, files: list[Path], uid: str) -> tuple[list[LostFile], list[LostFile]]:
+    """Return which lost files must be slices of a series, and which may be.
+
+    Those that say so, and those in the same folder that are named like the others, must be. Of the rest in these
+    folders, what is called like a DICOM file, is one, or cannot be opened, may be.
+    """
+    places = {file.parent for file in files}
+    shapes = {(file.parent, _shape(file.name)) for file in files}
+    sure: list[LostFile] = []
+    perhaps: list[LostFile] = []
+    for one in content.lost:
+        if one.uid is not None:
+            if one.uid == uid:
+                sure.append(one)
+        elif (one.path.parent, _shape(one.path.name)) in shapes:
+            sure.append(one)
+        elif one.path.parent in places and (one.is_dicom or one.denied or one.path.suffix.lower() in _ENDINGS):
+            perhaps.append(one)
+    return sure, perhaps
+
+
+def named(lost: list[LostFile]) -> str:
+    """Return the first of them by name and cause, and how many more there are."""
+    first = "; ".join(f"{one.path.name} {one.why}" for one in lost[:3])
+    return first + (f"; and {len(lost) - 3} more" if len(lost) > 3 else "")
+
+
+def _look_at(path: Path, content: FolderContent) -> None:
+    try:
+        if not path.is_file():  # A pipe would never answer.
+            if path.is_symlink() and not path.exists():
+                content.lost.append(LostFile(path, "is a link that leads nowhere"))
+            return
+        header = read_elements(path)
+        if header is None:
+            empty = path.stat().st_size == 0
+            content.lost.append(LostFile(path, "is empty" if empty else "is no DICOM file"))
+            return
+    except CutOffError as error:
+        content.lost.append(LostFile(path, str(error).partition(";")[0], is_dicom=True))
+        return
+    except OSError as error:
+        content.lost.append(LostFile(path, f"cannot be read ({error.strerror or error})", denied=True))
+        return
+    kind = _no_scan(header)
+    if kind is not None:
+        content.others[kind] += 1
+        return
+    # As GDCM writes it, which earlier versions asked.
+    uid = re.sub(r"[^0-9A-Za-z.]", "", header.elements.text(_SERIES))
+    try:
+        pixel_format(header)
+    except CutOffError as error:
+        content.lost.append(LostFile(path, str(error).partition(";")[0], uid, is_dicom=True))
+        return
+    except VolumeError:
+        pass  # In colour, for example: said where it is the scan that was asked for.
+    content.images.setdefault(uid, []).append(_image(path, uid, header))
+
+
+def _no_scan(header: DicomHeader) -> str | None:
+    """Return what a file is that holds no picture; None where it holds one, or should."""
+    uid = header.elements.text(_CLASS)
+    for begin, kind in _NO_SCANS.items():
+        if uid.startswith(begin):
+            return kind
+    if header.pixels is None and uid not in _MR_IMAGE:
+        return "an object without a picture"
+    return None
+
+
+def _image(path: Path, uid: str, header: DicomHeader) -> ImageFile:
+    elements = header.elements
+    return ImageFile(
+        path=path,
+        uid=uid,
+        study=elements.text(_STUDY),
+        number=elements.text(_NUMBER) or "unknown",
+        modality=elements.text(_MODALITY),
+        image_type=elements.text(_IMAGE_TYPE).upper(),
+        name=" ".join(elements.text(tag) for tag in _NAMES),
+        frames=max(1, elements.integer(FRAMES, 1)),
+        placed=POSITION in elements or FRAMES in elements or is_multiframe(header),
+        inverted=elements.text(_PHOTOMETRIC) == "MONOCHROME1",
+    )
+
+
+def _shape(name: str) -> str:
+    """Return a name with a sign in place of its numbers: the slices of a series are named alike."""
+    return re.sub(r"[0-9a-fA-F]{6,}|\d+(?:\.\d+)*", "#", name)
