@@ -143,9 +143,8 @@ def _native(path: Path, header: DicomHeader, format_: PixelFormat) -> NDArray[An
         content = file.read(format_.length)
     if len(content) < format_.length:
         raise CutOffError("is cut off; copy or export it again")
-    raw = np.frombuffer(content, f"{header.order}u{format_.allocated // 8}").astype(
-        np.int32 if format_.allocated < 32 else np.int64
-    )
+    stored = np.frombuffer(content, f"{header.order}u{format_.allocated // 8}")
+    raw: NDArray[Any] = stored.astype(np.int32 if format_.allocated < 32 else np.int64)
     raw = (raw >> (format_.high_bit + 1 - format_.stored)) & ((1 << format_.stored) - 1)
     if format_.signed:
         raw -= (raw >> (format_.stored - 1)) << format_.stored
