@@ -1,59 +1,172 @@
 """NIfTI-1 files, .nii and .nii.gz.
 
-Seen with ITK 5.4: a zero in pixdim is read as 1 mm, and a file that is cut off is read without a word, with zeros or
-noise in the lost part. Each would end in wrong millilitres.
+Seen with ITK 5.4: a zero in pixdim is read as 1 mm; a file that is cut off is read without a word, with zeros or noise
+in the lost part; of the two matrices in a header it takes the qform where it can, other programs the sform. Each would
+end in wrong millilitres or in the wrong place.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
-import struct
 import zlib
+from itertools import product
 from pathlib import Path
 
-from mtctl.geometry import VolumeError
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.geometry import Geometry, VolumeError
 from mtctl.io.formats.itk_reader import ItkFile
+from mtctl.io.formats.nifti_header import HEADER_LENGTH, UNIT_NAMES, NiftiHeader, parse
 from mtctl.io.formats.volume_file import CUT_OFF, VolumeFile, check_count, check_spacing, listed
+
+# Of the smallest voxel edge, at the corner where two matrices differ most: what is worth saying, and what is too much.
+_SAID, _REFUSED = 0.25, 1.0
+# As `Geometry`: D'D of three decimals.
+_SHEAR = 1e-3
+# What may follow the voxels; far more is a file that was made to fill the memory, or has a wrong header.
+_MOST_BEHIND = 1 << 26
 
 
 def open_nifti(path: Path) -> VolumeFile:
     """Read and check the header of a .nii or .nii.gz file; reads it to its end, so that a cut anywhere is noticed.
 
     Raises:
-        VolumeError: Not NIfTI-1, cut off, zero spacing, or two different spacings.
+        VolumeError: Not NIfTI-1, cut off, a header that contradicts itself, or two places for one volume.
     """
+    compressed = path.name.lower().endswith(".gz")
+    header, length = _read_to_the_end(path, compressed)
+    size = _size_3d(header)
+    check_spacing(header.spacing)
+    if min(header.spacing) < 0:
+        raise VolumeError(f"the voxel spacing is negative ({listed(header.spacing)}); export the scan again in mm")
+    _check_scale(header)
+    _check_sform(header)
+    file = ItkFile(path, ".nii.gz" if compressed else ".nii")
+    geometry = file.geometry()
+    remarks = [*_two_places(header, geometry), *_unit(header)]
+    if length > header.length:
+        remarks.append(
+            f"the file is {length - header.length} bytes longer than its header says; look whether the whole scan is "
+            "there"
+        )
+    if geometry.size != size:
+        raise VolumeError(f"its header says {listed(size)} voxels and is not understood; save it as NRRD")
+    oriented = header.qform is not None or header.sform is not None
+    return VolumeFile(geometry, oriented, tuple(remarks), file.voxels)
+
+
+def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, int]:
+    """Return the header and the number of bytes of the file, inflated where it is compressed, its checksum verified."""
     with open(path, "rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
+        begin = file.read(2)
         file.seek(0)
-        stream = gzip.GzipFile(fileobj=file) if compressed else file
+        if begin == b"\x1f\x8b" and not compressed:
+            raise VolumeError("is compressed by gzip in spite of its name; rename it to end in .nii.gz")
+        stream = gzip.GzipFile(fileobj=file) if begin == b"\x1f\x8b" else file
         try:
-            header = stream.read(348)
-            if len(header) < 348 or header[344:347] != b"n+1":
-                raise VolumeError("is not a NIfTI-1 file in spite of its name; save it as NIfTI-1 or NRRD")
-            order = "<" if struct.unpack("<i", header[:4])[0] == 348 else ">"
-            dim = struct.unpack(f"{order}8h", header[40:56])
-            check_count(dim[1 : 1 + dim[0]])
-            length = len(header)
+            header = parse(stream.read(HEADER_LENGTH))
+            check_count(header.size)
+            length = HEADER_LENGTH
             while block := stream.read(1 << 22):
                 length += len(block)
+                if length > header.length + _MOST_BEHIND:
+                    raise VolumeError("the file holds far more than its header says; copy or export it again")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise VolumeError(CUT_OFF) from error
-    bits = struct.unpack(f"{order}h", header[72:74])[0]
-    pixdim = struct.unpack(f"{order}8f", header[76:108])
-    offset = struct.unpack(f"{order}f", header[108:112])[0]
-    if length < offset + math.prod(dim[1 : 1 + dim[0]]) * bits // 8:
+    if length < header.length:
         raise VolumeError(CUT_OFF)
-    check_spacing(list(pixdim[1:4]))
-    if struct.unpack(f"{order}h", header[254:256])[0] > 0:
-        rows = struct.unpack(f"{order}12f", header[280:328])
-        columns = [math.hypot(*rows[axis::4]) for axis in range(3)]
-        if not all(math.isfinite(number) for number in rows):
-            raise VolumeError("the axis directions are not finite numbers; export the scan again from its source")
-        if any(abs(a - b) > 0.01 * b for a, b in zip(columns, pixdim[1:4], strict=True)):
+    return header, length
+
+
+def _size_3d(header: NiftiHeader) -> tuple[int, ...]:
+    """Return the size of the one volume in the file; more axes of length 1 count for nothing."""
+    if len(header.size) < 3:
+        raise VolumeError(f"{len(header.size)}-D image (a single slice); save one 3-D volume")
+    if math.prod(header.size[3:]) > 1:
+        raise VolumeError(
+            f"{len(header.size)}-D image (several volumes in one file: {listed(header.size)}); save one 3-D volume"
+        )
+    return header.size[:3]
+
+
+def _check_scale(header: NiftiHeader) -> None:
+    if math.isfinite(header.slope) and header.slope:
+        if not math.isfinite(header.intercept):
             raise VolumeError(
-                f"the header gives two voxel spacings, pixdim {listed(pixdim[1:4])} and sform {listed(columns)} mm;"
-                " export the scan again from its source"
+                "the scale of its values is not finite (scl_inter); export the scan again from its source"
             )
-    itk_file = ItkFile(path, ".nii.gz" if path.name.lower().endswith(".gz") else ".nii")
-    return VolumeFile(itk_file.geometry(), header[252:256] != bytes(4), (), itk_file.voxels)  # qform_code, sform_code
+    elif math.isfinite(header.intercept) and header.intercept:
+        # A slope of 0 or NaN says that there is no scale. Here ITK adds the intercept and others do not.
+        raise VolumeError(
+            f"its header gives an offset of its values ({header.intercept:g}, scl_inter) without a slope; export the "
+            "scan again from its source"
+        )
+
+
+def _check_sform(header: NiftiHeader) -> None:
+    """Raise where the sform has other spacings than pixdim, or is no turn."""
+    if header.sform is None:
+        return
+    scale = {1: 1000.0, 3: 0.001}.get(header.unit, 1.0)
+    columns = np.linalg.norm(header.sform[:3, :3], axis=0)
+    spacing = [value * scale for value in header.spacing]
+    if any(abs(a - b) > 0.01 * b for a, b in zip(columns, spacing, strict=True)):
+        raise VolumeError(
+            f"the header gives two voxel spacings, pixdim {listed(spacing)} and sform {listed(columns.tolist())} mm;"
+            " export the scan again from its source"
+        )
+    directions = header.sform[:3, :3] / columns
+    lean = np.abs(directions.T @ directions - np.eye(3)).max()
+    if lean > _SHEAR:
+        raise VolumeError(
+            f"the axes are not at right angles (the sform is sheared by {math.degrees(math.asin(min(1.0, lean))):.1f}"
+            " degrees); resample the scan to a rectangular grid first"
+        )
+
+
+def _two_places(header: NiftiHeader, geometry: Geometry) -> list[str]:
+    """Return what is to be said of the matrices of a header, and of the place that ITK found.
+
+    Raises:
+        VolumeError: They differ by more than a voxel.
+    """
+    voxel = min(geometry.spacing)
+    given = {name: matrix for name, matrix in (("qform", header.qform), ("sform", header.sform)) if matrix is not None}
+    off = {name: _farthest(_matrix(geometry), matrix, geometry.size) for name, matrix in given.items()}
+    if len(given) == 2:
+        apart = _farthest(given["qform"], given["sform"], geometry.size)
+        if apart > _REFUSED * voxel:
+            raise VolumeError(
+                f"its header gives two places that lie up to {apart:.1f} mm apart, the qform and the sform; find out"
+                " which is right and copy it over the other (fslorient -copyqform2sform or -copysform2qform)"
+            )
+        if apart > _SAID * voxel:
+            used = min(off, key=lambda name: off[name])
+            return [f"its header gives two places, qform and sform, {apart:.2f} mm apart; the {used} was taken"]
+    if off and min(off.values()) > _SAID * voxel:
+        raise VolumeError(
+            f"its place in the patient is understood in two ways that lie {min(off.values()):.1f} mm apart; save the"
+            " scan as NRRD"
+        )
+    return []
+
+
+def _unit(header: NiftiHeader) -> list[str]:
+    if header.unit not in UNIT_NAMES:
+        return []
+    return [f"its header gives lengths in {UNIT_NAMES[header.unit]}; they were taken as that"]
+
+
+def _matrix(geometry: Geometry) -> NDArray[np.float64]:
+    matrix = np.eye(4)
+    matrix[:3, :3] = geometry.matrix * geometry.spacing
+    matrix[:3, 3] = geometry.origin
+    return matrix
+
+
+def _farthest(one: NDArray[np.float64], other: NDArray[np.float64], size: tuple[int, ...]) -> float:
+    """Return the largest distance between the places that two matrices give a corner voxel, mm."""
+    corners = np.array([(*corner, 1) for corner in product(*[(0, count - 1) for count in size])], np.float64)
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
