@@ -56,7 +56,7 @@ def step(method: Method[Any]) -> tuple[dict[str, torch.Tensor], dict[str, torch.
         )
         for i in range(3)
     ]
-    sampler = Sampler(cases[:2], [Scan("u", cases[2].image, VOXEL_MM)], [], (32, 32, 32), 2, 0.0, 0.5, seed=3)
+    sampler = Sampler(cases[:2], [Scan("u", cases[2].image, VOXEL_MM)], [], (32, 16, 16), 2, 0.0, 0.5, seed=3)
     team = current_team()
     part = 2 // team.size
     batch = sampler.draw(1, range(team.rank * part, (team.rank + 1) * part))

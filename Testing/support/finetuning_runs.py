@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl_train.finetuning import cases as finetune_cases
 from mtctl_train.finetuning import run as finetune
+from mtctl_train.finetuning import watchers
+from mtctl_train.finetuning.settings import RECIPE, FineTuning, Iterations
 from mtctl_train.finetuning.watchers import Watchers
 from mtctl_train.training.monitor import Event
 
@@ -29,10 +32,11 @@ SHAPE = (40, 48, 56)
 
 
 def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let runs of this process take one thread, small patches and no phantoms."""
+    """Let runs of this process take one thread and small patches, make no phantoms and draw no pictures."""
     torch.set_num_threads(1)
     monkeypatch.setattr(finetune, "_PATCH", (48, 16, 16))
     monkeypatch.setattr(finetune_cases, "PHANTOMS", 0)
+    monkeypatch.setattr(watchers, "draw", lambda sample: np.zeros((4, 4, 3), np.uint8))
 
 
 def truth() -> Mask:
@@ -69,6 +73,12 @@ def fill_store(folder: Path, model: Model) -> Path:
     corrected(store, "b", region_by_region=False)
     corrected(store, "c", region_by_region=False)
     return store.folder
+
+
+def small_job(store: Path, base: Model, out: Path) -> FineTuning:
+    """Return a run of eight steps in all, with a checkpoint at each and two validations of each training."""
+    recipe = replace(RECIPE, checkpoint_seconds=0.0, validate_every=2)
+    return FineTuning(store, str(base.folder), out, Iterations(8), device="cpu", recipe=recipe)
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, stop: Callable[[Event], bool]) -> None:

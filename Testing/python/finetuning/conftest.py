@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.finetuning_runs import be_quick, fill_store
+from support.finetuning_runs import be_quick, fill_store, small_job
 
 from mtctl.models.model import Model
-from mtctl_train.finetuning.run import FineTuning
-from mtctl_train.finetuning.settings import RECIPE, Iterations
+from mtctl_train.finetuning.settings import FineTuning
 
 
 @pytest.fixture
@@ -29,6 +27,4 @@ def filled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
 @pytest.fixture
 def job(filled: Path, tiny_model: Model, tmp_path: Path) -> FineTuning:
     shutil.copytree(filled, tmp_path / "store")
-    quick = replace(RECIPE, checkpoint_seconds=0.0, validate_every=2)
-    base = str(tiny_model.folder)
-    return FineTuning(tmp_path / "store", base, tmp_path / "run", Iterations(8), device="cpu", recipe=quick)
+    return small_job(tmp_path / "store", tiny_model, tmp_path / "run")

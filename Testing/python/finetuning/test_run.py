@@ -8,14 +8,16 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from support.finetuning_runs import corrected, interrupt_at, truth
+from support.finetuning_runs import be_quick, corrected, interrupt_at, small_job, truth
 from support.scans import scan
 
 from mtctl.cases.store import CaseStore
@@ -24,7 +26,7 @@ from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
 from mtctl.models.card import WEIGHTS
 from mtctl.models.model import Model, find_model, read_model
-from mtctl.models.verdict import read_verdict
+from mtctl.models.verdict import Verdict, read_verdict
 from mtctl.system.files import WriteError, file_sha256
 from mtctl.system.process_tree import kill_tree
 from mtctl_train import recipe
@@ -43,19 +45,44 @@ SHAPE = (40, 48, 56)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
 
+@pytest.fixture
+def single(tmp_path: Path) -> Path:
+    """A store with one corrected case: the run is one training."""
+    store = CaseStore(tmp_path / "single")
+    store.add_label(store.add(scan(SHAPE, 0), "only"), truth())
+    return store.folder
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return read_model(folder).load_network().state_dict()
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that nobody disturbed: its job, its verdict and what it printed."""
+
+    job: FineTuning
+    verdict: Verdict
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def finished(filled: Path, tiny_model: Model, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    job = small_job(filled, tiny_model, tmp_path_factory.mktemp("finished") / "run")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
+        be_quick(patch)
+        verdict = fine_tune(job)
+    return FinishedRun(job, verdict, printed.getvalue())
+
+
 def test_corrected_cases_become_a_candidate_with_a_verdict_and_leave_base_and_store_as_they_were(
-    job: FineTuning, tiny_model: Model
+    finished: FinishedRun, tiny_model: Model
 ) -> None:
-    before = file_sha256(tiny_model.folder / WEIGHTS)
-    verdict = fine_tune(job)
+    job, verdict = finished.job, finished.verdict
     candidate = job.out / "candidate"
     written = read_verdict(candidate)
     assert (written.cases, written.base, written.held_out) == (verdict.cases, verdict.base, verdict.held_out)
-    assert verdict.base.sha256 == before == file_sha256(tiny_model.folder / WEIGHTS)
+    assert verdict.base.sha256 == tiny_model.card.sha256 == file_sha256(tiny_model.folder / WEIGHTS)
     assert [case.case for case in sorted(verdict.cases, key=lambda case: case.case)] == ["a", "b", "c"]
     assert verdict.held_out.startswith("2 folds of 3 corrected cases")
     assert dict(verdict.data) == {id: CaseStore(job.store).case(id).fingerprint for id in "abc"}
@@ -71,11 +98,11 @@ def test_corrected_cases_become_a_candidate_with_a_verdict_and_leave_base_and_st
     assert not list(job.out.glob(".mtctl-part*"))
 
 
-def test_whoever_looks_at_the_folder_can_follow_the_run(job: FineTuning, capsys: pytest.CaptureFixture[str]) -> None:
-    fine_tune(job)
+def test_whoever_looks_at_the_folder_can_follow_the_run(finished: FinishedRun) -> None:
+    job = finished.job
     events, end = read_events(job.out).events, read_events(job.out).offset
     assert read_events(job.out, end).events == []
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    printed = [json.loads(line) for line in finished.printed.splitlines()]
     assert printed == events
     progress = [event for event in events if event["event"] == "progress"]
     assert progress[0]["iteration"] == 1 and {"dice", "distance", "cross_task"} <= set(progress[0]["losses"])
@@ -91,10 +118,8 @@ def test_whoever_looks_at_the_folder_can_follow_the_run(job: FineTuning, capsys:
 
 @pytest.mark.parametrize("fold", [1, 2])
 def test_a_run_that_was_interrupted_goes_on_bit_for_bit_though_the_store_has_changed(
-    job: FineTuning, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fold: int
+    job: FineTuning, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch, fold: int
 ) -> None:
-    whole = replace(job, out=tmp_path / "whole")
-    fine_tune(whole)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt_at(patch, lambda event: event["event"] == "validation" and event["fold"] == fold)
         fine_tune(job)
@@ -103,21 +128,23 @@ def test_a_run_that_was_interrupted_goes_on_bit_for_bit_though_the_store_has_cha
     assert not (job.out / "candidate").exists()
     corrected(CaseStore(job.store), "d", region_by_region=False)
     fine_tune(job)
-    first, second = weights(whole.out / "candidate"), weights(job.out / "candidate")
+    first, second = weights(finished.job.out / "candidate"), weights(job.out / "candidate")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_run_of_some_minutes_that_was_interrupted_goes_on_bit_for_bit(
-    job: FineTuning, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    job: FineTuning, single: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    whole, job = (replace(one, length=Minutes(0.001)) for one in (replace(job, out=tmp_path / "whole"), job))
+    monkeypatch.setattr(recipe, "FEWEST_ITERATIONS", 12)
+    job = replace(job, store=single, length=Minutes(0.001))
+    whole = replace(job, out=tmp_path / "whole")
     fine_tune(whole)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt_at(patch, lambda event: event["event"] == "progress" and event["iteration"] == 10)
         fine_tune(job)
     fine_tune(job)
     ends = {event["of"] for event in read_events(job.out).events if event["event"] == "progress"}
-    assert ends == {600, recipe.FEWEST_ITERATIONS}
+    assert ends == {600, 12}
     first, second = weights(whole.out / "candidate"), weights(job.out / "candidate")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -225,21 +252,17 @@ def test_only_what_a_person_looked_at_or_the_old_model_was_sure_of_judges_a_mode
     assert (believed[unseen] == (reviewed.uncertainty()[unseen] <= SURE)).all()
 
 
-def test_a_single_corrected_case_gives_a_candidate_that_cannot_be_called_better(
-    job: FineTuning, tmp_path: Path
-) -> None:
-    store = CaseStore(tmp_path / "single")
-    store.add_label(store.add(scan(SHAPE, 0), "only"), truth())
-    verdict = fine_tune(replace(job, store=store.folder, length=Iterations(2)))
+def test_a_single_corrected_case_gives_a_candidate_that_cannot_be_called_better(job: FineTuning, single: Path) -> None:
+    verdict = fine_tune(replace(job, store=single, length=Iterations(2)))
     assert not verdict.cases and verdict.against
     assert all(json.dumps(event, allow_nan=False) for event in read_events(job.out).events)
 
 
 def test_a_run_of_some_minutes_sets_its_iterations_by_its_speed(
-    job: FineTuning, monkeypatch: pytest.MonkeyPatch
+    job: FineTuning, single: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipe, "FEWEST_ITERATIONS", 10)
-    fine_tune(replace(job, length=Minutes(0.02)))
+    fine_tune(replace(job, store=single, length=Minutes(0.02)))
     ends = [event["of"] for event in read_events(job.out).events if event["event"] == "progress"]
     assert ends[0] == 600 and 10 <= ends[-1] < 600
 

@@ -29,7 +29,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both recipes with a network that takes a step in no time."""
+    """Both recipes with a network that takes a step in no time, and no pictures."""
+    monkeypatch.setattr("mtctl_train.training.monitor.draw", lambda sample: np.zeros((4, 4, 3), np.uint8))
     for name in ("OURS", "PUBLISHED"):
         small = replace(getattr(recipe, name), architecture=Architecture(filters=4, uncertainty_filters=2))
         monkeypatch.setattr(recipe, name, small)
