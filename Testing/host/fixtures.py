@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from .requirements import missing_requirement
 if TYPE_CHECKING:
     from .driving import Host
 
+#: Of the window, pixels: software draws the views, and half of the pixels take half of the time.
+TEST_SIZE = (1100, 700)
+
 
 @pytest.fixture(scope="session")
 def running_application() -> Host:
@@ -23,7 +27,13 @@ def running_application() -> Host:
         pytest.skip(f"the test host cannot run: {missing}")
     from .driving import running_host
 
-    return running_host()
+    host = running_host()
+    host.window.resize(*TEST_SIZE)
+    host.process_events()
+    # What the application made lives until the end: the collector, which runs after each test, need not look at it.
+    gc.collect()
+    gc.freeze()
+    return host
 
 
 @pytest.fixture

@@ -301,6 +301,7 @@ def test_a_real_scan_with_the_shipped_model_has_its_outline_on_the_atrium(host: 
     slicer.util.loadVolume(str(folder / f"{name}.image.nrrd"), {"name": "real"})
     host.process_events()
     choose_listed(module, "mtctl-la16 ")
+    module.ui.samplesBox.value = 2
     module.ui.scanSelector.choose("real")
     module.ui.applyButton.click()
     assert host.wait_until(lambda: not module.logic.job.running, 300)
