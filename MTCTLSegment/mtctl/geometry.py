@@ -33,6 +33,11 @@ SAME_GRID_MM = 1e-3
 _ORTHONORMAL_TOLERANCE = 1e-3
 
 
+#: More voxels than any scan has, and farther than any voxel lies: a grid that was read from a document is within.
+_MOST_VOXELS = 1 << 33
+_FARTHEST_MM = 1e7
+
+
 class VolumeError(MtctlError):
     """A file, folder or array cannot be used as a volume."""
 
@@ -84,7 +89,11 @@ class Geometry:
             spacing, origin, direction = (tuple(float(v) for v in axis) for axis in (spacing, origin, direction))
             if len(spacing) != 3 or len(origin) != 3 or len(direction) != 9:
                 raise ValueError("3 spacings, 3 coordinates of the origin and 9 direction cosines are needed")
-        except (KeyError, TypeError, ValueError) as error:
+            if min(x, y, z) < 1 or x * y * z > _MOST_VOXELS:
+                raise ValueError("the numbers of voxels are not those of a scan")
+            if max(map(abs, (*spacing, *origin))) > _FARTHEST_MM:
+                raise ValueError("the spacing or the origin is none of a patient's scan")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise VolumeError(f"the scan's geometry is not usable: {type(error).__name__}: {error}") from error
         return cls((x, y, z), spacing, origin, direction)
 

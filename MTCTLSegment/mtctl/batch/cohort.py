@@ -10,9 +10,19 @@ from dataclasses import fields
 from pathlib import Path
 
 from mtctl.batch.cohort_page import write_page
-from mtctl.batch.cohort_rows import FAILED, Row, done_row, row_name, row_name_with_folder
+from mtctl.batch.cohort_rows import (
+    FAILED,
+    UNREADABLE,
+    Row,
+    done_row,
+    row_name,
+    row_name_with_folder,
+    unreadable_row,
+)
 from mtctl.batch.runner import Failure
-from mtctl.io.results import REPORT, read_report
+from mtctl.io.reports import checked_report
+from mtctl.io.results import REPORT, ResultFiles
+from mtctl.system.documents import DocumentError, read_object
 from mtctl.system.files import WriteError, remove_parts, replacing
 
 TABLE = "cohort.csv"
@@ -67,18 +77,33 @@ def _done_rows(out: Path) -> Iterable[Row]:
             entry.name for entry in entries if entry.name.endswith(REPORT) and not entry.name.startswith(".")
         )
     for name in names:
-        report = read_report(out / name)
-        if report is not None:
-            try:
-                yield done_row(name.removesuffix(REPORT), report)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                continue  # Some other program's JSON.
+        row = _row_of(out / name)
+        if row is not None:
+            yield row
+
+
+def _row_of(path: Path) -> Row | None:
+    """Return the row of a case with a report; None where a file is gone, or another program's."""
+    stem = path.name.removesuffix(REPORT)
+    try:
+        report = read_object(path)
+        return done_row(stem, checked_report(report, str(path))) if "fingerprint" in report else None
+    except FileNotFoundError:
+        return None
+    except DocumentError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+    except (KeyError, TypeError) as error:  # It is not there, or null.
+        reason = f"a field is missing ({error})"
+    # Alone, without a segmentation or a map of its name, it is another program's.
+    return unreadable_row(stem, reason) if ResultFiles(path.parent, stem).present() != [path.name] else None
 
 
 def _old_failures(table: Path) -> Iterable[Row]:
     try:
         with open(table, newline="", encoding="utf-8") as stream:
             for values in csv.DictReader(stream):
+                if str(values.get("error")).startswith(UNREADABLE):
+                    continue  # Its report is looked at anew.
                 if values.get("status") == FAILED and values.get("case"):
                     yield Row(str(values["case"]), FAILED, error=str(values.get("error") or ""))
     except (OSError, ValueError, csv.Error):

@@ -12,6 +12,9 @@ DONE = "done"
 
 FAILED = "failed"
 
+#: Begins the error of a case that has results but a report that cannot be used.
+UNREADABLE = "report unreadable: "
+
 
 @dataclass(frozen=True)
 class Row:
@@ -47,6 +50,11 @@ class Row:
     model: str = ""
     warnings: str = ""
     error: str = ""
+
+
+def unreadable_row(stem: str, reason: object) -> Row:
+    """Return the row of a case whose report cannot be used."""
+    return Row(stem, FAILED, error=f"{UNREADABLE}{reason}; segment the scan again")
 
 
 def row_name(source: Path) -> str:

@@ -28,7 +28,18 @@ from mtctl.cases.records import (
 from mtctl.cases.volumes import file_of, stored_map, stored_mask
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.review.case_maps import CaseMaps
-from mtctl.system.staging import DamagedError, checked, read_sealed
+from mtctl.system.documents import Checksum, FileName
+from mtctl.system.staging import DamagedError, checked, read_sealed_as
+
+
+@dataclass(frozen=True)
+class _CaseDocument:
+    """What a case.json holds, but for its seal."""
+
+    geometry: Geometry
+    added: str
+    scan_sha256: str
+    files: Mapping[FileName, Checksum]
 
 
 @dataclass(frozen=True)
@@ -198,7 +209,7 @@ def read_case(folder: Path) -> StoredCase:
     Raises:
         DamagedError: Its case.json is missing or damaged.
     """
-    document = read_sealed(folder / CASE, FORMAT)
+    document = read_sealed_as(_CaseDocument, folder / CASE, FORMAT)
     try:
         records = read_records(folder)
     except OSError as error:
@@ -206,9 +217,9 @@ def read_case(folder: Path) -> StoredCase:
     return StoredCase(
         folder,
         folder.name,
-        Geometry.from_json(document["geometry"]),
-        str(document["added"]),
-        str(document["scan_sha256"]),
-        document["files"],
+        document.geometry,
+        document.added,
+        document.scan_sha256,
+        document.files,
         records,
     )

@@ -19,8 +19,8 @@ from mtctl.io.checksums import mask_sum, scan_sum
 from mtctl.io.formats.endings import FORMATS
 from mtctl.io.given_spacing import same_spacing
 from mtctl.io.inputs import name_clashes, series_clashes
+from mtctl.io.reports import read_report
 from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
-from mtctl.system.staging import read_json
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
     """
     if not (folder / f"{stem}.json").is_file():
         return None
-    report = read_json(folder / f"{stem}.json")
+    report = read_report(folder / f"{stem}.json")
     if "scan_sha256" in report and report["scan_sha256"] != scan_sum(scan):
         raise CaseError(f"{folder / f'{stem}.json'}: is about another scan of that name; segment this one again")
     mask = _on_grid(read_mask(folder / f"{stem}.seg.nrrd"), scan, folder / f"{stem}.seg.nrrd")

@@ -5,6 +5,10 @@ it is gone. The note of `cases/A-1` is the empty file `cases/.mtctl-stored-A-1`,
 `A-1/.mtctl-stored-0003-corrected`. A note is made after what it notes, and never changed. So a program that is killed
 in between leaves too few notes, never one too many; and as both are in one folder, a copy of a store that is in use
 holds no note without what it notes. Drafts, which come and go, have none.
+
+Where a rename takes longer than a lock holds, as on a share that hangs, two programs may give two records one number.
+Both stay: who finds that after its rename gives its own another number, and where it was killed before it could, the
+two are read in the order in which they were made.
 """
 
 from __future__ import annotations
@@ -19,17 +23,19 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
+from mtctl.system.documents import Checksum, FileName, Share
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, write_reason
 from mtctl.system.locks import locked
 from mtctl.system.staging import (
     DamagedError,
+    as_stored,
     checked,
     checksums,
     commit,
     discard,
     now,
     read_json,
-    read_sealed,
+    read_sealed_as,
     remove_leftovers,
     staged,
     write_sealed,
@@ -65,7 +71,40 @@ class RecordKind(Enum):
 #: Records with a segmentation that a person vouches for.
 VOUCHED = (RecordKind.CORRECTED, RecordKind.ACCEPTED)
 
-_FOLDER = re.compile(rf"(\d{{4,9}})-({'|'.join(kind.value for kind in RecordKind)})")
+#: No record can follow one of that number, and none ever had it.
+_HIGHEST = 10**18 - 1
+
+_FOLDER = re.compile(rf"([0-9]{{4,18}})-({'|'.join(kind.value for kind in RecordKind)})")
+
+#: How often a record whose number is taken is given another one.
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is read of a record's content, by whatever kind."""
+
+    model: Mapping[str, str] | None = None
+    threshold: Share | None = None
+    case_score: Share | None = None
+    flagged: bool | None = None
+    segmentation_sha256: str = ""
+    volume_ml: float = 0.0
+    prediction: int | None = None
+    author: str = ""
+    uncertainty: str = "entropy"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _RecordDocument:
+    """What a record.json holds, but for its seal."""
+
+    made: str
+    reviewer: str
+    files: Mapping[FileName, Checksum]
+    content: Mapping[str, Any]
+    follows: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -117,7 +156,8 @@ def read_records(case: Path) -> tuple[Record, ...]:
     Raises:
         OSError: The folder is gone.
     """
-    return tuple(record for number, kind, folder in record_folders(case) if (record := _read(folder, number, kind)))
+    found = [record for number, kind, folder in record_folders(case) if (record := _read(folder, number, kind))]
+    return tuple(sorted(found, key=lambda record: (record.number, record.made, record.folder.name)))
 
 
 def record_folders(case: Path) -> list[tuple[int, RecordKind, Path]]:
@@ -178,21 +218,61 @@ def append_record(
                 document["follows"] = [number for number, kept, _ in there if kept is not RecordKind.DRAFT]
                 write_sealed(hidden / RECORD, document)
                 held.check()
-                # Not the number of one that is gone, which would not be missed any more.
-                last = max((number for number, _, _ in [*there, *noted_records(case)]), default=0)
-                folder = case / f"{last + 1:04d}-{kind.value}"
-                commit(hidden, folder)
-                if kind is not RecordKind.DRAFT:
-                    write_note(folder)
-                for draft in replaces:
-                    discard(draft.folder)
-                remove_leftovers(case, case)
+                folder = _numbered(hidden, kind)
+            folder = _alone_of_its_number(folder, kind)
+            if kind is not RecordKind.DRAFT:
+                write_note(folder)
+            for draft in replaces:
+                discard(draft.folder)
+            remove_leftovers(case, case)
     except (WriteError, OSError) as error:
         if not (case / CASE).is_file():
             raise CaseError(f"{case.name}: was deleted from the store in the meantime; nothing was stored") from error
         if isinstance(error, WriteError):
             raise
         raise WriteError(f"{case}: cannot be written: {write_reason(error)}") from error
+
+
+def _numbered(folder: Path, kind: RecordKind) -> Path:
+    """Give a folder beside a case's records the name of the next one, under the case's lock; return its new path.
+
+    Raises:
+        CaseError: The numbers are used up, by a folder that is none of ours.
+        OSError: It cannot be renamed.
+    """
+    for attempt in range(_ATTEMPTS):
+        # Not the number of one that is gone, which would not be missed any more.
+        known = [*record_folders(folder.parent), *noted_records(folder.parent)]
+        last, last_path = max(((number, path) for number, _, path in known), default=(0, folder))
+        if last == _HIGHEST:
+            raise CaseError(f"{last_path}: is not of this program, and nothing can follow it; delete it")
+        target = folder.with_name(f"{last + 1:04d}-{kind.value}")
+        try:
+            commit(folder, target)
+            return target
+        except FileExistsError:  # Somebody whose rename took longer than the lock holds.
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _alone_of_its_number(folder: Path, kind: RecordKind) -> Path:
+    """Give a record that was just stored another number where another record has the same; return where it is then."""
+    with suppress(OSError, MtctlError):  # It is stored, even so; `read_records` and `mtctl cases verify` know of it.
+        for _ in range(_ATTEMPTS):
+            if not _twins(folder):
+                break
+            with locked(folder.parent):
+                if _twins(folder):
+                    folder = _numbered(folder, kind)
+    return folder
+
+
+def _twins(folder: Path) -> list[Path]:
+    """Return the other records of a case with the number that the one in `folder` has."""
+    found = record_folders(folder.parent)
+    own = next((number for number, _, path in found if path == folder), None)
+    return [path for number, _, path in found if number == own and path != folder]
 
 
 def is_leftover(name: str) -> bool:
@@ -235,10 +315,9 @@ def _named(case: Path, names: Sequence[str]) -> list[tuple[int, RecordKind, Path
 def _read(folder: Path, number: int, kind: RecordKind) -> Record | None:
     """Read a record; None for a draft that was removed while it was read."""
     try:
-        document = read_sealed(folder / RECORD, FORMAT)
-        return Record(
-            folder, number, kind, document["made"], document["reviewer"], document["files"],
-            {**document["content"], "follows": document["follows"]},
-        )  # fmt: skip
+        document = read_sealed_as(_RecordDocument, folder / RECORD, FORMAT)
+        as_stored(_Content, document.content, folder / RECORD)
+        content = {**document.content, "follows": document.follows}
+        return Record(folder, number, kind, document.made, document.reviewer, document.files, content)
     except DamagedError as error:
         return Record(folder, number, kind, damage=str(error)) if folder.exists() else None

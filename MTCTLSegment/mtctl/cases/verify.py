@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 
 from mtctl.cases.case import StoredCase, read_case
@@ -38,6 +39,7 @@ class Problem(Enum):
     LOST = "lost"
     FOREIGN = "foreign"
     UNFINISHED = "unfinished"
+    NUMBERED_TWICE = "numbered twice"
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,13 @@ def _verify(cases: Path, ids: re.Pattern[str]) -> Iterator[Finding]:
         else:
             try:
                 stored = noted_records(path)  # Before the records are read: all of these are there by now.
-                yield from _verify_case(read_case(path), {number for number, _, _ in stored})
+                yield from _verify_case(read_case(path), {(number, kind) for number, kind, _ in stored})
             except DamagedError as error:
                 yield _damaged(path, error)
             except FileNotFoundError:
                 yield Finding(path, Problem.LOST, f"{path}: was deleted while it was checked")
+            except OSError as error:
+                yield _damaged(path, f"{error.filename or path}: cannot be read: {error.strerror or error}")
     for path in ever:
         if not _is_case(path):
             restore = f"restore it from a backup; if it was deleted on purpose, delete {note_of(path)}, too"
@@ -95,7 +99,7 @@ def _is_case(path: Path) -> bool:
         return False
 
 
-def _verify_case(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
+def _verify_case(case: StoredCase, stored: set[tuple[int, RecordKind]]) -> Iterator[Finding]:
     """Yield what is wrong with a case; a draft that its author replaces meanwhile is not."""
     for name in case.files:
         yield from _verify_file(case.folder, name, dict(case.files))
@@ -105,6 +109,7 @@ def _verify_case(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
         else:
             yield from _verify_record(record)
     yield from _lost(case, stored)
+    yield from _numbered_twice(case)
     known = {record.folder.name for record in case.records} | {CASE, *case.files}
     for path in sorted(case.folder.iterdir()):
         if is_note(path.name):
@@ -132,16 +137,28 @@ def _verify_file(folder: Path, name: str, sums: dict[str, str]) -> Iterator[Find
         yield _damaged(folder / name, error)
 
 
-def _lost(case: StoredCase, stored: set[int]) -> Iterator[Finding]:
+def _lost(case: StoredCase, stored: set[tuple[int, RecordKind]]) -> Iterator[Finding]:
     """Yield the records that are gone although they are noted or later records follow them."""
-    there = {record.number for record in case.records}
+    there = {(record.number, record.kind) for record in case.records}
     follows = {number for record in case.records for number in record.content.get("follows", ())}
-    for number in sorted((follows | stored) - there):
+    gone = {number for number, _ in stored - there} | (follows - {number for number, _ in there})
+    for number in sorted(gone):
         yield Finding(
             case.folder,
             Problem.LOST,
             f"{case.folder}: what was stored as {number:04d} is gone; restore it from a backup",
         )
+
+
+def _numbered_twice(case: StoredCase) -> Iterator[Finding]:
+    """Yield the records that share a number; nothing of them is missing."""
+    for first, second in pairwise(case.records):
+        if first.number == second.number:
+            text = (
+                f"{second.folder}: has the number of {first.folder.name}, as two programs stored at once on a slow "
+                f"disk or share; both count, {second.folder.name} as the later one"
+            )
+            yield Finding(second.folder, Problem.NUMBERED_TWICE, text)
 
 
 def _new_since(case: StoredCase, path: Path) -> bool:

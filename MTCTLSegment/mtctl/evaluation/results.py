@@ -21,7 +21,7 @@ from mtctl.geometry import Map, Mask, Triple, Volume, with_spacing
 from mtctl.io.volumes import read_map, read_mask
 from mtctl.masks import surface_band, voxel_band
 from mtctl.models.catalogue import read_catalogue
-from mtctl.system.files import read_document
+from mtctl.system.documents import read_optional
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -168,11 +168,11 @@ def training_cases(folder: Path) -> TrainingCases | None:
     model that the reports of `mtctl segment` in the folder name.
     """
     for path in (folder / "card.json", folder.absolute().parent / "card.json"):
-        found = _counts(read_document(path).get("data"))
+        found = _counts(read_optional(path).get("data"))
         if found:
             return found
-    made_by = [read_document(path).get("model") for path in sorted(folder.glob("*.json"))]
-    hashes = {model.get("sha256") for model in made_by if isinstance(model, dict)}
+    made_by = [read_optional(path).get("model") for path in sorted(folder.glob("*.json"))]
+    hashes = {str(model.get("sha256")) for model in made_by if isinstance(model, dict)}
     if len(hashes) != 1:
         return None
     # A damaged model, or a share that is not there, is no reason to evaluate nothing: what can be read is looked at.
@@ -252,7 +252,7 @@ def _threshold(report: Path) -> float | None:
     Raises:
         EvaluationError: It is no number from 0 to 1.
     """
-    threshold = read_document(report).get("threshold")
+    threshold = read_optional(report).get("threshold")
     if threshold is None:
         return None
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:

@@ -7,7 +7,6 @@ methods in medical image segmentation", Medical Image Analysis 2025.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mtctl.evaluation.uncertainty_metrics import error_auroc
+from mtctl.system.documents import DocumentError, Share, read_any, read_as
 
 #: A result with a lower Dice counts as failed.
 FAILED_BELOW = 0.80
@@ -126,6 +126,19 @@ class ReportedScore:
     flagged: bool
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """What is read of a report."""
+
+    case_score: Share
+    case_score_interval: tuple[Share, Share]
+    flagged: bool
+
+
+def _score(report: _Scored) -> ReportedScore:
+    return ReportedScore(report.case_score, *report.case_score_interval, report.flagged)
+
+
 def reported_scores(folder: Path) -> tuple[dict[str, ReportedScore], list[str]]:
     """Return the case scores in a folder of results; JSON files that are no reports are passed over.
 
@@ -136,14 +149,12 @@ def reported_scores(folder: Path) -> tuple[dict[str, ReportedScore], list[str]]:
     scores, unreadable = {}, []
     for path in sorted(folder.glob("*.json")):
         try:
-            report = json.loads(path.read_text(encoding="utf-8"))
+            report = read_any(path)
             if isinstance(report, dict) and "case_score" in report:
-                low, high = (float(value) for value in report["case_score_interval"])
-                if not isinstance(report["flagged"], bool):
-                    raise ValueError(f"'flagged' is {report['flagged']!r}, neither true nor false")
-                scores[path.stem] = ReportedScore(float(report["case_score"]), low, high, report["flagged"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            unreadable.append(f"{path}: not a readable report ({error}); segment the case again")
+                scores[path.stem] = _score(read_as(_Scored, report, path.name))
+        except (OSError, DocumentError) as error:
+            reason = str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
+            unreadable.append(f"{path}: not a readable report ({reason}); segment the case again")
     return scores, unreadable
 
 

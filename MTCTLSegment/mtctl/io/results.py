@@ -12,13 +12,16 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, read_document, sync_folder, with_retries, write_reason
+from mtctl.io.reports import read_report
+from mtctl.system.documents import DocumentError, read_texts
+from mtctl.system.files import TEMPORARY_PREFIX, WriteError, sync_folder, with_retries, write_reason
 from mtctl.uncertainty.kinds import BY_OPTION
 
 #: Every ending that a result of `mtctl segment` can have; the report's is the one that makes the others valid.
@@ -49,6 +52,11 @@ class ResultFiles:
     def path(self, ending: str) -> Path:
         return self.out / f"{self.stem}{ending}"
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all results that there may be."""
+        return [self.path(ending).name for ending in _ALL]
+
     def present(self) -> list[str]:
         """Return the names of the results that are there.
 
@@ -61,7 +69,11 @@ class ResultFiles:
 
     def report(self) -> dict[str, Any] | None:
         """Return the content of the report; None where there is none that can be read."""
-        return read_report(self.path(REPORT))
+        try:
+            report = read_report(self.path(REPORT))
+        except (OSError, DocumentError):
+            return None
+        return report if "fingerprint" in report else None
 
     @contextmanager
     def replacing(self, old: Sequence[str]) -> Iterator[Path]:
@@ -116,12 +128,6 @@ def _remove(hidden: Path) -> None:
     shutil.rmtree(hidden, ignore_errors=True)
 
 
-def read_report(path: Path) -> dict[str, Any] | None:
-    """Read a <stem>.json that `mtctl segment` wrote; None where it is missing, damaged or of another kind."""
-    report = read_document(path)
-    return report if "fingerprint" in report else None
-
-
 def finish_interrupted(out: Path, stems: Iterable[str]) -> None:
     """Finish or remove what processes that were killed have left of these cases in `out`."""
     left: dict[str, list[Path]] = {}
@@ -133,7 +139,7 @@ def finish_interrupted(out: Path, stems: Iterable[str]) -> None:
         return
     for stem in stems:
         for hidden in left.pop(_tag(stem), []):
-            _finish(out, hidden)
+            _finish(ResultFiles(out, stem), hidden)
 
 
 def has_interrupted(out: Path) -> bool:
@@ -143,16 +149,41 @@ def has_interrupted(out: Path) -> bool:
     return False
 
 
-def _finish(out: Path, hidden: Path) -> None:
+def _finish(files: ResultFiles, hidden: Path) -> None:
+    if not _has_no_links(hidden):
+        return
     # Under a new name first: should its process be alive after all (a cluster's worker that was given up for lost), it
     # fails at its next step instead of working in a folder that is being emptied.
     claimed = hidden.with_name(f"{hidden.name.rsplit('-', 2)[0]}-{os.getpid()}-{secrets.token_hex(4)}")
     with suppress(OSError, ValueError):  # Where it does not succeed now (a file in use), the next one that looks tries.
         with_retries(os.replace, hidden, claimed)
         note = claimed / _NOTE
-        if note.exists():
-            _exchange(out, claimed, json.loads(note.read_text(encoding="utf-8")))
+        if os.path.lexists(note):
+            old = _noted(files, claimed)
+            if old is None:
+                return  # Of another program, or damaged: nothing of it is moved or removed.
+            _exchange(files.out, claimed, old)
         _remove(claimed)
+
+
+def _has_no_links(hidden: Path) -> bool:
+    """Return whether a hidden folder, and what lies in it, is what it seems: a link would lead to other files."""
+    return not any(_is_link(path) for path in (hidden, hidden / _FRESH, hidden / _REPLACED, hidden / _NOTE))
+
+
+def _is_link(path: Path) -> bool:
+    return path.is_symlink() or (sys.version_info >= (3, 12) and path.is_junction())
+
+
+def _noted(files: ResultFiles, hidden: Path) -> list[str] | None:
+    """Return the names in a note, where these and the fresh files are results of this case and nothing else."""
+    try:
+        names = read_texts(hidden / _NOTE)
+    except (OSError, DocumentError):
+        return None
+    fresh = list((hidden / _FRESH).iterdir())
+    known = all(name in files.names for name in (*names, *(path.name for path in fresh)))
+    return names if known and not any(_is_link(path) for path in fresh) else None
 
 
 def _exchange(out: Path, hidden: Path, old: Sequence[str]) -> None:

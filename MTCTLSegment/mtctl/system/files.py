@@ -18,6 +18,7 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.system.process_tree import is_running
+from mtctl.system.regular_files import open_regular
 
 TEMPORARY_PREFIX = ".mtctl-part-"
 
@@ -102,15 +103,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """Read a JSON object that need not be there, such as a report; empty where it is missing, damaged or no object."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
 def with_retries(move: Callable[[Path, Path], object], source: Path, target: Path) -> None:
     """Rename by `os.rename` or `os.replace`.
 
@@ -132,8 +124,12 @@ def with_retries(move: Callable[[Path, Path], object], source: Path, target: Pat
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as stream:
+    """Return the SHA-256 of a file, as hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

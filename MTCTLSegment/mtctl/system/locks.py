@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.system.documents import DocumentError, ProcessId, read_as, read_object
 from mtctl.system.files import with_retries
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
@@ -38,11 +39,23 @@ PATIENCE = 6 * EXPIRY
 LOCK_PREFIX = ".mtctl-lock-"
 
 _PAUSE = 0.02  # seconds between two looks, on average
-_NAME = re.compile(re.escape(LOCK_PREFIX) + r"(\d{8})(\.free)?")
+
+#: A file of a higher generation is none of a lock: from one to the next, nobody gets there in a thousand years.
+_HIGHEST = 10**18 - 1
+
+_NAME = re.compile(re.escape(LOCK_PREFIX) + r"([0-9]{8,18})(\.free)?")
 
 
 class LockError(MtctlError):
     """A folder stays locked, or the lock was lost."""
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """Who made the file of a lock."""
+
+    machine: str
+    pid: ProcessId
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,8 @@ def _acquire(folder: Path) -> Held:
     watched, since = -1, time.monotonic()
     while time.monotonic() < deadline:
         generation, free = _newest(folder)
+        if generation == _HIGHEST:
+            raise LockError(f"{_path(folder, generation)}: is not of this program; delete it")
         if generation != watched:
             watched, since = generation, time.monotonic()
         if free or time.monotonic() - since > EXPIRY or _owner_died(_path(folder, generation)):
@@ -139,7 +154,7 @@ def _path(folder: Path, generation: int) -> Path:
 
 def _owner_died(path: Path) -> bool:
     try:
-        owner = json.loads(path.read_text(encoding="utf-8"))
-        return owner["machine"] == this_machine() and not is_running(int(owner["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        owner = read_as(_Owner, read_object(path), str(path))
+        return owner.machine == this_machine() and not is_running(owner.pid)
+    except (OSError, DocumentError):
         return False  # released just now, or its owner died before it wrote its name: it expires

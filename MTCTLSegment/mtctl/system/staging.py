@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mtctl.errors import MtctlError
+from mtctl.system.documents import DocumentError, read_as, read_object
 from mtctl.system.files import (
     TEMPORARY_PREFIX,
     WriteError,
@@ -23,6 +24,8 @@ from mtctl.system.files import (
     write_json,
     write_reason,
 )
+
+Document = TypeVar("Document")
 
 _SUM = "sha256"
 
@@ -113,23 +116,39 @@ def read_sealed(path: Path, newest_format: int) -> dict[str, Any]:
     return document
 
 
+def read_sealed_as(kind: type[Document], path: Path, newest_format: int) -> Document:
+    """Return what `write_sealed` wrote as a dataclass.
+
+    Raises:
+        DamagedError: As `read_sealed`; or a field is not what it has to be.
+    """
+    return as_stored(kind, read_sealed(path, newest_format), path)
+
+
+def as_stored(kind: type[Document], document: Any, path: Path) -> Document:
+    """Return a document of a store, or a part of one, as a dataclass.
+
+    Raises:
+        DamagedError: A field is not what it has to be.
+    """
+    try:
+        return read_as(kind, document, str(path))
+    except DocumentError as error:
+        raise DamagedError(f"{error}; restore it from a backup") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file that holds an object.
 
     Raises:
-        DamagedError: It is missing or torn.
+        DamagedError: It is missing, torn, or no such file.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError:
         raise DamagedError(f"{path}: is missing; restore it from a backup") from None
-    except OSError as error:
-        raise DamagedError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DamagedError(f"{path}: is cut off or damaged; restore it from a backup") from error
-    if not isinstance(document, dict):
-        raise DamagedError(f"{path}: is not what the name says; restore it from a backup")
-    return document
+    except DocumentError as error:
+        raise DamagedError(f"{error}; restore it from a backup") from error
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -23,7 +23,8 @@ from typing import Any
 
 import mtctl_train
 from mtctl.processes.launcher import child_environment, encode_argument, ending_of
-from mtctl.system.files import WriteError, make_folder, read_document, write_json
+from mtctl.system.documents import read_optional
+from mtctl.system.files import WriteError, make_folder, write_json
 from mtctl.system.process_tree import is_running, kill_tree
 from mtctl_train.finetuning.run_folder import CANDIDATE, RunError, RunState, read_status
 
@@ -154,7 +155,7 @@ class TrainingRun:
     def last(cls, runs: Path) -> TrainingRun | None:
         """Return the run that was started last, by any program; None if there is none."""
         for path in sorted(runs.glob(f"*/{SETTINGS}"), key=_begun, reverse=True):
-            values = read_document(path)
+            values = read_optional(path)
             try:
                 tuples = {name: tuple(values[name]) for name in ("length", "further")}
                 return cls(path.parent, RunSettings(**values | tuples))
@@ -244,7 +245,7 @@ class TrainingRun:
     @property
     def decision(self) -> Decision | None:
         """The decision on the candidate; None before there is one."""
-        values = read_document(self.folder / DECISION)
+        values = read_optional(self.folder / DECISION)
         try:
             return Decision(**values) if values else None
         except TypeError:
@@ -260,7 +261,7 @@ class TrainingRun:
 
     def _launch(self) -> _Launch | None:
         try:
-            return _Launch(**read_document(self.folder / LAUNCH))
+            return _Launch(**read_optional(self.folder / LAUNCH))
         except TypeError:
             return None
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from mtctl.errors import MtctlError
 from mtctl.io.formats.endings import file_type
+from mtctl.io.reports import read_report
 from mtctl.io.results import MAPS
-from mtctl.system.files import TEMPORARY_PREFIX, read_document
+from mtctl.system.documents import DocumentError, read_optional
+from mtctl.system.files import TEMPORARY_PREFIX
 
 #: Files that `mtctl segment` writes beside <stem>.json.
 RESULTS = ("seg", *MAPS)
@@ -143,7 +145,7 @@ def _stem(path: Path) -> str:
 
 
 def _input_of(report: Path) -> str | None:
-    name = read_document(report).get("input")
+    name = read_optional(report).get("input")
     return name if isinstance(name, str) else None
 
 
@@ -161,5 +163,8 @@ def _case(scan: Path, candidates: list[Path]) -> FolderCase:
 
 
 def report_of(case: FolderCase) -> dict[str, Any]:
-    """Read what the case's JSON says; empty where there is none that can be read."""
-    return read_document(case.results["json"]) if "json" in case.results else {}
+    """Read what the case's JSON says; empty where there is none that can be used."""
+    try:
+        return read_report(case.results["json"]) if "json" in case.results else {}
+    except (OSError, DocumentError):
+        return {}
