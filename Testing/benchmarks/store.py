@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 import mtctl.review.document  # noqa: F401  Imported here once, not by each process: it takes scipy along.
 from mtctl.cases.case import StoredCase
@@ -40,10 +41,11 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.io.checksums import mask_sum
 from mtctl.models.card import Card, write_card
+from mtctl.models.model_files import WEIGHTS
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
 from mtctl.models.versions import ModelStoreError
-from mtctl.networks.architecture import Architecture
+from mtctl.networks.architecture import Architecture, network_shapes
 from mtctl.system.files import file_sha256
 
 #: Few cases, so that the processes get into each other's way; new ones after some rounds, so that none gets endless.
@@ -208,9 +210,11 @@ def _list(place: Place, case: str, author: str, rng: random.Random) -> Act:
 
 def _publish(place: Place, case: str, author: str, rng: random.Random) -> Act:
     folder = Path(tempfile.mkdtemp(dir=place.folder, prefix="candidate-"))
-    (folder / "weights.safetensors").write_bytes(rng.randbytes(2000))
-    sha256 = file_sha256(folder / "weights.safetensors")
-    write_card(folder, Card("candidate", "1", sha256, Architecture(), (1.25, 1.25, 2.5)))
+    smallest = Architecture(1, 1)
+    tensors = {name: np.full(shape, rng.random(), np.float16) for name, shape in network_shapes(smallest).items()}
+    save_file(tensors, folder / WEIGHTS)
+    sha256 = file_sha256(folder / WEIGHTS)
+    write_card(folder, Card("candidate", "1", sha256, smallest, (1.25, 1.25, 2.5)))
     write_verdict(folder, Verdict(ModelName("base", "1", ""), ()))
     return sha256, lambda: place.models.publish(folder, "benchmark")
 

@@ -38,12 +38,14 @@ class BatchTask:
         model: Folder of the model.
         device: Name for `device.choose_device`.
         spacings: Of inputs whose own is known, by absolute path; it goes before that of the request.
+        remark: What every report has to say of how the model was chosen (`Model.remark`), or "".
     """
 
     request: Request
     model: Path
     device: str
     spacings: Mapping[str, Triple] = field(default_factory=dict)
+    remark: str = ""
 
     def request_for(self, source: Path) -> Request:
         """Return what to do with this one."""
@@ -100,7 +102,9 @@ def attempt(task: BatchTask, source: Path, progress: ProgressCallback = lambda s
     """Do one scan; whatever is wrong with it becomes a `Failure`."""
     try:
         with _ONE_AT_A_TIME:
-            return segment_case(source, _segmenter(task.model, task.device), task.request_for(source), progress)
+            return segment_case(
+                source, _segmenter(task.model, task.device, task.remark), task.request_for(source), progress
+            )
     except MtctlError as error:
         return Failure(source, str(error).removeprefix(f"{source}: "))
     except MemoryError:
@@ -145,11 +149,11 @@ def _stems(sources: Sequence[Path]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1)
-def _segmenter(model: Path, device: str) -> Segmenter:
+def _segmenter(model: Path, device: str, remark: str) -> Segmenter:
     """Load the model, once a process."""
     from mtctl.networks.device import choose_device
 
-    return Segmenter(read_model(model), choose_device(device))
+    return Segmenter(replace(read_model(model), remark=remark), choose_device(device))
 
 
 def cores() -> int:

@@ -103,6 +103,8 @@ def _segment(args: argparse.Namespace) -> int:
     if not args.scheduler:  # There, the workers' devices are what counts.
         choose_device(args.device)  # Fails now, not once a scan.
     model = find_model(args.model)
+    if model.remark:
+        print(f"mtctl: warning: {model.remark}", file=sys.stderr)
     make_folder(args.out)
     if args.dicom_seg:
         require_highdicom()
@@ -111,7 +113,7 @@ def _segment(args: argparse.Namespace) -> int:
         args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.dicom_seg, args.overwrite,
         args.spacing,
     )  # fmt: skip
-    task = BatchTask(request, model.folder, args.device, spacings_of(listed))
+    task = BatchTask(request, model.folder, args.device, spacings_of(listed), model.remark)
     with closing(_results(sources, task, args)) as results:
         return _report(args.out, sources, results)
 

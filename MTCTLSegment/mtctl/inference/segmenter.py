@@ -79,7 +79,7 @@ class Segmenter:
         options = options or Options()
         if options.samples is None:
             options = replace(options, samples=self.model.card.samples)
-        clock, remarks = _Clock(progress), list[str]()
+        clock, remarks = _Clock(progress), [self.model.remark] if self.model.remark else []
         box, located = self._region(volume, options.region, clock, remarks)
         lost = options.region == "auto" and box is None and needs_locating(volume.geometry)
         prediction = self._look(volume, options, box, located, clock, remarks)

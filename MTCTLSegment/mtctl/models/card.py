@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import numpy as np
 
 from mtctl.errors import MtctlError
-from mtctl.geometry import Triple
+from mtctl.models.model_files import CARD
 from mtctl.models.verdict import ModelName
-from mtctl.networks.architecture import Architecture
+from mtctl.networks.architecture import Architecture, Filters
+from mtctl.system.documents import DocumentError, Longest, Share, Within, read_as, read_object, refuse_unknown
 from mtctl.system.files import write_json
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
-#: What a model folder holds: its card, the weights of its network and those of its locator.
-CARD = "card.json"
-WEIGHTS = "weights.safetensors"
-LOCATOR = "locator.safetensors"
-
 #: In a card's data: cases that the models before it were trained on.
 LEARNT_BEFORE = "learnt_before"
 
-# What hand-made changes may have made something else of, and windows take as it is.
-_KINDS: dict[str, type] = {"id": str, "version": str, "samples": int, "data": dict, "recipe": dict, "validation": dict}
+#: In a card's data: `StoredCase.scan_sha256` of every corrected case that it or a model before it has learnt from.
+LEARNT_SCANS = "learnt_scans"
+
+#: As many as `test_time_augmentation.VIEWS`.
+MOST_VIEWS = 5
+
+_Name = Annotated[str, Longest(200)]
+_Sum = Annotated[str, Longest(128)]
+_Millimetres = Annotated[float, Within(0.1, 20.0)]
+_Grid = tuple[_Millimetres, _Millimetres, _Millimetres]
+
+
+@dataclass(frozen=True)
+class _CardData:
+    """What is read of a card's data."""
+
+    labelled: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    learnt_before: tuple[str, ...] = ()
+    learnt_scans: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """What is read of a card's figures."""
+
+    dice: float | None = None
 
 
 class ModelError(MtctlError):
@@ -42,9 +64,9 @@ class LocatorCard:
         grid_mm: Size (x, y, z) of the voxels that it sees, mm.
     """
 
-    sha256: str
-    filters: int
-    grid_mm: Triple
+    sha256: _Sum
+    filters: Filters
+    grid_mm: _Grid
 
 
 @dataclass(frozen=True)
@@ -72,18 +94,18 @@ class Card:
         validation: Figures on validation cases, as printed by `mtctl evaluate`.
     """
 
-    id: str
-    version: str
-    sha256: str
+    id: _Name
+    version: _Name
+    sha256: _Sum
     architecture: Architecture
-    grid_mm: Triple
+    grid_mm: _Grid
     locator: LocatorCard | None = None
     default: bool = False
-    samples: int = 8
-    views: int = 1
-    mask_samples_share: float = 0.0
+    samples: Annotated[int, Within(2, 1000)] = 8
+    views: Annotated[int, Within(1, MOST_VIEWS)] = 1
+    mask_samples_share: Share = 0.0
     voxel_calibration: VoxelCalibration = VoxelCalibration()
-    threshold: float = 0.5
+    threshold: Share = 0.5
     score: CaseScore | None = None
     usual_shape: UsualShape | None = None
     data: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +123,8 @@ def read_card(folder: Path) -> Card:
     """Read the card of the model in `folder`.
 
     Raises:
-        ModelError: There is no readable card, or the model is of an obsolete grid (halved slice spacing).
+        ModelError: There is no readable card, it was made by a later version, or the model is of an obsolete grid
+            (halved slice spacing).
     """
     values = _read_values(folder)
     if "grid_mm" not in values and "spacing_mm" in values:
@@ -109,18 +132,18 @@ def read_card(folder: Path) -> Card:
             f"{folder}: this model was trained on scans whose slices were taken to lie half as far apart as they "
             "do; it fails on correctly stored scans. Take a model that comes with this version, or train it anew"
         )
+    source = str(folder / CARD)
     try:
-        for name, kind in _KINDS.items():
-            if not isinstance(values.get(name, kind()), kind):
-                raise TypeError(f"{name} is {values[name]!r}")
-        values["architecture"] = Architecture(**values["architecture"])
-        values["grid_mm"] = _triple(values["grid_mm"])
-        values |= _calibration(values)
-        if values.get("locator"):
-            locator = values["locator"]
-            values["locator"] = LocatorCard(locator["sha256"], locator["filters"], _triple(locator["grid_mm"]))
-        return Card(**values)
-    except (ValueError, KeyError, TypeError) as error:
+        for name, kind in _PARTS.items():
+            if isinstance(part := values if not name else values.get(name), dict):
+                refuse_unknown(kind, part, source)
+        card = read_as(Card, values, source)
+        read_as(_CardData, card.data, source, "data")
+        read_as(_Validation, card.validation, source, "validation")
+        if card.usual_shape is not None:
+            np.linalg.cholesky(np.array(card.usual_shape.covariance))
+        return card
+    except (DocumentError, np.linalg.LinAlgError) as error:
         raise _unreadable(folder, error) from error
 
 
@@ -130,10 +153,9 @@ def read_name(folder: Path) -> ModelName:
     Raises:
         ModelError: There is no readable card.
     """
-    values = _read_values(folder)
     try:
-        return ModelName(values["id"], values["version"], values["sha256"])
-    except KeyError as error:
+        return read_as(ModelName, _read_values(folder), str(folder / CARD))
+    except DocumentError as error:
         raise _unreadable(folder, error) from error
 
 
@@ -152,34 +174,30 @@ def cases_learnt(card: Card) -> set[str]:
 
 
 def _read_values(folder: Path) -> dict[str, Any]:
+    """Read the fields of a card; its score is None where it is of the kind before `CaseScore`."""
     try:
-        values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        values = read_object(folder / CARD)
     except FileNotFoundError:
         raise ModelError(f"{folder}: not a model folder, it holds no {CARD}") from None
-    except (OSError, ValueError) as error:
+    except DocumentError as error:
         raise _unreadable(folder, error) from error
-    if not isinstance(values, dict):
-        raise _unreadable(folder, TypeError("it holds no object"))
+    score = values.get("score")
+    if isinstance(score, dict) and "likely" not in score:
+        values["score"] = None
     return values
 
 
 def _unreadable(folder: Path, error: Exception) -> ModelError:
-    return ModelError(f"{folder / CARD}: not a readable model card: {error}")
+    path = folder / CARD
+    return ModelError(f"{path}: not a readable model card: {str(error).removeprefix(f'{path}: ')}")
 
 
-def _triple(values: Any) -> Triple:
-    x, y, z = (float(value) for value in values)
-    return x, y, z
-
-
-def _calibration(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the card's calibration; cards from before it lack these values, or hold a score of another kind."""
-    score, shape = values.get("score") or {}, values.get("usual_shape")
-    if shape:
-        first, second, third = (tuple(row) for row in shape["covariance"])
-        shape = UsualShape(tuple(shape["mean"]), (first, second, third), shape["limit"])
-    return {
-        "voxel_calibration": VoxelCalibration(**values.get("voxel_calibration", {})),
-        "score": CaseScore(**score) if "likely" in score else None,
-        "usual_shape": shape,
-    }
+#: The parts of a card whose unknown fields would change what the model does; "": the card itself.
+_PARTS: dict[str, type] = {
+    "": Card,
+    "architecture": Architecture,
+    "locator": LocatorCard,
+    "voxel_calibration": VoxelCalibration,
+    "score": CaseScore,
+    "usual_shape": UsualShape,
+}

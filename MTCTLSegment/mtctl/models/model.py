@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from mtctl.geometry import Triple
 from mtctl.models import shipped
-from mtctl.models.card import CARD, LOCATOR, WEIGHTS, Card, LocatorCard, ModelError, read_card, write_card
+from mtctl.models.card import Card, LocatorCard, ModelError, read_card, write_card
 from mtctl.models.catalogue import Catalogue, read_catalogue, shipped_models
+from mtctl.models.model_files import CARD, LOCATOR, WEIGHTS
 from mtctl.models.store import ModelStore
 from mtctl.models.versions import ModelStoreError
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
@@ -26,10 +27,17 @@ Network = TypeVar("Network", bound=torch.nn.Module)
 
 @dataclass(frozen=True)
 class Model:
-    """A card and the folder it was read from."""
+    """A card and the folder it was read from.
+
+    Attributes:
+        folder: The folder.
+        card: Its card.
+        remark: What everyone who gets a result of it has to know of how it was chosen, in a sentence; "": nothing.
+    """
 
     folder: Path
     card: Card
+    remark: str = ""
 
     @property
     def id(self) -> str:
@@ -108,20 +116,15 @@ def find_model(name: str | None, store: ModelStore | None = None) -> Model:
 
     Raises:
         ModelError: There is none, and the message lists those that exist; or `card.read_card` refuses it.
-        ModelStoreError: The site's model that is in use is damaged, or the site's folder is not there.
+        ModelStoreError: The site's folder is not there.
     """
-    if name is None and (version := (store or ModelStore()).current()):
-        try:
-            return read_model(version.folder)
-        except ModelError as error:
-            raise ModelError(f"{error}; or go back to the model before it: mtctl models rollback") from error
-    if name is not None and Path(name, CARD).is_file():
+    if name is None:
+        return _default_model(store or ModelStore())
+    if Path(name, CARD).is_file():
         return read_model(Path(name))
     for model in shipped_models():
-        if name == model.id or (name is None and model.card and model.card.default):
+        if name == model.id:
             return read_model(model.folder)
-    if name is None:
-        raise ModelError(f"no default model is installed; looked in {', '.join(map(str, shipped.MODEL_FOLDERS))}")
     if Path(name).is_dir():
         return read_model(Path(name))
     catalogue = _catalogue(store)
@@ -132,6 +135,18 @@ def find_model(name: str | None, store: ModelStore | None = None) -> Model:
             return read_model(model.folder)
     known = ", ".join(model.id for model in catalogue.models if model.card) or "none"
     raise ModelError(f"unknown model '{name}': neither a model folder nor one of the installed models ({known})")
+
+
+def _default_model(store: ModelStore) -> Model:
+    """Return the site's model, or the one that stands in for it, which its remark says, or the shipped default."""
+    usable = store.usable()
+    if usable.version is not None:
+        return replace(read_model(usable.version.folder), remark=usable.fault)
+    for model in shipped_models():
+        if model.card and model.card.default:
+            return replace(read_model(model.folder), remark=usable.fault)
+    looked = f"no default model is installed; looked in {', '.join(map(str, shipped.MODEL_FOLDERS))}"
+    raise ModelError(f"{usable.fault}; {looked}" if usable.fault else looked)
 
 
 def _catalogue(store: ModelStore | None) -> Catalogue:

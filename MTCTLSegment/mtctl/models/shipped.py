@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import mtctl
-from mtctl.models.card import CARD, ModelError, read_card
+from mtctl.models.card import ModelError, read_card
+from mtctl.models.model_files import CARD
 from mtctl.models.verdict import ModelName
 
 _ENGINE = Path(mtctl.__file__).resolve().parent

@@ -13,26 +13,39 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.models.card import CARD, LOCATOR, WEIGHTS, Card, read_card, read_name, write_card
+from mtctl.models.card import ModelError, read_card, read_name, write_card
+from mtctl.models.model_files import CARD, LOCATOR, WEIGHTS, model_sum
+from mtctl.models.pointer import read_history, set_damaged_aside, write_history
 from mtctl.models.shipped import shipped_default
 from mtctl.models.verdict import VERDICT, ModelName, Verdict, read_verdict
-from mtctl.models.versions import ModelStoreError, NotBetterError, Step, Version, id_of, lineage
-from mtctl.system.files import WriteError, file_sha256, replacing, write_reason
+from mtctl.models.versions import (
+    HIGHEST,
+    ModelStoreError,
+    NotBetterError,
+    Step,
+    UsableModel,
+    Version,
+    id_of,
+    lineage,
+)
+from mtctl.models.weights import check_sums, check_tensors
+from mtctl.system.documents import Checksum, FileName
+from mtctl.system.files import WriteError, replacing, write_reason
 from mtctl.system.locks import locked
 from mtctl.system.machine import user_data
 from mtctl.system.staging import (
-    DamagedError,
     checked,
     checksums,
     commit,
     discard,
     now,
-    read_sealed,
+    read_sealed_as,
     remove_leftovers,
     staged,
     write_sealed,
@@ -43,13 +56,22 @@ from mtctl.system.staging import (
 VARIABLE = "MTCTL_MODELS"
 
 FORMAT = 1
-CURRENT = "current.json"
 VERSION = "version.json"
 
 #: What a model folder is made of; nothing else of a candidate (checkpoints, logs) is published.
 _FILES = (CARD, WEIGHTS, LOCATOR, VERDICT)
 
-_NUMBER = re.compile(r"\d{4,9}")
+_NUMBER = re.compile(r"[0-9]{4,18}")
+
+
+@dataclass(frozen=True)
+class _VersionDocument:
+    """What a version.json holds, but for its seal."""
+
+    parent: ModelName
+    published: str
+    override: str
+    files: Mapping[FileName, Checksum]
 
 
 def site_folder() -> Path:
@@ -103,16 +125,16 @@ class ModelStore:
         if not folder.is_dir():
             raise ModelStoreError(f"{self.folder}: there is no version {number} (`mtctl models list`)")
         try:
-            document = read_sealed(folder / VERSION, FORMAT)
+            document = read_sealed_as(_VersionDocument, folder / VERSION, FORMAT)
             for name in (CARD, VERDICT):
-                checked(folder, name, document["files"])
+                checked(folder, name, document.files)
             return Version(
                 folder,
                 number,
                 read_name(folder),
-                ModelName(**document["parent"]),
-                document["published"],
-                document["override"],
+                document.parent,
+                document.published,
+                document.override,
                 read_verdict(folder),
             )
         except MtctlError as error:
@@ -122,13 +144,26 @@ class ModelStore:
         """Return the version in use; None: the shipped default is.
 
         Raises:
-            ModelStoreError: It cannot be read. Another model is never used silently in its place.
+            ModelStoreError: It cannot be read. Who needs a model even so asks for `usable`.
         """
         number = self.in_use()
         try:
             return None if number is None else self.version(number)
         except ModelStoreError as error:
             raise ModelStoreError(f"{error}; or go back to the model before it: mtctl models rollback") from error
+
+    def usable(self) -> UsableModel:
+        """Return the version in use or, where it cannot be used, the last one before it that can, with the reason."""
+        number = None
+        try:
+            number = self.in_use()
+            return UsableModel(None if number is None else self._whole(number))
+        except (ModelStoreError, ModelError, OSError) as error:
+            earlier = None if number is None else self._earlier()
+            model = id_of(number) if number is not None else "the site's model"
+            used = f"{id_of(earlier.number)}, in use before it," if earlier else "the shipped model"
+            fault = f"{model} cannot be used, so {used} was used: {error}; mtctl models rollback makes that the default"
+            return UsableModel(earlier, fault)
 
     def in_use(self) -> int | None:
         """Return the number of the version in use, whether or not it can be read; None: the shipped default is.
@@ -145,13 +180,7 @@ class ModelStore:
         Raises:
             ModelStoreError: It cannot be read.
         """
-        path = self.folder / CURRENT
-        if not path.exists():
-            return ()
-        try:
-            return tuple(Step(**step) for step in read_sealed(path, FORMAT)["history"])
-        except DamagedError as error:
-            raise ModelStoreError(str(error)) from error
+        return read_history(self.folder)
 
     def publish(self, candidate: Path, override: str = "") -> Version:
         """Make a candidate the model in use. The candidate's folder stays as it is.
@@ -162,8 +191,8 @@ class ModelStore:
 
         Raises:
             NotBetterError: It is worse by the rule of `Verdict.against`, or was compared with another model than
-                the one in use, and there is no override.
-            ModelError: As `card.read_card`.
+                the one in use, or the verdict is of another model than this, and there is no override.
+            ModelError: As `card.read_card`, or its weights are not those that its card describes.
             ModelStoreError: It is not a model folder with a verdict, or its files are damaged.
             WriteError: The store is not writable or the disk is full; it is as it was before.
         """
@@ -171,7 +200,7 @@ class ModelStore:
         try:
             verdict = read_verdict(candidate)
             card = read_card(candidate)
-            _check_networks(candidate, card)
+            check_sums(candidate, card)
         except OSError as error:
             raise ModelStoreError(f"{candidate}: not a model folder: {error.strerror or error}") from error
         try:
@@ -181,9 +210,11 @@ class ModelStore:
                     if (candidate / name).exists():
                         with replacing(hidden / name) as part:
                             shutil.copyfile(candidate / name, part)
+                judged = model_sum(hidden) == verdict.candidate if verdict.candidate else None
+                check_tensors(hidden, card)
                 with locked(self.folder) as held:
-                    self._check(candidate, verdict, override)
-                    number = max(self.numbers(), default=0) + 1
+                    self._check(candidate, verdict, judged, override)
+                    number = self._next_number()
                     write_card(hidden, replace(card, id=id_of(number), default=False))
                     published = now()
                     document = {
@@ -207,7 +238,10 @@ class ModelStore:
         return self.version(number)
 
     def rollback(self, reason: str = "") -> Version | None:
-        """Go back to what was in use before the present version; damaged versions are passed over.
+        """Go back to what was in use before the present version; those that cannot be used are passed over.
+
+        Where nobody can tell what was in use, as the pointer is damaged, it goes back to the shipped default; the
+        damaged file stays beside, and so do all versions.
 
         Returns:
             The version that is in use then; None: the shipped default.
@@ -216,10 +250,19 @@ class ModelStore:
             ModelStoreError: The shipped default is in use: there is nothing to go back to.
             WriteError: The store is not writable.
         """
-        self._check_in_use()
+        known = True
+        with suppress(ModelStoreError):
+            known = self.in_use() is not None
+        if not known:
+            raise _nothing_to_go_back_to()
         try:
             with locked(self.folder) as held:
-                self._check_in_use()
+                if aside := set_damaged_aside(self.folder):
+                    words = f"{reason.strip()}; " if reason.strip() else ""
+                    self._point(Step(None, "rollback", now(), f"{words}{aside} was damaged"))
+                    return None
+                if self.in_use() is None:
+                    raise _nothing_to_go_back_to()
                 target = self._earlier()
                 held.check()
                 self._point(Step(target.number if target else None, "rollback", now(), reason.strip()))
@@ -227,22 +270,48 @@ class ModelStore:
             raise WriteError(f"{self.folder}: cannot be written: {write_reason(error)}") from error
         return target
 
-    def _check_in_use(self) -> None:
-        if self.in_use() is None:
-            raise ModelStoreError("the shipped model is in use: there is nothing to go back to")
-
     def _earlier(self) -> Version | None:
-        """Return what was in use before the version that is, and can be read."""
+        """Return what was in use before the version that is, and can be used."""
         for number in reversed(lineage(self.history())[:-1]):
-            with suppress(ModelStoreError):
-                return None if number is None else self.version(number)
+            with suppress(ModelStoreError, ModelError):
+                return None if number is None else self._whole(number)
         return None
 
-    def _check(self, candidate: Path, verdict: Verdict, override: str) -> None:
-        """Raise unless the candidate may be published now."""
+    def _whole(self, number: int) -> Version:
+        """Read that version and make sure that it can be used.
+
+        Raises:
+            ModelStoreError, ModelError: It cannot.
+        """
+        version = self.version(number)
+        check_sums(version.folder, read_card(version.folder))
+        return version
+
+    def _next_number(self) -> int:
+        last = max(self.numbers(), default=0)
+        if last == HIGHEST:
+            raise ModelStoreError(f"{self.version_folder(last)}: is not of this program; delete it")
+        return last + 1
+
+    def _check(self, candidate: Path, verdict: Verdict, judged: bool | None, override: str) -> None:
+        """Raise unless the candidate may be published now.
+
+        Args:
+            candidate: Its folder, for messages.
+            verdict: Its verdict.
+            judged: Whether the verdict is of this very model; None: it does not say of which.
+            override: Why it may even so.
+        """
         if override.strip():
             return
-        current, reasons = self.current(), verdict.against
+        current, reasons = self.usable().version, verdict.against
+        if judged is None:
+            reasons = (
+                "its verdict does not say of which model it is: an earlier version wrote it",
+                *reasons,
+            )
+        elif not judged:
+            reasons = ("its verdict is of another model: card or weights were changed since", *reasons)
         used = shipped_default() if current is None else current.model
         if used and verdict.base.sha256 != used.sha256:
             old = verdict.base
@@ -251,25 +320,12 @@ class ModelStore:
             raise NotBetterError(candidate, reasons)
 
     def _point(self, step: Step) -> None:
-        steps = [asdict(one) for one in (*self.history(), step)]
-        write_sealed(self.folder / CURRENT, {"format": FORMAT, "version": step.version, "history": steps})
+        write_history(self.folder, (*self.history(), step))
 
     def version_folder(self, number: int) -> Path:
         """Return where that version lies, or would lie."""
         return self._versions / f"{number:04d}"
 
 
-def _check_networks(candidate: Path, card: Card) -> None:
-    """Raise unless the networks of a candidate are those of its card; without the locator's no large scan can be used.
-
-    Raises:
-        ModelStoreError: One is another file, or the locator is missing.
-        OSError: The weights cannot be read.
-    """
-    locator = card.locator
-    if locator and not (candidate / LOCATOR).is_file():
-        raise ModelStoreError(f"{candidate / LOCATOR}: is missing, but this model's card names it; train it again")
-    sums = {WEIGHTS: card.sha256} | ({LOCATOR: locator.sha256} if locator else {})
-    for name, total in sums.items():
-        if file_sha256(candidate / name) != total:
-            raise ModelStoreError(f"{candidate / name}: is not the file of this model's card; train it again")
+def _nothing_to_go_back_to() -> ModelStoreError:
+    return ModelStoreError("the shipped model is in use: there is nothing to go back to")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mtctl.errors import MtctlError
-from mtctl.system.staging import DamagedError, read_sealed, write_sealed
+from mtctl.models.model_files import model_sum
+from mtctl.system.documents import ANY_NUMBER, Longest
+from mtctl.system.staging import DamagedError, read_sealed_as, write_sealed
 
 VERDICT = "verdict.json"
 FORMAT = 1
@@ -22,7 +24,10 @@ MOST_LOST = 0.02
 _DICE_DIGITS = 4
 _CALIBRATION_DIGITS = 3
 
-Pair = tuple[float, float]
+#: NaN where it could not be measured, which speaks against a candidate.
+_Figure = Annotated[float, ANY_NUMBER]
+
+Pair = tuple[_Figure, _Figure]
 
 
 class VerdictError(MtctlError):
@@ -40,8 +45,8 @@ class Compared:
     """
 
     case: str
-    old: float
-    new: float
+    old: _Figure
+    new: _Figure
     metrics: Mapping[str, Pair] = field(default_factory=dict)
 
 
@@ -49,9 +54,9 @@ class Compared:
 class ModelName:
     """Which model: its card's id, version and the SHA-256 of its weights."""
 
-    id: str
-    version: str
-    sha256: str
+    id: Annotated[str, Longest(200)]
+    version: Annotated[str, Longest(200)]
+    sha256: Annotated[str, Longest(128)]
 
 
 @dataclass(frozen=True)
@@ -68,16 +73,18 @@ class Verdict:
         data: What the candidate learnt from: `StoredCase.fingerprint` by case id.
         recipe: Settings of the training.
         uncertainty: Further figures of uncertainty quality, (old, new) by name ("error_auroc", ...).
+        candidate: `model_files.model_sum` of the model that was judged; "": a version that did not say it wrote this.
     """
 
     base: ModelName
     cases: tuple[Compared, ...]
     calibration: Pair | None = None
-    p_value: float | None = None
+    p_value: _Figure | None = None
     held_out: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     uncertainty: Mapping[str, Pair] = field(default_factory=dict)
+    candidate: str = ""
 
     @property
     def dice(self) -> Pair:
@@ -121,12 +128,13 @@ class Verdict:
 
 
 def write_verdict(folder: Path, verdict: Verdict) -> None:
-    """Write `verdict.json` into a candidate's folder.
+    """Write `verdict.json` into a candidate's folder, with the sum of the model that lies there.
 
     Raises:
         WriteError: The folder is not writable or the disk is full.
+        OSError: The model cannot be read.
     """
-    write_sealed(folder / VERDICT, {"format": FORMAT, **asdict(verdict)})
+    write_sealed(folder / VERDICT, {"format": FORMAT, **asdict(replace(verdict, candidate=model_sum(folder)))})
 
 
 def read_verdict(folder: Path) -> Verdict:
@@ -139,30 +147,6 @@ def read_verdict(folder: Path) -> Verdict:
     if not path.exists():
         raise VerdictError(f"{folder}: holds no {VERDICT}: the model was never compared with the one in use")
     try:
-        document = read_sealed(path, FORMAT)
-        return Verdict(
-            base=ModelName(**document["base"]),
-            cases=tuple(
-                Compared(case["case"], float(case["old"]), float(case["new"]), _pairs(case["metrics"]))
-                for case in document["cases"]
-            ),
-            calibration=None if document["calibration"] is None else _pair(document["calibration"]),
-            p_value=None if document["p_value"] is None else float(document["p_value"]),
-            held_out=str(document["held_out"]),
-            data=document["data"],
-            recipe=document["recipe"],
-            uncertainty=_pairs(document["uncertainty"]),
-        )
+        return read_sealed_as(Verdict, path, FORMAT)
     except DamagedError as error:
         raise VerdictError(str(error)) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise VerdictError(f"{path}: not a readable verdict: {type(error).__name__} {error}") from error
-
-
-def _pair(values: Any) -> Pair:
-    old, new = values
-    return float(old), float(new)
-
-
-def _pairs(values: Mapping[str, Any]) -> dict[str, Pair]:
-    return {name: _pair(pair) for name, pair in values.items()}

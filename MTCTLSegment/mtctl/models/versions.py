@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from mtctl.errors import MtctlError
 from mtctl.models.verdict import ModelName, Verdict
+from mtctl.system.documents import Matching, Within
+
+#: No version can follow one of that number, and none ever had it.
+HIGHEST = 10**18 - 1
 
 
 class ModelStoreError(MtctlError):
@@ -59,10 +64,23 @@ class Step:
         reason: Why there was an override or a rollback, or "".
     """
 
-    version: int | None
-    action: str
+    version: Annotated[int, Within(1, HIGHEST)] | None
+    action: Annotated[str, Matching("publish|rollback", "publish or rollback")]
     at: str
     reason: str
+
+
+@dataclass(frozen=True)
+class UsableModel:
+    """The model that is used where none is named.
+
+    Attributes:
+        version: The site's version; None: the shipped default.
+        fault: Why it is not the one that was put in use, in a sentence for everyone who gets a result; "": it is.
+    """
+
+    version: Version | None
+    fault: str = ""
 
 
 def id_of(number: int) -> str:
@@ -71,7 +89,11 @@ def id_of(number: int) -> str:
 
 
 def lineage(steps: tuple[Step, ...]) -> list[int | None]:
-    """Return what was in use, from the shipped default to what is now, without what was rolled back."""
+    """Return what was in use, from the shipped default to what is now, without what was rolled back.
+
+    Raises:
+        ValueError: A step goes back to what was not in use before it.
+    """
     way: list[int | None] = [None]
     for step in steps:
         if step.action == "publish":

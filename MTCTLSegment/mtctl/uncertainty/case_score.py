@@ -10,14 +10,18 @@ weights of one sign did no better.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Mask, Triple
+from mtctl.system.documents import Share, Within
 
 #: The band around the segmentation in which its probabilities count; farther away other vessels would count as missed.
 BAND_MM = 3.0
+
+_Ratio = Annotated[float, Within(0.0, 1e6)]
 
 
 def self_dice(mask: Mask, probability: NDArray[np.floating], spacing: Triple) -> float:
@@ -54,12 +58,12 @@ class CaseScore:
         failed_below: A prediction with a lower Dice has failed.
     """
 
-    likely: float = 1.8
-    least: float = 1.0
-    most: float = 3.6
-    flag_below: float = 0.85
-    sensitivity: float = 0.95
-    failed_below: float = 0.80
+    likely: _Ratio = 1.8
+    least: _Ratio = 1.0
+    most: _Ratio = 3.6
+    flag_below: Annotated[float, Within(0.0, 2.0)] = 0.85
+    sensitivity: Share = 0.95
+    failed_below: Share = 0.80
 
     def expected(self, promised: float) -> float:
         """Return the expected Dice for a self-assessed one."""
@@ -97,7 +101,7 @@ class UsualShape:
 
     mean: Triple
     covariance: tuple[Triple, Triple, Triple]
-    limit: float
+    limit: Annotated[float, Within(0.0, 1e6)]
 
     def distance(self, spread: Triple) -> float:
         """Return the Mahalanobis distance of the logarithms of `spread` (LPS x, y, z, mm) from the mean."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from mtctl.geometry import Map
+from mtctl.system.documents import Within
 
 # Probabilities are kept this far from 0 and 1 before logarithms are taken.
 _SURE = 1e-6
@@ -20,8 +22,8 @@ class VoxelCalibration:
     drawn too large or too small. The default values change nothing.
     """
 
-    slope: float = 1.0
-    offset: float = 0.0
+    slope: Annotated[float, Within(1e-3, 1e3)] = 1.0
+    offset: Annotated[float, Within(-100.0, 100.0)] = 0.0
 
     def __call__(self, probability: Map) -> Map:
         """Return the calibrated probability, float32 (z, y, x)."""

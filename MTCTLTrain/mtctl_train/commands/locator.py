@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MtctlError: A case or the model cannot be read, or something is missing.
     """
-    from mtctl.models.card import CARD
     from mtctl.models.model import read_model
+    from mtctl.models.model_files import CARD
     from mtctl_train.training.locator import add_locator
 
     if args.source:

@@ -27,8 +27,9 @@ from torch import Tensor
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.inference.segmenter import Segmenter
-from mtctl.models.card import LOCATOR, Card
+from mtctl.models.card import LEARNT_SCANS, Card
 from mtctl.models.model import Model, save_model
+from mtctl.models.model_files import LOCATOR
 from mtctl.models.verdict import Compared, ModelName, Verdict, write_verdict
 from mtctl.networks.device import choose_device
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, make_folder, reason_of, replacing
@@ -49,9 +50,6 @@ _PATCH = (48, 64, 64)
 
 #: Iterations that a run which is to last some time is planned with until its speed is known.
 _PROVISIONAL = 600
-
-#: In a card's data: `StoredCase.scan_sha256` of every corrected case that it or a model before it has learnt from.
-LEARNT_SCANS = "learnt_scans"
 
 
 def fine_tune(job: FineTuning) -> Verdict:

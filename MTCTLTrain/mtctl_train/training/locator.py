@@ -22,8 +22,9 @@ from torch import Tensor
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume
-from mtctl.models.card import LOCATOR, write_card
+from mtctl.models.card import write_card
 from mtctl.models.model import Model, save_locator
+from mtctl.models.model_files import LOCATOR
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.networks.tensors import write_tensors

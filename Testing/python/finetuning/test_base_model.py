@@ -12,8 +12,8 @@ import torch
 from support.finetuning_runs import interrupt_at
 
 from mtctl.errors import MtctlError
-from mtctl.models.card import WEIGHTS
 from mtctl.models.model import Model, save_model
+from mtctl.models.model_files import WEIGHTS
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
 from mtctl.networks.mtctl_net import MTCTLNet

@@ -24,8 +24,8 @@ from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
-from mtctl.models.card import WEIGHTS
 from mtctl.models.model import Model, find_model, read_model
+from mtctl.models.model_files import WEIGHTS
 from mtctl.models.verdict import Verdict, read_verdict
 from mtctl.system.files import WriteError, file_sha256
 from mtctl.system.process_tree import kill_tree

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtctl.models.card import CARD, WEIGHTS, ModelError, write_card
+from mtctl.models.card import ModelError, write_card
 from mtctl.models.model import Model, find_model, list_models, read_model, save_locator
+from mtctl.models.model_files import CARD, WEIGHTS
 from mtctl.networks.mtctl_net import LocatorNet
 from mtctl.system.files import file_sha256
 from mtctl.uncertainty.case_score import CaseScore, UsualShape

@@ -14,8 +14,8 @@ from mtctl.inference.prediction import Options, Prediction
 from mtctl.inference.segmenter import Segmenter
 from mtctl.inference.slabs import sample_passes
 from mtctl.io.volumes import read_mask, read_volume
-from mtctl.models.card import WEIGHTS
 from mtctl.models.model import find_model, list_models
+from mtctl.models.model_files import WEIGHTS
 from mtctl.networks.distance_map import DISTANCE_SCALE_MM
 from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.preprocessing.network_grid import canonical_geometry

@@ -7,24 +7,34 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.scans import scan
 from support.stored_cases import contents
 
 from mtctl.commands.main import main
+from mtctl.errors import MtctlError
+from mtctl.inference.prediction import Options
+from mtctl.inference.report import make_report
+from mtctl.inference.segmenter import Segmenter
+from mtctl.inference.test_time_augmentation import VIEWS
 from mtctl.models import shipped
-from mtctl.models.card import CARD, Card, ModelError, write_card
+from mtctl.models.card import MOST_VIEWS, Card, ModelError, write_card
 from mtctl.models.model import Model, find_model, list_models, read_model, save_locator, save_model
+from mtctl.models.model_files import CARD
 from mtctl.models.store import ModelStore, site_folder
 from mtctl.models.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.models.versions import ModelStoreError, NotBetterError, Version
+from mtctl.networks.architecture import Architecture, locator_shapes, network_shapes
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.system.files import WriteError, file_sha256
 from mtctl.system.staging import read_sealed, write_sealed
@@ -207,10 +217,10 @@ def test_what_is_no_candidate_is_refused_in_words(store: ModelStore, tmp_path: P
         store.publish(tmp_path)
     source = candidate(tmp_path / "out")
     (source / "weights.safetensors").write_bytes(b"torn")
-    with pytest.raises(ModelStoreError, match="is not the file of this model's card"):
+    with pytest.raises(ModelError, match="is not the file of this model's card"):
         store.publish(source)
     (source / "weights.safetensors").unlink()
-    with pytest.raises(ModelStoreError, match="not a model folder"):
+    with pytest.raises(ModelError, match=r"weights\.safetensors: is missing"):
         store.publish(source)
     assert contents(store.folder) == {}
 
@@ -223,13 +233,14 @@ def test_a_locator_that_is_missing_or_another_is_noticed_before_anything_is_publ
     locator = source / "locator.safetensors"
     whole = locator.read_bytes()
     locator.write_bytes(whole[:-1] + b"x")
-    with pytest.raises(ModelStoreError, match=r"locator\.safetensors: is not the file of this model's card"):
+    with pytest.raises(ModelError, match=r"locator\.safetensors: is not the file of this model's card"):
         store.publish(source)
     locator.unlink()
-    with pytest.raises(ModelStoreError, match=r"locator\.safetensors: is missing, but this model's card names it"):
+    with pytest.raises(ModelError, match=r"locator\.safetensors: is missing, but this model's card names it"):
         store.publish(source)
     assert contents(store.folder) == {}
     locator.write_bytes(whole)
+    write_verdict(source, read_verdict(source))
     assert (store.publish(source).folder / "locator.safetensors").read_bytes() == whole
 
 
@@ -265,16 +276,131 @@ def test_a_full_disk_leaves_the_store_as_it_was(
     assert store.publish(second).number == 2
 
 
+def with_card(folder: Path, changes: Mapping[str, object], missing: Sequence[str] = ()) -> Path:
+    """Change the card in a folder by hand, and let the verdict be of what lies there then."""
+    values = json.loads((folder / CARD).read_text(encoding="utf-8")) | changes
+    (folder / CARD).write_text(json.dumps({n: v for n, v in values.items() if n not in missing}), encoding="utf-8")
+    write_verdict(folder, read_verdict(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing", "reason"),
+    [
+        ({}, ["version"], "'version' is missing"),
+        ({"views": -1}, [], "'views' is -1; a number from 1 to 5 is needed"),
+        ({"views": 0}, [], "'views' is 0; a number from 1 to 5 is needed"),
+        ({"views": "5"}, [], "'views' is 5; a whole number is needed"),
+        ({"sharpness": 3}, [], "made by a later version of this program .it says 'sharpness'"),
+        ({"architecture": {"filters": 4, "uncertainty_filters": 2, "depth": 6}}, [], "a later version .* 'depth'"),
+        ({"architecture": {"filters": 100_000}}, [], r"'architecture\.filters' is 100000; a number from 1 to 64"),
+        ({"architecture": {"filters": 8, "uncertainty_filters": 2}}, [], "has the shape .*, the card's network"),
+        ({"grid_mm": [1.25, 1.25]}, [], "'grid_mm' is a list of 2; a list of 3 is needed"),
+        ({"grid_mm": [1.25, 1.25, 1e9]}, [], r"'grid_mm\[2\]'"),
+        ({"voxel_calibration": {"slope": math.nan}}, [], r"'voxel_calibration\.slope' is NaN; a finite number"),
+        ({"threshold": 1.5}, [], "'threshold' is 1.5; a number from 0 to 1 is needed"),
+        ({"samples": True}, [], "'samples' is true; a whole number is needed"),
+        ({"mask_samples_share": -0.1}, [], "'mask_samples_share'"),
+        ({"usual_shape": {"mean": [1, 1, 1], "covariance": [[0] * 3] * 3, "limit": 4}}, [], "positive definite"),
+        ({"data": {"labelled": 5}}, [], r"'data\.labelled' is 5; a list is needed"),
+        ({"sha256": "0" * 64}, [], "is not the file of this model's card"),
+    ],
+)
+def test_what_this_version_cannot_use_is_never_published(
+    store: ModelStore, tmp_path: Path, changes: dict[str, object], missing: list[str], reason: str
+) -> None:
+    source = with_card(candidate(tmp_path / "out"), changes, missing)
+    for override in ("", "tried on the ward"):
+        with pytest.raises(MtctlError, match=reason):
+            store.publish(source, override)
+    assert contents(store.folder) == {} and find_model(None).id == "tiny" and find_model(None).remark == ""
+
+
+@pytest.mark.parametrize("damage", ["a tensor less", "a tensor more", "not a number", "text"])
+def test_weights_that_the_network_cannot_take_are_never_published(
+    store: ModelStore, tmp_path: Path, damage: str
+) -> None:
+    source = candidate(tmp_path / "out")
+    path = source / "weights.safetensors"
+    tensors = load_file(path)
+    if damage == "a tensor less":
+        del tensors["encoder.blocks.0.0.weight"]
+    elif damage == "a tensor more":
+        tensors["head"] = tensors["encoder.blocks.0.0.weight"].clone()
+    else:
+        tensors["encoder.blocks.0.0.weight"][0] = math.nan
+    save_file(tensors, path)
+    if damage == "text":
+        path.write_text("no weights")
+    with_card(source, {"sha256": file_sha256(path)})
+    with pytest.raises(ModelError, match=r"weights\.safetensors: not the weights of an MT-CTL network"):
+        store.publish(source, "tried on the ward")
+    assert contents(store.folder) == {}
+
+
+def test_the_tensors_that_a_card_promises_are_those_of_the_networks() -> None:
+    for architecture in (Architecture(4, 2), Architecture(3, 5)):
+        state = MTCTLNet(architecture).state_dict()
+        assert {name: tuple(tensor.shape) for name, tensor in state.items()} == network_shapes(architecture)
+    state = LocatorNet(2).state_dict()
+    assert {name: tuple(tensor.shape) for name, tensor in state.items()} == locator_shapes(2)
+    assert len(VIEWS) == MOST_VIEWS
+
+
+@pytest.mark.parametrize("changed", ["weights", "card"])
+def test_a_verdict_beside_another_model_is_published_only_with_a_reason(
+    store: ModelStore, tmp_path: Path, changed: str
+) -> None:
+    source, other = candidate(tmp_path / "a"), candidate(tmp_path / "b", 2)
+    if changed == "weights":
+        for name in (CARD, "weights.safetensors"):
+            shutil.copyfile(other / name, source / name)
+    else:
+        write_card(source, dataclasses.replace(read_model(source).card, threshold=0.1))
+    with pytest.raises(NotBetterError, match="its verdict is of another model: card or weights were changed since"):
+        store.publish(source)
+    assert contents(store.folder) == {}
+    assert store.publish(source, "calibrated since").override == "calibrated since"
+
+
+def test_a_verdict_that_does_not_say_of_which_model_it_is_needs_a_reason(store: ModelStore, tmp_path: Path) -> None:
+    source = candidate(tmp_path / "a")
+    document = read_sealed(source / "verdict.json", 1)
+    del document["candidate"]
+    write_sealed(source / "verdict.json", document)
+    with pytest.raises(NotBetterError, match="does not say of which model it is: an earlier version wrote it"):
+        store.publish(source)
+    assert store.publish(source, "made last month").number == 1
+
+
+def test_a_folder_of_a_number_that_no_version_has_is_named(store: ModelStore, tmp_path: Path) -> None:
+    (store.folder / "versions" / "999999999").mkdir(parents=True)
+    assert store.publish(candidate(tmp_path / "a")).number == 1_000_000_000
+    (store.folder / "versions" / ("9" * 18)).mkdir()
+    with pytest.raises(ModelStoreError, match=r"9{18}: is not of this program; delete it"):
+        store.publish(candidate(tmp_path / "b", 2))
+    assert find_model(None).id == "site-1000000000"
+
+
 # Damage
 
 
-def test_a_damaged_version_in_use_is_an_error_and_not_another_model(store: ModelStore, tmp_path: Path) -> None:
+def test_where_the_version_in_use_is_damaged_the_one_before_it_stands_in_and_every_report_says_so(
+    store: ModelStore, tmp_path: Path
+) -> None:
     store.publish(candidate(tmp_path / "a"))
     version = store.publish(candidate(tmp_path / "b", 2))
     card = version.folder / "card.json"
     card.write_text(card.read_text().replace("0.5", "0.6"))
     with pytest.raises(ModelStoreError, match=r"card\.json: is damaged .*mtctl models rollback"):
-        find_model(None)
+        store.current()
+    used = find_model(None)
+    assert used.id == "site-0001"
+    said = r"site-0002 cannot be used, so site-0001, .*card\.json: is damaged .*mtctl models rollback"
+    assert re.search(said, used.remark)
+    options = Options(region="none")
+    prediction = Segmenter(used, torch.device("cpu")).predict(scan((32, 32, 32)), options)
+    assert used.remark in make_report(prediction, used.card, options, "entropy", None).report["warnings"]
     assert [one.number for one in store.versions()] == [1]
     assert find_model("tiny").id == "tiny"
     assert store.rollback() == store.version(1)
@@ -289,20 +415,36 @@ def test_going_back_passes_over_what_is_damaged(store: ModelStore, tmp_path: Pat
     assert store.rollback() is None
 
 
-def test_weights_that_were_changed_are_noticed_when_they_are_loaded(store: ModelStore, tmp_path: Path) -> None:
+def test_weights_that_were_changed_are_noticed_before_they_are_used(store: ModelStore, tmp_path: Path) -> None:
     version = store.publish(candidate(tmp_path / "a"))
     weights = version.folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelError, match="damaged or not the one of this model"):
-        find_model(None).load_network()
+        find_model("site-0001").load_network()
+    used = find_model(None)
+    assert used.id == "tiny" and "weights.safetensors: is not the file of this model's card" in used.remark
 
 
-def test_a_torn_pointer_is_an_error(store: ModelStore, tmp_path: Path) -> None:
-    store.publish(candidate(tmp_path / "a"))
-    (store.folder / "current.json").write_text("{")
-    with pytest.raises(ModelStoreError, match=r"current\.json: is cut off or damaged"):
-        find_model(None)
-    assert find_model("tiny").id == "tiny"
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[" * 200_000, b'{"history": [{"version": -1}]}', None],
+    ids=["torn", "deep", "another document", "a folder"],
+)
+def test_where_nobody_can_tell_which_model_is_in_use_it_is_the_shipped_one_and_going_back_is_possible(
+    store: ModelStore, tmp_path: Path, content: bytes | None
+) -> None:
+    version = store.publish(candidate(tmp_path / "a"))
+    pointer = store.folder / "current.json"
+    pointer.unlink()
+    pointer.write_bytes(content) if content is not None else pointer.mkdir()
+    used = find_model(None)
+    assert used.id == "tiny" and "current.json: " in used.remark
+    assert store.rollback("complaints") is None
+    assert find_model(None).remark == "" and (store.folder / "current.damaged-1.json").exists()
+    assert [step.reason for step in store.history()] == ["complaints; current.damaged-1.json was damaged"]
+    assert store.versions() == [version]
+    assert store.publish(candidate(tmp_path / "b", 2)).number == 2
+    assert store.rollback() is None
 
 
 def test_a_site_folder_that_is_not_there_is_an_error_and_not_the_shipped_model(
@@ -441,8 +583,7 @@ def test_where_the_model_in_use_is_of_the_old_geometry_it_is_said_how_to_go_back
     store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     published_before_the_true_geometry(store, candidate(tmp_path / "a"))
-    with pytest.raises(ModelError, match=r"it fails on correctly stored scans.*mtctl models rollback"):
-        find_model(None)
+    assert re.search(r"it fails on correctly stored scans.*mtctl models rollback", find_model(None).remark)
     assert main(["models", "list"]) == 0
     assert "site-0001" in capsys.readouterr().out
     assert main(["models", "rollback"]) == 0
