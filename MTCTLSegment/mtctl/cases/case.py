@@ -27,9 +27,11 @@ from mtctl.cases.records import (
 )
 from mtctl.cases.volumes import file_of, stored_map, stored_mask
 from mtctl.geometry import Geometry, Mask, Volume
+from mtctl.io.reports import checked_report
 from mtctl.review.case_maps import CaseMaps
-from mtctl.system.documents import Checksum, FileName
-from mtctl.system.staging import DamagedError, checked, read_sealed_as
+from mtctl.review.state import StoredReview
+from mtctl.system.documents import Checksum, DocumentError, FileName
+from mtctl.system.staging import DamagedError, as_stored, checked, read_sealed_as
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class StoredCase(CaseHistory):
 
     def report(self) -> Mapping[str, Any]:
         """Read the last prediction's report: `case_score`, `case_score_interval`, `flagged`, `threshold`, `model`..."""
-        return self._predicted().json(REPORT)
+        return _report(self._predicted())
 
     def map(self, name: str) -> NDArray[np.float32]:
         """Read a map of the last prediction, (z, y, x): "probability", "distance" or a kind of uncertainty."""
@@ -107,7 +109,7 @@ class StoredCase(CaseHistory):
     def review(self, version: int | None = None) -> Mapping[str, Any] | None:
         """Read the review that led to that version; None: it came without one, as an imported label does."""
         record = self._version(version)
-        return record.json(REVIEW) if REVIEW in record.files or record.damage else None
+        return _review(record) if REVIEW in record.files or record.damage else None
 
     def draft(self, reviewer: str | None = None) -> Draft | None:
         """Read an unfinished review.
@@ -120,7 +122,7 @@ class StoredCase(CaseHistory):
             if record.kind is RecordKind.DRAFT and reviewer in (None, record.reviewer):
                 try:
                     mask = stored_mask(record, SEGMENTATION, self.geometry)
-                    return Draft(mask, record.json(REVIEW), record.reviewer, record.made)
+                    return Draft(mask, _review(record), record.reviewer, record.made)
                 except DamagedError:
                     if record.folder.exists():
                         raise
@@ -152,9 +154,12 @@ class StoredCase(CaseHistory):
         """
         record = self._version(version)
         prediction = self._reviewed(record)
-        source = record.json(REVIEW) if REVIEW in record.files else prediction.json(REPORT)
+        source = _review(record) if REVIEW in record.files else _report(prediction)
         kind = kind or str(record.content.get("uncertainty", "entropy"))
-        return self.reviewed_uncertainty(kind, version) >= float(source["threshold"])
+        threshold = source.get("threshold")
+        if threshold is None:
+            raise CaseError(f"{record.folder}: does not say from what uncertainty on its voxels were to be looked at")
+        return self.reviewed_uncertainty(kind, version) >= float(threshold)
 
     def reviewed_uncertainty(self, kind: str = "entropy", version: int | None = None) -> NDArray[np.float32]:
         """Read the uncertainty of the prediction that was reviewed, whatever was predicted since, 0 to 1, (z, y, x)."""
@@ -201,6 +206,30 @@ class StoredCase(CaseHistory):
         if file_of(name) not in prediction.files and not prediction.damage:
             raise CaseError(f"{self.id}: its prediction has no map '{name}'; segment it again with all maps")
         return stored_map(prediction.path(file_of(name)), self.geometry)
+
+
+def _report(record: Record) -> Mapping[str, Any]:
+    """Read the report of a prediction.
+
+    Raises:
+        DamagedError: It is damaged, or a field of it is none of a report's.
+    """
+    report = record.json(REPORT)
+    try:
+        return checked_report(report, str(record.folder / REPORT))
+    except DocumentError as error:
+        raise DamagedError(f"{error}; segment the scan again") from error
+
+
+def _review(record: Record) -> Mapping[str, Any]:
+    """Read the review of a draft or decision.
+
+    Raises:
+        DamagedError: It is damaged, or a field of it is none of a review's.
+    """
+    review = record.json(REVIEW)
+    as_stored(StoredReview, review, record.folder / REVIEW)
+    return review
 
 
 def read_case(folder: Path) -> StoredCase:

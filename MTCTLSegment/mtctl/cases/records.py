@@ -141,7 +141,7 @@ class Record:
             raise DamagedError(self.damage)
         return checked(self.folder, name, self.files)
 
-    def json(self, name: str) -> Mapping[str, Any]:
+    def json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the record.
 
         Raises:

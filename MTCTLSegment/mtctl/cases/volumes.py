@@ -13,6 +13,7 @@ from mtctl.cases.records import REPORT, SEGMENTATION, CaseError, Record
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.io.checksums import mask_sum
+from mtctl.io.reports import checked_report
 from mtctl.io.volumes import VolumeError, read_map, read_mask, write_segmentation, write_volume
 from mtctl.system.files import write_json
 from mtctl.system.staging import DamagedError
@@ -44,7 +45,12 @@ def check_mask(mask: Mask, geometry: Geometry, case: str) -> Mask:
 
 
 def write_prediction(folder: Path, result: Result) -> Mapping[str, Any]:
-    """Write the files of a prediction; return the content of its record."""
+    """Write the files of a prediction; return the content of its record.
+
+    Raises:
+        DocumentError: Its report could not be read back.
+    """
+    checked_report(dict(result.report), "the report of the segmentation")
     for name in MAPS:
         if name in result.maps:
             write_volume(Volume(np.asarray(result.maps[name], np.float32), result.geometry), folder / file_of(name))

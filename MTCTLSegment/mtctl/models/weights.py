@@ -51,7 +51,7 @@ def check_tensors(folder: Path, card: Card) -> None:
 
 def _networks(card: Card) -> list[tuple[str, str, Mapping[str, Shape]]]:
     """Return file name, checksum and tensors of a model's networks."""
-    found = [(WEIGHTS, card.sha256, network_shapes(card.architecture))]
+    found: list[tuple[str, str, Mapping[str, Shape]]] = [(WEIGHTS, card.sha256, network_shapes(card.architecture))]
     if card.locator:
         found.append((LOCATOR, card.locator.sha256, locator_shapes(card.locator.filters)))
     return found

@@ -6,26 +6,57 @@ It names no patient, no file and no date: only the grid, checksums of what was r
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from mtctl import __version__
-from mtctl.geometry import Geometry, Mask, VolumeError, same_grid
+from mtctl.geometry import Geometry, Mask, same_grid
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import Edit, RegionMark, ReviewState, Status
+from mtctl.review.state import Edit, RegionMark, ReviewState, Seconds, Status
+from mtctl.system.documents import DocumentError, Share, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl.uncertainty.regions import RegionMap
 
-Number = TypeVar("Number", int, float)
-
 FORMAT = 1
+
+_MARK = [field.name for field in fields(RegionMark)]
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Which version wrote a review."""
+
+    format: int
+    version: str = "?"
+
+
+@dataclass(frozen=True)
+class _MarkedRegion(RegionMark):
+    """A region and what was done with it."""
+
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class _Document:
+    """What a review's file holds, as far as it is read."""
+
+    geometry: Geometry
+    segmentation_sha256: str
+    regions_sha256: str
+    status: Status
+    reason: str
+    seconds: Seconds
+    threshold: Share
+    current: int | None
+    regions: tuple[_MarkedRegion, ...]
+    edits: tuple[Edit, ...]
 
 
 def review_document(session: ReviewSession) -> dict[str, Any]:
@@ -73,11 +104,12 @@ def read_review(
         ReviewError: The file is damaged, or is the review of another scan, segmentation or prediction.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReviewError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ReviewError(f"{path}: not a readable review; start a new one ({error})") from error
+        document = read_object(path)
+    except FileNotFoundError as error:
+        raise ReviewError(f"{path}: cannot be read: {error.strerror}") from error
+    except DocumentError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ReviewError(f"{path}: not a readable review; start a new one ({reason})") from error
     return resume_review(document, maps, mask, clock, str(path))
 
 
@@ -101,14 +133,15 @@ def resume_review(
         ReviewError: It is damaged, or the review of another scan, segmentation or prediction.
     """
     try:
-        if document["format"] != FORMAT:
-            raise ReviewError(f"{source}: written by version {document['version']}, which this one cannot read: update")
-        geometry = Geometry.from_json(document["geometry"])
-        sums = str(document["segmentation_sha256"]), str(document["regions_sha256"])
-        state = _state(document)
-    except (ValueError, KeyError, TypeError, AttributeError, VolumeError) as error:
-        raise ReviewError(f"{source}: not a readable review; start a new one ({error})") from error
-    if not same_grid(geometry, maps.geometry):
+        written = read_as(_Writer, document, source)
+        if written.format != FORMAT:
+            raise ReviewError(f"{source}: written by version {written.version}, which this one cannot read: update")
+        review = read_as(_Document, document, source)
+    except DocumentError as error:
+        reason = str(error).removeprefix(f"{source}: ")
+        raise ReviewError(f"{source}: not a readable review; start a new one ({reason})") from error
+    state, sums = _state(review), (review.segmentation_sha256, review.regions_sha256)
+    if not same_grid(review.geometry, maps.geometry):
         raise ReviewError(
             f"{source}: the review of another scan, whose voxels lie elsewhere; open the one it belongs to"
         )
@@ -127,33 +160,11 @@ def resume_review(
     return session
 
 
-def _state(document: Mapping[str, Any]) -> ReviewState:
-    threshold = float(document["threshold"])
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold {threshold:g}")
+def _state(review: _Document) -> ReviewState:
+    marks = {region.id: RegionMark(**{name: getattr(region, name) for name in _MARK}) for region in review.regions}
     return ReviewState(
-        threshold=threshold,
-        current=_maybe(int, document["current"]),
-        marks={int(entry["id"]): _mark(entry) for entry in document["regions"]},
-        edits=tuple(_edit(entry) for entry in document["edits"]),
-        seconds=float(document["seconds"]),
-        status=Status(document["status"]),
-        reason=str(document["reason"]),
+        review.threshold, review.current, marks, review.edits, review.seconds, review.status, review.reason
     )
-
-
-def _mark(entry: Mapping[str, Any]) -> RegionMark:
-    seen, accepted = _maybe(float, entry["seen_at"]), _maybe(float, entry["accepted_at"])
-    return RegionMark(seen, accepted, bool(entry["edited"]), float(entry["seconds"]))
-
-
-def _edit(entry: Mapping[str, Any]) -> Edit:
-    seconds, added, removed = (float(entry[name]) for name in ("seconds", "added_ml", "removed_ml"))
-    return Edit(str(entry["kind"]), _maybe(int, entry["region"]), seconds, added, removed)
-
-
-def _maybe(number: Callable[[Any], Number], value: Any) -> Number | None:
-    return None if value is None else number(value)
 
 
 def _segmentation_sum(maps: CaseMaps) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Annotated
+
+from mtctl.system.documents import Longest, Share, Within
 
 
 class Status(Enum):
@@ -13,6 +16,11 @@ class Status(Enum):
     DRAFT = "draft"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+
+
+#: Of a review: no review takes a year, and no scan has so much volume.
+Seconds = Annotated[float, Within(0.0, 4e7)]
+Millilitres = Annotated[float, Within(0.0, 1e6)]
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,10 @@ class RegionMark:
         seconds: Spent while it was the current one.
     """
 
-    seen_at: float | None = None
-    accepted_at: float | None = None
+    seen_at: Share | None = None
+    accepted_at: Share | None = None
     edited: bool = False
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
     def seen(self, threshold: float) -> RegionMark:
         """Return the mark after the region was looked at at this threshold."""
@@ -51,19 +59,19 @@ class Edit:
         added_ml, removed_ml: Volume added to the segmentation and taken from it.
     """
 
-    kind: str
+    kind: Annotated[str, Longest(200)]
     region: int | None
-    seconds: float
-    added_ml: float
-    removed_ml: float
+    seconds: Seconds
+    added_ml: Millilitres
+    removed_ml: Millilitres
 
 
 @dataclass(frozen=True)
 class RemainingWork:
     """What is left to check: regions that are not accepted, and their volume without what was accepted before."""
 
-    regions: int
-    ml: float
+    regions: Annotated[int, Within(0, 1e9)]
+    ml: Millilitres
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,17 @@ class ReviewState:
     seconds: float = 0.0
     status: Status = Status.DRAFT
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class StoredReview:
+    """What is read of a review's document without its maps; see `document.review_document`, which says all of it."""
+
+    status: Status = Status.DRAFT
+    reason: str = ""
+    threshold: Share | None = None
+    segmentation_sha256: str | None = None
+    left: RemainingWork | None = None
 
 
 def summary(left: RemainingWork, likely_dice: tuple[float, float] | None = None) -> str:
