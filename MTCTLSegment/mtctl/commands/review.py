@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ipaddress
 import os
 import sys
 from pathlib import Path
@@ -30,6 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "target", nargs="?", type=Path, default=Path(), metavar="CASE|FOLDER|STORE", help="default: the current folder"
+    )
+    parser.add_argument(
+        "--host", type=_loopback, default="127.0.0.1", metavar="ADDRESS", help="only of this computer; see the README"
     )
     parser.add_argument("--port", type=_port, default=0, metavar="P", help="default: any that is free")
     parser.add_argument("--store", type=Path, metavar="DIR", help="where decisions go; default: FOLDER/case-store")
@@ -79,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     return serve(
         source,
         ServerOptions(
+            host=args.host,
             port=args.port,
             settings=Settings(model=args.model, device=args.device),
             largest=args.largest_upload * 1_000_000,
@@ -92,6 +98,21 @@ def _has_display() -> bool:
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _loopback(text: str) -> str:
+    """Return the address to listen on, where nobody but this computer can reach it."""
+    name = text.strip().strip("[]")
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(name).is_loopback:
+            return name
+    if name.casefold() == "localhost":
+        return "127.0.0.1"
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not of this computer alone: whoever reaches the reviewer over a network could read along, as it "
+        "does not encrypt. To review from another computer, run there: ssh -t -L 8765:127.0.0.1:8765 THIS-COMPUTER "
+        "mtctl review FOLDER --port 8765 --no-browser, and open the link that it prints"
+    )
 
 
 def _port(text: str) -> int:

@@ -63,12 +63,7 @@ def test_results_under_another_name_are_found_by_their_report(folder: Path):
     assert find_cases(folder)["scan-7.nrrd"].stem == "ball"
 
 
-def test_masks_results_links_hidden_files_and_stores_are_no_scans(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
-):
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / "far.nrrd"
-    elsewhere.write_bytes((folder / "ball.image.nrrd").read_bytes())
-    (folder / "far.nrrd").symlink_to(elsewhere)
+def test_masks_results_hidden_files_and_stores_are_no_scans(folder: Path):
     (folder / ".hidden.nrrd").write_bytes(b"")
     (folder / "ball.label.nrrd").write_bytes(b"")
     stored = folder / "case-store" / "cases" / "one"
@@ -77,6 +72,40 @@ def test_masks_results_links_hidden_files_and_stores_are_no_scans(
     (stored / "scan.nrrd").write_bytes(b"")
     assert is_store(folder / "case-store")
     assert list(find_cases(folder)) == ["ball.image.nrrd"]
+
+
+def test_linked_scans_and_folders_are_listed_and_links_that_lead_back_are_not(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write_case(elsewhere)
+    (folder / "far.nrrd").symlink_to(elsewhere / "ball.image.nrrd")
+    (folder / "gone.nrrd").symlink_to(elsewhere / "no such file.nrrd")
+    (folder / "round.nrrd").symlink_to(folder / "round.nrrd")
+    (folder / "ward").symlink_to(elsewhere)
+    (folder / "here").symlink_to(folder)
+    (folder / "above").symlink_to(folder.parent)
+    (elsewhere / "back").symlink_to(folder)
+    assert sorted(find_cases(folder)) == ["ball.image.nrrd", "far.nrrd", "ward/ball.image.nrrd"]
+
+
+def test_a_linked_scan_is_segmented_and_reviewed_beside_its_link(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write_case(elsewhere)
+    before = sorted(path.name for path in elsewhere.iterdir())
+    (folder / "far.nrrd").symlink_to(elsewhere / "ball.image.nrrd")
+    source = source_of(folder)
+    source.entries()
+    data = read_case(find_cases(elsewhere)["ball.image.nrrd"])
+    maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
+    source.add_result("far.nrrd", Result(data.scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {}))
+    source.entries()
+    case = opened(source, "far.nrrd")
+    source.save(case.key, *case.snapshot())
+    assert (folder / "far.review.json").is_file()
+    assert sorted(path.name for path in elsewhere.iterdir()) == before
 
 
 def test_a_case_is_found_from_any_of_its_files_and_other_files_are_refused(folder: Path):

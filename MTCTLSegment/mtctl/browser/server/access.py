@@ -10,14 +10,16 @@ The server listens on 127.0.0.1 only, but every program and every web page on th
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-#: Names of this machine. Any port: a tunnel (ssh -L) may lead here from another.
-_HOSTS = ("127.0.0.1", "localhost", "::1")
+from mtctl.browser.server.connections import MOST_TABS, Connections, is_loopback
+
+log = logging.getLogger(__name__)
 
 #: Everything comes from the server itself. Vue compiles the page's template in the browser, hence 'unsafe-eval'; the
 #: views' frames are blobs.
@@ -45,8 +47,14 @@ class AccessControl:
         token: What the next link holds.
     """
 
-    def __init__(self, on_new_token: Callable[[], None] = lambda: None) -> None:
-        """Make the first token; `on_new_token` is called when a link was used and `token` is a new one."""
+    def __init__(self, connections: Connections, on_new_token: Callable[[], None] = lambda: None) -> None:
+        """Make the first token.
+
+        Args:
+            connections: Are told whose requests were let in.
+            on_new_token: Called when a link was used and `token` is a new one.
+        """
+        self._connections = connections
         self.token = secrets.token_urlsafe(24)
         self._session = secrets.token_urlsafe(32)
         self._on_new_token = on_new_token
@@ -56,24 +64,42 @@ class AccessControl:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer refused requests, and pass the others on; for an aiohttp application."""
-        refusal = self.refusal(request)
-        if refusal is not None:
-            return refusal
-        if "token" in request.query:
-            return self._exchange_token(request)
-        if not self._known(request):
-            return _refuse(401, "This page needs the link that was printed when the reviewer started: open that one.")
-        response = await handler(request)
+        try:
+            response = self._refused(request) or await self._answered(request, handler)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except UnicodeError:
+            return _refuse(400, "The request is malformed: it holds what is no UTF-8.")
+        except Exception as error:
+            log.error("a request could not be answered: %s: %s", type(error).__name__, error)
+            return _refuse(500, "The request could not be answered: a fault in mtctl.")
         if not response.prepared:
             response.headers.update(_HEADERS)
             if request.path in ("/", "/index.html"):
                 response.headers["Cache-Control"] = "no-store"
         return response
 
-    def refusal(self, request: web.Request) -> web.Response | None:
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if "token" in request.query:
+            return self._exchange_token(request)
+        if not self._known(request):
+            return _refuse(401, "This page needs the link that was printed when the reviewer started: open that one.")
+        if not self._connections.let_in(request.transport):
+            return _refuse(503, "Too many connections are open: close some tabs of the reviewer.")
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return await handler(request)
+        if self._connections.tabs >= MOST_TABS:
+            return _refuse(503, f"The reviewer is open in {MOST_TABS} tabs: close some.")
+        self._connections.tabs += 1
+        try:
+            return await handler(request)
+        finally:
+            self._connections.tabs -= 1
+
+    def _refused(self, request: web.Request) -> web.Response | None:
         """Return the answer to a request from a wrong place; None for any other."""
         host = request.headers.get("Host", "")
-        if _hostname(f"//{host}") not in _HOSTS:
+        if not is_loopback(_hostname(f"//{host}") or ""):
             return _refuse(403, "The reviewer is reached as 127.0.0.1 or localhost only.")
         origin = request.headers.get("Origin")
         if origin is not None and origin != f"http://{host}":
@@ -89,7 +115,9 @@ class AccessControl:
         response = web.Response(
             status=303, headers={"Location": "/index.html", "Cache-Control": "no-store", **_HEADERS}
         )
-        response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
+        # "Lax", not "Strict": the page that leads here is a file, and "Strict" would hold the cookie back after it.
+        # Scripts and frames of other pages do not get it either way.
+        response.set_cookie(self._cookie, self._session, httponly=True, samesite="Lax", path="/")
         return response
 
     def _known(self, request: web.Request) -> bool:

@@ -10,11 +10,14 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
 from aiohttp import WSCloseCode
 from wslink.chunking import UnChunker
+
+from mtctl.browser.ui.tabs import CLIENT
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +28,12 @@ MESSAGE_LIMIT = 1 << 18
 #: the server may lag by some seconds while a case opens.
 BURST, RATE = 800, 200
 
-#: Pixels of a view along a side: an 8K screen.
-LARGEST_VIEW = 8192
+#: Pixels of a view along a side, as a page may ask: an 8K screen. And pixels that are drawn: a 4K screen; a larger view
+#: is drawn coarser, as each pixel takes some ten bytes in each of several buffers.
+LARGEST_VIEW, MOST_PIXELS = 8192, 3840 * 2160
+
+#: Smallest pixel ratio: the page is zoomed out.
+_LEAST_RATIO = 0.25
 
 #: Events of mouse and wheel that the views know; the page sends more (keys, fingers), which are left out.
 _EVENTS = frozenset(
@@ -88,19 +95,20 @@ class LimitedUnChunker(UnChunker):  # type: ignore[misc]
         return message
 
 
-def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None:
+def guard(handler: Any, views: frozenset[str], triggers: frozenset[str], may_press: Callable[[], bool]) -> None:
     """Let a wslink handler take the calls of the page only, with checked arguments.
 
     Args:
         handler: wslink's handler of one WebSocket route.
         views: Names of the views.
         triggers: Names of what the page may trigger.
+        may_press: Whether the tab that speaks may use the mouse's buttons in the views.
     """
     checks: dict[str, Callable[..., None]] = {
         "trame.state.get": _nothing,
         "trame.trigger": _known_trigger(triggers),
         "trame.rca.size": _sized_view(views),
-        "trame.rca.event": _mouse_event(views),
+        "trame.rca.event": _mouse_event(views, may_press),
         "trame.rca.reset": _view(views),
         "trame.lifecycle.update": _life_cycle,
         "trame.error.client": _text,
@@ -134,22 +142,29 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str]) -> None
                 raise RefusedMessage("too many messages")
             if not is_binary:
                 raise RefusedMessage("text instead of a message")
+            CLIENT.set(client)
             await on_message(is_binary, content, client)
-        except RefusedMessage as refusal:
-            log.warning("a connection was closed: %s", refusal)
-            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=str(refusal).encode())
+        except (RefusedMessage, RecursionError) as refusal:
+            why = str(refusal) if isinstance(refusal, RefusedMessage) else "nested too deeply"
+            log.warning("a connection was closed: %s", why)
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=why.encode())
 
     handler.onConnect, handler.onClose, handler.onMessage = connect, close, message
 
 
 def _checked(function: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
-    def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
+    async def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             check(*args, **kwargs)
         except (RefusedMessage, TypeError) as refusal:
             log.warning("a call was refused: %s", refusal)
             return {"refused": str(refusal)}
-        return function(owner, *args, **kwargs)
+        try:
+            answer = function(owner, *args, **kwargs)
+            return await answer if isawaitable(answer) else answer
+        except Exception as error:  # wslink would send the traceback to the page
+            log.error("a call failed: %s: %s", type(error).__name__, error)
+            return {"refused": "that could not be done"}
 
     return call
 
@@ -197,16 +212,17 @@ def _view(views: frozenset[str]) -> Callable[..., None]:
 
 def _sized_view(views: frozenset[str]) -> Callable[..., None]:
     def check(name: Any, origin: Any, size: Any) -> None:
-        if name not in views or not isinstance(size, Mapping) or not size.keys() <= {"w", "h", "p"}:
+        if name not in views or not isinstance(size, dict) or not size.keys() <= {"w", "h", "p"}:
             raise RefusedMessage("no such view or size")
         width, height, ratio = (_finite(size.get(key, 1)) for key in "whp")
-        if not (0 <= width * ratio <= LARGEST_VIEW and 0 <= height * ratio <= LARGEST_VIEW and 0.25 <= ratio <= 8):
+        if not (0 <= width <= LARGEST_VIEW and 0 <= height <= LARGEST_VIEW and _LEAST_RATIO <= ratio <= 8):
             raise RefusedMessage("impossible size of a view")
+        size["p"] = min(ratio, math.sqrt(MOST_PIXELS / max(width * height, 1.0)))
 
     return check
 
 
-def _mouse_event(views: frozenset[str]) -> Callable[..., None]:
+def _mouse_event(views: frozenset[str], may_press: Callable[[], bool]) -> Callable[..., None]:
     def check(name: Any, origin: Any, event: Any) -> None:
         if name not in views or not isinstance(event, dict) or not isinstance(event.get("type"), str):
             raise RefusedMessage("no such view or event")
@@ -217,7 +233,8 @@ def _mouse_event(views: frozenset[str]) -> Callable[..., None]:
                 raise RefusedMessage("an impossible position")
         for key in _FLAGS:
             event[key] = int(bool(event.get(key)))
-        if event["type"] not in _EVENTS:
+        pressed = event["type"].endswith(("ButtonPress", "DoubleClick"))
+        if event["type"] not in _EVENTS or (pressed and not may_press()):
             event["type"] = "EndInteractionEvent"  # which does nothing
 
     return check

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 import sys
-import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,8 @@ from trame.app import get_server
 from trame_slicer import module as views_module
 
 from mtctl.browser.server.access import AccessControl
+from mtctl.browser.server.connections import Connections, watch
+from mtctl.browser.server.opening import RedirectPage
 from mtctl.browser.server.page import make_page
 from mtctl.browser.server.rpc_guard import guard
 from mtctl.browser.server.upload import LARGEST, UploadHandler
@@ -33,6 +34,12 @@ HOST = "127.0.0.1"
 #: Seconds until a page that does not answer is given up.
 _TIMEOUT = 30.0
 
+#: Seconds until the file that leads the browser to the link is removed, whether it was used or not.
+_REDIRECT = 60.0
+
+#: Seconds between two attempts to save at the end.
+_AGAIN = 2.0
+
 
 class ServeError(MtctlError):
     """The page cannot be served."""
@@ -43,6 +50,7 @@ class ServerOptions:
     """How to serve.
 
     Attributes:
+        host: A loopback address of this machine.
         port: 0 for any that is free.
         settings: How new scans are segmented.
         largest: Bytes of the largest scan that a browser may send.
@@ -50,6 +58,7 @@ class ServerOptions:
         check: Whether to fetch the page once and end.
     """
 
+    host: str = HOST
     port: int = 0
     settings: Settings = Settings()
     largest: int = LARGEST
@@ -68,6 +77,7 @@ def serve(source: CaseSource, options: ServerOptions) -> int:
     """
     logging.getLogger("wslink").setLevel(logging.CRITICAL)  # it prints a traceback for whatever a client sends
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # the same; what matters is logged by our own
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C on Windows; what follows from it is done by then
         return asyncio.run(_serve(source, options))
     return 0
@@ -78,22 +88,31 @@ async def _serve(source: CaseSource, options: ServerOptions) -> int:
     application = ReviewApplication(server, source, SegmentationRunner(options.settings))
     make_page(server)
     upload_handler = UploadHandler(application.add_scan, options.largest)
-    access = AccessControl(lambda: print(f"For another browser: {_link(server, access)}", flush=True))
+    connections = Connections()
+    redirects: list[RedirectPage] = []
+
+    def link_was_used() -> None:
+        for page in redirects:
+            page.remove()
+        print(f"For another browser: {_link(options.host, server, access)}", flush=True)
+
+    access = AccessControl(connections, link_was_used)
 
     guarded: list[Any] = []
 
     def bind(bound: Any) -> None:
+        watch(bound, connections)
         bound.app.middlewares.append(access.middleware)
         bound.app.add_routes([web.put("/scans/{name}", upload_handler.handle)])
         for handler in bound._ws_handlers:
-            guard(handler, frozenset((*SLICES, VOLUME)), application.commands)
+            guard(handler, frozenset((*SLICES, VOLUME)), application.commands, application.may_press)
             guarded.append(handler)
 
     server.controller.on_server_bind.add(bind)
     server.controller.on_client_connected.add(application.redraw)
     with _hidden_arguments():
         serving = server.start(
-            host=HOST,
+            host=options.host,
             port=options.port,
             exec_mode="coroutine",
             open_browser=False,
@@ -108,22 +127,52 @@ async def _serve(source: CaseSource, options: ServerOptions) -> int:
     running = asyncio.ensure_future(serving)
     try:
         await _started(server, running)
-        link = _link(server, access)
+        link = _link(options.host, server, access)
         print(f"The reviewer: {link}", flush=True)
         if options.check:
             return await _check(link, application)
         print("Ctrl-C ends it; the review is saved as you go.", flush=True)
         if options.browse:
-            await asyncio.to_thread(webbrowser.open, link)
-        ended = _interruption()
+            await _open_browser(link, redirects)
         opening = asyncio.ensure_future(application.begin())
-        await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running, _interruption()}, return_when=asyncio.FIRST_COMPLETED)
         opening.cancel()
+        await _save_at_last(application)
     finally:
+        for page in redirects:
+            page.remove()
         await application.close()
         with contextlib.suppress(Exception):
             await server.stop()
     return 0
+
+
+async def _open_browser(link: str, redirects: list[RedirectPage]) -> None:
+    try:
+        page = await asyncio.to_thread(RedirectPage, link)
+        redirects.append(page)
+        asyncio.get_running_loop().call_later(_REDIRECT, page.remove)
+        await asyncio.to_thread(page.open)
+    except MtctlError as error:
+        print(error, flush=True)
+
+
+async def _save_at_last(application: ReviewApplication) -> None:
+    """Save what was not saved yet; where that fails, go on trying until it is saved or the person wants the end."""
+    ended: asyncio.Future[None] | None = None
+    while ended is None or not ended.done():
+        try:
+            await application.save()
+        except MtctlError as error:
+            if ended is None:
+                ended = _interruption()
+                print(f"NOT SAVED: {error}", flush=True)
+                print("It is tried again until it is saved; Ctrl-C ends the reviewer without it.", flush=True)
+            await asyncio.wait({ended}, timeout=_AGAIN)
+        else:
+            if ended is not None:
+                print("Saved.", flush=True)
+            return
 
 
 def _make_server() -> Any:
@@ -179,5 +228,6 @@ async def _check(link: str, application: ReviewApplication) -> int:
     return 0 if good else 1
 
 
-def _link(server: Any, access: AccessControl) -> str:
-    return f"http://{HOST}:{server.port}/?token={access.token}"
+def _link(host: str, server: Any, access: AccessControl) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{server.port}/?token={access.token}"

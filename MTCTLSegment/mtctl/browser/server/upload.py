@@ -1,4 +1,4 @@
-"""A scan that is dropped on the page: taken over HTTP, no larger than allowed, and read in a child process."""
+"""A scan that is dropped on the page: taken over HTTP, neither too large nor too slow, and read in a child process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import tempfile
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,39 +26,57 @@ LARGEST = 1 << 29
 #: Seconds until a child that reads a scan is ended.
 _TIMEOUT = 180.0
 
-_CHUNK = 1 << 18
+#: Scans that may be on their way at once.
+MOST_UPLOADS = 4
+
+#: Bytes that must come in every so many seconds: a slow line has ten times as much.
+SLOWEST, PERIOD = 1 << 18, 15.0
 
 
 class UploadError(MtctlError):
     """A scan from the browser cannot be used."""
 
 
+class _TooSlowError(UploadError):
+    """A scan does not come in."""
+
+
 class UploadHandler:
-    """Takes scans, one at a time.
+    """Takes some scans at once, and reads them one after the other.
 
     Args (of the constructor):
         add: Called with the scan and a plain name for it; returns the key of the new case.
         largest: Bytes of the largest scan that is taken.
+        period: Seconds within which SLOWEST bytes must come in.
     """
 
-    def __init__(self, add: Callable[[Volume, str], Awaitable[str]], largest: int = LARGEST) -> None:
-        self._add, self._largest = add, largest
-        self._busy = asyncio.Lock()
+    def __init__(
+        self, add: Callable[[Volume, str], Awaitable[str]], largest: int = LARGEST, period: float = PERIOD
+    ) -> None:
+        self._add, self._largest, self._period = add, largest, period
+        self._under_way = 0
+        self._reading = asyncio.Lock()
 
     async def handle(self, request: web.Request) -> web.Response:
         """Take PUT /scans/<name> with the file's bytes; answer {"key"} or a sentence."""
         name = request.match_info["name"]
-        if self._busy.locked():
-            return _answer(429, "Another scan is being taken in: wait until it is there.")
-        async with self._busy:
-            try:
-                return web.json_response({"key": await self._read_upload(request, name)})
-            except UploadError as error:
-                return _answer(413 if "larger" in str(error) else 422, str(error))
-            except MtctlError as error:
-                return _answer(422, str(error))
-            except OSError as error:
-                return _answer(507, f"{plain_name(name)}: {write_reason(error)}")
+        if self._under_way >= MOST_UPLOADS:
+            return _answer(429, f"{MOST_UPLOADS} scans are being taken in: wait until one is there.")
+        self._under_way += 1
+        try:
+            return web.json_response({"key": await self._read_upload(request, name)})
+        except _TooSlowError as error:
+            return _answer(408, str(error))
+        except UploadError as error:
+            return _answer(413 if "larger" in str(error) else 422, str(error))
+        except MtctlError as error:
+            return _answer(422, str(error))
+        except (web.RequestPayloadError, zlib.error):
+            return _answer(400, f"{plain_name(name)}: was cut off on its way, or is not compressed as it says")
+        except OSError as error:
+            return _answer(507, f"{plain_name(name)}: {write_reason(error)}")
+        finally:
+            self._under_way -= 1
 
     async def _read_upload(self, request: web.Request, name: str) -> str:
         ending = max((end for end in ENDINGS if name.lower().endswith(end)), key=len, default=None)
@@ -68,18 +87,29 @@ class UploadHandler:
         with tempfile.TemporaryDirectory(prefix="mtctl-upload-") as folder:
             scan, copy = Path(folder, f"scan{ending}"), Path(folder, "copy.nrrd")
             await self._receive(request, scan)
-            await _read_in_child(scan, copy, plain_name(name))
-            volume = await asyncio.to_thread(read_volume, copy)
-        return await self._add(volume, plain_name(name))
+            async with self._reading:
+                await _read_in_child(scan, copy, plain_name(name))
+                volume = await asyncio.to_thread(read_volume, copy)
+                return await self._add(volume, plain_name(name))
 
     async def _receive(self, request: web.Request, path: Path) -> None:
-        size = 0
+        size, due, clock = 0, SLOWEST, asyncio.get_running_loop().time
+        end = clock() + self._period
         with open(path, "wb") as stream:
-            async for piece in request.content.iter_chunked(_CHUNK):
+            while True:
+                try:
+                    async with asyncio.timeout_at(end):
+                        piece = await request.content.readany()
+                except TimeoutError:
+                    raise _TooSlowError("The scan comes in too slowly: try again on a faster line.") from None
+                if not piece:
+                    return
                 size += len(piece)
                 if size > self._largest:
                     raise self._too_large()
-                stream.write(piece)
+                if size >= due:
+                    due, end = size + SLOWEST, clock() + self._period
+                await asyncio.to_thread(stream.write, piece)
 
     def _too_large(self) -> UploadError:
         return UploadError(f"The scan is larger than {self._largest / 1e6:.0f} MB, the most that is taken here.")

@@ -10,9 +10,11 @@ from enum import Enum
 from typing import Protocol
 
 from mtctl.browser.sources.reading import CaseData
+from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.review.session import ReviewSession
+from mtctl.system.holds import Holder
 
 
 class WorkStage(Enum):
@@ -40,6 +42,7 @@ class WorkListEntry:
         stage: How far it is.
         text: What is left, in plain words.
         urgency: Cases of one stage are listed by it, highest first.
+        held: Who else has it open and since when; "": nobody.
     """
 
     key: str
@@ -47,6 +50,7 @@ class WorkListEntry:
     stage: WorkStage
     text: str
     urgency: float = 0.0
+    held: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class OpenedCase:
         mask: The segmentation as it was left, (z, y, x).
         scan: The scan.
         notes: What the person should know, such as why an older review cannot be continued.
+        holder: Who has it open already: then it is to be looked at only.
     """
 
     scan: Volume
@@ -66,19 +71,42 @@ class OpenedCase:
     session: ReviewSession | None
     mask: Mask | None
     notes: tuple[str, ...] = ()
+    holder: Holder | None = None
+
+
+class HeldError(MtctlError):
+    """Somebody else has the case open."""
+
+    def __init__(self, name: str, holder: Holder) -> None:
+        super().__init__(f"{name} is open elsewhere ({holder.words()}): wait until it is closed there, or take it over")
 
 
 class CaseSource(Protocol):
-    """A place from which cases are read and where reviews are stored. Its methods raise `MtctlError`s."""
+    """A place from which cases are read and where reviews are stored. Its methods raise `MtctlError`s.
+
+    One person at a time has a case, from `open` to `close`. Nothing that another wrote is replaced in any case.
+    """
 
     def entries(self) -> list[WorkListEntry]:
         """Return the work list, most urgent first."""
 
     def open(self, key: str) -> OpenedCase:
-        """Read a case."""
+        """Take a case where nobody else has it, and read it."""
 
-    def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
-        """Store a review as it stands."""
+    def keep(self, key: str) -> Holder | None:
+        """Give a sign of life, or take a case that has become free; return who else has it."""
+
+    def take_over(self, key: str) -> None:
+        """Take a case from whoever has it."""
+
+    def close(self, key: str) -> None:
+        """Give a case back."""
+
+    def save(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """Store a review as it stands; return where another person's is that is kept beside it, or ""."""
+
+    def prefer_ours(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """Go on with this review where there are two; return where the other is kept, as a sentence."""
 
     def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """Put an accepted case into the case store; return what was done, as a sentence."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from mtctl.browser.sources.base import OpenedCase, WorkListEntry, WorkStage, in_order
 from mtctl.browser.sources.reading import CaseData, memory_mapped
-from mtctl.cases.records import RecordKind
-from mtctl.cases.store import CaseState, CaseStore, StoredCase
+from mtctl.cases.records import REVIEW, Record, RecordKind
+from mtctl.cases.store import CaseError, CaseState, CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.review.document import read_review, review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, summary
+from mtctl.system.holds import Holder, Holds
 
 _STAGES = {
     CaseState.UNLABELLED: WorkStage.TO_SEGMENT,
@@ -27,41 +31,90 @@ _STAGES = {
 }
 
 
+_DISPUTED = "another reviewer went on with this case: theirs and yours are kept beside each other in the store"
+
+
 class CaseStoreSource:
     """See `CaseSource`."""
 
     def __init__(self, store: CaseStore, reviewer: str = "") -> None:
         """Use the cases of a store; `reviewer` is the pseudonym of the person, for drafts and decisions, or ""."""
         self.store, self._reviewer = store, reviewer
+        self._holds = Holds(reviewer)
+        self._open: dict[str, _Known] = {}
 
     def entries(self) -> list[WorkListEntry]:
         """See `CaseSource`."""
-        return in_order([_entry(case) for case in self.store.cases()])
+        cases = self.store.cases()
+        held = self._holds.holders(self.store.folder, [case.id for case in cases])
+        return in_order(
+            [replace(_entry(case), held=held[case.id].words() if case.id in held else "") for case in cases]
+        )
 
     def open(self, key: str) -> OpenedCase:
         """See `CaseSource`."""
-        case = self.store.case(key)
+        notes: tuple[str, ...] = ()
+        holder: Holder | None = None
+        try:
+            holder = self._holds.take(self.store.folder, key)
+        except MtctlError as error:  # It is saved as soon as that can be done, see `keep`.
+            notes = (f"Nothing can be saved here at present: {error}",)
+        case, before = self.store.case(key), self._open.get(key)
+        # Where two went on with the case, opening it anew shows the other's work.
+        passed = before.ours if before and before.disputed else frozenset()
+        case = replace(case, records=tuple(record for record in case.records if record.number not in passed))
+        self._open[key] = _Known(case, passed)
         scan = case.scan()
         if not is_predicted(case):
-            return OpenedCase(scan, None, None, None)
+            return OpenedCase(scan, None, None, None, notes, holder)
         maps = case.maps()
         maps = replace(maps, probability=memory_mapped(maps.probability), distance=memory_mapped(maps.distance))
         data = CaseData(scan, maps, dict(case.report()), {})
-        session, mask, notes = _resume(case, data)
-        return OpenedCase(scan, data, session, mask, notes)
+        session, mask, more = _resume(case, data)
+        return OpenedCase(scan, data, session, mask, (*notes, *more), holder)
 
-    def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
+    def keep(self, key: str) -> Holder | None:
         """See `CaseSource`."""
-        self.store.save_draft(key, mask, review_document(session), self._reviewer)
+        return self._holds.take(self.store.folder, key)
+
+    def take_over(self, key: str) -> None:
+        """See `CaseSource`."""
+        self._holds.take_over(self.store.folder, key)
+
+    def close(self, key: str) -> None:
+        """See `CaseSource`."""
+        self._holds.release(self.store.folder, key)
+        self._open.pop(key, None)
+
+    def save(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """See `CaseSource`. Drafts that are not known here stay, whoever their author is."""
+        known, document = self._open.get(key) or _Known(self.store.case(key)), review_document(session)
+        stored = self.store.save_draft(known.case, mask, document, self._reviewer)
+        known = self._open[key] = known.after(stored, document)
+        others = known.others(stored) or self._holds.holder(self.store.folder, key)
+        self._open[key] = replace(known, disputed=bool(others))
+        return _DISPUTED if others else ""
+
+    def prefer_ours(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """See `CaseSource`."""
+        self._holds.take_over(self.store.folder, key)
+        case = self.store.case(key)
+        known = self._open.get(key) or _Known(case)
+        self._open[key] = replace(known, passed=known.passed | known.others(case))
+        self.save(key, session, mask)
+        return "this review goes on; the other is kept in the store"
 
     def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """See `CaseSource`."""
-        stored = self.store.accept(key, mask, review_document(session), self._reviewer)
+        stored = self.store.accept(self._alone(key), mask, review_document(session), self._reviewer)
+        self._open[key] = _Known(stored)
         return f"stored as {stored.state.value}"
 
     def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """See `CaseSource`."""
-        stored = self.store.reject(key, session.state.reason, review_document(session), self._reviewer)
+        case = self._alone(key)
+        stored = self.store.reject(case, session.state.reason, review_document(session), self._reviewer)
+        self._open[key] = _Known(stored)
         return f"stored as {stored.state.value}"
 
     def add_scan(self, volume: Volume, name: str) -> str:
@@ -71,6 +124,52 @@ class CaseStoreSource:
     def add_result(self, key: str, result: Result) -> None:
         """See `CaseSource`."""
         self.store.add_prediction(key, result)
+
+    def _alone(self, key: str) -> StoredCase:
+        """Return the case as it is known here, where nobody else went on with it."""
+        case = self.store.case(key)
+        known = self._open.get(key) or _Known(case)
+        if known.others(case) or self._holds.holder(self.store.folder, key):
+            raise CaseError(f"{_DISPUTED}. Choose first which one to go on with")
+        return known.case
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known here of a case that is open.
+
+    Attributes:
+        case: As it was opened, with what was stored from here since.
+        passed: Numbers of records that the person went past.
+        ours: Numbers of drafts that were stored from here.
+        disputed: Whether somebody else stored something since.
+    """
+
+    case: StoredCase
+    passed: frozenset[int] = frozenset()
+    ours: frozenset[int] = frozenset()
+    disputed: bool = False
+
+    def others(self, now: StoredCase) -> frozenset[int]:
+        """Return the numbers of records that somebody else stored since."""
+        here = {record.number for record in self.case.records} | self.passed
+        return frozenset(record.number for record in now.records if record.number not in here)
+
+    def after(self, now: StoredCase, review: Mapping[str, Any]) -> _Known:
+        """Return what is known after a draft with this review was stored."""
+        news = [record for record in now.records if record.number in self.others(now)]
+        wanted = json.loads(json.dumps(review))
+        mine = [record for record in news if record.kind is RecordKind.DRAFT and _review_of(record) == wanted][-1:]
+        there = {record.number for record in now.records}
+        records = (*(record for record in self.case.records if record.number in there), *mine)
+        return replace(self, case=replace(now, records=records), ours=self.ours | {record.number for record in mine})
+
+
+def _review_of(record: Record) -> Mapping[str, Any] | None:
+    try:
+        return record.json(REVIEW)
+    except MtctlError:
+        return None
 
 
 def is_predicted(case: StoredCase) -> bool:

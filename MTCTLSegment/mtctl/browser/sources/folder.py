@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtctl.browser.sources.base import OpenedCase, WorkListEntry, WorkStage, in_order
+from mtctl.browser.sources.base import HeldError, OpenedCase, WorkListEntry, WorkStage, in_order
 from mtctl.browser.sources.case_store import is_predicted
-from mtctl.browser.sources.reading import CaseData, read_case, read_corrected
-from mtctl.browser.sources.result_folder import FolderCase, FolderError, confined, find_cases, report_of
+from mtctl.browser.sources.reading import read_case
+from mtctl.browser.sources.result_folder import FolderCase, FolderError, find_cases, report_of
+from mtctl.browser.sources.review_files import ReviewFiles, set_aside, write_whole
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.io.given_spacing import with_spacing_of
 from mtctl.io.volumes import read_volume, write_segmentation, write_volume
-from mtctl.review.document import read_review, review_document, write_review
+from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, Status, summary
 from mtctl.system.files import write_json
+from mtctl.system.holds import Holder, Holds
 
 _STAGES = {Status.DRAFT: WorkStage.IN_REVIEW, Status.ACCEPTED: WorkStage.ACCEPTED, Status.REJECTED: WorkStage.REJECTED}
 
@@ -33,7 +36,7 @@ class FolderSource:
     """The cases of one folder, or one case of it.
 
     Attributes:
-        root: The folder, resolved. Nothing outside it is read or written, the store aside.
+        root: The folder, resolved. Nothing outside it is read or written, but the store and what is linked in it.
         store: Where decisions go.
     """
 
@@ -47,6 +50,8 @@ class FolderSource:
             reviewer: Pseudonym of the person, for the store's decisions, or "".
         """
         self.root, self.store, self._reviewer = root.resolve(), store, reviewer
+        self._holds = Holds(reviewer)
+        self._files = ReviewFiles(self._holds)
         self._only = None if only is None else {only}
         self._cases: dict[str, FolderCase] = {}
 
@@ -54,35 +59,65 @@ class FolderSource:
         """See `CaseSource`."""
         found = find_cases(self.root)
         self._cases = found if self._only is None else {key: c for key, c in found.items() if key in self._only}
-        return in_order([_entry(key, case) for key, case in self._cases.items()])
+        by_folder = _by_folder(self._cases.values())
+        held = {folder: self._holds.holders(folder, stems) for folder, stems in by_folder.items()}
+        entries = []
+        for key, case in self._cases.items():
+            holder = held[case.folder].get(case.stem)
+            entries.append(replace(_entry(key, case), held=holder.words() if holder else ""))
+        return in_order(entries)
 
     def open(self, key: str) -> OpenedCase:
         """See `CaseSource`."""
         case = self._case(key)
+        notes: tuple[str, ...] = ()
+        holder: Holder | None = None
+        try:
+            holder = self._holds.take(case.folder, case.stem)
+        except MtctlError as error:  # It is saved as soon as that can be done, see `keep`.
+            notes = (f"Nothing can be saved here at present: {error}",)
         if not case.segmented:
-            return OpenedCase(read_volume(case.scan), None, None, None)
+            return OpenedCase(read_volume(case.scan), None, None, None, notes, holder)
         data = read_case(case)
-        session, mask, notes = _resume(case, data)
-        return OpenedCase(data.scan, data, session, mask, notes)
+        session, mask, more = self._files.resume(case, data, ours=holder is None)
+        return OpenedCase(data.scan, data, session, mask, (*notes, *more), holder)
 
-    def save(self, key: str, session: ReviewSession, mask: Mask) -> None:
-        """See `CaseSource`. The mask goes first: what the review says of edits is worked out from it anew."""
+    def keep(self, key: str) -> Holder | None:
+        """See `CaseSource`."""
         case = self._case(key)
-        edited = bool((mask != session.maps.segmentation).any())
-        if edited or case.corrected.exists():
-            self._write(case.corrected, lambda path: write_segmentation(Volume(mask, session.maps.geometry), path))
-        self._write(case.review, lambda path: write_review(path, session))
+        return self._holds.take(case.folder, case.stem)
+
+    def take_over(self, key: str) -> None:
+        """See `CaseSource`."""
+        case = self._case(key)
+        self._holds.take_over(case.folder, case.stem)
+
+    def close(self, key: str) -> None:
+        """See `CaseSource`."""
+        if case := self._cases.get(key):
+            self._holds.release(case.folder, case.stem)
+
+    def save(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """See `CaseSource`."""
+        return self._files.save(self._case(key), session, mask)
+
+    def prefer_ours(self, key: str, session: ReviewSession, mask: Mask) -> str:
+        """See `CaseSource`."""
+        case = self._case(key)
+        self._holds.take_over(case.folder, case.stem)
+        kept = self._files.prefer_ours(case, session, mask)
+        return f"this review goes on; the other is kept as {kept}" if kept else "this review goes on"
 
     def accept(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """See `CaseSource`."""
-        self.save(key, session, mask)
+        self._save_alone(key, session, mask)
         case = self._stored(key)
         stored = self.store.accept(case, mask, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}, case {stored.id} of {self.store.folder.name}"
 
     def reject(self, key: str, session: ReviewSession, mask: Mask) -> str:
         """See `CaseSource`."""
-        self.save(key, session, mask)
+        self._save_alone(key, session, mask)
         case = self._stored(key)
         stored = self.store.reject(case, session.state.reason, review_document(session), self._reviewer)
         return f"stored as {stored.state.value}, case {stored.id} of {self.store.folder.name}"
@@ -93,7 +128,7 @@ class FolderSource:
         for number in range(1, 10_000):
             path = self.root / (f"{stem}.image.nrrd" if number == 1 else f"{stem}-{number}.image.nrrd")
             if not path.exists() and not path.is_symlink():
-                write_volume(volume, confined(self.root, path))
+                write_volume(volume, path)
                 if self._only is not None:
                     self._only.add(path.name)
                 return path.name
@@ -102,8 +137,10 @@ class FolderSource:
     def add_result(self, key: str, result: Result) -> None:
         """See `CaseSource`. The report goes last: without it there are no results."""
         case = self._case(key)
+        if holder := self._holds.holder(case.folder, case.stem):
+            raise HeldError(case.stem, holder)
         if case.review.exists():
-            _rename_old_review(case)
+            set_aside(case)
         report = {
             "input": case.scan.name,
             **with_spacing_of(result.report, report_of(case)),
@@ -112,25 +149,22 @@ class FolderSource:
         maps = {"uncertainty": "entropy", "distance": "distance", "probability": "probability"}
         for kind, name in maps.items():
             found = Volume(result.maps[name], result.geometry)
-            self._write(case.folder / f"{case.stem}.{kind}.nrrd", partial(write_volume, found))
+            write_whole(case.folder / f"{case.stem}.{kind}.nrrd", partial(write_volume, found))
         mask = Volume(result.segmentation, result.geometry)
-        self._write(case.folder / f"{case.stem}.seg.nrrd", lambda path: write_segmentation(mask, path))
-        write_json(confined(self.root, case.folder / f"{case.stem}.json"), report)
+        write_whole(case.folder / f"{case.stem}.seg.nrrd", lambda path: write_segmentation(mask, path))
+        write_whole(case.folder / f"{case.stem}.json", lambda path: write_json(path, report))
 
     def _case(self, key: str) -> FolderCase:
         if key not in self._cases:
             self.entries()
         try:
-            case = self._cases[key]
+            return self._cases[key]
         except KeyError:
             raise FolderError(f"{key}: there is no such case in this folder (any more)") from None
-        confined(self.root, case.scan)
-        return case
 
-    def _write(self, path: Path, write: Callable[[Path], None]) -> None:
-        if path.is_symlink():
-            raise FolderError(f"{path.name}: is a link; nothing is written through links")
-        write(confined(self.root, path))
+    def _save_alone(self, key: str, session: ReviewSession, mask: Mask) -> None:
+        if sentence := self.save(key, session, mask):
+            raise FolderError(f"{sentence}. Choose first which one to go on with")
 
     def _stored(self, key: str) -> StoredCase:
         """Return the case of the store with this scan and prediction; add it where it is not there yet."""
@@ -150,6 +184,13 @@ def plain_name(name: str) -> str:
     stem = re.sub(r"(\.nii\.gz|\.nii|\.nrrd|\.mha)$", "", last, flags=re.IGNORECASE).removesuffix(".image")
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-_")[:80]
     return plain or "scan"
+
+
+def _by_folder(cases: Iterable[FolderCase]) -> dict[Path, list[str]]:
+    stems: dict[Path, list[str]] = {}
+    for case in cases:
+        stems.setdefault(case.folder, []).append(case.stem)
+    return stems
 
 
 def _entry(key: str, case: FolderCase) -> WorkListEntry:
@@ -187,35 +228,3 @@ def _review(case: FolderCase) -> Mapping[str, Any] | None:
 
 def _number(value: Any, otherwise: float) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
-
-
-def _resume(case: FolderCase, data: CaseData) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
-    """Return the review as it was left; where it does not fit, rename it and begin a new one."""
-    if not case.review.is_file() or case.review.is_symlink():
-        return ReviewSession(data.maps), data.maps.segmentation.copy(), ()
-    try:
-        left = read_corrected(case, data.maps.geometry)
-        session = read_review(case.review, data.maps, left)
-    except MtctlError as error:
-        return _new_review(case, data, str(error))
-    return session, data.maps.segmentation.copy() if left is None else left, ()
-
-
-def _new_review(case: FolderCase, data: CaseData, why: str) -> tuple[ReviewSession, Mask, tuple[str, ...]]:
-    kept = _rename_old_review(case)
-    note = f"A new review was begun; the one before is kept as {kept}. Reason: {why}"
-    return ReviewSession(data.maps), data.maps.segmentation.copy(), (note,)
-
-
-def _rename_old_review(case: FolderCase) -> str:
-    """Rename a review that belongs to another segmentation; return its new name."""
-    for number in range(1, 10_000):
-        ending = f".before-{number}"
-        review = case.review.with_name(f"{case.stem}{ending}.review.json")
-        if review.exists():
-            continue
-        case.review.rename(review)
-        if case.corrected.exists():
-            case.corrected.rename(case.corrected.with_name(f"{case.stem}{ending}.review.seg.nrrd"))
-        return review.name
-    raise FolderError(f"{case.stem}: too many old reviews")

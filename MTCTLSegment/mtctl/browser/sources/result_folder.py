@@ -1,4 +1,4 @@
-"""Which cases a folder holds, and which of its files belong to each; nothing outside the folder is ever named."""
+"""Which cases a folder holds, and which of its files belong to each."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def find_cases(root: Path) -> dict[str, FolderCase]:
     """Return the cases in a folder and the folders in it.
 
     A scan's results lie beside it or in another of the folders: those whose report names it as "input", or those
-    with its name. Links are followed nowhere, neither to files nor to folders.
+    with its name. Links to files and folders are followed, as the person made them, but no link that leads back; what
+    belongs to a linked scan lies beside the link.
 
     Args:
         root: The folder, resolved.
@@ -109,30 +110,28 @@ def is_store(folder: Path) -> bool:
     return any(folder.glob(f"{_STORE_CASES}/*/case.json"))
 
 
-def confined(root: Path, path: Path) -> Path:
-    """Return the path, resolved, where it lies in the folder `root` (resolved) with all links followed.
-
-    Raises:
-        FolderError: It does not.
-    """
-    resolved = path.resolve()
-    if not resolved.is_relative_to(root):
-        raise FolderError(f"{path.name}: lies outside the folder under review")
-    return resolved
-
-
 def _files(root: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root, followlinks=False):
+    seen = {os.path.realpath(root)}
+    for folder, subfolders, names in os.walk(root, followlinks=True):
         depth = len(Path(folder).relative_to(root).parts)
         subfolders[:] = [
             name
-            for name in subfolders
-            if not name.startswith(".") and depth < _DEPTH and not is_store(Path(folder, name))
+            for name in sorted(subfolders)
+            if not name.startswith(".") and depth < _DEPTH and _is_new(root, Path(folder, name), seen)
         ]
         for name in names:
             path = Path(folder, name)
-            if not name.startswith((".", TEMPORARY_PREFIX)) and not path.is_symlink() and path.is_file():
+            if not name.startswith((".", TEMPORARY_PREFIX)) and path.is_file():
                 yield path
+
+
+def _is_new(root: Path, path: Path, seen: set[str]) -> bool:
+    """Return whether a folder is to be searched: neither a case store nor one that is searched under another name."""
+    real = os.path.realpath(path)
+    if is_store(path) or real in seen or (path.is_symlink() and Path(real).is_relative_to(root)):
+        return False
+    seen.add(real)
+    return not root.is_relative_to(real)  # else a link back to a folder above
 
 
 def _is_scan(path: Path) -> bool:
@@ -156,7 +155,7 @@ def _case(scan: Path, candidates: list[Path]) -> FolderCase:
         stem = candidate.name.removesuffix(".json").removesuffix(".seg.nrrd")
         paths = {kind: candidate.with_name(f"{stem}.{kind}.nrrd") for kind in RESULTS}
         paths["json"] = candidate.with_name(f"{stem}.json")
-        there = {kind: path for kind, path in paths.items() if path.is_file() and not path.is_symlink()}
+        there = {kind: path for kind, path in paths.items() if path.is_file()}
         if "seg" in there:
             return FolderCase(stem, scan, candidate.parent, there)
     return FolderCase(_stem(scan), scan, scan.parent, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 from mtctl.browser.sources.base import CaseSource
@@ -11,7 +12,16 @@ from mtctl.browser.ui.case_commands import CaseCommands
 from mtctl.browser.ui.controller import ReviewController
 from mtctl.browser.ui.review_commands import ReviewCommands
 from mtctl.browser.ui.segmentation import SegmentationRunner
+from mtctl.browser.ui.tabs import OldTabError
 from mtctl.geometry import Volume
+
+
+class _Needs(Enum):
+    """What a tab must know of before its command is taken."""
+
+    NOTHING = 0
+    CASE = 1
+    ALL = 2  #: the case and all that was done with it; and the case must be this person's
 
 
 class ReviewApplication:
@@ -25,38 +35,42 @@ class ReviewApplication:
         self._controller = controller = ReviewController(server, source)
         self._cases, review = CaseCommands(controller, segmentation), ReviewCommands(controller)
         cases = self._cases
-        answers: dict[str, Callable[..., Any]] = {
-            "open": cases.open,
-            "refresh": cases.refresh_if_due,
-            "accept_case": cases.accept,
-            "reject_case": cases.reject,
-            "reopen_case": cases.reopen,
-            "segment": cases.segment,
-            "cancel": cases.cancel,
-            "threshold": review.set_threshold,
-            "opacity": review.set_opacity,
-            "heatmap": review.show_heatmap,
-            "jump": review.jump,
-            "next": review.next,
-            "previous": review.previous,
-            "accept_region": review.accept_region,
-            "reopen_region": review.reopen_region,
-            "tool": review.select_tool,
-            "brush": review.set_brush,
-            "undo": review.undo,
-            "redo": review.redo,
-            "level": review.set_level,
-            "propose": review.propose,
-            "apply": review.apply,
-            "discard": review.discard,
-            "slice": review.move_slice,
-            "step": review.step_slice,
-            "fit": review.fit,
-            "dismiss": review.dismiss,
+        change, case, free = _Needs.ALL, _Needs.CASE, _Needs.NOTHING
+        answers: dict[str, tuple[_Needs, Callable[..., Any]]] = {
+            "open": (free, cases.open),
+            "refresh": (free, cases.refresh_if_due),
+            "take_over": (case, cases.take_over),
+            "prefer_ours": (case, cases.prefer_ours),
+            "accept_case": (change, cases.accept),
+            "reject_case": (change, cases.reject),
+            "reopen_case": (change, cases.reopen),
+            "segment": (change, cases.segment),
+            "cancel": (free, cases.cancel),
+            "threshold": (case, review.set_threshold),
+            "opacity": (free, review.set_opacity),
+            "heatmap": (free, review.show_heatmap),
+            "jump": (case, review.jump),
+            "next": (case, review.next),
+            "previous": (case, review.previous),
+            "accept_region": (change, review.accept_region),
+            "reopen_region": (change, review.reopen_region),
+            "tool": (case, review.select_tool),
+            "brush": (free, review.set_brush),
+            "undo": (change, review.undo),
+            "redo": (change, review.redo),
+            "level": (case, review.set_level),
+            "propose": (case, review.propose),
+            "apply": (change, review.apply),
+            "discard": (case, review.discard),
+            "slice": (case, review.move_slice),
+            "step": (case, review.step_slice),
+            "fit": (free, review.fit),
+            "dismiss": (free, review.dismiss),
+            "shows": (free, _do_nothing),
         }
         self.commands = frozenset(answers)
-        for name, method in answers.items():
-            server.controller.trigger(name)(self._answering(method))
+        for name, (needs, method) in answers.items():
+            server.controller.trigger(name)(self._answering(needs, method))
 
     async def begin(self) -> None:
         """List the cases and open the first that is left; what goes wrong is said on the page."""
@@ -74,24 +88,54 @@ class ReviewApplication:
         """Draw all views anew, for a page that has just come."""
         self._controller.views.redraw()
 
+    def may_press(self) -> bool:
+        """Return whether the tab that speaks shows the case on the screen, so that its strokes are taken."""
+        return self._controller.tabs.may_press()
+
+    async def save(self) -> None:
+        """Save what was not saved yet.
+
+        Raises:
+            MtctlError: It cannot be saved; nothing is dropped.
+        """
+        await self._controller.save()
+
     async def close(self) -> None:
-        """Save what was not saved yet, and end the process that segments.
+        """Save what was not saved yet, give the case back, and end the process that segments.
 
         Raises:
             MtctlError: It cannot be saved.
         """
         await self._cases.close()
 
-    def _answering(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a method as a command for the page: its errors become notices, whatever the page sent."""
+    def _answering(self, needs: _Needs, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a method as a command for the page: its errors become notices, whatever the page sent.
 
-        async def answer(*arguments: Any) -> str:
+        The first argument is what the tab shows, see `Tabs.place`; the method gets the others.
+        """
+        controller = self._controller
+
+        async def answer(place: object = None, *arguments: Any) -> str:
             try:
+                if needs is _Needs.NOTHING:
+                    controller.tabs.shows(place)
+                else:
+                    controller.tabs.check(place, whole=needs is _Needs.ALL)
+                if needs is _Needs.ALL:
+                    controller.check_own()
+                    controller.changed_here()
                 result = method(*arguments)
                 if asyncio.iscoroutine(result):
                     await result
+            except OldTabError as error:
+                controller.refresh_tabs()
+                return controller.report(error)
             except Exception as error:
-                return self._controller.report(error)
+                return controller.report(error)
             return ""
 
         return answer
+
+
+def _do_nothing() -> None:
+    """Do nothing: the tab says what it shows, before the mouse is used."""

@@ -11,19 +11,23 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from mtctl.browser.sources.base import CaseSource, WorkListEntry
+from mtctl.browser.sources.base import CaseSource, HeldError, WorkListEntry
 from mtctl.browser.ui import page_state
 from mtctl.browser.ui.case_view import CaseDisplay
 from mtctl.browser.ui.open_case import CaseUnderReview
+from mtctl.browser.ui.saving import Saver
+from mtctl.browser.ui.tabs import Tabs
 from mtctl.browser.ui.views import SLICES, Brush, Views
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.review.proposals import Proposal
+from mtctl.system.files import reason_of
+from mtctl.system.holds import Holder
 
 log = logging.getLogger(__name__)
 
-#: Seconds after the last change until the list, the surface and the files follow: a slider or a stroke goes on.
-_LIST_AFTER, _SURFACE_AFTER, _SAVE_AFTER = 0.08, 0.5, 0.4
+#: Seconds after the last change until the list and the surface follow: a slider or a stroke goes on.
+_LIST_AFTER, _SURFACE_AFTER = 0.08, 0.5
 
 #: The page's state as it begins; the template's names.
 _BEGINNING: dict[str, Any] = {
@@ -42,6 +46,10 @@ _BEGINNING: dict[str, Any] = {
     "preview": None,
     "progress": None,
     "saved": "",
+    "unsaved": "",
+    "held": "",
+    "disputed": "",
+    "at": None,
     "slices": {},
 }
 
@@ -59,6 +67,9 @@ class ReviewController:
         key: Of the case on the screen; None: there is none.
         scan: Its scan.
         proposal: What is previewed.
+        holder: Who else has the case open: then it is to be looked at only.
+        tabs: What each tab shows.
+        saver: Saves the review.
     """
 
     def __init__(self, server: Any, source: CaseSource) -> None:
@@ -67,12 +78,15 @@ class ReviewController:
         self.key: str | None = None
         self.scan: Volume | None = None
         self.proposal: Proposal | None = None
+        self.holder: Holder | None = None
+        self.tabs = Tabs()
+        self._server = server
         self._case: CaseUnderReview | None = None
-        self._unsaved = False
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._scheduled: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
+        self.saver = Saver(self.state, self._write)
         self.views = Views(server, self._moved)
         self.brush = Brush(self.views, self._stroke)
         self.display = CaseDisplay(self.views, self.brush)
@@ -99,21 +113,52 @@ class ReviewController:
             raise MtctlError("there is no such case in this folder (any more)")
         return self.entries[key]
 
-    def show_case(self, key: str, scan: Volume, case: CaseUnderReview | None) -> None:
+    def check_own(self) -> None:
+        """See that the case on the screen may be changed.
+
+        Raises:
+            HeldError: Somebody else has it open.
+        """
+        if self.holder and self.key:
+            raise HeldError(self.entry(self.key).name, self.holder)
+
+    def show_case(self, key: str, scan: Volume, case: CaseUnderReview | None, holder: Holder | None) -> None:
         """Put another case on the screen; None for one that was not segmented yet."""
         self.key, self.scan, self._case, self.proposal = key, scan, case, None
+        self.saver.clear()
+        self.tabs.opened(key)
+        self.show_holder(holder)
         if case is None:
             self.display.show_scan(scan, self.entry(key).name)
         else:
             self.display.show(case, scan)
             if case.session.current:
                 self.display.jump(case.session.current)
-        self.state.update({"preview": None, "saved": ""})
+        self.state.update({"preview": None, "disputed": ""})
         self.update_page()
         gc.collect()  # nodes, signals and their callbacks hold each other: the case before would stay for long
 
+    def show_holder(self, holder: Holder | None) -> None:
+        """Show on the page who else has the case open; None: nobody."""
+        self.holder = holder
+        self.state.held = holder.words() if holder else ""
+        if holder:
+            self.discard()
+            self.brush.select_tool("look")
+            self.state.tool = "look"
+
+    def changed_here(self) -> None:
+        """Note that the tab that speaks changes the case: commands of tabs that do not show that are refused."""
+        self.tabs.changed()
+        self.state.at = self.tabs.place()
+
+    def refresh_tabs(self) -> None:
+        """Send all tabs the whole state once more."""
+        self._server.force_state_push(*_BEGINNING)
+
     def update_page(self) -> None:
         """Show on the page how the case stands."""
+        self.state.at = self.tabs.place()
         case, state = self._case, self.state
         if case is None:
             name = self.entry(self.key).name if self.key else ""
@@ -150,25 +195,17 @@ class ReviewController:
         """Write what was not written yet.
 
         Raises:
-            MtctlError: It cannot be written; it is tried again after the next change.
+            MtctlError: It cannot be written; it is tried again by itself.
         """
-        if handle := self._scheduled.pop(self._start_saving, None):
-            handle.cancel()
-        case = self._case
-        if not case or not self._unsaved:
-            return
-        self._unsaved = False
-        session, mask = case.snapshot()
-        try:
-            await self.in_thread(partial(self.source.save, case.key, session, mask))
-        except MtctlError:
-            self._unsaved = True
-            with self.state as state:
-                state.saved = "NOT SAVED"
-            raise
-        if not self._unsaved:
-            with self.state as state:
-                state.saved = "saved"
+        await self.saver.save()
+
+    async def _write(self) -> None:
+        if case := self._case:
+            session, mask = case.snapshot()
+            disputed = await self.in_thread(partial(self.source.save, case.key, session, mask))
+            if case is self._case:
+                with self.state as state:
+                    state.disputed = page_state.as_sentence(disputed)
 
     # --- threads, tasks, errors ---------------------------------------------------------------------------------------
 
@@ -194,6 +231,8 @@ class ReviewController:
         """Show on the page what went wrong; return the sentence."""
         if isinstance(error, MtctlError):
             sentence = str(error)
+        elif isinstance(error, OSError):
+            sentence = reason_of(error)
         elif isinstance(error, TypeError | ValueError | OverflowError):
             sentence = "the page sent something that is no value for this"
             log.warning("%s: %s", sentence, error)
@@ -216,25 +255,22 @@ class ReviewController:
                 state.busy = ""
 
     def mark_unsaved(self) -> None:
-        """Have the review saved soon; also when it was saved just now and has to be written anew."""
-        self._unsaved = True
-        self.state.saved = "not saved yet"
-        self._schedule(self._start_saving, _SAVE_AFTER)
+        """Have the review saved soon, unless it is another person's."""
+        if not self.holder:
+            self.saver.mark()
 
     def _stroke(self, kind: str) -> None:
         """Take over what was painted or erased in the views."""
         case = self._case
         if case and kind != "look" and case.edited(kind, self.display.mask()):
             with self.state:
+                self.tabs.stroked()
                 self.review_changed()
             self._schedule(self.display.color_surface, _SURFACE_AFTER)
 
     def _update_list(self) -> None:
         with self.state:
             self.update_page()
-
-    def _start_saving(self) -> None:
-        self.run(self.save())
 
     def _moved(self, name: str, position: dict[str, float]) -> None:
         self.state.slices = {**self.state.slices, name: position}

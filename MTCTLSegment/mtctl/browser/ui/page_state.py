@@ -76,7 +76,14 @@ def work_list_state(entries: list[WorkListEntry]) -> dict[str, Any]:
     of = f"{len(entries)} case{'' if len(entries) == 1 else 's'}"
     return {
         "cases": [
-            {"key": entry.key, "name": entry.name, "stage": entry.stage.value, "text": entry.text} for entry in entries
+            {
+                "key": entry.key,
+                "name": entry.name,
+                "stage": entry.stage.value,
+                "text": entry.text,
+                "held": entry.held,
+            }
+            for entry in entries
         ],
         "remaining": f"{left} of {of} left" if left else f"{of}, nothing left" if entries else "no cases yet",
     }
@@ -92,6 +99,11 @@ def progress_state(progress: SegmentationProgress) -> dict[str, Any]:
     }
 
 
-def notice(sentence: str, kind: str = "bad") -> dict[str, str] | None:
+def notice(words: str, kind: str = "bad") -> dict[str, str] | None:
     """Return what the page shows until it is read: "bad" or "good" news; None for an empty sentence."""
-    return {"text": sentence[:1].upper() + sentence[1:], "kind": kind} if sentence else None
+    return {"text": as_sentence(words), "kind": kind} if words else None
+
+
+def as_sentence(words: str) -> str:
+    """Return words of an error with a capital letter."""
+    return words[:1].upper() + words[1:]

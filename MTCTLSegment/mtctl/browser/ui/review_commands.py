@@ -76,6 +76,8 @@ class ReviewCommands:
     def select_tool(self, tool: str) -> None:
         """Select a tool: look, paint or erase."""
         if tool in TOOLS:
+            if tool != "look":
+                self._controller.check_own()
             self._controller.brush.select_tool(tool)
             self._controller.state.tool = tool
 

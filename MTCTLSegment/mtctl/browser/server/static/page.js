@@ -2,7 +2,12 @@
 (function () {
   const SLIDERS = "[data-slide]";
   const trame = () => window.trame;
-  const tell = (name, ...args) => trame().trigger(name, args);
+  // Every command says which case, and how far changed, this tab shows: one of a tab that lags behind is refused.
+  const tell = (name, ...args) => trame().trigger(name, [trame().state.state.at, ...args]);
+
+  // So do strokes: before the mouse is used in a view.
+  const press = (event) => event.target.closest?.(".mt-view") && trame()?.state && tell("shows");
+  document.addEventListener("pointerdown", press, true);
 
   // Sliders: one value is under way at a time, and the last one always arrives; so the server is never flooded and the
   // picture follows the hand as fast as it can. While a hand is on a slider, the server does not move it.
@@ -59,7 +64,7 @@
   document.addEventListener("keydown", (event) => {
     const target = event.target;
     if (!trame() || target.matches?.("input:not([type=range]), textarea")) {
-      if (event.key === "Escape") ask(false);
+      if (event.key === "Escape") ask("mt-ask", false);
       return;
     }
     if (event.altKey || event.metaKey || (event.ctrlKey && !"zy".includes(event.key.toLowerCase()))) return;
@@ -76,7 +81,7 @@
       f: () => tell("fit"),
       w: () => list(),
       Enter: () => state.preview && tell("apply"),
-      Escape: () => (list(false), state.preview ? tell("discard") : tell("tool", "look")),
+      Escape: () => (list(false), ask("mt-taking", false), state.preview ? tell("discard") : tell("tool", "look")),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key in ARROWS) tell("step", view, ARROWS[key]);
@@ -86,19 +91,24 @@
     if (target.matches?.("button, input[type=range]")) target.blur();
   });
 
-  // The work list and the question before a case is rejected: this tab's alone.
+  // The work list and the questions before a case is rejected or taken over: this tab's alone.
   const open = (id, shown) => document.getElementById(id)?.classList.toggle("mt-open", shown);
   function list(shown) {
     if (open("mt-list", shown)) tell("refresh");
   }
-  function ask(shown) {
-    open("mt-ask", shown);
-    if (shown) document.getElementById("mt-reason").focus();
+  function ask(id, shown) {
+    open(id, shown);
+    if (shown) document.querySelector(`#${id} input, #${id} button[type=submit]`).focus();
+  }
+  function takeOver() {
+    tell("take_over");
+    ask("mt-taking", false);
+    return false;
   }
   function reject(form) {
     tell("reject_case", form.reason.value);
     form.reset();
-    ask(false);
+    ask("mt-ask", false);
     return false;
   }
   document.addEventListener("click", (event) => {
@@ -149,5 +159,5 @@
     });
   }
 
-  window.mtctl = { slide, list, ask, reject, say };
+  window.mtctl = { slide, list, ask, reject, takeOver, say };
 })();
