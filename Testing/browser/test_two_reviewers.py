@@ -1,4 +1,4 @@
-"""What the page shows where two people have one case, where nothing can be saved, and how the browser finds the page."""
+"""What the page shows where two people have one case, or nothing can be saved, and how the browser finds the page."""
 
 from __future__ import annotations
 

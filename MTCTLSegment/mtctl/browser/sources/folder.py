@@ -127,11 +127,18 @@ class FolderSource:
         stem = plain_name(name)
         for number in range(1, 10_000):
             path = self.root / (f"{stem}.image.nrrd" if number == 1 else f"{stem}-{number}.image.nrrd")
-            if not path.exists() and not path.is_symlink():
+            try:
+                path.touch(exist_ok=False)  # so that no other program takes the name meanwhile
+            except FileExistsError:
+                continue
+            try:
                 write_volume(volume, path)
-                if self._only is not None:
-                    self._only.add(path.name)
-                return path.name
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+            if self._only is not None:
+                self._only.add(path.name)
+            return path.name
         raise FolderError(f"{stem}: too many scans with this name")
 
     def add_result(self, key: str, result: Result) -> None:
