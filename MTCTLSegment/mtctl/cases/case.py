@@ -88,10 +88,6 @@ class StoredCase(CaseHistory):
         """Read a map of the last prediction, (z, y, x): "probability", "distance" or a kind of uncertainty."""
         return self._map(self._predicted(), name)
 
-    def uncertainty(self, kind: str = "entropy") -> NDArray[np.float32]:
-        """Read the last prediction's uncertainty, 0 to 1, (z, y, x)."""
-        return self.map(kind)
-
     def maps(self, kind: str = "entropy") -> CaseMaps:
         """Read of the last prediction what a review needs."""
         return self.maps_of(self._predicted(), kind)

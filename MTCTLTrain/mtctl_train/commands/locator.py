@@ -57,7 +57,7 @@ def _train(args: argparse.Namespace) -> None:
     from mtctl.networks.device import choose_device
     from mtctl.preprocessing.network_grid import GRID_MM
     from mtctl_train.data.cases import case_of
-    from mtctl_train.training.locator import train_locator_alone
+    from mtctl_train.training.locator import LocatorTraining, train_locator_alone
     from mtctl_train.training.monitor import watched
 
     if args.data is None:
@@ -71,4 +71,5 @@ def _train(args: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with watched(out / "progress.jsonl", out / "tensorboard") as monitor:
         device = choose_device(args.device)
-        train_locator_alone(args.folder, cases, args.phantoms, args.iterations, args.seed, device, monitor)
+        training = LocatorTraining(cases, args.phantoms, args.iterations, args.seed)
+        train_locator_alone(args.folder, training, device, monitor)

@@ -26,7 +26,7 @@ from mtctl_train.distributed import current_team, joined
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method
 from mtctl_train.recipe import Recipe
-from mtctl_train.training.locator import train_locator
+from mtctl_train.training.locator import LocatorTraining, train_locator
 from mtctl_train.training.monitor import Monitor, watched
 from mtctl_train.training.trainer import Cohort, train
 from mtctl_train.training.validation import Predictor, write_masks
@@ -127,8 +127,8 @@ def _finish(
         if job.locator_iterations:
             print("training the locator for scans larger than the atrium's surroundings", flush=True)
             with _watched(model.folder / "locator-training") as monitor:
-                iterations, seed = job.locator_iterations, job.recipe.seed
-                model = train_locator(model, labelled, LOCATOR_PHANTOMS, iterations, seed, device, monitor)
+                training = LocatorTraining(labelled, LOCATOR_PHANTOMS, job.locator_iterations, job.recipe.seed)
+                model = train_locator(model, training, device, monitor)
         if validation:
             print("setting calibration, threshold and case score on the validation cases", flush=True)
             found = calibrate(Segmenter(model, device), validation)

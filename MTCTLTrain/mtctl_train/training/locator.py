@@ -66,39 +66,45 @@ _LEFT_AROUND_MM = 12.0
 NOTE = "locator.json"
 
 
-def train_locator(
-    model: Model,
-    cases: Sequence[TrainingCase],
-    phantoms: int,
-    iterations: int,
-    seed: int,
-    device: torch.device,
-    monitor: Monitor,
-) -> Model:
-    """Train a locator on `cases` and `phantoms` (see `locator_weights`) and add it to `model`."""
-    out = model.folder / "locator-training"
-    state = locator_weights(cases, phantoms, iterations, seed, out, device, monitor)
-    return _added(model, state, _note(cases, phantoms, iterations, seed))
+@dataclass(frozen=True)
+class LocatorTraining:
+    """What a locator is to be trained on, and how long.
 
-
-def locator_weights(
-    cases: Sequence[TrainingCase],
-    phantoms: int,
-    iterations: int,
-    seed: int,
-    out: Path,
-    device: torch.device,
-    monitor: Monitor,
-) -> dict[str, Tensor]:
-    """Train a locator on `cases`, each in a synthetic thorax, and on `phantoms`, every second with any contrast.
-
-    Cases larger than a thorax are left out, with a warning.
-
-    Args:
-        cases: On any grid.
-        phantoms: Number of synthetic thoraxes besides.
+    Attributes:
+        cases: Real cases on any grid, each to be set into a synthetic thorax; those that are larger than one are left
+            out, with a warning.
+        phantoms: Number of synthetic thoraxes besides, every second with any contrast.
         iterations: Steps of 0.6 s on one core.
         seed: Seed of the training and of the parts that are shown.
+    """
+
+    cases: Sequence[TrainingCase]
+    phantoms: int
+    iterations: int
+    seed: int
+
+    def note(self) -> dict[str, object]:
+        """Return what the model's card says of it."""
+        return {
+            "labelled": [case.name for case in self.cases],
+            "phantoms": self.phantoms,
+            "phantom_seeds_from": FIRST_SEED,
+            "iterations": self.iterations,
+            "seed": self.seed,
+        }
+
+
+def train_locator(model: Model, training: LocatorTraining, device: torch.device, monitor: Monitor) -> Model:
+    """Train a locator (see `locator_weights`) and add it to `model`."""
+    state = locator_weights(training, model.folder / "locator-training", device, monitor)
+    return _added(model, state, training.note())
+
+
+def locator_weights(training: LocatorTraining, out: Path, device: torch.device, monitor: Monitor) -> dict[str, Tensor]:
+    """Train a locator.
+
+    Args:
+        training: Its cases and settings.
         out: Folder for checkpoints.
         device: Device to train on.
         monitor: Gets the events of the run.
@@ -106,40 +112,33 @@ def locator_weights(
     Returns:
         The weights of a `LocatorNet`.
     """
+    cases = training.cases
     groups = [cases[first : first + _CROPS_A_THORAX] for first in range(0, len(cases), _CROPS_A_THORAX)]
-    seeds = iter(range(FIRST_SEED, FIRST_SEED + len(groups) + phantoms))
+    seeds = iter(range(FIRST_SEED, FIRST_SEED + len(groups) + training.phantoms))
     with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as executor:
         composed = [executor.submit(_composed, group, next(seeds)) for group in groups]
-        synthetic = [executor.submit(_synthetic, next(seeds), i % 2 == 1) for i in range(phantoms)]
+        synthetic = [executor.submit(_synthetic, next(seeds), i % 2 == 1) for i in range(training.phantoms)]
         shown = [case for future in [*composed, *synthetic] for case in future.result()]
     recipe = Recipe(
-        stages=(Stage(iterations, PATCH, 2e-3),),
+        stages=(Stage(training.iterations, PATCH, 2e-3),),
         grid_mm=LOCATOR_GRID_MM,
         architecture=Architecture(filters=FILTERS, uncertainty_filters=FILTERS),
         phantom_share=0.0,
         paste_share=0.0,
         average_decay=0.99,
-        seed=seed,
-        validate_every=iterations + 1,
+        seed=training.seed,
+        validate_every=training.iterations + 1,
     )
     out.mkdir(parents=True, exist_ok=True)
     weights = train(recipe, Location(), Cohort(shown), out, device, monitor).state_dict()
     return {name: tensor for name, tensor in weights.items() if name.startswith(("encoder.", "segmentation_decoder."))}
 
 
-def train_locator_alone(
-    folder: Path,
-    cases: Sequence[TrainingCase],
-    phantoms: int,
-    iterations: int,
-    seed: int,
-    device: torch.device,
-    monitor: Monitor,
-) -> None:
+def train_locator_alone(folder: Path, training: LocatorTraining, device: torch.device, monitor: Monitor) -> None:
     """Train a locator that belongs to no model yet; its weights and `NOTE` go into `folder`, for `add_locator`."""
-    state = locator_weights(cases, phantoms, iterations, seed, folder / "locator-training", device, monitor)
+    state = locator_weights(training, folder / "locator-training", device, monitor)
     write_tensors(folder / LOCATOR, state)
-    write_json(folder / NOTE, _note(cases, phantoms, iterations, seed))
+    write_json(folder / NOTE, training.note())
 
 
 def add_locator(model: Model, folder: Path) -> Model:
@@ -154,16 +153,6 @@ def add_locator(model: Model, folder: Path) -> Model:
     except (OSError, ValueError) as error:
         raise MtctlError(f"{folder}: holds no locator of `mtctl models locator`: {error}") from error
     return _added(model, state, note)
-
-
-def _note(cases: Sequence[TrainingCase], phantoms: int, iterations: int, seed: int) -> dict[str, object]:
-    return {
-        "labelled": [case.name for case in cases],
-        "phantoms": phantoms,
-        "phantom_seeds_from": FIRST_SEED,
-        "iterations": iterations,
-        "seed": seed,
-    }
 
 
 def _added(model: Model, state: dict[str, Tensor], note: dict[str, object]) -> Model:

@@ -76,7 +76,7 @@ def test_what_was_corrected_where_it_was_uncertain_and_what_was_looked_at_can_be
     mask, review = reviewed(case, 40)
     case = store.accept(case, mask, review)
     assert case.changed_voxels().sum() == 40
-    assert (case.uncertain_voxels() == (case.uncertainty() >= review["threshold"])).all()
+    assert (case.uncertain_voxels() == (case.map("entropy") >= review["threshold"])).all()
     looked = case.looked_at()
     assert looked.sum() * case.geometry.voxel_ml == pytest.approx(review["looked_at_ml"])
     assert looked[case.changed_voxels()].all()

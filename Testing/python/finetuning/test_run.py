@@ -249,7 +249,7 @@ def test_only_what_a_person_looked_at_or_the_old_model_was_sure_of_judges_a_mode
     assert looked_at.any() and not looked_at.all()
     assert believed[looked_at].all() and believed[reviewed.changed_voxels()].all()
     unseen = ~(looked_at | reviewed.changed_voxels())
-    assert (believed[unseen] == (reviewed.uncertainty()[unseen] <= SURE)).all()
+    assert (believed[unseen] == (reviewed.map("entropy")[unseen] <= SURE)).all()
 
 
 def test_a_single_corrected_case_gives_a_candidate_that_cannot_be_called_better(job: FineTuning, single: Path) -> None:

@@ -106,7 +106,7 @@ def with_entropy_of_its_mask(volume: Volume) -> Result:
 def reviewed_without_probability(case: Any) -> tuple[Mask, dict[str, Any]]:
     from mtctl.review.case_maps import CaseMaps
 
-    mask, entropy = case.prediction(), case.uncertainty()
+    mask, entropy = case.prediction(), case.map("entropy")
     session = ReviewSession(CaseMaps(mask, entropy, mask.astype(np.float32), case.map("distance"), case.geometry))
     region = session.next()
     assert region is not None
@@ -195,7 +195,7 @@ def test_a_correction_whose_prediction_has_no_probability_opens_with_its_review(
     review, case = opened("no-probability").currentReview.review, store.case("no-probability")
     assert np.array_equal(scene.mask_of(review.nodes), case.corrected_mask())
     assert not review.note and review.own and review.session.looked_at_ml > 0
-    assert np.array_equal(review.session.maps.probability, probability_of(case.uncertainty(), case.prediction()))
+    assert np.array_equal(review.session.maps.probability, probability_of(case.map("entropy"), case.prediction()))
 
 
 def test_a_label_beside_a_prediction_that_cannot_be_reviewed_is_shown(opened: Any) -> None:

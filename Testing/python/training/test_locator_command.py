@@ -63,8 +63,8 @@ def test_the_command_trains_a_locator_alone_and_adds_it_to_a_model(
 ) -> None:
     written = []
 
-    def weights(cases: list[TrainingCase], phantoms: int, iterations: int, *rest: object) -> dict[str, object]:
-        written.append(([case.name for case in cases], phantoms, iterations))
+    def weights(training: locator.LocatorTraining, *rest: object) -> dict[str, object]:
+        written.append(([case.name for case in training.cases], training.phantoms, training.iterations))
         return dict(LocatorNet(locator.FILTERS).state_dict())
 
     monkeypatch.setattr(locator, "locator_weights", weights)
