@@ -1,6 +1,16 @@
-"""The one base of all errors that are meant for the person at the screen."""
+"""The one base of all errors that are meant for the person at the screen, and what is said of any other."""
 
 from __future__ import annotations
+
+import os
+import re
+
+# What C++ libraries put before the cause: "Exception thrown in ...: /build/itkX.cxx:123:" and "ITK ERROR: Class(0x1):".
+_CPP_PLACE = re.compile(r"\S*\.(?:cxx|cpp|cc|hxx|hpp|txx|h|c)(?::|\()\d+\)?:?")
+_CPP_OBJECT = re.compile(r"(?:ITK|sitk::|gdcm::)?\s*ERROR:\s*|\w+\(0x[0-9a-f]+\):\s*|Exception thrown in [\w: ]+?:\s")
+
+# Of a message that may hold pages.
+_MOST_CHARACTERS = 300
 
 
 class MtctlError(Exception):
@@ -8,3 +18,30 @@ class MtctlError(Exception):
 
     The message is one line: what is wrong, with which file or value, and what to do about it.
     """
+
+
+def cause_of(error: Exception, path: str | os.PathLike[str] = "") -> str:
+    """Return in one line why one of many inputs could not be done, whatever went wrong.
+
+    Args:
+        error: What was raised.
+        path: The input, which is named beside the cause and not in it.
+    """
+    name = os.fspath(path)
+    if isinstance(error, MtctlError):
+        return str(error).removeprefix(f"{name}: ")
+    if isinstance(error, MemoryError):
+        return "not enough memory; end other programs, or choose less at once"
+    if isinstance(error, OSError) and error.strerror:
+        of = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else name
+        return error.strerror if of == name else f"{of}: {error.strerror}"
+    text = _CPP_OBJECT.sub("", _CPP_PLACE.sub("", str(error)))
+    text = " ".join(text.split())[:_MOST_CHARACTERS]
+    return f"unexpected {type(error).__name__}: {text}" if text else f"unexpected {type(error).__name__}"
+
+
+def failure_of(error: Exception, path: str | os.PathLike[str]) -> str:
+    """Return the input's name and, in one line, why it could not be done, whatever went wrong."""
+    if isinstance(error, MtctlError):
+        return str(error)  # It names the file that is at fault, which need not be the input itself.
+    return f"{os.fspath(path)}: {cause_of(error, path)}"

@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.batch.cohort import PAGE, TABLE
-from mtctl.batch.runner import cores
 from mtctl.system.files import TEMPORARY_PREFIX
+from mtctl.system.machine import cores
 from mtctl.system.process_tree import family_of, is_running
 
 LOOK_SECONDS = 0.2

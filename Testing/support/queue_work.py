@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
+from mtctl.processes.work_queue import Say, ended_after
 
-def square(item: int) -> tuple[int, int]:
+
+def square(item: int, say: Say) -> tuple[int, int]:
     return item * item, os.getpid()
 
 
-def square_or_die(marks: Path, item: int) -> int:
+def square_or_die(marks: Path, item: int, say: Say) -> int:
     """Item 3 always ends its process, item 5 the first time only."""
     mark = marks / f"{item}-{os.getpid()}-{time.monotonic_ns()}"
     mark.touch()
@@ -21,11 +24,20 @@ def square_or_die(marks: Path, item: int) -> int:
     return item * item
 
 
-def variable(item: str) -> str | None:
+def variable(item: str, say: Say) -> str | None:
     return os.environ.get(item)
 
 
-def sleep_long(marks: Path, item: int) -> int:
+def sleep_long(marks: Path, item: int, say: Say) -> int:
     (marks / f"{os.getpid()}").touch()
     time.sleep(60)
+    return item
+
+
+def stuck(item: str, say: Say) -> str:
+    """Do not come back from "stuck", and hear no signal meanwhile."""
+    say(f"stage of {item}", 0.5)
+    with ended_after(1):
+        if item == "stuck":
+            re.match("(a+)+$", "a" * 60 + "b")
     return item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,17 +11,31 @@ import SimpleITK as sitk
 from PIL import Image
 from support.scans import scan
 
+from mtctl.batch.case import Outcome
+from mtctl.batch.runner import Failure, Job, run_here, run_in_processes
 from mtctl.commands.main import main
 from mtctl.figures.case_figure import CasePicture
+from mtctl.inference.prediction import ProgressCallback
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
 from mtctl.system.files import replacing
 
 
 def run(model: Model, *arguments: object) -> int:
-    """Run the command with plain pictures: to draw one takes five times as long as to segment a scan of the tests."""
-    with patch("mtctl.batch.case.write_case_figure", plain_picture):
+    """Run the command in this process and with plain pictures.
+
+    To draw one takes five times as long as to segment a scan of the tests, and to start a process even longer.
+    """
+    with (
+        patch("mtctl.batch.case.write_case_figure", plain_picture),
+        patch("mtctl.batch.runner.run_in_processes", in_this_process),
+    ):
         return run_with_figures(model, *arguments)
+
+
+def in_this_process(job: Job, workers: int, progress: ProgressCallback) -> Generator[Outcome | Failure, None, None]:
+    """Do what one worker process would do; several are started."""
+    return run_here(job, progress) if workers == 1 else run_in_processes(job, workers, progress)
 
 
 def plain_picture(view: CasePicture, path: Path) -> None:

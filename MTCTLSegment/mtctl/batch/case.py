@@ -15,15 +15,16 @@ import numpy as np
 from mtctl import __version__
 from mtctl.errors import MtctlError
 from mtctl.figures.case_figure import CasePicture, write_case_figure
-from mtctl.geometry import Geometry, Triple, Volume, VolumeError, spacing_text
+from mtctl.geometry import Geometry, Triple, Volume, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.checksums import scan_sum
-from mtctl.io.dicom.series import ChosenSeries, choose_series
+from mtctl.io.dicom.series import ChosenSeries
 from mtctl.io.dicom.source import DicomOutputError, DicomSource
 from mtctl.io.dicom.writer import Provenance, prepare_dicom, write_dicom
 from mtctl.io.given_spacing import same_spacing, with_given_spacing
+from mtctl.io.inputs import ScanInput
 from mtctl.io.results import (
     DICOM_MAP,
     DICOM_SEGMENTATION,
@@ -33,10 +34,13 @@ from mtctl.io.results import (
     ResultFiles,
     finish_interrupted,
 )
-from mtctl.io.volumes import input_stem, read_scan, write_segmentation, write_volume
+from mtctl.io.volumes import read_scan, write_segmentation, write_volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.uncertainty.kinds import BY_OPTION, KINDS
+
+#: The stage before those of `Segmenter.predict`.
+READING = "read"
 
 #: Voxels (x, y, z) of the case's picture.
 _PICTURE_MM = (0.625, 0.625, 0.625)
@@ -89,7 +93,7 @@ class Outcome:
         skipped: Whether it was there already, made from the same input, model and settings.
     """
 
-    source: Path
+    source: ScanInput
     stem: str
     report: dict[str, Any]
     skipped: bool
@@ -101,7 +105,7 @@ class Outcome:
 
 
 def segment_case(
-    source: Path, segmenter: Segmenter, request: Request, progress: ProgressCallback = lambda stage, share: None
+    source: ScanInput, segmenter: Segmenter, request: Request, progress: ProgressCallback = lambda stage, share: None
 ) -> Outcome:
     """Segment one file or DICOM folder and write its results.
 
@@ -111,9 +115,9 @@ def segment_case(
     Raises:
         MtctlError: The input, the region or the output folder is unusable; the message says why.
     """
-    choice = _choice(source)
-    stem = choice.series.pseudonym if choice else input_stem(source)
-    scan = read_scan(source, request.spacing, choice)
+    progress(READING, 0.0)
+    choice, stem = source.chosen, source.stem
+    scan = read_scan(source.path, request.spacing, choice)
     volume, filed = scan.volume, scan.filed
     fingerprint = _fingerprint(volume, filed, segmenter, request)
     files = ResultFiles(request.out, stem)
@@ -127,7 +131,7 @@ def segment_case(
     made = Provenance(f"{card.id} {card.version}", _scale(request), fingerprint)
     dicom, obstacle = _prepare(choice, volume.geometry, filed, made) if request.dicom else (None, "")
     if obstacle:
-        print(f"mtctl: warning: {source}: {_no_dicom(obstacle)}", file=sys.stderr, flush=True)
+        print(f"mtctl: warning: {source.path}: {_no_dicom(obstacle)}", file=sys.stderr, flush=True)
         if same and files.complete(_endings(dataclasses.replace(request, dicom=False))):
             return Outcome(source, stem, same | {_WITHOUT_DICOM: obstacle}, skipped=True)
     in_the_way = files.present()
@@ -136,7 +140,7 @@ def segment_case(
 
     prediction = segmenter.predict(volume, request.options, progress)
     found = make_report(prediction, card, request.options, request.uncertainty, request.threshold)
-    report = {"input": stem if choice else source.name, **found.report}
+    report = {"input": stem if choice else source.path.name, **found.report}
     report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
     report = with_given_spacing(report, volume.geometry.spacing, filed.spacing)
     report["warnings"] = [*report["warnings"], *scan.remarks, *(dicom.remarks if dicom else ())]
@@ -223,16 +227,6 @@ def _endings(request: Request) -> list[str]:
     maps = ["uncertainty", "distance", *(_EXTRA_MAPS if request.all_maps else [])]
     objects = [DICOM_SEGMENTATION, DICOM_MAP] if request.dicom else []
     return [SEGMENTATION, *(f".{name}.nrrd" for name in maps), *objects, REPORT, PICTURE]
-
-
-def _choice(source: Path) -> ChosenSeries | None:
-    """Return the series of a DICOM folder; None for a file."""
-    if not source.is_dir():
-        return None
-    try:
-        return choose_series(source)
-    except VolumeError as error:
-        raise VolumeError(f"{source}: {error}") from error
 
 
 def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, request: Request) -> CasePicture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,16 +19,18 @@ from mtctl.batch.cohort_rows import (
     unreadable_row,
 )
 from mtctl.batch.runner import Failure
+from mtctl.io.inputs import ScanInput
 from mtctl.io.reports import checked_report
 from mtctl.io.results import REPORT, ResultFiles
 from mtctl.system.documents import DocumentError, read_object
-from mtctl.system.files import WriteError, remove_parts, replacing
+from mtctl.system.files import WriteError, remove_parts
+from mtctl.system.tables import read_table, write_table
 
 TABLE = "cohort.csv"
 PAGE = "cohort.html"
 
 
-def write_cohort(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> list[Row]:
+def write_cohort(out: Path, sources: Sequence[ScanInput], failures: Sequence[Failure]) -> list[Row]:
     """Write the table of all results in `out` and of what failed, in this run or in an earlier one with that folder.
 
     Args:
@@ -56,11 +57,8 @@ def write_cohort(out: Path, sources: Sequence[Path], failures: Sequence[Failure]
 
 
 def _write(out: Path, rows: Sequence[Row]) -> None:
-    with replacing(out / TABLE) as part, open(part, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        names = [field.name for field in fields(Row)]
-        writer.writerow(names)
-        writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
+    names = [field.name for field in fields(Row)]
+    write_table(out / TABLE, names, ([getattr(row, name) for name in names] for row in rows))
     write_page(out / PAGE, rows)
 
 
@@ -99,23 +97,12 @@ def _row_of(path: Path) -> Row | None:
 
 
 def _old_failures(table: Path) -> Iterable[Row]:
-    try:
-        with open(table, newline="", encoding="utf-8") as stream:
-            for values in csv.DictReader(stream):
-                if str(values.get("error")).startswith(UNREADABLE):
-                    continue  # Its report is looked at anew.
-                if values.get("status") == FAILED and values.get("case"):
-                    yield Row(str(values["case"]), FAILED, error=str(values.get("error") or ""))
-    except (OSError, ValueError, csv.Error):
-        return
+    for values in read_table(table):
+        if values.get("error", "").startswith(UNREADABLE):
+            continue  # Its report is looked at anew.
+        if values.get("status") == FAILED and values.get("case"):
+            yield Row(values["case"], FAILED, error=values.get("error", ""))
 
 
 def _worst_first(row: Row) -> tuple[bool, bool, float, str]:
     return row.status != FAILED, not row.flagged, row.case_score or 0.0, row.case
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    # A lone surrogate stands for a byte of a file name that is no UTF-8.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

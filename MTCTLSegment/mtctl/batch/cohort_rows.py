@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from mtctl.io.inputs import ScanInput
 
 DONE = "done"
 
@@ -57,17 +58,17 @@ def unreadable_row(stem: str, reason: object) -> Row:
     return Row(stem, FAILED, error=f"{UNREADABLE}{reason}; segment the scan again")
 
 
-def row_name(source: Path) -> str:
+def row_name(source: ScanInput) -> str:
     """Return the name of an input that failed: its file's.
 
     A folder's may be a patient's, so one is made from its place.
     """
-    return f"folder-{_folder_code(source)}" if source.is_dir() else source.name
+    return f"folder-{_folder_code(source)}" if source.folder else source.path.name
 
 
-def row_name_with_folder(source: Path) -> str:
+def row_name_with_folder(source: ScanInput) -> str:
     """Return a name that tells files of one name apart: in many cohorts every patient's folder holds such a file."""
-    return f"{source.name} (file-{_folder_code(source)})"
+    return f"{source.path.name} (file-{_folder_code(source)})"
 
 
 def done_row(stem: str, report: dict[str, Any]) -> Row:
@@ -94,5 +95,5 @@ def done_row(stem: str, report: dict[str, Any]) -> Row:
     )
 
 
-def _folder_code(source: Path) -> str:
-    return hashlib.sha256(os.fsencode(os.path.abspath(source))).hexdigest()[:8]
+def _folder_code(source: ScanInput) -> str:
+    return hashlib.sha256(os.fsencode(os.path.abspath(source.path))).hexdigest()[:8]

@@ -14,7 +14,9 @@ from typing import Any
 
 import mtctl
 from mtctl.batch.case import Outcome
-from mtctl.batch.runner import BatchError, BatchTask, Failure, Job, attempt, clean_up, killed
+from mtctl.batch.runner import BatchError, BatchTask, Failure, Job, attempt_in_child, clean_up, killed
+from mtctl.io.inputs import ScanInput
+from mtctl.processes.work_queue import Lost
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.system.process_tree import is_running
 
@@ -36,7 +38,7 @@ def run_on_cluster(job: Job, scheduler: str) -> Generator[Outcome | Failure, Non
     # Workers run in folders of their own.
     request = replace(job.task.request, out=job.task.request.out.resolve())
     task = replace(job.task, request=request, model=job.task.model.resolve())
-    named = {source.absolute(): source for source in job.sources}
+    named = {replace(source, path=source.path.absolute()): source for source in job.sources}
     with _client(scheduler) as client, _token(request.out) as token:
         _ask_workers(client, task, token, scheduler)
         for source, result in _results(client, task, token, list(named)):
@@ -44,12 +46,14 @@ def run_on_cluster(job: Job, scheduler: str) -> Generator[Outcome | Failure, Non
         clean_up(job)
 
 
-def _results(client: Any, task: BatchTask, token: str, sources: list[Path]) -> Iterator[tuple[Path, Outcome | Failure]]:
+def _results(
+    client: Any, task: BatchTask, token: str, sources: list[ScanInput]
+) -> Iterator[tuple[ScanInput, Outcome | Failure]]:
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
     futures = dict(zip(_submit(client, task, token, sources), sources, strict=True))
-    lost: list[Path] = []
+    lost: list[ScanInput] = []
     for future in as_completed(list(futures), loop=client.loop):
         source = futures.pop(future)
         error = _error(future)
@@ -62,10 +66,10 @@ def _results(client: Any, task: BatchTask, token: str, sources: list[Path]) -> I
     # A worker that dies takes those with it that wait for it: each once more, with nobody else in the queue.
     for source in lost:
         (future,) = _submit(client, task, token, [source])
-        yield source, killed(source, "its Dask workers died") if _error(future) else future.result()
+        yield source, killed(Lost(source, "its Dask workers died", "")) if _error(future) else future.result()
 
 
-def _submit(client: Any, task: BatchTask, token: str, sources: list[Path]) -> list[Any]:
+def _submit(client: Any, task: BatchTask, token: str, sources: list[ScanInput]) -> list[Any]:
     return client.map(_on_worker, sources, task=task, token=token, pure=False, retries=_RETRIES)
 
 
@@ -76,10 +80,14 @@ def _error(future: Any) -> BaseException | None:
         return error
 
 
-def _on_worker(source: Path, task: BatchTask, token: str) -> Outcome | Failure:
+def _on_worker(source: ScanInput, task: BatchTask, token: str) -> Outcome | Failure:
     """Runs in a worker, which may have joined since the others were asked."""
     fault = _fault(task, token)
-    return Failure(source, f"a Dask worker {fault}") if fault else attempt(task, source)
+    return (
+        Failure(source, f"a Dask worker {fault}")
+        if fault
+        else attempt_in_child(task, source, lambda stage, share: None)
+    )
 
 
 def _fault(task: BatchTask, token: str) -> str:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from mtctl.batch.case import Outcome, Request, segment_case
-from mtctl.batch.work_queue import Lost, run_queue
-from mtctl.errors import MtctlError
-from mtctl.geometry import Triple
+from mtctl.batch.case import READING, Outcome, Request, segment_case
+from mtctl.errors import MtctlError, cause_of
 from mtctl.inference.prediction import ProgressCallback
 from mtctl.inference.segmenter import Segmenter
+from mtctl.io.inputs import ScanInput
 from mtctl.io.results import finish_interrupted, has_interrupted
-from mtctl.io.volumes import input_stem
 from mtctl.models.model import read_model
+from mtctl.processes.work_queue import OVERDUE, Lost, ended_after, run_queue
 from mtctl.system.interrupts import check
+from mtctl.system.machine import cores
 from mtctl.system.memory import release_memory
+from mtctl.system.time_spans import time_span_text
 
 # A cluster's worker may hand several scans at once to threads of one process: each would want all memory and all cores.
 _ONE_AT_A_TIME = threading.Lock()
@@ -37,20 +39,17 @@ class BatchTask:
         request: What to write, and where.
         model: Folder of the model.
         device: Name for `device.choose_device`.
-        spacings: Of inputs whose own is known, by absolute path; it goes before that of the request.
         remark: What every report has to say of how the model was chosen (`Model.remark`), or "".
     """
 
     request: Request
     model: Path
     device: str
-    spacings: Mapping[str, Triple] = field(default_factory=dict)
     remark: str = ""
 
-    def request_for(self, source: Path) -> Request:
-        """Return what to do with this one."""
-        spacing = self.spacings.get(os.path.abspath(source))
-        return self.request if spacing is None else replace(self.request, spacing=spacing)
+    def request_for(self, source: ScanInput) -> Request:
+        """Return what to do with this one: a spacing of its own goes before that of the request."""
+        return self.request if source.spacing is None else replace(self.request, spacing=source.spacing)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Job:
         task: What to do with each.
     """
 
-    sources: Sequence[Path]
+    sources: Sequence[ScanInput]
     task: BatchTask
 
 
@@ -75,7 +74,7 @@ class Failure:
         cause: Why, in one line, without the input's name.
     """
 
-    source: Path
+    source: ScanInput
     cause: str
 
 
@@ -88,36 +87,73 @@ def run_here(job: Job, progress: ProgressCallback) -> Generator[Outcome | Failur
             yield result
 
 
-def run_in_processes(job: Job, workers: int) -> Generator[Outcome | Failure, None, None]:
-    """Segment in `workers` processes, which share this machine's cores and GPUs; results come as they are ready."""
+def run_in_processes(
+    job: Job, workers: int, progress: ProgressCallback = lambda stage, share: None
+) -> Generator[Outcome | Failure, None, None]:
+    """Segment in `workers` processes, which share this machine's cores and GPUs; results come as they are ready.
+
+    A scan that ends its process, or holds it while it is read, costs itself alone.
+    """
+    work = partial(attempt_in_child, job.task)
     with _CleaningUp(job):
-        for result in run_queue(job.sources, partial(attempt, job.task), _environments(workers, job.task.device)):
-            if isinstance(result, Lost):
-                yield killed(result.item, result.ending)
-            else:
-                yield result.result
+        for result in run_queue(
+            job.sources, work, _environments(workers, job.task.device), progress, _worth_another_try
+        ):
+            yield killed(result) if isinstance(result, Lost) else result.result
 
 
-def attempt(task: BatchTask, source: Path, progress: ProgressCallback = lambda stage, share: None) -> Outcome | Failure:
+def attempt_in_child(task: BatchTask, source: ScanInput, progress: ProgressCallback) -> Outcome | Failure:
+    """Do one scan in a process that may end: it does where the scan holds its reader."""
+    with ExitStack() as reading:
+
+        def tell(stage: str, share: float) -> None:
+            progress(stage, share)
+            reading.close()
+            if stage == READING:
+                reading.enter_context(ended_after(source.reading_seconds))
+
+        return attempt(task, source, tell)
+
+
+def attempt(
+    task: BatchTask, source: ScanInput, progress: ProgressCallback = lambda stage, share: None
+) -> Outcome | Failure:
     """Do one scan; whatever is wrong with it becomes a `Failure`."""
     try:
         with _ONE_AT_A_TIME:
             return segment_case(
                 source, _segmenter(task.model, task.device, task.remark), task.request_for(source), progress
             )
-    except MtctlError as error:
-        return Failure(source, str(error).removeprefix(f"{source}: "))
     except MemoryError:
         return Failure(source, "not enough memory; choose a smaller region (--roi) or fewer --workers")
     except Exception as error:
-        return Failure(source, f"unexpected {type(error).__name__}: {error}")
+        return Failure(source, cause_of(error, source.path))
     finally:
         release_memory()
 
 
-def killed(source: Path, ending: str) -> Failure:
-    """Return the failure of an input whose process was ended from outside, each time that it was tried."""
-    return Failure(source, f"its process was ended from outside ({ending}), perhaps for want of memory")
+def killed(lost: Lost[ScanInput]) -> Failure:
+    """Return the failure of an input whose process ended, each time that it was tried."""
+    if _overdue(lost):
+        limit = time_span_text(lost.item.reading_seconds)
+        cause = f"it could not be read within {limit}: it is damaged, or its disk does not answer; export it again"
+    elif lost.stage == READING:
+        cause = (
+            f"its process ended while it read it ({lost.ending}): the file is damaged, or there is too little memory; "
+            "export it again"
+        )
+    else:
+        cause = f"its process was ended from outside ({lost.ending}), perhaps for want of memory"
+    return Failure(lost.item, cause)
+
+
+def _worth_another_try(lost: Lost[ScanInput]) -> bool:
+    """Return whether it may have been the others' fault: what ends its reader does so again, want of memory aside."""
+    return lost.stage != READING or lost.ending == "SIGKILL"
+
+
+def _overdue(lost: Lost[ScanInput]) -> bool:
+    return lost.stage == READING and lost.ending == OVERDUE
 
 
 class _CleaningUp:
@@ -140,10 +176,10 @@ def clean_up(job: Job) -> None:
         finish_interrupted(out, _stems(job.sources))
 
 
-def _stems(sources: Sequence[Path]) -> Iterator[str]:
+def _stems(sources: Sequence[ScanInput]) -> Iterator[str]:
     for source in sources:
         try:
-            yield input_stem(source)
+            yield source.stem
         except MtctlError:
             continue
 
@@ -156,20 +192,12 @@ def _segmenter(model: Path, device: str, remark: str) -> Segmenter:
     return Segmenter(replace(read_model(model), remark=remark), choose_device(device))
 
 
-def cores() -> int:
-    """Return the number of processor cores that this process may use.
-
-    A scheduler (Slurm, a container) may give it fewer than there are.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _environments(workers: int, device: str) -> list[dict[str, str]]:
     """Return an equal part of the cores for each process, and one of the GPUs in turn."""
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // workers))
     shared = {"OMP_NUM_THREADS": threads, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads}
+    if workers == 1:
+        return [shared if cores() < (os.cpu_count() or 1) else {}]
     gpus = _gpus() if device in ("auto", "cuda") else []
     return [shared | ({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}) for number in range(workers)]
 

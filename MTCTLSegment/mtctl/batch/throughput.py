@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from mtctl.system.time_spans import time_span_text
+
 # Of the last scans only: workers join and leave, and the first scans wait for the processes' start.
 _WINDOW = 50
 
@@ -48,15 +50,4 @@ class Throughput:
         left = self.total - self._finished
         if rate is None or not left:
             return ""
-        return f"{rate:.1f} scans/min, {duration(60 * left / rate)} left"
-
-
-def duration(seconds: float) -> str:
-    """Return a time span as people say it: "40 s", "12 min", "3 h 05 min", "2 d 4 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+        return f"{rate:.1f} scans/min, {time_span_text(60 * left / rate)} left"

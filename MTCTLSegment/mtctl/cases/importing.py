@@ -18,9 +18,9 @@ from mtctl.inference.result import Result
 from mtctl.io.checksums import mask_sum, scan_sum
 from mtctl.io.formats.endings import FORMATS
 from mtctl.io.given_spacing import same_spacing
-from mtctl.io.inputs import name_clashes, series_clashes
+from mtctl.io.inputs import ScanInput, name_clashes, series_clashes
 from mtctl.io.reports import read_report
-from mtctl.io.volumes import input_stem, read_map, read_mask, read_scan
+from mtctl.io.volumes import read_map, read_mask, read_scan
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,24 @@ class ImportSources:
     results: Path | None = None
     labels: Path | None = None
     keep_names: bool = False
-    namesakes: Mapping[Path, Path] = field(default_factory=dict)
+    namesakes: Mapping[ScanInput, ScanInput] = field(default_factory=dict)
     spacing: Triple | None = None
 
 
-def namesakes(scans: Sequence[Path]) -> dict[Path, Path]:
+def namesakes(scans: Sequence[ScanInput]) -> dict[ScanInput, ScanInput]:
     """Return the scans whose results or labels could belong to another scan as well, each with that scan."""
     clashes = name_clashes(scans) | series_clashes(scans)
     return clashes | {first: second for second, first in clashes.items()}
 
 
-def import_scan(store: CaseStore, path: Path, sources: ImportSources, id: str | None = None) -> StoredCase:
+def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id: str | None = None) -> StoredCase:
     """Add a file or DICOM folder to the store, with its results and its label where there are any.
 
     What the store has already is not added again.
 
     Args:
         store: Where to.
-        path: The scan.
+        source: The scan.
         sources: What goes with it.
         id: Name of the case; None: see `ImportSources.keep_names`.
 
@@ -63,10 +63,10 @@ def import_scan(store: CaseStore, path: Path, sources: ImportSources, id: str | 
         MtctlError: Something cannot be read, does not fit together, or cannot be written; or a result or label could
             be another scan's.
     """
-    stem = input_stem(path)
-    if path in sources.namesakes:
-        _check_no_shared_files(path, stem, sources)
-    loaded = read_scan(path, sources.spacing)
+    stem = source.stem
+    if source in sources.namesakes:
+        _check_no_shared_files(source, stem, sources)
+    loaded = read_scan(source.path, sources.spacing, source.chosen)
     scan, filed = loaded.volume, loaded.filed
     result = read_results(sources.results, stem, scan) if sources.results else None
     label = _read_label(sources.labels, stem, scan, filed) if sources.labels else None
@@ -120,7 +120,7 @@ def _label_of(folder: Path, stem: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _check_no_shared_files(path: Path, stem: str, sources: ImportSources) -> None:
+def _check_no_shared_files(source: ScanInput, stem: str, sources: ImportSources) -> None:
     """Make sure that no result or label is there which could be of the scan or of its namesake.
 
     Raises:
@@ -131,8 +131,8 @@ def _check_no_shared_files(path: Path, stem: str, sources: ImportSources) -> Non
     for found in (report, label):
         if found and found.is_file():
             raise CaseError(
-                f"{path}: has the name of {sources.namesakes[path]}, and only one of them can be meant by {found}; "
-                "give the files different names, or add each scan alone with a folder of what belongs to it"
+                f"{source.path}: has the name of {sources.namesakes[source].path}, and only one of them can be meant "
+                f"by {found}; give the files different names, or add each scan alone with a folder of its own results"
             )
 
 

@@ -75,7 +75,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_add(args: argparse.Namespace) -> int:
     """Add scans; 1 if some failed."""
     from mtctl.cases.importing import ImportSources, import_scan, namesakes
-    from mtctl.errors import MtctlError
+    from mtctl.errors import failure_of
     from mtctl.io.inputs import find_scans
 
     store = _store(args)
@@ -93,13 +93,13 @@ def run_add(args: argparse.Namespace) -> int:
         args.spacing,
     )
     failed: list[Path] = []
-    for number, path in enumerate(scans, start=1):
+    for number, scan in enumerate(scans, start=1):
         try:
-            case = import_scan(store, path, sources, args.id)
-            print(f"[{number}/{len(scans)}] {path}: case {case.id}, {case.state.value}", flush=True)
-        except MtctlError as error:
-            failed.append(path)
-            print(f"mtctl: error: {error}", file=sys.stderr, flush=True)
+            case = import_scan(store, scan, sources, args.id)
+            print(f"[{number}/{len(scans)}] {scan.path}: case {case.id}, {case.state.value}", flush=True)
+        except Exception as error:
+            failed.append(scan.path)
+            print(f"mtctl: error: {failure_of(error, scan.path)}", file=sys.stderr, flush=True)
     print(f"{len(scans) - len(failed)} of {len(scans)} done, store {store.folder}")
     if failed:
         print(f"{len(failed)} failed: {', '.join(map(str, failed))}")

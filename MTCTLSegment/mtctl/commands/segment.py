@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from mtctl.uncertainty.kinds import BY_OPTION, KINDS
 if TYPE_CHECKING:
     from mtctl.batch.case import Outcome
     from mtctl.batch.runner import BatchTask, Failure, Job
+    from mtctl.io.inputs import ScanInput
 
 #: The line in `mtctl --help`.
 HELP = "segment scans, with distance map, uncertainty maps and a report"
@@ -88,7 +89,8 @@ def _segment(args: argparse.Namespace) -> int:
     from mtctl.batch.runner import BatchTask
     from mtctl.inference.prediction import Options
     from mtctl.io.dicom.writer import require_highdicom
-    from mtctl.io.inputs import find_scans, read_manifest, spacings_of
+    from mtctl.io.inputs import find_scans
+    from mtctl.io.manifests import read_manifest
     from mtctl.models.model import find_model
     from mtctl.networks.device import choose_device
     from mtctl.preprocessing.region_of_interest import Box, RegionError
@@ -98,8 +100,7 @@ def _segment(args: argparse.Namespace) -> int:
         region = Box.parse_region(args.roi)
     except RegionError as error:
         args.parser.error(str(error))
-    listed = read_manifest(args.manifest) if args.manifest else {}
-    sources = find_scans([*args.input, *listed])
+    sources = find_scans(args.input, read_manifest(args.manifest) if args.manifest else {})
     if not args.scheduler:  # There, the workers' devices are what counts.
         choose_device(args.device)  # Fails now, not once a scan.
     model = find_model(args.model)
@@ -113,19 +114,19 @@ def _segment(args: argparse.Namespace) -> int:
         args.out, options, args.uncertainty, args.threshold, args.maps == "all", args.dicom_seg, args.overwrite,
         args.spacing,
     )  # fmt: skip
-    task = BatchTask(request, model.folder, args.device, spacings_of(listed), model.remark)
+    task = BatchTask(request, model.folder, args.device, model.remark)
     with closing(_results(sources, task, args)) as results:
         return _report(args.out, sources, results)
 
 
 def _results(
-    sources: Sequence[Path], task: BatchTask, args: argparse.Namespace
+    sources: Sequence[ScanInput], task: BatchTask, args: argparse.Namespace
 ) -> Generator[Outcome | Failure, None, None]:
     """Results of all; of two inputs whose results have one name, the second one's turn comes where the first failed."""
     from mtctl.batch.runner import Failure, Job
-    from mtctl.io.inputs import name_clashes, series_clashes
+    from mtctl.io.inputs import ScanInput, name_clashes, series_clashes
 
-    clashes, failed = name_clashes(sources), set[Path]()
+    clashes, failed = name_clashes(sources), set[ScanInput]()
     if args.overwrite:
         clashes |= series_clashes(sources)
     with closing(_run(Job([source for source in sources if source not in clashes], task), args)) as results:
@@ -140,13 +141,13 @@ def _results(
         yield from results
 
 
-def _clash(source: Path, first: Path) -> str:
-    if source.is_dir():  # The first one's name may be a patient's.
+def _clash(source: ScanInput, first: ScanInput) -> str:
+    if source.folder:  # The first one's name may be a patient's.
         return (
             "another folder of this run has the same series UID: nothing was overwritten; give it a separate run with "
             "another output folder"
         )
-    return f"{first} and it would write the same files; rename it, or give it a separate run"
+    return f"{first.path} and it would write the same files; rename it, or give it a separate run"
 
 
 def _run(job: Job, args: argparse.Namespace) -> Generator[Outcome | Failure, None, None]:
@@ -156,12 +157,13 @@ def _run(job: Job, args: argparse.Namespace) -> Generator[Outcome | Failure, Non
         from mtctl.batch.dask_cluster import run_on_cluster
 
         return run_on_cluster(job, args.scheduler)
-    if args.workers > 1 and len(job.sources) > 1:
-        return run_in_processes(job, min(args.workers, len(job.sources)))
-    return run_here(job, _show_stage if sys.stdout.isatty() else lambda stage, share: None)
+    if len(job.sources) > 1:  # Not here: a scan that ends its process must not end the run.
+        workers = min(args.workers, len(job.sources))
+        return run_in_processes(job, workers, _shown_stage() if workers == 1 else _not_shown)
+    return run_here(job, _shown_stage())
 
 
-def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Failure]) -> int:
+def _report(out: Path, sources: Sequence[ScanInput], results: Iterable[Outcome | Failure]) -> int:
     from mtctl.batch.cohort import PAGE
     from mtctl.batch.runner import Failure
     from mtctl.batch.throughput import Throughput
@@ -175,7 +177,7 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
             pace.finish(time.monotonic(), computed)
             if isinstance(result, Failure):
                 failures.append(result)
-                print(f"mtctl: error: {result.source}: {result.cause}", file=sys.stderr, flush=True)
+                print(f"mtctl: error: {result.source.path}: {result.cause}", file=sys.stderr, flush=True)
             else:
                 without_dicom += bool(result.without_dicom)
                 _print_case(f"[{pace.finished}/{total}]", result, str(pace))
@@ -195,7 +197,7 @@ def _report(out: Path, sources: Sequence[Path], results: Iterable[Outcome | Fail
     return 1 if failures or without_dicom or not written else 0
 
 
-def _write_table(out: Path, sources: Sequence[Path], failures: Sequence[Failure]) -> bool:
+def _write_table(out: Path, sources: Sequence[ScanInput], failures: Sequence[Failure]) -> bool:
     """Return whether the table could be written. Where it is open in Excel, say, the summary is all the more needed."""
     from mtctl.batch.cohort import write_cohort
     from mtctl.system.files import WriteError
@@ -212,7 +214,8 @@ def _named(failure: Failure) -> str:
     from mtctl.batch.cohort_rows import row_name
 
     # In the table a folder has another name than here: its own may be a patient's.
-    return f"{failure.source} ({row_name(failure.source)})" if failure.source.is_dir() else str(failure.source)
+    source = failure.source
+    return f"{source.path} ({row_name(source)})" if source.folder else str(source.path)
 
 
 def _print_case(place: str, outcome: Outcome, pace: str) -> None:
@@ -235,8 +238,17 @@ def _print_case(place: str, outcome: Outcome, pace: str) -> None:
         print(f"    warning: {warning}", flush=True)
 
 
+def _shown_stage() -> Callable[[str, float], None]:
+    """Return what shows the stage of a scan: on a terminal alone."""
+    return _show_stage if sys.stdout.isatty() else _not_shown
+
+
 def _show_stage(stage: str, share: float) -> None:
     print(f"\r  {stage} {share:4.0%} ", end="\r", flush=True)
+
+
+def _not_shown(stage: str, share: float) -> None:
+    pass
 
 
 def _share(text: str) -> float:

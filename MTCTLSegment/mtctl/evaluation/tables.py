@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 from mtctl.evaluation.paired_tests import METRICS, Comparison, Metric, PairedTest, mean_and_sd
 from mtctl.evaluation.results import MethodResult
 from mtctl.evaluation.selective_prediction import FAILED_BELOW, ReportedScore, coverage, judge
-from mtctl.system.files import replacing
+from mtctl.system.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -239,12 +238,11 @@ def write_csv(path: Path, methods: Iterable[MethodResult]) -> None:
         WriteError: `path` cannot be written.
     """
     keys = [column.key for column in (*SEGMENTATION_COLUMNS, *UNCERTAINTY_COLUMNS)]
-    with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["method", "prediction", "case", *keys], restval="")
-        writer.writeheader()
-        for method in methods:
-            about = {"method": method.name, "prediction": str(method.folder)}
-            writer.writerows({**about, "case": name, **case.figures()} for name, case in method.cases.items())
+    write_table(path, ["method", "prediction", "case", *keys], (
+        [method.name, str(method.folder), name, *(figures.get(key) for key in keys)]
+        for method in methods
+        for name, figures in ((name, case.figures()) for name, case in method.cases.items())
+    ))  # fmt: skip
 
 
 def _with_metrics() -> list[tuple[Column, Metric]]:

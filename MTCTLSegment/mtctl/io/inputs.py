@@ -1,119 +1,139 @@
-"""What is to be segmented: files, folders, patterns and a CSV manifest, as a list of scans."""
+"""What is to be segmented: files, folders, patterns and the rows of a manifest, as a list of scans."""
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, VolumeError
 from mtctl.io.dicom.folder import content_of_file
+from mtctl.io.dicom.series import ChosenSeries, choose_series
 from mtctl.io.formats.endings import file_type
-from mtctl.io.given_spacing import parse_spacing
-from mtctl.io.results import MAPS
+from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, MAPS
 from mtctl.io.volumes import input_stem
 from mtctl.system.folders import walk
+
+#: How long a scan may take to be read, seconds, and what a slow share gives a second, bytes: a damaged file may hold a
+#: reader for ever.
+READING_SECONDS = 120.0
+_SLOW_SHARE = 200_000
 
 # What belongs to a scan but is none: expert masks, and results of an earlier run in the same folder.
 _NOT_SCANS = ("label", "seg", *MAPS)
 
 
-class InputError(MtctlError):
-    """A list of inputs that cannot be used."""
+@dataclass(frozen=True)
+class ScanInput:
+    """A file or DICOM folder that is taken for one scan. What is asked of it is looked up once.
+
+    Attributes:
+        path: Where it is; perhaps there is nothing.
+        folder: Whether it is a folder: its name may be a patient's.
+        spacing: True distance of its voxels, mm along the file's axes x, y, z, where a manifest gives it.
+    """
+
+    path: Path
+    folder: bool = False
+    spacing: Triple | None = None
+
+    @classmethod
+    def of(cls, path: Path, spacing: Triple | None = None) -> ScanInput:
+        """Return the scan at `path`."""
+        return cls(path, os.path.isdir(path), spacing)
+
+    @cached_property
+    def chosen(self) -> ChosenSeries | None:
+        """The series of a DICOM folder, found by reading all headers; None for a file.
+
+        Raises:
+            VolumeError: The folder holds no clear series.
+        """
+        if not self.folder:
+            return None
+        try:
+            return choose_series(self.path)
+        except VolumeError as error:
+            raise VolumeError(f"{self.path}: {error}") from error
+
+    @property
+    def stem(self) -> str:
+        """What the names of its results begin with: the file's name, or a pseudonym of the series.
+
+        Raises:
+            VolumeError: The folder holds no clear series.
+        """
+        return self.chosen.series.pseudonym if self.chosen else input_stem(self.path)
+
+    @property
+    def reading_seconds(self) -> float:
+        """How long it may take to read it."""
+        return READING_SECONDS + _bytes_of(self.path) / _SLOW_SHARE
 
 
-def find_scans(named: Iterable[Path]) -> list[Path]:
+def find_scans(named: Iterable[Path], listed: Mapping[Path, Triple | None] | None = None) -> list[ScanInput]:
     """Return the scans behind the names that a person gave.
 
     A file stands for itself. A folder stands for all volumes in it and below, and for one scan an examination (DICOM
     study) that lies there; a name with *, ? or [] that is no file for all that match it. What is not there is in the
     list too: it fails with its own message when its turn comes, and the others are done.
+
+    Args:
+        named: Names of files and folders, and patterns.
+        listed: Further ones with the spacing that a manifest gives them; that of a folder is about all in it.
     """
-    found: dict[str, Path] = {}
-    for name in named:
+    found: dict[str, ScanInput] = {}
+    for name, spacing in [*((name, None) for name in named), *(listed or {}).items()]:
         for place in _matches(name):
-            for scan in _scans_in(place) if place.is_dir() else [place]:
-                found.setdefault(os.path.abspath(scan), scan)
+            for scan in _scans_in(place) if os.path.isdir(place) else [ScanInput(place)]:
+                key = os.path.abspath(scan.path)
+                known = found.setdefault(key, scan)
+                if spacing is not None:
+                    found[key] = replace(known, spacing=spacing)
     return list(found.values())
 
 
-def read_manifest(path: Path) -> dict[Path, Triple | None]:
-    """Read the column "input" of a CSV manifest, or its only column; relative paths are relative to the manifest.
-
-    Returns:
-        The inputs in their order, each with the spacing in mm that its column "spacing" gives, written like
-        "0.625 0.625 1.25" or, in quotes, "0.625,0.625,1.25"; None where there is none: the file's own counts.
-
-    Raises:
-        InputError: It cannot be read, has no such column, or has a spacing that cannot be used.
-    """
-    try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a CSV manifest: {error}") from error
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    if not rows:
-        raise InputError(f"{path}: the manifest is empty")
-    header = [cell.strip().lower() for cell in rows[0]]
-    if "input" in header:
-        column, rows = header.index("input"), rows[1:]
-    elif len(header) == 1:
-        column = 0
-    else:
-        raise InputError(f"{path}: the manifest has no column 'input' (it has {', '.join(header)})")
-    aside = header.index("spacing") if "input" in header and "spacing" in header else None
-    listed: dict[Path, Triple | None] = {}
-    for row in rows:
-        if len(row) > column and row[column].strip():
-            source = path.parent / row[column].strip()
-            text = row[aside].strip() if aside is not None and len(row) > aside else ""
-            try:
-                spacing = parse_spacing(text) if text else None
-            except VolumeError as error:
-                raise InputError(f"{path}: {row[column].strip()}: {error}") from error
-            if listed.setdefault(source, spacing) != spacing:
-                raise InputError(f"{path}: {row[column].strip()} is listed twice with different spacings")
-    return listed
-
-
-def spacings_of(listed: Mapping[Path, Triple | None]) -> dict[str, Triple]:
-    """Return the spacings of a manifest by absolute path of the scans: a row that names a folder is about all in it."""
-    given = [(source, spacing) for source, spacing in listed.items() if spacing is not None]
-    return {os.path.abspath(scan): spacing for source, spacing in given for scan in find_scans([source])}
-
-
-def name_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
+def name_clashes(sources: Sequence[ScanInput]) -> dict[ScanInput, ScanInput]:
     """Return the files whose results would have the same names as an earlier file's, each with that file."""
-    clashes: dict[Path, Path] = {}
-    seen: dict[str, Path] = {}
+    clashes: dict[ScanInput, ScanInput] = {}
+    seen: dict[str, ScanInput] = {}
     for source in sources:
-        if not source.is_dir():  # A folder's are named by its series' own number.
+        if not source.folder:  # A folder's are named by its series' own number.
             # Windows and macOS take names that differ in case for the same.
-            first = seen.setdefault(input_stem(source).casefold(), source)
+            first = seen.setdefault(source.stem.casefold(), source)
             if first is not source:
                 clashes[source] = first
     return clashes
 
 
-def series_clashes(sources: Sequence[Path]) -> dict[Path, Path]:
+def series_clashes(sources: Sequence[ScanInput]) -> dict[ScanInput, ScanInput]:
     """Return the DICOM folders whose series UID an earlier one has (poor anonymisers do this), each with that one.
 
-    It reads all headers once more, which only a run that overwrites needs: any other keeps what is in the way.
+    It reads all headers, which only a run that overwrites has to do beforehand: any other keeps what is in the way.
     """
-    clashes: dict[Path, Path] = {}
-    seen: dict[str, Path] = {}
+    clashes: dict[ScanInput, ScanInput] = {}
+    seen: dict[str, ScanInput] = {}
     for source in sources:
-        if source.is_dir():
+        if source.folder:
             with suppress(MtctlError):  # It fails with its own message when its turn comes.
-                first = seen.setdefault(input_stem(source), source)
+                first = seen.setdefault(source.stem, source)
                 if first is not source:
                     clashes[source] = first
     return clashes
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of a file, or of the files in a folder and below."""
+    with suppress(OSError):
+        files = [place / name for place, names in walk(path) for name in names] if os.path.isdir(path) else [path]
+        return sum(file.stat().st_size for file in files)
+    return 0
 
 
 def _matches(name: Path) -> list[Path]:
@@ -122,27 +142,44 @@ def _matches(name: Path) -> list[Path]:
     return sorted(Path(match) for match in glob.glob(str(name), recursive=True)) or [name]
 
 
-def _scans_in(folder: Path) -> list[Path]:
-    """Return the volumes and DICOM studies in a folder.
+def _scans_in(folder: Path) -> list[ScanInput]:
+    """Return the volumes and DICOM studies in a folder, and the folders in it that cannot be looked into.
 
     Where there are none, return the folder itself, so that it fails by its name.
     """
     volumes: list[Path] = []
+    closed: list[Path] = []
     studies: dict[str, list[Path]] = defaultdict(list)
-    for place, names in walk(folder):
-        here = [place / name for name in names if file_type(Path(name)) and not _derived(name)]
-        volumes += here
-        study = None if here else _study(place, names)
+    for place, names in walk(folder, closed.append):
+        here = [name for name in names if file_type(Path(name))]
+        volumes += [place / name for name in here if not _derived(name)]
+        others = [name for name in names if name not in here and not _derived(name)]
+        study = _study(place, [name for name in others if _says_dicom(place / name)] if here else others)
         if study is not None:
             studies[study].append(place)
-    if len(studies) == 1 and not volumes:
-        return [folder]
-    return volumes + _folders(studies) or [folder]
+    if len(studies) == 1 and not volumes and not closed:
+        return [ScanInput(folder, folder=True)]
+    folders = [*_folders(studies), *closed]
+    scans = [*map(ScanInput, volumes), *(ScanInput(place, folder=True) for place in folders)]
+    return scans or [ScanInput(folder, folder=True)]
 
 
 def _derived(name: str) -> bool:
+    if name.lower().endswith((DICOM_SEGMENTATION, DICOM_MAP)):
+        return True
     stem = name[: -len(file_type(Path(name)) or "")]
     return any(stem.lower().endswith(f".{kind}") for kind in _NOT_SCANS)
+
+
+def _says_dicom(path: Path) -> bool:
+    """Return whether a file says itself that it is one: what lies beside a volume may be anything."""
+    try:
+        if not os.path.isfile(path):  # A pipe would never answer.
+            return False
+        with open(path, "rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _study(place: Path, names: Sequence[str]) -> str | None:
@@ -159,7 +196,7 @@ def _study(place: Path, names: Sequence[str]) -> str | None:
     return str(place) if damaged else None
 
 
-def _folders(studies: dict[str, list[Path]]) -> list[Path]:
+def _folders(studies: Mapping[str, Sequence[Path]]) -> list[Path]:
     """Return one folder a study.
 
     It is the one that holds all of it, or each of its folders where that one holds others too.

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+def walk(folder: Path, closed: Callable[[Path], object] = lambda place: None) -> Iterator[tuple[Path, list[str]]]:
     """Yield the folders with their files' names, sorted, without hidden ones.
 
     Links are followed; one that leads back is followed once.
+
+    Args:
+        folder: Where to begin.
+        closed: Is called with each folder that cannot be looked into.
     """
     seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+
+    def refused(error: OSError) -> None:
+        closed(Path(os.fsdecode(error.filename)))
+
+    for place, folders, names in os.walk(folder, onerror=refused, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()

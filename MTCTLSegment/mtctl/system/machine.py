@@ -1,9 +1,10 @@
-"""This computer: where programs keep data of the user, and a name for it that no other computer has."""
+"""This computer: its cores, where programs keep data of the user, and a name that no other computer has."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import os
 import secrets
 import socket
@@ -20,6 +21,7 @@ from mtctl.system.staging import commit, staged
 _MACHINE, _ID = "machine", "id"
 
 _PROC = Path("/proc")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def user_data() -> Path:
@@ -41,6 +43,45 @@ def _home() -> Path:
         return Path.home()
     except RuntimeError:
         return Path(os.environ.get("SYSTEMROOT", "C:\\Windows") if sys.platform == "win32" else "/")
+
+
+def cores() -> int:
+    """Return the number of processor cores that this process may use.
+
+    A scheduler (Slurm) or a container may give it fewer than there are: by their numbers, or by its share of time.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([allowed, *(math.ceil(share) for share in _time_shares())]))
+
+
+def _time_shares() -> list[float]:
+    """Return how many cores' time the control groups of this process give it (Linux, versions 1 and 2)."""
+    try:
+        lines = (_PROC / "self/cgroup").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    shares = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # In a container the path may be the host's, while what is mounted begins with the container's own group.
+        inner = Path(path.lstrip("/"))
+        for group in (inner, *inner.parents):
+            shares += [_quota(root / group) for root in (_CGROUPS, _CGROUPS / "cpu", _CGROUPS / "cpu,cpuacct")]
+    return [share for share in shares if share is not None]
+
+
+def _quota(group: Path) -> float | None:
+    """Return how many cores' time a control group has; None where it has no limit or does not exist."""
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
+    except (OSError, ValueError):  # "max": no limit
+        return None
 
 
 @functools.cache

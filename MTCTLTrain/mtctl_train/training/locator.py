@@ -6,7 +6,6 @@ Each thorax is shown as a whole and in parts, as other hospitals' fields of view
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +33,7 @@ from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
 from mtctl.system.files import write_json
+from mtctl.system.machine import cores
 from mtctl_train.data.cases import TrainingCase
 from mtctl_train.methods.location import Location
 from mtctl_train.recipe import Recipe, Stage
@@ -48,7 +48,7 @@ FILTERS = 8
 PATCH = (48, 64, 64)
 
 #: Making a thorax takes 1.1 GB at most.
-_PROCESSES = min(2, os.cpu_count() or 1)
+_PROCESSES = min(2, cores())
 
 #: Phantoms of locator training take their seeds from here on, apart from those of other training and of demonstrations.
 FIRST_SEED = 2000

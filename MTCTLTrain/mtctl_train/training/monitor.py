@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.system.files import WriteError, write_reason
+from mtctl.system.time_spans import time_span_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,7 +170,7 @@ class Console:
             case "progress" if time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
                 self._printed = time.monotonic()
                 losses = "  ".join(f"{name} {value:.3f}" for name, value in event["losses"].items())
-                left = time_text(event["seconds_left"])
+                left = time_span_text(event["seconds_left"])
                 print(f"{event['iteration']}/{event['of']}  {left} left  {losses}", flush=True)
 
 
@@ -237,18 +238,6 @@ class Board:
     def _scalar(self, name: str, value: float, iteration: int) -> None:
         if self._writer:
             self._writer.add_scalar(name, value, iteration)
-
-
-def time_text(seconds: float) -> str:
-    """Return a duration in its two largest units, such as "1 h 05 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def draw(sample: Sample) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from mtctl.batch.cohort import PAGE, TABLE, write_cohort
 from mtctl.batch.cohort_rows import Row
 from mtctl.batch.runner import Failure
 from mtctl.figures.case_figure import CasePicture, axial_thumbnail, write_case_figure
+from mtctl.io.inputs import ScanInput
 from mtctl.io.results import ResultFiles
 
 REPORT = {
@@ -52,7 +53,10 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_files_of_one_name_that_failed_have_a_row_each_until_they_succeed(out: Path, tmp_path: Path) -> None:
-    failed = [Failure(tmp_path / patient / "lge.nii.gz", f"{patient} is cut off") for patient in ("p1", "p2", "p3")]
+    failed = [
+        Failure(ScanInput.of(tmp_path / patient / "lge.nii.gz"), f"{patient} is cut off")
+        for patient in ("p1", "p2", "p3")
+    ]
     write_cohort(out, [failure.source for failure in failed], failed)
     rows = [row for row in table(out) if row["status"] == "failed"]
     assert sorted(row["error"] for row in rows) == ["p1 is cut off", "p2 is cut off", "p3 is cut off"]
@@ -62,7 +66,7 @@ def test_files_of_one_name_that_failed_have_a_row_each_until_they_succeed(out: P
 
 
 def test_the_worst_comes_first_and_what_failed_before_all(out: Path, tmp_path: Path) -> None:
-    failed = Failure(tmp_path / "cut.nrrd", "the file is cut off")
+    failed = Failure(ScanInput.of(tmp_path / "cut.nrrd"), "the file is cut off")
     rows = write_cohort(out, [failed.source], [failed])
     assert [row.case for row in rows] == ["cut.nrrd", "bad", "doubtful", "good", "better"]
     assert [row["case"] for row in table(out)] == [row.case for row in rows]
@@ -74,7 +78,7 @@ def test_the_worst_comes_first_and_what_failed_before_all(out: Path, tmp_path: P
 
 
 def test_runs_that_share_a_folder_keep_each_others_failures_until_these_are_done(out: Path, tmp_path: Path) -> None:
-    one, two = Failure(tmp_path / "one.nrrd", "first"), Failure(tmp_path / "two.nrrd", "second")
+    one, two = (Failure(ScanInput.of(tmp_path / f"{name}.nrrd"), f"{name} failed") for name in ("one", "two"))
     write_cohort(out, [one.source], [one])
     write_cohort(out, [two.source], [two])
     assert {row["case"] for row in table(out) if row["status"] == "failed"} == {"one.nrrd", "two.nrrd"}
@@ -85,7 +89,7 @@ def test_runs_that_share_a_folder_keep_each_others_failures_until_these_are_done
 def test_a_folder_that_failed_is_not_named_since_it_may_be_a_patient(out: Path, tmp_path: Path) -> None:
     folder = tmp_path / "Miller^Anna"
     folder.mkdir()
-    write_cohort(out, [folder], [Failure(folder, "the folder holds no DICOM images")])
+    write_cohort(out, [ScanInput.of(folder)], [Failure(ScanInput.of(folder), "the folder holds no DICOM images")])
     assert re.fullmatch(r"folder-[0-9a-f]{8}", table(out)[0]["case"])
     for name in (TABLE, PAGE):
         assert "Miller" not in (out / name).read_text(encoding="utf-8")
@@ -120,7 +124,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_links_to_results_beside_it(ou
 def test_names_and_messages_cannot_become_part_of_the_page(out: Path, tmp_path: Path) -> None:
     evil = '<script>alert("x")</script>'
     case(out, "quo'te & <b>", warnings=[evil])
-    write_cohort(out, [], [Failure(tmp_path / '"<i>.nrrd', evil)])
+    write_cohort(out, [], [Failure(ScanInput.of(tmp_path / '"<i>.nrrd'), evil)])
     page = Page((out / PAGE).read_text(encoding="utf-8"))
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert page.text.count(evil) == 2 and '"<i>.nrrd' in page.text and "quo'te & <b>" in page.text
@@ -182,7 +186,7 @@ CHROMIUM = shutil.which("chromium")
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium to look at the page with")
 def test_in_a_browser_a_click_sorts_and_the_search_hides(out: Path, tmp_path: Path) -> None:
-    write_cohort(out, [], [Failure(tmp_path / "cut.nrrd", "the file is cut off")])
+    write_cohort(out, [], [Failure(ScanInput.of(tmp_path / "cut.nrrd"), "the file is cut off")])
     drive = """<script>
       const names = () => [...document.querySelectorAll("tbody tr:not([hidden]) b")].map(b => b.textContent).join();
       const log = [names()];

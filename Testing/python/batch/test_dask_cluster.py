@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from support.segment_command import names, run
 from mtctl.batch.case import Request
 from mtctl.batch.dask_cluster import run_on_cluster
 from mtctl.batch.runner import BatchError, BatchTask, Failure, Job
+from mtctl.io.inputs import ScanInput
 from mtctl.models.model import Model
 from mtctl.system.files import TEMPORARY_PREFIX
 
@@ -91,7 +93,7 @@ def test_with_a_worker_killed_all_results_are_there_and_the_same_as_here(
 
 def job(model: Model, sources: list[Path], out: Path) -> Job:
     out.mkdir(exist_ok=True)
-    return Job(sources, BatchTask(Request(out), model.folder, "cpu"))
+    return Job([ScanInput(source) for source in sources], BatchTask(Request(out), model.folder, "cpu"))
 
 
 def test_one_bad_scan_does_not_stop_the_others(
@@ -99,9 +101,8 @@ def test_one_bad_scan_does_not_stop_the_others(
 ) -> None:
     cluster.wait_for_workers(1)
     sources = [tmp_path / "absent.nrrd", scans / "s0.image.nrrd"]
-    results = {
-        result.source: result for result in run_on_cluster(job(tiny_model, sources, tmp_path / "out"), cluster.address)
-    }
+    todo = job(tiny_model, sources, tmp_path / "out")
+    results = {result.source.path: result for result in run_on_cluster(todo, cluster.address)}
     failure = results[sources[0]]
     assert isinstance(failure, Failure) and failure.cause == "no such file or folder; check the name"
     assert not isinstance(results[sources[1]], Failure)
@@ -119,7 +120,8 @@ def test_a_worker_that_does_not_see_the_folders_is_named_before_anything_is_done
         with pytest.raises(BatchError, match=r"worker tcp://\S+ on \S+ does not see the output folder .*shared folder"):
             list(run_on_cluster(job(tiny_model, sources, tmp_path / "out"), cluster.address))
     assert names(tmp_path / "out") == set()
-    elsewhere = Job(sources, BatchTask(Request(tmp_path / "out"), tmp_path / "no model", "cpu"))
+    here = job(tiny_model, sources, tmp_path / "out")
+    elsewhere = replace(here, task=replace(here.task, model=tmp_path / "no model"))
     with pytest.raises(BatchError, match="does not see the model folder"):
         list(run_on_cluster(elsewhere, cluster.address))
     with monkeypatch.context() as patched:

@@ -15,14 +15,17 @@ from pathlib import Path
 
 import pytest
 from support.batch_command import command, contents
-from support.children import hearing, wait_for
+from support.children import environment, hearing, wait_for
+from support.deadly_inputs import DeadlyInput
 from support.dicom_series import dicom_scan, write_series
 from support.scans import scan
-from support.segment_command import names, run, spoil
+from support.segment_command import names, run, run_with_figures, spoil
 
+from mtctl.batch.case import Outcome, Request
 from mtctl.batch.cohort import TABLE
-from mtctl.batch.throughput import Throughput, duration
-from mtctl.io.inputs import find_scans
+from mtctl.batch.runner import BatchTask, Failure, Job, attempt, run_in_processes
+from mtctl.batch.throughput import Throughput
+from mtctl.io.inputs import ScanInput, find_scans
 from mtctl.io.results import ResultFiles, finish_interrupted
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
@@ -39,7 +42,7 @@ def test_a_folder_stands_for_its_scans_and_not_for_masks_results_or_hidden_files
     ):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_scans([tmp_path])]
+    found = [scan.path.relative_to(tmp_path).as_posix() for scan in find_scans([tmp_path])]
     assert found == ["B.MHA", "a.image.nrrd", "b/two.nii.gz"]
 
 
@@ -47,10 +50,10 @@ def test_a_pattern_stands_for_all_that_match_and_a_file_with_such_a_name_for_its
     for name in ("a1.nrrd", "a2.nrrd", "b1.nrrd", "deep/a3.nrrd", "a[1].nrrd"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.name for path in find_scans([tmp_path / "a?.nrrd"])] == ["a1.nrrd", "a2.nrrd"]
-    assert [path.name for path in find_scans([tmp_path / "**" / "a3.*"])] == ["a3.nrrd"]
-    assert find_scans([tmp_path / "a[1].nrrd"]) == [tmp_path / "a[1].nrrd"]
-    assert find_scans([tmp_path / "z*.nrrd"]) == [tmp_path / "z*.nrrd"]
+    assert [scan.path.name for scan in find_scans([tmp_path / "a?.nrrd"])] == ["a1.nrrd", "a2.nrrd"]
+    assert [scan.path.name for scan in find_scans([tmp_path / "**" / "a3.*"])] == ["a3.nrrd"]
+    assert find_scans([tmp_path / "a[1].nrrd"]) == [ScanInput(tmp_path / "a[1].nrrd")]
+    assert find_scans([tmp_path / "z*.nrrd"]) == [ScanInput(tmp_path / "z*.nrrd")]
     assert len(find_scans([tmp_path / "a1.nrrd", tmp_path])) == 5
 
 
@@ -63,8 +66,8 @@ def test_a_folder_of_examinations_is_one_scan_each_however_deep_their_series_lie
                 tmp_path / patient / f"S{number}", array[: 4 * number], geometry, uid=uid, study=f"1.2.{patient[1]}"
             )
     (tmp_path / "P1" / "notes.txt").write_text("-")
-    assert find_scans([tmp_path]) == [tmp_path / "P1", tmp_path / "P2"]
-    assert find_scans([tmp_path / "P1"]) == [tmp_path / "P1"]
+    assert find_scans([tmp_path]) == [ScanInput(tmp_path / name, folder=True) for name in ("P1", "P2")]
+    assert find_scans([tmp_path / "P1"]) == [ScanInput(tmp_path / "P1", folder=True)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
@@ -74,7 +77,7 @@ def test_links_are_followed_and_a_loop_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "archive" / "a.nrrd").touch()
     (tmp_path / "data" / "deep" / "up").symlink_to(tmp_path / "data")
     (tmp_path / "data" / "linked").symlink_to(tmp_path / "archive")
-    assert find_scans([tmp_path / "data"]) == [tmp_path / "data" / "linked" / "a.nrrd"]
+    assert find_scans([tmp_path / "data"]) == [ScanInput(tmp_path / "data" / "linked" / "a.nrrd")]
 
 
 def hostile(folder: Path) -> dict[str, str]:
@@ -120,7 +123,7 @@ def test_in_a_hostile_folder_every_good_scan_is_done_and_every_bad_one_named_wit
     expected = hostile(folder)
     for number, name in enumerate(ODD_NAMES):
         write_volume(scan((24, 28, 32), seed=number), folder / "sub dir" / name)
-    assert run(tiny_model, folder, "-o", out) == 1
+    assert run_with_figures(tiny_model, folder, "-o", out) == 1
     printed = capfd.readouterr()
     total = len(expected) + len(ODD_NAMES) + 1
     assert f"{len(ODD_NAMES) + 1} of {total} done" in printed.out
@@ -273,14 +276,6 @@ def test_throughput_and_time_left_come_from_the_scans_that_were_computed() -> No
     assert str(pace) == "" and pace.finished == 10
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(40, "40 s"), (700, "12 min"), (3599, "1 h 00 min"), (11100, "3 h 05 min"), (187000, "2 d 3 h")],
-)
-def test_time_spans_are_said_as_people_say_them(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
 def test_done_cases_are_kept_and_only_the_others_computed(
     tiny_model: Model, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -309,3 +304,34 @@ def test_workers_share_the_cores_and_take_the_gpus_in_turn(monkeypatch: pytest.M
     assert [environment["CUDA_VISIBLE_DEVICES"] for environment in batch._environments(2, "cuda")] == ["5", "7"]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what the user has decided
     assert batch._environments(2, "cpu")[0]["OMP_NUM_THREADS"] == "3"
+
+
+def test_scans_that_end_or_hold_their_reader_cost_themselves_alone(
+    tiny_model: Model, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    out = tmp_path / "out"
+    out.mkdir()
+    good = [scans / f"s{number}.image.nrrd" for number in (0, 1)]
+    sources = [DeadlyInput(path) for path in (Path("crash.nrrd"), good[0], Path("hang.nrrd"), good[1])]
+    results = list(run_in_processes(Job(sources, BatchTask(Request(out), tiny_model.folder, "cpu")), workers=1))
+    assert {result.source.path for result in results if isinstance(result, Outcome)} == set(good)
+    causes = {result.source.path.stem: result.cause for result in results if isinstance(result, Failure)}
+    assert causes.keys() == {"crash", "hang"}
+    assert re.search(r"ended while it read it \((SIGSEGV|exit status 15)\): the file is damaged", causes["crash"])
+    assert "could not be read within 1 s" in causes["hang"]
+    assert not [name for name in names(out) if name.startswith(TEMPORARY_PREFIX)]
+
+
+def test_whatever_one_scan_raises_is_its_own_failure_in_one_line_without_places_in_a_library(
+    tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(
+            "Exception thrown in SimpleITK ImageFileReader_Execute: /build/ITK/itkNrrdImageIO.cxx:230:\n"
+            "ITK ERROR: NrrdImageIO(0x55d0c8a0): DICOM tag of an unknown kind"
+        )
+
+    monkeypatch.setattr("mtctl.batch.case.read_scan", fail)
+    result = attempt(BatchTask(Request(tmp_path), tiny_model.folder, "cpu"), ScanInput(tmp_path / "a.nrrd"))
+    assert isinstance(result, Failure) and result.cause == "unexpected RuntimeError: DICOM tag of an unknown kind"

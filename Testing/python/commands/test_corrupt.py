@@ -44,13 +44,13 @@ def test_each_case_is_there_and_in_every_kind_and_severity_with_its_mask_on_the_
     versions = {"", *(f"+{kind}-{severity}" for kind in KINDS for severity in SEVERITIES)}
     stems = {f"{case}{version}" for case in "ab" for version in versions}
     folder = out / "labelled"
-    assert {path.name.removesuffix(".image.nrrd") for path in find_scans([folder])} == stems
+    assert {scan.path.name.removesuffix(".image.nrrd") for scan in find_scans([folder])} == stems
     for stem in stems:
         image, mask = read_volume(folder / f"{stem}.image.nrrd"), read_mask(folder / f"{stem}.label.nrrd")
         assert image.geometry == mask.geometry and mask.array.any()
     assert np.array_equal(read_volume(folder / "a.image.nrrd").array, read_volume(data / "a.image.nrrd").array)
     assert read_volume(folder / "a+noise-3.image.nrrd").geometry == read_volume(data / "a.image.nrrd").geometry
-    foreign = {path.name.removesuffix(".image.nrrd") for path in find_scans([out / "foreign"])}
+    foreign = {scan.path.name.removesuffix(".image.nrrd") for scan in find_scans([out / "foreign"])}
     assert foreign == {f"{kind.replace(' ', '-')}-{seed}" for kind in FOREIGN_KINDS for seed in (0, 1)}
     printed = capsys.readouterr().out
     assert f"{len(stems)} scans" in printed and "10 scans that are no left-atrium MRI" in printed
@@ -103,7 +103,7 @@ def test_a_list_with_what_is_no_case_name_is_refused(
 def results_for(folder: Path, out: Path) -> None:
     """Results a little wrong at two sides, flagged when spoilt or foreign, with map and report as `mtctl segment`'s."""
     out.mkdir()
-    for source in find_scans([folder]):
+    for source in (found.path for found in find_scans([folder])):
         stem, volume = source.name.removesuffix(".image.nrrd"), read_volume(source)
         label = source.with_name(f"{stem}.label.nrrd")
         truth = read_mask(label).array > 0 if label.exists() else volume.array > volume.array.mean()

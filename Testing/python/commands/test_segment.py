@@ -91,7 +91,7 @@ def test_a_file_that_does_not_say_how_the_patient_lies_is_warned_of(
     for line, instead in [(b"space", b""), (b"space origin", b""), (b"space directions", b"spacings: 0.7 0.7 2\n")]:
         raw = re.sub(rb"(?m)^" + line + rb":.*\n", instead, raw, count=1)
     lying.write_bytes(raw)
-    assert run(tiny_model, source, lying, "-o", tmp_path / "out") == 0
+    assert [run(tiny_model, one, "-o", tmp_path / "out") for one in (source, lying)] == [0, 0]
     said = {name: " ".join(json.loads((tmp_path / f"out/{name}.json").read_text("utf-8"))["warnings"]) for name in "ab"}
     assert "check left and right" in said["b"] and "left and right" not in said["a"]
 

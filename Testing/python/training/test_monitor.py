@@ -25,7 +25,6 @@ from mtctl_train.training.monitor import (
     Sample,
     draw,
     middle_plane,
-    time_text,
     watched,
 )
 
@@ -93,21 +92,6 @@ def test_the_person_sees_start_validation_and_stop_at_once_but_progress_only_eve
         "  iteration 120: validation Dice 0.9000, worst 0.8900 (b)",
         "stopped at iteration 121: the loss is not a number",
     ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (59.6, "1 min 00 s"),
-        (61, "1 min 01 s"),
-        (3599, "59 min 59 s"),
-        (7500, "2 h 05 min"),
-        (90000, "1 d 1 h"),
-    ],
-)
-def test_time_left_is_said_in_its_two_largest_units(seconds: float, words: str) -> None:
-    assert time_text(seconds) == words
 
 
 def test_the_log_holds_every_event_at_once_and_is_continued_by_a_resumed_run(tmp_path: Path) -> None:

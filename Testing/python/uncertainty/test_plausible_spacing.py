@@ -24,7 +24,8 @@ from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Triple, Volume, with_spacing
 from mtctl.io.given_spacing import given_spacing_of, parse_spacing
-from mtctl.io.inputs import read_manifest, spacings_of
+from mtctl.io.inputs import ScanInput, find_scans
+from mtctl.io.manifests import read_manifest
 from mtctl.io.volumes import read_mask, read_scan, read_volume, write_segmentation, write_volume
 from mtctl.models.model import Model
 from mtctl.uncertainty.plausibility import plausibility_warnings
@@ -244,7 +245,7 @@ def test_a_manifest_gives_scans_their_own_spacing_also_in_several_processes(
 
 def test_a_manifest_s_spacing_is_that_of_all_scans_in_a_folder_and_a_bad_one_is_named(source: Path) -> None:
     listed = {source.parent: TRUE, source.parent / "other.nrrd": None}
-    assert spacings_of(listed) == {str(source): TRUE}
+    assert find_scans([], listed) == [ScanInput(source, spacing=TRUE), ScanInput(source.parent / "other.nrrd")]
     manifest = source.parent / "list.csv"
     for text, named in (("a.image.nrrd,1 1", "three numbers"), ("a,1 1 1\na,1 1 2", "listed twice")):
         manifest.write_text(f"input,spacing\n{text}\n", encoding="utf-8")

@@ -6,6 +6,7 @@ work.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
@@ -30,6 +31,12 @@ _READY, _GONE = "ready", "gone"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: With it, the work on an item says what stage it is in, and the fraction of the stage that is done.
+Say = Callable[[str, float], None]
+
+#: How a process ends that `ended_after` ends.
+OVERDUE = "exit status 1"
+
 
 class QueueError(MtctlError):
     """No process can be started."""
@@ -45,10 +52,23 @@ class Done(Generic[Item, Result]):
 
 @dataclass(frozen=True)
 class Lost(Generic[Item]):
-    """An item whose process ended under it, and ended again when it was tried once more alone."""
+    """An item whose process ended under it, and ended again if it was tried once more alone.
+
+    Attributes:
+        item: The item.
+        ending: How the process ended: the name of a signal, or "exit status N".
+        stage: What the work was doing, as it said last; "" if it said nothing.
+    """
 
     item: Item
     ending: str
+    stage: str
+
+
+@dataclass(frozen=True)
+class _Stage:
+    name: str
+    share: float
 
 
 @dataclass
@@ -57,10 +77,15 @@ class _Worker(Generic[Item]):
     pipe: Connection
     ready: bool = False
     item: Item | None = None
+    stage: str = ""
 
 
 def run_queue(
-    items: Sequence[Item], work: Callable[[Item], Result], environments: Sequence[Mapping[str, str]]
+    items: Sequence[Item],
+    work: Callable[[Item, Say], Result],
+    environments: Sequence[Mapping[str, str]],
+    say: Say = lambda stage, share: None,
+    worth_another_try: Callable[[Lost[Item]], bool] = lambda lost: True,
 ) -> Generator[Done[Item, Result] | Lost[Item], None, None]:
     """Do all items, in as many processes as there are `environments`; results come as they are ready.
 
@@ -70,22 +95,39 @@ def run_queue(
         items: What to do; can be pickled.
         work: Does one item; a function of a module, or a partial of one. It must not raise.
         environments: Variables for each process.
+        say: Is called here with what the work on any item says.
+        worth_another_try: Whether an item whose process ended is tried once more, alone: the first time another
+            process may have taken the memory.
 
     Raises:
         QueueError: Processes end before they take any work.
     """
-    lost: list[Item] = []
-    for result in _run(items, work, environments):
-        if isinstance(result, Lost):
-            lost.append(result.item)
+    again: list[Item] = []
+    for result in _run(items, work, environments, say):
+        if isinstance(result, Lost) and worth_another_try(result):
+            again.append(result.item)
         else:
             yield result
     # One at a time, with all the memory that there is.
-    yield from _run(lost, work, environments[:1])
+    yield from _run(again, work, environments[:1], say)
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End this process, with the status `OVERDUE`, if the block takes longer.
+
+    It ends it even where a library neither returns nor lets go of the interpreter, so that no signal is heard.
+    """
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _run(
-    items: Sequence[Item], work: Callable[[Item], Result], environments: Sequence[Mapping[str, str]]
+    items: Sequence[Item], work: Callable[[Item, Say], Result], environments: Sequence[Mapping[str, str]], say: Say
 ) -> Generator[Done[Item, Result] | Lost[Item], None, None]:
     waiting = deque(items)
     workers: dict[int, _Worker[Item]] = {}
@@ -97,7 +139,7 @@ def _run(
                     workers[place] = _start(work, environment)
                 worker = workers.get(place)
                 if worker and worker.ready and worker.item is None and waiting:
-                    worker.item = waiting.popleft()
+                    worker.item, worker.stage = waiting.popleft(), ""
                     with suppress(OSError):  # It has ended; the next look says so.
                         worker.pipe.send((worker.item,))
             # Not for ever: on Windows the wait hears Ctrl-C, but not Ctrl-Break.
@@ -107,6 +149,9 @@ def _run(
                 said = _said(worker)
                 if said == _READY:
                     worker.ready, failed_starts = True, 0
+                elif isinstance(said, _Stage):
+                    worker.stage = said.name
+                    say(said.name, said.share)
                 elif isinstance(said, tuple):
                     done, worker.item = worker.item, None
                     assert done is not None
@@ -115,7 +160,7 @@ def _run(
                     del workers[place]
                     ending = _bury(worker)
                     if worker.item is not None:
-                        yield Lost(worker.item, ending)
+                        yield Lost(worker.item, ending, worker.stage)
                     elif not worker.ready:
                         failed_starts += 1
                         if failed_starts == _STARTS:
@@ -124,7 +169,7 @@ def _run(
         _end(workers.values())
 
 
-def _start(work: Callable[[Item], Any], environment: Mapping[str, str]) -> _Worker[Item]:
+def _start(work: Callable[[Item, Say], Any], environment: Mapping[str, str]) -> _Worker[Item]:
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_serve, args=(theirs, work), daemon=True)
     resource_tracker.ensure_running()  # Else it starts with the first process, and lets signals through again.
@@ -135,7 +180,7 @@ def _start(work: Callable[[Item], Any], environment: Mapping[str, str]) -> _Work
 
 
 def _said(worker: _Worker[Item]) -> Any:
-    """Return what the worker has said: `_READY`, (result,), `_GONE`, or None where it is silent."""
+    """Return what the worker has said: `_READY`, a `_Stage`, (result,), `_GONE`, or None where it is silent."""
     try:
         return worker.pipe.recv() if worker.pipe.poll() else None
     except (EOFError, OSError):
@@ -180,15 +225,19 @@ def _variables(environment: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
+def _serve(pipe: Connection, work: Callable[[Any, Say], Any]) -> None:
     """A worker process."""
+
+    def say(stage: str, share: float) -> None:
+        pipe.send(_Stage(stage, share))
+
     stay_deaf()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):  # The parent is gone.
         pipe.send(_READY)
         while True:
             (item,) = pipe.recv()
-            pipe.send((work(item),))
+            pipe.send((work(item, say),))
 
 
 def _end_with_parent() -> None:

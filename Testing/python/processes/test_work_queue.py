@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from support.children import environment, hearing, wait_for
-from support.queue_work import square, square_or_die, variable
+from support.queue_work import square, square_or_die, stuck, variable
 
-from mtctl.batch.work_queue import Done, Lost, QueueError, run_queue
+from mtctl.processes.work_queue import OVERDUE, Done, Lost, QueueError, run_queue
 from mtctl.system.process_tree import is_running
 
 
@@ -48,6 +48,15 @@ def test_each_process_has_its_own_environment_and_ours_stays_as_it_was() -> None
     assert dict(os.environ) == before
 
 
+def test_an_item_that_holds_its_process_for_ever_costs_itself_alone_and_what_it_did_last_is_known() -> None:
+    said: list[tuple[str, float]] = []
+    results = list(run_queue(
+        ["a", "stuck", "b"], stuck, [{}], lambda stage, share: said.append((stage, share)), lambda lost: False
+    ))  # fmt: skip
+    assert results == [Done("a", "a"), Lost("stuck", OVERDUE, "stage of stuck"), Done("b", "b")]
+    assert said == [("stage of a", 0.5), ("stage of stuck", 0.5), ("stage of b", 0.5)]
+
+
 def test_nothing_to_do_starts_nothing() -> None:
     assert list(run_queue([], square, [{}])) == []
 
@@ -60,7 +69,7 @@ def test_processes_that_cannot_begin_are_an_error_and_no_endless_loop(tmp_path: 
 def test_workers_end_with_their_parent_whether_it_is_interrupted_or_killed(tmp_path: Path) -> None:
     program = (
         "import sys; from functools import partial; from pathlib import Path\n"
-        "from mtctl.batch.work_queue import run_queue; from mtctl.system.interrupts import ended_by_signals\n"
+        "from mtctl.processes.work_queue import run_queue; from mtctl.system.interrupts import ended_by_signals\n"
         "from support.queue_work import sleep_long\n"
         "if __name__ == '__main__':\n"
         "    with ended_by_signals():\n"

@@ -1,0 +1,156 @@
+"""A manifest: a CSV table that names the inputs of a run, as spreadsheets and editors of any country save it."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtctl.errors import MtctlError
+from mtctl.geometry import Triple, VolumeError
+from mtctl.io.given_spacing import parse_spacing
+
+_INPUT, _SPACING = "input", "spacing"
+
+# What parts the columns, the likeliest first: Excel writes semicolons where a comma is the decimal sign.
+_DELIMITERS = (",", ";", "\t")
+
+# 100,000 cases have 20 MB; a scan that was named by mistake is not read to its end.
+_MOST_BYTES = 64 << 20
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+
+_EXPECTED = "expected is a CSV table with a column 'input', or one input a line"
+
+
+class ManifestError(MtctlError):
+    """A manifest that cannot be used."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    cells: list[str]
+
+    def cell(self, column: int | None) -> str:
+        return self.cells[column].strip() if column is not None and column < len(self.cells) else ""
+
+
+def read_manifest(path: Path) -> dict[Path, Triple | None]:
+    """Read the column "input" of a CSV manifest, or its only column; relative paths are relative to the manifest.
+
+    Columns are parted by commas, semicolons or tabs; the text is UTF-8, UTF-16 or, where it is neither, Windows-1252.
+
+    Returns:
+        The inputs in their order, each with the spacing in mm that its column "spacing" gives, written like
+        "0.625 0.625 1.25" or, in quotes, "0.625,0.625,1.25"; None where there is none: the file's own counts.
+
+    Raises:
+        ManifestError: It cannot be read, has no such column, or has a spacing that cannot be used; the line is named.
+    """
+    rows = _rows(path, _text(path))
+    if not rows:
+        raise ManifestError(f"{path}: the manifest is empty; {_EXPECTED}")
+    header = [cell.strip().lower() for cell in rows[0].cells]
+    for name in (_INPUT, _SPACING):
+        if header.count(name) > 1:
+            raise ManifestError(f"{path}: line {rows[0].line}: has {header.count(name)} columns '{name}'; keep one")
+    if _INPUT in header:
+        column, rows = header.index(_INPUT), rows[1:]
+    elif len(header) == 1:
+        column = 0
+    else:
+        raise ManifestError(
+            f"{path}: line {rows[0].line}: the manifest has no column 'input' (it has {', '.join(header)}); {_EXPECTED}"
+        )
+    aside = header.index(_SPACING) if _INPUT in header and _SPACING in header else None
+    listed: dict[Path, Triple | None] = {}
+    for row in rows:
+        name = row.cell(column)
+        if not name:  # A patient without a scan.
+            continue
+        if "\0" in name:
+            raise ManifestError(f"{path}: line {row.line}: {name!r} is no name of a file; {_EXPECTED}")
+        spacing = _spacing(path, row, name, row.cell(aside))
+        if listed.setdefault(path.parent / name, spacing) != spacing:
+            raise ManifestError(f"{path}: line {row.line}: {name} is listed twice with different spacings")
+    return listed
+
+
+def _text(path: Path) -> str:
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(f"{path}: the manifest cannot be read: {error.strerror or error}") from error
+    if len(content) > _MOST_BYTES:
+        raise ManifestError(f"{path}: is too large for a manifest; {_EXPECTED}")
+    try:
+        text = content.decode(_encoding(content))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ManifestError(f"{path}: line {line}: is no text; {_EXPECTED}, saved as UTF-8") from error
+    if "\0" in text:
+        raise ManifestError(f"{path}: line {text[: text.index(chr(0))].count(chr(10)) + 1}: is no text; {_EXPECTED}")
+    return text
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding of a text: by its mark, else UTF-8, else UTF-16 without a mark, else that of old Windows."""
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            return encoding
+    if b"\0" in content:  # Every second byte of Latin text in UTF-16.
+        return "utf-16-be" if content.startswith(b"\0") else "utf-16-le"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _rows(path: Path, text: str) -> list[_Row]:
+    """Return the rows that hold something, and the line at which each ends."""
+    lines = text.splitlines()
+    delimiter = ","
+    for number, line in enumerate(lines):
+        if line.strip():
+            if sep := re.fullmatch(r'"?sep=(.)"?', line.strip(" "), re.IGNORECASE):  # What Excel writes and reads.
+                delimiter, lines[number] = sep[1], ""
+            else:
+                delimiter = _delimiter(line, path.parent)
+            break
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        rows = [_Row(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ManifestError(f"{path}: line {reader.line_num}: {error}; {_EXPECTED}") from error
+    return [row for row in rows if any(cell.strip() for cell in row.cells)]
+
+
+def _delimiter(line: str, folder: Path) -> str:
+    """Return what parts the columns, by the first line: a heading names the column 'input' when it is parted so."""
+    if os.path.exists(folder / line.strip()):  # A list of names, in which a semicolon may be.
+        return _DELIMITERS[0]
+    for delimiter in _DELIMITERS:
+        cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+        if _INPUT in [cell.strip().lower() for cell in cells]:
+            return delimiter
+    return next((delimiter for delimiter in _DELIMITERS if delimiter in line), _DELIMITERS[0])
+
+
+def _spacing(path: Path, row: _Row, name: str, text: str) -> Triple | None:
+    if not text:
+        return None
+    if re.search(r"\d,\d+\s+\d", text):  # "0,625 0,625 1,25", as where the decimal sign is a comma
+        text = text.replace(",", ".")
+    try:
+        return parse_spacing(text)
+    except VolumeError as error:
+        raise ManifestError(f"{path}: line {row.line}: {name}: {error}") from error
