@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import stat
 import sys
 import time
@@ -141,6 +142,15 @@ def remove_parts(path: Path) -> None:
         if ours and not (int(number) != os.getpid() and is_running(int(number))):
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def remove_dead_parts(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder and below."""
+    for part in list(folder.rglob(f"{TEMPORARY_PREFIX}*")):
+        number = part.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
+        if number.isascii() and number.isdigit() and int(number) != os.getpid() and not is_running(int(number)):
+            with suppress(OSError):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def write_reason(error: OSError) -> str:

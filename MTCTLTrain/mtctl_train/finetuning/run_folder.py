@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.system.files import TEMPORARY_PREFIX, WriteError, reason_of, replacing
+from mtctl.system.files import WriteError, reason_of, remove_dead_parts, replacing
 from mtctl.system.locks import locked
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
@@ -157,8 +157,7 @@ def working_in(folder: Path) -> Iterator[None]:
             raise RunError(
                 f"{folder}: a run is under way there (process {status.pid}{where}); stop it, or use another --out"
             )
-        for left in folder.glob(f"{TEMPORARY_PREFIX}*-{STATUS}"):  # By a process that was killed.
-            left.unlink(missing_ok=True)
+        remove_dead_parts(folder)
         _write(folder, started, RunState.RUNNING)
 
     def beat() -> None:

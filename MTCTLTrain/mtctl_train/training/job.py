@@ -19,7 +19,7 @@ from mtctl.io.labelled import LabelledVolume, load_labelled
 from mtctl.models.card import LEARNT_BEFORE, Card, cases_learnt, write_card
 from mtctl.models.model import Model, find_model, save_model
 from mtctl.networks.device import choose_device
-from mtctl.system.files import make_folder
+from mtctl.system.files import make_folder, remove_dead_parts
 from mtctl_train.data.cases import TrainingCase, case_of, full_field_case, load_scan, phantom_case
 from mtctl_train.data.checks import check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.distributed import current_team, joined
@@ -105,6 +105,8 @@ def train_model(job: TrainingJob) -> None:
             validation=[case_of(case, grid_mm) for case in validation],
         )
         rank = current_team().rank
+        if rank == 0:
+            remove_dead_parts(job.out)
         with _watched(job.out) if rank == 0 else nullcontext(Monitor(())) as monitor:
             network = train(job.recipe, job.method, cohort, job.out, device, monitor, weights)
     # The team has parted: what is left the first process does alone, and the others need not wait for it.
