@@ -45,8 +45,9 @@ from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
-from mtctl.models.card import WEIGHTS, Card
+from mtctl.models.card import Card
 from mtctl.models.model import read_model, save_model
+from mtctl.models.model_files import WEIGHTS
 from mtctl.models.verdict import read_verdict
 from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import MTCTLNet
