@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
@@ -68,7 +68,7 @@ class Geometry:
             raise VolumeError("the origin is not finite; export the scan again from its source")
         if not all(math.isfinite(value) and value > 0 for value in self.spacing):
             raise VolumeError(
-                f"a voxel spacing of {_times(self.spacing)} mm is impossible; export the scan again with its spacing"
+                f"a voxel spacing of {sides(self.spacing)} mm is impossible; export the scan again with its spacing"
             )
         matrix = self.matrix
         if np.abs(matrix.T @ matrix - np.eye(3)).max() > _ORTHONORMAL_TOLERANCE:
@@ -221,5 +221,6 @@ def spacing_text(spacing: Sequence[float]) -> str:
     return ",".join(f"{value:.5g}" for value in spacing)
 
 
-def _times(values: tuple[float, ...]) -> str:
+def sides(values: Iterable[float]) -> str:
+    """Return lengths or counts along axes as people write them, such as "0.625 x 0.625 x 1.25"."""
     return " x ".join(f"{value:g}" for value in values)

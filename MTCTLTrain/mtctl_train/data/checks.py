@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, VolumeError
+from mtctl.geometry import Geometry, VolumeError, sides
 from mtctl.io.volumes import read_map, read_volume
 from mtctl.models.card import Card, cases_learnt
 
@@ -156,9 +156,9 @@ def grid_differences(scan: Geometry, mask: Geometry) -> list[str]:
     """Return in what, and by how much, the grid of a mask differs from that of its scan; empty where they are equal."""
     differences = []
     if mask.size != scan.size:
-        differences.append(f"{_times(mask.size)} voxels instead of {_times(scan.size)}")
+        differences.append(f"{sides(mask.size)} voxels instead of {sides(scan.size)}")
     if not _same(mask.spacing, scan.spacing):
-        differences.append(f"a spacing of {_times(mask.spacing)} mm instead of {_times(scan.spacing)}")
+        differences.append(f"a spacing of {sides(mask.spacing)} mm instead of {sides(scan.spacing)}")
     if not _same(mask.origin, scan.origin):
         shift = np.subtract(mask.origin, scan.origin)
         apart = ", ".join(f"{value:.3g}" for value in shift)
@@ -205,7 +205,7 @@ def _small(path: Path, geometry: Geometry) -> list[DataProblem]:
     return [
         DataProblem(
             str(path),
-            f"the scan is only {_times(lengths)} mm large, and the network needs {SMALLEST_MM:g} mm along every axis; "
+            f"the scan is only {sides(lengths)} mm large, and the network needs {SMALLEST_MM:g} mm along every axis; "
             "export the whole scan, or leave the case out",
         )
     ]
@@ -231,10 +231,6 @@ def _listed(values: NDArray[np.float32]) -> str:
 
 def _same(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
     return np.allclose(first, second, rtol=0, atol=_ROUNDING)
-
-
-def _times(values: Iterable[float]) -> str:
-    return " x ".join(f"{value:g}" for value in values)
 
 
 def _image(folder: Path, name: str) -> Path:
