@@ -54,10 +54,14 @@ class Elements:
             return []
 
     def integer(self, tag: int, otherwise: int) -> int:
-        """Return the one whole number in an element; `otherwise` where there is none."""
+        """Return the one whole number in an element of kind US; `otherwise` where there is none."""
         kind, value = self.values.get(tag, (b"", b""))
-        if not kind and len(value) in (2, 4):  # implicit: all that are asked for here are US or UL
+        if not kind and len(value) in (2, 4):  # implicit
             return int(struct.unpack(self.order + ("H" if len(value) == 2 else "I"), value)[0])
+        return self.count(tag, otherwise)
+
+    def count(self, tag: int, otherwise: int) -> int:
+        """Return the one whole number in an element that is written as text (IS); `otherwise` where there is none."""
         numbers = self.numbers(tag)
         return int(numbers[0]) if numbers and math.isfinite(numbers[0]) else otherwise
 

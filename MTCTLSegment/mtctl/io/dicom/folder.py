@@ -212,7 +212,7 @@ def _image(path: Path, uid: str, header: DicomHeader) -> ImageFile:
         modality=elements.text(_MODALITY),
         image_type=elements.text(_IMAGE_TYPE).upper(),
         name=" ".join(elements.text(tag) for tag in _NAMES),
-        frames=max(1, elements.integer(FRAMES, 1)),
+        frames=max(1, elements.count(FRAMES, 1)),
         placed=POSITION in elements or FRAMES in elements or is_multiframe(header),
         inverted=elements.text(_PHOTOMETRIC) == "MONOCHROME1",
     )

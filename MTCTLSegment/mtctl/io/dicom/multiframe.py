@@ -34,7 +34,7 @@ _CONTENT = 0x00209111
 _MARKS = (
     ("stacks", _CONTENT, 0x00209056),
     ("time points", _CONTENT, 0x00209128),
-    ("cardiac phases", 0x00189118, 0x00189245),
+    ("cardiac phases", 0x00189118, 0x00209241),
     ("echo times", 0x00189114, 0x00189082),
     ("kinds of image", 0x00189226, 0x00089007),
 )
@@ -42,7 +42,7 @@ _MARKS = (
 
 def is_multiframe(header: DicomHeader) -> bool:
     """Return whether what each slice says is in a list of frames; a file of enhanced MR may have only one."""
-    return header.elements.integer(FRAMES, 1) > 1 or bool(header.elements.items(_PER_FRAME))
+    return header.elements.count(FRAMES, 1) > 1 or bool(header.elements.items(_PER_FRAME))
 
 
 def frame_places(header: DicomHeader, file: Path) -> list[Slice]:
@@ -51,7 +51,7 @@ def frame_places(header: DicomHeader, file: Path) -> list[Slice]:
     Raises:
         VolumeError: They do not say it.
     """
-    count = max(1, header.elements.integer(FRAMES, 1))
+    count = max(1, header.elements.count(FRAMES, 1))
     own = header.elements.items(_PER_FRAME)
     if own and len(own) != count:
         raise VolumeError(

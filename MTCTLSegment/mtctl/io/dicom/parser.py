@@ -107,8 +107,8 @@ def _inflated(file: BinaryIO) -> BinaryIO:
         data = unpacker.decompress(file.read(), _MOST_INFLATED)
     except zlib.error as error:
         raise CutOffError("is cut off or damaged; copy or export it again") from error
-    if not unpacker.eof:
-        raise CutOffError("is cut off, damaged or far larger than a slice; copy or export it again")
+    if not unpacker.eof or unpacker.unused_data.strip(b"\0"):
+        raise CutOffError("is cut off, damaged or larger than a slice can be; copy or export it again")
     return io.BytesIO(data)
 
 

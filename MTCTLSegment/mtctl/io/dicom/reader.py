@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Volume, VolumeError
-from mtctl.io.dicom.elements import DicomHeader
+from mtctl.io.dicom.compressed import decoded
+from mtctl.io.dicom.elements import NATIVE, DicomHeader
 from mtctl.io.dicom.multiframe import frame_places, is_multiframe
 from mtctl.io.dicom.parser import read_elements
-from mtctl.io.dicom.pixels import pixel_format, read_stored
+from mtctl.io.dicom.pixels import PixelFormat, native_values, pixel_format
 from mtctl.io.dicom.series import Series, choose_series
 from mtctl.io.dicom.slices import Slice, stack
 from mtctl.io.dicom.tags import ORIENTATION, PIXEL_SPACING, POSITION, required, scale_of, size_of
@@ -49,8 +52,8 @@ def read_series(series: Series) -> Volume:
     ordered, geometry = stack([one for file, header in headers.items() for one in _places(header, file)])
     array = np.empty(geometry.shape, np.float32)
     where = {(one.file, one.frame): number for number, one in enumerate(ordered)}
-    for file, header in headers.items():
-        for frame, stored in enumerate(_stored(file, header)):
+    for file, frames in _stored(headers):
+        for frame, stored in enumerate(frames):
             number = where[file, frame]
             array[number] = _scaled(stored, ordered[number])
     return Volume(array, geometry)
@@ -96,11 +99,23 @@ def _places(header: DicomHeader, file: Path) -> Sequence[Slice]:
     return [one]
 
 
-def _stored(file: Path, header: DicomHeader) -> NDArray[np.generic]:
-    try:
-        return read_stored(file, header)
-    except VolumeError as error:
-        raise VolumeError(f"{file.name} {error}") from error
+def _stored(files: Mapping[Path, DicomHeader]) -> Iterator[tuple[Path, NDArray[Any]]]:
+    """Yield each file and its stored values (frames, rows, columns); inverted where low ones are bright, as in GDCM.
+
+    Raises:
+        VolumeError: As `pixel_format`, or they cannot be decoded; the message begins with the file's name.
+        OSError: A file cannot be read.
+        MemoryError: There is too little memory to decode them.
+    """
+    formats = {file: pixel_format(header) for file, header in files.items()}
+    packed = {file: (files[file], format_) for file, format_ in formats.items() if files[file].syntax not in NATIVE}
+    plain = ((file, native_values(file, files[file], formats[file])) for file in files if file not in packed)
+    for file, array in chain(plain, decoded(packed) if packed else ()):
+        yield file, _upright(array, formats[file])
+
+
+def _upright(array: NDArray[Any], format_: PixelFormat) -> NDArray[Any]:
+    return (-1 if format_.signed else (1 << format_.stored) - 1) - array if format_.inverted else array
 
 
 def _scaled(stored: NDArray[np.generic], one: Slice) -> NDArray[np.float32]:
