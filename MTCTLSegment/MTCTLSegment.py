@@ -291,6 +291,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show a segmentation that has arrived, and open its review."""
         first = self.currentReview.review is None or self.currentReview.review.nodes.scan is not scan
         self.currentReview.take_result(scan, result, (lambda: None) if first else self.editorPanel.save_for_undo)
+        self.draftSaver.save_prediction()
         if self._parameterNode is None or self._parameterNode.scan is not scan:
             self.currentReview.suspend()  # The user went on to another scan meanwhile, or to another module.
             if self._parameterNode is not None:

@@ -77,7 +77,7 @@ class _Events(io.StringIO):
         try:
             event = json.loads(line)
             kind = event["event"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             print(line, flush=True)
             return
         if kind == "progress":

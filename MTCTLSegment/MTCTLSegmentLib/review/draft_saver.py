@@ -73,6 +73,34 @@ class DraftSaver(Panel):
             self._save(due, Path(store))
         self.refresh()
 
+    def save_prediction(self) -> None:
+        """Save a segmentation that has just arrived, where its scan is a case of the store: training looks there.
+
+        That of another scan is saved with the first draft of its review.
+        """
+        store, review = settings.setting("caseStore"), self._current.review
+        if not store or review is None or not review.own:
+            return
+        case = opened_from(Path(store), review.nodes.scan)
+        if case is None:
+            return
+        watched = self._watch(review)
+        try:
+            requests = [prediction_request(review)]
+        except MtctlError:
+            return  # The draft's request says why, when there is something to save.
+
+        def done(answer: dict[str, Any]) -> None:
+            watched.place = Path(store), case
+            note_stored(Path(store), review.nodes.scan, answer)
+
+        def failed(reason: str) -> None:
+            text = _("The segmentation could not be saved in the case store: {reason}.")
+            watched.text = text.format(reason=reason.rstrip("."))
+            self.refresh()
+
+        self._job.start(Path(store), review.session.maps.geometry, requests, done, failed, case)
+
     def flush(self) -> None:
         """Save all drafts that are due at once, as the scene is about to be closed."""
         self._timer.stop()

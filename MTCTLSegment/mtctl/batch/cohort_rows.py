@@ -77,6 +77,9 @@ def done_row(stem: str, report: dict[str, Any]) -> Row:
     Raises:
         KeyError, TypeError, ValueError: It is the report of something else.
     """
+    for name in ("case_score", "case_score_interval", "flagged"):
+        if report.get(name) is None:
+            raise KeyError(name)
     low, high = report["case_score_interval"]
     return Row(
         case=stem,

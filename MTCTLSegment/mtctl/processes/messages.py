@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mtctl.processes.launcher import ending_of
+from mtctl.system.documents import MOST_BYTES, DocumentError, parse_object
 
 
 class Lines:
@@ -19,6 +20,7 @@ class Lines:
     def add(self, piece: bytes) -> list[str]:
         """Return the lines that this piece completes, without their ends."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
+        self._rest = self._rest[-MOST_BYTES:]  # Of a line without an end the last words are enough.
         return [line.decode("utf-8", errors="replace").rstrip("\r") for line in whole]
 
     def rest(self) -> str:
@@ -34,10 +36,9 @@ def encode(message: dict[str, Any]) -> bytes:
 def decode(line: str) -> dict[str, Any] | None:
     """Return the message in a line; None where a line is none (what a library prints, say)."""
     try:
-        message = json.loads(line)
-    except ValueError:
+        return parse_object(line, "a message")
+    except DocumentError:
         return None
-    return message if isinstance(message, dict) else None
 
 
 class ChildOutput:
@@ -61,7 +62,7 @@ class ChildOutput:
         messages = []
         for line in self._output.add(piece):
             message = decode(line)
-            if message and "event" in message:
+            if message and isinstance(message.get("event"), str):
                 messages.append(message)
             else:
                 self._keep([line])

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from mtctl.processes.launcher import encode_argument
 from mtctl.processes.messages import ChildOutput
 from mtctl.processes.transport import Transport
+from mtctl.system.documents import parse_object
 from mtctl.system.files import reason_of
 
 Events = list[dict[str, Any]]
@@ -76,7 +77,7 @@ class RequestProcess:
         if last.get("event") == "done":
             self._done(self._events)
         elif last.get("event") == "failed":
-            self._failed(str(last["reason"]))
+            self._failed(str(last.get("reason", "it does not say why")))
         else:
             ending, lines = self._output.ended(ending)
             said = "".join(f"\n{line}" for line in lines)
@@ -106,7 +107,7 @@ def answer(handlers: Mapping[str, Callable[..., None]], request: str) -> int:
     """
 
     def work() -> dict[str, Any]:
-        content = json.loads(request)
+        content = parse_object(request, "the request")
         handlers[content.pop("do")](emit, **content)
         return {}
 

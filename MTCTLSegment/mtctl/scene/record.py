@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 
 from mtctl.geometry import Mask
 from mtctl.scene.nodes import CaseNodes, is_in_scene, record_of
 from mtctl.scene.types import Node
+from mtctl.system.documents import MOST_BYTES, DocumentError, Longest, Within, parse_object, read_as
 
 # Attributes of the record; a name follows.
 _DOCUMENT = "MTCTL.Document."
 _MASK = "MTCTL.Mask."
+
+#: More voxels than any scan has that a window shows.
+_MOST_VOXELS = 1 << 33
+
+_Index = Annotated[int, Within(0, 1 << 20)]
+
+
+@dataclass(frozen=True)
+class _StoredMask:
+    """A mask as text: the shape (z, y, x), the box outside of which it is empty, and the bits within."""
+
+    shape: tuple[_Index, _Index, _Index]
+    box: tuple[tuple[_Index, _Index], tuple[_Index, _Index], tuple[_Index, _Index]]
+    bits: Annotated[str, Longest(MOST_BYTES)]
 
 
 def store_document(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> None:
@@ -31,10 +48,12 @@ def store_document(nodes: CaseNodes, name: str, document: Mapping[str, Any]) -> 
 
 
 def load_document(nodes: CaseNodes, name: str) -> dict[str, Any] | None:
-    """Return what `store_document` stored under that name; None where there is nothing."""
+    """Return what `store_document` stored under that name; None where there is nothing that can be used."""
     text = nodes.record.GetAttribute(_DOCUMENT + name) if is_in_scene(nodes.record) else None
-    document = None if text is None else json.loads(text)
-    return document if isinstance(document, dict) else None
+    try:
+        return None if text is None else parse_object(text, name)
+    except DocumentError:
+        return None
 
 
 def store_mask(record: Node, name: str, mask: Mask) -> None:
@@ -50,15 +69,21 @@ def store_mask(record: Node, name: str, mask: Mask) -> None:
 
 
 def load_mask(record: Node | None, name: str) -> Mask | None:
-    """Return a mask that `store_mask` stored; None where there is none."""
+    """Return a mask that `store_mask` stored; None where there is none that can be used."""
     text = record.GetAttribute(_MASK + name) if record is not None else None
     if text is None:
         return None
-    document = json.loads(text)
-    mask = np.zeros(document["shape"], dtype=bool)
-    part = mask[tuple(slice(*side) for side in document["box"])]
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(document["bits"])), dtype=np.uint8)
-    part[...] = np.unpackbits(bits, count=part.size).reshape(part.shape)
+    try:
+        stored = read_as(_StoredMask, parse_object(text, name), name)
+        size = math.prod(max(0, end - start) for start, end in stored.box)
+        if math.prod(stored.shape) > _MOST_VOXELS or size > math.prod(stored.shape):
+            return None
+        mask = np.zeros(stored.shape, dtype=bool)
+        part = mask[tuple(slice(*side) for side in stored.box)]
+        packed = zlib.decompressobj().decompress(base64.b64decode(stored.bits), -(-size // 8) + 1)
+        part[...] = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=part.size).reshape(part.shape)
+    except (DocumentError, ValueError, zlib.error):
+        return None
     return mask
 
 

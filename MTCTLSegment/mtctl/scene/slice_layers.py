@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from mtctl.geometry import Triple
 from mtctl.scene.nodes import CaseNodes, is_in_scene, part_of
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan
+from mtctl.system.documents import DocumentError, Share, parse_object, read_as
 
 # Attributes of the record.
 _HIDDEN = "MTCTL.HeatmapHidden"
@@ -61,7 +63,7 @@ def hide_layers(nodes: CaseNodes) -> None:
         foreground = view.GetForegroundVolumeID()
         if foreground is None or _is_case_map(nodes, foreground):  # none: the heatmap is hidden, or was deleted
             view.SetForegroundVolumeID(record.GetNodeReferenceID(role + ".Foreground"))
-            view.SetForegroundOpacity(json.loads(text)["opacity"])
+            view.SetForegroundOpacity(_opacity_before(text))
         background = record.GetNodeReferenceID(role + ".Background")
         if background is not None and is_in_scene(nodes.scan) and view.GetBackgroundVolumeID() == nodes.scan.GetID():
             view.SetBackgroundVolumeID(background)
@@ -82,7 +84,7 @@ def set_opacity(nodes: CaseNodes, opacity: float) -> None:
 def opacity_of(nodes: CaseNodes) -> float:
     """Return how much the heatmap covers the scan, 0 to 1."""
     text = nodes.record.GetAttribute(_OPACITY) if is_in_scene(nodes.record) else None
-    return _FIRST_OPACITY if text is None else float(text)
+    return _FIRST_OPACITY if text is None else _opacity_before(f'{{"opacity": {text}}}')
 
 
 def set_heatmap_visible(nodes: CaseNodes, visible: bool) -> None:
@@ -125,6 +127,20 @@ def jump(scene: Scene, lps: Triple) -> None:
 def composites(scene: Scene) -> list[Node]:
     """Return the nodes that say which layers each slice view shows."""
     return list(_of_class(scene, "vtkMRMLSliceCompositeNode"))
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What is remembered of a view."""
+
+    opacity: Share
+
+
+def _opacity_before(text: str) -> float:
+    try:
+        return read_as(_Before, parse_object(text, "the view"), "the view").opacity
+    except DocumentError:  # Of a scene that somebody changed by hand.
+        return _FIRST_OPACITY
 
 
 def _of_class(scene: Scene, name: str) -> Iterator[Node]:

@@ -7,18 +7,31 @@ stretched saw something else: its result is out of date until the scan is segmen
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from typing import Annotated
 
 from mtctl.geometry import Triple, spacing_text
 from mtctl.io.given_spacing import same_spacing
 from mtctl.scene.nodes import CaseNodes, find_case, is_in_scene
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan
+from mtctl.system.documents import DocumentError, Within, parse_object, read_as
 
 #: Attribute of a scan whose spacing was changed by hand: as its file has it. It is saved with the scene.
 _FILED = "MTCTL.FileSpacing"
 
 #: Attribute of the record of a case that was made with another spacing than the scan has: that one.
 _MADE = "MTCTL.MadeWithSpacing"
+
+
+_Millimetres = Annotated[float, Within(1e-6, 1e6)]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A spacing, mm along the axes i, j, k."""
+
+    mm: tuple[_Millimetres, _Millimetres, _Millimetres]
 
 
 def spacing_of(scan: Node) -> Triple:
@@ -81,7 +94,7 @@ def clear_old_spacing(record: Node) -> None:
 
 def _stored_spacing(node: Node, name: str) -> Triple | None:
     text = node.GetAttribute(name)
-    if not text:
+    try:
+        return read_as(_Stored, parse_object(f'{{"mm": {text}}}', name), name).mm if text else None
+    except DocumentError:  # Of a scene that somebody changed by hand.
         return None
-    x, y, z = json.loads(text)
-    return x, y, z

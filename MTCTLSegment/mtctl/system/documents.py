@@ -169,7 +169,8 @@ def read_as(kind: type[Document], values: Any, source: str, at: str = "") -> Doc
 
     Args:
         kind: The dataclass. Its fields may be bool, int, float, str, Any, enumerations, dataclasses, classes with a
-            `from_json`, tuples, lists and mappings of these, each or None, and `Annotated` with bounds.
+            `from_json`, typed dictionaries, tuples, lists and mappings of these, each or None, and `Annotated` with
+            bounds.
         values: The object.
         source: Where it is from, for messages.
         at: Which part of the document it is, for messages; "": the whole.
@@ -237,6 +238,8 @@ def _made(kind: Any, value: Any, at: str) -> Any:
         return {_made(arguments[0], name, at): _made(arguments[1], one, _join(at, name)) for name, one in value.items()}
     if hasattr(kind, "from_json"):
         return _constructed(kind.from_json, [value], {}, at)
+    if typing.is_typeddict(kind):
+        return _typed(kind, value, at)
     if is_dataclass(kind):
         return _constructed(kind, [], _fields(kind, value, at), at)
     if issubclass(kind, Enum):
@@ -311,6 +314,17 @@ def _fields(kind: Any, value: Any, at: str) -> dict[str, Any]:
             found[field.name] = _made(hints[field.name], value[field.name], where)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise _WrongFieldError(f"'{where}' is missing")
+    return found
+
+
+def _typed(kind: Any, value: Any, at: str) -> dict[str, Any]:
+    """Return the fields of a typed dictionary, all of which are needed."""
+    _expect(isinstance(value, Mapping), value, "an object", at)
+    hints, found = _hints(kind), {}
+    for name, hint in hints.items():
+        if name not in value:
+            raise _WrongFieldError(f"'{_join(at, name)}' is missing")
+        found[name] = _made(hint, value[name], _join(at, name))
     return found
 
 

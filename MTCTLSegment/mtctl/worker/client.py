@@ -21,10 +21,11 @@ from mtctl.geometry import Volume
 from mtctl.inference.result import Result
 from mtctl.processes.arrays import read_steps, write_steps
 from mtctl.processes.transport import SubprocessTransport, Transport
+from mtctl.system.documents import DocumentError, read_as
 from mtctl.system.files import WriteError, write_reason
 from mtctl.uncertainty.regions import RegionMap
 from mtctl.worker.child import Child
-from mtctl.worker.protocol import SEGMENTATION, put_request
+from mtctl.worker.protocol import SEGMENTATION, DoneMessage, FailedMessage, NoteMessage, StepMessage, put_request
 from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
 from mtctl.worker.time_left import Run, TimeEstimator
 
@@ -44,7 +45,7 @@ class _Task:
     folder: Path = Path()
     run: Run | None = None
     copying: Iterator[None] | None = None
-    answer: dict[str, Any] | None = None
+    answer: DoneMessage | None = None
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     told: float = 0.0
 
@@ -152,19 +153,23 @@ class WorkerClient:
             elif kind == "ready":
                 child.ready, self.device = True, str(message.get("device", ""))
             elif task and message.get("id") == task.number:
-                self._hear(task, kind, message)
+                try:
+                    self._hear(task, kind, message)
+                except DocumentError as error:
+                    self._fail(f"the segmentation process says what nobody understands: {error}")
 
     def _hear(self, task: _Task, kind: str, message: dict[str, Any]) -> None:
         if kind == "progress" and task.run:
-            task.run.advance(str(message["stage"]), float(message["share"]), time.monotonic())
+            step = read_as(StepMessage, message, kind)
+            task.run.advance(step.stage, step.share, time.monotonic())
             self._tell(task)
         elif kind == "note":
-            task.handlers.note(str(message["text"]))
+            task.handlers.note(read_as(NoteMessage, message, kind).text)
         elif kind == "failed":
-            self._fail(str(message["message"]))
+            self._fail(read_as(FailedMessage, message, kind).message)
         elif kind == "done" and task.run:
-            task.answer = message
-            task.copying = read_steps(task.folder, message["arrays"], task.volume.geometry.shape, task.arrays)
+            task.answer = read_as(DoneMessage, message, kind)
+            task.copying = read_steps(task.folder, task.answer.arrays, task.volume.geometry.shape, task.arrays)
             task.run.advance("receive", 0.0, time.monotonic())
             self._tell(task)
 
@@ -206,11 +211,10 @@ class WorkerClient:
             left = task.run.seconds_left(now)
             task.handlers.progress(SegmentationProgress(task.run.stage, task.run.fraction, task.run.overall(now), left))
 
-    def _succeed(self, task: _Task, answer: dict[str, Any]) -> None:
+    def _succeed(self, task: _Task, answer: DoneMessage) -> None:
         geometry = task.volume.geometry
         try:
-            named = answer.get("regions")
-            regions = RegionMap.load(task.folder / str(named), geometry) if named else None
+            regions = RegionMap.load(task.folder / answer.regions, geometry) if answer.regions else None
         except (OSError, ValueError) as error:
             self._fail(f"the result could not be fetched: {_reason(error)}")
             return
@@ -218,7 +222,7 @@ class WorkerClient:
             self._times.learn(_kind(task.settings), task.run, time.monotonic())
         self._drop()
         segmentation = task.arrays.pop(SEGMENTATION)
-        task.handlers.done(Result(geometry, segmentation, task.arrays, answer["report"], regions))
+        task.handlers.done(Result(geometry, segmentation, task.arrays, answer.report, regions))
 
     def _fail(self, message: str) -> None:
         task = self._task

@@ -18,11 +18,15 @@ file the uncertain regions are.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from mtctl.processes.messages import decode, encode
+from mtctl.processes.arrays import ArrayPart
+from mtctl.processes.messages import encode
+from mtctl.system.documents import DocumentError, FileName, Matching, Share, read_object
 from mtctl.system.files import with_retries
+from mtctl.worker.time_left import STAGES
 
 #: Begins the name of every exchange folder; the child refuses to remove any other.
 EXCHANGE_PREFIX = "mtctl-exchange-"
@@ -33,6 +37,43 @@ SEGMENTATION = "segmentation"
 REGIONS = "regions.npz"
 
 _REQUEST = "request.json"
+
+
+@dataclass(frozen=True)
+class StepMessage:
+    """How far the request is: the fraction of a stage that is done."""
+
+    stage: Annotated[str, Matching("|".join(STAGES), "a stage of a segmentation")]
+    share: Share
+
+
+@dataclass(frozen=True)
+class NoteMessage:
+    """Something to tell the person who waits."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class FailedMessage:
+    """Why there is no result."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class DoneMessage:
+    """What the result's files hold, all in the folder of the request.
+
+    Attributes:
+        report: The content of the case's report.
+        arrays: The parts of the volumes, by the names of their files.
+        regions: The file with the regions; None: there is none.
+    """
+
+    report: dict[str, Any]
+    arrays: dict[FileName, ArrayPart]
+    regions: FileName | None = None
 
 
 def put_request(folder: Path, request: dict[str, Any]) -> None:
@@ -52,12 +93,11 @@ def put_request(folder: Path, request: dict[str, Any]) -> None:
 
 def next_request(exchange: Path, after: int) -> tuple[int, dict[str, Any]] | None:
     """Return the request with the lowest number above `after`, and that number; None while there is none."""
-    found = {int(path.parent.name): path for path in exchange.glob(f"*/{_REQUEST}") if path.parent.name.isdigit()}
+    found = {int(path.parent.name): path for path in exchange.glob(f"*/{_REQUEST}") if path.parent.name.isdecimal()}
     number = min((number for number in found if number > after), default=None)
     if number is None:
         return None
     try:
-        request = decode(found[number].read_text(encoding="ascii"))
-    except OSError:  # It was cancelled this moment; or, on Windows, a scanner holds the file: looked at again.
+        return number, read_object(found[number])
+    except (OSError, DocumentError):  # It was cancelled this moment; or, on Windows, a scanner holds it: asked again.
         return None
-    return (number, request) if request else None

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from mtctl.system.documents import ANY_NUMBER, DocumentError, Matching, Share, Within, read_as
+from mtctl_train.finetuning.run_folder import PICTURES
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,27 @@ def thinned(points: list[Point]) -> list[Point]:
     while len(points) > MOST_POINTS * every:
         every *= 2
     return points[::every]
+
+
+#: A picture lies in its folder and nowhere else.
+_PICTURE = rf"{PICTURES}/[A-Za-z0-9_-]{{1,100}}\.png"
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What any event may say, within what a run can have."""
+
+    event: str
+    fold: Annotated[int, Within(1, 1000)] = 1
+    folds: Annotated[int, Within(1, 1000)] = 1
+    iteration: Annotated[int, Within(0, 1e9)] = 0
+    of: Annotated[int, Within(0, 1e9)] = 0
+    share: Share = 0.0
+    seconds_left: Annotated[float, Within(0.0, 1e9)] = 0.0
+    losses: Mapping[str, Annotated[float, ANY_NUMBER]] | None = None
+    file: (
+        Annotated[str, Matching(rf"{PICTURES}/(?!\.{{1,2}}$)[^/\\:\x00-\x1f]{{1,255}}", "a picture of the run")] | None
+    ) = None
 
 
 @dataclass
@@ -77,8 +102,11 @@ class RunProgress:
             "verdict": self._verdict,
         }
         for event in events:
-            if event.get("event") in known:
-                known[event["event"]](event)
+            # One of a later version, or that something else wrote: a point is missing then.
+            with suppress(DocumentError, KeyError, TypeError, ValueError):
+                told = read_as(_Told, event, "the event")
+                if told.event in known:
+                    known[told.event](event)
 
     @property
     def seconds_left(self) -> float | None:

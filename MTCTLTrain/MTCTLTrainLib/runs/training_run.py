@@ -16,14 +16,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import mtctl_train
 from mtctl.processes.launcher import child_environment, encode_argument, ending_of
-from mtctl.system.documents import read_optional
+from mtctl.system.documents import DocumentError, Matching, ProcessId, read_as, read_optional
 from mtctl.system.files import WriteError, make_folder, write_json
 from mtctl.system.process_tree import is_running, kill_tree
 from mtctl_train.finetuning.run_folder import CANDIDATE, RunError, RunState, read_status
@@ -101,7 +102,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class _Launch:
-    pid: int
+    pid: ProcessId
     at: float
     stopped: bool = False
 
@@ -116,7 +117,7 @@ class Decision:
         reason: The reason to publish a model that is not better, or "".
     """
 
-    kind: str
+    kind: Annotated[str, Matching("published|discarded", "published or discarded")]
     model: str = ""
     reason: str = ""
 
@@ -155,12 +156,8 @@ class TrainingRun:
     def last(cls, runs: Path) -> TrainingRun | None:
         """Return the run that was started last, by any program; None if there is none."""
         for path in sorted(runs.glob(f"*/{SETTINGS}"), key=_begun, reverse=True):
-            values = read_optional(path)
-            try:
-                tuples = {name: tuple(values[name]) for name in ("length", "further")}
-                return cls(path.parent, RunSettings(**values | tuples))
-            except (TypeError, KeyError):  # Torn by a power cut, or of a later version.
-                continue
+            with suppress(DocumentError):  # Torn by a power cut.
+                return cls(path.parent, read_as(RunSettings, read_optional(path), SETTINGS))
         return None
 
     def go_on(self) -> None:
@@ -245,10 +242,9 @@ class TrainingRun:
     @property
     def decision(self) -> Decision | None:
         """The decision on the candidate; None before there is one."""
-        values = read_optional(self.folder / DECISION)
         try:
-            return Decision(**values) if values else None
-        except TypeError:
+            return read_as(Decision, read_optional(self.folder / DECISION), DECISION)
+        except DocumentError:
             return None
 
     def decide(self, decision: Decision) -> None:
@@ -261,8 +257,8 @@ class TrainingRun:
 
     def _launch(self) -> _Launch | None:
         try:
-            return _Launch(**read_optional(self.folder / LAUNCH))
-        except TypeError:
+            return read_as(_Launch, read_optional(self.folder / LAUNCH), LAUNCH)
+        except DocumentError:
             return None
 
     def _alive(self, launch: _Launch) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar, overload
+from typing import Annotated, Generic, TypeVar, overload
 
 import numpy as np
 import torch
@@ -19,10 +20,20 @@ from safetensors import SafetensorError, safe_open
 from mtctl.errors import MtctlError
 from mtctl.io.labelled import DataError
 from mtctl.networks.tensors import write_tensors
+from mtctl.system.documents import DocumentError, Within, parse_object, read_as
 from mtctl.system.files import make_folder, replacing
 from mtctl_train.data.cases import Scan, TrainingCase
 
+_Millimetres = Annotated[float, Within(1e-3, 1e3)]
+
 AnyCase = TypeVar("AnyCase", TrainingCase, Scan)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What is said of a kept case beside its arrays."""
+
+    voxel_mm: tuple[_Millimetres, _Millimetres, _Millimetres]
 
 
 class SourceGoneError(MtctlError):
@@ -67,6 +78,10 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __bool__(self) -> bool:
+        """Return whether any of the cases can be used; the first that can is read for it."""
+        return any(self._case(name) is not None for name in self.names)
 
     @overload
     def __getitem__(self, index: int) -> AnyCase: ...
@@ -119,9 +134,9 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
         try:
             with safe_open(self._path(name), "numpy") as stream:
                 arrays: dict[str, NDArray[np.float32]] = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-                z, y, x = json.loads(stream.metadata()["voxel_mm"])
-                return self._kind(name=name, voxel_mm=(z, y, x), **arrays)
-        except (OSError, SafetensorError):
+                sizes = parse_object(f'{{"voxel_mm": {(stream.metadata() or {}).get("voxel_mm")}}}', name)
+                return self._kind(name=name, voxel_mm=read_as(_Sizes, sizes, name).voxel_mm, **arrays)
+        except (OSError, SafetensorError, DocumentError, TypeError):  # TypeError: other arrays than those of a case.
             return None
 
     def _path(self, name: str) -> Path:

@@ -134,14 +134,14 @@ class Sampler:
     def _has_unlabelled(self, iteration: int) -> bool:
         """Return whether the batch has unlabelled patches; a fraction of 0.5 gives them to every second batch."""
         before, after = (int((iteration + one) * self.unlabelled_share) for one in (0, 1))
-        return bool(self.unlabelled) and after > before
+        return after > before and bool(self.unlabelled)
 
     def _patch(self, rng: np.random.Generator) -> Tensor:
         """Draw image, distance in mm and weight, (3, z, y, x)."""
         cases = self.labelled
-        if self.phantoms and rng.random() < self.phantom_share:
+        if len(self.phantoms) and rng.random() < self.phantom_share:
             cases = self.phantoms
-        elif self.replay and rng.random() < self.replay_share:
+        elif len(self.replay) and rng.random() < self.replay_share and self.replay:
             cases = self.replay
         case = cases[int(rng.integers(len(cases)))]
         weight = np.ones_like(case.image) if case.weight is None else case.weight

@@ -5,13 +5,13 @@ Where no model is named, it is the model in use; by the time the run is resumed,
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.models.model import Model, find_model, list_models, read_model
+from mtctl.system.documents import DocumentError, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl_train.finetuning.run_folder import BASE, PLAN, RunError
 
@@ -72,6 +72,7 @@ def _noted(model: Model) -> dict[str, str]:
 
 def _read(path: Path) -> _Base:
     try:
-        return _Base(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path}: does not say which model the run began with ({error}); use another --out") from error
+        return read_as(_Base, read_object(path), str(path))
+    except (OSError, DocumentError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise RunError(f"{path}: does not say which model the run began with ({reason}); use another --out") from error

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from mtctl.cases.store import CaseStore
+from mtctl.system.documents import DocumentError, FileName, Within, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl_train.finetuning.run_folder import PLAN, RunError
 
@@ -35,11 +36,11 @@ class Plan:
         known: Whether the model that the run starts from was trained on the held-out cases, which flatters it.
     """
 
-    labelled: Mapping[str, int]
-    fingerprints: Mapping[str, str]
-    scans: Mapping[str, str]
-    unlabelled: tuple[str, ...]
-    folds: tuple[tuple[str, ...], ...]
+    labelled: Mapping[FileName, Annotated[int, Within(1, 1e9)]]
+    fingerprints: Mapping[FileName, str]
+    scans: Mapping[FileName, str]
+    unlabelled: tuple[FileName, ...]
+    folds: tuple[tuple[FileName, ...], ...]
     known: bool = False
 
     def learnt(self, fold: int) -> list[str]:
@@ -121,15 +122,11 @@ def plan_of(folder: Path, store: CaseStore, seed: int, learnt: Collection[str] =
         write_json(path, asdict(plan))
         return plan
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        folds = tuple(tuple(fold) for fold in values["folds"])
-        return Plan(
-            dict(values["labelled"]),
-            dict(values["fingerprints"]),
-            dict(values["scans"]),
-            tuple(values["unlabelled"]),
-            folds,
-            bool(values["known"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: not a readable plan ({error}); use another --out") from error
+        plan = read_as(Plan, read_object(path), str(path))
+    except (OSError, DocumentError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise RunError(f"{path}: not a readable plan ({reason}); use another --out") from error
+    held_out = {id for fold in plan.folds for id in fold}
+    if not plan.folds or not plan.labelled.keys() == plan.fingerprints.keys() == plan.scans.keys() >= held_out:
+        raise RunError(f"{path}: not a readable plan (its lists are not of the same cases); use another --out")
+    return plan

@@ -39,8 +39,8 @@ def surroundings(case: StoredCase, mask: Mask | None = None) -> Box | None:
 def _predicted(case: StoredCase) -> Box | None:
     if not case.uncertainties:
         return None
-    region = case.report().get("region_of_interest", {})
-    if "box_mm_lps" not in region or region.get("chosen_by") == "whole scan":
+    region = case.report().get("region_of_interest") or {}
+    if not region.get("box_mm_lps") or region.get("chosen_by") == "whole scan":
         return None
     box = Box(**region["box_mm_lps"])
     # Older reports of the worker do not say how the box was chosen: one that is a part of the scan was chosen.

@@ -36,10 +36,12 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
+from mtctl.system.documents import MOST_BYTES, DocumentError, ProcessId, parse_object, read_as, read_object
 from mtctl.system.files import WriteError, reason_of, remove_dead_parts, replacing
 from mtctl.system.locks import locked
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
+from mtctl.system.regular_files import open_regular
 
 BASE = "base.json"
 PLAN = "plan.json"
@@ -81,7 +83,7 @@ class RunStatus:
         machine: The machine on which the process runs, see `machine.this_machine`; "": this one.
     """
 
-    pid: int
+    pid: ProcessId
     started: float
     heard: float
     state: RunState
@@ -104,9 +106,8 @@ class RunStatus:
 def read_status(folder: Path) -> RunStatus | None:
     """Return how the run in `folder` stands now; None where none was started. One whose process is gone has stopped."""
     try:
-        values = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-        status = RunStatus(**values | {"state": RunState(values["state"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        status = read_as(RunStatus, read_object(folder / STATUS), STATUS)
+    except (OSError, DocumentError):
         return None
     if status.state is RunState.RUNNING and status.lost:
         return replace(status, state=RunState.STOPPED)
@@ -130,14 +131,14 @@ def read_events(folder: Path, offset: int = 0, most: int | None = None) -> Event
         most: No more than so many events; None: all.
     """
     events = list[dict[str, Any]]()
-    with suppress(OSError), open(folder / PROGRESS, "rb") as stream:
+    with suppress(OSError), open_regular(folder / PROGRESS) as stream:
         stream.seek(offset)
-        for line in stream:
+        for line in iter(lambda: stream.readline(MOST_BYTES), b""):
             if len(events) == most or not line.endswith(b"\n"):
                 break
             offset += len(line)
-            with suppress(ValueError):  # Torn by a power cut.
-                events.append(json.loads(line))
+            with suppress(DocumentError):  # Torn by a power cut.
+                events.append(parse_object(line, PROGRESS))
     return Events(events, offset)
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtctl.errors import MtctlError
 from mtctl.networks.tensors import write_tensors
+from mtctl.system.documents import DocumentError, Within, parse_object, read_as
 from mtctl.system.files import remove_parts
 from mtctl_train.training.divergence import Watch
 
 CHECKPOINT = "checkpoint.safetensors"
+
+#: The checkpoint before the last one.
+PREVIOUS = "checkpoint.previous.safetensors"
+
+_SUM = "sha256"
 
 
 class CheckpointError(MtctlError):
@@ -45,7 +57,11 @@ class TrainingProgress:
 def save_checkpoint(
     folder: Path, progress: TrainingProgress, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> None:
-    """Write networks and optimiser moments by name; the old checkpoint stays until the new one is whole."""
+    """Write networks and optimiser moments by name, with a checksum; the checkpoint before stays as `PREVIOUS`.
+
+    Raises:
+        WriteError: The folder is not writable or the disk is full; the old checkpoint is left.
+    """
     tensors: dict[str, Tensor] = {}
     for part, network in networks.items():
         tensors |= {f"{part}.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -59,6 +75,8 @@ def save_checkpoint(
         "planned": json.dumps(progress.planned),
         "watch": json.dumps(asdict(progress.watch)),
     }
+    metadata[_SUM] = _sum(tensors, metadata)
+    _keep_previous(folder)
     write_tensors(folder / CHECKPOINT, tensors, metadata)
 
 
@@ -67,38 +85,141 @@ def load_checkpoint(
 ) -> TrainingProgress | None:
     """Load the state saved in `folder` into the given objects; return its progress, None without a checkpoint.
 
+    Where the last checkpoint is damaged, the one before it is taken, with a warning.
+
     Also remove unfinished checkpoints of runs that were killed. Every process of a team may do so: none can have begun
     a new checkpoint, since saving comes after a step, which needs all processes.
 
     Raises:
-        CheckpointError: The file is damaged, or belongs to a run with other settings.
+        CheckpointError: The files are damaged, or belong to a run with other settings.
     """
     path = folder / CHECKPOINT
     remove_parts(path)
-    if not path.is_file():
+    saved = _last_whole(path, folder / PREVIOUS)
+    if saved is None:
         return None
+    if not _same_settings(saved.metadata.get("settings", "null"), settings):
+        raise CheckpointError(
+            f"{saved.path}: belongs to a run with other settings or cases; use another --out, or the same ones"
+        )
+    state = saved.state()
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in saved.tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    try:
+        for name, network in networks.items():
+            network.load_state_dict(parts[name])
+        for name, optimizer in optimizers.items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in parts.get(name, {}).items():
+                index, moment = key.split(".", 1)
+                moments.setdefault(int(index), {})[moment] = tensor
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{saved.path}: is of other networks ({error}); delete it to start again") from error
+    return TrainingProgress(state.iteration, state.seconds, settings, state.planned, state.watch)
+
+
+@dataclass(frozen=True)
+class _State:
+    """The numbers in a checkpoint's metadata."""
+
+    iteration: Annotated[int, Within(0, 1e12)]
+    seconds: Annotated[float, Within(0.0, 1e12)]
+    planned: tuple[Annotated[int, Within(0, 1e12)], ...]
+    watch: Watch
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What a file holds."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+    def state(self) -> _State:
+        """Return the numbers in the metadata.
+
+        Raises:
+            CheckpointError: They are none of a checkpoint.
+        """
+        names = [field.name for field in fields(_State)]
+        text = ", ".join(f'"{name}": {self.metadata.get(name, "null")}' for name in names)
+        try:
+            return read_as(_State, parse_object(f"{{{text}}}", str(self.path)), str(self.path))
+        except DocumentError as error:
+            raise CheckpointError(f"{error}; delete it to start again") from error
+
+
+def _last_whole(path: Path, previous: Path) -> _Saved | None:
+    """Read the last checkpoint or, where it is damaged, the one before it; None where there is none.
+
+    Raises:
+        CheckpointError: It is damaged, and there is none before it.
+    """
+    if not path.exists():
+        # A run that was killed while it kept the one before.
+        return _read(previous) if previous.exists() else None
+    try:
+        return _read(path)
+    except CheckpointError as damage:
+        try:
+            earlier = _read(previous)
+        except CheckpointError:
+            raise damage from None
+        warnings.warn(f"{damage}; the run goes on from the one before it, {previous.name}", stacklevel=3)
+        path.unlink(missing_ok=True)  # Else the next checkpoint would keep this one instead of the good one.
+        return earlier
+
+
+def _read(path: Path) -> _Saved:
+    """Read a file and compare it with its checksum.
+
+    Raises:
+        CheckpointError: It is missing, cut off, or not what was written.
+    """
     try:
         with safe_open(path, "pt") as stream:
-            metadata = stream.metadata()
+            metadata = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); delete it to start again") from error
-    if json.loads(metadata.get("settings", "null")) != json.loads(settings):
-        raise CheckpointError(
-            f"{path}: belongs to a run with other settings or cases; use another --out, or the same ones"
-        )
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        part, rest = name.split(".", 1)
-        parts.setdefault(part, {})[rest] = tensor
-    for name, network in networks.items():
-        network.load_state_dict(parts[name])
-    for name, optimizer in optimizers.items():
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in parts.get(name, {}).items():
-            index, moment = key.split(".", 1)
-            moments.setdefault(int(index), {})[moment] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    planned = tuple(json.loads(metadata["planned"]))
-    watch = Watch(**json.loads(metadata["watch"]))
-    return TrainingProgress(int(metadata["iteration"]), float(metadata["seconds"]), settings, planned, watch)
+    if _SUM not in metadata:
+        warnings.warn(f"{path}: has no checksum, as an earlier version wrote it: it is taken as it is", stacklevel=4)
+    elif metadata[_SUM] != _sum(tensors, metadata):
+        raise CheckpointError(f"{path}: damaged, or changed since (its checksum differs); delete it to start again")
+    return _Saved(path, tensors, metadata)
+
+
+def _keep_previous(folder: Path) -> None:
+    """Keep the checkpoint that is there as the previous one, until a newer one is whole and longer."""
+    path, previous = folder / CHECKPOINT, folder / PREVIOUS
+    if not path.exists():
+        return
+    with suppress(OSError):
+        previous.unlink(missing_ok=True)
+        try:
+            os.link(path, previous)  # Two names of one file: the disk needs no room for it while the next is written.
+        except OSError:  # Not every disk has such names.
+            os.replace(path, previous)
+
+
+def _same_settings(saved: str, wanted: str) -> bool:
+    try:
+        return bool(json.loads(saved) == json.loads(wanted))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _sum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 over all that a checkpoint holds."""
+    digest = hashlib.sha256()
+    for name in sorted(metadata.keys() - {_SUM}):
+        digest.update(f"{name} {metadata[name]}\n".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

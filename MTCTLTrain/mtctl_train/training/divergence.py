@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from mtctl.system.documents import ANY_NUMBER
 
 #: Gradient norms of good runs stay under 100.
 _LARGEST_NORM = 1e6
@@ -17,6 +20,9 @@ _NEWEST, _WARM_UP = 0.05, 50
 #: Losses that do not tell how the run goes: the discriminator's rises when the student gets better.
 _APART = ("critic",)
 
+# Nothing is known of a loss before the first step.
+_Figure = Annotated[float, ANY_NUMBER]
+
 
 @dataclass
 class Watch:
@@ -28,10 +34,10 @@ class Watch:
         losses: Each loss by name, smoothed, the discriminator's too.
     """
 
-    smoothed: float = math.nan
-    lowest: float = math.inf
+    smoothed: _Figure = math.nan
+    lowest: _Figure = math.inf
     seen: int = 0
-    losses: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, _Figure] = field(default_factory=dict)
 
     def complaint(self, losses: dict[str, float], norm: float) -> str | None:
         """Return why the step with these losses and this gradient norm must not be taken; None when it may."""

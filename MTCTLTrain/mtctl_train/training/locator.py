@@ -5,7 +5,6 @@ Each thorax is shown as a whole and in parts, as other hospitals' fields of view
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.models.card import write_card
 from mtctl.models.model import Model, save_locator
 from mtctl.models.model_files import LOCATOR
-from mtctl.networks.architecture import Architecture
+from mtctl.networks.architecture import Architecture, locator_shapes
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.networks.tensors import write_tensors
 from mtctl.preprocessing.network_grid import canonical_geometry
@@ -32,6 +32,7 @@ from mtctl.preprocessing.normalisation import normalise_locally
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
+from mtctl.system.documents import DocumentError, read_object
 from mtctl.system.files import write_json
 from mtctl.system.machine import cores
 from mtctl_train.data.cases import TrainingCase
@@ -148,9 +149,11 @@ def add_locator(model: Model, folder: Path) -> Model:
         MtctlError: There is none.
     """
     try:
-        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        note = read_object(folder / NOTE)
         state = load_file(folder / LOCATOR)
-    except (OSError, ValueError) as error:
+        if {name: tuple(tensor.shape) for name, tensor in state.items()} != locator_shapes(FILTERS):
+            raise ValueError(f"{LOCATOR} has other tensors than a locator")
+    except (OSError, ValueError, DocumentError, SafetensorError) as error:
         raise MtctlError(f"{folder}: holds no locator of `mtctl models locator`: {error}") from error
     return _added(model, state, note)
 
