@@ -21,11 +21,11 @@ back:
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import answer_with
+from mtctl.system.documents import Matching, read_as, read_object
 from mtctl.system.temporary import remove_orphans
 
 
@@ -48,7 +49,7 @@ def main(request: Path) -> int:
     """
 
     def work() -> dict[str, Any]:
-        case = carry_out(json.loads(request.read_text(encoding="utf-8")), request.parent)
+        case = carry_out(read_object(request), request.parent)
         record = case.records[-1].number if case.records else 0
         return {"case": case.id, "state": case.state.value, "version": case.version, "record": record}
 
@@ -69,31 +70,45 @@ def carry_out(request: Mapping[str, Any], folder: Path) -> StoredCase:
         MtctlError: The store cannot do it.
         KeyError, OSError, ValueError: The request is incomplete.
     """
-    asked = _Asked(request, folder)
-    store, case = CaseStore(Path(request["store"])), request.get("case")
+    wanted = read_as(_Request, request, "the request")
+    asked = _Asked(wanted, folder)
+    store, case = CaseStore(Path(wanted.store)), wanted.case
     if "scan" in asked.names:
         case = store.add(Volume(asked.array("scan"), asked.geometry), case).id
     if case is None:
         raise KeyError("case")
-    done: StoredCase = _OPERATIONS[request["operation"]](store, case, asked)
+    done: StoredCase = _OPERATIONS[wanted.operation](store, case, asked)
     return done
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A request; see the module."""
+
+    store: str
+    operation: Annotated[str, Matching("add|prediction|draft|accept|reject", "one of the operations")]
+    case: str | None = None
+    geometry: Geometry | None = None
+    arrays: dict[str, str] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    review: dict[str, Any] | None = None
+    reviewer: str = ""
+    reason: str = ""
 
 
 class _Asked:
     """A request and its arrays, each read when it is needed."""
 
-    def __init__(self, request: Mapping[str, Any], folder: Path) -> None:
-        self.names: Mapping[str, str] = request.get("arrays", {})
-        self.report: Mapping[str, Any] = request.get("report", {})
-        self.review: Mapping[str, Any] | None = request.get("review")
-        self.reviewer: str = request.get("reviewer", "")
-        self.reason: str = request.get("reason", "")
-        self._geometry = request.get("geometry")
-        self._folder = folder
+    def __init__(self, request: _Request, folder: Path) -> None:
+        self.names, self.report, self.review = request.arrays, request.report, request.review
+        self.reviewer, self.reason = request.reviewer, request.reason
+        self._geometry, self._folder = request.geometry, folder
 
     @property
     def geometry(self) -> Geometry:
-        return Geometry.from_json(self._geometry)
+        if self._geometry is None:
+            raise KeyError("geometry")
+        return self._geometry
 
     def array(self, name: str) -> NDArray[Any]:
         array: NDArray[Any] = np.load(self._folder / self.names[name], allow_pickle=False)

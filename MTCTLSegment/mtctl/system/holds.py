@@ -13,8 +13,6 @@ never compared, as they may differ by hours.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
 import secrets
 import stat
@@ -23,8 +21,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from mtctl.system.documents import DocumentError, Longest, ProcessId, Within, read_as, read_object
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, write_json, write_reason
 from mtctl.system.locks import locked
 from mtctl.system.machine import this_machine
@@ -169,6 +168,17 @@ def _path(folder: Path, thing: str) -> Path:
     return folder / HOLDS_FOLDER / f"{hashlib.sha256(thing.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}.json"
 
 
+@dataclass(frozen=True)
+class _WrittenNote:
+    """What the file of a note holds."""
+
+    name: Annotated[str, Longest(_LONGEST_NAME)]
+    token: str
+    machine: str
+    process: ProcessId
+    seconds: Annotated[float, Within(0.0, 1e12)]
+
+
 def _make_folder(folder: Path) -> None:
     """Make the folder of the notes; whoever may write beside it may write there, too."""
     with suppress(FileExistsError):
@@ -196,13 +206,9 @@ def _read(path: Path) -> _Note | None:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
             return None
-        return _note(json.loads(path.read_text(encoding="utf-8")), found.st_mtime)
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+        note = read_as(_WrittenNote, read_object(path), path.name)
+    except (OSError, DocumentError):
         return None
-
-
-def _note(document: Any, written: float) -> _Note | None:
-    name, seconds = str(document["name"]), float(document["seconds"])
-    if not math.isfinite(seconds) or seconds < 0 or len(name) > _LONGEST_NAME or (name and not name.isprintable()):
+    if note.name and not note.name.isprintable():
         return None
-    return _Note(name, str(document["token"]), str(document["machine"]), int(document["process"]), seconds, written)
+    return _Note(note.name, note.token, note.machine, note.process, note.seconds, found.st_mtime)

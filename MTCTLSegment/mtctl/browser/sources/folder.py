@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -25,7 +24,8 @@ from mtctl.io.given_spacing import with_spacing_of
 from mtctl.io.volumes import read_volume, write_segmentation, write_volume
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import RemainingWork, Status, summary
+from mtctl.review.state import RemainingWork, Status, StoredReview, summary
+from mtctl.system.documents import DocumentError, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl.system.holds import Holder, Holds
 
@@ -225,12 +225,13 @@ def _review(case: FolderCase) -> Mapping[str, Any] | None:
     if case.review.is_symlink():
         return None
     try:
-        document = json.loads(case.review.read_text(encoding="utf-8"))
+        document = read_object(case.review)
+        read_as(StoredReview, document, case.review.name)
+        return document
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except DocumentError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _number(value: Any, otherwise: float) -> float:
