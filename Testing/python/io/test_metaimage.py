@@ -115,6 +115,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
     "fewer voxels": ({"DimSize": "18 17 17"}, "cut off or damaged"),
     "more voxels": ({"DimSize": "18 17 15"}, "more voxels than its header says"),
     "more packed bytes than there are": ({"CompressedData": "True", "CompressedDataSize": "99999999"}, "cut off"),
+    "fewer packed bytes than there are": ({"CompressedData": "True", "CompressedDataSize": "17"}, "cut off"),
     "no name of a file": ({"ElementDataFile": ""}, "does not say where the voxels are"),
     "any file of the machine": ({"ElementDataFile": "/etc/hostname"}, "another folder"),
     "a file in the folder above": ({"ElementDataFile": "..\\scan.raw"}, "another folder"),

@@ -18,7 +18,7 @@ from mtctl.geometry import VolumeError
 from mtctl.io.formats.metaimage_axes import read_axes
 from mtctl.io.formats.text_header import TextHeader, beside, numbered_names, put_once, read_text_header, whole_numbers
 from mtctl.io.formats.volume_file import CUT_OFF, DAMAGED_HEADER, VolumeFile
-from mtctl.io.formats.voxel_data import DEFLATED, RAW, TEXT, DataFile, VoxelData
+from mtctl.io.formats.voxel_data import DEFLATED, PADDING_BYTES, RAW, TEXT, DataFile, VoxelData
 
 # MET_LONG has four bytes on every machine.
 _TYPES = {
@@ -149,7 +149,8 @@ def _listed_files(path: Path, header: TextHeader) -> list[str]:
 
 
 def _check_packed_length(file: DataFile, said: int) -> None:
-    if said > 0 and file.path.stat().st_size - file.start < said:
+    surplus = file.path.stat().st_size - file.start - said
+    if said > 0 and not 0 <= surplus <= PADDING_BYTES:
         raise VolumeError(CUT_OFF)
 
 

@@ -23,8 +23,8 @@ from mtctl.io.formats.volume_file import CUT_OFF
 RAW, DEFLATED, BZIP2, TEXT, HEX = "raw", "deflated", "bzip2", "text", "hex"
 
 _BLOCK = 1 << 22
-# What some programs leave after the last voxel: an end of line, a few zeros. No change of a scan's size is as small.
-_PADDING_BYTES = 16
+#: What some programs leave after the last voxel: an end of line, a few zeros. No change of a scan's size is as small.
+PADDING_BYTES = 16
 _MOST_SKIPPED = 1 << 24
 _AUTOMATIC = 47  # of zlib: a zlib or a gzip stream, whichever it is
 
@@ -101,7 +101,7 @@ def _fill(out: memoryview, file: DataFile, encoding: str) -> None:
             piece = whole[skipped:]
             skipped -= min(skipped, len(whole))
             room = len(out) - place
-            if len(piece) > room and (len(piece) - room > _PADDING_BYTES or piece[room:].strip(b"\0\r\n ")):
+            if len(piece) > room and (len(piece) - room > PADDING_BYTES or piece[room:].strip(b"\0\r\n ")):
                 raise VolumeError(_too_many())
             out[place : place + len(piece)] = piece[:room]
             place += min(len(piece), room)
@@ -121,8 +121,8 @@ def _read_raw(out: memoryview, stream: BinaryIO, skip: int) -> None:
         if not taken:
             raise VolumeError(CUT_OFF)
         place += taken
-    rest = stream.read(_PADDING_BYTES + 1)
-    if len(rest) > _PADDING_BYTES or rest.strip(b"\0\r\n "):
+    rest = stream.read(PADDING_BYTES + 1)
+    if len(rest) > PADDING_BYTES or rest.strip(b"\0\r\n "):
         raise VolumeError(_too_many())
 
 
