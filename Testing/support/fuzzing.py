@@ -97,6 +97,8 @@ def _judge_header(scan: LoadedScan, other: Understood | None) -> tuple[str, str]
         return "not comparable", ""
     if scan.remarks:
         return "remarked on", "; ".join(scan.remarks)
+    if other.array is None:
+        return ("read right", "") if _apart(scan.volume, other) < _NEAR else ("other place", str(scan.volume.geometry))
     with np.errstate(all="ignore"):
         array = np.asarray(other.array).astype(np.float32)
     if array.shape != scan.volume.array.shape:

@@ -23,11 +23,11 @@ class Understood:
     """What a program makes of a file.
 
     Attributes:
-        array: Voxels, (z, y, x).
+        array: Voxels, (z, y, x); None where the program is known not to read them.
         affine: 4 x 4, from the index (x, y, z) to LPS mm.
     """
 
-    array: NDArray[Any]
+    array: NDArray[Any] | None
     affine: NDArray[np.float64]
 
 
@@ -94,7 +94,10 @@ def _by_itk(path: Path) -> Understood | None:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         return None
     columns = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-    return Understood(sitk.GetArrayFromImage(image), _affine(columns, image.GetOrigin()))
+    head = path.read_bytes().split(b"ElementDataFile")[0]
+    # Without the length of the packed data ITK returns memory that nobody wrote.
+    believed = b"\nCompressedDataSize =" in b"\n" + head or b"CompressedData = True" not in head
+    return Understood(sitk.GetArrayFromImage(image) if believed else None, _affine(columns, image.GetOrigin()))
 
 
 def _by_pydicom(path: Path) -> Understood | None:
@@ -105,6 +108,8 @@ def _by_pydicom(path: Path) -> Understood | None:
     order = sorted(range(len(slices)), key=lambda number: float(places[number] @ normal))
     rows, columns = (float(value) for value in slices[0].PixelSpacing)
     step = (places[order[-1]] - places[order[0]]) / (len(slices) - 1)
+    if any(float(one.get("RescaleSlope", 1)) == 0 for one in slices):  # taken for none here, as GDCM does
+        return None
     array = np.stack(
         [
             slices[number].pixel_array * float(slices[number].get("RescaleSlope", 1))

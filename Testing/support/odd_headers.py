@@ -50,7 +50,7 @@ _META_WORDS = {
     "BinaryDataByteOrderMSB": ("True", "False"),
     "ElementByteOrderMSB": ("True", "False"),
     "CompressedData": ("True", "False"),
-    "CompressedDataSize": ("0", "17", "99999999"),
+    "CompressedDataSize": ("17", "99999999"),
     "TransformMatrix": (
         "0.6 0.8 0 -0.8 0.6 0 0 0 1",
         "-1 0 0 0 -1 0 0 0 1",
@@ -80,9 +80,10 @@ _NIFTI = (
 )  # fmt: skip
 _DICOM = (
     "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "BitsAllocated",
-    "BitsStored",    "HighBit", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept",
-    "SliceThickness", "SpacingBetweenSlices", "InstanceNumber", "SeriesInstanceUID", "StudyInstanceUID",
-    "SOPInstanceUID", "NumberOfFrames", "SpecificCharacterSet", "FrameOfReferenceUID", "PixelData", "Modality",
+    "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "RescaleSlope",
+    "RescaleIntercept", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber", "SeriesInstanceUID",
+    "StudyInstanceUID", "SOPInstanceUID", "NumberOfFrames", "SpecificCharacterSet", "FrameOfReferenceUID", "PixelData",
+    "Modality",
 )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def pixel_format(header: DicomHeader) -> PixelFormat:
     allocated = elements.integer(_ALLOCATED, 16)
     stored = elements.integer(_STORED, allocated)
     high_bit = elements.integer(_HIGH_BIT, stored - 1)
-    if allocated not in (8, 16, 32) or not 0 < stored <= high_bit + 1 <= allocated:
+    if allocated not in (8, 16, 32) or not 0 < stored == high_bit + 1 <= allocated:
         raise VolumeError(
             f"says that {stored} of {allocated} bits a voxel count, the highest number {high_bit} (0028,0100 to 0102): "
             "no scan has such voxels; export it again"

@@ -99,6 +99,8 @@ def _fields(header: TextHeader) -> dict[str, str]:
     fields: dict[str, str] = {}
     for line in header.lines:
         key, value = _key(line)
+        if line.strip() and (not key or not any(sign in line for sign in "=:")):
+            raise VolumeError(f"its header has a line that is none of a MetaImage file ({line[:40]}); export it again")
         if key:
             put_once(fields, key, value)
     return fields

@@ -25,6 +25,7 @@ from mtctl.io.formats.volume_file import CUT_OFF, VolumeFile, check_count, check
 _SAID, _REFUSED = 0.25, 1.0
 # As `Geometry`: D'D of three decimals.
 _SHEAR = 1e-3
+_SMALLEST_SLOPE = 1e-12
 # What may follow the voxels; far more is a file that was made to fill the memory, or has a wrong header.
 _MOST_BEHIND = 1 << 26
 
@@ -92,6 +93,10 @@ def _size_3d(header: NiftiHeader) -> tuple[int, ...]:
 
 
 def _check_scale(header: NiftiHeader) -> None:
+    if 0 < abs(header.slope) < _SMALLEST_SLOPE:  # ITK takes it for none, other programs do not.
+        raise VolumeError(
+            f"the scale of its values cannot be ({header.slope:g}, scl_slope); export the scan again from its source"
+        )
     if math.isfinite(header.slope) and header.slope:
         if not math.isfinite(header.intercept):
             raise VolumeError(

@@ -27,6 +27,9 @@ _COMPLEX = (32, 1792, 2048)
 _UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 UNIT_NAMES = {1: "metres", 3: "micrometres"}
 
+# 5 is "other template", of NIfTI-2 and AFNI.
+_LAST_CODE = 5
+
 
 @dataclass(frozen=True)
 class NiftiHeader:
@@ -84,6 +87,9 @@ def parse(head: bytes) -> NiftiHeader:
             "copy or export it again"
         )
     qform_code, sform_code = struct.unpack_from(f"{order}2h", head, 252)
+    for name, code in (("qform_code", qform_code), ("sform_code", sform_code)):
+        if not 0 <= code <= _LAST_CODE:  # Some programs take such a matrix, some do not.
+            raise VolumeError(f"its header gives a {name} of {code}, which does not exist; export the scan again")
     unit = head[123] & 7
     mm = _UNITS_MM.get(unit)
     if mm is None:
