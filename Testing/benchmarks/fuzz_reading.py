@@ -24,7 +24,7 @@ from typing import Any
 TESTING = Path(__file__).resolve().parents[1]
 WITHOUT_CHECKSUM = ("nrrd raw", "mha raw", "nii raw", "dicom plain", "dicom deflated")
 BAD = ("other voxels", "other place", "error", "process ended")
-CHUNK = 250
+CHUNK = 1000
 
 
 def run_chunk(kind: str, seed: int, first: int, count: int) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import tempfile
@@ -45,8 +46,8 @@ def good_volume() -> Volume:
 @functools.cache
 def good_files(form: str) -> Path:
     """Return the folder that holds `good_volume` in a format, and nothing else; not to be changed."""
-    folder = Path(tempfile.mkdtemp(prefix="good-")) / "files"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="good-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     name, packed = form.split()
     volume = good_volume()
     if name == "dicom":

@@ -58,6 +58,8 @@ def _affine(columns: NDArray[np.float64], origin: Any) -> NDArray[np.float64]:
 
 def _by_pynrrd(path: Path) -> Understood | None:
     array, header = nrrd.read(str(path), index_order="C")
+    if any(key != key.lower() for key in header):  # it knows no field by a name in capitals; the format does
+        return None
     space = str(header.get("space", "")).lower()
     signs = np.array([1, 1, 1])
     if space.startswith(("right-anterior", "ras")):

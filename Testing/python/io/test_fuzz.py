@@ -15,7 +15,7 @@ from support.paths import ROOT
 
 FILES, HEADERS = 20, 60
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Unknown encoding")]  # pydicom of odd names
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -38,7 +38,7 @@ def test_an_odd_header_is_understood_as_by_other_programs_or_refused_or_remarked
 
 def test_the_program_prints_what_became_of_its_inputs() -> None:
     program = ROOT / "Testing" / "benchmarks" / "fuzz_reading.py"
-    command = [sys.executable, str(program), "--files", "10", "--headers", "10"]
+    command = [sys.executable, str(program), "--files", "10", "--headers", "4"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "10 files in" in done.stdout and "10 headers in" in done.stdout, done.stderr
+    assert "10 files in" in done.stdout and "4 headers in" in done.stdout, done.stderr
     assert "ended a process: 0 (wanted 0)" in done.stdout and done.returncode == 0

@@ -122,4 +122,5 @@ def _scaled(stored: NDArray[np.generic], one: Slice) -> NDArray[np.float32]:
     if one.slope == 1 and one.intercept == 0:
         return stored.astype(np.float32)
     # In double, and rounded once.
-    return (stored.astype(np.float64) * one.slope + one.intercept).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # What is too large becomes infinite, and is refused as that.
+        return (stored.astype(np.float64) * one.slope + one.intercept).astype(np.float32)
