@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 CHECK := $(shell if [ -n "$$CI" ] || { [ "$$(uname -s)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
 	echo --check; fi)
 
-.PHONY: demo check test lint screenshots clean
+.PHONY: demo check test lint screenshots requirements-hashed sbom clean
 
 demo: $(INSTALLED)
 	$(BIN)/mtctl phantom -o demo
@@ -46,6 +46,20 @@ lint: $(INSTALLED)
 # The pictures of the module for the README, from phantoms.
 screenshots: $(INSTALLED)
 	PYTHONPATH=Testing $(BIN)/python Testing/host/screenshots.py
+
+# Every package that mtctl needs on this system, with its one version and its hash: dist/requirements-hashed.txt.
+requirements-hashed: $(INSTALLED)
+	$(BIN)/python Testing/setup/hashed_requirements.py
+
+# What is installed in an environment, as CycloneDX: dist/sbom.cdx.json. Its tool has an environment of its own.
+ENVIRONMENT ?= $(VENV)
+RELEASE := build/release
+sbom: $(INSTALLED)
+	@$(RELEASE)/bin/python -c '' 2>/dev/null || $(BIN)/python -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --constraint constraints.txt cyclonedx-bom
+	@mkdir -p dist
+	$(RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml -o dist/sbom.cdx.json $(ENVIRONMENT)/bin/python
+	@echo "The components: dist/sbom.cdx.json"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@sh Testing/setup/system_libraries.sh

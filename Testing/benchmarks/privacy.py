@@ -1,0 +1,130 @@
+"""Nothing that names a patient leaves a scan, but into DICOM objects.
+
+    PYTHONPATH=Testing python Testing/benchmarks/privacy.py [--model FOLDER] [--long] [--keep DIR]
+
+Plants telltales (names, numbers, birth date, private elements, UIDs, hospital and staff, comments, names of folders and
+files) in DICOM series, good ones, odd ones and such as cannot be read, and in the headers of other formats. Then it
+segments them with --dicom-seg, evaluates the results, adds all to a case store, reviews and exports it, and fine-tunes
+(with --long really, and with several processes too). In what was printed and in every file that was written but the
+DICOM objects, no telltale may stand; the name of a folder may on the screen, where the person gave it. Status 1 if one
+does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.stored_cases import reviewed
+from support.telltales import BIRTH, GOOD, UID, WORD, holds, plant, telltales
+
+from mtctl.cases.history import CaseState
+from mtctl.cases.store import CaseStore
+from mtctl.commands.main import main as mtctl
+
+
+@contextmanager
+def written_to(log: Path) -> Iterator[None]:
+    """Send all that this process and its children print, by whatever way, to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with open(log, "ab") as stream:
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, number)
+            os.close(before)
+
+
+def commands(place: Path, sources: list[Path], model: list[str], long: bool) -> Iterator[list[str]]:
+    """Yield command lines; each finds what those before it have left."""
+    out, store = place / "out", place / "store"
+    named = [str(source) for source in sources]
+    segment = ["segment", *named, *model, "--device", "cpu", "--dicom-seg", "--maps", "all"]
+    yield [*segment, "-o", str(out)]
+    yield [*segment, "-o", str(out)]
+    if long:
+        yield [*segment, "-o", str(place / "out-of-two"), "--workers", "2"]
+    label_results(out, place / "truth")
+    yield ["evaluate", "--prediction", str(out), "--truth", str(place / "truth"), "--csv", str(place / "table.csv")]
+    for some in (named, [str(source) for source in sources if source.is_file() or source.name.endswith(GOOD)]):
+        yield ["cases", "add", *some, "--results", str(out), "--store", str(store)]
+    for action in (["list", "--json"], ["verify"], ["export", "nnunet", "-o", str(place / "export")]):
+        yield ["cases", *action, "--store", str(store)]
+    base = ["--base", model[1]] if model else []
+    steps = ["--iterations", "4"] if long else ["--iterations", "1"]
+    yield ["finetune", "--cases", str(store), *base, "--out", str(place / "run"), "--device", "cpu", *steps]
+
+
+def label_results(results: Path, labels: Path) -> None:
+    """Take results for expert masks."""
+    labels.mkdir(exist_ok=True)
+    for path in results.glob("*.seg.nrrd"):
+        shutil.copyfile(path, labels / path.name.replace(".seg.", ".label."))
+
+
+def review(store: CaseStore) -> None:
+    """Correct and accept the first cases, as a reviewer does."""
+    for id in store.ids()[:3]:
+        case = store.case(id)
+        if case.state is CaseState.PREDICTED:
+            mask, document = reviewed(case)
+            store.save_draft(case, mask, document, "reader-1")
+            store.accept(store.case(id), mask, document, "reader-1")
+
+
+def run(place: Path, model: list[str], long: bool) -> list[str]:
+    """Do all of it below a folder; return what was found where it must not be."""
+    planted, made = place / "planted", place / "made"
+    for folder in (planted, made):
+        folder.mkdir(parents=True)
+    log = place / "screen.txt"
+    with written_to(log):
+        sources = plant(planted)
+        for arguments in commands(made, sources, model, long):
+            if arguments[0] == "finetune":
+                review(CaseStore(made / "store"))
+            print(f"$ mtctl {arguments[0]}", flush=True)
+            print(f"status {mtctl(arguments)}", flush=True)
+    screen = log.read_bytes()
+    found = [f"on the screen: {word}" for word in (WORD, BIRTH, UID) if holds(screen, word)]
+    files = [path for path in made.rglob("*") if path.is_file() and path.suffix != ".dcm"]
+    objects = list(made.rglob("*.dcm"))
+    states = [case.state.value for case in CaseStore(made / "store").cases()]
+    print(f"{len(sources)} sources; {len(screen)} bytes printed, {len(files)} files and {len(objects)} DICOM objects")
+    print(f"written; {len(states)} cases stored, {states.count('accepted')} of them accepted")
+    return found + list(telltales(made))
+
+
+def main() -> int:
+    """Return 1 if a telltale was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="folder of a model; default: the one in use")
+    parser.add_argument("--long", action="store_true", help="fine-tune really, and segment in two processes too")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="do it in this folder, which is not there, and leave it"
+    )
+    args = parser.parse_args()
+    model = ["--model", str(args.model)] if args.model else []
+    with tempfile.TemporaryDirectory() as folder:
+        found = run(args.keep or Path(folder), model, args.long)
+    for line in found:
+        print(line)
+    print(f"{len(found)} telltales found")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

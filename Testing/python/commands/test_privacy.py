@@ -1,0 +1,48 @@
+"""Nothing that names a patient leaves a scan, but into DICOM objects: no name, number, UID, folder or comment."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image, PngImagePlugin
+from support.children import environment
+from support.paths import ROOT
+from support.telltales import telltales
+
+from mtctl.models.model import Model
+
+
+@pytest.mark.slow
+def test_no_telltale_of_a_patient_is_printed_or_written_by_any_command_on_any_source(
+    tiny_model: Model, tmp_path: Path
+) -> None:
+    """The benchmark as it is: it fails where one stands in what was printed, in a file or in a name of a file."""
+    program = str(ROOT / "Testing" / "benchmarks" / "privacy.py")
+    command = [sys.executable, program, "--model", str(tiny_model.folder), "--keep", str(tmp_path / "kept")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 telltales found" in done.stdout and done.stderr == ""
+    objects, cases, accepted = re.search(
+        r"(\d+) DICOM objects\nwritten; (\d+) cases stored, (\d+) of them accepted", done.stdout
+    ).groups()  # type: ignore[union-attr]
+    assert int(objects) >= 6 and int(cases) >= 6 and int(accepted) == 3
+
+
+def test_a_telltale_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"input": "ZZTELLname"}', encoding="utf-8")
+    (tmp_path / "b.csv").write_text("zztell", encoding="utf-16")
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Comment", "Zztell in a picture", zip=True)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "c.png", pnginfo=texts)
+    image = sitk.GetImageFromArray(np.zeros((4, 4, 4), np.uint8))
+    image.SetMetaData("comment", "Zztell")
+    sitk.WriteImage(image, str(tmp_path / "d.nrrd"), useCompression=True)
+    (tmp_path / "zzfolder").mkdir()
+    (tmp_path / "e.txt").write_text("nothing", encoding="utf-8")
+    assert [line.split(":")[0] for line in telltales(tmp_path)] == ["a.json", "b.csv", "c.png", "d.nrrd", "zzfolder"]
