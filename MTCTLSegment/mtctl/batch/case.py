@@ -20,6 +20,7 @@ from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.checksums import scan_sum
+from mtctl.io.dicom.file_names import without_file_names
 from mtctl.io.dicom.series import ChosenSeries
 from mtctl.io.dicom.source import DicomOutputError, DicomSource
 from mtctl.io.dicom.writer import Provenance, prepare_dicom, write_dicom
@@ -143,7 +144,8 @@ def segment_case(
     report = {"input": stem if choice else source.path.name, **found.report}
     report |= {"scan_sha256": scan_sum(volume), "fingerprint": fingerprint}
     report = with_given_spacing(report, volume.geometry.spacing, filed.spacing)
-    report["warnings"] = [*report["warnings"], *scan.remarks, *(dicom.remarks if dicom else ())]
+    remarks = [without_file_names(one, source.path) for one in scan.remarks] if choice else scan.remarks
+    report["warnings"] = [*report["warnings"], *remarks, *(dicom.remarks if dicom else ())]
     with files.replacing(in_the_way) as folder:
         mask = Volume(prediction.segmentation.astype(np.uint8), volume.geometry)
         write_segmentation(mask, folder / f"{stem}{SEGMENTATION}")

@@ -19,6 +19,7 @@ from mtctl.batch.cohort_rows import (
     unreadable_row,
 )
 from mtctl.batch.runner import Failure
+from mtctl.io.dicom.file_names import without_file_names
 from mtctl.io.inputs import ScanInput
 from mtctl.io.reports import checked_report
 from mtctl.io.results import REPORT, ResultFiles
@@ -66,7 +67,10 @@ def _failed_rows(failures: Sequence[Failure]) -> Iterable[Row]:
     names = Counter(row_name(failure.source) for failure in failures)
     for failure in failures:
         name = row_name(failure.source)
-        yield Row(name if names[name] == 1 else row_name_with_folder(failure.source), FAILED, error=failure.cause)
+        source, error = failure.source, failure.cause
+        if source.folder:
+            error = without_file_names(error, source.path)
+        yield Row(name if names[name] == 1 else row_name_with_folder(source), FAILED, error=error)
 
 
 def _done_rows(out: Path) -> Iterable[Row]:

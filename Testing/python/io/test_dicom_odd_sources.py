@@ -184,6 +184,17 @@ def test_a_source_that_cannot_be_referred_to_is_found_before_the_network_runs(ca
         prepare_dicom(choose_series(source).series, array[1], MADE)
 
 
+@pytest.mark.parametrize("sop_class", ["1.3.46.670589.11.0.0.12.1", "1.2.840.10008.5.1.4.1.1.4.1"])
+def test_the_results_refer_to_files_of_private_and_other_classes_as_such(sop_class: str, tmp_path: Path) -> None:
+    array = small_scan()
+    source = write_slices(tmp_path / "in", array, lambda data, number: put(data, "SOPClassUID", sop_class))
+    seg, map_, *_ = results(source, array[1], tmp_path)
+    for data in (seg, map_):
+        frame = data.PerFrameFunctionalGroupsSequence[3].DerivationImageSequence[0].SourceImageSequence[0]
+        referred = data.ReferencedSeriesSequence[0].ReferencedInstanceSequence[3]
+        assert {one.ReferencedSOPClassUID for one in (frame, referred, data.SourceImageSequence[3])} == {sop_class}
+
+
 def jittered(step: float) -> Any:
     rng = np.random.default_rng(4)
 

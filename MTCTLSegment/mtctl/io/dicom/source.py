@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,10 @@ from mtctl.io.dicom.series import Series
 from mtctl.io.dicom.valid_elements import is_uid, text_of, valid_elements
 
 _SAME_PLACE_MM = 0.01
-_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+
+# What a source is called while results are made: highdicom knows no private classes, and takes enhanced files of one
+# frame each for none. The results then get the source's own.
+_SLICE, _FRAMES = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"
 
 # What all slices of a scan must agree in: of two values, no result could say which is its own.
 _ONE_FOR_ALL = {
@@ -38,12 +42,14 @@ class DicomSource:
     Attributes:
         sets: pydicom data sets as highdicom takes them, one a slice in the order of the volume, or one of all frames.
             They hold what is needed only, in a valid form, and every slice at its place on the grid of the results.
+        classes: SOP class of each file of the source, by its SOP instance UID.
         order: For each frame of the results the slice of the volume that it is.
         geometry: Grid of the results.
         remarks: What the reader should know, such as that a value of the source is not valid DICOM.
     """
 
     sets: tuple[Any, ...]
+    classes: Mapping[str, str]
     order: NDArray[np.int64]
     geometry: Geometry
     remarks: tuple[str, ...]
@@ -100,6 +106,7 @@ def _source(series: Series, geometry: Geometry) -> DicomSource:
     _add_grid(shared, geometry, order if series.frames > 1 else None)
     return DicomSource(
         tuple(_reference(shared, data, geometry, number, series.frames) for number, data in enumerate(sets)),
+        {text_of(data, "SOPInstanceUID"): _sop_class(data, series.frames) for data in sets},
         order,
         geometry,
         tuple(remarks),
@@ -134,6 +141,12 @@ def _check_references(sets: list[Any]) -> None:
         )
 
 
+def _sop_class(source: Any, frames: int) -> str:
+    named = text_of(source, "SOPClassUID"), text_of(source.file_meta, "MediaStorageSOPClassUID")
+    found = [uid for uid in named if is_uid(uid)]
+    return found[0] if found else _SLICE if frames == 1 else _FRAMES
+
+
 def _reference(shared: Any, source: Any, geometry: Geometry, number: int, frames: int) -> Any:
     """Return a data set that stands for a slice, or for the file with all frames."""
     import pydicom
@@ -142,8 +155,7 @@ def _reference(shared: Any, source: Any, geometry: Geometry, number: int, frames
     data = pydicom.Dataset()
     data.update(shared)  # Elements are shared with the other slices, so they are replaced, not set.
     data.add_new("SOPInstanceUID", "UI", text_of(source, "SOPInstanceUID"))
-    filed = text_of(source, "SOPClassUID")
-    data.add_new("SOPClassUID", "UI", filed if pydicom.uid.UID(filed).name != filed else _MR_IMAGE)
+    data.add_new("SOPClassUID", "UI", _SLICE if frames == 1 else _FRAMES)
     if frames == 1:
         place = geometry.index_to_physical((0, 0, number))
         data.add_new("ImagePositionPatient", "DS", [format_number_as_ds(float(value)) for value in place])

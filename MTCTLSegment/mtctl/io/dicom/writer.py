@@ -7,6 +7,7 @@ confidential as the scan itself.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -131,11 +132,24 @@ def _objects(source: DicomSource, mask: Volume, uncertainty: Volume, made: Prove
     with quiet_dicom():
         try:
             segmentation = _segmentation(source, (mask.array != 0)[source.order].astype(np.uint8), made)
-            return segmentation, _parametric_map(source, uncertainty.array[source.order].astype(np.float32), made)
+            map_ = _parametric_map(source, uncertainty.array[source.order].astype(np.float32), made)
+            for data in (segmentation, map_):
+                _name_classes(data, source.classes)
+            return segmentation, map_
         except MemoryError:
             raise
         except Exception as error:
             raise _refused(error) from None
+
+
+def _name_classes(data: Any, classes: Mapping[str, str]) -> None:
+    """Refer to the source's files with their own SOP classes."""
+    references = [*data.SourceImageSequence]
+    references += [one for series in data.ReferencedSeriesSequence for one in series.ReferencedInstanceSequence]
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        references += [one for origin in frame.DerivationImageSequence for one in origin.SourceImageSequence]
+    for one in references:
+        one.ReferencedSOPClassUID = classes[one.ReferencedSOPInstanceUID]
 
 
 def _segmentation(source: DicomSource, frames: NDArray[np.uint8], made: Provenance) -> Any:
