@@ -15,8 +15,8 @@ from support.scanner_series import put, write_frames, write_slices
 #: Part of every text that is planted; and a birth date and a UID, which cannot hold it.
 WORD, BIRTH, UID = "zztell", "18991231", "1.2.826.0.1.3680043.2.1125.99"
 
-#: Part of the names of folders: an input is called on the screen as the person called it, and nowhere else.
-FOLDER = "zzfolder"
+#: Parts of the names of folders and of DICOM files: messages on the screen call them so, and nothing else does.
+FOLDER, FILE = "zzfolder", "zzfile"
 
 #: What the names of folders with series that can be read end with.
 GOOD = ("^good", "^odd", "^one name", "^frames")
@@ -47,10 +47,10 @@ def plant(folder: Path) -> list[Path]:
         write = write_frames if name.startswith("frames") else write_slices
         write(place, (array + np.int16(number), geometry), _planting(number, edit))
         for file in place.iterdir():
-            file.rename(file.with_name(f"{WORD}-{file.name}"))
+            file.rename(file.with_name(f"{FILE}-{file.name}"))
             if name.endswith("cut"):
-                content = (place / f"{WORD}-{file.name}").read_bytes()
-                (place / f"{WORD}-{file.name}").write_bytes(content[: len(content) - 300])
+                content = (place / f"{FILE}-{file.name}").read_bytes()
+                (place / f"{FILE}-{file.name}").write_bytes(content[: len(content) - 300])
         planted.append(place)
     return [*planted, *_files(folder)]
 
@@ -114,7 +114,7 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def telltales(folder: Path, words: tuple[str, ...] = (WORD, BIRTH, UID, FOLDER)) -> Iterator[str]:
+def telltales(folder: Path, words: tuple[str, ...] = (WORD, BIRTH, UID, FOLDER, FILE)) -> Iterator[str]:
     """Say where in a folder, in a name or in a file that is no DICOM object, one of the words stands."""
     for path in sorted(folder.rglob("*")):
         place = str(path.relative_to(folder))

@@ -15,6 +15,7 @@ from support.children import environment
 from support.paths import ROOT
 from support.telltales import telltales
 
+from mtctl.io.dicom.file_names import without_file_names
 from mtctl.models.model import Model
 
 
@@ -32,6 +33,17 @@ def test_no_telltale_of_a_patient_is_printed_or_written_by_any_command_on_any_so
         r"(\d+) DICOM objects\nwritten; (\d+) cases stored, (\d+) of them accepted", done.stdout
     ).groups()  # type: ignore[union-attr]
     assert int(objects) >= 6 and int(cases) >= 6 and int(accepted) == 3
+
+
+def test_names_of_dicom_files_stay_out_of_reports_and_tables(tmp_path: Path) -> None:
+    names = ("Miller Anna 1961.dcm", "Miller Anna 1961.dcm.bak", "Jos\u00e9.IMA", "17", "IM(1).dcm")
+    (tmp_path / "deep").mkdir()
+    for name in names:
+        (tmp_path / "deep" / name).touch()
+    said = without_file_names(f"17 of 18 slices cannot be read: {', '.join(names)}; copy them again", tmp_path)
+    assert said.startswith("17 of 18 slices cannot be read: file-") and said.endswith("; copy them again")
+    assert not [name for name in ("Miller", "Anna", "1961", "Jos", "IM(") if name in said]
+    assert len(set(re.findall(r"file-[0-9a-f]{8}", said))) == 4
 
 
 def test_a_telltale_is_found_wherever_it_stands(tmp_path: Path) -> None:

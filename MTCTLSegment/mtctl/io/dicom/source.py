@@ -81,7 +81,9 @@ def dicom_source(series: Series, geometry: Geometry) -> DicomSource:
 def _source(series: Series, geometry: Geometry) -> DicomSource:
     import pydicom
 
-    # By force: what GDCM has read may lack the preamble that pydicom insists on.
+    if series.frames > 1 and len(series.files) > 1:
+        raise DicomOutputError("the series lies in several files of many frames, and results can only refer to one")
+    # By force: what was read may lack the preamble that pydicom insists on.
     sets = [pydicom.dcmread(file, force=True, stop_before_pixels=True) for file in series.files]
     order = _slice_numbers([list(one.position) for one in read_places(series)], geometry)
     if series.frames == 1:
