@@ -165,7 +165,7 @@ def test_pipes_and_devices_in_a_folder_are_not_waited_for(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "08.dcm")
     (tmp_path / "09.dcm").symlink_to("/dev/zero")
     assert np.array_equal(read_folder(tmp_path).array, array)
-    assert find_scans([tmp_path]) == [tmp_path]
+    assert [one.path for one in find_scans([tmp_path])] == [tmp_path]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS and Windows take no such names")
@@ -247,4 +247,4 @@ def test_a_damaged_examination_among_others_is_listed_so_that_it_fails_by_its_na
     write_slices(tmp_path / "P2", small_scan(), lambda data, number: setattr(data, "StudyInstanceUID", f"{UID}.10"))
     for file in write_slices(tmp_path / "P3", small_scan()).glob("*.dcm"):
         cut(0.4)(file)
-    assert find_scans([tmp_path]) == [tmp_path / "P1", tmp_path / "P2", tmp_path / "P3"]
+    assert [one.path for one in find_scans([tmp_path])] == [tmp_path / "P1", tmp_path / "P2", tmp_path / "P3"]

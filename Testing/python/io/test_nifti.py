@@ -159,7 +159,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an axis of less than nothing": ({"edit": field(42, "h", -20)}, "header is damaged"),
     "a slice": ({"array": voxels()[..., 0]}, r"2-D image \(a single slice\)"),
     "three time points": ({"array": np.stack([voxels()] * 3, -1)}, "4-D image .several volumes .* x 3"),
-    "three channels": ({"array": np.stack([voxels()] * 3, -1)[..., None, :]}, "5-D image"),
+    "three channels": (
+        {"array": np.stack([voxels()] * 3, -1)[..., None, :]},
+        "colour or vector image .3 values a voxel",
+    ),
     "a unit that does not exist": ({"edit": field(123, "B", 5)}, "unit of length that does not exist"),
     "scale of NaN": ({"edit": field(112, "2f", 2.0, NAN)}, "scl_inter"),
     "an offset of values without a slope": ({"edit": field(112, "2f", 0.0, 5.0)}, "without a slope"),

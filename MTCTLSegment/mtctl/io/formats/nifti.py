@@ -85,6 +85,8 @@ def _size_3d(header: NiftiHeader) -> tuple[int, ...]:
     """Return the size of the one volume in the file; more axes of length 1 count for nothing."""
     if len(header.size) < 3:
         raise VolumeError(f"{len(header.size)}-D image (a single slice); save one 3-D volume")
+    if len(header.size) == 5 and header.size[3] == 1 and header.size[4] > 1:
+        raise VolumeError(f"a colour or vector image ({header.size[4]} values a voxel); save one grey value a voxel")
     if math.prod(header.size[3:]) > 1:
         raise VolumeError(
             f"{len(header.size)}-D image (several volumes in one file: {listed(header.size)}); save one 3-D volume"
