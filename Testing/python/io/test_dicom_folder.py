@@ -158,6 +158,22 @@ def test_a_damaged_slice_of_another_series_does_not_matter(tmp_path: Path) -> No
     assert np.array_equal(read_folder(tmp_path).array, array)
 
 
+def test_a_damaged_slice_whose_series_is_damaged_too_is_named(tmp_path: Path) -> None:
+    write_slices(tmp_path, small_scan())
+    short_of_voxels(tmp_path / "07.dcm")
+    content = (tmp_path / "07.dcm").read_bytes()
+    (tmp_path / "07.dcm").write_bytes(content.replace(f"{UID}.1".encode(), f"{UID}.4".encode()))
+    assert "07.dcm holds 160 bytes of voxels where 240 belong" in refusal(tmp_path)
+
+
+def test_a_slice_that_says_to_be_of_another_series_is_missed(tmp_path: Path) -> None:
+    def astray(data: object, number: int) -> None:
+        put(data, "SeriesInstanceUID", f"{UID}.{4 if number == 7 else 1}")
+
+    write_slices(tmp_path, small_scan(), astray)
+    assert "of 2 DICOM series, number 3 with 7 slices was taken" in choose_series(tmp_path).remark
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files in folders")
 def test_pipes_and_devices_in_a_folder_are_not_waited_for(tmp_path: Path) -> None:
     array, geometry = small_scan()

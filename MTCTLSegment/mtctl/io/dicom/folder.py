@@ -142,7 +142,7 @@ def missing_from(content: FolderContent, files: list[Path], uid: str) -> tuple[l
     sure: list[LostFile] = []
     perhaps: list[LostFile] = []
     for one in content.lost:
-        if one.uid is not None:
+        if one.uid in content.images:
             if one.uid == uid:
                 sure.append(one)
         elif (one.path.parent, _shape(one.path.name)) in shapes:
