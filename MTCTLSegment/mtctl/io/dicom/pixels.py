@@ -68,6 +68,7 @@ def pixel_format(header: DicomHeader) -> PixelFormat:
     allocated = elements.integer(_ALLOCATED, 16)
     stored = elements.integer(_STORED, allocated)
     high_bit = elements.integer(_HIGH_BIT, stored - 1)
+    # Where the highest bit is another one, programs read different values.
     if allocated not in (8, 16, 32) or not 0 < stored == high_bit + 1 <= allocated:
         raise VolumeError(
             f"says that {stored} of {allocated} bits a voxel count, the highest number {high_bit} (0028,0100 to 0102): "
@@ -123,7 +124,7 @@ def native_values(path: Path, header: DicomHeader, format_: PixelFormat) -> NDAr
         raise CutOffError(f"{path.name} is cut off; copy or export it again")
     stored = np.frombuffer(content, f"{header.order}u{format_.allocated // 8}")
     raw: NDArray[Any] = stored.astype(np.int32 if format_.allocated < 32 else np.int64)
-    raw = (raw >> (format_.high_bit + 1 - format_.stored)) & ((1 << format_.stored) - 1)
+    raw &= (1 << format_.stored) - 1  # an overlay may lie in the others
     if format_.signed:
         raw -= (raw >> (format_.stored - 1)) << format_.stored
     return raw.reshape(format_.frames, format_.rows, format_.columns)
