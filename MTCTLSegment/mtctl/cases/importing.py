@@ -42,13 +42,26 @@ class ImportSources:
     spacing: Triple | None = None
 
 
+@dataclass(frozen=True)
+class Imported:
+    """A scan that was added.
+
+    Attributes:
+        case: Its case.
+        remarks: What a person should know of the scan's file, in sentences.
+    """
+
+    case: StoredCase
+    remarks: tuple[str, ...]
+
+
 def namesakes(scans: Sequence[ScanInput]) -> dict[ScanInput, ScanInput]:
     """Return the scans whose results or labels could belong to another scan as well, each with that scan."""
     clashes = name_clashes(scans) | series_clashes(scans)
     return clashes | {first: second for second, first in clashes.items()}
 
 
-def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id: str | None = None) -> StoredCase:
+def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id: str | None = None) -> Imported:
     """Add a file or DICOM folder to the store, with its results and its label where there are any.
 
     What the store has already is not added again.
@@ -75,7 +88,7 @@ def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id:
         case = store.add_prediction(case, result)
     if label is not None and not _has_label(case, label):
         case = store.add_label(case, label)
-    return case
+    return Imported(case, loaded.remarks)
 
 
 def result_of(prediction: Prediction, report: Mapping[str, Any]) -> Result:

@@ -95,8 +95,11 @@ def run_add(args: argparse.Namespace) -> int:
     failed: list[Path] = []
     for number, scan in enumerate(scans, start=1):
         try:
-            case = import_scan(store, scan, sources, args.id)
+            added = import_scan(store, scan, sources, args.id)
+            case = added.case
             print(f"[{number}/{len(scans)}] {scan.path}: case {case.id}, {case.state.value}", flush=True)
+            for remark in added.remarks:
+                print(f"mtctl: warning: {scan.path}: {remark}", file=sys.stderr, flush=True)
         except Exception as error:
             failed.append(scan.path)
             print(f"mtctl: error: {failure_of(error, scan.path)}", file=sys.stderr, flush=True)

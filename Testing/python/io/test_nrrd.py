@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from support.text_volumes import SIZE, values, write_nrrd
 
+from mtctl.commands.main import main
 from mtctl.geometry import VolumeError
 from mtctl.io.formats.endings import check_self_contained, open_volume
 from mtctl.io.volumes import read_map, read_mask, read_scan, read_volume
@@ -280,3 +281,13 @@ def test_what_itk_and_pynrrd_write_is_read_as_they_read_it(tmp_path: Path, compr
     file = open_volume(tmp_path / "py.nrrd")
     assert np.array_equal(file.read_voxels(), values())
     assert file.geometry.origin == (-1, -2, 3) and file.geometry.direction == (-1, 0, 0, 0, -1, 0, 0, 0, 1)
+
+
+def test_what_is_odd_is_said_when_a_case_is_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTCTL_CASES", str(tmp_path / "store"))
+    path = write_nrrd(tmp_path / "scan.nrrd", {"space": "3D-left-handed"})
+    assert main(["cases", "add", str(path)]) == 0
+    said = capsys.readouterr().err
+    assert "warning: " in said and "check left and right" in said
