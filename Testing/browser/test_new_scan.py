@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 from support.chromium import pixels, wait
 from support.serving import STATE, Served, missing, ready
+
+from mtctl.commands.main import main
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +32,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if lacking := missing():
         pytest.skip(lacking)
     folder = tmp_path_factory.mktemp("scan")
-    subprocess.run([sys.executable, "-m", "mtctl", "phantom", "-o", str(folder), "--seed", "3"], check=True)
+    assert main(["phantom", "-o", str(folder), "--seed", "3"]) == 0
     return folder / "phantom-3.image.nrrd"
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,20 +23,84 @@ from mtctl.io.volumes import read_map, read_mask
 pytestmark = pytest.mark.browser
 
 
-def review_of(folder: Path) -> dict:
-    return json.loads((folder / "result" / "phantom-0.review.json").read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class ReviewedCase:
+    """A case in a folder, whose results lie in the folder `result` there."""
+
+    folder: Path
+    name: str
+
+    def review(self) -> dict[str, Any]:
+        """Return the review as it is on the disk."""
+        found: dict[str, Any] = json.loads(self._result("review.json").read_text(encoding="utf-8"))
+        return found
+
+    def corrected(self) -> NDArray[np.bool_]:
+        return read_mask(self._result("review.seg.nrrd")).array != 0
+
+    def predicted(self) -> NDArray[np.bool_]:
+        return read_mask(self._result("seg.nrrd")).array != 0
+
+    def uncertainty(self) -> NDArray[np.float32]:
+        return read_map(self._result("uncertainty.nrrd")).array
+
+    def _result(self, ending: str) -> Path:
+        return self.folder / "result" / f"{self.name}.{ending}"
+
+
+@pytest.fixture(scope="module")
+def shared_folder(segmented: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the case five times, each for one test."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "result").mkdir()
+    for number in range(5):
+        for path in (path for path in segmented.rglob("phantom-0.*") if path.is_file()):
+            copy = folder / path.relative_to(segmented).with_name(path.name.replace("phantom-0", f"phantom-{number}"))
+            shutil.copy(path, copy)
+            if copy.suffix == ".json":
+                copy.write_text(copy.read_text("utf-8").replace("phantom-0", copy.stem), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(shared_folder: Path) -> Iterator[Served]:
+    """The reviewer of that folder."""
+    server = Served(shared_folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[str]:
+    """The names of its cases."""
+    return iter([f"phantom-{number}" for number in range(5)])
+
+
+@pytest.fixture
+def case(shared_folder: Path, names: Iterator[str]) -> ReviewedCase:
+    """A case there that nobody has touched yet."""
+    return ReviewedCase(shared_folder, next(names))
+
+
+@pytest.fixture
+def case_tab(shared: Served, case: ReviewedCase, chromium: BrowserContext) -> Iterator[Page]:
+    """A page that shows it."""
+    with chromium.new_page() as page:
+        page.goto(shared.link)
+        ready(page)
+        page.evaluate("key => window.trame.trigger('open', [key])", f"{case.name}.image.nrrd")
+        wait(page, f"{STATE}.shown.name === '{case.name}'", 60)
+        yield ready(page)
+
+
+@pytest.fixture
+def own_case(folder: Path) -> ReviewedCase:
+    """The only case of a reviewer of the test's own."""
+    return ReviewedCase(folder, "phantom-0")
 
 
 def saved(tab: Page) -> None:
     wait(tab, f"{STATE}.saved === 'saved'")
-
-
-def corrected(folder: Path) -> NDArray[np.bool_]:
-    return read_mask(folder / "result" / "phantom-0.review.seg.nrrd").array != 0
-
-
-def predicted(folder: Path) -> NDArray[np.bool_]:
-    return read_mask(folder / "result" / "phantom-0.seg.nrrd").array != 0
 
 
 def erase_in_the_middle(tab: Page) -> None:
@@ -49,7 +117,7 @@ def erase_in_the_middle(tab: Page) -> None:
 
 
 def test_the_page_shows_scan_heatmap_surface_and_regions_and_loads_nothing_from_elsewhere(
-    chromium: BrowserContext, served: Served
+    chromium: BrowserContext, shared: Served
 ):
     tab = chromium.new_page()
     requests: list[str] = []
@@ -58,7 +126,7 @@ def test_the_page_shows_scan_heatmap_surface_and_regions_and_loads_nothing_from_
     tab.on("websocket", lambda socket: requests.append(socket.url))
     tab.on("console", lambda message: said.append(message.text))
     tab.on("pageerror", lambda error: said.append(f"exception: {error}"))
-    tab.goto(served.link)
+    tab.goto(shared.link)
     ready(tab)
     still(tab)
     view = pixels(tab.locator(".mt-axial")).astype(int)
@@ -68,12 +136,14 @@ def test_the_page_shows_scan_heatmap_surface_and_regions_and_loads_nothing_from_
     assert pixels(tab.locator(".mt-volume")).std() > 8, "the surface is missing"
     assert tab.evaluate("document.querySelectorAll('#mt-regions li').length") > 5
     assert "likely Dice" in tab.evaluate("document.querySelector('#mt-summary').innerText")
-    foreign = [url for url in requests if not url.startswith((served.address, served.address.replace("http", "ws")))]
+    foreign = [url for url in requests if not url.startswith((shared.address, shared.address.replace("http", "ws")))]
     assert [url for url in foreign if not url.startswith(("blob:", "data:"))] == []
     assert [line for line in said if "exception" in line] == []
+    tab.close()
 
 
-def test_dragging_the_threshold_changes_picture_list_and_file(tab: Page, folder: Path):
+def test_dragging_the_threshold_changes_picture_list_and_file(case_tab: Page, case: ReviewedCase):
+    tab = case_tab
     still(tab)
     before, listed = pixels(tab.locator(".mt-axial")), tab.evaluate(f"{STATE}.regions.length")
     left, top, width, height = box(tab, "#mt-threshold")
@@ -84,10 +154,11 @@ def test_dragging_the_threshold_changes_picture_list_and_file(tab: Page, folder:
     assert (pixels(tab.locator(".mt-axial")) != before).any(axis=2).mean() > 0.01
     assert tab.evaluate(f"{STATE}.regions.length") >= listed
     saved(tab)
-    assert review_of(folder)["threshold"] == tab.evaluate(f"{STATE}.threshold")
+    assert case.review()["threshold"] == tab.evaluate(f"{STATE}.threshold")
 
 
-def test_keys_walk_the_regions_accept_them_and_move_the_slices(tab: Page, folder: Path):
+def test_keys_walk_the_regions_accept_them_and_move_the_slices(case_tab: Page, case: ReviewedCase):
+    tab = case_tab
     first, second = tab.evaluate(f"{STATE}.regions.slice(0, 2).map(r => r.id)")
     for key, wanted in (("n", first), ("n", second), ("p", first)):
         tab.keyboard.press(key)
@@ -101,16 +172,17 @@ def test_keys_walk_the_regions_accept_them_and_move_the_slices(tab: Page, folder
     saved(tab)
     tab.keyboard.press("w")
     wait(tab, "document.querySelector('#mt-list em')?.innerText === 'in review'")
-    marks = {mark["id"]: mark for mark in review_of(folder)["regions"]}
+    marks = {mark["id"]: mark for mark in case.review()["regions"]}
     assert marks[first]["accepted_at"] is not None
     assert marks[second]["accepted_at"] is None
 
 
-def test_erasing_touches_only_uncertain_voxels_and_undo_and_redo_are_exact(tab: Page, folder: Path):
+def test_erasing_touches_only_uncertain_voxels_and_undo_and_redo_are_exact(case_tab: Page, case: ReviewedCase):
+    tab = case_tab
     erase_in_the_middle(tab)
     saved(tab)
-    start, after = predicted(folder), corrected(folder)
-    uncertainty = read_map(folder / "result" / "phantom-0.uncertainty.nrrd").array
+    start, after = case.predicted(), case.corrected()
+    uncertainty = case.uncertainty()
     changed = start != after
     assert changed.sum() > 5
     assert not after[changed].any()
@@ -118,14 +190,15 @@ def test_erasing_touches_only_uncertain_voxels_and_undo_and_redo_are_exact(tab: 
     tab.keyboard.press("z")
     wait(tab, f"{STATE}.shown.redo === 'erase'")
     saved(tab)
-    assert (corrected(folder) == start).all()
+    assert (case.corrected() == start).all()
     tab.keyboard.press("y")
     wait(tab, f"{STATE}.shown.undo === 'erase'")
     saved(tab)
-    assert (corrected(folder) == after).all()
+    assert (case.corrected() == after).all()
 
 
-def test_a_proposal_is_previewed_first_and_then_applied(tab: Page, folder: Path):
+def test_a_proposal_is_previewed_first_and_then_applied(case_tab: Page, case: ReviewedCase):
+    tab = case_tab
     tab.keyboard.press("n")
     wait(tab, f"{STATE}.shown.current !== null")
     still(tab)
@@ -138,16 +211,16 @@ def test_a_proposal_is_previewed_first_and_then_applied(tab: Page, folder: Path)
     tab.keyboard.press("Enter")
     wait(tab, f"{STATE}.shown.undo === 'remove'")
     saved(tab)
-    assert (predicted(folder) & ~corrected(folder)).sum() > 100
-    assert review_of(folder)["edits"][0]["kind"] == "remove"
+    assert (case.predicted() & ~case.corrected()).sum() > 100
+    assert case.review()["edits"][0]["kind"] == "remove"
 
 
 def test_reload_second_tab_and_restart_show_the_same_review(
-    tab: Page, served: Served, folder: Path, chromium: BrowserContext
+    tab: Page, served: Served, folder: Path, own_case: ReviewedCase, chromium: BrowserContext
 ):
     erase_in_the_middle(tab)
     saved(tab)
-    mask = corrected(folder)
+    mask = own_case.corrected()
     seen = tab.evaluate(f"[{STATE}.shown.volume, {STATE}.shown.current, {STATE}.regions.length]")
     tab.reload()
     ready(tab)
@@ -164,20 +237,20 @@ def test_reload_second_tab_and_restart_show_the_same_review(
         tab.goto(again.link)
         ready(tab)
         assert tab.evaluate(f"[{STATE}.shown.volume, {STATE}.shown.current]") == [seen[0], moved]
-        assert (corrected(folder) == mask).all()
+        assert (own_case.corrected() == mask).all()
     finally:
         again.stop()
 
 
-def test_an_accepted_case_is_in_the_store_as_it_was_corrected(tab: Page, folder: Path):
+def test_an_accepted_case_is_in_the_store_as_it_was_corrected(tab: Page, folder: Path, own_case: ReviewedCase):
     erase_in_the_middle(tab)
     tab.click("#mt-accept")
     wait(tab, "document.querySelector('#mt-verdict')?.innerText === 'case accepted'", 60)
     wait(tab, f"{STATE}.remaining === '1 case, nothing left'")
     (case,) = CaseStore(folder / "case-store").cases()
     assert case.state is CaseState.CORRECTED
-    assert (case.corrected_mask() == corrected(folder)).all()
-    assert review_of(folder)["status"] == "accepted"
+    assert (case.corrected_mask() == own_case.corrected()).all()
+    assert own_case.review()["status"] == "accepted"
 
 
 def test_a_rejection_needs_a_reason_and_can_be_taken_back(tab: Page, folder: Path):

@@ -93,11 +93,11 @@ def ready(tab: Page) -> Page:
 
 
 def still(tab: Page) -> None:
-    """Wait until no view has got a new picture for a second."""
+    """Wait until no view has got a new picture for 0.6 s."""
     sources = "[...document.querySelectorAll('.mt-view img')].map(i => i.src).join()"
     before, since = tab.evaluate(sources), time.monotonic()
-    while time.monotonic() - since < 1.0:
-        time.sleep(0.1)
+    while time.monotonic() - since < 0.6:
+        time.sleep(0.05)
         now = tab.evaluate(sources)
         if now != before:
             before, since = now, time.monotonic()

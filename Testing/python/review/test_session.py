@@ -594,7 +594,7 @@ class AnyReview(RuleBasedStateMachine):
 
 
 TestAnyReview = AnyReview.TestCase
-TestAnyReview.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestAnyReview.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 
 
 def test_marks_begin_empty() -> None:

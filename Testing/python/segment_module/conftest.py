@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
+from support.same_process import answer_here
 from support.segment_module import arrive, current, load_scan
 
 
@@ -33,6 +34,12 @@ def module(host: Any, module_loaded: str) -> Iterator[Any]:
     # What a reloaded module leaves observes its parameter node until it is collected: never while that node has news,
     # for VTK would call an observer that is gone.
     gc.collect()
+
+
+@pytest.fixture
+def stored_here(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written into the case store is written by this process."""
+    answer_here(monkeypatch)
 
 
 @pytest.fixture

@@ -256,6 +256,7 @@ class TestTheEnd:
         module.ui.acceptCaseButton.click()
         assert not (tmp_path / "store").exists() and case.session.state.status.value == "draft"
 
+    @pytest.mark.usefixtures("stored_here")
     def test_a_rejected_case_needs_a_remark(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
         from mtctl.cases.history import CaseState
         from mtctl.cases.store import CaseStore
@@ -269,6 +270,7 @@ class TestTheEnd:
         (stored,) = CaseStore(tmp_path / "store").cases()
         assert stored.state == CaseState.REJECTED
 
+    @pytest.mark.usefixtures("stored_here")
     def test_without_a_store_the_person_is_asked_for_one(
         self, host: Any, module: Any, case: Any, tmp_path: Path
     ) -> None:
@@ -280,6 +282,7 @@ class TestTheEnd:
         assert (tmp_path / "store" / "cases").is_dir()
         assert host.reload("MTCTLSegment").ui.storeEdit.currentPath == str(tmp_path / "store")
 
+    @pytest.mark.usefixtures("stored_here")
     def test_a_store_that_cannot_be_written_loses_nothing(
         self, host: Any, module: Any, case: Any, tmp_path: Path
     ) -> None:

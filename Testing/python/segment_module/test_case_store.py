@@ -77,6 +77,7 @@ def kinds(store: CaseStore) -> list[str]:
 
 
 class TestADecision:
+    @pytest.mark.usefixtures("stored_here")
     def test_brings_the_prediction_with_all_its_maps(self, host: Any, module: Any, case: Any, store: CaseStore) -> None:
         add(module)
         accept(host, module)
@@ -96,6 +97,7 @@ class TestADecision:
         accept(host, module)
         assert kinds(store) == ["prediction", "corrected"]
 
+    @pytest.mark.usefixtures("stored_here")
     def test_is_as_good_in_a_second_store(
         self, host: Any, module: Any, case: Any, store: CaseStore, tmp_path: Path
     ) -> None:
@@ -107,6 +109,7 @@ class TestADecision:
         assert kinds(store) == kinds(second) == ["prediction", "corrected"]
         assert np.array_equal(the_case(second).looked_at(), the_case(store).looked_at())
 
+    @pytest.mark.usefixtures("stored_here")
     def test_is_as_good_after_the_case_was_deleted_from_the_store(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
@@ -119,6 +122,7 @@ class TestADecision:
         accept(host, module)
         assert kinds(store) == ["prediction", "corrected"] and the_case(store).looked_at().any()
 
+    @pytest.mark.usefixtures("stored_here")
     def test_on_somebody_elses_segmentation_says_what_was_looked_at(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
@@ -138,6 +142,7 @@ class TestADecision:
         assert np.array_equal(stored.prediction(), case.session.maps.segmentation)
         assert np.array_equal(stored.start(), drawn) and stored.looked_at().any()
 
+    @pytest.mark.usefixtures("stored_here")
     @pytest.mark.parametrize("button", ["acceptCaseButton", "rejectCaseButton"])
     def test_is_signed_with_a_pseudonym_that_is_remembered(
         self, host: Any, module: Any, case: Any, store: CaseStore, button: str
@@ -150,6 +155,7 @@ class TestADecision:
         assert the_case(store).reviewer == "MK"
         assert host.reload("MTCTLSegment").ui.reviewerEdit.text == "MK"
 
+    @pytest.mark.usefixtures("stored_here")
     def test_needs_no_pseudonym(self, host: Any, module: Any, case: Any, store: CaseStore) -> None:
         accept(host, module)
         assert module.ui.reviewerEdit.text == "" == the_case(store).reviewer
@@ -186,6 +192,7 @@ class TestADraft:
         host.wait(0.3)
         assert not module.storeJob.running and not module.ui.draftLabel.isVisible() and not host.messages
 
+    @pytest.mark.usefixtures("stored_here")
     def test_begins_when_a_store_is_chosen_later(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
         soon(module)
         add(module)
@@ -228,6 +235,7 @@ class TestADraft:
         assert settings_store() == ""
         host.enter("MTCTLSegment")
 
+    @pytest.mark.usefixtures("stored_here")
     def test_is_gone_on_with_after_the_scene_was_lost(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
@@ -247,6 +255,7 @@ class TestADraft:
         assert host.wait_until(lambda: the_case(store).draft().review["edits"][1:], PATIENCE)
         assert saved(host, current(host)) and kinds(store) == ["prediction", "draft"]
 
+    @pytest.mark.usefixtures("stored_here")
     def test_is_replaced_by_the_decision_and_comes_back_with_the_next_change(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
@@ -272,6 +281,7 @@ class TestADraft:
         assert module.ui.finishLabel.text.startswith("Accepted and saved")
         assert kinds(store) == ["prediction", "corrected"]
 
+    @pytest.mark.usefixtures("stored_here")
     def test_of_a_case_that_was_put_aside_is_saved_all_the_same(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
@@ -290,6 +300,7 @@ class TestADraft:
         assert module.storeJob.running and saved(host, module)
         assert kinds(store) == ["prediction", "draft"] and np.array_equal(the_case(store).draft().mask, left)
 
+    @pytest.mark.usefixtures("stored_here")
     def test_is_complete_again_after_the_case_was_deleted_from_the_store(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
@@ -302,6 +313,7 @@ class TestADraft:
         assert kinds(store) == ["prediction", "draft"] and not host.messages
         assert module.ui.draftLabel.text.startswith("Draft saved")
 
+    @pytest.mark.usefixtures("stored_here")
     def test_that_cannot_be_saved_is_told_without_a_dialog_and_tried_again(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:

@@ -27,7 +27,7 @@ from support.segment_module import add_scan, arrive, ball, current, mask
 
 pytestmark = pytest.mark.host
 
-SEQUENCES = int(os.environ.get("MTCTL_SEQUENCES", "6"))
+SEQUENCES = int(os.environ.get("MTCTL_SEQUENCES", "4"))
 STEPS = 30
 MOST_EDITS = 20  # the history of the embedded editor is as long
 SCANS = {"scan": (40, 48, 56), "other": (36, 52, 50)}

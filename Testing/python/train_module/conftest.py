@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
+from support.same_process import answer_here
 from support.train_module import forget, quick, stored_cases
 
 from mtctl.cases.store import CaseStore
@@ -46,6 +47,12 @@ def site(tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def modules_loaded(running_application: Any) -> None:
     running_application.module(ROOT / "MTCTLSegment" / "MTCTLSegment.py")
     running_application.module(ROOT / "MTCTLTrain" / "MTCTLTrain.py")
+
+
+@pytest.fixture
+def answered_here(modules_loaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page asks child processes for is done by this process."""
+    answer_here(monkeypatch)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from mtctl.models.store import ModelStore
 from mtctl.system.process_tree import kill_tree
 from mtctl_train.finetuning.run_folder import read_status
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.usefixtures("answered_here")]
 
 
 def lines(host: Any) -> list[Any]:

@@ -178,6 +178,7 @@ def test_a_label_without_a_prediction_is_shown_and_checked_as_soon_as_the_scan_i
     assert np.array_equal(store.case("expert").corrected_mask(), ball(6))
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_a_label_beside_a_prediction_is_reviewed_where_they_differ(opened: Any, store: CaseStore) -> None:
     from mtctl import scene
 
@@ -189,6 +190,7 @@ def test_a_label_beside_a_prediction_is_reviewed_where_they_differ(opened: Any, 
     assert review.session.regions == wanted.regions, "as when it had been worked out in the window"
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_a_correction_whose_prediction_has_no_probability_opens_with_its_review(opened: Any, store: CaseStore) -> None:
     from mtctl import scene
 
@@ -198,12 +200,14 @@ def test_a_correction_whose_prediction_has_no_probability_opens_with_its_review(
     assert np.array_equal(review.session.maps.probability, probability_of(case.map("entropy"), case.prediction()))
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_a_label_beside_a_prediction_that_cannot_be_reviewed_is_shown(opened: Any) -> None:
     page = opened("no-entropy")
     assert page.currentReview.review is None
     assert np.array_equal(segmentation_of("no-entropy: corrected"), ball(7))
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_a_review_of_somebody_else_s_segmentation_goes_on_where_it_was_left(opened: Any, store: CaseStore) -> None:
     from mtctl import scene
 
@@ -253,6 +257,7 @@ def test_every_step_of_opening_a_case_has_a_turn_of_the_window_of_its_own(
     assert slicer.util.getNode("real") is review.nodes.scan
 
 
+@pytest.mark.usefixtures("answered_here")
 class TestACaseThatIsInTheSceneAlready:
     def test_is_compared_with_the_store_and_the_newer_one_opened_beside_it(
         self, host: Any, opened: Any, store: CaseStore
@@ -321,6 +326,7 @@ def test_a_scene_that_is_closed_on_the_way_is_left_empty_and_the_person_told(
     assert slicer.util.selectedModule() == "MTCTLTrain" and "cases" in module.ui.casesLabel.text
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_a_file_that_is_lost_on_the_way_leaves_nothing_in_the_scene(
     host: Any, module: Any, store: CaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

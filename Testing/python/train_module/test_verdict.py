@@ -65,6 +65,7 @@ class TestTheVerdict:
         assert current is not None and current.number == 1 and ui.inUseLabel.text.startswith("In use: site-0001")
         assert site.history()[-1].reason == "", "a field that is not shown gives no reason"
 
+    @pytest.mark.usefixtures("answered_here")
     def test_of_a_worse_model_needs_a_reason_which_is_recorded(
         self, host: Any, module: Any, site: ModelStore, run: Any
     ) -> None:
@@ -92,6 +93,7 @@ class TestTheVerdict:
         assert "it was compared with" in module.ui.verdictLabel.text.lower()
         assert module.ui.reasonEdit.isVisible() and not module.ui.publishButton.enabled
 
+    @pytest.mark.usefixtures("answered_here")
     def test_of_a_discarded_model_leaves_the_one_in_use(
         self, host: Any, module: Any, site: ModelStore, run: Any
     ) -> None:
@@ -101,6 +103,7 @@ class TestTheVerdict:
         assert module.ui.verdictLabel.text.startswith("Discarded") and len(site.versions()) == 1
         assert (folder / "candidate").is_dir(), "nothing that was trained is lost"
 
+    @pytest.mark.usefixtures("answered_here")
     def test_that_is_undecided_keeps_the_curves_and_one_that_is_decided_gives_the_views_back(
         self, host: Any, module: Any, run: Any
     ) -> None:
@@ -120,6 +123,7 @@ class TestTheVerdict:
         host.process_events()
         assert slicer.app.layoutManager().layout == users, "an old run is no reason to take the slice views away"
 
+    @pytest.mark.usefixtures("answered_here")
     def test_that_is_undecided_is_not_left_behind_by_accident(self, host: Any, module: Any, run: Any) -> None:
         folder = run(0.01)
         host.answer(False)
@@ -128,6 +132,7 @@ class TestTheVerdict:
         assert module.page.run.folder == folder
 
 
+@pytest.mark.usefixtures("answered_here")
 class TestAModelInUseThatIsDamaged:
     def test_is_called_so_and_can_be_rolled_back(self, host: Any, module: Any, site: ModelStore) -> None:
         ui, card = module.ui, site.version(1).folder / "card.json"
@@ -154,6 +159,7 @@ class TestAModelInUseThatIsDamaged:
         assert module.ui.modelSelector.itemText(0) == "unknown, in use"
 
 
+@pytest.mark.usefixtures("answered_here")
 class TestCasesOfTheVerdict:
     def test_the_next_best_case_is_opened_for_correction_and_goes_back_as_the_same_case(
         self, host: Any, module: Any, store: CaseStore
@@ -234,6 +240,7 @@ class TestCasesOfTheVerdict:
         assert not ui.startButton.enabled and not ui.nextCaseButton.enabled
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_what_was_chosen_is_still_chosen_when_the_module_is_entered_again(host: Any, module: Any) -> None:
     module.ui.lengthSelector.currentIndex = module.ui.deviceSelector.currentIndex = 1
     assert (module._parameterNode.length.name, module._parameterNode.device) == ("iterations", "cpu")
@@ -243,6 +250,7 @@ def test_what_was_chosen_is_still_chosen_when_the_module_is_entered_again(host: 
         assert (module._parameterNode.length.name, module._parameterNode.device) == ("iterations", "cpu")
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_a_store_that_is_chosen_here_is_shown_by_mtctlsegment(host: Any, module: Any, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     segment = host.enter("MTCTLSegment")
@@ -251,6 +259,7 @@ def test_a_store_that_is_chosen_here_is_shown_by_mtctlsegment(host: Any, module:
     assert host.enter("MTCTLSegment") is segment and segment.ui.storeEdit.currentPath == str(tmp_path / "other")
 
 
+@pytest.mark.usefixtures("answered_here")
 def test_a_panel_without_a_module_around_it_opens_and_follows_the_scene(host: Any, module: Any) -> None:
     import slicer
 
