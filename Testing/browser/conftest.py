@@ -18,7 +18,7 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a phantom and its results; to be copied, not changed."""
     if lacking := missing():
         pytest.skip(lacking)
-    return segmented_phantom(tmp_path_factory.mktemp("segmented"), "result")
+    return segmented_phantom(tmp_path_factory.mktemp("segmented"), "result", "--samples", "2")
 
 
 @pytest.fixture

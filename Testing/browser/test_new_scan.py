@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from support.chromium import pixels, wait
 from support.serving import STATE, Served, missing, ready
 
 from mtctl.commands.main import main
+from mtctl.models.card import write_card
+from mtctl.models.model import find_model
 
 pytestmark = pytest.mark.browser
 
@@ -37,11 +40,20 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, scan: Path) -> Iterator[Served]:
+def quick_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shipped model that looks at a scan once, not in five views: it takes seconds all the same."""
+    shipped = find_model("mtctl-la16")
+    folder = Path(shutil.copytree(shipped.folder, tmp_path_factory.mktemp("models") / "quick"))
+    write_card(folder, replace(shipped.card, samples=2, views=1))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, scan: Path, quick_model: Path) -> Iterator[Served]:
     """A reviewer of a folder with one scan that was not segmented."""
     folder = tmp_path_factory.mktemp("cases")
     shutil.copy(scan, folder / "first.image.nrrd")
-    server = Served(folder, "--device", "cpu")
+    server = Served(folder, "--device", "cpu", "--model", str(quick_model))
     server.folder = folder
     yield server
     server.stop()

@@ -29,16 +29,17 @@ def write_case(folder: Path) -> None:
     (folder / "ball.json").write_text(json.dumps({"input": "ball.image.nrrd", "case_score": 0.9}), encoding="utf-8")
 
 
-def segmented_phantom(folder: Path, results: str = "") -> Path:
+def segmented_phantom(folder: Path, results: str = "", *options: str) -> Path:
     """Put a phantom and its results, with all maps, into a folder, which is returned.
 
     Args:
         folder: Where the phantom is to be.
         results: Name of a folder in it for the results; "": beside the phantom.
+        options: Further ones of `mtctl segment`.
     """
     for arguments in (
         ["phantom", "-o", str(folder)],
-        ["segment", str(folder / "phantom-0.image.nrrd"), "-o", str(folder / results), "--maps", "all"],
+        ["segment", str(folder / "phantom-0.image.nrrd"), "-o", str(folder / results), "--maps", "all", *options],
     ):
         assert main(arguments) == 0
     (folder / "phantom-0.label.nrrd").unlink()

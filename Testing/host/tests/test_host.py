@@ -6,6 +6,7 @@ import gc
 import pathlib
 import subprocess
 import sys
+import types
 import weakref
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from host.fixtures import TEST_SIZE
 from support.children import environment
 from support.paths import TESTING
 
@@ -651,19 +653,23 @@ class TestViews:
         from matplotlib.image import imread
 
         picture = imread(host.screenshot(tmp_path / "window.png"))
-        assert picture.shape[:2] == (950, 1500)
+        assert picture.shape[1::-1] == TEST_SIZE
         assert picture[:, 500:].std() > 0.2
 
-    def test_the_heartbeat_notices_a_blocked_interface(self, host: Any, qt: Any) -> None:
-        import time
+    def test_the_heartbeat_notices_a_blocked_interface(
+        self, host: Any, qt: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from host import heartbeat
 
+        clock = [0.0]
+        monkeypatch.setattr(heartbeat, "time", types.SimpleNamespace(perf_counter=lambda: clock[0]))
         with host.heartbeat() as beat:
-            host.wait(0.2)
-        calm = beat.worst_ms
+            host.wait(0.1)
+        assert beat.worst_ms == 0
         with host.heartbeat() as beat:
-            qt.QTimer.singleShot(0, lambda: time.sleep(calm / 1000 + 0.3))
-            host.wait(0.2)
-        assert beat.worst_ms > calm + 200
+            qt.QTimer.singleShot(0, lambda: clock.append(clock.pop() + 0.5))
+            host.wait(0.1)
+        assert beat.worst_ms == pytest.approx(500 - heartbeat.INTERVAL_MS)
 
 
 class TestSegmentEditor:
