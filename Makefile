@@ -27,7 +27,8 @@ demo: $(INSTALLED)
 	$(BIN)/mtctl review demo $(CHECK)
 
 # One thread a process: two workers that each start torch threads for all cores take longer than one.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# Files in the order of Testing/conftest.py: the long ones first.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PYTEST) -m "not (slow or host or browser or package or host_self)"

@@ -22,6 +22,14 @@ pytest_plugins = ["host.fixtures"]
 NO_MODELS = tempfile.TemporaryDirectory(prefix="mtctl-no-models-")
 os.environ["MTCTL_MODELS"] = NO_MODELS.name
 
+#: Markers of tests that take long, the longest first.
+LONG = ("browser", "host_self", "host", "slow", "package")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that two workers have short ones left to end together."""
+    items.sort(key=lambda item: next((rank for rank, name in enumerate(LONG) if item.get_closest_marker(name)), 9))
+
 
 def pytest_collection_finish() -> None:
     """Spare the collector what lives until the end: the engine calls it after every scan."""

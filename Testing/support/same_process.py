@@ -58,4 +58,3 @@ def answer_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the modules' requests be answered in this process."""
     for module in filter(sys.modules.__contains__, ASKING):
         monkeypatch.setattr(f"{module}.ProcessTransport", SameProcessTransport)
-    monkeypatch.setattr("mtctl_train.requests.stores.lower_priority", lambda: None)

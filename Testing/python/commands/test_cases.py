@@ -200,9 +200,9 @@ def test_a_child_that_cannot_do_it_says_why(store: CaseStore, tmp_path: Path) ->
 @pytest.mark.slow
 def test_nothing_is_lost_when_writers_are_killed_at_random() -> None:
     """The benchmark, in small; it compares the stores with a ledger of what had been acknowledged."""
-    command = [sys.executable, str(ROOT / "Testing" / "benchmarks" / "store.py"), "--rounds", "40", "--seed", "7"]
+    command = [sys.executable, str(ROOT / "Testing" / "benchmarks" / "store.py"), "--rounds", "20", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     killed = re.search(r"(\d+) killed", done.stdout)
-    assert killed and int(killed[1]) > 20
+    assert killed and int(killed[1]) > 10
     assert "nothing damaged, nothing lost" in done.stdout and "0 complaints against the ledger" in done.stdout

@@ -79,10 +79,8 @@ def test_a_scan_gives_all_results_with_its_geometry_progress_and_a_silent_standa
 def test_the_report_on_a_dicom_folder_does_not_name_the_patient(tiny_model: Model, tmp_path: Path) -> None:
     folder = tmp_path / "Miller^Anna"
     write_series(folder, *dicom_scan(size=(32, 28, 24)))
-    status, output, errors = run(
-        "--model", tiny_model.folder, "--device", "cpu", "--report", tmp_path / "r.json", folder, tmp_path / "s.nrrd"
-    )
-    assert (status, errors) == (0, ""), output
+    arguments = ["--model", tiny_model.folder, "--device", "cpu", "--report", tmp_path / "r.json", folder]
+    assert run_cli(XML, work(), [*map(str, arguments), str(tmp_path / "s.nrrd")]) == 0
     report = (tmp_path / "r.json").read_text(encoding="utf-8")
     assert "Miller" not in report and json.loads(report)["input"].startswith("dicom-")
 

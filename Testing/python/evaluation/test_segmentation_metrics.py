@@ -21,8 +21,9 @@ TRUE = (1.25, 0.625, 0.625)  # of the benchmark's scans; (z, y, x) like the othe
 
 
 def real_mask(position: int) -> np.ndarray:
+    """Every other voxel of a mask, which medpy needs an eighth of the time for."""
     name = shared_names()[position]
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(shared_scans() / f"{name}.label.nrrd"))) > 0
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(shared_scans() / f"{name}.label.nrrd")))[::2, ::2, ::2] > 0
 
 
 def other_case_on_grid_of(truth: np.ndarray, position: int) -> np.ndarray:
