@@ -175,9 +175,9 @@ def test_wrong_usage_is_said_in_a_sentence(
 
 SERVE = """
 import importlib, pkgutil, sys
-import mtctl.browser
+import mtctl.browser as browser
 from mtctl.commands.main import main
-for found in pkgutil.walk_packages(mtctl.browser.__path__, "mtctl.browser."):
+for found in pkgutil.walk_packages(browser.__path__, "mtctl.browser."):
     importlib.import_module(found.name)
 assert "mtctl.browser.server.server" in sys.modules
 status = main(["review", sys.argv[1], "--check"])
