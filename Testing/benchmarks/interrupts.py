@@ -1,7 +1,6 @@
 """An interrupt ends a cohort run whatever it is doing: signals at random times, beside other work.
 
     python Testing/benchmarks/interrupts.py [--rounds 20] [--load 4] [--workers 2] [--seed 0]
-    python Testing/benchmarks/interrupts.py --kill [--rounds 20] ...
 
 Each round starts `mtctl segment` over small scans with a tiny model in a process of its own and sends it SIGINT or
 SIGTERM, in turn, at a random time of its life: while it imports, starts workers, reads, computes, writes, tidies up.
@@ -16,7 +15,6 @@ run `mtctl`: it ends by the signal, and nothing is there yet. Status 1 if anythi
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import signal
 import subprocess
@@ -47,7 +45,7 @@ from mtctl.system.interrupts import INTERRUPTED
 _HEARING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 _BUSY = "while True: pass"
 _ENDINGS = (".seg.nrrd", ".uncertainty.nrrd", ".distance.nrrd", ".png")
-_SCANS = 6
+_SCANS = 4
 
 
 def prepare(folder: Path) -> list[str]:
@@ -74,12 +72,11 @@ def started(command: Sequence[str]) -> subprocess.Popen[str]:
 
 
 def halves(out: Path) -> list[str]:
-    """Return what is wrong with the results in a folder: what is not whole, what is hidden, what the table lacks."""
+    """Return which results in a folder are not whole."""
     if not out.is_dir():
         return []
     stems = {path.stem for path in out.glob("*.json")}
-    wrong = [f"{stem}: not whole" for stem in stems if not ResultFiles(out, stem).complete(_ENDINGS)]
-    return wrong
+    return [f"{stem}: not whole" for stem in stems if not ResultFiles(out, stem).complete(_ENDINGS)]
 
 
 def untidy(out: Path) -> list[str]:
@@ -93,19 +90,6 @@ def untidy(out: Path) -> list[str]:
     if stems and (out / TABLE).read_text(encoding="utf-8").count(",done,") != len(stems):
         wrong.append("the table does not name the results")
     return wrong
-
-
-def contents(out: Path) -> dict[str, object]:
-    """Return the results, of reports what does not tell the time."""
-    found: dict[str, object] = {}
-    for path in sorted(out.iterdir()):
-        if path.suffix == ".json":
-            report = json.loads(path.read_text(encoding="utf-8"))
-            del report["seconds"]
-            found[path.name] = report
-        elif not path.name.startswith("cohort."):
-            found[path.name] = path.read_bytes()
-    return found
 
 
 def interrupt(process: subprocess.Popen[str], number: signal.Signals, out: Path) -> tuple[str, float, list[str]]:
@@ -135,7 +119,6 @@ def main() -> int:
     parser.add_argument("--load", type=int, default=4, metavar="N", help="processes that compute beside (%(default)s)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kill", action="store_true", help="SIGKILL, and the next run completes what is there")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     chance = random.Random(args.seed)
@@ -151,26 +134,15 @@ def main() -> int:
         began = time.monotonic()
         subprocess.run([*command, str(folder / "whole"), *workers], check=True, stdout=subprocess.DEVNULL)
         life = time.monotonic() - began
-        whole = contents(folder / "whole")
         for number in range(args.rounds):
             out = folder / f"out-{number}"
             process = started([*command, str(out), *workers])
             time.sleep(chance.uniform(0, life))
-            if args.kill:
-                over = process.poll() is not None
-                process.kill()
-                process.communicate()
-                amiss = halves(out)
-                subprocess.run([*command, str(out), *workers], check=True, stdout=subprocess.DEVNULL)
-                if contents(out) != whole:
-                    amiss.append("the next run did not write what an undisturbed one writes")
-                endings["over before" if over else "killed"] += 1
-            else:
-                blow = (signal.SIGINT, signal.SIGTERM)[number % 2]
-                ending, took, amiss = interrupt(process, blow, out)
-                endings[ending] += 1
-                if ending == "interrupted":
-                    seconds.append(took)
+            blow = (signal.SIGINT, signal.SIGTERM)[number % 2]
+            ending, took, amiss = interrupt(process, blow, out)
+            endings[ending] += 1
+            if ending == "interrupted":
+                seconds.append(took)
             wrong += [f"round {number}: {fault}" for fault in amiss]
     told = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
     print(f"{args.rounds} rounds, {args.workers} workers, {args.load} processes beside, a run {life:.0f} s: {told}")

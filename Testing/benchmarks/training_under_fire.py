@@ -260,7 +260,7 @@ class Rounds:
 
     def play(self, kind: str, number: int) -> str:
         """Play a round; return how the run ended that was disturbed."""
-        fine_tunes = kind == "store changed" or number % 2 == 0
+        fine_tunes = kind == "store changed" or (number + KINDS.index(kind)) % 2 == 0
         name = f"{kind.replace(' ', '-')}-{number}"
         if kind == "full disk":
             with small_disk(self._new("disk")) as disk:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -172,7 +173,8 @@ def _run(
 def _start(work: Callable[[Item, Say], Any], environment: Mapping[str, str]) -> _Worker[Item]:
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_serve, args=(theirs, work), daemon=True)
-    resource_tracker.ensure_running()  # Else it starts with the first process, and lets signals through again.
+    if sys.platform != "win32":
+        resource_tracker.ensure_running()  # Else it starts with the first process, and lets signals through again.
     with _variables(environment), children_deaf():
         process.start()
     theirs.close()

@@ -50,11 +50,11 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
-        usual = _usual_mode(part)
+        usual = None if sys.platform == "win32" else _usual_mode(part)
         yield part
         # Some writers (safetensors) make files that only their owner may read; others may forget the umask.
         with suppress(OSError):  # Some shares have no permissions, and refuse to change them.
-            if stat.S_IMODE(part.stat().st_mode) != usual:
+            if usual is not None and stat.S_IMODE(part.stat().st_mode) != usual:
                 part.chmod(usual)
         with open(part, "rb+") as stream:
             os.fsync(stream.fileno())

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mtctl.networks.device import describe
+from mtctl.system.interrupts import check
 from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.distributed import average_values, current_team
@@ -117,6 +118,7 @@ def train(
     began, saved, stage, watch = time.monotonic() - done.seconds, time.monotonic(), None, done.watch
     finished = done.iteration
     while finished < recipe.iterations:
+        check()  # A library may have caught the interrupt.
         iteration = finished
         current, fraction = recipe.at(iteration)
         if current is not stage:
