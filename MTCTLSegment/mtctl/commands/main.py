@@ -58,8 +58,10 @@ def main(argv: Sequence[str] | None = None, commands: Commands | None = None) ->
         SystemExit: From argparse: 2 on wrong usage, 0 after --help and --version.
     """
     status = INTERRUPTED
-    with ended_by_signals(), usable_caches():
-        status = _run(list(sys.argv[1:] if argv is None else argv), commands)
+    with ended_by_signals():
+        with usable_caches():
+            ended = _run(list(sys.argv[1:] if argv is None else argv), commands)
+        status = ended
     return status
 
 
