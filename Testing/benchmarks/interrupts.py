@@ -15,6 +15,7 @@ run `mtctl`: it ends by the signal, and nothing is there yet. Status 1 if anythi
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import subprocess
@@ -43,7 +44,7 @@ from mtctl.system.interrupts import INTERRUPTED
 
 #: As a program that hears Ctrl-C: what a shell starts in the background ignores it.
 _HEARING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-_BUSY = "while True: pass"
+_BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 _ENDINGS = (".seg.nrrd", ".uncertainty.nrrd", ".distance.nrrd", ".png")
 _SCANS = 4
 
@@ -129,7 +130,7 @@ def main() -> int:
         command = prepare(folder)
         workers = ["--workers", str(args.workers)]
         for _ in range(args.load):
-            busy = subprocess.Popen([sys.executable, "-c", _BUSY])
+            busy = subprocess.Popen([sys.executable, "-c", _BUSY, str(os.getpid())])
             others.callback(busy.kill)
         began = time.monotonic()
         subprocess.run([*command, str(folder / "whole"), *workers], check=True, stdout=subprocess.DEVNULL)
@@ -143,7 +144,8 @@ def main() -> int:
             endings[ending] += 1
             if ending == "interrupted":
                 seconds.append(took)
-            wrong += [f"round {number}: {fault}" for fault in amiss]
+            print(f"round {number + 1}: {blow.name}, {ending} in {took:.1f} s, {len(amiss)} amiss", flush=True)
+            wrong += [f"round {number + 1}: {fault}" for fault in amiss]
     told = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
     print(f"{args.rounds} rounds, {args.workers} workers, {args.load} processes beside, a run {life:.0f} s: {told}")
     if seconds:
