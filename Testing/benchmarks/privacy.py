@@ -104,7 +104,7 @@ def run(place: Path, model: list[str], long: bool) -> list[str]:
     objects = list(made.rglob("*.dcm"))
     states = [case.state.value for case in CaseStore(made / "store").cases()]
     print(f"{len(sources)} sources; {len(screen)} bytes printed, {len(files)} files and {len(objects)} DICOM objects")
-    print(f"written; {len(states)} cases stored, {states.count('accepted')} of them accepted")
+    print(f"written; {len(states)} cases stored, {states.count('corrected')} of them corrected")
     return found + list(telltales(made))
 
 

@@ -102,13 +102,13 @@ _KINDS: dict[str, Callable[[Any, int], None]] = {
 def _files(folder: Path) -> list[Path]:
     """Volumes whose headers name somebody; their own names stand for them everywhere, so they hold nothing."""
     array = np.random.default_rng(6).integers(0, 900, (18, 20, 24)).astype(np.int16)
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing((1.0, 1.1, 2.0))
-    for key in ("PatientName", "comment", "ITK_FileNotes", "aux_file", "descrip", "intent_name", "db_name"):
-        image.SetMetaData(key, f"Zztell {key}")
     found = []
     for name in ("one.image.nrrd", "two.image.nii.gz", "three.image.mha"):
         array[0, 0, 0] += 1
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((1.0, 1.1, 2.0))
+        for key in ("PatientName", "comment", "ITK_FileNotes", "aux_file", "descrip", "intent_name", "db_name"):
+            image.SetMetaData(key, f"Zztell {key}")
         sitk.WriteImage(image, str(folder / name))
         found.append(folder / name)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -12,12 +13,17 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from support.dicom_series import dicom_scan, write_series
 from support.scanner_series import UID, put, small_scan, write_frames, write_slices
+from support.segment_command import run
 
+from mtctl.batch.cohort import TABLE
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.dicom.series import choose_series
 from mtctl.io.dicom.source import DicomOutputError
 from mtctl.io.dicom.writer import Provenance, prepare_dicom, write_dicom
+from mtctl.io.volumes import input_stem
+from mtctl.models.model import Model
 
 pydicom = pytest.importorskip("pydicom")
 highdicom = pytest.importorskip("highdicom")
@@ -193,6 +199,41 @@ def test_the_results_refer_to_files_of_private_and_other_classes_as_such(sop_cla
         frame = data.PerFrameFunctionalGroupsSequence[3].DerivationImageSequence[0].SourceImageSequence[0]
         referred = data.ReferencedSeriesSequence[0].ReferencedInstanceSequence[3]
         assert {one.ReferencedSOPClassUID for one in (frame, referred, data.SourceImageSequence[3])} == {sop_class}
+
+
+def test_what_cannot_be_written_costs_the_dicom_objects_alone_and_report_table_and_status_say_so(
+    tiny_model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans, out = tmp_path / "in", tmp_path / "out"
+    for number, study in enumerate(("unnamed", "refused")):
+        array, geometry = dicom_scan()
+        write_series(
+            scans / study, array + np.int16(number), geometry, uid=f"{UID}.{number}.1", study=f"{UID}.{number}"
+        )
+    for file in (scans / "unnamed").glob("*.dcm"):
+        data = pydicom.dcmread(file)
+        data.SOPInstanceUID = f"{UID}.5"
+        data.save_as(file)
+    monkeypatch.setattr("mtctl.io.dicom.writer.replacing", failing)
+    assert run(tiny_model, scans, "-o", out, "--dicom-seg") == 1
+    printed = capsys.readouterr()
+    assert "2 of 2 done" in printed.out and "2 without the DICOM results that were asked for" in printed.out
+    assert "unnamed: no DICOM results: 17 of 18 slices have the SOPInstanceUID" in printed.err
+    assert "refused" not in printed.err  # Only known after the network has run.
+    for study, cause in (("unnamed", "17 of 18 slices"), ("refused", "highdicom is tired")):
+        stem = input_stem(scans / study)
+        files = {path.name.removeprefix(stem) for path in out.iterdir() if path.name.startswith(stem)}
+        assert files == {".seg.nrrd", ".uncertainty.nrrd", ".distance.nrrd", ".json", ".png"}
+        report = json.loads((out / f"{stem}.json").read_text(encoding="utf-8"))
+        assert cause in report["without_dicom"] and f"no DICOM results: {report['without_dicom']}" in report["warnings"]
+    assert (out / TABLE).read_text(encoding="utf-8").count("no DICOM results: ") == 2
+    monkeypatch.undo()
+    assert run(tiny_model, scans / "refused", "-o", out, "--dicom-seg") == 0  # What stood in the way is gone.
+    assert (out / f"{input_stem(scans / 'refused')}.seg.dcm").is_file()
+
+
+def failing(path: Path) -> Any:
+    raise DicomOutputError("highdicom is tired")
 
 
 def jittered(step: float) -> Any:
