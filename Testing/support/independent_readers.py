@@ -16,6 +16,7 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from support.dicom_truth import plane_of
 
 
 @dataclass(frozen=True)
@@ -103,21 +104,18 @@ def _by_itk(path: Path) -> Understood | None:
 
 
 def _by_pydicom(path: Path) -> Understood | None:
-    slices = [pydicom.dcmread(file) for file in sorted(path.iterdir())]
-    across = np.array([float(value) for value in slices[0].ImageOrientationPatient])
-    normal = np.cross(across[:3], across[3:])
-    places = [np.array([float(value) for value in one.ImagePositionPatient]) for one in slices]
-    order = sorted(range(len(slices)), key=lambda number: float(places[number] @ normal))
-    rows, columns = (float(value) for value in slices[0].PixelSpacing)
-    step = (places[order[-1]] - places[order[0]]) / (len(slices) - 1)
-    if any(float(one.get("RescaleSlope", 1)) == 0 for one in slices):  # taken for none here, as GDCM does
+    planes = []
+    for file in sorted(path.iterdir()):
+        data = pydicom.dcmread(file)
+        frames = data.pixel_array.reshape(-1, data.Rows, data.Columns)
+        planes += [(plane_of(data, number), stored) for number, stored in enumerate(frames)]
+    first = planes[0][0]
+    normal = np.cross(first.orientation[:3], first.orientation[3:])
+    planes.sort(key=lambda pair: float(pair[0].position @ normal))
+    step = (planes[-1][0].position - planes[0][0].position) / (len(planes) - 1)
+    if any(plane.slope == 0 for plane, _ in planes):  # taken for none here, as GDCM does
         return None
-    array = np.stack(
-        [
-            slices[number].pixel_array * float(slices[number].get("RescaleSlope", 1))
-            + float(slices[number].get("RescaleIntercept", 0))
-            for number in order
-        ]
-    )
-    vectors = np.array([across[:3] * columns, across[3:] * rows, step]).T
-    return Understood(array, _affine(vectors, places[order[0]]))
+    array = np.stack([stored * plane.slope + plane.intercept for plane, stored in planes])
+    rows, columns = first.spacing
+    vectors = np.array([first.orientation[:3] * columns, first.orientation[3:] * rows, step]).T
+    return Understood(array, _affine(vectors, planes[0][0].position))

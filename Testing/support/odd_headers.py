@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from support.damage import good_files
+from support.odd_dicom import odd_dicom
 from support.text_volumes import METAIMAGE, NRRD, values
 
 FORMATS = ("nrrd", "metaimage", "nifti", "dicom")
@@ -78,13 +77,6 @@ _NIFTI = (
     (0, "i", 1), (40, "h", 8), (70, "h", 1), (72, "h", 1), (76, "f", 8), (108, "f", 1), (112, "f", 2), (123, "b", 1),
     (252, "h", 2), (256, "f", 6), (280, "f", 12), (344, "b", 4),
 )  # fmt: skip
-_DICOM = (
-    "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "RescaleSlope",
-    "RescaleIntercept", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber", "SeriesInstanceUID",
-    "StudyInstanceUID", "SOPInstanceUID", "NumberOfFrames", "SpecificCharacterSet", "FrameOfReferenceUID", "PixelData",
-    "Modality",
-)  # fmt: skip
 
 
 def make_odd(format_name: str, folder: Path, rng: np.random.Generator) -> Path:
@@ -94,7 +86,7 @@ def make_odd(format_name: str, folder: Path, rng: np.random.Generator) -> Path:
         "nrrd": _odd_nrrd,
         "metaimage": _odd_metaimage,
         "nifti": _odd_nifti,
-        "dicom": _odd_dicom,
+        "dicom": odd_dicom,
     }
     return makers[format_name](folder, rng)
 
@@ -199,35 +191,3 @@ def _odd_nifti(folder: Path, rng: np.random.Generator) -> Path:
         path = folder / "scan.nii"
         path.write_bytes(content)
     return path
-
-
-def _odd_dicom(folder: Path, rng: np.random.Generator) -> Path:
-    shutil.copytree(good_files("dicom plain"), folder, dirs_exist_ok=True)
-    files = sorted(folder.iterdir())
-    chosen = files if rng.random() < 0.4 else [files[int(rng.integers(len(files)))]]
-    name = _pick(rng, _DICOM)
-    kept = int(rng.integers(3))
-    odd = _pick(rng, ("0", "-1", "1e308", "nan", "1.5", "16", "x", "", "2", "512"))
-    for file in chosen:
-        data = pydicom.dcmread(file)
-        if kept == 0 and name in data:
-            del data[name]
-        else:
-            _set_element(data, name, odd, int(rng.integers(6)))
-        data.save_as(file, enforce_file_format=False)
-    return folder
-
-
-def _set_element(data: pydicom.Dataset, name: str, odd: str, place: int) -> None:
-    with pydicom.config.disable_value_validation():
-        if name == "PixelData":
-            data.PixelData = data.PixelData[: len(data.PixelData) // 3 * 2]
-        elif name in ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"):
-            parts = [str(value) for value in data[name].value]
-            parts[place % len(parts)] = odd
-            data[name] = pydicom.DataElement(data[name].tag, "LO", "\\".join(parts))
-        elif pydicom.datadict.dictionary_VR(name) == "US":
-            setattr(data, name, int(float(odd)) & 0xFFFF if odd.replace(".", "").isdigit() else 7)
-        else:
-            tag = pydicom.datadict.tag_for_keyword(name)
-            data[name] = pydicom.DataElement(tag, "LO", odd)
