@@ -90,6 +90,9 @@ def _by_nibabel(path: Path) -> Understood | None:
 
 
 def _by_itk(path: Path) -> Understood | None:
+    lines = path.read_bytes().split(b"ElementDataFile")[0].splitlines()
+    if any(b"=" in line and b" =" not in line for line in lines):  # ITK takes no notice of such a line
+        return None
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     image = sitk.ReadImage(str(path))
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:

@@ -87,6 +87,12 @@ def test_letters_that_contradict_the_directions_are_remarked_on(
     assert any("check left and right" in remark for remark in scan.remarks) == contradicts
 
 
+def test_a_file_without_an_origin_is_remarked_on(tmp_path: Path) -> None:
+    scan = read_scan(write_metaimage(tmp_path / "a.mha", {"Offset": None}), None)
+    assert scan.volume.geometry.origin == (0, 0, 0)
+    assert "does not say where the scan lies" in scan.remarks[0]
+
+
 REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
     "an unknown unit": ({"DistanceUnits": "furlong"}, "distances are in 'furlong'"),
     "dimensions below 0": ({"NDims": "-1"}, "header is damaged"),

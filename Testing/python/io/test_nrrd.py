@@ -14,6 +14,7 @@ from support.text_volumes import SIZE, values, write_nrrd
 
 from mtctl.commands.main import main
 from mtctl.geometry import VolumeError
+from mtctl.io.formats import voxel_data
 from mtctl.io.formats.endings import check_self_contained, open_volume
 from mtctl.io.volumes import read_map, read_mask, read_scan, read_volume
 
@@ -32,6 +33,8 @@ TEXT = " ".join(str(value) for value in values().ravel()).encode()
         ({"encoding": "ascii", "endian": None}, TEXT),
         ({"encoding": "txt"}, TEXT.replace(b" ", b"\n") + b"\n"),
         ({"encoding": "hex"}, values().tobytes().hex().encode()),
+        ({"encoding": "text", "type": "double"}, TEXT.replace(b" ", b", ")),
+        ({"space dimension": "3"}, None),
         ({"endian": "big"}, BIG),
         ({"encoding": "gzip", "endian": "big"}, gzip.compress(BIG)),
         ({"byte skip": "5"}, b"12345" + values().tobytes()),
@@ -110,6 +113,12 @@ def test_distances_in_another_unit_come_in_as_millimetres_and_are_remarked_on(
     assert np.allclose(scan.volume.geometry.spacing, (0.7, 0.8, 1.25))
     assert np.allclose(scan.volume.geometry.origin, np.array((1, 2, 3)) * factor)
     assert bool(scan.remarks) == (factor != 1)
+
+
+def test_a_file_without_an_origin_is_remarked_on(tmp_path: Path) -> None:
+    scan = read_scan(write_nrrd(tmp_path / "scan.nrrd", {"space origin": None}), None)
+    assert scan.volume.geometry.origin == (0, 0, 0)
+    assert "does not say where the scan lies" in scan.remarks[0]
 
 
 def test_a_file_of_spacings_alone_is_taken_as_it_lies_and_remarked_on(tmp_path: Path) -> None:
@@ -291,3 +300,16 @@ def test_what_is_odd_is_said_when_a_case_is_added(
     assert main(["cases", "add", str(path)]) == 0
     said = capsys.readouterr().err
     assert "warning: " in said and "check left and right" in said
+
+
+def test_text_is_read_in_blocks_whatever_stands_at_their_borders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for block in (7, 64, 1000):
+        monkeypatch.setattr(voxel_data, "_BLOCK", block)
+        for text in (TEXT, TEXT.replace(b" ", b","), TEXT.replace(b" ", b", ") + b"\n"):
+            path = write_nrrd(tmp_path / "scan.nrrd", {"encoding": "ascii"}, text)
+            assert np.array_equal(open_volume(path).read_voxels(), values())
+    for text in (TEXT + b" 1", TEXT[: len(TEXT) // 2], TEXT.replace(b" ", b"x"), TEXT.replace(b" ", b" 70000 ", 1)):
+        with pytest.raises(VolumeError):
+            read_volume(write_nrrd(tmp_path / "bad.nrrd", {"encoding": "ascii"}, text))

@@ -10,7 +10,15 @@ import numpy as np
 
 from mtctl.geometry import Geometry, VolumeError
 from mtctl.io.formats.text_header import finite_numbers, numbers, whole_numbers
-from mtctl.io.formats.volume_file import DAMAGED_HEADER, check_count, check_position, check_spacing, listed, millimetres
+from mtctl.io.formats.volume_file import (
+    DAMAGED_HEADER,
+    NO_ORIGIN,
+    check_count,
+    check_position,
+    check_spacing,
+    listed,
+    millimetres,
+)
 
 # Names of one thing each, all of which are in use.
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
@@ -65,6 +73,8 @@ def read_axes(fields: Mapping[str, str]) -> MetaImageAxes:
     remarks = [] if scale == 1.0 else [f"the header gives distances in {unit}; they were turned into mm"]
     spacing, origin = [scale * value for value in spacing[:3]], [scale * value for value in origin]
     check_position(origin)
+    if direction is not None and origin_text is None:
+        remarks.append(NO_ORIGIN)
     said = fields.get("AnatomicalOrientation", "").upper()
     if direction is not None and len(said) == 3 and set(said) <= set("RAILPS") and _contradicts(said, direction):
         remarks.append(

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from mtctl.geometry import IDENTITY, Geometry, VolumeError
 from mtctl.io.formats.nrrd_fields import NrrdFields
 from mtctl.io.formats.text_header import finite_numbers, numbers, whole_numbers
-from mtctl.io.formats.volume_file import DAMAGED_HEADER, check_count, check_position, check_spacing, millimetres
+from mtctl.io.formats.volume_file import (
+    DAMAGED_HEADER,
+    NO_ORIGIN,
+    check_count,
+    check_position,
+    check_spacing,
+    millimetres,
+)
 
 # Signs that turn a space's coordinates into left, posterior, superior.
 _SIGNS = {
@@ -71,6 +78,8 @@ def read_axes(header: NrrdFields) -> NrrdAxes:
             f"the space '{name}' of its header does not say where left, back and head are; its axes were taken to run"
             " there: check left and right"
         )
+    if vectors is not None and "spaceorigin" not in fields:
+        remarks.append(NO_ORIGIN)
     if vectors is None:
         spacing = _chosen(numbers(fields.get("spacings", "")), spatial, len(sizes))
         check_spacing(spacing)
@@ -92,17 +101,17 @@ def read_axes(header: NrrdFields) -> NrrdAxes:
 def _space(fields: dict[str, str]) -> tuple[str, int, bool]:
     """Return the space's name without time, the number of its coordinates (0: it has none), and whether one is time."""
     name = fields.get("space", "").lower()
-    if "spacedimension" in fields:
-        count = whole_numbers(fields["spacedimension"])
-        if name or len(count) != 1:
-            raise VolumeError(DAMAGED_HEADER)
-        return "", count[0], False
+    count = whole_numbers(fields.get("spacedimension", "0"))
+    if len(count) != 1:
+        raise VolumeError(DAMAGED_HEADER)
     if not name:
-        return "", 0, False
+        return "", count[0], False
     timed = name.endswith("-time") or name in _WITH_TIME
     plain = _WITH_TIME.get(name, name.removesuffix("-time"))
     if plain not in _SIGNS and plain not in _UNNAMED:
         raise VolumeError(f"its header names a space that is not known here ('{name[:40]}'); export the scan again")
+    if count[0] not in (0, 3 + timed):
+        raise VolumeError(DAMAGED_HEADER)
     return plain, 3 + timed, timed
 
 

@@ -13,6 +13,8 @@ from mtctl.geometry import Geometry, VolumeError
 
 CUT_OFF = "the file is cut off or damaged; copy or export it again"
 DAMAGED_HEADER = "its header is damaged; copy or export it again"
+#: A remark.
+NO_ORIGIN = "the header does not say where the scan lies (its origin); its first voxel was taken to lie at 0, 0, 0"
 
 # 1024 x 1024 x 512: more than any scan of a heart has. What claims to be larger is no such scan, or damaged; reading it
 # would take all memory and end the process.

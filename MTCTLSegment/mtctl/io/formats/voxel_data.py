@@ -26,6 +26,9 @@ _BLOCK = 1 << 22
 #: What some programs leave after the last voxel: an end of line, a few zeros. No change of a scan's size is as small.
 PADDING_BYTES = 16
 _MOST_SKIPPED = 1 << 24
+_PARTING = (b"", b" ", b"\n", b"\r", b"\t", b",")
+_LONGEST_NUMBER = 400
+_NO_NUMBERS = "its voxels are written as text that is no numbers; export it again"
 _AUTOMATIC = 47  # of zlib: a zlib or a gzip stream, whichever it is
 
 
@@ -78,7 +81,7 @@ class VoxelData:
         for number, file in enumerate(self.files):
             own = values[number * part : (number + 1) * part]
             if self.encoding == TEXT:
-                own[:] = _read_text(file, self.dtype, part)
+                _read_text(own, file)
             else:
                 _fill(own.view(np.uint8).data, file, self.encoding)
         return values.astype(self.dtype.newbyteorder("="), copy=False)
@@ -171,31 +174,42 @@ def _from_hex(stream: BinaryIO) -> Iterator[bytes]:
         raise VolumeError(CUT_OFF)
 
 
-def _read_text(file: DataFile, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+def _read_text(out: NDArray[Any], file: DataFile) -> None:
+    """Fill `out` with the numbers of a text, parted by spaces, commas or ends of lines."""
+    place, left = 0, b""
     with open(file.path, "rb") as stream:
         stream.seek(file.start)
         for _ in range(file.lines):
             stream.readline(_BLOCK)
         stream.seek(max(file.skip, 0), io.SEEK_CUR)
-        text = stream.read(count * 40 + _BLOCK)  # no number is written with more characters
-        if stream.read(1):
-            raise VolumeError(_too_many())
-    words = text.replace(b",", b" ").split()
-    if len(words) < count:
+        while True:
+            block = stream.read(_BLOCK)
+            words = (left + block).replace(b",", b" ").split()
+            # The last word may go on in the next block.
+            left = words.pop() if words and block[-1:] not in _PARTING else b""
+            if len(left) > _LONGEST_NUMBER:
+                raise VolumeError(_NO_NUMBERS)
+            if len(words) > len(out) - place:
+                raise VolumeError(_too_many())
+            out[place : place + len(words)] = _parsed(words, out.dtype)
+            place += len(words)
+            if not block:
+                break
+    if place < len(out):
         raise VolumeError(CUT_OFF)
-    if len(words) > count:
-        raise VolumeError(_too_many())
+
+
+def _parsed(words: list[bytes], dtype: np.dtype[Any]) -> NDArray[Any]:
     try:
         values = np.array([int(word) for word in words] if dtype.kind in "iu" else [float(word) for word in words])
-        if (
-            dtype.kind in "iu"
-            and count
-            and not (np.iinfo(dtype).min <= int(values.min()) and int(values.max()) <= np.iinfo(dtype).max)
-        ):
-            raise VolumeError("a voxel is written that its type cannot hold; export it again")
-        return values.astype(dtype)
     except (ValueError, OverflowError) as error:
-        raise VolumeError("its voxels are written as text that is no numbers; export it again") from error
+        raise VolumeError(_NO_NUMBERS) from error
+    if dtype.kind in "iu" and len(values):
+        bounds = np.iinfo(dtype)
+        if int(values.min()) < bounds.min or int(values.max()) > bounds.max:
+            raise VolumeError("a voxel is written that its type cannot hold; export it again")
+    with np.errstate(over="ignore"):  # What is too large becomes infinite, and is refused as that.
+        return values.astype(dtype)
 
 
 def _too_many() -> str:
