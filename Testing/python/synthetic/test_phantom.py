@@ -132,7 +132,7 @@ def test_an_atrium_is_as_long_wide_and_high_as_real_ones(phantoms: list[Phantom]
     assert 11 <= ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing[::-1]).max() <= 29
 
 
-@pytest.mark.parametrize("slice_mm", [1.7, 2.5, 4.0])
+@pytest.mark.parametrize("slice_mm", [1.7, 4.0])
 def test_thicker_slices_are_means_and_hold_the_same_atrium(phantoms: list[Phantom], slice_mm: float) -> None:
     thin, thick = phantoms[0], make_phantom(SEEDS[0], slice_mm)
     assert thick.spacing_mm == (0.625, 0.625, slice_mm)
