@@ -3,7 +3,7 @@
     PYTHONPATH=Testing python Testing/benchmarks/reviewer_under_load.py
 
 Prints a line for each: two reviewers on one folder, two tabs, 50 tabs, 1,020 half-open connections, slow uploads, a
-disk that is full and freed (a tmpfs of its own: needs root on Linux, else it is left out with the reason). The status is
+disk that is full and freed (a tmpfs: needs root on Linux, else it is left out with the reason). The status is
 1 where anything was lost or was not saved.
 """
 
@@ -52,11 +52,12 @@ def two_reviewers(scratch: Path) -> tuple[str, bool]:
         ours = changed(first.folder, "ball")
         held = second.state()["held"]
         give(second, "take_over")
-        edit(second)
+        edit(second, "add")
+        done = changed(first.folder, "ball")
         edit(first)  # before it notices
         wait(lambda: bool(first.state()["disputed"]), 40)
         theirs, beside = changed(first.folder, "ball"), changed(first.folder, "ball.beside-1")
-    lost = max(0, ours - beside) + max(0, ours - theirs)
+    lost = abs(ours - beside) + abs(done - theirs)
     words = (
         f"the second was told '{held}'; {beside} voxels of the first and {theirs} of the second are stored, {lost} lost"
     )
@@ -151,7 +152,8 @@ def full_disk(scratch: Path) -> tuple[str, bool]:
                     filler.write(bytes(4096))
             give(server, "next", "propose add", "apply")
             wait(lambda: bool(server.state()["unsaved"]))
-            told, whole = server.state()["unsaved"], changed(server.folder, "ball")
+            told = server.state()["unsaved"].removeprefix(f"{server.folder}: ")
+            whole = changed(server.folder, "ball")
             (disk / "filler").unlink()
             saved = wait(lambda: server.state()["saved"] == "saved" and changed(server.folder, "ball") != before)
             after = changed(server.folder, "ball")
@@ -213,9 +215,9 @@ def give(server: Server, *commands: str) -> None:
     in_a_tab(server, work)
 
 
-def edit(server: Server) -> None:
-    """Remove the region after the current one from the segmentation, and wait until that was tried to be saved."""
-    give(server, "next", "propose remove", "apply")
+def edit(server: Server, proposal: str = "remove") -> None:
+    """Remove the next region from the segmentation, or add it, and wait until that was tried to be saved."""
+    give(server, "next", f"propose {proposal}", "apply")
     wait(lambda: server.state()["saved"] in ("saved", "NOT SAVED"))
 
 

@@ -30,7 +30,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
             )
-        wait_for(self._answers, 90)
+        wait_for(self._answers, 240)
         self.address = self.links()[0].split("/?")[0]
         self.cookies = asyncio.run(self._enter())
 

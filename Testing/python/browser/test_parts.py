@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gzip
+import ipaddress
 import socket
 import subprocess
 import sys
@@ -156,6 +158,7 @@ def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():
         (["--port", "99999", "."], "no port"),
         (["--device", "tpu", "."], "invalid"),
         (["--reviewer", " ", "."], "no name: 1 to 64 characters in one line"),
+        *((["--host", host, "."], "ssh -t -L") for host in ("0.0.0.0", "::", "192.168.1.7", "example.org", "")),
     ],
 )
 def test_wrong_usage_is_said_in_a_sentence(
@@ -171,6 +174,35 @@ def test_wrong_usage_is_said_in_a_sentence(
         status = main(["review", *arguments])
     assert words in capsys.readouterr().err
     assert status in (0, 1)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.9", "::1", "[::1]"])
+def test_addresses_of_this_computer_alone_are_taken(host: str):
+    from mtctl.commands import review
+
+    parser = argparse.ArgumentParser()
+    review.add_parser(parser.add_subparsers())
+    assert ipaddress.ip_address(parser.parse_args(["review", "--host", host]).host).is_loopback
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions as on POSIX")
+def test_the_browser_is_started_with_a_file_that_only_its_owner_reads_not_with_the_link(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pytest.importorskip("trame_slicer")
+    from mtctl.browser.server.opening import RedirectPage
+
+    started: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: started.append(url) or True)
+    page = RedirectPage("http://127.0.0.1:1/?token=secret&a=<b>")
+    assert page.open()
+    assert started == [page.path.as_uri()] and "secret" not in started[0]
+    assert "token=secret&amp;a=&lt;b&gt;" in page.path.read_text(encoding="utf-8")
+    assert page.path.stat().st_mode & 0o777 == 0o600
+    assert page.path.parent.stat().st_mode & 0o777 == 0o700
+    page.remove()
+    page.remove()
+    assert not page.path.parent.exists()
 
 
 SERVE = """

@@ -61,7 +61,8 @@ class Saver:
                     if not isinstance(error, MtctlError | OSError):
                         log.exception("while saving")
                     with self._state as state:
-                        state.update({"saved": "NOT SAVED", "unsaved": reason_of(error)})
+                        why = reason_of(error).replace(" and run again", "")  # that is not needed here
+                        state.update({"saved": "NOT SAVED", "unsaved": why})
                     self._start_in(self._pause)
                     self._pause = min(2 * self._pause, _LAST)
                     raise
