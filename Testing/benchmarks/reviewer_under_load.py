@@ -52,16 +52,18 @@ def two_reviewers(scratch: Path) -> tuple[str, bool]:
         ours = changed(first.folder, "ball")
         held = second.state()["held"]
         give(second, "take_over")
+        found = changed(first.folder, "ball")
+        edit(first, "add")  # mostly before it notices
         edit(second, "add")
-        done = changed(first.folder, "ball")
-        edit(first)  # before it notices
-        wait(lambda: bool(first.state()["disputed"]), 40)
-        theirs, beside = changed(first.folder, "ball"), changed(first.folder, "ball.beside-1")
-    lost = abs(ours - beside) + abs(done - theirs)
+        wait(lambda: bool(first.state()["held"]), 60)
+        told, beside = first.state()["held"], changed(first.folder, "ball.beside-1")
+        lost = [voxels_lost(first, "ball.beside-1") if beside else ours - found, voxels_lost(second, "ball")]
+        theirs = changed(first.folder, "ball")
     words = (
-        f"the second was told '{held}'; {beside} voxels of the first and {theirs} of the second are stored, {lost} lost"
+        f"the second was told '{held}', the first '{told}'; changed voxels stored: {beside or found} of the first, "
+        f"{theirs} of the second; lost: {lost[0]} and {lost[1]}"
     )
-    return words, lost == 0 and beside > 0 and theirs > 0 and "MK" in held
+    return words, lost == [0, 0] and theirs > 0 and "MK" in held and "JS" in told
 
 
 def two_tabs(scratch: Path) -> tuple[str, bool]:
@@ -227,6 +229,14 @@ def changed(folder: Path, stem: str) -> int:
     if not path.exists():
         return 0
     return int(np.count_nonzero((read_mask(path).array != 0) != (read_mask(folder / "ball.seg.nrrd").array != 0)))
+
+
+def voxels_lost(server: Server, stem: str) -> int:
+    """How many voxels the stored segmentation has more or fewer than the page shows; its volume is to 0.1 mL."""
+    stored = read_mask(server.folder / f"{stem}.review.seg.nrrd")
+    shown = float(server.state()["shown"]["volume"].removesuffix(" mL"))
+    missing = abs(shown - np.count_nonzero(stored.array) * stored.geometry.voxel_ml)
+    return 0 if missing < 0.051 else round(missing / stored.geometry.voxel_ml)
 
 
 def agrees(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ class _Watched:
         review: The review.
         saved: The marks and edits in the store (`_work`); at first those with which the review began.
         place: Store and id of the case that holds its prediction; None if unknown.
+        record: Number of the draft that was saved last, which the next one replaces; None if unknown.
         text: Text for the panel.
     """
 
     review: CaseReview
     saved: Any
     place: tuple[Path, str] | None = None
+    record: int | None = None
     text: str = ""
 
 
@@ -121,6 +123,8 @@ class DraftSaver(Panel):
         review, place = watched.review, watched.place
         known = place[1] if place is not None and place[0] == store else None
         draft = review_request(review, "draft", review.mask, settings.setting("reviewer"))
+        if known and watched.record is not None:
+            draft = replace(draft, content={**draft.content, "replaces": watched.record})
         try:
             requests = [draft] if known else [prediction_request(review), draft]
             case = known or opened_from(store, review.nodes.scan)
@@ -130,7 +134,7 @@ class DraftSaver(Panel):
         watched.saved = _work(review.session.state)
 
         def done(answer: dict[str, Any]) -> None:
-            watched.place = store, str(answer["case"])
+            watched.place, watched.record = (store, str(answer["case"])), int(answer["record"])
             watched.text = _("Draft saved {time}.").format(time=time.strftime("%H:%M"))
             note_stored(store, review.nodes.scan, answer)
             self.refresh()

@@ -7,12 +7,13 @@ REQUEST is a JSON file (its path as `launcher.encode_argument` gives it), its ar
 
     {"store": FOLDER, "operation": "add" | "prediction" | "draft" | "accept" | "reject", "case": ID or null,
      "geometry": Geometry.to_json(), "arrays": {NAME: FILE.npy, ...},
-     "report": {...}, "review": {...}, "reviewer": "", "reason": ""}
+     "report": {...}, "review": {...}, "reviewer": "", "reason": "", "replaces": NUMBER}
 
 Arrays: "scan" for add; "segmentation" and the maps by name for prediction; "segmentation" for draft and accept, with
 "start" where the review began with another segmentation than a prediction of the store. With "scan" among them, the
-case is added first where it is not in the store yet. Whatever is not needed may be left out. One line of JSON comes
-back:
+case is added first where it is not in the store yet. A draft takes the place of the author's record "replaces" alone:
+another window of the same person may have saved one meanwhile; without it, of all drafts of the author. Whatever is not
+needed may be left out. One line of JSON comes back:
 
     {"event": "done", "case": ID, "state": ..., "version": N, "record": N} or {"event": "failed", "reason": ...}
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.cases.importing import has_prediction
+from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.cases.volumes import MAPS
 from mtctl.geometry import Geometry, Volume
@@ -94,6 +96,7 @@ class _Request:
     review: dict[str, Any] | None = None
     reviewer: str = ""
     reason: str = ""
+    replaces: int | None = None
 
 
 class _Asked:
@@ -101,7 +104,7 @@ class _Asked:
 
     def __init__(self, request: _Request, folder: Path) -> None:
         self.names, self.report, self.review = request.arrays, request.report, request.review
-        self.reviewer, self.reason = request.reviewer, request.reason
+        self.reviewer, self.reason, self.replaces = request.reviewer, request.reason, request.replaces
         self._geometry, self._folder = request.geometry, folder
 
     @property
@@ -134,8 +137,11 @@ def _prediction(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
 
 
 def _draft(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
-    mask = asked.array("segmentation")
-    return store.save_draft(case, mask, asked.needed_review(), asked.reviewer, asked.start())
+    mask, known = asked.array("segmentation"), store.case(case)
+    if asked.replaces is not None:
+        kept = (one for one in known.records if one.kind is not RecordKind.DRAFT or one.number == asked.replaces)
+        known = replace(known, records=tuple(kept))
+    return store.save_draft(known, mask, asked.needed_review(), asked.reviewer, asked.start())
 
 
 def _accept(store: CaseStore, case: str, asked: _Asked) -> StoredCase:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from support.scans import scan
 from support.stored_cases import MODEL, OBLIQUE, contents, predicted, result_for, reviewed
 
 from mtctl.cases.history import CaseState
-from mtctl.cases.records import CaseError
+from mtctl.cases.records import CaseError, RecordKind
 from mtctl.cases.store import CaseStore
+from mtctl.cases.store_process import carry_out
 from mtctl.geometry import Volume
 from mtctl.review.document import review_document
 
@@ -173,6 +175,19 @@ def test_a_second_window_of_the_same_person_does_not_take_the_first_ones_draft(s
     assert (first.draft().mask == mask).all()  # type: ignore[union-attr]
     third = store.save_draft(first, mask, review)
     assert (third.draft().mask == mask).all() and len(third.records) == 3  # type: ignore[union-attr]
+
+
+def test_a_window_that_saves_by_a_child_replaces_its_own_draft_only(store: CaseStore, tmp_path: Path) -> None:
+    case = predicted(store)
+    mask, review = reviewed(case)
+    np.save(tmp_path / "mask.npy", mask)
+    request = {"store": str(store.folder), "operation": "draft", "case": case.id, "review": review}
+    request["arrays"] = {"segmentation": "mask.npy"}
+    first = carry_out(request, tmp_path)
+    store.save_draft(case, ~mask, review)  # another window of the same person
+    last = carry_out(request | {"replaces": first.records[-1].number}, tmp_path)
+    assert [record.number for record in last.records if record.kind is RecordKind.DRAFT] == [3, 4]
+    assert (last.draft().mask == mask).all()  # type: ignore[union-attr]
 
 
 def test_a_draft_that_is_replaced_while_it_is_read_gives_the_new_one(store: CaseStore) -> None:
