@@ -46,6 +46,11 @@ def seen(tab: Page, selector: str) -> str:
     return str(tab.evaluate(f"document.querySelector('{selector}')?.innerText ?? ''"))
 
 
+def buttons_off(tab: Page) -> set[str]:
+    names = ("paint", "erase", "accept-region")
+    return {name for name in names if tab.evaluate(f"document.querySelector('#mt-{name}').disabled")}
+
+
 def test_what_another_has_open_can_be_looked_at_and_taken_over(
     tab: Page, second: Served, chromium: BrowserContext, folder: Path
 ):
@@ -57,6 +62,8 @@ def test_what_another_has_open_can_be_looked_at_and_taken_over(
         wait(other, "document.querySelector('#mt-held')")
         assert "MK, since" in seen(other, "#mt-held")
         assert not seen(other, "#mt-accept")
+        assert buttons_off(other) == {"paint", "erase", "accept-region"}
+        assert buttons_off(tab) == set()
         other.keyboard.press("d")
         wait(other, f"{STATE}.notice?.text.includes('open elsewhere')")
         assert other.evaluate(f"{STATE}.tool") == "look"
