@@ -20,7 +20,7 @@ from mtctl.io.formats.endings import FORMATS
 from mtctl.io.given_spacing import same_spacing
 from mtctl.io.inputs import ScanInput, name_clashes, series_clashes
 from mtctl.io.reports import read_report
-from mtctl.io.volumes import read_map, read_mask, read_scan
+from mtctl.io.volumes import file_stem, read_map, read_mask, read_scan
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id:
     loaded = read_scan(source.path, sources.spacing, source.chosen)
     scan, filed = loaded.volume, loaded.filed
     result = read_results(sources.results, stem, scan) if sources.results else None
-    label = _read_label(sources.labels, stem, scan, filed) if sources.labels else None
+    path = _label_of(sources.labels, source) if sources.labels else None
+    label = _read_label(path, scan, filed) if path else None
     case = store.add(scan, id or (stem if sources.keep_names else None))
     if result is not None and not has_prediction(case, result):
         case = store.add_prediction(case, result)
@@ -108,7 +109,8 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
     report = read_report(folder / f"{stem}.json")
     if "scan_sha256" in report and report["scan_sha256"] != scan_sum(scan):
         raise CaseError(f"{folder / f'{stem}.json'}: is about another scan of that name; segment this one again")
-    mask = _on_grid(read_mask(folder / f"{stem}.seg.nrrd"), scan, folder / f"{stem}.seg.nrrd")
+    path = folder / f"{stem}.seg.nrrd"
+    mask = _on_grid(read_mask(path, scan.geometry), scan, path)
     names = {name: file_of(name) for name in MAPS}
     chosen = str(report.get("uncertainty", {}).get("kind", "entropy")).replace("-", "_")
     paths = {chosen: folder / f"{stem}.uncertainty.nrrd"}
@@ -117,18 +119,21 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
     return Result(scan.geometry, mask, maps, report)
 
 
-def _read_label(folder: Path, stem: str, scan: Volume, filed: Geometry) -> Any:
+def _read_label(path: Path, scan: Volume, filed: Geometry) -> Any:
     """Read a mask that has the scan's spacing as it was given, or as the scan's file has it, too."""
-    path = _label_of(folder, stem)
-    if path is None:
-        return None
-    label = read_mask(path)
+    label = read_mask(path, filed)
     if same_grid(label.geometry, filed):
         label = with_spacing(label, scan.geometry.spacing)
-    return _on_grid(label, scan, path).astype(bool)
+    else:
+        label = read_mask(path, scan.geometry)
+    mask = _on_grid(label, scan, path).astype(bool)
+    if not mask.any():
+        raise CaseError(f"{path}: the mask is empty; draw the atrium, or add the scan without a label")
+    return mask
 
 
-def _label_of(folder: Path, stem: str) -> Path | None:
+def _label_of(folder: Path, source: ScanInput) -> Path | None:
+    stem = source.stem if source.folder else file_stem(source.path)
     paths = (folder / f"{stem}.label{ending}" for ending in FORMATS)
     return next((path for path in paths if path.is_file()), None)
 
@@ -140,7 +145,7 @@ def _check_no_shared_files(source: ScanInput, stem: str, sources: ImportSources)
         CaseError: Something does; a mask of another patient would be learnt from.
     """
     report = sources.results and sources.results / f"{stem}.json"
-    label = sources.labels and _label_of(sources.labels, stem)
+    label = sources.labels and _label_of(sources.labels, source)
     for found in (report, label):
         if found and found.is_file():
             raise CaseError(

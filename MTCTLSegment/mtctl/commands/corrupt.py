@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mtctl.commands.arguments import whole_number
+from mtctl.errors import failure_of
 from mtctl.io.case_names import CaseListError, case_names
 from mtctl.system.files import WriteError, make_folder
 
@@ -42,24 +44,38 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files, and print how many.
+    """Write the files, and print how many; 1 if some cases cannot be used.
 
     Raises:
-        MtctlError: A case cannot be used, or a folder not be written to or not empty; nothing was written then.
+        MtctlError: No case can be used, or a folder not be written to or not empty; nothing was written then.
     """
-    from mtctl.io.labelled import load_labelled
-
     labelled, strange = args.out / LABELLED, args.out / FOREIGN
     names = _names(args.cases)
     for folder in (labelled, strange):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise WriteError(f"{folder}: is there already and not empty; choose another --out")
-    for name in names:
-        load_labelled(args.data, name)  # One fault must not end the work in its middle.
+    usable = _usable(args.data, names)
+    if not usable:
+        raise CaseListError("none of the cases can be used; nothing was written")
+    names, failed = usable, len(names) - len(usable)
     print(f"{_write_labelled(args, names, labelled)} scans and their masks in {labelled}")
     if args.foreign:
         print(f"{_write_foreign(args, names, strange)} scans that are no left-atrium MRI in {strange}")
-    return 0
+    return 1 if failed else 0
+
+
+def _usable(data: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the cases that can be read, and name the others: no fault is to end the work in its middle."""
+    from mtctl.io.labelled import load_labelled
+
+    usable = []
+    for name in names:
+        try:
+            load_labelled(data, name)
+            usable.append(name)
+        except Exception as error:
+            print(f"mtctl: error: {failure_of(error, data / name)}; it is left out", file=sys.stderr, flush=True)
+    return tuple(usable)
 
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtctl.commands.arguments import SPACING, given_spacing
-from mtctl.errors import MtctlError
+from mtctl.errors import failure_of
 
 if TYPE_CHECKING:
     from mtctl.evaluation.results import MethodResult
@@ -104,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
         _print_comparison(methods)
     try:
         _write(args, methods)
-    except MtctlError as error:
-        failures.append(str(error))
+    except Exception as error:
+        failures.append(failure_of(error, args.figures or args.csv))
     for failure in failures:
         print(f"mtctl evaluate: {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -164,8 +164,8 @@ def _evaluate_folder(
                 raise EvaluationError(f"{path}: no {stem}{LABEL} in the truth folder")
             cases[stem] = evaluate_case(folder, stem, labels[stem], spacing)
             print(row(stem, cases[stem].figures(), SEGMENTATION_COLUMNS), flush=True)
-        except MtctlError as error:
-            failures.append(str(error))
+        except Exception as error:
+            failures.append(failure_of(error, path))
     method = MethodResult(name, folder, cases, training_cases(folder))
     reported, unreadable = reported_scores(folder)
     failures += unreadable

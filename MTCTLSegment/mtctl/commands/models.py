@@ -209,7 +209,7 @@ def _calibrate_like(model: Model, other: Model) -> None:
 def _calibrate(model: Model, args: argparse.Namespace) -> None:
     from mtctl.evaluation.calibrate import calibrate
     from mtctl.inference.segmenter import Segmenter
-    from mtctl.io.labelled import load_labelled
+    from mtctl.io.labelled import load_all_labelled
     from mtctl.models.card import ModelError, cases_learnt, write_card
     from mtctl.networks.device import choose_device
 
@@ -223,7 +223,7 @@ def _calibrate(model: Model, args: argparse.Namespace) -> None:
         raise ModelError("no validation case is named; nothing can be calibrated")
     found = calibrate(
         Segmenter(model, choose_device(args.device)),
-        [load_labelled(args.data, name) for name in names],
+        load_all_labelled(args.data, names),
         _print_progress,
     )
     card = dataclasses.replace(model.card, data=model.card.data | {"validation": list(names)})
@@ -237,10 +237,8 @@ def _print_progress(done: int, of: int) -> None:
 
 
 def _add_site(parser: argparse.ArgumentParser) -> None:
-    from mtctl.models.store import VARIABLE
-
     parser.add_argument(
-        "--site", type=Path, metavar="DIR", help=f"the site's models (default: ${VARIABLE}, or the user's data folder)"
+        "--site", type=Path, metavar="DIR", help="the site's models (default: $MTCTL_MODELS, or the user's data folder)"
     )
 
 

@@ -18,8 +18,6 @@ HELP = "make a synthetic scan with its true mask"
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register `mtctl phantom`."""
-    from mtctl.synthetic.phantom import SLICE_BOUNDS_MM, SPACING_MM, make_full_field, make_phantom
-
     parser = subparsers.add_parser(
         "phantom",
         help=HELP,
@@ -31,19 +29,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--seed", type=whole_number, default=0, metavar="S", help="which phantom: 0, 1, 2, ... (%(default)s)"
     )
     parser.add_argument(
-        "--full-field",
-        action="store_const",
-        const=make_full_field,
-        default=make_phantom,
-        dest="make",
+        "--full-field", action="store_true",
         help="a whole thorax of 400 x 400 x 110 mm instead of a crop around the atrium",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--slice-mm",
-        type=_slice_mm,
-        default=SPACING_MM[2],
-        metavar="X",
-        help="thickness of the slices, {:g} to {:g} mm (%(default)s)".format(*SLICE_BOUNDS_MM),
+        "--slice-mm", type=_slice_mm, metavar="X", help="thickness of the slices, 1.25 to 4 mm (default: 1.25)"
     )
     parser.set_defaults(run=run)
 
@@ -54,8 +44,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         WriteError: The folder cannot be made or written to.
     """
+    from mtctl.synthetic.phantom import SPACING_MM, make_full_field, make_phantom
+
     make_folder(args.out)
-    for path in write_phantom(args.make(args.seed, args.slice_mm), args.out / f"phantom-{args.seed}"):
+    slice_mm = SPACING_MM[2] if args.slice_mm is None else args.slice_mm
+    phantom = (make_full_field if args.full_field else make_phantom)(args.seed, slice_mm)
+    for path in write_phantom(phantom, args.out / f"phantom-{args.seed}"):
         print(path)
     return 0
 

@@ -6,7 +6,8 @@ Distances are the literature's (voxels, medpy's definitions) and in mm; see `seg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from mtctl.evaluation.review_curve import ReviewCurves
 from mtctl.evaluation.review_table import curves_of
 from mtctl.evaluation.segmentation_metrics import SegmentationMetrics, segmentation_metrics
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
-from mtctl.geometry import Map, Mask, Triple, Volume, with_spacing
+from mtctl.geometry import Map, Mask, Triple, Volume, VolumeError, same_grid, with_spacing
+from mtctl.io.formats.endings import open_volume
 from mtctl.io.volumes import read_map, read_mask
 from mtctl.masks import surface_band, voxel_band
 from mtctl.models.catalogue import read_catalogue
@@ -129,11 +131,15 @@ def evaluate_case(folder: Path, case: str, label: Path, spacing: Triple | None =
         spacing: True spacing of all these files, mm along their axes x, y, z; None for their own.
 
     Raises:
-        MtctlError: A file cannot be read, its grid is not the result's, or a map does not lie between 0 and 1.
+        MtctlError: A file cannot be read, its grid is not the result's, a map does not lie between 0 and 1, or the
+            expert mask is empty.
     """
     file = folder / (case + SEGMENTATION)
-    result = corrected(read_mask(file), spacing)
-    truth = on_same_grid(corrected(read_mask(label), spacing), label, result, file).array.astype(bool)
+    found, mask = _on_one_grid(file, label, [folder / (case + ending) for ending in (UNCERTAINTY, PROBABILITY)])
+    result = corrected(found, spacing)
+    truth = on_same_grid(corrected(mask, spacing), label, result, file).array.astype(bool)
+    if not truth.any():
+        raise EvaluationError(f"{label}: the expert mask is empty: there is no atrium to compare with")
     prediction = result.array.astype(bool)
     x, y, z = result.geometry.spacing
     bands = surface_band(prediction, (z, y, x)), voxel_band(prediction)
@@ -154,6 +160,23 @@ def evaluate_case(folder: Path, case: str, label: Path, spacing: Triple | None =
     voxel_ml = result.geometry.voxel_ml
     volumes = Volumes(int(prediction.sum()) * voxel_ml, int(truth.sum()) * voxel_ml)
     return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration, review, volumes)
+
+
+def _on_one_grid(file: Path, label: Path, maps: Sequence[Path]) -> tuple[Volume, Volume]:
+    """Return a result and its expert mask, of which Slicer may have kept parts, on the grid of the maps or the larger.
+
+    Where they do not lie on one lattice, each is returned as it is.
+    """
+    whole = None
+    for path in maps:
+        with suppress(VolumeError, OSError):  # It is named when it is read.
+            whole = whole or open_volume(path).geometry
+    result, truth = read_mask(file, whole), read_mask(label, whole)
+    if same_grid(result.geometry, truth.geometry):
+        return result, truth
+    if result.array.size < truth.array.size:
+        return read_mask(file, truth.geometry), truth
+    return result, read_mask(label, result.geometry)
 
 
 def corrected(volume: Volume, spacing: Triple | None) -> Volume:

@@ -121,11 +121,12 @@ def load_case(methods: Sequence[MethodResult], truth: Path, case: str, spacing: 
     image_file = truth / (case + IMAGE)
     if not image_file.exists():
         raise FigureError(f"{image_file}: the picture of a case needs its scan; put it beside the expert mask")
-    image = read_scan(image_file, spacing).volume
+    scan = read_scan(image_file, spacing)
+    image = scan.volume
     grid = canonical_geometry(image.geometry, (0.625, 0.625, 0.625))
 
     def mask(path: Path) -> Mask:
-        volume = on_same_grid(corrected(read_mask(path), spacing), path, image, image_file)
+        volume = on_same_grid(corrected(read_mask(path, scan.filed), spacing), path, image, image_file)
         return np.asarray(to_grid(Volume(volume.array.astype(np.float32), volume.geometry), grid)[0] >= 0.5)
 
     predictions = tuple(

@@ -1,7 +1,9 @@
-"""Case names as they are given on the command line: one by one, or in lists, text files with one name a line."""
+"""Case names: as they are given on the command line, one by one or in lists, and as the names of files begin with."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +13,33 @@ from mtctl.errors import MtctlError
 _LIST_SUFFIXES = (".txt", ".list", ".lst", ".csv", ".tsv")
 
 
+# Bytes. A name has 255 at most, of which ours begin with up to 32 (of a part that is being written) and end with 24.
+_LONGEST_STEM = 199
+
+# What Windows takes for a device, whatever follows after a point.
+_DEVICES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{sign}" for port in ("com", "lpt") for sign in "0123456789\u00b9\u00b2\u00b3"),
+}
+
+
 class CaseListError(MtctlError):
     """A list of cases is not there, or is not text."""
+
+
+def safe_stem(stem: str) -> str:
+    """Return what the names of results of an input can begin with on every system: nearly always `stem` itself.
+
+    One that is too long is cut, and ends with a code of the whole of it, so that two that begin alike stay apart.
+    """
+    content = os.fsencode(stem)
+    if len(content) > _LONGEST_STEM:
+        code = hashlib.sha256(content).hexdigest()[:8]
+        stem = f"{content[: _LONGEST_STEM - len(code) - 1].decode('utf-8', 'ignore')}-{code}"
+    return f"scan-{stem}" if stem.partition(".")[0].strip().lower() in _DEVICES else stem
 
 
 def case_names(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, VolumeError
+from mtctl.preprocessing.network_grid import GRID_MM
 
 #: The encoder halves the volume four times; below 16 voxels nothing is left at its bottom.
 SMALLEST_SIZE = 16
@@ -15,12 +17,18 @@ SMALLEST_SIZE = 16
 # Finer than a microscope or coarser than a heart: metres or micrometres written where millimetres belong.
 _PLAUSIBLE_SPACING_MM = (0.02, 50.0)
 
+# More than a whole body: what is larger is in another unit than it says, and would take all memory when it is
+# resampled for the network. Whole-body scans, 550 x 550 x 1900 mm, pass.
+_LARGEST_MM = 2000.0
+_MOST_VOXELS = 150_000_000
+
 
 def check_grid(geometry: Geometry) -> None:
     """Raise where the grid cannot be a heart scan's.
 
     Raises:
-        VolumeError: It has fewer than `SMALLEST_SIZE` voxels along an axis, or its spacing cannot be in millimetres.
+        VolumeError: It has fewer than `SMALLEST_SIZE` voxels along an axis, its spacing cannot be in millimetres, or it
+            is larger than a patient.
     """
     for axis, count, spacing in zip("xyz", geometry.size, geometry.spacing, strict=True):
         if count < SMALLEST_SIZE:
@@ -32,6 +40,13 @@ def check_grid(geometry: Geometry) -> None:
                 f"a voxel spacing of {spacing:g} mm along {axis} cannot be right; is the file in mm?"
                 " If not, say what is true (--spacing x,y,z)"
             )
+    lengths = [count * spacing for count, spacing in zip(geometry.size, geometry.spacing, strict=True)]
+    if max(lengths) > _LARGEST_MM or math.prod(lengths) / math.prod(GRID_MM) > _MOST_VOXELS:
+        listed = " x ".join(f"{length:.0f}" for length in lengths)
+        raise VolumeError(
+            f"a scan of {listed} mm is larger than a patient; is the file in mm? If not, say what is true"
+            " (--spacing x,y,z)"
+        )
 
 
 def check_finite(array: NDArray[Any]) -> None:

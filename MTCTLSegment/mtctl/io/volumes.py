@@ -13,11 +13,13 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, same_place, to_image, with_spacing
+from mtctl.io.case_names import safe_stem
 from mtctl.io.dicom import reader as dicom
 from mtctl.io.dicom.series import ChosenSeries, choose_series
 from mtctl.io.formats.endings import FORMATS, file_type, open_volume
 from mtctl.io.itk import quiet, writable
 from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
+from mtctl.io.segments import LEFT_ATRIUM, is_segmentation, left_atrium_of, on_lattice_of
 from mtctl.system.files import WriteError, make_folder, replacing
 
 __all__ = [
@@ -35,12 +37,6 @@ __all__ = [
     "write_segmentation",
     "write_volume",
 ]
-
-#: SNOMED CT 82471001 as Slicer writes terms: context ~ category ~ type ~ modifier ~ region context ~ region ~ modifier.
-LEFT_ATRIUM = (
-    "Segmentation category and type - DICOM master list"
-    "~SCT^123037004^Anatomical Structure~SCT^82471001^Left atrium~^^~Anatomic codes - DICOM master list~^^~^^"
-)
 
 
 @dataclass(frozen=True)
@@ -104,26 +100,30 @@ def read_scan(path: Path, spacing: Triple | None, choice: ChosenSeries | None = 
     return LoadedScan(volume, filed.geometry, remarks)
 
 
-def read_mask(path: Path) -> Volume:
-    """Read a segmentation, a Slicer .seg.nrrd of one segment included.
+def read_mask(path: Path, grid: Geometry | None = None) -> Volume:
+    """Read the mask of a left atrium: a label map with one label, or a segmentation as Slicer writes it.
+
+    Of several segments the left atrium is taken (`segments.left_atrium_of`).
+
+    Args:
+        path: A volume file.
+        grid: That of its scan. Slicer keeps of a segmentation only the part of it where something is drawn; the rest is
+            filled in again.
 
     Returns:
         uint8 (z, y, x), 1 inside, and its geometry.
 
     Raises:
-        VolumeError: As `read_volume` (a mask may be constant or small), or there are labels other than 0 and 1.
+        VolumeError: As `read_volume` (a mask may be constant or small), or it is not clear which voxels are the atrium.
     """
     path = Path(path)
     try:
-        volume, _ = _read_file(path)
-        binary = (volume.array == 0) | (volume.array == 1)
-        if not binary.all():
-            others = np.unique(volume.array[~binary])
-            listed = ", ".join(f"{value:g}" for value in others[:5].tolist()) + (", ..." if len(others) > 5 else "")
-            raise VolumeError(f"the mask has labels other than 0 and 1: {listed}; save the left atrium alone, as 1")
+        file = open_volume(path)
+        mask = left_atrium_of(file.read_voxels(), file.metadata)
+        volume = Volume(mask.astype(np.uint8), file.geometry)
+        return on_lattice_of(volume, grid) if grid and is_segmentation(file.metadata) else volume
     except (VolumeError, OSError) as error:
         raise _named(path, error) from error
-    return Volume(volume.array.astype(np.uint8), volume.geometry)
 
 
 def read_map(path: Path) -> Volume:
@@ -205,7 +205,7 @@ def input_stem(path: Path) -> str:
     """Return the name that the results of an input carry.
 
     Returns:
-        The file name without its format and without a trailing ".image"; for a DICOM folder a pseudonym.
+        `file_stem`, shortened where no result could have so long a name; for a DICOM folder a pseudonym.
 
     Raises:
         VolumeError: `path` is a folder without one clear DICOM series.
@@ -216,6 +216,11 @@ def input_stem(path: Path) -> str:
             return dicom.pseudonym(path)
         except VolumeError as error:
             raise _named(path, error) from error
+    return safe_stem(file_stem(path))
+
+
+def file_stem(path: Path) -> str:
+    """Return a file's name without its format and without a trailing ".image"."""
     ending = file_type(path)
     name = path.name[: -len(ending)] if ending else path.stem
     return name.removesuffix(".image")

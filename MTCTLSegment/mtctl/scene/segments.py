@@ -10,7 +10,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from mtctl.geometry import Mask
-from mtctl.io.volumes import LEFT_ATRIUM
+from mtctl.io.segments import LEFT_ATRIUM
 from mtctl.scene.nodes import CaseNodes, SceneError, is_in_scene
 from mtctl.scene.types import Node
 from mtctl.scene.volume_nodes import Matrix, array_of, follow_scan, index_to_ras, labelmap, transform_to_world

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from mtctl.errors import MtctlError
+from mtctl.errors import MtctlError, failure_of
 from mtctl.io.labelled import DataError
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.documents import DocumentError, Within, parse_object, read_as
@@ -119,12 +119,13 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
             return None
         try:
             case = self._prepare(name)
-        except SourceGoneError:
+        except (SourceGoneError, MemoryError):  # Nothing is wrong with the case.
             raise
-        except MtctlError as error:
+        except Exception as error:
+            reason = failure_of(error, name)
             with replacing(refusal) as part:
-                part.write_text(f"{error}\n", encoding="utf-8")
-            self._report_unusable(name, str(error))
+                part.write_text(f"{reason}\n", encoding="utf-8")
+            self._report_unusable(name, reason)
             return None
         arrays = {key: torch.from_numpy(array) for key, array in vars(case).items() if isinstance(array, np.ndarray)}
         write_tensors(self._path(name), arrays, {"voxel_mm": json.dumps(case.voxel_mm)})

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, VolumeError, sides
-from mtctl.io.volumes import read_map, read_volume
+from mtctl.errors import MtctlError, cause_of
+from mtctl.geometry import Geometry, sides
+from mtctl.io.volumes import read_mask, read_volume
 from mtctl.models.card import Card, cases_learnt
 
 #: Half of the least that a left atrium measures along any axis (the 80 training masks: 42 mm).
@@ -21,9 +21,6 @@ SMALLEST_MM = 20.0
 
 # Headers are written with three decimals or more; a mask that was drawn on another grid differs by far more.
 _ROUNDING = 1e-3
-
-# The values of a mask that are listed; a scan saved as mask has hundreds.
-_LISTED = 5
 
 # What can be done with a case of this role when it has no usable mask.
 _WITHOUT_MASK = {"labelled": "list the case as unlabelled", "validation": "leave the case out"}
@@ -93,7 +90,7 @@ def check_cases(
             grid = scan.geometry
             problems += _small(_image(folder, name), grid)
             scans[_voxel_hash(scan.array)].append(name)
-        except VolumeError as error:
+        except Exception as error:
             problems.append(_read_problem(_image(folder, name), error))
         with_mask = [role for role in listed if role in _WITHOUT_MASK]
         if with_mask:
@@ -174,8 +171,8 @@ def _mask_problems(folder: Path, name: str, role: str, grid: Geometry | None) ->
     if not path.exists():
         return [DataProblem(str(path), f"the mask is missing; put it there, or {_WITHOUT_MASK[role]}")]
     try:
-        mask = read_map(path)  # not read_mask, which stops at other labels and does not count them
-    except VolumeError as error:
+        mask = read_mask(path, grid)
+    except Exception as error:
         return [_read_problem(path, error)]
     problems = []
     differences = [] if grid is None else grid_differences(grid, mask.geometry)
@@ -184,14 +181,9 @@ def _mask_problems(folder: Path, name: str, role: str, grid: Geometry | None) ->
         problems.append(
             DataProblem(str(path), f"the mask has another grid than its scan: {', '.join(differences)}; {remedy}")
         )
-    inside, outside = mask.array == 1, mask.array == 0
-    if not (inside | outside).all():
-        others = _listed(mask.array[~(inside | outside)])
-        remedy = "save the left atrium alone, as 1"
-        problems.append(DataProblem(str(path), f"the mask has labels other than 0 and 1: {others}; {remedy}"))
-    elif outside.all():
+    if not mask.array.any():
         problems.append(DataProblem(str(path), f"the mask is empty; draw the atrium, or {_WITHOUT_MASK[role]}"))
-    elif inside.all():
+    elif mask.array.all():
         problems.append(
             DataProblem(str(path), "the mask covers the whole scan; save the atrium as 1 and the rest as 0")
         )
@@ -211,8 +203,8 @@ def _small(path: Path, geometry: Geometry) -> list[DataProblem]:
     ]
 
 
-def _read_problem(path: Path, error: VolumeError) -> DataProblem:
-    return DataProblem(str(path), str(error).removeprefix(f"{path}: "))
+def _read_problem(path: Path, error: Exception) -> DataProblem:
+    return DataProblem(str(path), cause_of(error, path))
 
 
 def _voxel_hash(array: NDArray[np.float32]) -> str:
@@ -220,13 +212,6 @@ def _voxel_hash(array: NDArray[np.float32]) -> str:
     digest = hashlib.blake2b(str(array.shape).encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _listed(values: NDArray[np.float32]) -> str:
-    found, counts = np.unique(values, return_counts=True)
-    pairs = zip(found[:_LISTED].tolist(), counts[:_LISTED].tolist(), strict=True)
-    more = f" and {len(found) - _LISTED} more values" if len(found) > _LISTED else ""
-    return ", ".join(f"{value:g} ({count} voxels)" for value, count in pairs) + more
 
 
 def _same(first: tuple[float, ...], second: tuple[float, ...]) -> bool:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 from support.dicom_series import dicom_scan, write_series
 from support.scans import scan
+from support.segmentations import LEFT_VENTRICLE, DrawnSegment, write_segments
 from support.stored_cases import contents, result_for, reviewed
 
 from mtctl.cases.history import CaseState
 from mtctl.cases.importing import has_prediction
 from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
-from mtctl.geometry import Volume
-from mtctl.io.volumes import read_mask, read_volume, write_volume
+from mtctl.geometry import Geometry, Volume
+from mtctl.io.volumes import LoadedScan, read_mask, read_scan, read_volume, write_volume
 from mtctl.models.model import Model
 
 SHAPE = (20, 24, 28)
@@ -179,3 +182,49 @@ def test_maps_that_come_after_their_segmentation_are_added(store: CaseStore) -> 
     assert has_prediction(case, partial) and not has_prediction(case, result)
     case = store.add_prediction(case, result)
     assert has_prediction(case, partial) and has_prediction(case, result)
+
+
+def test_an_empty_label_and_the_label_of_another_structure_are_refused_and_named_before_anything_is_stored(
+    store: CaseStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume = write_scan(tmp_path / "a.image.nrrd")
+    write_scan(tmp_path / "b.image.nrrd", 1)
+    write_volume(Volume(np.zeros(SHAPE, np.uint8), volume.geometry), tmp_path / "a.label.nrrd")
+    ventricle = DrawnSegment("LV", LEFT_VENTRICLE)
+    write_segments(tmp_path / "b.label.nrrd", [np.ones(SHAPE, np.uint8)], volume.geometry, [ventricle])
+    assert main(["cases", "add", "--labels", str(tmp_path), str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "a.label.nrrd: the mask is empty; draw the atrium" in err
+    assert "b.label.nrrd: the segmentation is of 'LV' (Left ventricle), not of the left atrium" in err
+    assert store.ids() == []
+
+
+def test_a_label_that_slicer_has_cropped_is_a_correction_on_the_whole_grid_of_a_turned_scan(
+    store: CaseStore, tmp_path: Path
+) -> None:
+    matrix = Rotation.from_euler("xyz", [25, -15, 40], degrees=True).as_matrix()
+    grid = Geometry(SHAPE[::-1], (0.7, 0.9, 1.3), (-31.5, 42.25, -107.0), tuple(matrix.ravel().tolist()))
+    write_volume(Volume(scan(SHAPE).array, grid), tmp_path / "a.nrrd")
+    part = np.ones((5, 6, 7), np.uint8)
+    write_segments(tmp_path / "a.label.nrrd", [part], grid.window((9, 8, 4), (7, 6, 5)), [DrawnSegment("LA")])
+    assert main(["cases", "add", "--labels", str(tmp_path), "--id", "A-1", str(tmp_path / "a.nrrd")]) == 0
+    mask = store.case("A-1").corrected_mask()
+    assert mask[4:9, 8:14, 9:16].all() and mask.sum() == part.size
+
+
+def test_whatever_one_scan_raises_costs_that_scan_alone(
+    store: CaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, name in enumerate("ab"):
+        write_scan(tmp_path / f"{name}.nrrd", number)
+
+    def read(path: Path, *others: Any) -> LoadedScan:
+        if path.stem == "a":
+            raise IndexError("list index out of range")
+        return read_scan(path, *others)
+
+    monkeypatch.setattr("mtctl.cases.importing.read_scan", read)
+    assert main(["cases", "add", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert "1 of 2 done" in out and f"{tmp_path / 'a.nrrd'}: unexpected IndexError: list index out of range" in err
+    assert len(store.ids()) == 1

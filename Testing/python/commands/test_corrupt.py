@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,16 @@ def test_the_same_seed_writes_the_same_voxels_and_another_one_others(data: Path,
     assert sum("+" not in name and name[0] not in "ab" for name in first) == 7
 
 
-def test_a_case_that_is_not_there_is_named_before_anything_is_written(
+def test_a_case_that_is_not_there_is_named_and_the_others_are_done(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "b.image.nrrd").unlink()
     assert corrupt(data, tmp_path / "worse") == 1
-    assert "b.image.nrrd" in capsys.readouterr().err and not (tmp_path / "worse").exists()
+    assert re.search(r"b\.image\.nrrd: no such file.*it is left out", capsys.readouterr().err)
+    assert {path.name[0] for path in (tmp_path / "worse" / "labelled").iterdir()} == {"a"}
+    (data / "a.label.nrrd").unlink()
+    assert corrupt(data, tmp_path / "none") == 1
+    assert "none of the cases can be used" in capsys.readouterr().err and not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("occupied", ["labelled", "foreign"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import stats
+from support.segmentations import LEFT_VENTRICLE, DrawnSegment, write_segments
 
 from mtctl.commands import evaluate
 from mtctl.commands.main import main
@@ -20,7 +21,7 @@ from mtctl.evaluation.segmentation_metrics import segmentation_metrics
 from mtctl.evaluation.tables import empty_note
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc
 from mtctl.geometry import Geometry, Volume
-from mtctl.io.volumes import write_segmentation, write_volume
+from mtctl.io.volumes import read_mask, write_segmentation, write_volume
 from mtctl.masks import surface_band, voxel_band
 from mtctl.models.catalogue import shipped_models
 from mtctl.models.model import list_models
@@ -469,3 +470,50 @@ def test_a_torn_report_is_named_and_everything_else_is_done(
     assert "Case score of 2 reports" in printed.out  # of the two that are whole
     assert printed.out.count("mean of 3") == 2 and "Paired over 3 common cases" in printed.out
     assert len(rows_of(tmp_path / "figures.csv")) == 6
+
+
+def test_an_empty_expert_mask_and_another_structure_are_named_and_the_other_cases_compared(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = folders
+    write(truth / "case0.label.nrrd", np.zeros(SHAPE, bool))
+    grid = Geometry(SHAPE[::-1], SPACING, (5.0, -3.0, 1.0))
+    write_segments(truth / "case1.label.nrrd", [ball(5).astype(np.uint8)], grid, [DrawnSegment("LV", LEFT_VENTRICLE)])
+    assert evaluate_command("--prediction", results, "--truth", truth) == 1
+    said = capsys.readouterr()
+    assert "case0.label.nrrd: the expert mask is empty: there is no atrium to compare with" in said.err
+    assert "case1.label.nrrd: the segmentation is of 'LV' (Left ventricle)" in said.err
+    assert "case2 " in said.out and "case0 " not in said.out
+
+
+@pytest.mark.parametrize("cropped", ["truth/case1.label.nrrd", "results/case1.seg.nrrd"])
+def test_a_mask_that_slicer_has_cropped_gives_the_figures_of_the_whole_one(
+    folders: tuple[Path, Path], cropped: str
+) -> None:
+    results, truth = folders
+    add_maps(results, 1)
+    whole = evaluate_case(results, "case1", truth / "case1.label.nrrd")
+    path = results.parent / cropped
+    mask, grid = read_mask(path).array, Geometry(SHAPE[::-1], SPACING, (5.0, -3.0, 1.0))
+    write_segments(path, [mask[1:14, 2:15, 3:17]], grid.window((3, 2, 1), (14, 13, 13)), [DrawnSegment("LA")])
+    assert evaluate_case(results, "case1", truth / "case1.label.nrrd").figures() == pytest.approx(whole.figures())
+    (results / "case1.uncertainty.nrrd").unlink()
+    (results / "case1.probability.nrrd").unlink()
+    assert evaluate_case(results, "case1", truth / "case1.label.nrrd").segmentation == whole.segmentation
+
+
+def test_whatever_one_case_raises_costs_that_case_alone(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = folders
+
+    def fail_once(folder: Path, case: str, *others: object) -> CaseResult:
+        if case == "case1":
+            raise IndexError("list index out of range")
+        return evaluate_case(folder, case, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("mtctl.evaluation.results.evaluate_case", fail_once)
+    assert evaluate_command("--prediction", results, "--truth", truth) == 1
+    said = capsys.readouterr()
+    assert "case1.seg.nrrd: unexpected IndexError: list index out of range" in said.err
+    assert "case0 " in said.out and "case2 " in said.out

@@ -15,6 +15,8 @@ import mtctl
 from mtctl.commands import main as commandline
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
+from mtctl.models.store import VARIABLE
+from mtctl.synthetic.phantom import SLICE_BOUNDS_MM, SPACING_MM
 
 
 def run_mtctl(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -57,6 +59,27 @@ def test_help_names_every_command_without_importing_the_engine() -> None:
     names = ("segment", "evaluate", "train", "finetune", "models", "cases", "review", "corrupt", "phantom")
     assert all(f"    {name} " in done.stdout for name in names)
     assert done.stdout.splitlines()[-1] == "HEAVY set()"
+
+
+# The list of training methods, which `mtctl train --help` shows, is that of their classes: they need torch.
+@pytest.mark.parametrize("name", sorted(set(commandline.installed_commands()) - {"train"}))
+def test_the_help_of_a_command_loads_no_heavy_library(name: str) -> None:
+    program = (
+        "import sys; from mtctl.commands.main import main\n"
+        f"try: main(['{name}', '--help'])\n"
+        "finally: print('HEAVY', {'torch', 'scipy', 'SimpleITK', 'matplotlib', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1] == "HEAVY set()"
+
+
+def test_the_help_says_the_numbers_and_names_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["phantom", "--help"], ["models", "list", "--help"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "slices, {:g} to {:g} mm (default: {:g})".format(*SLICE_BOUNDS_MM, SPACING_MM[2]) in said
+    assert f"${VARIABLE}" in said
 
 
 @pytest.mark.parametrize("name", commandline.installed_commands())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mtctl.commands.main import main
-from mtctl.io.case_names import CaseListError, case_names
+from mtctl.io.case_names import CaseListError, case_names, safe_stem
 
 
 def a_list(folder: Path, content: bytes) -> str:
@@ -64,3 +65,19 @@ def test_the_command_says_which_list_is_wrong_in_a_line(tmp_path: Path, capsys: 
     missing, undecodable = capsys.readouterr().err.splitlines()
     assert "missing.txt: there is no such list of cases" in missing and "missing.txt.image.nrrd" not in missing
     assert "cases.txt: is no list of cases in UTF-8" in undecodable and "unexpected" not in undecodable
+
+
+@pytest.mark.parametrize("stem", ["a", "Jos\u00e9 1.2", "x" * 199, "console", "com", "prnt.1"])
+def test_a_name_that_every_system_takes_stays_as_it_is(stem: str) -> None:
+    assert safe_stem(stem) == stem
+
+
+@pytest.mark.parametrize("stem", ["x" * 200, "\u5fc3" * 80, "a" * 198 + "\u00e9", "\udcff" * 230, "con." + "x" * 240])
+def test_a_name_that_is_too_long_is_cut_so_that_every_result_has_room_and_none_has_another_s_name(stem: str) -> None:
+    short, other = safe_stem(stem), safe_stem(stem[:-1] + "y")
+    assert len(os.fsencode(short)) <= 204 and short != other and short == safe_stem(stem)
+
+
+@pytest.mark.parametrize("stem", ["CON", "nul.scan", "com1", "LPT\u00b9", "aux ", "prn.2024.01"])
+def test_the_name_of_a_device_of_windows_is_no_name_of_results(stem: str) -> None:
+    assert safe_stem(stem) == f"scan-{stem}"

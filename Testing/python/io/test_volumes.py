@@ -442,24 +442,6 @@ def test_an_empty_mask_is_a_mask(tmp_path: Path) -> None:
     assert not read_mask(tmp_path / "case.label.nrrd").array.any()
 
 
-@pytest.mark.parametrize(
-    ("array", "named"),
-    [
-        (ball() * 255, "255"),
-        (ball() + 2 * (ball() == 0), ": 2;"),
-        (ball() * np.float32(0.5), "0.5"),
-        (np.where(ball(), np.nan, 1), ": nan;"),
-    ],
-    ids=["255", "2", "fractions", "nan"],
-)
-def test_other_labels_than_0_and_1_are_named(tmp_path: Path, array: NDArray[Any], named: str) -> None:
-    path = tmp_path / "case.label.nrrd"
-    write_volume(Volume(array, GEOMETRIES["plain"]), path)
-    with pytest.raises(VolumeError, match="labels other than 0 and 1") as caught:
-        read_mask(path)
-    assert str(caught.value).startswith(f"{path}: ") and named in str(caught.value)
-
-
 @pytest.mark.parametrize("read", [read_mask, read_map])
 def test_masks_and_maps_are_checked_like_scans(tmp_path: Path, read: Callable[[Path], Volume]) -> None:
     for case in ("missing file", "nrrd cut off", "4-D", "RGB", "nrrd without spacing"):

@@ -48,7 +48,7 @@ def read_case(case: FolderCase) -> CaseData:
         raise FolderError(f"{case.stem}: the {lacking} file is missing; segment the scan (again)")
     report = report_of(case)
     scan = read_scan(case.scan, given_spacing_of(report)).volume
-    mask = _on_grid(read_mask(case.results["seg"]), scan.geometry, case.results["seg"]) != 0
+    mask = _on_grid(read_mask(case.results["seg"], scan.geometry), scan.geometry, case.results["seg"]) != 0
     uncertainty = _map(case, "uncertainty", scan.geometry)
     without: dict[str, str] = {}
     if "probability" in case.results:
@@ -78,7 +78,7 @@ def read_corrected(case: FolderCase, geometry: Geometry) -> Mask | None:
     """
     if not case.corrected.is_file() or case.corrected.is_symlink():
         return None
-    return _on_grid(read_mask(case.corrected), geometry, case.corrected) != 0
+    return _on_grid(read_mask(case.corrected, geometry), geometry, case.corrected) != 0
 
 
 def memory_mapped(array: Map) -> Map:
