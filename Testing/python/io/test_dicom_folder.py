@@ -121,6 +121,21 @@ def test_a_folder_that_the_system_does_not_let_read_is_not_called_empty(
     assert refusal(tmp_path) == "cannot be read: Permission denied"
 
 
+def test_a_subfolder_that_the_system_does_not_let_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    array, geometry = small_scan()
+    write_slices(tmp_path / "S1", (array, geometry))
+    (tmp_path / "S2").mkdir()
+    scandir = os.scandir
+
+    def denied(place: str) -> object:
+        if Path(place).name == "S2":
+            raise PermissionError(13, "Permission denied", place)
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert choose_series(tmp_path).remark.endswith("S2 cannot be read (Permission denied)")
+
+
 def test_what_real_folders_hold_beside_slices_is_no_reason_to_speak(tmp_path: Path) -> None:
     array, geometry = small_scan()
     write_slices(tmp_path, (array, geometry))

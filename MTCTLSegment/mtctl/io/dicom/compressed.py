@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from mtctl.geometry import VolumeError
 from mtctl.io.dicom.decoder import ARRAY, COMPLAINTS, COPY, NO_MEMORY
-from mtctl.io.dicom.elements import DicomHeader
+from mtctl.io.dicom.elements import COLUMNS, FRAMES, ROWS, DicomHeader
 from mtctl.io.dicom.parser import CutOffError, open_data
 from mtctl.io.dicom.pixels import PixelFormat
-from mtctl.io.dicom.tags import COLUMNS, FRAMES, ROWS
 from mtctl.processes.launcher import child_environment
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtctl.geometry import VolumeError
-from mtctl.io.dicom.elements import DicomHeader
+from mtctl.io.dicom.elements import FRAMES, POSITION, DicomHeader
 from mtctl.io.dicom.multiframe import is_multiframe
 from mtctl.io.dicom.parser import CutOffError, read_elements
 from mtctl.io.dicom.pixels import pixel_format
-from mtctl.io.dicom.tags import FRAMES, POSITION
 from mtctl.system.folders import walk
 
 _CLASS = 0x00080016
@@ -118,7 +117,12 @@ def content_of(folder: Path) -> FolderContent:
         next(folder.iterdir(), None)
     except OSError as error:
         raise VolumeError(f"cannot be read: {error.strerror or error}") from error
-    for place, names in walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        why = f"cannot be read ({error.strerror or error})"
+        content.lost.append(LostFile(Path(error.filename or folder), why, denied=True))
+
+    for place, names in walk(folder, unreadable):
         for name in names:
             _look_at(place / name, content)
     return content
@@ -135,7 +139,7 @@ def missing_from(content: FolderContent, files: list[Path], uid: str) -> tuple[l
     """Return which lost files must be slices of a series, and which may be.
 
     Those that say so, and those in the same folder that are named like the others, must be. Of the rest in these
-    folders, what is called like a DICOM file, is one, or cannot be opened, may be.
+    folders, what is called like a DICOM file or is one, may be, as may be all that the system does not let read.
     """
     places = {file.parent for file in files}
     shapes = {(file.parent, _shape(file.name)) for file in files}
@@ -147,7 +151,7 @@ def missing_from(content: FolderContent, files: list[Path], uid: str) -> tuple[l
                 sure.append(one)
         elif (one.path.parent, _shape(one.path.name)) in shapes:
             sure.append(one)
-        elif one.path.parent in places and (one.is_dicom or one.denied or one.path.suffix.lower() in _ENDINGS):
+        elif one.denied or (one.path.parent in places and (one.is_dicom or one.path.suffix.lower() in _ENDINGS)):
             perhaps.append(one)
     return sure, perhaps
 

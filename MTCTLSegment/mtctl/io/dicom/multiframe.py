@@ -9,18 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from mtctl.geometry import VolumeError
-from mtctl.io.dicom.elements import DicomHeader, Elements
-from mtctl.io.dicom.slices import Slice
-from mtctl.io.dicom.tags import (
+from mtctl.io.dicom.elements import (
     FRAMES,
     ORIENTATION,
     PIXEL_SPACING,
     POSITION,
     SLOPE,
+    DicomHeader,
+    Elements,
     required,
     scale_of,
     size_of,
 )
+from mtctl.io.dicom.slices import Slice
 
 _PER_FRAME = 0x52009230
 _SHARED = 0x52009229

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import VolumeError
-from mtctl.io.dicom.elements import NATIVE, DicomHeader
+from mtctl.io.dicom.elements import COLUMNS, FRAMES, NATIVE, ROWS, DicomHeader
 from mtctl.io.dicom.parser import CutOffError, open_data
-from mtctl.io.dicom.tags import COLUMNS, FRAMES, ROWS
 
 _SAMPLES = 0x00280002
 _PHOTOMETRIC = 0x00280004

@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 
 from mtctl.geometry import Volume, VolumeError
 from mtctl.io.dicom.compressed import decoded
-from mtctl.io.dicom.elements import NATIVE, DicomHeader
+from mtctl.io.dicom.elements import (
+    NATIVE,
+    ORIENTATION,
+    PIXEL_SPACING,
+    POSITION,
+    DicomHeader,
+    required,
+    scale_of,
+    size_of,
+)
 from mtctl.io.dicom.multiframe import frame_places, is_multiframe
 from mtctl.io.dicom.parser import read_elements
 from mtctl.io.dicom.pixels import PixelFormat, native_values, pixel_format
 from mtctl.io.dicom.series import Series, choose_series
 from mtctl.io.dicom.slices import Slice, stack
-from mtctl.io.dicom.tags import ORIENTATION, PIXEL_SPACING, POSITION, required, scale_of, size_of
 
 # What tells several slices of one place apart, as it is called in messages.
 _MARKS = (
