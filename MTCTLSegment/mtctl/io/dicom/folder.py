@@ -118,11 +118,10 @@ def content_of(folder: Path) -> FolderContent:
     except OSError as error:
         raise VolumeError(f"cannot be read: {error.strerror or error}") from error
 
-    def unreadable(error: OSError) -> None:
-        why = f"cannot be read ({error.strerror or error})"
-        content.lost.append(LostFile(Path(error.filename or folder), why, denied=True))
+    def closed(place: Path) -> None:
+        content.lost.append(LostFile(place, "cannot be read (no permission)", denied=True))
 
-    for place, names in walk(folder, unreadable):
+    for place, names in walk(folder, closed):
         for name in names:
             _look_at(place / name, content)
     return content
