@@ -132,8 +132,9 @@ def test_a_subfolder_that_the_system_does_not_let_read_is_said(tmp_path: Path, m
             raise PermissionError(13, "Permission denied", place)
         return scandir(place)
 
-    monkeypatch.setattr(os, "scandir", denied)
-    assert choose_series(tmp_path).remark.endswith("S2 cannot be read (no permission)")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", denied)
+        assert choose_series(tmp_path).remark.endswith("S2 cannot be read (no permission)")
 
 
 def test_what_real_folders_hold_beside_slices_is_no_reason_to_speak(tmp_path: Path) -> None:
