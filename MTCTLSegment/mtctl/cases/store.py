@@ -110,6 +110,20 @@ class CaseStore:
                 found.append(self.case(id))
         return found
 
+    def unreadable(self) -> dict[str, str]:
+        """Return why the other cases cannot be read, by id.
+
+        Raises:
+            CaseError: As `ids`.
+        """
+        reasons = {}
+        for id in self.ids():
+            try:
+                self.case(id)
+            except (CaseError, DamagedError) as error:
+                reasons[id] = str(error)
+        return reasons
+
     def verify(self) -> list[Finding]:
         """Read everything and compare it with its checksums.
 

@@ -39,7 +39,7 @@ from mtctl_train.finetuning.base_model import base_of
 from mtctl_train.finetuning.cases import FineTuningCases
 from mtctl_train.finetuning.comparison import compared, figures, means, p_value
 from mtctl_train.finetuning.plan import Plan, plan_of
-from mtctl_train.finetuning.run_folder import CANDIDATE, working_in
+from mtctl_train.finetuning.run_folder import CANDIDATE, PLAN, working_in
 from mtctl_train.finetuning.settings import FineTuning
 from mtctl_train.finetuning.watchers import Watchers, watchers_of
 from mtctl_train.recipe import Recipe, Stage
@@ -65,8 +65,11 @@ def fine_tune(job: FineTuning) -> Verdict:
     with working_in(job.out):
         device, model = choose_device(job.device), base_of(job.out, job.base)
         learnt = model.card.data.get(LEARNT_SCANS, ())
-        plan = plan_of(job.out, CaseStore(job.store), job.recipe.seed, learnt)
+        begins, store = not (job.out / PLAN).exists(), CaseStore(job.store)
+        plan = plan_of(job.out, store, job.recipe.seed, learnt)
         with watchers_of(job.out, len(plan.folds)) as watchers:
+            for id, reason in store.unreadable().items() if begins else ():
+                watchers.skipped(id, reason)
             try:
                 return _Run(job, model, device, plan, watchers).run()
             except Exception as error:

@@ -20,7 +20,7 @@ from mtctl.networks.mtctl_net import MTCTLNet
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.files import WriteError
 from mtctl_train.data.case_cache import CaseCache
-from mtctl_train.data.cases import TrainingCase
+from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.finetuning.weighting import Weighting, trusted
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
@@ -193,3 +193,53 @@ def test_a_step_with_unlabelled_patches_weighs_the_experts_voxels_alone() -> Non
     objective = run.method.objective(run.networks, batch, 0.0, torch.Generator().manual_seed(0))
     assert float(objective.student["cross_entropy"].detach()) == 0
     assert float(objective.student["distance"].detach()) == 0
+
+
+def unusable(name: str) -> object:
+    raise DataError(f"case {name}: a large scan, and no prediction says where its atrium is; segment it first")
+
+
+@pytest.mark.parametrize("names", [("only",), ("one", "two")])
+def test_unlabelled_cases_that_cannot_be_used_are_named_and_the_others_are_learnt_from(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    told: dict[str, str] = {}
+    cache = CaseCache(Scan, names, unusable, tmp_path / "unlabelled", told.__setitem__)  # type: ignore[arg-type]
+    stage = Stage(4, (16, 16, 16), 1e-2)
+    sampler = Sampler.of(RECIPE, stage, CASES, cache, ())
+    plain = Sampler.of(RECIPE, stage, CASES, (), ())
+    for iteration in range(4):
+        batch = sampler.draw(iteration)
+        assert len(batch.unlabelled) == 0
+        assert torch.equal(batch.image, plain.draw(iteration).image)
+    assert sorted(told) == sorted(names) and all("segment it first" in reason for reason in told.values())
+
+
+def test_one_unlabelled_case_that_can_be_used_stands_in_for_those_that_cannot(tmp_path: Path) -> None:
+    told: dict[str, str] = {}
+
+    def prepare(name: str) -> Scan:
+        return SCANS[0] if name == "good" else unusable(name)  # type: ignore[return-value]
+
+    cache = CaseCache(Scan, ("bad", "good", "worse"), prepare, tmp_path / "unlabelled", told.__setitem__)
+    sampler = Sampler.of(RECIPE, Stage(4, (16, 16, 16), 1e-2), CASES, cache, ())
+    assert all(len(sampler.draw(iteration).unlabelled) == RECIPE.batch for iteration in range(4))
+    assert set(told) <= {"bad", "worse"}
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", "other arrays", "no size", "endless size"])
+def test_a_kept_case_that_is_damaged_is_made_again(tmp_path: Path, content: bytes | str) -> None:
+    cache = CaseCache(Scan, ("a",), lambda name: SCANS[0], tmp_path / "kept")
+    assert len(cache.usable()) == 1
+    path = tmp_path / "kept" / "a.safetensors"
+    image = torch.from_numpy(SCANS[0].image)
+    if content == "other arrays":
+        write_tensors(path, {"picture": image}, {"voxel_mm": "[1, 1, 1]"})
+    elif content == "no size":
+        write_tensors(path, {"image": image})
+    elif content == "endless size":
+        write_tensors(path, {"image": image}, {"voxel_mm": "[1e999, 1, 1]"})
+    else:
+        path.write_bytes(content)  # type: ignore[arg-type]
+    (again,) = CaseCache(Scan, ("a",), lambda name: SCANS[0], tmp_path / "kept").usable()
+    assert np.array_equal(again.image, SCANS[0].image) and again.voxel_mm == SCANS[0].voxel_mm

@@ -205,6 +205,18 @@ def test_a_case_that_is_deleted_or_damaged_meanwhile_is_skipped_and_named(job: F
     assert {case.case for case in verdict.cases} == {"a", "c"}
 
 
+def test_an_unlabelled_case_that_cannot_be_used_ends_no_run(job: FineTuning, single: Path) -> None:
+    store = CaseStore(single)
+    for seed, id in ((1, "damaged"), (2, "unreadable")):
+        store.add(scan(SHAPE, seed), id)
+    (single / "cases" / "damaged" / "scan.nrrd").write_bytes(b"")
+    (single / "cases" / "unreadable" / "case.json").write_bytes(b"[" * 200_000)
+    fine_tune(replace(job, store=single, length=Iterations(2)))
+    told = {event["case"]: event["reason"] for event in read_events(job.out).events if event["event"] == "skipped"}
+    assert "scan.nrrd: is damaged" in told["damaged"] and "case.json: is nested too deep" in told["unreadable"]
+    assert (job.out / "candidate" / "verdict.json").is_file()
+
+
 def test_a_corrected_mask_that_is_empty_is_skipped_and_named_and_nobody_says_that_it_was_learnt_from(
     job: FineTuning,
 ) -> None:

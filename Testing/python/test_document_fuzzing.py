@@ -1,0 +1,362 @@
+"""Whatever stands in a document that is read back: it is read, or refused in words, and nothing else is lost.
+
+In every document each field in turn is replaced by any JSON value, and the whole by any bytes. MTCTL_EXAMPLES: how many
+for each document and kind (10); with it they are new ones at every run.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.scans import scan
+from support.stored_cases import predicted, reviewed
+
+from mtctl.batch.cohort import write_cohort
+from mtctl.browser.sources.folder import FolderSource
+from mtctl.cases.store import CaseStore
+from mtctl.errors import MtctlError
+from mtctl.evaluation.selective_prediction import reported_scores
+from mtctl.io.reports import read_report
+from mtctl.io.results import ResultFiles, finish_interrupted
+from mtctl.models import shipped
+from mtctl.models.card import cases_learnt, read_card, read_name
+from mtctl.models.catalogue import read_catalogue
+from mtctl.models.model import Model, find_model
+from mtctl.models.store import ModelStore
+from mtctl.models.verdict import Compared, ModelName, Verdict, read_verdict, write_verdict
+from mtctl.models.weights import check_tensors
+from mtctl.processes.messages import ChildOutput
+from mtctl.review.document import read_review, write_review
+from mtctl.review.session import ReviewSession
+from mtctl.system import locks
+from mtctl.system.documents import read_as
+from mtctl.system.files import file_sha256
+from mtctl.system.staging import write_sealed
+from mtctl.worker.protocol import DoneMessage, FailedMessage, NoteMessage, StepMessage
+from mtctl_train.finetuning.base_model import base_of
+from mtctl_train.finetuning.plan import make_plan, plan_of
+from mtctl_train.finetuning.region import surroundings
+from mtctl_train.finetuning.run_folder import read_events, read_status
+from mtctl_train.finetuning.weighting import Weighting
+from MTCTLTrainLib.runs.run_progress import RunProgress
+from MTCTLTrainLib.runs.training_run import TrainingRun
+
+EXAMPLES = int(os.environ.get("MTCTL_EXAMPLES", "10"))
+SHAPE = (10, 12, 14)
+RUN = "2026-11-29-120000"
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**400, -(2**63), 2**31, 10**9, 0, -1])
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["../x", "/etc/passwd", "a/b", "..", "\udcff", "2026", "running", "f" * 64]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=6,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with one of every document that there is."""
+
+    folder: Path
+
+    @property
+    def store(self) -> CaseStore:
+        return CaseStore(self.folder / "store")
+
+    @property
+    def models(self) -> ModelStore:
+        return ModelStore(self.folder / "site")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A document: where it lies, whether it holds its own checksum, and who reads it."""
+
+    path: str
+    sealed: bool
+    read: Callable[[Place], object]
+
+
+def each(*readers: Callable[[], object]) -> None:
+    """Call all, whichever of them refuse."""
+    for read in readers:
+        with suppress(MtctlError):
+            read()
+
+
+def read_cohort(place: Place) -> None:
+    out = place.folder / "out"
+    each(lambda: read_report(out / "a.json"), lambda: FolderSource(out, place.store).entries())
+    ResultFiles(out, "a").report()
+    assert "b" in {row.case for row in write_cohort(out, [], [])} and "b" in reported_scores(out)[0]
+
+
+def read_store(place: Place) -> None:
+    assert "b" in {case.id for case in place.store.cases()}
+    place.store.unreadable()
+    place.store.verify()
+    with suppress(MtctlError):
+        case = place.store.case("a")
+        _ = case.state, case.model, case.case_score, case.changed, case.fingerprint, case.reason()
+        each(case.prediction, case.report, case.review, case.draft, case.corrected_mask, case.looked_at)
+        each(case.uncertain_voxels, lambda: surroundings(case), lambda: Weighting().of(case))
+    each(lambda: make_plan(place.store, 0))
+
+
+def read_models(place: Place) -> None:
+    models = place.models
+    version = models.usable().version
+    read_catalogue(models)
+    models.versions()
+    each(models.history, models.current)
+    assert version is None or version.number == 1
+
+
+def read_candidate(place: Place) -> None:
+    verdict = read_verdict(place.folder / "candidate")
+    _ = verdict.against, verdict.dice, verdict.worst
+
+
+def read_model_card(place: Place) -> None:
+    folder = place.folder / "candidate"
+    each(lambda: cases_learnt(read_card(folder)), lambda: read_name(folder), lambda: find_model(str(folder)))
+    each(lambda: check_tensors(folder, read_card(folder)))
+
+
+def read_draft(place: Place) -> None:
+    maps = place.store.case("b").maps()
+    each(lambda: read_review(place.folder / "draft.json", maps, maps.segmentation))
+
+
+def read_run(place: Place) -> None:
+    folder = place.folder / "runs" / RUN
+    read_status(folder)
+    run = TrainingRun.last(place.folder / "runs")
+    if run is not None:
+        _ = run.status(), run.decision
+    each(lambda: plan_of(folder, place.store, 0), lambda: base_of(folder, None))
+    progress = RunProgress()
+    progress.add(read_events(folder).events)
+    progress.curve(progress.dice)
+
+
+def read_lock(place: Place) -> None:
+    with locks.locked(place.folder / "locked"):
+        pass
+
+
+def read_messages(place: Place) -> None:
+    messages = ChildOutput(5).add_output((place.folder / "message.json").read_bytes() + b"\n")
+    for message in messages:
+        for kind in (StepMessage, NoteMessage, FailedMessage, DoneMessage):
+            each(lambda kind=kind, message=message: read_as(kind, message, "the message"))  # type: ignore[misc]
+
+
+KINDS = {
+    "report": Kind("out/a.json", False, read_cohort),
+    "case": Kind("store/cases/a/case.json", True, read_store),
+    "record of a prediction": Kind("store/cases/a/0001-prediction/record.json", True, read_store),
+    "record of a decision": Kind("store/cases/a/0002-corrected/record.json", True, read_store),
+    "stored report": Kind("store/cases/a/0001-prediction/report.json", False, read_store),
+    "stored review": Kind("store/cases/a/0002-corrected/review.json", False, read_store),
+    "review": Kind("draft.json", False, read_draft),
+    "card": Kind("candidate/card.json", False, read_model_card),
+    "published card": Kind("site/versions/0001/card.json", False, read_models),
+    "version": Kind("site/versions/0001/version.json", True, read_models),
+    "pointer": Kind("site/current.json", True, read_models),
+    "verdict": Kind("candidate/verdict.json", True, read_candidate),
+    "plan": Kind(f"runs/{RUN}/plan.json", False, read_run),
+    "base": Kind(f"runs/{RUN}/base.json", False, read_run),
+    "status": Kind(f"runs/{RUN}/status.json", False, read_run),
+    "order": Kind(f"runs/{RUN}/order.json", False, read_run),
+    "launch": Kind(f"runs/{RUN}/launch.json", False, read_run),
+    "decision": Kind(f"runs/{RUN}/decision.json", False, read_run),
+    "event": Kind(f"runs/{RUN}/progress.jsonl", False, read_run),
+    "lock": Kind("locked/.mtctl-lock-00000007", False, read_lock),
+    "message": Kind("message.json", False, read_messages),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Iterator[Place]:
+    place = Place(tmp_path_factory.mktemp("documents"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locks, "EXPIRY", 0.0)
+        patch.setattr(shipped, "MODEL_FOLDERS", (place.folder / "shipped",))
+        patch.setenv("MTCTL_MODELS", str(place.folder / "site"))
+        fill(place, tiny_model)
+        yield place
+
+
+def fill(place: Place, model: Model) -> None:
+    for name in ("out", "site", "shipped", "locked", f"runs/{RUN}"):
+        (place.folder / name).mkdir(parents=True)
+    for seed, id in enumerate("ab"):
+        case = predicted(place.store, scan(SHAPE, seed), id)
+        place.store.accept(case, *reviewed(case, 5), "MK")
+    report = {**place.store.case("a").report(), "fingerprint": "f", "case_score_interval": [0.8, 0.95]}
+    report |= {"flagged": False, "volume_ml": 60.5, "regions": [{"volume_mm3": 5.5}], "seconds": {"network": 1.5}}
+    report |= {"uncertainty": {"kind": "entropy", "in_band_mean": 0.5}, "geometry": scan(SHAPE).geometry.to_json()}
+    report |= {"region_of_interest": {"chosen_by": "user", "box_mm_lps": dict.fromkeys(("x0", "y0", "z0"), 0.0)}}
+    report["region_of_interest"]["box_mm_lps"] |= dict.fromkeys(("x1", "y1", "z1"), 9.0)  # type: ignore[index]
+    for stem in "ab":
+        (place.folder / "out" / f"{stem}.nrrd").touch()
+        (place.folder / "out" / f"{stem}.seg.nrrd").touch()
+        write(place.folder / "out" / f"{stem}.json", report)
+    (place.folder / "out" / "a.uncertainty.nrrd").touch()
+    session = ReviewSession(place.store.case("b").maps())
+    session.next()
+    session.record("paint", session.maps.segmentation ^ np.eye(12, 14, dtype=bool))
+    write_review(place.folder / "draft.json", session)
+    candidate = Path(shutil.copytree(model.folder, place.folder / "candidate"))
+    pairs = {"hd95_mm": (4.0, 3.0)}
+    verdict = Verdict(ModelName("base", "1", "0" * 64), (Compared("a", 0.9, 0.92, pairs),), (0.05, 0.04), 0.5)
+    write_verdict(candidate, verdict)
+    place.models.publish(candidate, "for the test")
+    run = place.folder / "runs" / RUN
+    plan_of(run, place.store, 0)
+    base_of(run, str(model.folder))
+    status = {"pid": os.getpid(), "started": 1.0, "heard": 2.0, "state": "running", "message": "", "machine": "m"}
+    write(run / "status.json", status)
+    order = {"store": "s", "base": "", "length": ["--minutes", "1"], "device": "cpu", "further": ["--seed", "1"]}
+    write(run / "order.json", order)
+    write(run / "launch.json", {"pid": os.getpid(), "at": 1.0, "stopped": False})
+    write(run / "decision.json", {"kind": "published", "model": "site-0001", "reason": "better"})
+    event = {"event": "progress", "fold": 1, "folds": 2, "iteration": 3, "of": 9, "share": 0.5, "seconds_left": 5}
+    (run / "progress.jsonl").write_text(json.dumps(event | {"losses": {"dice": 0.5}}) + "\n")
+    write(place.folder / "locked" / ".mtctl-lock-00000007", {"machine": "m", "pid": 5, "host": "h", "token": "t"})
+    done = {"event": "done", "id": 1, "report": {}, "arrays": {"entropy": {"start": [0, 0, 0], "outside": 0.0}}}
+    write(place.folder / "message.json", done | {"regions": "r.npz", "stage": "load", "share": 0.5, "text": "t"})
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document))
+
+
+def spots(document: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The ways to all fields of a document, however deep; of a list, to its first item."""
+    found = [way] if way else []
+    if isinstance(document, dict):
+        for name, value in document.items():
+            found += spots(value, (*way, name))
+    elif isinstance(document, list) and document:
+        found += spots(document[0], (*way, 0))
+    return found
+
+
+def with_value(document: Any, way: tuple[Any, ...], value: Any) -> Any:
+    changed = copy.deepcopy(document)
+    inner = changed
+    for step in way[:-1]:
+        inner = inner[step]
+    inner[way[-1]] = value
+    return changed
+
+
+def reseal_record(path: Path) -> Callable[[], object]:
+    """Let the record beside a changed file name its new checksum; return how to take that back."""
+    record = path.parent / "record.json"
+    before = record.read_bytes()
+    document = json.loads(before)
+    document.pop("sha256")
+    document["files"][path.name] = file_sha256(path)
+    write_sealed(record, document)
+    return lambda: record.write_bytes(before)
+
+
+def try_out(place: Place, kind: Kind, content: bytes, document: Any = None) -> None:
+    """Put something in the place of a document, let it be read, and put the document back."""
+    path = place.folder / kind.path
+    before, undo = path.read_bytes(), list[Callable[[], object]]()
+    try:
+        if kind.sealed and document is not None:
+            write_sealed(path, {name: value for name, value in document.items() if name != "sha256"})
+        else:
+            path.write_bytes(content)
+        if path.name in ("report.json", "review.json"):
+            undo.append(reseal_record(path))
+        kind.read(place)
+    except MtctlError as error:
+        assert str(error).strip()
+    finally:
+        for other in path.parent.glob(".mtctl-lock-*"):
+            other.unlink()
+        path.write_bytes(before)
+        for one in undo:
+            one()
+
+
+FUZZ = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize="MTCTL_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_any_value_in_any_field_is_read_or_refused_in_words(place: Place, name: str) -> None:
+    kind = KINDS[name]
+    good = json.loads((place.folder / kind.path).read_text(encoding="utf-8").splitlines()[0] if name == "event" else (
+        place.folder / kind.path
+    ).read_text(encoding="utf-8"))  # fmt: skip
+    ways = spots(good)
+
+    @FUZZ
+    @given(st.sampled_from(ways), VALUES)
+    def fuzz(way: tuple[Any, ...], value: Any) -> None:
+        document = with_value(good, way, value)
+        ending = b"\n" if name == "event" else b""
+        try_out(place, kind, json.dumps(document).encode() + ending, document)
+
+    fuzz()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_any_bytes_are_refused_in_words(place: Place, name: str) -> None:
+    @settings(FUZZ, max_examples=max(EXAMPLES // 4, 1))
+    @given(st.binary(max_size=50) | st.integers(0, 300).map(lambda depth: b'{"a":[' * depth) | st.just(b"[" * 150_000))
+    def fuzz(content: bytes) -> None:
+        try_out(place, KINDS[name], content)
+
+    fuzz()
+
+
+@settings(FUZZ)
+@given(VALUES)
+def test_no_note_of_an_exchange_moves_or_removes_what_is_not_of_its_case(
+    tmp_path_factory: pytest.TempPathFactory, names: Any
+) -> None:
+    out = tmp_path_factory.mktemp("out")
+    files = ResultFiles(out, "a")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mtctl.io.results._exchange", killed)
+        with suppress(KeyboardInterrupt), files.replacing([]) as fresh:
+            (fresh / "a.json").write_text("new")
+    (hidden,) = (path for path in out.iterdir() if path.is_dir())
+    (hidden / "ready.json").write_text(json.dumps(names))
+    (out / "b.json").write_text("other")
+    finish_interrupted(out, ["a", "b"])
+    assert (out / "b.json").read_text() == "other"
