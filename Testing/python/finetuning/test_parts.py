@@ -205,7 +205,7 @@ def test_unlabelled_cases_that_cannot_be_used_are_named_and_the_others_are_learn
 ) -> None:
     told: dict[str, str] = {}
     cache = CaseCache(Scan, names, unusable, tmp_path / "unlabelled", told.__setitem__)  # type: ignore[arg-type]
-    stage = Stage(4, (16, 16, 16), 1e-2)
+    stage = Stage(4, (48, 16, 16), 1e-2)
     sampler = Sampler.of(RECIPE, stage, CASES, cache, ())
     plain = Sampler.of(RECIPE, stage, CASES, (), ())
     for iteration in range(4):
@@ -222,7 +222,7 @@ def test_one_unlabelled_case_that_can_be_used_stands_in_for_those_that_cannot(tm
         return SCANS[0] if name == "good" else unusable(name)  # type: ignore[return-value]
 
     cache = CaseCache(Scan, ("bad", "good", "worse"), prepare, tmp_path / "unlabelled", told.__setitem__)
-    sampler = Sampler.of(RECIPE, Stage(4, (16, 16, 16), 1e-2), CASES, cache, ())
+    sampler = Sampler.of(RECIPE, Stage(4, (48, 16, 16), 1e-2), CASES, cache, ())
     assert all(len(sampler.draw(iteration).unlabelled) == RECIPE.batch for iteration in range(4))
     assert set(told) <= {"bad", "worse"}
 

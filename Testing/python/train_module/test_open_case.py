@@ -160,7 +160,7 @@ def test_the_grid_of_an_oblique_scan_stays_what_the_file_says_and_accepting_adds
     assert [message.kind for message in host.messages] == ["question"]
 
 
-def test_a_label_without_a_prediction_is_shown_and_checked_as_soon_as_the_scan_is_segmented(
+def test_a_label_without_a_prediction_is_shown_and_checked_as_soon_as_the_scan_is_segmented_which_is_stored_at_once(
     host: Any, opened: Any, store: CaseStore
 ) -> None:
     page = opened("expert")
@@ -168,6 +168,8 @@ def test_a_label_without_a_prediction_is_shown_and_checked_as_soon_as_the_scan_i
     assert np.array_equal(segmentation_of("expert: corrected"), ball(6))
     case = store.case("expert")
     page.onResult(page._parameterNode.scan, result_for(case.scan()))
+    assert host.wait_until(lambda: bool(store.case("expert").uncertainties), 60), host.messages
+    assert store.case("expert").version == 1 and store.case("expert").draft() is None
     review = page.currentReview.review
     assert not review.own and review.nodes.reviewed.GetName() == "expert: corrected"
     assert np.array_equal(review.session.maps.segmentation, ball(6))
