@@ -14,7 +14,7 @@ from typing import Any
 
 import mtctl
 from mtctl.batch.case import Outcome
-from mtctl.batch.runner import BatchError, BatchTask, Failure, Job, attempt_in_child, clean_up, killed
+from mtctl.batch.runner import BatchError, BatchTask, Failure, Job, attempt, clean_up, killed
 from mtctl.io.inputs import ScanInput
 from mtctl.processes.work_queue import Lost
 from mtctl.system.files import TEMPORARY_PREFIX
@@ -83,11 +83,8 @@ def _error(future: Any) -> BaseException | None:
 def _on_worker(source: ScanInput, task: BatchTask, token: str) -> Outcome | Failure:
     """Runs in a worker, which may have joined since the others were asked."""
     fault = _fault(task, token)
-    return (
-        Failure(source, f"a Dask worker {fault}")
-        if fault
-        else attempt_in_child(task, source, lambda stage, share: None)
-    )
+    # Not `attempt_in_child`: Dask would give a scan that ends its worker to the next one, and lose them all.
+    return Failure(source, f"a Dask worker {fault}") if fault else attempt(task, source)
 
 
 def _fault(task: BatchTask, token: str) -> str:
