@@ -190,6 +190,44 @@ def test_a_source_that_cannot_be_referred_to_is_found_before_the_network_runs(ca
         prepare_dicom(choose_series(source).series, array[1], MADE)
 
 
+def sequence(**elements: str) -> list[Any]:
+    item = pydicom.Dataset()
+    for keyword, value in elements.items():
+        put(item, keyword, value)
+    return [item]
+
+
+def test_what_the_standard_asks_for_together_is_whole_or_left_out(tmp_path: Path) -> None:
+    code = {"CodeValue": "1", "CodingSchemeDesignator": "DCM", "CodeMeaning": "one"}
+    parts: dict[str, Any] = {
+        "ReferencedPatientSequence": [],
+        "ReferencedStudySequence": sequence(ReferencedSOPClassUID="1.2"),
+        "IssuerOfAccessionNumberSequence": [],
+        "ProcedureCodeSequence": sequence(CodeValue="1", CodingSchemeDesignator="DCM"),
+        "PatientSpeciesDescription": "human",
+        "ResponsiblePerson": "A^B",
+        "PatientBirthDateInAlternativeCalendar": "1400",
+        "PregnancyStatus": 0,
+        "ClinicalTrialSponsorName": "sponsor",
+    }
+    whole: dict[str, Any] = {
+        "OtherPatientIDsSequence": sequence(PatientID="4712"),
+        "ReasonForPerformedProcedureCodeSequence": sequence(**code),
+        "LossyImageCompression": "01",
+    }
+
+    def edit(data: Any, number: int) -> None:
+        for keyword, value in (parts | whole).items():
+            put(data, keyword, value)
+
+    array = small_scan()
+    seg, map_, *_ = results(write_slices(tmp_path / "in", array, edit), array[1], tmp_path)
+    for data in (seg, map_):
+        assert [keyword for keyword in parts if keyword in data] == []
+        assert [keyword for keyword in whole if keyword in data] == list(whole)
+    validate(tmp_path)
+
+
 @pytest.mark.parametrize("sop_class", ["1.3.46.670589.11.0.0.12.1", "1.2.840.10008.5.1.4.1.1.4.1"])
 def test_the_results_refer_to_files_of_private_and_other_classes_as_such(sop_class: str, tmp_path: Path) -> None:
     array = small_scan()

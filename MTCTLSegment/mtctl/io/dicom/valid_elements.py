@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mtctl.io.dicom.whole_groups import make_whole
+
 #: What must be there, if empty (type 2): highdicom takes all of them from the source.
 MAY_BE_EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
@@ -70,13 +72,7 @@ def valid_elements(source: Any) -> ValidElements:
     for name in MAY_BE_EMPTY:
         if name not in data:
             setattr(data, name, "")
-    if data.get("PatientIdentityRemoved") == "YES" and not (
-        data.get("DeidentificationMethod") or data.get("DeidentificationMethodCodeSequence")
-    ):
-        data.DeidentificationMethod = "not stated"  # Required then.
-    if not (data.get("ClinicalTrialSponsorName") and data.get("ClinicalTrialProtocolID")):
-        for element in [one for one in data if one.tag.group == 0x0012 and one.tag.element < 0x0060]:
-            del data[element.tag]  # Of a trial without a name nothing can be said.
+    make_whole(data)
     _set_character_set(source, data)
     told = [name for name in mended if name in MAY_BE_EMPTY or pydicom.tag.Tag(name).group in (0x10, 0x12)]
     return ValidElements(data, tuple(told) + ("SpecificCharacterSet",) * texts.guessed)
