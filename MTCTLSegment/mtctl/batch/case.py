@@ -20,7 +20,7 @@ from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.checksums import scan_sum
-from mtctl.io.dicom.file_names import without_file_names
+from mtctl.io.dicom.privacy import without_file_names
 from mtctl.io.dicom.series import ChosenSeries
 from mtctl.io.dicom.source import DicomOutputError, DicomSource
 from mtctl.io.dicom.writer import Provenance, prepare_dicom, write_dicom

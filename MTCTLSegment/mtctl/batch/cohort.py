@@ -19,7 +19,7 @@ from mtctl.batch.cohort_rows import (
     unreadable_row,
 )
 from mtctl.batch.runner import Failure
-from mtctl.io.dicom.file_names import without_file_names
+from mtctl.io.dicom.privacy import without_file_names
 from mtctl.io.inputs import ScanInput
 from mtctl.io.reports import checked_report
 from mtctl.io.results import REPORT, ResultFiles

@@ -15,7 +15,7 @@ from support.children import environment
 from support.paths import ROOT
 from support.telltales import telltales
 
-from mtctl.io.dicom.file_names import without_file_names
+from mtctl.io.dicom.privacy import without_file_names
 from mtctl.models.model import Model
 
 

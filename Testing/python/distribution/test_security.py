@@ -21,7 +21,7 @@ def test_every_attack_that_is_listed_has_the_test_that_is_named() -> None:
     assert len(rows) == len(listed)  # None is written in another form.
     absent = []
     for _, file, name in listed:
-        path = ROOT / "Testing" / "python" / file
+        path = ROOT / "Testing" / file
         if not path.is_file() or not re.search(
             rf"^(async )?def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE
         ):

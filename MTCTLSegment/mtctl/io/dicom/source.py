@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry
-from mtctl.io.dicom.quiet import quiet_dicom
+from mtctl.io.dicom.privacy import quiet_dicom
 from mtctl.io.dicom.reader import read_places
 from mtctl.io.dicom.series import Series
 from mtctl.io.dicom.valid_elements import is_uid, text_of, valid_elements

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import mtctl
 from mtctl.geometry import Geometry, Volume
-from mtctl.io.dicom.quiet import quiet_dicom
+from mtctl.io.dicom.privacy import quiet_dicom
 from mtctl.io.dicom.series import Series
 from mtctl.io.dicom.source import DicomOutputError, DicomSource, dicom_source
 from mtctl.system.files import replacing
