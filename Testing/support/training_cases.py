@@ -13,7 +13,7 @@ from mtctl_train.recipe import Recipe, Stage
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
-    stages=(Stage(6, (48, 16, 32), 1e-2), Stage(2, (48, 32, 32), 1e-3)),
+    stages=(Stage(6, (48, 16, 32), 1e-2), Stage(2, (48, 16, 16), 1e-3)),
     architecture=Architecture(filters=4, uncertainty_filters=2),
     checkpoint_seconds=0.0,
     validate_every=4,
