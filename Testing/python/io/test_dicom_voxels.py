@@ -106,6 +106,19 @@ def test_a_file_that_is_coded_otherwise_than_it_says_is_read_as_it_is(tmp_path: 
     assert np.array_equal(read_folder(folder).array, array)
 
 
+@pytest.mark.parametrize(("kind", "length"), [(b"O\xff", None), (b"OW", 5000)])
+def test_a_damaged_beginning_of_the_voxels_does_not_move_them(tmp_path: Path, kind: bytes, length: int | None) -> None:
+    write_slices(tmp_path, small_scan())
+    victim = tmp_path / "03.dcm"
+    content = victim.read_bytes()
+    begin = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<I", 240)
+    assert begin in content
+    damaged = b"\xe0\x7f\x10\x00" + kind + b"\0\0" + struct.pack("<I", length or 240)
+    victim.write_bytes(content.replace(begin, damaged))
+    with pytest.raises(VolumeError, match=r"03\.dcm says that it holds [0-9]+ bytes of voxels and holds 24[04]"):
+        read_folder(tmp_path)
+
+
 def stored(array: Any, bits: tuple[int, int, int], signed: bool, kind: str = "MONOCHROME2") -> Edit:
     """Slices that hold `array`, (slices, rows, columns), in so many bits: allocated, stored, the highest."""
 

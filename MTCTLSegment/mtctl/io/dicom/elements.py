@@ -99,12 +99,14 @@ class PixelData:
 
     Attributes:
         offset: Of the first byte, in the file (in what it inflates to, where it is deflated).
-        length: Number of bytes; of the fragments together, where they are compressed.
+        length: Number of bytes that are there; of the fragments together, where they are compressed.
+        said: Number of bytes that should be there.
         fragments: (offset, length) of each, without the table of offsets; empty where the voxels are not compressed.
     """
 
     offset: int
     length: int
+    said: int
     fragments: tuple[tuple[int, int], ...] = ()
 
 

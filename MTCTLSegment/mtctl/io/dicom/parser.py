@@ -193,11 +193,12 @@ class _Reader:
     def _pixels(self, length: int) -> PixelData:
         offset = self._stream.tell()
         if length != _UNDEFINED:
-            return PixelData(offset, min(length, self._end - offset))
+            return PixelData(offset, min(length, self._end - offset), length)
         fragments = self._fragments()[1:]  # the first is the table of offsets
         if not fragments:
             raise CutOffError("has no voxels; copy or export it again")
-        return PixelData(offset, sum(size for _, size in fragments), fragments)
+        length = sum(size for _, size in fragments)
+        return PixelData(offset, length, length, fragments)
 
     def _fragments(self) -> tuple[tuple[int, int], ...]:
         fragments: list[tuple[int, int]] = []

@@ -101,6 +101,12 @@ def _check_length(header: DicomHeader, format_: PixelFormat) -> None:
             raise CutOffError(
                 f"holds {header.pixels.length} bytes of voxels where {format_.length} belong; copy or export it again"
             )
+        # Some writers forget the last byte of an odd number.
+        if header.pixels.said > header.pixels.length + 1:
+            raise CutOffError(
+                f"says that it holds {header.pixels.said} bytes of voxels and holds {header.pixels.length}; copy or "
+                "export it again"
+            )
     elif len(header.pixels.fragments) < (1 if format_.frames == 1 else format_.frames):
         raise CutOffError(
             f"holds {len(header.pixels.fragments)} compressed frames where {format_.frames} belong; "
