@@ -187,7 +187,7 @@ def test_a_flag_that_is_neither_true_nor_false_is_named(
     report = tmp_path / "results" / "a.json"
     report.write_text(report.read_text(encoding="utf-8").replace("false", '"false"'), encoding="utf-8")
     assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 1
-    assert "'flagged' is 'false', neither true nor false" in capsys.readouterr().err
+    assert "'flagged' is false; true or false is needed" in capsys.readouterr().err
 
 
 def test_the_curve_of_a_case_starts_at_its_dice_and_ends_where_the_flagged_errors_are_gone() -> None:
