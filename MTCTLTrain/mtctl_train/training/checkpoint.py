@@ -159,16 +159,16 @@ def _last_whole(path: Path, previous: Path) -> _Saved | None:
     Raises:
         CheckpointError: It is damaged, and there is none before it.
     """
-    if not path.exists():
-        # A run that was killed while it kept the one before.
-        return _read(previous) if previous.exists() else None
+    if not path.exists() and not previous.exists():
+        return None
     try:
-        return _read(path)
+        # The last one is missing where a run was killed while it kept the one before.
+        return _read(path if path.exists() else previous)
     except CheckpointError as damage:
         try:
             earlier = _read(previous)
         except CheckpointError:
-            raise damage from None
+            raise CheckpointError(f"{damage}; delete it to start again") from None
         warnings.warn(f"{damage}; the run goes on from the one before it, {previous.name}", stacklevel=3)
         path.unlink(missing_ok=True)  # Else the next checkpoint would keep this one instead of the good one.
         return earlier
@@ -185,11 +185,11 @@ def _read(path: Path) -> _Saved:
             metadata = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); delete it to start again") from error
+        raise CheckpointError(f"{path}: damaged ({error})") from error
     if _SUM not in metadata:
         warnings.warn(f"{path}: has no checksum, as an earlier version wrote it: it is taken as it is", stacklevel=4)
     elif metadata[_SUM] != _sum(tensors, metadata):
-        raise CheckpointError(f"{path}: damaged, or changed since (its checksum differs); delete it to start again")
+        raise CheckpointError(f"{path}: damaged, or changed since (its checksum differs)")
     return _Saved(path, tensors, metadata)
 
 

@@ -29,7 +29,7 @@ from mtctl_train.methods.uamt import UAMT
 from mtctl_train.methods.vnet import VNetMethod
 from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage
 from mtctl_train.training import trainer
-from mtctl_train.training.checkpoint import CHECKPOINT, CheckpointError
+from mtctl_train.training.checkpoint import CHECKPOINT, PREVIOUS, CheckpointError
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
@@ -93,6 +93,19 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
     with pytest.raises(CheckpointError, match="belongs to a run with other settings"):
         run(tmp_path, replace(RECIPE, seed=5))
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:1000])
+    (tmp_path / PREVIOUS).unlink()
+    with pytest.raises(CheckpointError, match=r"damaged .*; delete it to start again"):
+        run(tmp_path)
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
+    whole, _ = run(tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:1000])
+    with pytest.warns(UserWarning, match=r"damaged .*; the run goes on from the one before it"):
+        again, events = run(tmp_path)
+    assert events[0]["iteration"] == 7
+    assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
 
 
 def test_progress_names_the_losses_and_the_time_left_falls_to_nothing(tmp_path: Path) -> None:
