@@ -68,7 +68,7 @@ _SLOWEST = 0.5
 
 
 @dataclass(frozen=True)
-class Run:
+class DisturbedRun:
     """What is started, and started again.
 
     Attributes:
@@ -111,13 +111,13 @@ class Material:
             write_volume(Volume(truth().astype(np.uint8), volume.geometry), folder / "data" / f"{name}.label.nrrd")
         return cls(folder)
 
-    def fine_tuning(self, out: Path, store: Path) -> Run:
+    def fine_tuning(self, out: Path, store: Path) -> DisturbedRun:
         recipe = replace(RECIPE, checkpoint_seconds=0.0, validate_every=2)
         base = str(self.folder / "model")
         job = FineTuning(store, base, out, Iterations(6), device="cpu", recipe=recipe)
-        return Run(partial(finetuning_run.fine_tune, job), out, out / CANDIDATE, store)
+        return DisturbedRun(partial(finetuning_run.fine_tune, job), out, out / CANDIDATE, store)
 
-    def training(self, out: Path) -> Run:
+    def training(self, out: Path) -> DisturbedRun:
         architecture = Architecture(filters=4, uncertainty_filters=2)
         recipe = Recipe((Stage(4, (48, 16, 16), 1e-2),), architecture=architecture, checkpoint_seconds=0.0)
         recipe = replace(recipe, validate_every=3)
@@ -125,11 +125,11 @@ class Material:
             self.folder / "data", ("a",), ("c",), ("b",), out, "toy", "mtctl", MTCTL(), recipe,
             phantoms=0, full_fields=0, locator_iterations=0, base=None, device="cpu", command="",
         )  # fmt: skip
-        return Run(partial(train_model, job), out, out, self.folder / "data")
+        return DisturbedRun(partial(train_model, job), out, out, self.folder / "data")
 
 
 @dataclass(frozen=True)
-class Child:
+class ForkedTraining:
     """A run in a process of its own.
 
     Attributes:
@@ -152,12 +152,12 @@ class Child:
         return self.told.read_text(encoding="utf-8") if self.told.exists() else "killed"
 
 
-def started(run: Run, told: Path, slow: bool) -> Child:
+def started(run: DisturbedRun, told: Path, slow: bool) -> ForkedTraining:
     """Start a run in a fork of this process, which has torch loaded."""
     told.unlink(missing_ok=True)
     pid = os.fork()
     if pid:
-        return Child(pid, told)
+        return ForkedTraining(pid, told)
     try:
         with open(told.with_suffix(".log"), "ab") as log:
             os.dup2(log.fileno(), 1)
@@ -293,7 +293,7 @@ class Rounds:
         shutil.rmtree(store, ignore_errors=True)
         return ending.partition(":")[0]
 
-    def _disturb(self, kind: str, run: Run, child: Child) -> str:
+    def _disturb(self, kind: str, run: DisturbedRun, child: ForkedTraining) -> str:
         if kind in ("killed", "slow renames"):
             with suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)
@@ -305,7 +305,7 @@ class Rounds:
             return change(run.store, self._chance)
         return kind
 
-    def _mend(self, kind: str, run: Run) -> None:
+    def _mend(self, kind: str, run: DisturbedRun) -> None:
         if kind == "full disk":
             (run.out.parent / "filler").unlink()
         elif kind == "read-only":
@@ -313,7 +313,7 @@ class Rounds:
         elif kind == "store changed":
             bring_back(run.store)
 
-    def _look(self, name: str, run: Run, ending: str, kind: str) -> None:
+    def _look(self, name: str, run: DisturbedRun, ending: str, kind: str) -> None:
         """Look at how a disturbed run ended."""
         if ending.startswith("unnamed"):
             self.amiss.append(f"{name}: {ending}")
@@ -334,7 +334,7 @@ class Rounds:
         elif wanted is RunState.FAILED and status.message != said:
             self.amiss.append(f"{name}: its status says {status.message!r}, not {said!r}")
 
-    def _check(self, name: str, run: Run, weights: str | None, done: str) -> None:
+    def _check(self, name: str, run: DisturbedRun, weights: str | None, done: str) -> None:
         """Check what a run has made in the end."""
         if weights is not None and file_sha256(run.result / WEIGHTS) != weights:
             self.amiss.append(f"{name}: other weights than those of an undisturbed run")

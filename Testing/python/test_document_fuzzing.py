@@ -71,7 +71,7 @@ VALUES = st.recursive(
 
 
 @dataclass(frozen=True)
-class Place:
+class SitePlace:
     """A folder with one of every document that there is."""
 
     folder: Path
@@ -86,12 +86,12 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Kind:
+class DocumentKind:
     """A document: where it lies, whether it holds its own checksum, and who reads it."""
 
     path: str
     sealed: bool
-    read: Callable[[Place], object]
+    read: Callable[[SitePlace], object]
 
 
 def each(*readers: Callable[[], object]) -> None:
@@ -101,14 +101,14 @@ def each(*readers: Callable[[], object]) -> None:
             read()
 
 
-def read_cohort(place: Place) -> None:
+def read_cohort(place: SitePlace) -> None:
     out = place.folder / "out"
     each(lambda: read_report(out / "a.json"), lambda: FolderSource(out, place.store).entries())
     ResultFiles(out, "a").report()
     assert "b" in {row.case for row in write_cohort(out, [], [])} and "b" in reported_scores(out)[0]
 
 
-def read_store(place: Place) -> None:
+def read_store(place: SitePlace) -> None:
     assert "b" in {case.id for case in place.store.cases()}
     place.store.unreadable()
     place.store.verify()
@@ -120,7 +120,7 @@ def read_store(place: Place) -> None:
     each(lambda: make_plan(place.store, 0))
 
 
-def read_models(place: Place) -> None:
+def read_models(place: SitePlace) -> None:
     models = place.models
     version = models.usable().version
     read_catalogue(models)
@@ -129,23 +129,23 @@ def read_models(place: Place) -> None:
     assert version is None or version.number == 1
 
 
-def read_candidate(place: Place) -> None:
+def read_candidate(place: SitePlace) -> None:
     verdict = read_verdict(place.folder / "candidate")
     _ = verdict.against, verdict.dice, verdict.worst
 
 
-def read_model_card(place: Place) -> None:
+def read_model_card(place: SitePlace) -> None:
     folder = place.folder / "candidate"
     each(lambda: cases_learnt(read_card(folder)), lambda: read_name(folder), lambda: find_model(str(folder)))
     each(lambda: check_tensors(folder, read_card(folder)))
 
 
-def read_draft(place: Place) -> None:
+def read_draft(place: SitePlace) -> None:
     maps = place.store.case("b").maps()
     each(lambda: read_review(place.folder / "draft.json", maps, maps.segmentation))
 
 
-def read_run(place: Place) -> None:
+def read_run(place: SitePlace) -> None:
     folder = place.folder / "runs" / RUN
     read_status(folder)
     run = TrainingRun.last(place.folder / "runs")
@@ -157,12 +157,12 @@ def read_run(place: Place) -> None:
     progress.curve(progress.dice)
 
 
-def read_lock(place: Place) -> None:
+def read_lock(place: SitePlace) -> None:
     with locks.locked(place.folder / "locked"):
         pass
 
 
-def read_messages(place: Place) -> None:
+def read_messages(place: SitePlace) -> None:
     messages = ChildOutput(5).add_output((place.folder / "message.json").read_bytes() + b"\n")
     for message in messages:
         for kind in (StepMessage, NoteMessage, FailedMessage, DoneMessage):
@@ -170,33 +170,33 @@ def read_messages(place: Place) -> None:
 
 
 KINDS = {
-    "report": Kind("out/a.json", False, read_cohort),
-    "case": Kind("store/cases/a/case.json", True, read_store),
-    "record of a prediction": Kind("store/cases/a/0001-prediction/record.json", True, read_store),
-    "record of a decision": Kind("store/cases/a/0002-corrected/record.json", True, read_store),
-    "stored report": Kind("store/cases/a/0001-prediction/report.json", False, read_store),
-    "stored review": Kind("store/cases/a/0002-corrected/review.json", False, read_store),
-    "review": Kind("draft.json", False, read_draft),
-    "card": Kind("candidate/card.json", False, read_model_card),
-    "published card": Kind("site/versions/0001/card.json", False, read_models),
-    "version": Kind("site/versions/0001/version.json", True, read_models),
-    "pointer": Kind("site/current.json", True, read_models),
-    "verdict": Kind("candidate/verdict.json", True, read_candidate),
-    "plan": Kind(f"runs/{RUN}/plan.json", False, read_run),
-    "base": Kind(f"runs/{RUN}/base.json", False, read_run),
-    "status": Kind(f"runs/{RUN}/status.json", False, read_run),
-    "order": Kind(f"runs/{RUN}/order.json", False, read_run),
-    "launch": Kind(f"runs/{RUN}/launch.json", False, read_run),
-    "decision": Kind(f"runs/{RUN}/decision.json", False, read_run),
-    "event": Kind(f"runs/{RUN}/progress.jsonl", False, read_run),
-    "lock": Kind("locked/.mtctl-lock-00000007", False, read_lock),
-    "message": Kind("message.json", False, read_messages),
+    "report": DocumentKind("out/a.json", False, read_cohort),
+    "case": DocumentKind("store/cases/a/case.json", True, read_store),
+    "record of a prediction": DocumentKind("store/cases/a/0001-prediction/record.json", True, read_store),
+    "record of a decision": DocumentKind("store/cases/a/0002-corrected/record.json", True, read_store),
+    "stored report": DocumentKind("store/cases/a/0001-prediction/report.json", False, read_store),
+    "stored review": DocumentKind("store/cases/a/0002-corrected/review.json", False, read_store),
+    "review": DocumentKind("draft.json", False, read_draft),
+    "card": DocumentKind("candidate/card.json", False, read_model_card),
+    "published card": DocumentKind("site/versions/0001/card.json", False, read_models),
+    "version": DocumentKind("site/versions/0001/version.json", True, read_models),
+    "pointer": DocumentKind("site/current.json", True, read_models),
+    "verdict": DocumentKind("candidate/verdict.json", True, read_candidate),
+    "plan": DocumentKind(f"runs/{RUN}/plan.json", False, read_run),
+    "base": DocumentKind(f"runs/{RUN}/base.json", False, read_run),
+    "status": DocumentKind(f"runs/{RUN}/status.json", False, read_run),
+    "order": DocumentKind(f"runs/{RUN}/order.json", False, read_run),
+    "launch": DocumentKind(f"runs/{RUN}/launch.json", False, read_run),
+    "decision": DocumentKind(f"runs/{RUN}/decision.json", False, read_run),
+    "event": DocumentKind(f"runs/{RUN}/progress.jsonl", False, read_run),
+    "lock": DocumentKind("locked/.mtctl-lock-00000007", False, read_lock),
+    "message": DocumentKind("message.json", False, read_messages),
 }
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Iterator[Place]:
-    place = Place(tmp_path_factory.mktemp("documents"))
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Iterator[SitePlace]:
+    place = SitePlace(tmp_path_factory.mktemp("documents"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(locks, "EXPIRY", 0.0)
         patch.setattr(shipped, "MODEL_FOLDERS", (place.folder / "shipped",))
@@ -205,7 +205,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Iterat
         yield place
 
 
-def fill(place: Place, model: Model) -> None:
+def fill(place: SitePlace, model: Model) -> None:
     for name in ("out", "site", "shipped", "locked", f"runs/{RUN}"):
         (place.folder / name).mkdir(parents=True)
     for seed, id in enumerate("ab"):
@@ -281,7 +281,7 @@ def reseal_record(path: Path) -> Callable[[], object]:
     return lambda: record.write_bytes(before)
 
 
-def try_out(place: Place, kind: Kind, content: bytes, document: Any = None) -> None:
+def try_out(place: SitePlace, kind: DocumentKind, content: bytes, document: Any = None) -> None:
     """Put something in the place of a document, let it be read, and put the document back."""
     path = place.folder / kind.path
     before, undo = path.read_bytes(), list[Callable[[], object]]()
@@ -313,7 +313,7 @@ FUZZ = settings(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_any_value_in_any_field_is_read_or_refused_in_words(place: Place, name: str) -> None:
+def test_any_value_in_any_field_is_read_or_refused_in_words(place: SitePlace, name: str) -> None:
     kind = KINDS[name]
     good = json.loads((place.folder / kind.path).read_text(encoding="utf-8").splitlines()[0] if name == "event" else (
         place.folder / kind.path
@@ -331,7 +331,7 @@ def test_any_value_in_any_field_is_read_or_refused_in_words(place: Place, name: 
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_any_bytes_are_refused_in_words(place: Place, name: str) -> None:
+def test_any_bytes_are_refused_in_words(place: SitePlace, name: str) -> None:
     @settings(FUZZ, max_examples=max(EXAMPLES // 4, 1))
     @given(st.binary(max_size=50) | st.integers(0, 300).map(lambda depth: b'{"a":[' * depth) | st.just(b"[" * 150_000))
     def fuzz(content: bytes) -> None:

@@ -212,7 +212,7 @@ def test_an_upload_that_hardly_moves_is_ended_with_a_reason():
     assert (status, "too slowly" in sentence) == (408, True)
 
 
-class Transport(asyncio.Transport):
+class RecordedTransport(asyncio.Transport):
     """Knows whether it was closed."""
 
     closed = False
@@ -226,7 +226,7 @@ def test_strangers_are_few_and_stay_a_short_time_and_the_person_is_never_pushed_
 
     async def run() -> None:
         connections = Connections(most_unknown=3, most_known=2, patience=0.02)
-        person, *strangers = (Transport() for _ in range(6))
+        person, *strangers = (RecordedTransport() for _ in range(6))
         connections.enter(person)
         assert connections.let_in(person)
         for stranger in strangers:
@@ -309,10 +309,10 @@ def test_calls_with_any_arguments_are_answered_without_a_traceback_and_do_no_har
 
 @given(st.integers(0, 8192), st.integers(0, 8192), st.floats(0.25, 8))
 def test_no_view_is_drawn_larger_than_a_screen(width: int, height: int, ratio: float):
-    from mtctl.browser.server.rpc_guard import MOST_PIXELS, _sized_view
+    from mtctl.browser.server.rpc_guard import MOST_PIXELS, sized_view
 
     size = {"w": width, "h": height, "p": ratio}
-    _sized_view(frozenset({"Axial"}))("Axial", "page", size)
+    sized_view(frozenset({"Axial"}))("Axial", "page", size)
     assert size["w"] * size["p"] * size["h"] * size["p"] <= MOST_PIXELS * 1.001
     assert size["p"] <= ratio
 

@@ -14,7 +14,7 @@ from mtctl.browser.ui.tabs import CLIENT, OldTabError, Tabs
 from mtctl.system.files import WriteError
 
 
-class PageState(dict):
+class RecordedPage(dict):
     """As much of trame's state as saving needs."""
 
     def __getattr__(self, name: str) -> object:
@@ -23,7 +23,7 @@ class PageState(dict):
     def __setattr__(self, name: str, value: object) -> None:
         self[name] = value
 
-    def __enter__(self) -> PageState:
+    def __enter__(self) -> RecordedPage:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +70,7 @@ async def until(condition: object) -> None:
 @pytest.mark.parametrize("trouble", TROUBLE, ids=[type(one).__name__ + str(i) for i, one in enumerate(TROUBLE)])
 def test_what_could_not_be_saved_is_saved_by_itself_as_soon_as_it_can_be(trouble: Exception):
     async def run() -> None:
-        state, disk = PageState(), Disk()
+        state, disk = RecordedPage(), Disk()
         saver = Saver(state, disk.write)
         disk.trouble = trouble
         saver.mark()
@@ -89,7 +89,7 @@ def test_what_could_not_be_saved_is_saved_by_itself_as_soon_as_it_can_be(trouble
 
 def test_who_asks_to_save_hears_why_it_fails_and_it_goes_on():
     async def run() -> None:
-        state, disk = PageState(), Disk()
+        state, disk = RecordedPage(), Disk()
         saver = Saver(state, disk.write)
         disk.trouble = TROUBLE[0]
         saver.mark()
@@ -103,7 +103,7 @@ def test_who_asks_to_save_hears_why_it_fails_and_it_goes_on():
 
 def test_what_changes_while_it_is_written_is_written_too():
     async def run() -> None:
-        state, disk = PageState(), Disk()
+        state, disk = RecordedPage(), Disk()
         saver = Saver(state, disk.write)
         saver.mark()
         saving_it = asyncio.ensure_future(saver.save())

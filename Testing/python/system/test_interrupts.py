@@ -57,7 +57,7 @@ def go_on(seconds: float = 20.0) -> None:
     raise AssertionError("the interrupt was forgotten")
 
 
-class _Watched:
+class WatchedThing:
     pass
 
 
@@ -72,7 +72,7 @@ def in_a_destructor() -> None:
 
 
 def in_a_callback_of_a_weak_reference() -> None:
-    thing = _Watched()
+    thing = WatchedThing()
     reference = weakref.ref(thing, lambda _: strike())
     del thing
     assert reference() is None

@@ -77,13 +77,13 @@ def test_without_a_place_for_temporary_files_it_is_said_what_to_set() -> None:
 
 @pytest.mark.usefixtures("placeless")
 def test_a_library_s_words_for_the_want_of_a_place_become_ours(capsys: pytest.CaptureFixture[str]) -> None:
-    class Command:
+    class WorkCommand:
         HELP = "asks for a temporary file"
 
         def add_parser(self, subparsers: Any) -> None:
             subparsers.add_parser("work").set_defaults(run=lambda args: tempfile.mkdtemp())
 
-    assert main(["work"], {"work": Command}) == 1
+    assert main(["work"], {"work": WorkCommand}) == 1
     assert capsys.readouterr().err == f"mtctl: error: {NO_PLACE}\n"
 
 

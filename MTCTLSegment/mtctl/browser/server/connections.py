@@ -72,7 +72,7 @@ class Connections:
         return True
 
 
-class _Watched(asyncio.Protocol):
+class _WatchedConnection(asyncio.Protocol):
     """Hands everything on to aiohttp's protocol, and tells `Connections` when a connection comes and goes."""
 
     def __init__(self, inner: Any, connections: Connections) -> None:
@@ -115,7 +115,7 @@ class _WatchedSite(web.SockSite):
         make, connections = self._runner.server, self._connections
         assert make is not None
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Watched(make(), connections), sock=self._bound, backlog=self._backlog
+            lambda: _WatchedConnection(make(), connections), sock=self._bound, backlog=self._backlog
         )
 
 

@@ -107,7 +107,7 @@ def guard(handler: Any, views: frozenset[str], triggers: frozenset[str], may_pre
     checks: dict[str, Callable[..., None]] = {
         "trame.state.get": _nothing,
         "trame.trigger": _known_trigger(triggers),
-        "trame.rca.size": _sized_view(views),
+        "trame.rca.size": sized_view(views),
         "trame.rca.event": _mouse_event(views, may_press),
         "trame.rca.reset": _view(views),
         "trame.lifecycle.update": _life_cycle,
@@ -210,7 +210,7 @@ def _view(views: frozenset[str]) -> Callable[..., None]:
     return check
 
 
-def _sized_view(views: frozenset[str]) -> Callable[..., None]:
+def sized_view(views: frozenset[str]) -> Callable[..., None]:
     def check(name: Any, origin: Any, size: Any) -> None:
         if name not in views or not isinstance(size, dict) or not size.keys() <= {"w", "h", "p"}:
             raise RefusedMessage("no such view or size")
