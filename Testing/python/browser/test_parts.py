@@ -136,13 +136,16 @@ def test_a_mouse_event_is_reduced_to_numbers_before_vtk_sees_it():
     pytest.importorskip("trame_slicer")
     from mtctl.browser.server import rpc_guard
 
-    check = rpc_guard._mouse_event(frozenset({"Axial"}))
+    check = rpc_guard._mouse_event(frozenset({"Axial"}), lambda: True)
     event = {"type": "MouseMove", "x": 3, "y": 4.5, "ctrlKey": True, "deviceType": {"a": []}, "keyCode": "x"}
     check("Axial", "page", event)
     assert event == {
         **{"type": "MouseMove", "x": 3, "y": 4.5, "w": 0, "h": 0, "spinY": 0},
         **{"ctrlKey": 1, "altKey": 0, "shiftKey": 0, "metaKey": 0},
     }
+    pressed = {"type": "LeftButtonPress", "x": 3, "y": 4}
+    rpc_guard._mouse_event(frozenset({"Axial"}), lambda: False)("Axial", "page", pressed)
+    assert pressed["type"] == "EndInteractionEvent", "the tab shows another case"
     key = {"type": "KeyDown", "keyCode": "x"}
     check("Axial", "page", key)
     assert key["type"] == "EndInteractionEvent"
