@@ -211,6 +211,8 @@ def _view(views: frozenset[str]) -> Callable[..., None]:
 
 
 def sized_view(views: frozenset[str]) -> Callable[..., None]:
+    """Return the check of a message that asks for a view's size: its ratio is lowered to `MOST_PIXELS`."""
+
     def check(name: Any, origin: Any, size: Any) -> None:
         if name not in views or not isinstance(size, dict) or not size.keys() <= {"w", "h", "p"}:
             raise RefusedMessage("no such view or size")
