@@ -77,6 +77,7 @@ def run_add(args: argparse.Namespace) -> int:
     from mtctl.cases.importing import ImportSources, import_scan, namesakes
     from mtctl.errors import failure_of
     from mtctl.io.inputs import find_scans
+    from mtctl.system.interrupts import check
 
     store = _store(args)
     scans = find_scans(args.input)
@@ -94,6 +95,7 @@ def run_add(args: argparse.Namespace) -> int:
     )
     failed: list[Path] = []
     for number, scan in enumerate(scans, start=1):
+        check()
         try:
             added = import_scan(store, scan, sources, args.id)
             case = added.case

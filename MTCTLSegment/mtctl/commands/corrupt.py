@@ -13,6 +13,7 @@ from mtctl.commands.arguments import whole_number
 from mtctl.errors import failure_of
 from mtctl.io.case_names import CaseListError, case_names
 from mtctl.system.files import WriteError, make_folder
+from mtctl.system.interrupts import check
 
 #: Folders below --out: what `mtctl segment` is to be given, one after the other.
 LABELLED, FOREIGN = "labelled", "foreign"
@@ -70,6 +71,7 @@ def _usable(data: Path, names: Sequence[str]) -> tuple[str, ...]:
 
     usable = []
     for name in names:
+        check()
         try:
             load_labelled(data, name)
             usable.append(name)

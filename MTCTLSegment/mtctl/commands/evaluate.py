@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mtctl.commands.arguments import SPACING, given_spacing
 from mtctl.errors import failure_of
+from mtctl.system.interrupts import check
 
 if TYPE_CHECKING:
     from mtctl.evaluation.results import MethodResult
@@ -159,6 +160,7 @@ def _evaluate_folder(
     print(f"\n{name}: {folder}\n{header(SEGMENTATION_COLUMNS)}")
     cases: dict[str, CaseResult] = {}
     for stem, path in results.items():
+        check()
         try:
             if stem not in labels:
                 raise EvaluationError(f"{path}: no {stem}{LABEL} in the truth folder")

@@ -9,6 +9,7 @@ from pathlib import Path
 from mtctl.errors import MtctlError, failure_of
 from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.io.volumes import read_mask, read_volume
+from mtctl.system.interrupts import check
 
 
 class DataError(MtctlError):
@@ -48,6 +49,7 @@ def load_all_labelled(folder: Path, names: Sequence[str]) -> list[LabelledVolume
     """
     cases, failures = list[LabelledVolume](), list[str]()
     for name in names:
+        check()
         try:
             cases.append(load_labelled(folder, name))
         except MemoryError:
