@@ -37,6 +37,11 @@ _OTHER_NAME = re.compile(
     r"append\w*|laa|auricle|arter\w*|esophag\w*|oesophag\w*|valve|liver|lungs?|kidneys?|spleen|brain|bones?|"
     r"vertebra\w*|tum(?:o|ou)r|lesion|skin|body|background)\b"
 )
+# What people draw with the atrium or leave out: "LA with LAA", "left atrium without wall".
+_ADDED = re.compile(
+    r"\b(?:with|incl\w*|and|plus) (?:the |left |atrial )*(?:append\w*|laa|auricle|veins?|pvs?)\b"
+    r"|\b(?:without|excl\w*|no|not)\b.*"
+)
 _VEINS = re.compile(r"\b(?:veins?|pv|pvs)\b")
 
 # By how much of a voxel the lattices of a mask and its scan may lie apart.
@@ -67,7 +72,8 @@ class _Segment:
     @property
     def says_left_atrium(self) -> bool:
         """Whether its name does, and its term does not contradict."""
-        return bool(_ATRIAL_NAME.search(self.text)) and not _OTHER_NAME.search(self.text) and not self._is_coded_other
+        named = _ADDED.sub("", self.text)
+        return bool(_ATRIAL_NAME.search(named)) and not _OTHER_NAME.search(named) and not self._is_coded_other
 
     @property
     def says_another(self) -> bool:
@@ -108,6 +114,16 @@ def left_atrium_of(array: NDArray[Any], metadata: Mapping[str, str]) -> Mask:
         return _foreground(array)
     segments = _segments(metadata, array.ndim == 4)
     segment = _chosen(segments)
+    if segment.label == 0:
+        raise VolumeError(
+            f"the segment {segment} is said to have the value 0, which is the background's; save it again"
+        )
+    shared = [other for other in segments if (other.label, other.layer) == (segment.label, segment.layer)]
+    if len(shared) > 1:
+        raise VolumeError(
+            f"several segments are said to have the value {segment.label} in one layer ({_named(shared)}); save the "
+            "left atrium alone"
+        )
     layers = array if array.ndim == 4 else array[..., np.newaxis]
     if not 0 <= segment.layer < layers.shape[-1]:
         raise VolumeError(f"the segment {segment} is said to lie in a layer that the file does not have; save it again")

@@ -163,6 +163,14 @@ def test_what_may_have_been_a_slice_is_said(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("acquired", "said"), [("30", True), ("8", False), ("", False)])
+def test_images_that_were_taken_and_are_not_here_are_said(tmp_path: Path, acquired: str, said: bool) -> None:
+    write_slices(tmp_path, small_scan(), lambda data, number: put(data, "ImagesInAcquisition", acquired))
+    assert (
+        "30 images were taken together (ImagesInAcquisition), and 8 are here" in choose_series(tmp_path).remark
+    ) == said
+
+
 def test_a_damaged_slice_of_another_series_does_not_matter(tmp_path: Path) -> None:
     array, geometry = small_scan()
     write_slices(tmp_path / "S1", (array, geometry))

@@ -175,7 +175,8 @@ BAD: dict[str, tuple[Edit, str]] = {
     "spacing of 0": (setting(PixelSpacing="0\\0.7"), r"00\.dcm has a voxel spacing of 0 or less"),
     "negative spacing": (setting(PixelSpacing="0.8\\-0.7"), r"00\.dcm has a voxel spacing of 0 or less"),
     "a place of two numbers": (setting(ImagePositionPatient="1\\2"), r"00\.dcm has no position that can be used"),
-    "no orientation at all": (setting(ImageOrientationPatient="0\\0\\0\\0\\0\\0"), "right angles|lie where another"),
+    "no orientation at all": (setting(ImageOrientationPatient="0\\0\\0\\0\\0\\0"), "not of length 1"),
+    "directions of length 2": (setting(ImageOrientationPatient="2\\0\\0\\0\\2\\0"), "00.dcm .* not of length 1"),
     "axes that lean": (setting(ImageOrientationPatient="1\\0\\0\\0.1\\0.99\\0"), "right angles|sideways"),
 }
 

@@ -141,6 +141,9 @@ BITS = {
     "12 of 16 with sign, an overlay above": ((_SIGNED & 0xFFF) | 0x5000, (16, 12, 11), True, _SIGNED),
     "8 of 8": (_POSITIVE // 4, (8, 8, 7), False, _POSITIVE // 4),
     "32 of 32": (_POSITIVE * 1000, (32, 32, 31), False, _POSITIVE * 1000),
+    "the upper 12 of 16": (_POSITIVE << 4, (16, 12, 15), False, _POSITIVE),
+    "the upper 12 of 16 with sign": ((_SIGNED << 4) & 0xFFFF, (16, 12, 15), True, _SIGNED),
+    "16 of 16, of which the highest is called 11": (_POSITIVE, (16, 16, 11), False, _POSITIVE),
     "16 of 32 with sign": (_SIGNED & 0xFFFF, (32, 16, 15), True, _SIGNED),
 }
 
@@ -159,6 +162,32 @@ def test_low_values_that_are_bright_are_turned_round_and_that_is_said(
     write_slices(tmp_path, small_scan(), stored(_POSITIVE, bits, signed, "MONOCHROME1"))
     assert np.array_equal(read_folder(tmp_path).array, (most - _POSITIVE).astype(np.float32))
     assert "MONOCHROME1" in choose_series(tmp_path).remark
+
+
+@pytest.mark.parametrize("low_bits", [0, 4])
+def test_values_in_the_upper_bits_and_tables_that_were_not_applied_are_said(tmp_path: Path, low_bits: int) -> None:
+    held = stored(_POSITIVE << low_bits, (16, 12, 11 + low_bits), False, "monochrome2")
+
+    def edit(data: Any, number: int) -> None:
+        held(data, number)
+        data.ModalityLUTSequence = [pydicom.Dataset()]
+
+    write_slices(tmp_path, small_scan(), edit)
+    remark = choose_series(tmp_path).remark
+    assert "a table for their values (Modality LUT), which was not applied" in remark
+    assert ("in the upper 12 of 16 bits" in remark) == (low_bits > 0)
+
+
+@pytest.mark.parametrize("kind", [b"??", b"  ", b"\0\0"])
+def test_private_elements_of_no_kind_are_passed_over(tmp_path: Path, kind: bytes) -> None:
+    array, geometry = small_scan()
+
+    def private(data: Any, number: int) -> None:
+        data.private_block(0x0029, "SOMEBODY", create=True).add_new(1, "LO", "abcd")
+
+    element = b"\x29\x00\x01\x10"
+    write_slices(tmp_path, (array, geometry), private, {element + b"LO": element + kind})
+    assert np.array_equal(read_folder(tmp_path).array, array)
 
 
 def scales(data: Any, number: int) -> None:
@@ -208,7 +237,7 @@ BAD: dict[str, tuple[Edit, str]] = {
     "a palette": (setting(PhotometricInterpretation="PALETTE COLOR"), "in colour .1 values a voxel, PALETTE"),
     "more bits than there are": (setting(BitsStored=17), "17 of 16 bits"),
     "no bits": (setting(BitsStored=0), "0 of 16 bits"),
-    "the upper bits, which programs read differently": (setting(BitsStored=12), "12 of 16 bits .* highest number 15"),
+    "something below the bits that count": (setting(BitsStored=12), "upper 12 bits of 16 .* the lower ones hold"),
     "a high bit outside": (setting(HighBit=20), "the highest number 20"),
     "12 bits without gaps": (setting(BitsAllocated=12, BitsStored=12, HighBit=11), "12 of 12 bits"),
     "no rows": (setting(Rows=0), "no rows or columns"),

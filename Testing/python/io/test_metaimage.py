@@ -87,6 +87,13 @@ def test_letters_that_contradict_the_directions_are_remarked_on(
     assert any("check left and right" in remark for remark in scan.remarks) == contradicts
 
 
+def test_texts_of_other_programs_may_have_several_lines_and_be_given_twice(tmp_path: Path) -> None:
+    texts = {"0010|4000": "one line\nanother line\n\n and: a third", "Comment": "x\nComment = y"}
+    plain = read_scan(write_metaimage(tmp_path / "a.mha", {}), None)
+    scan = read_scan(write_metaimage(tmp_path / "b.mha", texts), None)
+    assert np.array_equal(scan.volume.array, plain.volume.array) and scan.volume.geometry == plain.volume.geometry
+
+
 def test_a_file_without_an_origin_is_remarked_on(tmp_path: Path) -> None:
     scan = read_scan(write_metaimage(tmp_path / "a.mha", {"Offset": None}), None)
     assert scan.volume.geometry.origin == (0, 0, 0)

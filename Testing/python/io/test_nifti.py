@@ -75,6 +75,11 @@ def test_a_file_is_read_as_nibabel_reads_it_and_nothing_is_said(tmp_path: Path, 
     assert assert_as_nibabel(GOOD[kind](tmp_path / "scan.nii")) == ()
 
 
+def test_a_fourth_axis_of_no_length_is_none_as_for_niftilib(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "scan.nii", edit=field(40, "8h", 4, *SIZE, 0, 0, 0, 0))
+    assert np.array_equal(read_scan(path, None).volume.array, voxels().transpose(2, 1, 0))
+
+
 def test_members_of_gzip_one_after_the_other_are_one_file(tmp_path: Path) -> None:
     content = write_nifti(tmp_path / "whole.nii").read_bytes()
     path = tmp_path / "scan.nii.gz"

@@ -115,6 +115,14 @@ def test_distances_in_another_unit_come_in_as_millimetres_and_are_remarked_on(
     assert bool(scan.remarks) == (factor != 1)
 
 
+@pytest.mark.parametrize("lines", ["dicom:0010:=x: y", "https://a.org/:=z", "note:=x\nnote:=y", "min:=0"])
+def test_a_key_of_another_program_may_hold_a_colon_be_called_like_a_field_and_be_given_twice(
+    tmp_path: Path, lines: str
+) -> None:
+    scan = read_scan(write_nrrd(tmp_path / "a.nrrd", {"content": f"x\n{lines}"}), None)
+    assert np.array_equal(scan.volume.array.ravel(), values().ravel()) and scan.remarks == ()
+
+
 def test_a_file_without_an_origin_is_remarked_on(tmp_path: Path) -> None:
     scan = read_scan(write_nrrd(tmp_path / "scan.nrrd", {"space origin": None}), None)
     assert scan.volume.geometry.origin == (0, 0, 0)
@@ -203,6 +211,20 @@ def test_packed_voxels_are_checked_to_the_last_byte(tmp_path: Path, encoding: st
         path = write_nrrd(tmp_path / "bad.nrrd", {"encoding": encoding}, content)
         with pytest.raises(VolumeError, match=r"cut off or damaged|more voxels"):
             read_volume(path)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "bzip2"])
+def test_an_end_of_line_and_zeros_after_packed_voxels_are_padding_and_thousands_of_empty_streams_are_none(
+    tmp_path: Path, encoding: str
+) -> None:
+    pack = (gzip if encoding == "gzip" else bz2).compress
+    content = values().tobytes()
+    streams = b"".join(pack(content[start : start + 1000]) for start in range(0, len(content), 1000))
+    for padded in (streams + b"\r\n", streams + bytes(300_000), streams + pack(b"")):
+        scan = read_volume(write_nrrd(tmp_path / "a.nrrd", {"encoding": encoding}, padded))
+        assert np.array_equal(scan.array.ravel(), values().ravel())
+    with pytest.raises(VolumeError, match="cut off or damaged"):
+        read_volume(write_nrrd(tmp_path / "a.nrrd", {"encoding": encoding}, pack(b"") * 5000 + streams))
 
 
 def test_what_unpacks_to_more_than_the_header_says_is_not_unpacked_to_its_end(tmp_path: Path) -> None:

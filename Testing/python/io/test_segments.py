@@ -48,10 +48,13 @@ LA, LV = DrawnSegment("LA", LEFT_ATRIUM, label=2), DrawnSegment("LV", LEFT_VENTR
         ([ONE], [DrawnSegment("Segment_1")]),
         ([ONE], [DrawnSegment("Dr. Ruiz, 2nd reading")]),
         ([5 * ONE], [DrawnSegment("LeftAtrium", "SCT^80891009^Heart", label=5)]),
+        ([ONE], [DrawnSegment("LA incl. LAA")]),
+        ([ONE], [DrawnSegment("Left atrium without appendage and wall")]),
     ],
     ids=[
         "second value", "first segment", "second layer", "code before name", "atrium with modifier", "older code",
         "by name", "by another name", "a new segment", "no structure's name", "part of the heart",
+        "with its appendage", "without its appendage",
     ],
 )  # fmt: skip
 def test_the_left_atrium_is_found_by_its_code_then_by_its_name_whatever_its_value_or_layer(
@@ -77,6 +80,10 @@ def test_the_left_atrium_is_found_by_its_code_then_by_its_name_whatever_its_valu
         ([ONE], [], "has no segment; draw the left atrium"),
         ([ONE, OTHER], [DrawnSegment("LA", layer=5)], "a layer that the file does not have"),
         ([3 * ONE], [DrawnSegment("LA")], "have the value 3, which no segment has"),
+        ([ONE], [DrawnSegment("Left atrial appendage")], "Left atrial appendage"),
+        ([ONE], [DrawnSegment("LA and LV")], "LA and LV"),
+        ([ONE], [DrawnSegment("LA", label=0)], "the value 0, which is the background's"),
+        ([ONE], [LV, DrawnSegment("LA", LEFT_ATRIUM)], r"several segments .*the value 1 in one layer \('LV'.*'LA'"),
     ],
 )
 def test_what_is_not_clearly_the_left_atrium_is_refused_and_the_segments_are_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mtctl.geometry import VolumeError
 from mtctl.io.dicom.elements import FRAMES, POSITION, DicomHeader
 from mtctl.io.dicom.multiframe import is_multiframe
 from mtctl.io.dicom.parser import CutOffError, read_elements
-from mtctl.io.dicom.pixels import pixel_format
+from mtctl.io.dicom.pixels import PixelFormat, pixel_format
 from mtctl.system.folders import walk
 
 _CLASS = 0x00080016
@@ -20,7 +21,8 @@ _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _NUMBER = 0x00200011
 _IMAGE_TYPE = 0x00080008
-_PHOTOMETRIC = 0x00280004
+_ACQUIRED = 0x00201002
+_VALUE_TABLE = 0x00283000
 _NAMES = (0x0008103E, 0x00181030, 0x00180024)  # what technicians and protocols call a series
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -57,7 +59,8 @@ class ImageFile:
         name: What technicians and protocols call the series.
         frames: Number of pictures in it.
         placed: Whether it says where it lies, or may say so frame by frame.
-        inverted: Whether its low values are bright.
+        acquired: Number of images that were taken together with it; 0 where that is not said.
+        remarks: What a person should know of its voxels.
     """
 
     path: Path
@@ -69,7 +72,8 @@ class ImageFile:
     name: str
     frames: int
     placed: bool
-    inverted: bool
+    acquired: int
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -184,14 +188,15 @@ def _look_at(path: Path, content: FolderContent) -> None:
         return
     # As GDCM writes it, which earlier versions asked.
     uid = re.sub(r"[^0-9A-Za-z.]", "", header.elements.text(_SERIES))
+    format_: PixelFormat | None = None
     try:
-        pixel_format(header)
+        format_ = pixel_format(header)
     except CutOffError as error:
         content.lost.append(LostFile(path, str(error).partition(";")[0], uid, is_dicom=True))
         return
     except VolumeError:
         pass  # In colour, for example: said where it is the scan that was asked for.
-    content.images.setdefault(uid, []).append(_image(path, uid, header))
+    content.images.setdefault(uid, []).append(_image(path, uid, header, format_))
 
 
 def _no_scan(header: DicomHeader) -> str | None:
@@ -205,7 +210,7 @@ def _no_scan(header: DicomHeader) -> str | None:
     return None
 
 
-def _image(path: Path, uid: str, header: DicomHeader) -> ImageFile:
+def _image(path: Path, uid: str, header: DicomHeader, format_: PixelFormat | None) -> ImageFile:
     elements = header.elements
     return ImageFile(
         path=path,
@@ -217,8 +222,21 @@ def _image(path: Path, uid: str, header: DicomHeader) -> ImageFile:
         name=" ".join(elements.text(tag) for tag in _NAMES),
         frames=max(1, elements.count(FRAMES, 1)),
         placed=POSITION in elements or FRAMES in elements or is_multiframe(header),
-        inverted=elements.text(_PHOTOMETRIC) == "MONOCHROME1",
+        acquired=elements.count(_ACQUIRED, 0),
+        remarks=tuple(_oddities(header, format_)) if format_ else (),
     )
+
+
+def _oddities(header: DicomHeader, format_: PixelFormat) -> Iterator[str]:
+    if format_.inverted:
+        yield "the images are stored with low values bright (MONOCHROME1); bright and dark were exchanged"
+    if format_.low_bits:
+        yield (
+            f"the values stand in the upper {format_.stored} of {format_.allocated} bits, as old scanners wrote them; "
+            "other programs may show something else"
+        )
+    if header.elements.items(_VALUE_TABLE):
+        yield "the images bring a table for their values (Modality LUT), which was not applied"
 
 
 def _shape(name: str) -> str:

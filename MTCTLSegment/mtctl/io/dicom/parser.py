@@ -25,6 +25,8 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 # Their length has four bytes (PS3.5, table 7.1-1).
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+# What old scanners write where they do not know it, before a length of two bytes.
+_NO_KINDS = (b"??", b"  ", b"\0\0")
 
 _KEPT = 1 << 10  # bytes; what is longer is text, a table or a picture
 _DEEPEST = 16  # sequences in each other; enhanced MR has 4
@@ -140,7 +142,8 @@ class _Reader:
         group, element, rest = struct.unpack(f"{self.order}HH4s", self.take(8))
         tag = group << 16 | element
         kind = rest[:2]
-        if not explicit or group == 0xFFFE or not re.fullmatch(rb"[A-Z]{2}", kind):
+        no_kind = kind in _NO_KINDS and rest[2:] != b"\0\0"
+        if not explicit or group == 0xFFFE or not (no_kind or re.fullmatch(rb"[A-Z]{2}", kind)):
             return tag, b"", struct.unpack(f"{self.order}I", rest)[0]
         if kind in _LONG:
             return tag, kind, struct.unpack(f"{self.order}I", self.take(4))[0]

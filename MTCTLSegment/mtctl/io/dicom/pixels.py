@@ -46,6 +46,11 @@ class PixelFormat:
     inverted: bool
 
     @property
+    def low_bits(self) -> int:
+        """Number of bits below those that count: old scanners shifted their values to the top of a word."""
+        return self.high_bit + 1 - self.stored
+
+    @property
     def length(self) -> int:
         """Number of bytes, where they are not compressed."""
         return self.frames * self.rows * self.columns * self.allocated // 8
@@ -61,14 +66,17 @@ def pixel_format(header: DicomHeader) -> PixelFormat:
     if pixels is None:
         raise CutOffError("has no voxels; copy or export it again")
     samples = elements.integer(_SAMPLES, 1)
-    kind = elements.text(_PHOTOMETRIC) or "MONOCHROME2"
+    kind = elements.text(_PHOTOMETRIC).upper() or "MONOCHROME2"
     if samples != 1 or not kind.startswith("MONOCHROME"):
         raise VolumeError(f"is in colour ({samples} values a voxel, {kind[:16]}); a scan has one grey value")
     allocated = elements.integer(_ALLOCATED, 16)
     stored = elements.integer(_STORED, allocated)
     high_bit = elements.integer(_HIGH_BIT, stored - 1)
-    # Where the highest bit is another one, programs read different values.
-    if allocated not in (8, 16, 32) or not 0 < stored == high_bit + 1 <= allocated:
+    if stored == allocated > high_bit:  # All of them count, whatever number some exporters give the highest.
+        high_bit = stored - 1
+    inside = 0 < stored <= high_bit + 1 <= allocated
+    # Where compressed values are to stand in upper bits, decoders differ.
+    if allocated not in (8, 16, 32) or not inside or (high_bit + 1 > stored and header.syntax not in NATIVE):
         raise VolumeError(
             f"says that {stored} of {allocated} bits a voxel count, the highest number {high_bit} (0028,0100 to 0102): "
             "no scan has such voxels; export it again"
@@ -119,6 +127,7 @@ def native_values(path: Path, header: DicomHeader, format_: PixelFormat) -> NDAr
 
     Raises:
         CutOffError: They are not all there; the message begins with the file's name.
+        VolumeError: They contradict the header; likewise.
         OSError: The file cannot be read.
     """
     assert header.pixels is not None
@@ -129,6 +138,12 @@ def native_values(path: Path, header: DicomHeader, format_: PixelFormat) -> NDAr
         raise CutOffError(f"{path.name} is cut off; copy or export it again")
     stored = np.frombuffer(content, f"{header.order}u{format_.allocated // 8}")
     raw: NDArray[Any] = stored.astype(np.int32 if format_.allocated < 32 else np.int64)
+    if format_.low_bits and (raw & ((1 << format_.low_bits) - 1)).any():
+        raise VolumeError(
+            f"{path.name} says that its values stand in the upper {format_.stored} bits of {format_.allocated} "
+            "(0028,0101 and 0102), but the lower ones hold something, too: export it again"
+        )
+    raw >>= format_.low_bits
     raw &= (1 << format_.stored) - 1  # an overlay may lie in the others
     if format_.signed:
         raw -= (raw >> (format_.stored - 1)) << format_.stored

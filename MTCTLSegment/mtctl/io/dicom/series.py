@@ -164,6 +164,9 @@ def _remarks(content: FolderContent, chosen: _Candidate) -> list[str]:
         remarks.append(
             f"beside the slices lie {len(perhaps)} files that cannot be read and were left out: {named(perhaps)}"
         )
-    if chosen.first.inverted:
-        remarks.append("the images are stored with low values bright (MONOCHROME1); bright and dark were exchanged")
-    return remarks
+    if chosen.series.frames == 1 and len(files) < chosen.first.acquired:
+        remarks.append(
+            f"{chosen.first.acquired} images were taken together (ImagesInAcquisition), and {len(files)} are here: "
+            "look whether slices are missing at an end"
+        )
+    return [*remarks, *chosen.first.remarks]

@@ -17,6 +17,8 @@ _UNEVEN = 0.05
 # scan; a second orientation in a series differs by degrees.
 _SAME_ORIENTATION = 1e-3
 _SAME_PLACE_MM = 0.01
+# What is rounded is far below; what leans less is refused where the grid is made.
+_NO_DIRECTIONS = 1e-2
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ def stack(slices: list[Slice]) -> tuple[list[Slice], Geometry]:
         VolumeError: Slices are missing, doubled, shifted sideways, or of several orientations or sizes.
     """
     first = slices[0]
+    if np.abs(_products(first) - np.eye(2)).max() > _NO_DIRECTIONS:
+        raise VolumeError(
+            f"{first.file.name} gives its rows and columns directions that are not of length 1 and at right angles "
+            "(ImageOrientationPatient, 0020,0037); export the series again"
+        )
     for one in slices:
         if np.abs(np.subtract(one.orientation, first.orientation)).max() > _SAME_ORIENTATION:
             raise VolumeError("the series mixes slices of several orientations; export the scan alone, without scouts")
@@ -75,6 +82,11 @@ def stack(slices: list[Slice]) -> tuple[list[Slice], Geometry]:
         tuple(matrix.ravel().tolist()),
     )
     return ordered, geometry
+
+
+def _products(one: Slice) -> NDArray[np.float64]:
+    across = np.array(one.orientation).reshape(2, 3)
+    return np.asarray(across @ across.T)
 
 
 def _orientation(slices: list[Slice]) -> NDArray[np.float64]:

@@ -36,6 +36,13 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }
 _LAST = "ElementDataFile"
+# What says where the voxels are and what they mean. Other keys, of DICOM for example, are texts of any kind.
+_FIELDS = {
+    "ObjectType", "NDims", "DimSize", "ElementType", "ElementNumberOfChannels", "ElementSpacing", "ElementSize",
+    "TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin", "AnatomicalOrientation",
+    "DistanceUnits", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData",
+    "CompressedDataSize", "HeaderSize", _LAST,
+}  # fmt: skip
 
 
 def open_metaimage(path: Path) -> VolumeFile:
@@ -97,12 +104,21 @@ def _fields(header: TextHeader) -> dict[str, str]:
     if not header.complete:
         raise VolumeError(CUT_OFF)
     fields: dict[str, str] = {}
+    text = False
     for line in header.lines:
         key, value = _key(line)
         if line.strip() and (not key or not any(sign in line for sign in "=:")):
-            raise VolumeError(f"its header has a line that is none of a MetaImage file ({line[:40]}); export it again")
-        if key:
+            # A text may have several lines, but one that lost its sign is missed.
+            if not text or (key.split() or [""])[0] in _FIELDS:
+                raise VolumeError(
+                    f"its header has a line that is none of a MetaImage file ({line[:40]}); export it again"
+                )
+            continue
+        text = (text and not key) or (bool(key) and key not in _FIELDS)
+        if key in _FIELDS or key.startswith("Segment"):
             put_once(fields, key, value)
+        elif key:
+            fields[key] = value
     return fields
 
 

@@ -75,6 +75,7 @@ def parse(head: bytes) -> NiftiHeader:
         return struct.unpack_from(order + code, head, offset)
 
     dim = struct.unpack_from(f"{order}8h", head, 40)
+    dim = dim[:4] + tuple(count or 1 for count in dim[4:])  # Some write 0 for an axis that is not there.
     if not 1 <= dim[0] <= 7 or min(dim[1 : 1 + dim[0]]) < 1:
         raise VolumeError(DAMAGED_HEADER)
     datatype, bits = struct.unpack_from(f"{order}2h", head, 70)

@@ -98,7 +98,8 @@ def sort_lines(lines: Iterable[str]) -> NrrdFields:
     """Return the fields that stand in the lines after the first.
 
     Raises:
-        VolumeError: A line is none of a NRRD header, or a field is given twice with different values.
+        VolumeError: A line is none of a NRRD header, or a field or what is said of a segment is given twice with
+            different values. Of other keys that are given twice the last counts, as for other programs.
     """
     fields: dict[str, str] = {}
     pairs: dict[str, str] = {}
@@ -108,12 +109,16 @@ def sort_lines(lines: Iterable[str]) -> NrrdFields:
         if fields.get("datafile", "").upper().startswith("LIST"):
             if line:
                 files.append(line.strip())
-        elif line.startswith("#") or not line:
             continue
-        elif value.startswith("="):
-            put_once(pairs, key, value[1:])
+        if line.startswith("#") or not line:
+            continue
+        name = "".join(key.lower().split())
+        if ":=" in line and (value.startswith("=") or name not in _FIELDS):  # A key may hold a colon, too.
+            key, _, value = line.partition(":=")
+            if key.startswith("Segment"):
+                put_once(pairs, key, value)
+            pairs[key] = value
         else:
-            name = "".join(key.lower().split())
             if not colon or name not in _FIELDS:
                 raise VolumeError(f"its header has a line that is none of a NRRD file ({line[:40]}); export it again")
             put_once(fields, _SYNONYMS.get(name, name), value.strip())

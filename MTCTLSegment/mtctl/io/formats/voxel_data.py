@@ -23,8 +23,13 @@ from mtctl.io.formats.volume_file import CUT_OFF
 RAW, DEFLATED, BZIP2, TEXT, HEX = "raw", "deflated", "bzip2", "text", "hex"
 
 _BLOCK = 1 << 22
+# Small, since what follows a packed stream in it is copied: a file may be many streams.
+_PACKED_BLOCK = 1 << 18
 #: What some programs leave after the last voxel: an end of line, a few zeros. No change of a scan's size is as small.
 PADDING_BYTES = 16
+_PADDING = b"\0\r\n "
+# Packed streams of no byte, one after the other: some programs write one as a sign of the end.
+_MOST_EMPTY = 16
 _MOST_SKIPPED = 1 << 24
 _PARTING = (b"", b" ", b"\n", b"\r", b"\t", b",")
 _LONGEST_NUMBER = 400
@@ -104,7 +109,7 @@ def _fill(out: memoryview, file: DataFile, encoding: str) -> None:
             piece = whole[skipped:]
             skipped -= min(skipped, len(whole))
             room = len(out) - place
-            if len(piece) > room and (len(piece) - room > PADDING_BYTES or piece[room:].strip(b"\0\r\n ")):
+            if len(piece) > room and (len(piece) - room > PADDING_BYTES or piece[room:].strip(_PADDING)):
                 raise VolumeError(_too_many())
             out[place : place + len(piece)] = piece[:room]
             place += min(len(piece), room)
@@ -125,39 +130,57 @@ def _read_raw(out: memoryview, stream: BinaryIO, skip: int) -> None:
             raise VolumeError(CUT_OFF)
         place += taken
     rest = stream.read(PADDING_BYTES + 1)
-    if len(rest) > PADDING_BYTES or rest.strip(b"\0\r\n "):
+    if len(rest) > PADDING_BYTES or rest.strip(_PADDING):
         raise VolumeError(_too_many())
 
 
 def _inflated(stream: BinaryIO) -> Iterator[bytes]:
     """Yield what a gzip or zlib stream holds, piece by piece; it may be several streams one after the other."""
-    packed = stream.read(_BLOCK)
-    while packed:
-        unpacker = zlib.decompressobj(_AUTOMATIC)
+    packed, empty = stream.read(_PACKED_BLOCK), 0
+    while packed and empty < _MOST_EMPTY:
+        unpacker, full = zlib.decompressobj(_AUTOMATIC), False
         try:
             while not unpacker.eof:
                 if not packed:
                     raise VolumeError(CUT_OFF)
-                yield unpacker.decompress(packed, _BLOCK)
-                packed = unpacker.unconsumed_tail or (b"" if unpacker.eof else stream.read(_BLOCK))
+                piece = unpacker.decompress(packed, _BLOCK)
+                full = full or bool(piece)
+                yield piece
+                packed = unpacker.unconsumed_tail or (b"" if unpacker.eof else stream.read(_PACKED_BLOCK))
         except zlib.error as error:
             raise VolumeError(CUT_OFF) from error
-        packed = (unpacker.unused_data + stream.read(_BLOCK)).lstrip(b"\0")  # zeros: padding, as gzip allows
+        empty = 0 if full else empty + 1
+        packed = _next_stream(unpacker.unused_data, stream)
+    if packed:
+        raise VolumeError(CUT_OFF)
 
 
 def _unpacked_bzip2(stream: BinaryIO) -> Iterator[bytes]:
-    packed = stream.read(_BLOCK)
-    while packed:
-        unpacker = bz2.BZ2Decompressor()
+    packed, empty = stream.read(_PACKED_BLOCK), 0
+    while packed and empty < _MOST_EMPTY:
+        unpacker, full = bz2.BZ2Decompressor(), False
         try:
             while not unpacker.eof:
                 if unpacker.needs_input and not packed:
                     raise VolumeError(CUT_OFF)
-                yield unpacker.decompress(packed, _BLOCK)
-                packed = stream.read(_BLOCK) if unpacker.needs_input else b""
+                piece = unpacker.decompress(packed, _BLOCK)
+                full = full or bool(piece)
+                yield piece
+                packed = stream.read(_PACKED_BLOCK) if unpacker.needs_input else b""
         except (OSError, ValueError) as error:
             raise VolumeError(CUT_OFF) from error
-        packed = (unpacker.unused_data + packed + stream.read(_BLOCK)).lstrip(b"\0")
+        empty = 0 if full else empty + 1
+        packed = _next_stream(unpacker.unused_data + packed, stream)
+    if packed:
+        raise VolumeError(CUT_OFF)
+
+
+def _next_stream(rest: bytes, stream: BinaryIO) -> bytes:
+    """Return the beginning of the next packed stream of a file, b"" where only padding follows."""
+    while not (rest := rest.lstrip(_PADDING)):
+        if not (rest := stream.read(_PACKED_BLOCK)):
+            return b""
+    return rest
 
 
 def _from_hex(stream: BinaryIO) -> Iterator[bytes]:
