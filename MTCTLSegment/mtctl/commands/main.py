@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Protocol, cast
@@ -14,6 +16,7 @@ from typing import Protocol, cast
 import mtctl
 from mtctl.errors import MtctlError
 from mtctl.system.caches import usable_caches
+from mtctl.system.files import reason_of
 from mtctl.system.interrupts import INTERRUPTED, ended_by_signals
 from mtctl.system.temporary import NO_PLACE, lacks_place
 
@@ -36,6 +39,8 @@ Commands = Mapping[str, Callable[[], Command]]
 
 FAILED = 1  # as for an input that failed; argparse itself exits with 2 on wrong usage
 DEBUG = "MTCTL_DEBUG"
+
+_STANDARD_ERROR = 2  # the last of the three that every process begins with
 
 
 def installed_commands() -> Commands:
@@ -66,7 +71,8 @@ def main(argv: Sequence[str] | None = None, commands: Commands | None = None) ->
 
 
 def _run(arguments: list[str], commands: Commands | None) -> int:
-    _print_any_file_name()
+    _prepare_output()
+    warnings.formatwarning = _warning
     try:
         args = _parser(arguments, commands or installed_commands()).parse_args(_with_negative_values(arguments))
         status = int(args.run(args))
@@ -104,6 +110,8 @@ def _message(error: Exception) -> str:
         return "not enough memory; end other programs, or choose less at once"
     if isinstance(error, OSError) and lacks_place():
         return NO_PLACE
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # where the output goes to a file, say
+        return reason_of(error)
     return f"unexpected {type(error).__name__}: {error} (a fault in mtctl; {DEBUG}=1 shows where)"
 
 
@@ -126,8 +134,22 @@ def _parser(arguments: Sequence[str], commands: Commands) -> argparse.ArgumentPa
     return parser
 
 
-def _print_any_file_name() -> None:
-    """Let output that goes to a file or pipe on Windows (cp1252) hold any file name, with '?' at worst."""
+def _warning(message: Warning | str, *place: object) -> str:
+    """Return a warning for the person who sees it, without the line of the program that gives it."""
+    return f"mtctl: warning: {message}\n"
+
+
+def _prepare_output() -> None:
+    """See that anything can be printed, and that a command does its work where there is nowhere to print to.
+
+    Output that goes to a file or pipe on Windows (cp1252) may hold any file name, with '?' at worst. Where streams are
+    closed (`>&-`, a service, pythonw), their numbers must not become those of result files: libraries write there.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import locale
 import os
 import shutil
@@ -62,13 +63,14 @@ def _decimal_points() -> Iterator[None]:
 @contextmanager
 def readable(path: Path, ending: str) -> Iterator[str]:
     """Yield a name by which ITK can open the existing file `path` of format `ending`."""
+    beside = os.path.join(short_name(path.parent), path.name)
     if _opens(str(path)):
         yield str(path)
-    elif _opens(path.name):
-        yield os.path.join(short_name(path.parent), path.name)
+    elif _opens(beside):
+        yield beside
     else:
         with tempfile.TemporaryDirectory() as folder:
-            copy = os.path.join(short_name(Path(folder)), f"scan{ending}")
+            copy = _plain_name(Path(folder), ending)
             shutil.copyfile(path, copy)
             yield copy
 
@@ -78,11 +80,28 @@ def writable(path: Path, ending: str) -> Iterator[str]:
     """Yield a name by which ITK can write the new file `path`; the file is at `path` afterwards."""
     if _opens(str(path)):
         yield str(path)
-    else:
+    elif sys.platform == "win32" or _opens(str(path.parent)):
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            plain = os.path.join(short_name(Path(folder)), f"scan{ending}")
+            plain = _plain_name(Path(folder), ending)
             yield plain
             with_retries(os.replace, Path(plain), path)
+    else:
+        with tempfile.TemporaryDirectory() as folder:  # a link, as there may be no space for a copy
+            link = _plain_name(Path(folder), ending)
+            os.symlink(path.absolute(), link)
+            yield link
+
+
+def _plain_name(folder: Path, ending: str) -> str:
+    """Return a name in an existing folder that ITK can open.
+
+    Raises:
+        OSError: ITK cannot open anything there.
+    """
+    name = os.path.join(short_name(folder), f"scan{ending}")
+    if sys.platform != "win32" and not _opens(name):
+        raise OSError(errno.EILSEQ, f"the name of the folder for temporary files, {folder}, is no text", str(folder))
+    return name
 
 
 def short_name(folder: Path) -> str:
@@ -97,6 +116,13 @@ def short_name(folder: Path) -> str:
 
 
 def _opens(name: str) -> bool:
-    # Outside Slicer, Python on Windows has no UTF-8 code page, and ITK's readers then fail on letters such as
-    # u with two dots (ITK issue 6739, SimpleITK issue 795).
-    return sys.platform != "win32" or name.isascii()
+    if sys.platform == "win32":
+        # Outside Slicer, Python on Windows has no UTF-8 code page, and ITK's readers then fail on letters such as
+        # u with two dots (ITK issue 6739, SimpleITK issue 795).
+        return name.isascii()
+    try:
+        # SimpleITK takes names as UTF-8. A byte that is none ends the process, and where the system's names are in
+        # another encoding (LANG=de_DE) it would open another file.
+        return name.encode() == os.fsencode(name)
+    except UnicodeEncodeError:
+        return False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,6 +158,47 @@ def test_interrupting_is_no_error_but_has_its_own_status(
     command(raising(KeyboardInterrupt()))
     assert main(["phantom"]) == 130
     assert capsys.readouterr().err == "mtctl: interrupted\n"
+
+
+def test_a_full_disk_under_the_output_is_called_so(
+    command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raising(OSError(errno.ENOSPC, "No space left on device")))
+    assert main(["phantom"]) == 1
+    assert capsys.readouterr().err == "mtctl: error: the disk is full; free some space and run again\n"
+
+
+def test_a_warning_of_a_command_is_one_line_without_its_place_in_the_program(
+    command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # which `main` replaces
+
+    def action() -> int:
+        print(warnings.formatwarning("run/checkpoint: has no checksum", UserWarning, "trainer.py", 111, "done = load()"))
+        return 0
+
+    command(action)
+    assert main(["phantom"]) == 0
+    assert capsys.readouterr().out == "mtctl: warning: run/checkpoint: has no checksum\n\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors of Windows are not inherited by number")
+def test_with_all_streams_closed_a_command_does_its_work_and_no_result_takes_their_place(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "for number in range(3): os.close(number)\n"
+        "sys.stdin = sys.stdout = sys.stderr = None\n"
+        "from mtctl.commands import main as m\n"
+        "class Stub:\n"
+        "    add_parser = staticmethod(lambda s: s.add_parser('phantom').set_defaults(run=work))\n"
+        "def work(args):\n"
+        "    print('done', flush=True); print('warning', file=sys.stderr)\n"
+        "    result = open('result', 'w'); result.write(str(result.fileno())); return 0\n"
+        "m.installed_commands = lambda: {'phantom': lambda: Stub}\n"
+        "sys.exit(m.main(['phantom']))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=300).returncode == 0
+    assert int((tmp_path / "result").read_text()) > 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed pipe as another error")

@@ -193,6 +193,16 @@ def test_names_with_any_letters_work(tmp_path: Path) -> None:
     assert np.array_equal(read_volume(path).array, values())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text")
+@pytest.mark.parametrize("ending", FORMATS)
+def test_names_with_bytes_that_are_no_text_work_for_folders_and_files(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / os.fsdecode(b"V\xf6rhof") / os.fsdecode(b"s\xe9rie" + ending.encode())
+    path.parent.mkdir()
+    write_volume(scan(), path)
+    assert np.array_equal(read_volume(path).array, values())
+    assert os.listdir(path.parent) == [path.name]
+
+
 @pytest.mark.parametrize("ending", FORMATS)
 def test_names_that_itk_cannot_open_go_through_a_plain_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
