@@ -174,7 +174,7 @@ def test_a_warning_of_a_command_is_one_line_without_its_place_in_the_program(
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # which `main` replaces
 
     def action() -> int:
-        print(warnings.formatwarning("run/checkpoint: has no checksum", UserWarning, "trainer.py", 111, "done = load()"))
+        print(warnings.formatwarning("run/checkpoint: has no checksum", UserWarning, "trainer.py", 111, "load()"))
         return 0
 
     command(action)
