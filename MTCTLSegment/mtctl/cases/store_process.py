@@ -12,8 +12,8 @@ REQUEST is a JSON file (its path as `launcher.encode_argument` gives it), its ar
 Arrays: "scan" for add; "segmentation" and the maps by name for prediction; "segmentation" for draft and accept, with
 "start" where the review began with another segmentation than a prediction of the store. With "scan" among them, the
 case is added first where it is not in the store yet. A draft takes the place of the author's record "replaces" alone:
-another window of the same person may have saved one meanwhile; without it, of all drafts of the author. Whatever is not
-needed may be left out. One line of JSON comes back:
+another window of the same person may have saved one meanwhile; without it, and with accept, of those of the author
+whose edits the review goes on with. Whatever is not needed may be left out. One line of JSON comes back:
 
     {"event": "done", "case": ID, "state": ..., "version": N, "record": N} or {"event": "failed", "reason": ...}
 
@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.cases.importing import has_prediction
-from mtctl.cases.records import RecordKind
-from mtctl.cases.store import CaseStore, StoredCase
+from mtctl.cases.records import REVIEW, Record, RecordKind
+from mtctl.cases.store import CaseStore, DamagedError, StoredCase
 from mtctl.cases.volumes import MAPS
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
@@ -137,15 +137,35 @@ def _prediction(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
 
 
 def _draft(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
-    mask, known = asked.array("segmentation"), store.case(case)
-    if asked.replaces is not None:
-        kept = (one for one in known.records if one.kind is not RecordKind.DRAFT or one.number == asked.replaces)
-        known = replace(known, records=tuple(kept))
+    mask, known = asked.array("segmentation"), _without_others(store.case(case), asked)
     return store.save_draft(known, mask, asked.needed_review(), asked.reviewer, asked.start())
 
 
 def _accept(store: CaseStore, case: str, asked: _Asked) -> StoredCase:
-    return store.accept(case, asked.array("segmentation"), asked.needed_review(), asked.reviewer, asked.start())
+    mask, known = asked.array("segmentation"), _without_others(store.case(case), asked)
+    return store.accept(known, mask, asked.needed_review(), asked.reviewer, asked.start())
+
+
+def _without_others(case: StoredCase, asked: _Asked) -> StoredCase:
+    """Return a case without the drafts that are not of the review: of another window of the same person, say."""
+
+    def kept(record: Record) -> bool:
+        if record.kind is not RecordKind.DRAFT:
+            return True
+        if asked.replaces is not None:
+            return record.number == asked.replaces
+        return _goes_on(asked.needed_review(), record)
+
+    return replace(case, records=tuple(filter(kept, case.records)))
+
+
+def _goes_on(review: Mapping[str, Any], draft: Record) -> bool:
+    """Return whether the edits of a review begin with those of a draft; each has its time, so that none are alike."""
+    try:
+        before, edits = draft.json(REVIEW).get("edits", []), review.get("edits", [])
+        return bool(edits[: len(before)] == before)
+    except (DamagedError, TypeError):
+        return False
 
 
 def _reject(store: CaseStore, case: str, asked: _Asked) -> StoredCase:

@@ -134,7 +134,7 @@ def _parser(arguments: Sequence[str], commands: Commands) -> argparse.ArgumentPa
     return parser
 
 
-def _warning(message: Warning | str, *place: object) -> str:
+def _warning(message: Warning | str, category: object, filename: str, lineno: int, line: str | None = None) -> str:
     """Return a warning for the person who sees it, without the line of the program that gives it."""
     return f"mtctl: warning: {message}\n"
 

@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import IDENTITY, Geometry, Map, Mask, Volume
-
-#: Maps that differ by less anywhere in the volume are one map: 0.006 mm at 0.625 mm, and a hundred times the rounding
-#: of float32 headers (NIfTI) over 640 voxels.
-SAME_VOXEL = 0.01
+from mtctl.preprocessing.network_grid import SAME_VOXEL
 
 # Mean variance, in squared voxels, by which linear interpolation itself blurs: that of a weight drawn between two
 # neighbours at a random place.

@@ -74,6 +74,22 @@ def test_the_second_sees_who_has_the_case_and_what_that_person_did(folder: Path)
     assert first.entries()[0].held == "", "one's own case is not open elsewhere"
 
 
+def test_accepting_files_of_a_folder_leaves_the_same_persons_draft_of_that_scan_in_the_store(
+    folder: Path, store: CaseStore
+):
+    elsewhere, here = CaseStoreSource(store, "MK"), FolderSource(folder, store, reviewer="MK")
+    (id,) = store.ids()
+    erased = with_edit(opened(elsewhere, id), "erase")
+    elsewhere.save(id, *erased.snapshot())
+    painted = with_edit(opened(here, KEY), "paint")
+    painted.session.accept_case()
+    here.accept(KEY, *painted.snapshot())
+    kinds = [record.kind for record in store.case(id).records]
+    assert kinds == [RecordKind.PREDICTION, RecordKind.DRAFT, RecordKind.CORRECTED]
+    draft = store.case(id).draft("MK")
+    assert draft is not None and (draft.mask == erased.mask).all()
+
+
 def test_a_case_that_is_closed_is_the_next_persons(folder: Path):
     first, second = folder_source(folder, "MK"), folder_source(folder, "JS")
     opened(first, KEY)

@@ -190,6 +190,23 @@ def test_a_window_that_saves_by_a_child_replaces_its_own_draft_only(store: CaseS
     assert (last.draft().mask == mask).all()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("operation", ["draft", "accept"])
+def test_a_window_leaves_the_drafts_of_the_same_person_with_which_it_does_not_go_on(
+    store: CaseStore, tmp_path: Path, operation: str
+) -> None:
+    case = predicted(store)
+    mask, review = reviewed(case)
+    begun = store.save_draft(case, mask, {**review, "edits": review["edits"][:0]})
+    _, elsewhere = reviewed(case)  # in another window: its strokes were made at other times
+    store.save_draft(case, ~mask, elsewhere)
+    np.save(tmp_path / "mask.npy", mask)
+    request = {"store": str(store.folder), "operation": operation, "case": case.id, "review": review}
+    last = carry_out(request | {"arrays": {"segmentation": "mask.npy"}}, tmp_path)
+    drafts = [record for record in last.records[:-1] if record.kind is RecordKind.DRAFT]
+    assert [record.json("review.json")["edits"] for record in drafts] == [elsewhere["edits"]]
+    assert begun.records[-1].number not in [record.number for record in last.records]
+
+
 def test_a_draft_that_is_replaced_while_it_is_read_gives_the_new_one(store: CaseStore) -> None:
     case = predicted(store)
     mask, review = reviewed(case)

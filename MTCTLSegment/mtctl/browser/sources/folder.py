@@ -16,6 +16,7 @@ from mtctl.browser.sources.case_store import is_predicted
 from mtctl.browser.sources.reading import read_case
 from mtctl.browser.sources.result_folder import FolderCase, FolderError, find_cases, report_of
 from mtctl.browser.sources.review_files import ReviewFiles, set_aside, write_whole
+from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
@@ -174,15 +175,22 @@ class FolderSource:
             raise FolderError(f"{sentence}. Choose first which one to go on with")
 
     def _stored(self, key: str) -> StoredCase:
-        """Return the case of the store with this scan and prediction; add it where it is not there yet."""
+        """Return the case of the store with this scan and prediction; add it where it is not there yet.
+
+        It is returned without drafts: those in the store are of other reviews of the scan, which stay.
+        """
         data = read_case(self._case(key))
         case = self.store.add(data.scan)
         mask = data.maps.segmentation
         if is_predicted(case) and np.array_equal(case.prediction(), mask):
-            return case
+            return _without_drafts(case)
         maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
         result = Result(data.scan.geometry, mask.astype(np.uint8), maps, data.report)
-        return self.store.add_prediction(case, result)
+        return _without_drafts(self.store.add_prediction(case, result))
+
+
+def _without_drafts(case: StoredCase) -> StoredCase:
+    return replace(case, records=tuple(record for record in case.records if record.kind is not RecordKind.DRAFT))
 
 
 def plain_name(name: str) -> str:
