@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mtctl.cases.names import checked_id
 from mtctl.cases.records import VOUCHED
 from mtctl.cases.store import CaseError, CaseStore, StoredCase
 from mtctl.cases.volumes import MAPS, file_of
@@ -77,6 +79,7 @@ def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id:
             be another scan's.
     """
     stem = source.stem
+    name = id or (_name_of(source, stem) if sources.keep_names else None)
     if source in sources.namesakes:
         _check_no_shared_files(source, stem, sources)
     loaded = read_scan(source.path, sources.spacing, source.chosen)
@@ -84,7 +87,7 @@ def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id:
     result = read_results(sources.results, stem, scan) if sources.results else None
     path = _label_of(sources.labels, source) if sources.labels else None
     label = _read_label(path, scan, filed) if path else None
-    case = store.add(scan, id or (stem if sources.keep_names else None))
+    case = store.add(scan, name)
     if result is not None and not has_prediction(case, result):
         case = store.add_prediction(case, result)
     if label is not None and not _has_label(case, label):
@@ -104,7 +107,7 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
     Raises:
         MtctlError: A file is damaged, or of another scan.
     """
-    if not (folder / f"{stem}.json").is_file():
+    if not os.path.lexists(folder / f"{stem}.json"):
         return None
     report = read_report(folder / f"{stem}.json")
     if "scan_sha256" in report and report["scan_sha256"] != scan_sum(scan):
@@ -117,6 +120,13 @@ def read_results(folder: Path, stem: str, scan: Volume) -> Result | None:
     paths |= {name: path for name, file in names.items() if (path := folder / f"{stem}.{file}").is_file()}
     maps = {name: _on_grid(read_map(path), scan, path) for name, path in paths.items()}
     return Result(scan.geometry, mask, maps, report)
+
+
+def _name_of(source: ScanInput, stem: str) -> str:
+    try:
+        return checked_id(stem)
+    except CaseError as error:
+        raise CaseError(f"{source.path}: {error}; rename the file, or leave out --keep-names") from None
 
 
 def _read_label(path: Path, scan: Volume, filed: Geometry) -> Any:
@@ -133,9 +143,17 @@ def _read_label(path: Path, scan: Volume, filed: Geometry) -> Any:
 
 
 def _label_of(folder: Path, source: ScanInput) -> Path | None:
+    """Return the expert mask of a scan; whatever has its name, so that one that cannot be read is not passed over.
+
+    Raises:
+        CaseError: There are several.
+    """
     stem = source.stem if source.folder else file_stem(source.path)
     paths = (folder / f"{stem}.label{ending}" for ending in FORMATS)
-    return next((path for path in paths if path.is_file()), None)
+    found = [path for path in paths if os.path.lexists(path)]
+    if len(found) > 1:
+        raise CaseError(f"{source.path}: has {len(found)} masks, {', '.join(map(str, found))}; keep the right one alone")
+    return found[0] if found else None
 
 
 def _check_no_shared_files(source: ScanInput, stem: str, sources: ImportSources) -> None:
@@ -147,7 +165,7 @@ def _check_no_shared_files(source: ScanInput, stem: str, sources: ImportSources)
     report = sources.results and sources.results / f"{stem}.json"
     label = sources.labels and _label_of(sources.labels, source)
     for found in (report, label):
-        if found and found.is_file():
+        if found and os.path.lexists(found):
             raise CaseError(
                 f"{source.path}: has the name of {sources.namesakes[source].path}, and only one of them can be meant "
                 f"by {found}; give the files different names, or add each scan alone with a folder of its own results"

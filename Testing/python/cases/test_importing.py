@@ -119,6 +119,33 @@ def test_a_label_on_another_grid_is_refused_before_anything_is_stored(
     assert store.ids() == []
 
 
+@pytest.mark.parametrize("kind", ["folder", "link", "second"])
+def test_a_label_that_cannot_be_taken_is_not_passed_over(
+    store: CaseStore, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume = write_scan(tmp_path / "a.image.nrrd")
+    label = tmp_path / "a.label.nrrd"
+    if kind == "folder":
+        label.mkdir()
+    elif kind == "link":
+        label.symlink_to("elsewhere.nrrd")
+    else:
+        for path in (label, tmp_path / "a.label.nii.gz"):
+            write_volume(Volume(np.ones(SHAPE, np.uint8), volume.geometry), path)
+    assert main(["cases", "add", "--labels", str(tmp_path), str(tmp_path / "a.image.nrrd")]) == 1
+    said = {"folder": "is a folder", "link": "is a link that leads nowhere", "second": "has 2 masks, "}
+    assert said[kind] in capsys.readouterr().err and store.ids() == []
+
+
+def test_a_file_whose_name_no_case_can_have_is_named_with_what_to_do(
+    store: CaseStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scan(tmp_path / "=a b.nrrd")
+    assert main(["cases", "add", "--keep-names", str(tmp_path / "=a b.nrrd")]) == 1
+    err = capsys.readouterr().err
+    assert f"{tmp_path / '=a b.nrrd'}: '=a b' cannot be the name of a case" in err and "leave out --keep-names" in err
+
+
 def two_patients(folder: Path) -> list[str]:
     """Scans of two patients in folders of their own, with one file name; their folders."""
     for seed, name in enumerate(("ann", "bob")):

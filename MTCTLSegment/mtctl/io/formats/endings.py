@@ -35,9 +35,13 @@ def open_volume(path: Path) -> VolumeFile:
         VolumeError: There is no such file, it is of another type, or its header cannot be believed.
     """
     if not path.exists():
+        if path.is_symlink():
+            raise VolumeError("is a link that leads nowhere; link it again, or name the file itself")
         raise VolumeError("no such file or folder; check the name")
     if path.is_dir():
         raise VolumeError("is a folder; name the file itself")
+    if not path.is_file():
+        raise VolumeError("is no file but a pipe or a device; name the scan's own file")
     ending = file_type(path)
     if ending is None:
         raise VolumeError(f"unknown file type; expected {', '.join(FORMATS)} or a folder of DICOM slices")
