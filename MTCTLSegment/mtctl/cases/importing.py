@@ -152,7 +152,9 @@ def _label_of(folder: Path, source: ScanInput) -> Path | None:
     paths = (folder / f"{stem}.label{ending}" for ending in FORMATS)
     found = [path for path in paths if os.path.lexists(path)]
     if len(found) > 1:
-        raise CaseError(f"{source.path}: has {len(found)} masks, {', '.join(map(str, found))}; keep the right one alone")
+        raise CaseError(
+            f"{source.path}: has {len(found)} masks, {', '.join(map(str, found))}; keep the right one alone"
+        )
     return found[0] if found else None
 
 

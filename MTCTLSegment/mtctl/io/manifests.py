@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ _INPUT, _SPACING = "input", "spacing"
 
 # What parts the columns, the likeliest first: Excel writes semicolons where a comma is the decimal sign.
 _DELIMITERS = (",", ";", "\t")
+_RARE_DELIMITER = "|"
 
 # 100,000 cases have 20 MB; a scan that was named by mistake is not read to its end.
 _MOST_BYTES = 64 << 20
@@ -65,6 +68,7 @@ def read_manifest(path: Path) -> dict[Path, Triple | None]:
         column, rows = header.index(_INPUT), rows[1:]
     elif len(header) == 1:
         column = 0
+        _check_list(path, rows)
     else:
         raise ManifestError(
             f"{path}: line {rows[0].line}: the manifest has no column 'input' (it has {', '.join(header)}); {_EXPECTED}"
@@ -81,6 +85,21 @@ def read_manifest(path: Path) -> dict[Path, Triple | None]:
         if listed.setdefault(path.parent / name, spacing) != spacing:
             raise ManifestError(f"{path}: line {row.line}: {name} is listed twice with different spacings")
     return listed
+
+
+def _check_list(path: Path, rows: Sequence[_Row]) -> None:
+    """Raise where a list of inputs is none: below a title or a remark a table may begin, with spacings.
+
+    Raises:
+        ManifestError: A line has several columns, or the first one is not that of the inputs.
+    """
+    for row in rows:
+        cells = [cell.strip().lower() for cell in row.cells if cell.strip()]
+        if len(cells) > 1 or cells == [_INPUT]:
+            raise ManifestError(
+                f"{path}: line {row.line}: has the columns {', '.join(cells)} below a first line of one; let the line "
+                "with the columns' names be the first, and put names with commas in quotes"
+            )
 
 
 def _text(path: Path) -> str:
@@ -106,8 +125,9 @@ def _encoding(content: bytes) -> str:
     for mark, encoding in _MARKS.items():
         if content.startswith(mark):
             return encoding
-    if b"\0" in content:  # Every second byte of Latin text in UTF-16.
-        return "utf-16-be" if content.startswith(b"\0") else "utf-16-le"
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):  # Nearly every second byte of Latin text is 0.
+        if content[first::2].count(0) > len(content) / 8:
+            return encoding
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
@@ -117,20 +137,23 @@ def _encoding(content: bytes) -> str:
 
 def _rows(path: Path, text: str) -> list[_Row]:
     """Return the rows that hold something, and the line at which each ends."""
-    lines = text.splitlines()
+    lines = list(io.StringIO(text, newline=""))
     delimiter = ","
     for number, line in enumerate(lines):
         if line.strip():
-            if sep := re.fullmatch(r'"?sep=(.)"?', line.strip(" "), re.IGNORECASE):  # What Excel writes and reads.
-                delimiter, lines[number] = sep[1], ""
+            if sep := re.fullmatch(r'"?sep=(.)"?', line.strip(" \r\n"), re.IGNORECASE):  # What Excel writes and reads.
+                delimiter, lines[number] = sep[1], "\n"
             else:
                 delimiter = _delimiter(line, path.parent)
             break
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    # Strict: a quotation mark that is never closed would take in all lines that follow.
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         rows = [_Row(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise ManifestError(f"{path}: line {reader.line_num}: {error}; {_EXPECTED}") from error
+        raise ManifestError(
+            f"{path}: line {reader.line_num}: {error}; look for a quotation mark that is not closed; {_EXPECTED}"
+        ) from error
     return [row for row in rows if any(cell.strip() for cell in row.cells)]
 
 
@@ -138,7 +161,7 @@ def _delimiter(line: str, folder: Path) -> str:
     """Return what parts the columns, by the first line: a heading names the column 'input' when it is parted so."""
     if os.path.exists(folder / line.strip()):  # A list of names, in which a semicolon may be.
         return _DELIMITERS[0]
-    for delimiter in _DELIMITERS:
+    for delimiter in (*_DELIMITERS, _RARE_DELIMITER):
         cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
         if _INPUT in [cell.strip().lower() for cell in cells]:
             return delimiter

@@ -36,10 +36,12 @@ def read(path: Path) -> dict[str, object]:
         TABLE.replace("\n", "\r").encode(),
         TABLE.replace("input", ' "INPUT" ').encode(),
         b"\n\n" + TABLE.encode(),
+        TABLE.replace(",", "|").encode(),
     ],
     ids=[
         "UTF-8", "mark", "UTF-16", "big-endian", "UTF-16 without mark", "big-endian without mark", "UTF-32", "Latin-1",
         "semicolons", "tabs of Excel", "decimal commas", "sep=", "Windows", "old Mac", "quoted heading", "empty lines",
+        "upright strokes",
     ],
 )  # fmt: skip
 def test_a_manifest_is_read_however_it_was_saved(tmp_path: Path, content: bytes) -> None:
@@ -53,6 +55,11 @@ def test_a_list_of_names_is_read_and_a_semicolon_may_be_part_of_one(tmp_path: Pa
     assert read(tmp_path / "list.csv") == {"a;1.nrrd": None, "b c.nrrd": None}
 
 
+def test_a_name_may_hold_what_only_some_programs_take_for_the_end_of_a_line(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes('input\na\u2028b.nrrd\n"c\nd.nrrd"\n'.encode())
+    assert read(tmp_path / "list.csv") == {"a\u2028b.nrrd": None, "c\nd.nrrd": None}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -64,6 +71,14 @@ def test_a_list_of_names_is_read_and_a_semicolon_may_be_part_of_one(tmp_path: Pa
         (b"input\na\x81.nrrd\n", "line 2: is no text"),
         (b"\x1f\x8b\x08\0\0\0\0\0\x03", "is no text"),
         (b"input\na\0b.nrrd\n" + bytes(8), "is no text"),
+        (b"input\na\0b\n", "line 2: is no text"),
+        (
+            b"# my scans\ninput,spacing\na.nrrd,1 1 2\n",
+            "line 2: has the columns input, spacing below a first line of one",
+        ),
+        (b"my scans\ninput\na.nrrd\n", "line 2: has the columns input below"),
+        (b"a.nrrd\nb,c.nrrd\n", "line 2: has the columns b, c.nrrd below .* put names with commas in quotes"),
+        (b'input,note\na.nrrd,"x\nb.nrrd,y\n', "line 3: .* a quotation mark that is not closed"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_names_the_line_and_what_is_expected(
