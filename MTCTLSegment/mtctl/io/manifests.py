@@ -20,6 +20,8 @@ _INPUT, _SPACING = "input", "spacing"
 # What parts the columns, the likeliest first: Excel writes semicolons where a comma is the decimal sign.
 _DELIMITERS = (",", ";", "\t")
 _RARE_DELIMITER = "|"
+# A line that is put after the last one: it is not there as a row of its own where a cell before it has no end.
+_END = "end of the manifest"
 
 # 100,000 cases have 20 MB; a scan that was named by mistake is not read to its end.
 _MOST_BYTES = 64 << 20
@@ -146,14 +148,14 @@ def _rows(path: Path, text: str) -> list[_Row]:
             else:
                 delimiter = _delimiter(line, path.parent)
             break
-    # Strict: a quotation mark that is never closed would take in all lines that follow.
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.reader([*lines, "", _END], delimiter=delimiter, skipinitialspace=True)
     try:
         rows = [_Row(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise ManifestError(
-            f"{path}: line {reader.line_num}: {error}; look for a quotation mark that is not closed; {_EXPECTED}"
-        ) from error
+        raise ManifestError(f"{path}: line {reader.line_num}: {error}; {_EXPECTED}") from error
+    if rows.pop().cells != [_END]:  # It would have taken in all lines that follow.
+        before = rows[-1].line if rows else 0
+        raise ManifestError(f"{path}: line {before + 1}: a quotation mark is never closed; {_EXPECTED}")
     return [row for row in rows if any(cell.strip() for cell in row.cells)]
 
 
