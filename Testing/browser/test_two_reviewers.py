@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_what_another_has_open_can_be_looked_at_and_taken_over(
         wait(other, "document.querySelector('#mt-accept') && !document.querySelector('#mt-held')")
         wait(tab, "document.querySelector('#mt-held')?.innerText.includes('JS, since')", 60)
         assert not seen(tab, "#mt-accept")
-    assert second.stop() == 0
+    assert second.stop(signal.SIGHUP) == 0, "as where the connection of `ssh` breaks"
     wait(tab, "document.querySelector('#mt-accept') && !document.querySelector('#mt-held')", 60)
     assert not list(folder.glob("*.beside-*"))
 

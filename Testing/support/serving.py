@@ -65,10 +65,10 @@ class Served:
         """http://127.0.0.1:port"""
         return self.link.split("/?")[0]
 
-    def stop(self) -> int:
-        """End it as Ctrl-C does; its exit status."""
+    def stop(self, blow: signal.Signals = signal.SIGINT) -> int:
+        """End it as Ctrl-C does, or by another signal; its exit status."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(blow)
         try:
             return self.process.wait(30)
         except subprocess.TimeoutExpired:

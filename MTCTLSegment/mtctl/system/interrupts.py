@@ -1,4 +1,5 @@
-"""An interrupt ends the program whatever it is doing: Ctrl-C, Ctrl-Break, and the polite end of a scheduler (SIGTERM).
+"""An interrupt ends the program whatever it is doing: Ctrl-C, Ctrl-Break, the polite end of a scheduler (SIGTERM), and
+the end of the terminal or of the connection to it (SIGHUP).
 
 Python raises KeyboardInterrupt wherever the program happens to be. That is right for nearly all places, as whatever is
 written is whole or not there. But in a callback of the import system, of the garbage collector or of a library in C
@@ -31,9 +32,8 @@ _IMPATIENCE = 2.0
 #: How long the program may be deaf, as it computes or waits in C, seconds; schedulers send SIGKILL after 30.
 _DEAFNESS = 20.0
 
-_SIGNALS = tuple(
-    signal.Signals(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
-)
+_NAMES = ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP")
+_SIGNALS = tuple(signal.Signals(getattr(signal, name)) for name in _NAMES if hasattr(signal, name))
 _FORGOTTEN = b"\xff"  # no signal has this number
 
 
@@ -148,7 +148,8 @@ def ended_by_signals() -> Iterator[None]:
         interruption.release()
         yield
     except KeyboardInterrupt:
-        print("mtctl: interrupted", file=sys.stderr)
+        with suppress(OSError):  # The terminal may be gone.
+            print("mtctl: interrupted", file=sys.stderr)
     finally:
         interruption.holds += 1  # What comes now comes too late.
         for number, handler in before.items():

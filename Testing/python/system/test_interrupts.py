@@ -29,7 +29,7 @@ from mtctl.models.model import Model
 from mtctl.system import interrupts
 from mtctl.system.interrupts import INTERRUPTED, check, deferred, ended_by_signals
 
-BLOWS = [signal.SIGINT, signal.SIGTERM] if sys.platform != "win32" else [signal.SIGINT]
+BLOWS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if sys.platform != "win32" else [signal.SIGINT]
 
 
 @pytest.fixture(autouse=True)

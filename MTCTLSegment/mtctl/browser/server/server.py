@@ -204,7 +204,10 @@ async def _started(server: Any, running: asyncio.Future[Any]) -> None:
 
 
 def _interruption() -> asyncio.Future[None]:
-    """Return a future that is done on SIGINT or SIGTERM. On Windows asyncio cancels the main task instead."""
+    """Return a future that is done on SIGINT, SIGTERM, or as the terminal or the connection to it ends (SIGHUP).
+
+    On Windows asyncio cancels the main task instead.
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -212,7 +215,10 @@ def _interruption() -> asyncio.Future[None]:
         if not ended.done():
             ended.set_result(None)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which `nohup` asks for
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, end)
     return ended
