@@ -88,7 +88,7 @@ def case_tab(shared: Served, case: ReviewedCase, chromium: BrowserContext) -> It
     with chromium.new_page() as page:
         page.goto(shared.link)
         ready(page)
-        page.evaluate("key => window.trame.trigger('open', [key])", f"{case.name}.image.nrrd")
+        page.evaluate(f"key => window.trame.trigger('open', [{STATE}.at, key])", f"{case.name}.image.nrrd")
         wait(page, f"{STATE}.shown.name === '{case.name}'", 60)
         yield ready(page)
 

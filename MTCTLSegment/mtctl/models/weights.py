@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from mtctl.models.card import Card, ModelError
 from mtctl.models.model_files import LOCATOR, WEIGHTS
@@ -41,6 +40,8 @@ def check_tensors(folder: Path, card: Card) -> None:
     Raises:
         ModelError: They have other tensors, or some that are no finite numbers.
     """
+    from safetensors import SafetensorError  # Slicer's window lists models before this is installed.
+
     for name, _, shapes in _networks(card):
         try:
             _check(folder / name, shapes)
@@ -58,6 +59,8 @@ def _networks(card: Card) -> list[tuple[str, str, Mapping[str, Shape]]]:
 
 
 def _check(path: Path, shapes: Mapping[str, Shape]) -> None:
+    from safetensors import safe_open
+
     with safe_open(path, "numpy") as stream:
         names = set(stream.keys())
         for name in sorted(names ^ shapes.keys()):
