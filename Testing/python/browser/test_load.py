@@ -212,7 +212,7 @@ def test_an_upload_that_hardly_moves_is_ended_with_a_reason():
     assert (status, "too slowly" in sentence) == (408, True)
 
 
-class RecordedTransport(asyncio.StillTransport):
+class RecordedTransport(asyncio.Transport):
     """Knows whether it was closed."""
 
     closed = False

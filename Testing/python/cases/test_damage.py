@@ -35,7 +35,7 @@ def test_a_bit_that_turned_is_noticed_by_the_reader_and_by_verify(store: CaseSto
     case = predicted(store)
     case = store.accept(case, *reviewed(case))
     damage(case.folder / name)
-    readers = {"scan.nrrd": case.scan, "0001-prediction/entropy.nrrd": case.uncertainty}
+    readers = {"scan.nrrd": case.scan, "0001-prediction/entropy.nrrd": lambda: case.map("entropy")}
     with pytest.raises(DamagedError, match=r"is damaged or was changed by hand .* restore it from a backup"):
         readers.get(name, case.corrected_mask)()
     assert troubles(store) == [(Problem.DAMAGED, Path(name).name)]

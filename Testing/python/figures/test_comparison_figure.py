@@ -13,7 +13,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 import mtctl.figures
 from mtctl.errors import MtctlError
-from mtctl.evaluation.results import CaseResult, EvaluationError, MethodResult
+from mtctl.evaluation.results import CaseResult, MethodResult
 from mtctl.evaluation.segmentation_metrics import segmentation_metrics
 from mtctl.figures import surfaces as comparison_surface
 from mtctl.figures.box_plots import PANELS, write_box_plots
@@ -27,7 +27,7 @@ from mtctl.figures.comparison_figure import (
     write_figures,
 )
 from mtctl.figures.surfaces import RenderingError, ViewRectangle, distance_surface, surface_pictures
-from mtctl.geometry import Geometry, Volume
+from mtctl.geometry import Geometry, Volume, VolumeError
 from mtctl.io.volumes import write_segmentation, write_volume
 
 SHAPE = (36, 40, 48)
@@ -232,7 +232,7 @@ def test_a_scan_on_another_grid_is_refused(tmp_path: Path) -> None:
     methods = write_cases(tmp_path, {"a": {"x": ball(9)}})
     moved = Geometry(GRID.size, GRID.spacing, (0.0, 0.0, 0.0))
     write_volume(Volume(np.random.default_rng(0).random(SHAPE, np.float32), moved), tmp_path / "truth" / "x.image.nrrd")
-    with pytest.raises(EvaluationError, match="origin"):
+    with pytest.raises(VolumeError, match=r"x\.seg\.nrrd: the segmentation reaches beyond its scan"):
         load_case(methods, tmp_path / "truth", "x")
 
 

@@ -509,18 +509,6 @@ def test_padding_is_found_and_does_not_count(phantom: Volume, value: float) -> N
     assert intensity_remark(array).padding < 0.002
 
 
-def test_no_frame_of_values_between_padding_and_tissue_is_left_around_a_turned_scan() -> None:
-    scan = around_the_blob((48, 40, 24), GRID_MM)
-    noise = np.random.default_rng(4).normal(1000, 20, scan.shape).astype(np.float32)
-    around = around_the_blob((66, 60, 34), scan.spacing, turned(10, 10, 15))
-    padded, inside = to_grid(Volume(noise, scan), around)
-    assert inside is not None
-    padded[~inside] = 0
-    array, inside = to_grid(Volume(padded, around), canonical_geometry(around))
-    window = measured_window(array, inside)
-    assert array[window].size > 0.7 * noise.size and array[window].min() > 900
-
-
 def test_what_lies_outside_is_scaled_like_the_rest_but_does_not_count() -> None:
     rng = np.random.default_rng(3)
     array = rng.normal(100, 10, (20, 30, 40)).astype(np.float32)
