@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from mtctl.evaluation.paired_tests import mean_and_sd
 from mtctl.evaluation.results import MethodResult
 from mtctl.evaluation.tables import Column
+from mtctl.figures.names import drawable
 from mtctl.system.files import replacing
 
 #: Okabe and Ito's colours, told apart by the colour-blind; without yellow and black, which a box plot cannot carry.
@@ -74,7 +75,8 @@ def _draw_boxes(axes: Axes, methods: Sequence[MethodResult], column: Column) -> 
         axes.scatter([number], [mean], marker="D", s=26, color="white", edgecolors="black", linewidths=1, zorder=4)
     if column.key == "ravd":
         axes.axhline(0, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-    axes.set_xticks(range(len(methods)), [method.name for method in methods], rotation=30, ha="right", fontsize=9)
+    names = [drawable(method.name) for method in methods]
+    axes.set_xticks(range(len(methods)), names, rotation=30, ha="right", fontsize=9, parse_math=False)
     for label in axes.get_xticklabels():
         label.set_parse_math(False)
     axes.tick_params(axis="y", labelsize=9)

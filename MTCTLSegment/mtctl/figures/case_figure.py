@@ -18,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
 
+from mtctl.figures.names import drawable
 from mtctl.geometry import Mask
 from mtctl.system.files import replacing
 
@@ -73,7 +74,7 @@ def write_case_figure(view: CasePicture, path: Path) -> None:
     figure = Figure(figsize=(12.6, 0.9 + 4 * sum(rows / columns for rows, columns in heights)), facecolor="black")
     FigureCanvasAgg(figure)
     # No mathematics: a "$" in a file's name is only that.
-    figure.text(0.02, 0.995, view.title, color="white", fontsize=13, va="top", parse_math=False)
+    figure.text(0.02, 0.995, drawable(view.title), color="white", fontsize=13, va="top", parse_math=False)
     figure.text(0.02, 0.965, view.subtitle, color="#cccccc", fontsize=10, va="top", parse_math=False)
     grid = figure.add_gridspec(
         3, 4, width_ratios=[1, 1, 1, 0.04], height_ratios=[rows / columns for rows, columns in heights],

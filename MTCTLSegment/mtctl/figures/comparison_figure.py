@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mtctl.errors import MtctlError
 from mtctl.evaluation.results import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid
 from mtctl.figures.box_plots import write_box_plots
+from mtctl.figures.names import drawable
 from mtctl.geometry import Geometry, Mask, Triple, Volume
 from mtctl.io.volumes import read_mask, read_scan
 from mtctl.preprocessing.network_grid import canonical_geometry
@@ -177,7 +178,7 @@ def write_case_comparison(comparison: CaseComparison, path: Path) -> None:
         if column.mask is not comparison.truth:
             outlines.append((column.mask[z], PREDICTION_COLOUR))
         _draw_slice(axes, comparison, outlines, z)
-        axes.set_title(column.name, fontsize=12, fontweight="bold", pad=18, parse_math=False)
+        axes.set_title(drawable(column.name), fontsize=12, fontweight="bold", pad=18, parse_math=False)
         axes.text(0.5, 1.02, column.caption, transform=axes.transAxes, ha="center", va="bottom", fontsize=9)
         for row, (view, picture) in enumerate(zip(surface.VIEWPOINTS, views, strict=True), start=1):
             axes = figure.add_subplot(grid[row, number])
@@ -203,7 +204,7 @@ def write_case_comparison(comparison: CaseComparison, path: Path) -> None:
         ],
         loc="lower center", bbox_to_anchor=(0.5, 0.17 / height), ncols=3, fontsize=10, frameon=False,
     )  # fmt: skip
-    about = f"{comparison.case}. The slice is the one with most wrong voxels over all methods."
+    about = f"{drawable(comparison.case)}. The slice is the one with most wrong voxels over all methods."
     figure.text(0.5, 0.07 / height, about, fontsize=8, color="0.35", ha="center", parse_math=False)
     with replacing(path) as part:
         figure.savefig(part, dpi=_DPI, format="png")

@@ -49,3 +49,8 @@ def test_without_uncertainty_nothing_is_yellow_but_the_scale(view: CasePicture, 
 def test_an_empty_mask_and_a_flat_image_are_drawn_too(view: CasePicture, tmp_path: Path) -> None:
     empty = replace(view, mask=np.zeros_like(view.mask), image=np.ones_like(view.image))
     assert drawn(empty, tmp_path / "empty.png").mean() > 0.01
+
+
+def test_a_name_with_a_byte_that_is_no_text_is_drawn(view: CasePicture, tmp_path: Path) -> None:
+    odd, plain = (drawn(replace(view, title=title), tmp_path / "case.png") for title in ("a\udcff", "a?"))
+    assert (odd == plain).all()

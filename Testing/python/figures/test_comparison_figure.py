@@ -249,6 +249,14 @@ def test_box_plots_of_one_case_and_of_infinite_and_missing_values_are_drawn(tmp_
         assert (np.abs(picture - colour).max(axis=-1) < 3).sum() > 50 * len(PANELS)
 
 
+def test_names_with_bytes_that_are_no_text_or_look_like_mathematics_are_drawn(tmp_path: Path) -> None:
+    cases = {"x": result(ball(9), ball(10))}
+    write_box_plots(
+        [MethodResult("a\udcff", tmp_path, cases), MethodResult(r"$\frac$", tmp_path, cases)], tmp_path / "metrics.png"
+    )
+    assert (tmp_path / "metrics.png").stat().st_size > 1000
+
+
 def test_a_case_comparison_that_cannot_be_written_leaves_nothing(opengl: None, tmp_path: Path) -> None:
     truth = ball(10)
     image = np.random.default_rng(0).random(SHAPE, np.float32)
