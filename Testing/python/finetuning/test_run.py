@@ -221,7 +221,7 @@ def test_a_corrected_mask_that_is_empty_is_skipped_and_named_and_nobody_says_tha
     job: FineTuning,
 ) -> None:
     CaseStore(job.store).add_label("b", np.zeros(SHAPE, bool), "tester")
-    verdict = fine_tune(job)
+    verdict = fine_tune(replace(job, length=Iterations(3)))
     skipped = {event["case"]: event["reason"] for event in read_events(job.out).events if event["event"] == "skipped"}
     assert skipped == {"b": "b: its corrected mask is empty; reject the case instead"}
     assert {case.case for case in verdict.cases} == set(verdict.data) == {"a", "c"}
@@ -229,22 +229,25 @@ def test_a_corrected_mask_that_is_empty_is_skipped_and_named_and_nobody_says_tha
     assert find_model(str(job.out / "candidate")).card.data["labelled"] == ["a", "c"]
 
 
-def test_a_store_that_is_away_stops_the_run_and_costs_it_no_case(job: FineTuning, tmp_path: Path) -> None:
+def test_a_store_that_is_away_stops_the_run_and_costs_it_no_case(job: FineTuning, single: Path, tmp_path: Path) -> None:
+    job = replace(job, store=single, length=Iterations(2))
     job.out.mkdir()
-    plan_of(job.out, CaseStore(job.store), job.recipe.seed)
-    job.store.rename(tmp_path / "unmounted")
+    plan_of(job.out, CaseStore(single), job.recipe.seed)
+    single.rename(tmp_path / "unmounted")
     with pytest.raises(MtctlError, match="the case store cannot be reached; connect its drive or share, and resume"):
         fine_tune(job)
-    (tmp_path / "unmounted").rename(job.store)
-    assert {case.case for case in fine_tune(job).cases} == {"a", "b", "c"}
+    (tmp_path / "unmounted").rename(single)
+    assert set(fine_tune(job).data) == {"only"}
+    assert not [event for event in read_events(job.out).events if event["event"] == "skipped"]
 
 
 def test_a_disk_that_is_full_at_the_end_leaves_no_candidate_and_the_same_command_writes_it(
-    job: FineTuning, monkeypatch: pytest.MonkeyPatch
+    job: FineTuning, single: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(folder: Path, verdict: Any) -> None:
         raise WriteError(f"{folder}: cannot be written: the disk is full; free some space and run again")
 
+    job = replace(job, store=single, length=Iterations(2))
     with monkeypatch.context() as patch, pytest.raises(WriteError, match="the disk is full"):
         patch.setattr(finetune, "write_verdict", full)
         fine_tune(job)
