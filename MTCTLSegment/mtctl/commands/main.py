@@ -74,6 +74,7 @@ def _run(arguments: list[str], commands: Commands | None) -> int:
     _prepare_output()
     warnings.formatwarning = _warning
     try:
+        _check_place()
         args = _parser(arguments, commands or installed_commands()).parse_args(_with_negative_values(arguments))
         status = int(args.run(args))
         sys.stdout.flush()
@@ -87,6 +88,18 @@ def _run(arguments: list[str], commands: Commands | None) -> int:
             raise
         print(f"mtctl: error: {_message(error)}", file=sys.stderr)
         return FAILED
+
+
+def _check_place() -> None:
+    """Make sure that there is a current folder: without one, libraries end the process.
+
+    Raises:
+        MtctlError: It was deleted, or its share is gone.
+    """
+    try:
+        os.getcwd()
+    except OSError:
+        raise MtctlError("the current folder is not there any more; change to one that is (cd)") from None
 
 
 def _with_negative_values(arguments: Sequence[str]) -> list[str]:

@@ -83,7 +83,7 @@ class ResultFiles:
             WriteError: The folder is not writable, the disk is full, or a file to be replaced is in use.
         """
         hidden = self.out / f"{_HIDDEN}{_tag(self.stem)}-{os.getpid()}-{secrets.token_hex(4)}"
-        with _write_errors(self.out):
+        with _write_errors(self.out, hidden / _FRESH):
             try:
                 for name in (_FRESH, _REPLACED):
                     (hidden / name).mkdir(parents=True)
@@ -109,10 +109,12 @@ class ResultFiles:
 
 
 @contextmanager
-def _write_errors(out: Path) -> Iterator[None]:
-    """Raise what the system refuses as a `WriteError` with a sentence."""
+def _write_errors(out: Path, hidden: Path) -> Iterator[None]:
+    """Raise what the system refuses as a `WriteError` with a sentence, in which a hidden file has its name in `out`."""
     try:
         yield
+    except WriteError as error:
+        raise WriteError(str(error).replace(str(hidden), str(out))) from error
     except OSError as error:
         raise WriteError(f"{out}: cannot be written: {write_reason(error)}") from error
 

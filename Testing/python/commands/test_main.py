@@ -160,6 +160,18 @@ def test_interrupting_is_no_error_but_has_its_own_status(
     assert capsys.readouterr().err == "mtctl: interrupted\n"
 
 
+def test_a_current_folder_that_was_deleted_is_said(
+    command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(lambda: 0)
+    monkeypatch.setattr(os, "getcwd", raising(FileNotFoundError(errno.ENOENT, "No such file or directory")))
+    assert main(["phantom"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "mtctl: error: the current folder is not there any more; change to one that is (cd)\n"
+    )
+
+
 def test_a_full_disk_under_the_output_is_called_so(
     command: Callable[[Callable[[], int]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from support.documents import pipe
 
 from mtctl.io.results import ResultFiles, finish_interrupted
+from mtctl.system.files import WriteError
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ def test_the_exchange_is_finished_where_the_note_is_right(files: ResultFiles, le
     finish_interrupted(files.out, ["a"])
     assert contents(files.out) == {"a.json": "new", "a.seg.nrrd": "new", "b.json": "old"}
     assert not any(path.is_dir() for path in files.out.iterdir())
+
+
+def test_a_result_that_cannot_be_written_is_named_as_it_would_be_called(files: ResultFiles) -> None:
+    with pytest.raises(WriteError) as caught, files.replacing(["a.json"]) as fresh:
+        raise WriteError(f"{fresh / 'a.png'}: cannot be written: the disk is full")
+    assert str(caught.value) == f"{files.out / 'a.png'}: cannot be written: the disk is full"
+    assert contents(files.out)["a.json"] == "old"
 
 
 HOSTILE: dict[str, Callable[[Path], object]] = {
