@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import __version__
-from mtctl.errors import MtctlError
+from mtctl.errors import MtctlError, cause_of
 from mtctl.figures.case_figure import CasePicture, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
@@ -52,6 +52,8 @@ _EXTRA_MAPS = {"probability": "probability"} | {kind.option: kind.name for kind 
 
 # Key in a report: why there are no DICOM results, although they were asked for.
 _WITHOUT_DICOM = "without_dicom"
+# Key in a report: why there is no picture.
+_WITHOUT_PICTURE = "without_picture"
 
 
 class ResultsExistError(MtctlError):
@@ -111,7 +113,7 @@ def segment_case(
     """Segment one file or DICOM folder and write its results.
 
     Whatever happens on the way, `request.out` holds the old results or the new ones. What stands in the way of DICOM
-    results is found before the network runs, said then, and costs them alone.
+    results is found before the network runs, said then, and costs them alone; a picture that cannot be drawn does too.
 
     Raises:
         MtctlError: The input, the region or the output folder is unusable; the message says why.
@@ -136,7 +138,7 @@ def segment_case(
         if same and files.complete(_endings(dataclasses.replace(request, dicom=False))):
             return Outcome(source, stem, same | {_WITHOUT_DICOM: obstacle}, skipped=True)
     in_the_way = files.present()
-    if in_the_way and not request.overwrite and _WITHOUT_DICOM not in same:
+    if in_the_way and not request.overwrite and not same.keys() & {_WITHOUT_DICOM, _WITHOUT_PICTURE}:
         raise _in_the_way(request.out / in_the_way[0])
 
     prediction = segmenter.predict(volume, request.options, progress)
@@ -162,7 +164,13 @@ def segment_case(
                 obstacle = str(error) or "not enough memory"
         if obstacle:
             report |= {_WITHOUT_DICOM: obstacle, "warnings": [*report["warnings"], _no_dicom(obstacle)]}
-        write_case_figure(_view(stem, volume, prediction, found, request), folder / f"{stem}{PICTURE}")
+        try:
+            write_case_figure(_view(stem, volume, prediction, found, request), folder / f"{stem}{PICTURE}")
+        except (MtctlError, OSError):  # What stands in the way of this file does so for the others.
+            raise
+        except Exception as error:  # A library that draws is no reason to lose the segmentation.
+            report |= {_WITHOUT_PICTURE: cause_of(error)}
+            report |= {"warnings": [*report["warnings"], f"no picture: {cause_of(error)}; run again to have it drawn"]}
         (folder / f"{stem}{REPORT}").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         # Looked at again: another run, or another worker with a series of the same UID, may have been quicker.
         meanwhile = files.report()

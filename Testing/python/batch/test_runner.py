@@ -335,3 +335,20 @@ def test_whatever_one_scan_raises_is_its_own_failure_in_one_line_without_places_
     monkeypatch.setattr("mtctl.batch.case.read_scan", fail)
     result = attempt(BatchTask(Request(tmp_path), tiny_model.folder, "cpu"), ScanInput(tmp_path / "a.nrrd"))
     assert isinstance(result, Failure) and result.cause == "unexpected RuntimeError: DICOM tag of an unknown kind"
+
+
+def test_a_picture_that_cannot_be_drawn_costs_itself_alone_and_is_drawn_by_the_next_run(
+    tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(view: object, path: Path) -> None:
+        raise TypeError("no such font")
+
+    write_volume(scan(), tmp_path / "a.nrrd")
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("mtctl.batch.case.write_case_figure", failing)
+        assert run_with_figures(tiny_model, tmp_path / "a.nrrd", "-o", out) == 0
+    assert (out / "a.seg.nrrd").exists() and not (out / "a.png").exists()
+    assert "no picture: unexpected TypeError: no such font" in capsys.readouterr().out
+    assert run(tiny_model, tmp_path / "a.nrrd", "-o", out) == 0
+    assert (out / "a.png").exists() and "no picture" not in (out / "a.json").read_text(encoding="utf-8")
