@@ -16,6 +16,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from mtctl.system.files import with_retries
+from mtctl.system.temporary import own_folder
 
 _LOCK = threading.Lock()
 
@@ -69,8 +70,8 @@ def readable(path: Path, ending: str) -> Iterator[str]:
     elif _opens(beside):
         yield beside
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            copy = _plain_name(Path(folder), ending)
+        with own_folder("copy") as folder:
+            copy = _plain_name(folder, ending)
             shutil.copyfile(path, copy)
             yield copy
 
@@ -86,8 +87,8 @@ def writable(path: Path, ending: str) -> Iterator[str]:
             yield plain
             with_retries(os.replace, Path(plain), path)
     else:
-        with tempfile.TemporaryDirectory() as folder:  # a link, as there may be no space for a copy
-            link = _plain_name(Path(folder), ending)
+        with own_folder("link") as folder:  # a link, as there may be no space for a copy
+            link = _plain_name(folder, ending)
             os.symlink(path.absolute(), link)
             yield link
 

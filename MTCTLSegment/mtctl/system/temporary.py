@@ -40,6 +40,24 @@ def make_own_folder(kind: str) -> Path:
     return make_private_folder(f"{_prefix(kind)}{os.getpid()}-")
 
 
+@contextmanager
+def own_folder(kind: str) -> Iterator[Path]:
+    """Yield a temporary folder of this process; it goes at the end, and those of processes that were killed go first.
+
+    Args:
+        kind: As for `make_own_folder`.
+
+    Raises:
+        WriteError: As `make_own_folder`.
+    """
+    remove_orphans(kind)
+    folder = make_own_folder(kind)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def make_private_folder(prefix: str) -> Path:
     """Make a temporary folder that only this user may enter.
 

@@ -22,7 +22,7 @@ from mtctl.system import caches, temporary
 from mtctl.system.caches import usable_caches
 from mtctl.system.files import WriteError
 from mtctl.system.machine import user_data
-from mtctl.system.temporary import NO_PLACE, make_own_folder, remove_orphans, with_place
+from mtctl.system.temporary import NO_PLACE, make_own_folder, own_folder, remove_orphans, with_place
 
 _NOWHERE = Path(os.devnull) / "nowhere"
 
@@ -98,6 +98,21 @@ def test_where_the_system_has_no_place_temporary_files_go_to_a_hidden_folder_of_
         folder = make_own_folder("case")
         assert folder.parent.parent == tmp_path / "out" and os.environ["TMPDIR" if os.name == "posix" else "TEMP"]
     assert os.listdir(tmp_path / "out") == []
+
+
+def test_copies_of_scans_go_at_the_end_and_those_of_a_process_that_was_killed_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with own_folder("upload") as living:
+        left = tmp_path / living.name.replace(str(os.getpid()), str(2**22 + 1))  # no process has this number
+        left.mkdir()
+        (left / "scan.nrrd").touch()
+        with pytest.raises(OSError), own_folder("upload") as folder:
+            (folder / "scan.nrrd").touch()
+            raise OSError("the disk is full")
+        assert list(tmp_path.iterdir()) == [living]
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_the_system_has_a_place_nothing_is_made_in_the_results(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from mtctl.geometry import Volume
 from mtctl.io.volumes import read_volume
 from mtctl.processes.launcher import child_environment
 from mtctl.system.files import write_reason
+from mtctl.system.temporary import own_folder
 
 #: Bytes of the largest scan that is taken, unless another limit is given.
 LARGEST = 1 << 29
@@ -84,8 +84,8 @@ class UploadHandler:
             raise UploadError(f"{plain_name(name)}: drop one file that ends in {', '.join(ENDINGS)}")
         if request.content_length is not None and request.content_length > self._largest:
             raise self._too_large()
-        with tempfile.TemporaryDirectory(prefix="mtctl-upload-") as folder:
-            scan, copy = Path(folder, f"scan{ending}"), Path(folder, "copy.nrrd")
+        with own_folder("upload") as folder:
+            scan, copy = folder / f"scan{ending}", folder / "copy.nrrd"
             await self._receive(request, scan)
             async with self._reading:
                 await _read_in_child(scan, copy, plain_name(name))
