@@ -26,6 +26,7 @@ class DrawnSegment:
         modifier: The same of the type's modifier.
         label: Its value.
         layer: Number of the layer that holds it.
+        region: Scheme, code and meaning of the region that it is of.
     """
 
     name: str
@@ -33,9 +34,11 @@ class DrawnSegment:
     modifier: str = "^^"
     label: int = 1
     layer: int = 0
+    region: str = "^^"
 
     def fields(self, number: int) -> Mapping[str, str]:
-        term = f"Segmentation category and type~SCT^123037004^Anatomical Structure~{self.term}~{self.modifier}~~^^~^^"
+        type_ = f"SCT^123037004^Anatomical Structure~{self.term}~{self.modifier}"
+        term = f"Segmentation category and type~{type_}~~{self.region}~^^"
         return {
             f"Segment{number}_ID": f"Segment_{number + 1}",
             f"Segment{number}_Name": self.name,

@@ -203,8 +203,12 @@ def _segments(metadata: Mapping[str, str], layered: bool) -> list[_Segment]:
         layer = _whole(fields["Layer"], position if own_layer else 0, name)
         term = re.search(r"TerminologyEntry:([^|]*)", fields["Tags"])
         parts = [tuple((part + "^^").split("^")[:3]) for part in (term[1] if term else "").split("~")]
-        parts += [("", "", "")] * 4
-        segments.append(_Segment(name, label, layer, (parts[2][0], parts[2][1], parts[2][2]), parts[3][1]))
+        parts += [("", "", "")] * 7
+        # The type, or where it says no more than "tissue" the region, if that is a part of the heart or another organ.
+        region, told = parts[5], bool(_OTHER_NAME.search(_words(parts[5][2])))
+        place = 5 if parts[2][1] in _GENERAL and (region[1] in _LEFT_ATRIA | _ATRIA or told) else 2
+        type_, modifier = parts[place], parts[place + 1]
+        segments.append(_Segment(name, label, layer, (type_[0], type_[1], type_[2]), modifier[1]))
     return segments
 
 

@@ -48,12 +48,15 @@ LA, LV = DrawnSegment("LA", LEFT_ATRIUM, label=2), DrawnSegment("LV", LEFT_VENTR
         ([ONE], [DrawnSegment("Segment_1")]),
         ([ONE], [DrawnSegment("Dr. Ruiz, 2nd reading")]),
         ([5 * ONE], [DrawnSegment("LeftAtrium", "SCT^80891009^Heart", label=5)]),
+        ([2 * ONE + OTHER], [DrawnSegment("a"), DrawnSegment("b", label=2, region=LEFT_ATRIUM)]),
+        ([ONE], [DrawnSegment("Segment_1", region="SCT^51185008^Thorax")]),
         ([ONE], [DrawnSegment("LA incl. LAA")]),
         ([ONE], [DrawnSegment("Left atrium without appendage and wall")]),
     ],
     ids=[
         "second value", "first segment", "second layer", "code before name", "atrium with modifier", "older code",
         "by name", "by another name", "a new segment", "no structure's name", "part of the heart",
+        "by its region", "somewhere in the chest",
         "with its appendage", "without its appendage",
     ],
 )  # fmt: skip
@@ -70,6 +73,7 @@ def test_the_left_atrium_is_found_by_its_code_then_by_its_name_whatever_its_valu
     [
         ([ONE], [LV], r"is of 'LV' \(Left ventricle\), not of the left atrium"),
         ([ONE], [DrawnSegment("Segment_1", LEFT_VENTRICLE)], r"'Segment_1' \(Left ventricle\)"),
+        ([ONE], [DrawnSegment("Segment_1", region=LEFT_VENTRICLE)], r"'Segment_1' \(Left ventricle\)"),
         ([ONE], [DrawnSegment("LV")], r"is of 'LV' \(Tissue\), not of the left atrium"),
         ([ONE], [DrawnSegment("Right atrium")], "Right atrium"),
         ([ONE], [DrawnSegment("LA wall")], "LA wall"),
