@@ -107,7 +107,7 @@ def hostile(folder: Path) -> dict[str, str]:
         (folder / "itself.nrrd").symlink_to(folder / "itself.nrrd")
         (folder / "dangling.nrrd").symlink_to(folder / "gone.nrrd")
         os.mkfifo(folder / "sub dir" / "pipe")
-        expected |= {"itself.nrrd": "no such file", "dangling.nrrd": "no such file"}
+        expected |= {"itself.nrrd": "a link that leads nowhere", "dangling.nrrd": "a link that leads nowhere"}
     return expected
 
 

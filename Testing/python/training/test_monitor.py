@@ -7,12 +7,14 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.children import wait_for
 from support.paths import ROOT
 
 from mtctl.system.files import WriteError
@@ -203,6 +205,9 @@ def test_what_a_killed_run_wrote_after_its_last_checkpoint_is_not_there_twice(tm
             board.report(validation(iteration, value))
         board.picture(40, sample())
         board.close()
+        # Event files are in order by the second of their names.
+        begun = int(time.time())
+        wait_for(lambda begun=begun: int(time.time()) > begun)
     expected = [(iteration, 0.5 if iteration <= resumed_at else 0.25) for iteration in (10, 20, 30, 40)]
     assert curve(tmp_path, "loss/dice") == expected
     assert curve(tmp_path, "validation/dice") == expected
