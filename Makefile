@@ -16,6 +16,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 CHECK := $(shell if [ -n "$$CI" ] || { [ "$$(uname -s)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
 	echo --check; fi)
 
+# Tests start hundreds of processes: without bytecode each compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo check test lint screenshots requirements-hashed sbom clean
 
 demo: $(INSTALLED)

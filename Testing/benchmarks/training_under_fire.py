@@ -20,6 +20,7 @@ Status 1 if anything is amiss.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -63,6 +64,8 @@ from mtctl_train.training.job import TrainingJob, train_model
 
 KINDS = ("killed", "full disk", "store changed", "read-only", "slow renames")
 _SMALL_DISK = "48m"
+#: What a run imports in its course: imported before the forks, or each would spend half of its life on it.
+_LATE_IMPORTS = ("matplotlib.backends.backend_agg", "matplotlib.figure", "scipy.stats", "torch._dynamo")
 _PATIENCE = 300.0  # seconds for a run that takes some
 _SLOWEST = 0.5
 
@@ -371,6 +374,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=KINDS)
     args = parser.parse_args()
+    for module in _LATE_IMPORTS:
+        importlib.import_module(module)
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     finetuning_run._PATCH = (48, 16, 16)  # type: ignore[attr-defined]

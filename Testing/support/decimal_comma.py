@@ -6,9 +6,10 @@ import locale
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import cache
 
 import pytest
 
@@ -16,15 +17,13 @@ _NAMES = ("de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "German_Germany.1
 
 
 @contextmanager
-def decimal_comma(folder: Path) -> Iterator[None]:
+def decimal_comma() -> Iterator[None]:
     """Let this process write numbers with a comma; skip the test where no such locale is there or can be made."""
     before, places = locale.setlocale(locale.LC_NUMERIC), os.environ.get("LOCPATH")
     try:
         if not any(_set(name) for name in _NAMES):
             if shutil.which("localedef"):
-                made = folder / "de_DE.UTF-8"
-                subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", str(made)], capture_output=True, check=False)
-                os.environ["LOCPATH"] = str(folder)
+                os.environ["LOCPATH"] = _made_locale().name
             if not _set("de_DE.UTF-8"):
                 pytest.skip("no locale with a decimal comma is installed")
         assert locale.localeconv()["decimal_point"] == ","
@@ -35,6 +34,15 @@ def decimal_comma(folder: Path) -> Iterator[None]:
             os.environ.pop("LOCPATH", None)
         else:
             os.environ["LOCPATH"] = places
+
+
+@cache
+def _made_locale() -> tempfile.TemporaryDirectory[str]:
+    """Make the German locale, once in a process: a second of work."""
+    folder = tempfile.TemporaryDirectory(prefix="mtctl-locale-")
+    command = ["localedef", "-i", "de_DE", "-f", "UTF-8", f"{folder.name}/de_DE.UTF-8"]
+    subprocess.run(command, capture_output=True, check=False)
+    return folder
 
 
 def _set(name: str) -> bool:

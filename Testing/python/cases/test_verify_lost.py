@@ -71,6 +71,7 @@ def test_a_draft_may_go_and_so_may_the_notes(store: CaseStore) -> None:
     assert store.accept(case.id, *reviewed(case)).version == 1 and store.verify() == []
 
 
+@pytest.mark.slow
 def test_what_others_store_while_it_is_checked_is_never_missed(store: CaseStore) -> None:
     predicted(store, id="A-1")
     program = (

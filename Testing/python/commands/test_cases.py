@@ -168,6 +168,7 @@ def ask(folder: Path, store: CaseStore, arrays: dict[str, Any], **content: Any) 
     return answer
 
 
+@pytest.mark.slow
 def test_a_window_stores_a_case_from_scan_to_acceptance_through_a_child(store: CaseStore, tmp_path: Path) -> None:
     volume = scan(SHAPE)
     result = result_for(volume)

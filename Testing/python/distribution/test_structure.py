@@ -6,6 +6,7 @@ import ast
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import pytest
 from support.paths import ROOT
 
 PACKAGES = [
@@ -16,27 +17,30 @@ PACKAGES = [
 ]
 FILES = sorted(file for package in PACKAGES for file in package.rglob("*.py"))
 
-#: All code: the packages, the modules' entry files, tests with their helpers, the stand-in and the benchmarks.
-TREES = {
-    file.relative_to(ROOT): ast.parse(file.read_text(encoding="utf-8"))
-    for folder in ("MTCTLSegment", "MTCTLTrain", "Testing")
-    for file in sorted((ROOT / folder).rglob("*.py"))
-}
+
+@pytest.fixture(scope="module")
+def trees() -> dict[Path, ast.Module]:
+    """All code: the packages, the modules' entry files, tests with their helpers, the stand-in and the benchmarks."""
+    return {
+        file.relative_to(ROOT): ast.parse(file.read_text(encoding="utf-8"))
+        for folder in ("MTCTLSegment", "MTCTLTrain", "Testing")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+    }
 
 
-def test_a_class_name_means_one_thing() -> None:
+def test_a_class_name_means_one_thing(trees: dict[Path, ast.Module]) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
-    for file, tree in TREES.items():
+    for file, tree in trees.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(f"{file}:{node.lineno}")
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
-def test_no_name_that_begins_with_an_underscore_is_imported_from_another_file() -> None:
+def test_no_name_that_begins_with_an_underscore_is_imported_from_another_file(trees: dict[Path, ast.Module]) -> None:
     private = [
         f"{file}: {alias.name}"
-        for file, tree in TREES.items()
+        for file, tree in trees.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module != "__future__"
         for alias in node.names

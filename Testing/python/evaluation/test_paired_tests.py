@@ -92,6 +92,7 @@ def rows_of_table_1(text: str) -> dict[str, str]:
     return {line.split()[0]: line for line in lines[start + 1 :]}
 
 
+@pytest.mark.slow
 def test_table_1_has_the_papers_columns_best_values_and_stars() -> None:
     rng = np.random.default_rng(1)
     base = 0.8 + 0.01 * rng.random(10)

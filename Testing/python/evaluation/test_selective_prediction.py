@@ -67,6 +67,7 @@ def test_failure_auroc_and_spearman_agree_with_scipy() -> None:
     assert spearman(score, dice) == pytest.approx(stats.spearmanr(score, dice).statistic)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_figure_and_are_the_same_every_time() -> None:
     rng = np.random.default_rng(1)
     dice = rng.random(60)
@@ -79,6 +80,7 @@ def test_intervals_hold_the_figure_and_are_the_same_every_time() -> None:
         assert estimate.high - estimate.low > 0.001
 
 
+@pytest.mark.slow
 def test_many_versions_of_one_case_do_not_count_as_many_cases() -> None:
     rng = np.random.default_rng(2)
     dice, score = rng.random(12), rng.random(12)

@@ -225,6 +225,7 @@ def labelled(seed: int) -> LabelledVolume:
     return LabelledVolume(f"case{seed}", volume, np.sqrt(z**2 + y**2 + x**2) < 0.6)
 
 
+@pytest.mark.slow
 def test_calibrating_predicts_seven_versions_of_a_case_and_does_not_depend_on_an_earlier_calibration(
     model: Model, tmp_path: Path
 ) -> None:
@@ -237,6 +238,7 @@ def test_calibrating_predicts_seven_versions_of_a_case_and_does_not_depend_on_an
     assert calibrate(Segmenter(before, cpu), [labelled(0)]) == found
 
 
+@pytest.mark.slow
 def test_models_calibrate_writes_the_card_and_another_model_can_take_it_over(
     model: Model, tiny_model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

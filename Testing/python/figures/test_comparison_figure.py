@@ -153,6 +153,7 @@ def test_without_vtk_the_box_plots_are_there_and_the_message_says_what_to_instal
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["metrics.png"]
 
 
+@pytest.mark.slow
 def test_both_figures_are_written_for_the_case_where_methods_differ_most(opengl: None, tmp_path: Path) -> None:
     moved = ball(10, (18, 20, 28))  # to the patient's left
     masks = {"first $x": {"x": ball(9), "y": moved}, "second": {"x": ball(9.5), "y": ball(9.5)}}
@@ -236,6 +237,7 @@ def test_a_scan_on_another_grid_is_refused(tmp_path: Path) -> None:
         load_case(methods, tmp_path / "truth", "x")
 
 
+@pytest.mark.slow
 def test_box_plots_of_one_case_and_of_infinite_and_missing_values_are_drawn(tmp_path: Path) -> None:
     whole, empty = ball(10), np.zeros(SHAPE, bool)
     methods = [

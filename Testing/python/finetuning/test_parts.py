@@ -157,6 +157,7 @@ def distance_from_base(tmp_path: Path, anchor: float) -> float:
     return float(sum((values - base[name]).square().sum() for name, values in network.named_parameters()))
 
 
+@pytest.mark.slow
 def test_the_anchor_keeps_the_weights_near_those_of_the_base(tmp_path: Path) -> None:
     free, held = distance_from_base(tmp_path / "free", 0.0), distance_from_base(tmp_path / "held", 30.0)
     assert 0 < held < 0.7 * free

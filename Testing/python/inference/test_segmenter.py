@@ -196,6 +196,7 @@ def test_a_result_of_implausible_size_is_doubted(segmenter: Segmenter) -> None:
     assert any("unusual for a left atrium" in doubt or "no atrium" in doubt for doubt in prediction.warnings)
 
 
+@pytest.mark.slow
 def test_the_model_s_grid_decides_at_which_resolution_the_network_works(tiny_model: Model) -> None:
     shapes = []
     for grid_mm in (GRID_MM, SPACING_MM, (1.25, 1.25, 1.25)):
@@ -267,6 +268,7 @@ def test_the_mask_may_be_cut_from_f1_and_the_samples_alike(tiny_model: Model, mo
     assert not masks[1.0].any()
 
 
+@pytest.mark.slow
 def test_where_an_atrium_is_found_only_with_the_slices_twice_as_far_apart_the_spacing_is_doubted(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def test_the_passes_compute_what_the_network_s_own_forward_does(network: MTCTLNe
         assert np.abs(ours - plain[0, 0].numpy()).mean() < 0.02 * scale  # bfloat16 keeps eight bits.
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_samples_and_another_seed_others(network: MTCTLNet, array: np.ndarray) -> None:
     first, again, other = (sample_passes(network, array, 2, seed, CPU, 80) for seed in (1, 1, 2))
     assert np.array_equal(first.samples, again.samples)
@@ -48,6 +49,7 @@ def test_the_same_seed_gives_the_same_samples_and_another_seed_others(network: M
     assert np.array_equal(first.segmentation, other.segmentation)
 
 
+@pytest.mark.slow
 def test_slabs_of_any_thickness_give_the_answer_of_the_whole_to_within_rounding(
     network: MTCTLNet, array: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +69,7 @@ def test_all_maps_have_the_volume_s_shape_whatever_the_padding(network: MTCTLNet
     assert maps.samples.shape == (3, 33, 50, 61)
 
 
+@pytest.mark.slow
 def test_progress_rises_to_one(network: MTCTLNet, array: np.ndarray) -> None:
     shares: list[float] = []
     sample_passes(network, array, 4, 0, CPU, 80, shares.append)

@@ -73,6 +73,7 @@ def test_agrees_with_scipy_on_an_odd_sized_volume(voxel_mm: Triple) -> None:
     np.testing.assert_allclose(view.of(array, voxel_mm), plain, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_samples_take_turns_in_the_views_and_f1_is_their_mean(tiny_model: Model) -> None:
     network, array = tiny_model.load_network(), blob()
     alone = [sample_passes(network, view.of(array, BRICKS), 5, 0, CPU, 48) for view in VIEWS[:2]]
@@ -86,6 +87,7 @@ def test_samples_take_turns_in_the_views_and_f1_is_their_mean(tiny_model: Model)
         assert np.abs(both.samples[sample] - own).mean() < 0.2 * np.abs(both.samples[sample] - other).mean()
 
 
+@pytest.mark.slow
 def test_the_card_says_in_how_many_views_a_scan_is_looked_at(tiny_model: Model) -> None:
     volume = scan((48, 48, 48))
     several = Model(tiny_model.folder, dataclasses.replace(tiny_model.card, views=3))

@@ -22,7 +22,7 @@ SCAN = Volume(values(np.float32), GRID)
 
 
 def test_itk_alone_writes_commas_so_that_these_tests_can_fail(tmp_path: Path) -> None:
-    with decimal_comma(tmp_path):
+    with decimal_comma():
         sitk.WriteImage(to_image(SCAN), str(tmp_path / "a.nrrd"))
     with pytest.raises(VolumeError, match="header is damaged"):
         read_volume(tmp_path / "a.nrrd")
@@ -33,7 +33,7 @@ def test_a_file_is_written_and_read_as_under_any_other_desktop(tmp_path: Path, e
     before, inside = tmp_path / f"before{ending}", tmp_path / f"inside{ending}"
     write_volume(SCAN, before)
     plain = read_volume(before)
-    with decimal_comma(tmp_path):
+    with decimal_comma():
         assert read_volume(before).geometry == plain.geometry
         write_volume(SCAN, inside)
         assert locale.localeconv()["decimal_point"] == ","  # as it was: it is not ours to change
@@ -43,7 +43,7 @@ def test_a_file_is_written_and_read_as_under_any_other_desktop(tmp_path: Path, e
 def test_a_segmentation_is_written_as_under_any_other_desktop(tmp_path: Path) -> None:
     mask = Volume((SCAN.array > 50).astype(np.uint8), GRID)
     write_segmentation(mask, tmp_path / "before.seg.nrrd")
-    with decimal_comma(tmp_path):
+    with decimal_comma():
         write_segmentation(mask, tmp_path / "inside.seg.nrrd")
         assert read_mask(tmp_path / "inside.seg.nrrd").geometry == read_mask(tmp_path / "before.seg.nrrd").geometry
     assert (tmp_path / "inside.seg.nrrd").read_bytes() == (tmp_path / "before.seg.nrrd").read_bytes()
@@ -52,7 +52,7 @@ def test_a_segmentation_is_written_as_under_any_other_desktop(tmp_path: Path) ->
 def test_a_dicom_series_is_read_as_under_any_other_desktop(tmp_path: Path) -> None:
     write_series(tmp_path / "series", *dicom_scan(oblique=True))
     plain = read_volume(tmp_path / "series")
-    with decimal_comma(tmp_path):
+    with decimal_comma():
         inside = read_volume(tmp_path / "series")
     assert inside.geometry == plain.geometry and np.array_equal(inside.array, plain.array)
 
@@ -73,7 +73,7 @@ def test_a_file_that_says_another_place_than_was_meant_is_not_left(
 
 
 def test_calls_within_calls_leave_the_locale_as_it_was(tmp_path: Path) -> None:
-    with decimal_comma(tmp_path):
+    with decimal_comma():
         with itk.quiet():
             with itk.quiet():
                 assert locale.localeconv()["decimal_point"] == "."

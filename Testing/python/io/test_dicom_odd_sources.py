@@ -127,6 +127,7 @@ def validate(out: Path) -> None:
         }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ODD)
 def test_an_odd_source_has_valid_results_that_say_what_can_be_said(case: str, tmp_path: Path) -> None:
     written, expected = ODD[case]

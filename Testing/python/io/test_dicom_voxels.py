@@ -66,6 +66,7 @@ def _encode(file: Path, data: Any, compressor: str) -> None:
     data.save_as(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @pytest.mark.parametrize("write", [write_slices, write_frames], ids=["slices", "frames"])
 def test_every_transfer_syntax_gives_the_same_voxels(

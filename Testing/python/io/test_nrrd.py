@@ -227,6 +227,7 @@ def test_an_end_of_line_and_zeros_after_packed_voxels_are_padding_and_thousands_
         read_volume(write_nrrd(tmp_path / "a.nrrd", {"encoding": encoding}, pack(b"") * 5000 + streams))
 
 
+@pytest.mark.slow
 def test_what_unpacks_to_more_than_the_header_says_is_not_unpacked_to_its_end(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(1 << 28), 9)
     taken: list[int] = []

@@ -472,6 +472,7 @@ def test_without_a_site_folder_models_lie_in_the_users_data(
 # At once
 
 
+@pytest.mark.slow
 def test_of_many_that_publish_at_once_one_wins_and_the_others_are_told(store: ModelStore, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from mtctl.models import shipped\n"

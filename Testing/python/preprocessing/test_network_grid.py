@@ -380,6 +380,7 @@ def test_a_region_gives_what_the_whole_gives_there_and_the_fill_elsewhere(name: 
         assert np.array_equal(back[inside], scan.array[inside])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory comes from a POSIX call")
 def test_a_thorax_goes_there_and_back_in_less_than_a_gigabyte() -> None:
     script = (

@@ -204,6 +204,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return made
 
 
+@pytest.mark.slow
 def test_at_any_of_its_lines_an_interrupt_ends_a_cohort_run(
     tiny_model: Model, sources: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,6 +89,7 @@ def test_the_squared_dice_loss_is_half_way_for_half_a_probability() -> None:
     assert squared_dice_loss(target / 2, target).item() == pytest.approx(1 - 2 * 0.5 / 1.25, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_discriminator_gives_one_value_a_patch_and_learns_to_tell_maps_apart() -> None:
     torch.manual_seed(0)
     critic = Discriminator()

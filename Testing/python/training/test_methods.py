@@ -65,6 +65,7 @@ def test_the_critic_s_own_term_leaves_the_student_alone(method: Method[Any]) -> 
     assert all(parameter.grad is not None for parameter in networks.critic.parameters())
 
 
+@pytest.mark.slow
 def test_unlabelled_scans_change_what_the_semi_supervised_methods_learn_but_not_the_v_net() -> None:
     data = batch()
     other = replace(data, unlabelled=data.unlabelled + 1, unlabelled_varied=data.unlabelled_varied + 1)
@@ -81,6 +82,7 @@ def test_unlabelled_scans_change_what_the_semi_supervised_methods_learn_but_not_
         assert (first != second) == changes, method
 
 
+@pytest.mark.slow
 def test_each_addition_of_ours_is_one_number_that_switches_its_term() -> None:
     assert "cross_entropy" not in terms(MTCTL(), batch())[0].student
     assert "cross_entropy" in terms(MTCTL(cross_entropy_weight=1), batch())[0].student

@@ -194,6 +194,7 @@ def test_tensorboard_holds_the_losses_rate_gradient_and_dice_of_the_run(tmp_path
     assert b"not a number" in accumulated(board).Tensors("stopped/text_summary")[0].tensor_proto.string_val[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resumed_at", [0, 20])
 def test_what_a_killed_run_wrote_after_its_last_checkpoint_is_not_there_twice(tmp_path: Path, resumed_at: int) -> None:
     pytest.importorskip("tensorboard")
