@@ -26,6 +26,7 @@ from mtctl.networks.device import describe, to_device
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.normalisation import intensity_remark, measured_window, normalise
+from mtctl.preprocessing.padding import measured_voxels
 from mtctl.preprocessing.region_of_interest import Box, window_of
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.system.memory import memory_errors
@@ -138,9 +139,10 @@ class Segmenter:
             whole = canonical_geometry(volume.geometry, card.grid_mm, box)
             array, inside = to_grid(volume, whole)
             grey_levels = intensity_remarks(intensity_remark(array, inside))
-            seen = measured_window(array, inside)
-            grid, inside = _windowed(whole, seen), None if inside is None else inside[seen]
-            normalised = normalise(array[seen], inside)
+            measured = measured_voxels(volume, whole, array, inside)
+            seen = measured_window(array, measured)
+            grid = _windowed(whole, seen)
+            normalised = normalise(array[seen], None if measured is None else measured[seen])
         with clock.stage("network"):
             maps = self._sample_passes(
                 normalised, samples, options.seed, remarks, lambda share: clock.progress("network", share)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from mtctl.geometry import Map, Mask
+from mtctl.preprocessing.padding import PADDING_SHARE, flat_voxels, grown_by_a_voxel
 from mtctl.preprocessing.region_of_interest import RegionError
 
 # What lies outside these percentiles counts as much as the percentile itself. Six columns of 190 or three slices of 88
@@ -17,9 +18,6 @@ _STATISTICS_PERCENTILES = (5.0, 95.0)
 # How far beyond those percentiles values may lie, as a multiple of the distance between them; the rest is cut off. In
 # the 80 training scans 0.02 % of the voxels are.
 _KEPT_BEYOND = 1.5
-
-# A flat patch of 3 x 3 x 3 voxels is no tissue: even air has noise. From this share of a scan on it is padding.
-_PADDING_SHARE = 0.001
 
 # A network that halves four times sees nothing in less.
 _FEWEST_VOXELS = 16
@@ -136,10 +134,9 @@ def _counted(array: Map, inside: Mask | None) -> Mask:
     counted = np.ones(array.shape, bool) if inside is None else inside
     if not counted.any():
         raise RegionError("the region holds nothing of the scan; choose another region")
-    flat = ndimage.maximum_filter(array, 3) == ndimage.minimum_filter(array, 3)
-    if _PADDING_SHARE * array.size < flat.sum() < 0.95 * array.size:
-        # The flat voxels' neighbours have the same value and are padding, too.
-        measured = counted & ~ndimage.binary_dilation(flat, np.ones((3, 3, 3)))
+    flat = flat_voxels(array)
+    if PADDING_SHARE * array.size < flat.sum() < 0.95 * array.size:
+        measured = counted & ~grown_by_a_voxel(flat)
         return measured if measured.any() else counted
     return counted
 

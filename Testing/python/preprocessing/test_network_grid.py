@@ -18,6 +18,7 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_volume, write_volume
 from mtctl.preprocessing.network_grid import GRID_MM, canonical_geometry, pad_to_multiple
 from mtctl.preprocessing.normalisation import intensity_remark, measured_window, normalise
+from mtctl.preprocessing.padding import measured_voxels
 from mtctl.preprocessing.region_of_interest import Box, RegionError, window_of
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.synthetic.phantom import make_phantom
@@ -508,6 +509,37 @@ def test_padding_is_found_and_does_not_count(phantom: Volume, value: float) -> N
     found = intensity_remark(padded)
     assert found.padding == pytest.approx(1 - array.size / padded.size, abs=0.03)
     assert intensity_remark(array).padding < 0.002
+
+
+@pytest.mark.parametrize(
+    ("spacing", "size"),
+    [(GRID_MM, (48, 40, 24)), ((0.625, 0.625, 1.25), (96, 80, 48)), ((1.5, 0.9, 3.0), (40, 56, 20))],
+)
+def test_no_frame_of_values_between_padding_and_tissue_is_left_around_a_turned_scan(
+    spacing: tuple[float, float, float], size: tuple[int, int, int]
+) -> None:
+    scan = around_the_blob(size, spacing)
+    noise = np.random.default_rng(4).normal(1000, 20, scan.shape).astype(np.float32)
+    larger = (size[0] * 3 // 2, size[1] * 3 // 2, size[2] * 3 // 2)
+    around = around_the_blob(larger, spacing, turned(10, 10, 15))
+    padded, inside = to_grid(Volume(noise, scan), around)
+    assert inside is not None
+    padded[~inside] = 0
+    volume, grid = Volume(padded, around), canonical_geometry(around)
+    array, inside = to_grid(volume, grid)
+    measured = measured_voxels(volume, grid, array, inside)
+    assert measured is not None and array[measured].min() > 900
+    window = measured_window(array, measured)
+    assert np.mean(array[window] > 900) > 0.9
+    assert array[window].size * np.prod(GRID_MM) > 0.7 * noise.size * np.prod(spacing)
+
+
+def test_a_scan_without_padding_is_measured_all_over() -> None:
+    for geometry in GEOMETRIES.values():
+        scan = noise(geometry)
+        grid = canonical_geometry(geometry)
+        array, inside = to_grid(scan, grid)
+        assert measured_voxels(scan, grid, array, inside) is inside
 
 
 def test_what_lies_outside_is_scaled_like_the_rest_but_does_not_count() -> None:
