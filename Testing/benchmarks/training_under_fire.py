@@ -1,6 +1,6 @@
 """Training and fine-tuning that are killed, run out of disk, lose their store or their rights, on a slow share.
 
-    PYTHONPATH=Testing python Testing/benchmarks/training_under_fire.py [--rounds 20] [--seed 0] [--only KIND]
+    PYTHONPATH=Testing python Testing/benchmarks/training_under_fire.py [--rounds 20] [--seed 0] [--only KIND ...]
 
 Each round starts `mtctl train` or `mtctl finetune` (in turn) with a tiny network on small phantoms in a process of its
 own, and does one thing to it at a random moment of its life:
@@ -372,7 +372,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=KINDS)
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND")
     args = parser.parse_args()
     for module in _LATE_IMPORTS:
         importlib.import_module(module)
@@ -382,7 +382,7 @@ def main() -> int:
     finetuning_cases.PHANTOMS = 0
     with tempfile.TemporaryDirectory(prefix="mtctl-fire-") as folder:
         rounds = Rounds(Material.made_in(Path(folder)), args.seed)
-        for kind in KINDS if args.only is None else (args.only,):
+        for kind in args.only:
             if reason := unfit(kind):
                 print(f"{kind}: left out, {reason}")
                 continue

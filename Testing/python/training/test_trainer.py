@@ -58,8 +58,8 @@ def run(
     return train(recipe, method, cohort, out, CPU, Monitor((report,))).state_dict(), events
 
 
-def test_it_learns_a_bright_ball_within_a_minute(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, stages=(Stage(60, (48, 32, 32), 1e-2),), checkpoint_seconds=99, validate_every=20)
+def test_it_learns_a_bright_ball(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, stages=(Stage(40, (48, 32, 32), 1e-2),), checkpoint_seconds=99, validate_every=40)
     _, events = run(tmp_path, recipe, scans=[])
     dice = [event["dice"] for event in events if event["event"] == "validation"]
     assert dice[-1] > 0.75
