@@ -1,0 +1,205 @@
+"""`mtctl measure`: volume, surface, extents and late enhancement of segmented atria, with their intervals."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mtctl.geometry import Mask
+    from mtctl.measures.body_size import BodySize
+    from mtctl.measures.document import CaseMeasures, Measured
+    from mtctl.measures.enhancement import WallShell
+    from mtctl.measures.reading import MaskFile
+
+#: The line in `mtctl --help`.
+HELP = "measure segmented atria: volume, surface, extents, late enhancement of the wall"
+
+#: The table of all cases, and the end of the name of a wall's map.
+TABLE, WALL = "measures.csv", ".wall.vtp"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "measure",
+        help=HELP,
+        description="Measures results of `mtctl segment`, as they were corrected where they were reviewed, or other "
+        "masks. Per case: <case>.measures.json; of all: measures.csv. Each number has the 90 %% interval that the "
+        "segmentation's uncertainty gives; it narrows as regions are accepted or corrected. With --scans also the late "
+        "enhancement of the wall, and its map on the surface, <case>.wall.vtp. For research, not for a diagnosis.",
+    )
+    parser.add_argument(
+        "input", nargs="+", type=Path, metavar="RESULT", help="folder of results, or file of a segmentation or mask"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the measures")
+    parser.add_argument("--height", type=float, metavar="CM", help="of the patient, for mL per m2 (one case only)")
+    parser.add_argument("--weight", type=float, metavar="KG", help="of the patient (one case only)")
+    parser.add_argument(
+        "--patients", type=Path, metavar="CSV", help="table with the columns case, height_cm, weight_kg, for many cases"
+    )
+    parser.add_argument(
+        "--bsa", choices=("dubois", "mosteller"), default="dubois",
+        help="formula of the body surface area (%(default)s: DuBois and DuBois 1916; Mosteller 1987)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scans", type=Path, metavar="DIR|FILE", help="the scans that were segmented, to measure the wall"
+    )
+    parser.add_argument(
+        "--outward", type=float, metavar="MM", help="look for the wall so far outward of the surface (3)"
+    )
+    parser.add_argument("--inward", type=float, metavar="MM", help="and so far inward (1)")
+    parser.add_argument(
+        "--openings", type=Path, metavar="FILE",
+        help="mask of the veins' ends and the mitral plane on the scan's grid: this surface is no wall (one case only)",
+    )  # fmt: skip
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure all; 0 all done, 1 some failed, 2 wrong usage."""
+    from mtctl.errors import failure_of
+    from mtctl.measures.reading import find_masks
+    from mtctl.system.files import make_folder
+    from mtctl.system.interrupts import check
+
+    if (args.height is None) != (args.weight is None):
+        args.parser.error("--height and --weight belong together")
+    if args.patients and args.height is not None:
+        args.parser.error("--patients and --height exclude each other")
+    shell_options = [name for name in ("outward", "inward", "openings") if getattr(args, name) is not None]
+    if shell_options and not args.scans:
+        args.parser.error(f"--{shell_options[0]} is about the wall: it needs --scans")
+    files, sizes, shell = find_masks(args.input), _sizes(args), _shell(args)
+    if len(files) > 1:
+        for name in ("height", "openings"):
+            if getattr(args, name) is not None:
+                args.parser.error(f"--{name} is about one case, and there are {len(files)}")
+    make_folder(args.out)
+    rows: list[CaseMeasures] = []
+    failures: list[str] = []
+    clashes = _clashes(files)
+    for number, file in enumerate(files, start=1):
+        check()
+        try:
+            if file in clashes:
+                raise _clash(file)
+            measures = _measure(file, args, sizes.get(file.case, sizes.get("")), shell)
+        except Exception as error:
+            failures.append(failure_of(error, file.path))
+            print(f"mtctl: error: {failures[-1]}", file=sys.stderr, flush=True)
+            continue
+        rows.append(measures)
+        print(f"[{number}/{len(files)}] {_sentence(measures)}", flush=True)
+        for warning in measures.warnings:
+            print(f"    warning: {warning}", flush=True)
+    if rows:
+        _write_table(args.out / TABLE, rows)
+    unknown = sorted(sizes.keys() - {file.case for file in files} - {""})
+    if unknown:
+        print(f"{len(unknown)} of --patients have no results here: {', '.join(unknown[:10])}", flush=True)
+    print(f"{len(rows)} of {len(files)} measured, in {args.out}; for research, not for a diagnosis", flush=True)
+    return 1 if failures else 0
+
+
+def _sizes(args: argparse.Namespace) -> Mapping[str, BodySize]:
+    """Return people's sizes by case; that of the only case by ""."""
+    from mtctl.measures.body_size import BodySize
+    from mtctl.measures.patients import read_patients
+
+    if args.patients:
+        return read_patients(args.patients, args.bsa)
+    return {} if args.height is None else {"": BodySize(args.height, args.weight, args.bsa)}
+
+
+def _shell(args: argparse.Namespace) -> WallShell:
+    from mtctl.measures.enhancement import INWARD_MM, OUTWARD_MM, WallShell
+
+    return WallShell(
+        OUTWARD_MM if args.outward is None else args.outward, INWARD_MM if args.inward is None else args.inward
+    )
+
+
+def _clashes(files: list[MaskFile]) -> set[MaskFile]:
+    """Return the files whose case has the name of an earlier one's: their results would be the same files."""
+    seen: set[str] = set()
+    later: set[MaskFile] = set()
+    for file in files:
+        if file.case.casefold() in seen:
+            later.add(file)
+        seen.add(file.case.casefold())
+    return later
+
+
+def _clash(file: MaskFile) -> Exception:
+    from mtctl.measures.uncertain_mask import MeasureError
+
+    return MeasureError(f"another segmentation of this run is called {file.case}, too; give it a separate run")
+
+
+def _measure(file: MaskFile, args: argparse.Namespace, size: BodySize | None, shell: WallShell) -> CaseMeasures:
+    """Measure a case and write its files."""
+    from mtctl.io.volumes import read_scan
+    from mtctl.measures.document import MEASURES, write_measures
+    from mtctl.measures.measuring import WallRequest, measure, without_interval
+    from mtctl.measures.reading import read_case, scan_for
+    from mtctl.measures.wall_map import write_wall_map
+
+    case = read_case(file)
+    wall = None
+    if args.scans:
+        scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume
+        wall = WallRequest(scan, shell, _openings(args, scan.geometry))
+    result = measure(file.case, case.mask, size, wall, case.settled_percent, case.warnings)
+    measures = result.measures if case.sure else without_interval(result.measures)
+    if result.wall:
+        values = {"enhancement": result.wall.ratio, "body": result.wall.body}
+        write_wall_map(args.out / f"{file.case}{WALL}", result.wall.mesh, values)
+    write_measures(args.out / f"{file.case}{MEASURES}", measures)
+    return measures
+
+
+def _openings(args: argparse.Namespace, grid: Any) -> Mask | None:
+    from mtctl.geometry import same_grid
+    from mtctl.io.volumes import read_mask
+    from mtctl.measures.uncertain_mask import MeasureError
+
+    if args.openings is None:
+        return None
+    drawn = read_mask(args.openings, grid)
+    if not same_grid(drawn.geometry, grid):
+        raise MeasureError(f"{args.openings}: lies on another grid than the scan; draw the openings on the scan")
+    return drawn.array != 0
+
+
+def _sentence(measures: CaseMeasures) -> str:
+    x, y, z = measures.extent_mm
+    parts = [
+        f"{measures.case}: {_words(measures.volume_ml)} mL",
+        f"{_words(measures.area_cm2)} cm2",
+        f"{x.value:.0f} x {y.value:.0f} x {z.value:.0f} mm",
+        f"sphericity {measures.sphericity.value:.2f}",
+    ]
+    if measures.volume_ml_per_m2:
+        parts.insert(1, f"{_words(measures.volume_ml_per_m2)} mL/m2")
+    for share in measures.wall.shares if measures.wall else ():
+        parts.append(f"{share.threshold}: {_words(share.percent)} %")
+    return ", ".join(parts)
+
+
+def _words(measured: Measured) -> str:
+    if measured.low is None or measured.high is None:
+        return f"{measured.value:.1f}"
+    return f"{measured.value:.1f} ({measured.low:.1f}-{measured.high:.1f})"
+
+
+def _write_table(path: Path, rows: list[CaseMeasures]) -> None:
+    from mtctl.measures.table import columns_of
+    from mtctl.system.tables import write_table
+
+    tables = [columns_of(row) for row in rows]
+    header = list(dict.fromkeys(name for table in tables for name in table))
+    write_table(path, header, ([table.get(name) for name in header] for table in tables))

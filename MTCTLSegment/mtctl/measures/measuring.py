@@ -1,0 +1,206 @@
+"""Measure a case: every number at the outline that is reported, and at those of the same case that are as likely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mtctl.geometry import Geometry, Mask, Volume, same_grid
+from mtctl.measures.body_size import BodySize
+from mtctl.measures.document import CaseMeasures, EnhancedShare, Measured, WallMeasures
+from mtctl.measures.enhancement import THRESHOLDS, BloodPool, Enhancement, WallShell, wall_enhancement
+from mtctl.measures.shape import Shape, shape_of
+from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
+from mtctl.surfaces.smoothing import smoothed_surface
+
+#: The levels of `UncertainMask.at` whose outlines bound the 90 % interval of each measure, by split conformal
+#: prediction (Vovk et al., 2005): the smallest levels that hold the true value of 46 of 50 scans (90 % of 51). Fitted
+#: by `Testing/benchmarks/measures.py --fit` on names 17-66 of the benchmark's list with mtctl-la16, which had learnt
+#: neither these nor names 67-80, on which the coverage is measured.
+LEVELS: Mapping[str, float] = {"volume": 1.5, "area": 1.5, "extent": 2.0, "sphericity": 2.5}
+
+#: The wall has no truth to be fitted to: its interval is that of the outlines between which the volume lies.
+_WALL_LEVEL = LEVELS["volume"]
+
+_DIGITS = 4
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class WallRequest:
+    """What the enhancement of a wall is measured with.
+
+    Attributes:
+        scan: Grey values, on the grid of the mask.
+        shell: Where the wall is looked for.
+        openings: Veins' ends and mitral plane, (z, y, x) on that grid: vertices in or beside such a voxel do not count;
+            None: all count.
+    """
+
+    scan: Volume
+    shell: WallShell = WallShell()
+    openings: Mask | None = None
+
+
+@dataclass(frozen=True)
+class MeasuredCase:
+    """What is measured of a case, and the map of its wall, where it has one."""
+
+    measures: CaseMeasures
+    wall: Enhancement | None
+
+
+def measure(
+    case: str,
+    mask: UncertainMask,
+    body: BodySize | None = None,
+    wall: WallRequest | None = None,
+    settled_percent: float = 0.0,
+    warnings: Sequence[str] = (),
+) -> MeasuredCase:
+    """Measure a case.
+
+    Args:
+        case: Its name.
+        mask: Segmentation and uncertainty.
+        body: The person's size; None: unknown.
+        wall: To measure the wall, too.
+        settled_percent, warnings: See `CaseMeasures`.
+
+    Raises:
+        MeasureError: The scan lies on another grid, or has no blood to compare with.
+    """
+    shapes = _at_levels(mask, lambda outline: shape_of(outline, mask.geometry), sorted(set(LEVELS.values())))
+    volume = _interval(shapes, lambda shape: shape.volume_ml, LEVELS["volume"])
+    extents = [_interval(shapes, _extent_along(axis), LEVELS["extent"]) for axis in range(3)]
+    enhancement, wall_measures = _wall(mask, wall) if wall else (None, None)
+    measures = CaseMeasures(
+        case,
+        volume,
+        _interval(shapes, lambda shape: shape.area_cm2, LEVELS["area"]),
+        (extents[0], extents[1], extents[2]),
+        _interval(shapes, lambda shape: shape.sphericity, LEVELS["sphericity"]),
+        _divided(volume, body.area_m2) if body else None,
+        body,
+        round(body.area_m2, _DIGITS) if body else None,
+        wall_measures,
+        settled_percent,
+        tuple(warnings),
+    )
+    return MeasuredCase(measures, enhancement)
+
+
+def without_interval(measures: CaseMeasures) -> CaseMeasures:
+    """Return the measures of a mask of which nobody knows how sure it is."""
+
+    def plain(measured: Measured) -> Measured:
+        return Measured(measured.value)
+
+    x, y, z = (plain(extent) for extent in measures.extent_mm)
+    indexed, wall = measures.volume_ml_per_m2, measures.wall
+    if wall:
+        wall = replace(wall, shares=tuple(replace(share, percent=plain(share.percent)) for share in wall.shares))
+    return replace(
+        measures, volume_ml=plain(measures.volume_ml), area_cm2=plain(measures.area_cm2), extent_mm=(x, y, z),
+        sphericity=plain(measures.sphericity), volume_ml_per_m2=plain(indexed) if indexed else None, wall=wall,
+    )  # fmt: skip
+
+
+def _at_levels(
+    mask: UncertainMask, measured: Callable[[Mask], _Result], levels: Sequence[float]
+) -> dict[float, _Result]:
+    """Return what is measured at 0 and at either side of it; levels at which nothing is left are missing."""
+    found: dict[float, _Result] = {0.0: measured(mask.mask)}
+    for level in (sign * level for level in levels for sign in (1, -1)):
+        outline = mask.at(level)
+        if not outline.any():
+            continue
+        found[level] = found[0.0] if np.array_equal(outline, mask.mask) else measured(outline)
+    return found
+
+
+def _interval(found: Mapping[float, _Result], number: Callable[[_Result], float], level: float) -> Measured:
+    """Return the number at level 0 and its bounds among the outlines up to that level."""
+    numbers = [number(one) for at, one in found.items() if abs(at) <= level]
+    low = min(numbers) if -level in found else 0.0
+    return Measured(*(round(value, _DIGITS) for value in (number(found[0.0]), low, max(numbers))))
+
+
+def _extent_along(axis: int) -> Callable[[Shape], float]:
+    return lambda shape: shape.extent_mm[axis]
+
+
+def _divided(measured: Measured, by: float) -> Measured:
+    low, high = measured.low, measured.high
+    return Measured(
+        round(measured.value / by, _DIGITS),
+        None if low is None else round(low / by, _DIGITS),
+        None if high is None else round(high / by, _DIGITS),
+    )
+
+
+def _wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement, WallMeasures]:
+    """Return the enhancement at the outline that is reported, and how much of it is above each threshold."""
+    scan, openings = request.scan, request.openings
+    blood = BloodPool.of(
+        _part_of(request, mask.geometry), mask.mask
+    )  # One for all outlines: the blood deep in the cavity is in all of them.
+    near = None if openings is None else ndimage.binary_dilation(openings, ndimage.generate_binary_structure(3, 3))
+
+    def enhancement(outline: Mask) -> Enhancement:
+        mesh = smoothed_surface(outline, mask.geometry)
+        body = None if near is None else ~_inside(near, scan.geometry, mesh.points)
+        return wall_enhancement(scan, mesh, blood, body, request.shell)
+
+    found = _at_levels(mask, enhancement, (_WALL_LEVEL / 2, _WALL_LEVEL))
+    here, shares = found[0.0], []
+    for threshold in THRESHOLDS:
+        ratio = threshold.ratio_for(blood)
+        percent = _interval(found, _percent_above(ratio), _WALL_LEVEL)
+        shares.append(EnhancedShare(threshold.name, threshold.source, round(ratio, _DIGITS), percent))
+    edges, percents = here.histogram()
+    return here, WallMeasures(
+        request.shell.outward_mm,
+        request.shell.inward_mm,
+        round(blood.mean, _DIGITS),
+        round(blood.deviation, _DIGITS),
+        blood.voxels,
+        round(here.body_cm2, _DIGITS),
+        openings is not None,
+        tuple(shares),
+        tuple(np.round(edges, _DIGITS).tolist()),
+        tuple(np.round(percents, _DIGITS).tolist()),
+    )
+
+
+def _percent_above(ratio: float) -> Callable[[Enhancement], float]:
+    return lambda enhancement: enhancement.percent_above(ratio)
+
+
+def _part_of(request: WallRequest, part: Geometry) -> Volume:
+    """Return the scan on the mask's part of its grid."""
+    scan, openings = request.scan, request.openings
+    first = np.rint(scan.geometry.physical_to_index(part.origin)).astype(int)
+    (x, y, z), (width, height, depth) = first.tolist(), part.size
+    inside = (first >= 0).all() and (first + part.size <= scan.geometry.size).all()
+    if not inside or not same_grid(scan.geometry.window((x, y, z), part.size), part):
+        raise MeasureError(
+            "the scan and the segmentation lie on different grids; give the scan that was segmented, or resample the "
+            "segmentation to it"
+        )
+    if openings is not None and openings.shape != scan.geometry.shape:
+        raise MeasureError("the openings and the scan lie on different grids; draw the openings on the scan")
+    return Volume(scan.array[z : z + depth, y : y + height, x : x + width], part)
+
+
+def _inside(near: Mask, geometry: Geometry, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which points lie in voxels that are marked."""
+    index = np.rint(geometry.physical_to_index(points)).astype(int)[:, ::-1]
+    z, y, x = np.clip(index, 0, np.array(geometry.shape) - 1).T
+    return np.asarray(near[z, y, x])

@@ -1,0 +1,219 @@
+"""Read what is to be measured: the results of `mtctl segment` with the review of them, or a mask alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtctl.errors import MtctlError
+from mtctl.geometry import Geometry, Map, Mask, Triple, Volume, VolumeError, same_grid
+from mtctl.io.formats.endings import file_type
+from mtctl.io.given_spacing import given_spacing_of
+from mtctl.io.reports import read_report
+from mtctl.io.results import MAPS, REPORT, SEGMENTATION
+from mtctl.io.volumes import file_stem, input_stem, read_map, read_mask
+from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
+from mtctl.review.case_maps import CaseMaps, probability_of
+from mtctl.review.document import read_review
+from mtctl.uncertainty.kinds import KINDS
+
+#: Ends the names of what a review leaves beside the results.
+REVIEW, CORRECTED = ".review.json", ".review.seg.nrrd"
+
+_LABEL = ".label"
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A segmentation that is to be measured.
+
+    Attributes:
+        path: Its file.
+        case: What the names of the other files of the case begin with.
+    """
+
+    path: Path
+    case: str
+
+    @classmethod
+    def of(cls, path: Path) -> MaskFile:
+        """Return the segmentation in a file of any format."""
+        if path.name.endswith(CORRECTED):
+            return cls(path.with_name(f"{path.name.removesuffix(CORRECTED)}{SEGMENTATION}"), cls._stem(path, CORRECTED))
+        if path.name.endswith(SEGMENTATION):
+            return cls(path, cls._stem(path, SEGMENTATION))
+        return cls(path, file_stem(path).removesuffix(_LABEL))
+
+    @staticmethod
+    def _stem(path: Path, ending: str) -> str:
+        return path.name.removesuffix(ending)
+
+    def beside(self, ending: str) -> Path:
+        """Return the file of the same case with another ending; it need not be there."""
+        return self.path.with_name(f"{self.case}{ending}")
+
+
+@dataclass(frozen=True)
+class ReadCase:
+    """A case as its files have it.
+
+    Attributes:
+        mask: Segmentation, as it was corrected where it was, and uncertainty.
+        grid: Of the whole scan.
+        sure: Whether there is an uncertainty: without one there are no intervals.
+        settled_percent: How much of the uncertainty a person has settled.
+        scan_name: File name of the scan, where a report says it.
+        spacing: The scan's true one, mm along its axes, where it was given by hand when it was segmented.
+        warnings: What the reader should know, in sentences.
+    """
+
+    mask: UncertainMask
+    grid: Geometry
+    sure: bool
+    settled_percent: float
+    scan_name: str
+    spacing: Triple | None
+    warnings: tuple[str, ...]
+
+
+def find_masks(named: list[Path]) -> list[MaskFile]:
+    """Return the segmentations behind the names that a person gave: of a folder all <case>.seg.nrrd in it.
+
+    Raises:
+        MeasureError: Something is not there, or a folder holds none.
+    """
+    found: dict[Path, MaskFile] = {}
+    for name in named:
+        if name.is_dir():
+            inside = [path for path in sorted(name.glob(f"*{SEGMENTATION}")) if not path.name.endswith(CORRECTED)]
+            if not inside:
+                raise MeasureError(f"{name}: holds no results of `mtctl segment` (<case>{SEGMENTATION}); segment first")
+        elif name.exists():
+            inside = [name]
+        else:
+            raise MeasureError(f"{name}: there is no such file or folder; name results of `mtctl segment` or a mask")
+        for path in inside:
+            one = MaskFile.of(path)
+            found.setdefault(one.path, one)
+    return list(found.values())
+
+
+def read_case(file: MaskFile) -> ReadCase:
+    """Read a case.
+
+    Raises:
+        MeasureError: The mask is empty, or lies on another grid than its uncertainty.
+        MtctlError: A file cannot be read.
+    """
+    warnings: list[str] = []
+    report = _report(file, warnings)
+    kind = str((report.get("uncertainty") or {}).get("kind", KINDS[0].option))
+    scan_name, spacing = str(report.get("input", "")), given_spacing_of(report)
+    path = file.beside(f".{MAPS[0]}.nrrd")
+    uncertainty = read_map(path) if path.is_file() and path != file.path else None
+    grid = uncertainty.geometry if uncertainty else None
+    drawn = read_mask(file.path, grid)
+    if uncertainty and not same_grid(drawn.geometry, uncertainty.geometry):
+        raise MeasureError(f"{file.path}: lies on another grid than its uncertainty map; segment this scan again")
+    mask, geometry = drawn.array != 0, drawn.geometry
+    probability = _probability(file, mask, uncertainty, kind)
+    if probability is None or uncertainty is None:
+        if not mask.any():
+            raise MeasureError(f"{file.path}: the mask is empty: there is nothing to measure")
+        warnings.append(
+            "no intervals: there is no uncertainty map of this segmentation"
+            if uncertainty is None
+            else f"no intervals: the results hold the uncertainty '{kind}' without the probability (--maps all)"
+        )
+        corrected = read_mask(file.beside(CORRECTED), geometry) if file.beside(CORRECTED).is_file() else drawn
+        certain = UncertainMask.of(corrected.array != 0, mask.astype(np.float32), geometry).certain
+        return ReadCase(certain, geometry, False, 0.0, scan_name, spacing, tuple(warnings))
+    maps = CaseMaps(mask, np.clip(uncertainty.array, 0, 1), probability, probability, geometry)
+    current, settled = _reviewed(file, maps, warnings)
+    doubt = probability * (1 - probability)
+    total = float(doubt.sum())
+    percent = 100 * float(doubt[settled].sum()) / total if total > 0 and settled is not None else 0.0
+    return ReadCase(
+        UncertainMask.of(current, probability, geometry, settled), geometry, True, round(percent, 2), scan_name,
+        spacing, tuple(warnings),
+    )  # fmt: skip
+
+
+def _report(file: MaskFile, warnings: list[str]) -> dict[str, Any]:
+    """Return the report of the case; empty where there is none that can be used."""
+    try:
+        report = read_report(file.beside(REPORT))
+    except FileNotFoundError:
+        return {}
+    except MtctlError as error:
+        warnings.append(f"the report cannot be used: {error}")
+        return {}
+    warnings += report.get("warnings", ())
+    return report
+
+
+def _probability(file: MaskFile, mask: Mask, uncertainty: Volume | None, kind: str) -> Map | None:
+    """Return the calibrated probability, from its own map or from its entropy."""
+    path = file.beside(".probability.nrrd")
+    if uncertainty is not None and kind == KINDS[0].option:
+        return probability_of(np.clip(uncertainty.array, 0, 1), mask)
+    if uncertainty is not None and path.is_file():
+        probability = read_map(path)
+        if not same_grid(probability.geometry, uncertainty.geometry):
+            raise MeasureError(f"{path}: lies on another grid than the segmentation; segment this scan again")
+        return np.clip(probability.array, 0, 1)
+    return None
+
+
+def _reviewed(file: MaskFile, maps: CaseMaps, warnings: list[str]) -> tuple[Mask, Mask | None]:
+    """Return the segmentation as a review left it, and which voxels the person drew or accepted."""
+    path, corrected = file.beside(REVIEW), file.beside(CORRECTED)
+    if not path.is_file():
+        return maps.segmentation, None
+    mask = None
+    if corrected.is_file():
+        drawn = read_mask(corrected, maps.geometry)
+        if not same_grid(drawn.geometry, maps.geometry):
+            raise MeasureError(f"{corrected}: lies on another grid than its scan; correct the case again")
+        mask = drawn.array != 0
+    try:
+        session = read_review(path, maps, mask)
+    except MtctlError as error:
+        warnings.append(f"measured as it was before the review, which cannot be used: {error}")
+        return maps.segmentation, None
+    current = maps.segmentation if mask is None else mask
+    settled = current != maps.segmentation
+    flat = settled.reshape(-1)
+    for number, mark in session.state.marks.items():
+        if mark.accepted_at is not None:
+            flat[session.all_regions.voxels_at(number, mark.accepted_at)] = True
+    return current, settled
+
+
+def scan_for(case: str, scan_name: str, scans: Path) -> Path:
+    """Return the scan of a case: the file itself, or of a folder the one that the report names, or of that name.
+
+    Raises:
+        MeasureError: There is none.
+    """
+    if not scans.is_dir():
+        if not scans.exists():
+            raise MeasureError(f"{scans}: there is no such scan or folder of scans")
+        return scans
+    named = scans / scan_name if scan_name and "/" not in scan_name and "\\" not in scan_name else None
+    if named is not None and named.is_file():
+        return named
+    found = [
+        path for path in sorted(scans.iterdir())
+        if path.is_file() and file_type(path) and input_stem(path) == case
+    ]  # fmt: skip
+    if not found:
+        with suppress(VolumeError):  # It may be the DICOM folder of one scan.
+            if input_stem(scans) == case:
+                return scans
+        raise MeasureError(f"{scans}: holds no scan of {case}; name the folder of the scans that were segmented")
+    return found[0]
