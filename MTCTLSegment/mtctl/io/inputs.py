@@ -19,6 +19,7 @@ from mtctl.io.formats.endings import file_type
 from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, MAPS
 from mtctl.io.volumes import input_stem
 from mtctl.system.folders import walk
+from mtctl.system.regular_files import open_regular
 
 #: How long a scan may take to be read, seconds, and what a slow share gives a second, bytes: a damaged file may hold a
 #: reader for ever.
@@ -174,9 +175,7 @@ def _derived(name: str) -> bool:
 def _says_dicom(path: Path) -> bool:
     """Return whether a file says itself that it is one: what lies beside a volume may be anything."""
     try:
-        if not os.path.isfile(path):  # A pipe would never answer.
-            return False
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             return stream.read(132)[128:] == b"DICM"
     except OSError:
         return False

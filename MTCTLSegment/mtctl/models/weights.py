@@ -11,6 +11,7 @@ from mtctl.models.card import Card, ModelError
 from mtctl.models.model_files import LOCATOR, WEIGHTS
 from mtctl.networks.architecture import Shape, locator_shapes, network_shapes
 from mtctl.system.files import file_sha256
+from mtctl.system.regular_files import check_regular
 
 #: What `model.save_model` writes, and what networks are trained in; anything else is another program's.
 _TYPES = ("F16", "F32", "I64")
@@ -61,6 +62,7 @@ def _networks(card: Card) -> list[tuple[str, str, Mapping[str, Shape]]]:
 def _check(path: Path, shapes: Mapping[str, Shape]) -> None:
     from safetensors import safe_open
 
+    check_regular(path)
     with safe_open(path, "numpy") as stream:
         names = set(stream.keys())
         for name in sorted(names ^ shapes.keys()):

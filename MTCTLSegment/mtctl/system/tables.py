@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mtctl.system.files import replacing
+from mtctl.system.regular_files import open_regular
 
 # What begins a formula in Excel, LibreOffice or Google's spreadsheets; the full-width signs do in some languages.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
@@ -35,7 +37,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 def read_table(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a table that need not be there, by column; where it is damaged, those before the damage."""
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with io.TextIOWrapper(open_regular(path), newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 yield {name: _plain(text) for name, text in row.items() if isinstance(name, str) and text is not None}
     except (OSError, ValueError, csv.Error):

@@ -25,7 +25,7 @@ class HeldOutPicture:
         path = folder / progress.picture if progress.picture else None
         if path == self._shown:
             return
-        picture = qt.QPixmap(str(path)) if path is not None else None
+        picture = qt.QPixmap(str(path)) if path is not None and path.is_file() else None
         if picture is None or picture.isNull():
             self._label.setVisible(False)
         else:

@@ -27,6 +27,7 @@ from mtctl.processes.launcher import child_environment, encode_argument, ending_
 from mtctl.system.documents import DocumentError, Matching, ProcessId, read_as, read_optional
 from mtctl.system.files import WriteError, make_folder, write_json
 from mtctl.system.process_tree import is_running, kill_tree
+from mtctl.system.regular_files import open_regular, open_to_append
 from mtctl_train.finetuning.run_folder import CANDIDATE, RunError, RunState, read_status
 
 SETTINGS = "order.json"
@@ -172,7 +173,8 @@ class TrainingRun:
         make_folder(self.folder)
         command = [sys.executable, *self.program, *map(encode_argument, self.settings.arguments(self.folder))]
         try:
-            with open(self.folder / LOG, "wb") as log:
+            with open_to_append(self.folder / LOG) as log:
+                log.truncate(0)
                 process = _CHILDREN[self.folder] = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -272,7 +274,8 @@ class TrainingRun:
         try:
             if shutil.disk_usage(self.folder).free < _ROOM_BYTES:
                 return f"the disk of {self.folder} is full; free some space and resume"
-            text = (self.folder / LOG).read_bytes()[-_LOG_END:].decode("utf-8", errors="replace").strip()
+            with open_regular(self.folder / LOG) as log:
+                text = log.read()[-_LOG_END:].decode("utf-8", errors="replace").strip()
         except OSError:
             return f"the folder of the run, {self.folder}, is gone or cannot be read"
         ended = "the training process was ended from outside, or the computer was switched off"

@@ -22,6 +22,7 @@ from mtctl.io.labelled import DataError
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.documents import DocumentError, Within, parse_object, read_as
 from mtctl.system.files import make_folder, replacing
+from mtctl.system.regular_files import check_regular
 from mtctl_train.data.cases import Scan, TrainingCase
 
 _Millimetres = Annotated[float, Within(1e-3, 1e3)]
@@ -133,6 +134,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
 
     def _load(self, name: str) -> AnyCase | None:
         try:
+            check_regular(self._path(name))
             with safe_open(self._path(name), "numpy") as stream:
                 arrays: dict[str, NDArray[np.float32]] = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
                 sizes = parse_object(f'{{"voxel_mm": {(stream.metadata() or {}).get("voxel_mm")}}}', name)

@@ -41,7 +41,7 @@ from mtctl.system.files import WriteError, reason_of, remove_dead_parts, replaci
 from mtctl.system.locks import locked
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running
-from mtctl.system.regular_files import open_regular
+from mtctl.system.regular_files import check_regular, open_regular
 
 BASE = "base.json"
 PLAN = "plan.json"
@@ -199,5 +199,7 @@ def _write(folder: Path, started: float, state: RunState, message: str = "") -> 
 
 def _write_over(folder: Path, content: bytes) -> None:
     """Write the last status over the one before, which needs no room on a full disk and no right to the folder."""
-    with suppress(OSError), open(folder / STATUS, "rb+", buffering=0) as stream:
-        stream.write(content.ljust(os.fstat(stream.fileno()).st_size))
+    with suppress(OSError):
+        check_regular(folder / STATUS)
+        with open(folder / STATUS, "rb+", buffering=0) as stream:
+            stream.write(content.ljust(os.fstat(stream.fileno()).st_size))

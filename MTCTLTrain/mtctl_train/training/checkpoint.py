@@ -21,6 +21,7 @@ from mtctl.errors import MtctlError
 from mtctl.networks.tensors import write_tensors
 from mtctl.system.documents import DocumentError, Within, parse_object, read_as
 from mtctl.system.files import remove_parts
+from mtctl.system.regular_files import check_regular
 from mtctl_train.training.divergence import Watch
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -181,6 +182,7 @@ def _read(path: Path) -> _Saved:
         CheckpointError: It is missing, cut off, or not what was written.
     """
     try:
+        check_regular(path)
         with safe_open(path, "pt") as stream:
             metadata = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)

@@ -35,6 +35,7 @@ from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_a
 from mtctl.system.documents import DocumentError, read_object
 from mtctl.system.files import write_json
 from mtctl.system.machine import cores
+from mtctl.system.regular_files import check_regular
 from mtctl_train.data.cases import TrainingCase
 from mtctl_train.methods.location import Location
 from mtctl_train.recipe import Recipe, Stage
@@ -150,6 +151,7 @@ def add_locator(model: Model, folder: Path) -> Model:
     """
     try:
         note = read_object(folder / NOTE)
+        check_regular(folder / LOCATOR)
         state = load_file(folder / LOCATOR)
         if {name: tuple(tensor.shape) for name, tensor in state.items()} != locator_shapes(FILTERS):
             raise ValueError(f"{LOCATOR} has other tensors than a locator")

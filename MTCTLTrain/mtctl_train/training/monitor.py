@@ -7,6 +7,7 @@ validation case; each watcher takes from them what it needs.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.system.files import WriteError, write_reason
+from mtctl.system.regular_files import open_regular, open_to_append
 from mtctl.system.time_spans import time_span_text
 
 if TYPE_CHECKING:
@@ -115,10 +117,10 @@ class JsonLines:
         """
         self._path = path
         with self._write_errors():
-            # Without a buffer: what fails is not tried again.
-            self._stream = open(path, "ab", buffering=0)  # noqa: SIM115
-        if self._stream.tell() and not path.read_bytes().endswith(b"\n"):
-            self._write(b"\n")  # A kill tore the last line.
+            self._stream = open_to_append(path)
+            torn = self._stream.tell() > 0 and _last_byte(path) != b"\n"
+        if torn:  # By a kill.
+            self._write(b"\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -149,6 +151,12 @@ class JsonLines:
             yield
         except OSError as error:
             raise WriteError(f"{self._path}: cannot be written: {write_reason(error)}") from error
+
+
+def _last_byte(path: Path) -> bytes:
+    with open_regular(path) as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read()
 
 
 class Console:

@@ -29,6 +29,8 @@ from mtctl.system.documents import (
     refuse_unknown,
 )
 from mtctl.system.files import file_sha256
+from mtctl.system.regular_files import check_regular, open_regular, open_to_append
+from mtctl.system.tables import read_table
 
 
 class Colour(Enum):
@@ -147,7 +149,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
         if not os.path.exists("/dev/zero"):
             pytest.skip("this system has no such device")
         path.symlink_to("/dev/zero")
-    for read in (read_object, file_sha256):
+    assert list(read_table(path)) == []
+    for read in (read_object, file_sha256, open_regular, open_to_append, check_regular):
         with pytest.raises((DocumentError, OSError), match="a folder, a pipe or a device, not a file"):
             read(path)
 

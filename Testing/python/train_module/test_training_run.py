@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from support.children import environment
+from support.documents import pipe
 
 from mtctl.errors import MtctlError
 from mtctl.system.files import WriteError
@@ -25,7 +26,7 @@ from mtctl.system.process_tree import is_running
 from mtctl_train.commands import background
 from mtctl_train.finetuning.run_folder import RunError, read_events
 from MTCTLTrainLib.runs.run_progress import MOST_POINTS, Point, RunProgress, thinned
-from MTCTLTrainLib.runs.training_run import Decision, Phase, RunSettings, TrainingRun
+from MTCTLTrainLib.runs.training_run import LOG, Decision, Phase, RunSettings, TrainingRun
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +165,12 @@ class TestARun:
         assert "is full; free some space and resume" in run.status().reason
 
     @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="who may do everything is refused nothing")
+    def test_does_not_wait_for_a_pipe_of_its_log_s_name(self, tmp_path: Path) -> None:
+        run = TrainingRun(tmp_path, settings(tmp_path), SLEEPING)
+        pipe(tmp_path / LOG)
+        with pytest.raises(RunError, match="could not be started: it is a folder, a pipe or a device, not a file"):
+            run.go_on()
+
     def test_in_a_folder_that_is_read_only_is_refused_in_a_sentence(self, tmp_path: Path) -> None:
         tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
         with pytest.raises(MtctlError, match="no permission to write there"):

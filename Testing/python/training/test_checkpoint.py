@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from support.documents import pipe
 from torch import nn
 
 from mtctl.system.files import TEMPORARY_PREFIX
@@ -97,7 +98,7 @@ def test_a_checkpoint_whose_weights_were_changed_is_refused(tmp_path: Path, netw
         load_checkpoint(tmp_path, "{}", {"student": network}, {})
 
 
-@pytest.mark.parametrize("damage", ["changed", "torn", "empty"])
+@pytest.mark.parametrize("damage", ["changed", "torn", "empty", "a pipe"])
 def test_where_the_last_checkpoint_is_damaged_the_one_before_it_is_taken_and_kept(
     tmp_path: Path, network: nn.Module, damage: str
 ) -> None:
@@ -108,6 +109,8 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_it_is_taken_and_kep
     path = tmp_path / CHECKPOINT
     if damage == "changed":
         change(path)
+    elif damage == "a pipe":
+        pipe(path)
     else:
         path.write_bytes(path.read_bytes()[:100] if damage == "torn" else b"")
     with pytest.warns(UserWarning, match=r"checkpoint\.safetensors: damaged.*goes on from the one before it"):

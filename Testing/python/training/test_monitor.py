@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.children import wait_for
+from support.documents import pipe
 from support.paths import ROOT
 
 from mtctl.system.files import WriteError
@@ -105,6 +106,13 @@ def test_the_log_holds_every_event_at_once_and_is_continued_by_a_resumed_run(tmp
             watch.report(event)
             assert json.loads(log.read_text("utf-8").splitlines()[-1]) == event  # before it is closed
     assert [json.loads(line) for line in log.read_text("utf-8").splitlines()][1::2] == events
+
+
+def test_a_pipe_of_the_log_s_name_is_not_waited_for(tmp_path: Path) -> None:
+    log = tmp_path / "progress.jsonl"
+    pipe(log)
+    with pytest.raises(WriteError, match=r"progress\.jsonl: cannot be written: it is a folder, a pipe or a device"):
+        JsonLines(log)
 
 
 def test_every_watcher_gets_every_event_and_nobody_watching_is_fine(tmp_path: Path) -> None:

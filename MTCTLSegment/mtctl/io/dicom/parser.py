@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from mtctl.geometry import VolumeError
 from mtctl.io.dicom.elements import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, DicomHeader, Elements, PixelData
+from mtctl.system.regular_files import open_regular
 
 _TRANSFER_SYNTAX = 0x00020010
 _PIXEL_DATA = 0x7FE00010
@@ -45,7 +46,7 @@ def read_elements(path: Path) -> DicomHeader | None:
         CutOffError: It ends too early, or is damaged.
         OSError: It cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return _read(file)
 
 
@@ -54,7 +55,7 @@ def open_data(path: Path, header: DicomHeader) -> BinaryIO:
 
     Raises: As `read_elements`.
     """
-    file = open(path, "rb")  # noqa: SIM115
+    file = open_regular(path)
     if header.syntax != DEFLATED:
         return file
     with file:

@@ -19,6 +19,7 @@ from mtctl.io.formats.metaimage_axes import read_axes
 from mtctl.io.formats.text_header import TextHeader, beside, numbered_names, put_once, read_text_header, whole_numbers
 from mtctl.io.formats.volume_file import CUT_OFF, DAMAGED_HEADER, VolumeFile
 from mtctl.io.formats.voxel_data import DEFLATED, PADDING_BYTES, RAW, TEXT, DataFile, VoxelData
+from mtctl.system.regular_files import open_regular
 
 # MET_LONG has four bytes on every machine.
 _TYPES = {
@@ -157,7 +158,7 @@ def _data_files(path: Path, text: str, header: TextHeader, slices: int) -> tuple
 
 def _listed_files(path: Path, header: TextHeader) -> list[str]:
     """Return the names that stand in the lines after the header's last."""
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         stream.seek(header.length)
         text = stream.read(1 << 20).decode("utf-8", "replace")
     names = [line.strip() for line in text.splitlines() if line.strip()]

@@ -20,6 +20,7 @@ from mtctl.geometry import Geometry, VolumeError
 from mtctl.io.formats.itk_reader import ItkFile
 from mtctl.io.formats.nifti_header import HEADER_LENGTH, UNIT_NAMES, NiftiHeader, parse
 from mtctl.io.formats.volume_file import CUT_OFF, VolumeFile, check_count, check_spacing, listed
+from mtctl.system.regular_files import open_regular
 
 # Of the smallest voxel edge, at the corner where two matrices differ most: what is worth saying, and what is too much.
 _SAID, _REFUSED = 0.25, 1.0
@@ -60,7 +61,7 @@ def open_nifti(path: Path) -> VolumeFile:
 
 def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, int]:
     """Return the header and the number of bytes of the file, inflated where it is compressed, its checksum verified."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         begin = file.read(2)
         file.seek(0)
         if begin == b"\x1f\x8b" and not compressed:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mtctl.geometry import VolumeError
 from mtctl.io.formats.volume_file import DAMAGED_HEADER
+from mtctl.system.regular_files import open_regular
 
 # A header of text is some hundred bytes; tables of diffusion gradients and segmentations of a hundred organs reach
 # 100 kB and a thousand lines.
@@ -42,7 +43,7 @@ def read_text_header(path: Path, last: Callable[[str], bool]) -> TextHeader:
         VolumeError: They are more than a header has.
     """
     lines: list[str] = []
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         while raw := stream.readline(_MOST_BYTES):
             lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
             if last(lines[-1]):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mtctl.geometry import VolumeError
 from mtctl.io.formats.volume_file import CUT_OFF
+from mtctl.system.regular_files import open_regular
 
 RAW, DEFLATED, BZIP2, TEXT, HEX = "raw", "deflated", "bzip2", "text", "hex"
 
@@ -94,7 +95,7 @@ class VoxelData:
 
 def _fill(out: memoryview, file: DataFile, encoding: str) -> None:
     """Fill `out`, bytes, with what a file holds of voxels."""
-    with open(file.path, "rb") as stream:
+    with open_regular(file.path) as stream:
         stream.seek(file.start)
         for _ in range(file.lines):
             stream.readline(_BLOCK)
@@ -200,7 +201,7 @@ def _from_hex(stream: BinaryIO) -> Iterator[bytes]:
 def _read_text(out: NDArray[Any], file: DataFile) -> None:
     """Fill `out` with the numbers of a text, parted by spaces, commas or ends of lines."""
     place, left = 0, b""
-    with open(file.path, "rb") as stream:
+    with open_regular(file.path) as stream:
         stream.seek(file.start)
         for _ in range(file.lines):
             stream.readline(_BLOCK)
