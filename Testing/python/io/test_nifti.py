@@ -208,6 +208,8 @@ def test_nifti_2_is_called_so(tmp_path: Path) -> None:
         ("other checksum", lambda data: data[:-8] + bytes(4) + data[-4:], "cut off or damaged"),
         ("other length", lambda data: data[:-4] + bytes(4), "cut off or damaged"),
         ("followed by something", lambda data: data + b"rubbish", "cut off or damaged"),
+        ("something behind zeros", lambda data: data + bytes(9) + b"x", "cut off or damaged"),
+        ("text behind an end of line", lambda data: data + b"\nrubbish", "cut off or damaged"),
         ("second member cut", lambda data: data + gzip.compress(bytes(900))[:-9], "cut off or damaged"),
         ("far too long", lambda data: data + gzip.compress(bytes(1 << 27), 1), "far more than its header says"),
     ],
@@ -219,6 +221,18 @@ def test_a_compressed_file_is_read_to_its_end_and_its_checksum(
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(VolumeError, match=cause):
         read_scan(path, None)
+
+
+@pytest.mark.parametrize("padding", [b"\n", b"\r\n", bytes(512), bytes(1 << 19) + b"\n"])
+def test_zeros_and_ends_of_lines_behind_the_packed_voxels_are_left_out_and_remarked_on(
+    tmp_path: Path, padding: bytes
+) -> None:
+    path = write_nifti(tmp_path / "scan.nii.gz")
+    path.write_bytes(path.read_bytes() + padding)
+    scan = read_scan(path, None)
+    assert np.array_equal(scan.volume.array, voxels().transpose(2, 1, 0))
+    said = f"{len(padding)} zeros or ends of lines follow its packed voxels, and were left out"
+    assert scan.remarks == (said,)
 
 
 def test_a_compressed_file_without_the_ending_is_told_how_to_be_called(tmp_path: Path) -> None:

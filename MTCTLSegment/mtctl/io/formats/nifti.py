@@ -7,9 +7,7 @@ end in wrong millilitres or in the wrong place.
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from mtctl.geometry import Geometry, VolumeError
 from mtctl.io.formats.itk_reader import ItkFile
 from mtctl.io.formats.nifti_header import HEADER_LENGTH, UNIT_NAMES, NiftiHeader, parse
 from mtctl.io.formats.volume_file import CUT_OFF, VolumeFile, check_count, check_spacing, listed
+from mtctl.io.formats.voxel_data import Inflated
 from mtctl.system.regular_files import open_regular
 
 # Of the smallest voxel edge, at the corner where two matrices differ most: what is worth saying, and what is too much.
@@ -29,6 +28,7 @@ _SHEAR = 1e-3
 _SMALLEST_SLOPE = 1e-12
 # What may follow the voxels; far more is a file that was made to fill the memory, or has a wrong header.
 _MOST_BEHIND = 1 << 26
+_BLOCK = 1 << 22
 
 
 def open_nifti(path: Path) -> VolumeFile:
@@ -38,7 +38,7 @@ def open_nifti(path: Path) -> VolumeFile:
         VolumeError: Not NIfTI-1, cut off, a header that contradicts itself, or two places for one volume.
     """
     compressed = path.name.lower().endswith(".gz")
-    header, length = _read_to_the_end(path, compressed)
+    header, length, padding = _read_to_the_end(path, compressed)
     size = _size_3d(header)
     check_spacing(header.spacing)
     if min(header.spacing) < 0:
@@ -53,33 +53,39 @@ def open_nifti(path: Path) -> VolumeFile:
             f"the file is {length - header.length} bytes longer than its header says; look whether the whole scan is "
             "there"
         )
+    if padding:
+        remarks.append(f"{padding} zeros or ends of lines follow its packed voxels, and were left out")
     if geometry.size != size:
         raise VolumeError(f"its header says {listed(size)} voxels and is not understood; save it as NRRD")
     oriented = header.qform is not None or header.sform is not None
     return VolumeFile(geometry, oriented, tuple(remarks), file.voxels)
 
 
-def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, int]:
-    """Return the header and the number of bytes of the file, inflated where it is compressed, its checksum verified."""
+def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, int, int]:
+    """Return the header, the number of bytes of the file, inflated where it is compressed, and those behind the stream.
+
+    Raises:
+        VolumeError: It is cut off, a checksum is wrong, or something else follows the stream.
+    """
     with open_regular(path) as file:
         begin = file.read(2)
         file.seek(0)
         if begin == b"\x1f\x8b" and not compressed:
             raise VolumeError("is compressed by gzip in spite of its name; rename it to end in .nii.gz")
-        stream = gzip.GzipFile(fileobj=file) if begin == b"\x1f\x8b" else file
-        try:
-            header = parse(stream.read(HEADER_LENGTH))
-            check_count(header.size)
-            length = HEADER_LENGTH
-            while block := stream.read(1 << 22):
-                length += len(block)
-                if length > header.length + _MOST_BEHIND:
-                    raise VolumeError("the file holds far more than its header says; copy or export it again")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise VolumeError(CUT_OFF) from error
+        packed = Inflated(file) if begin == b"\x1f\x8b" else None
+        blocks = iter(packed) if packed else iter(lambda: file.read(_BLOCK), b"")
+        content = b""
+        while len(content) < HEADER_LENGTH and (block := next(blocks, None)) is not None:
+            content += block
+        header, length = parse(content[:HEADER_LENGTH]), len(content)
+        check_count(header.size)
+        for block in blocks:
+            length += len(block)
+            if length > header.length + _MOST_BEHIND:
+                raise VolumeError("the file holds far more than its header says; copy or export it again")
     if length < header.length:
         raise VolumeError(CUT_OFF)
-    return header, length
+    return header, length, packed.padding if packed else 0
 
 
 def _size_3d(header: NiftiHeader) -> tuple[int, ...]:

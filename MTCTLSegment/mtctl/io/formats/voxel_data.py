@@ -9,7 +9,7 @@ import bz2
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,7 +104,7 @@ def _fill(out: memoryview, file: DataFile, encoding: str) -> None:
             return
         if not 0 <= file.skip <= _MOST_SKIPPED:
             raise VolumeError("its header says that packed voxels begin at a place that cannot be; export it again")
-        pieces = {DEFLATED: _inflated, BZIP2: _unpacked_bzip2, HEX: _from_hex}[encoding](stream)
+        pieces: Iterable[bytes] = {DEFLATED: Inflated, BZIP2: _unpacked_bzip2, HEX: _from_hex}[encoding](stream)
         skipped, place = file.skip, 0
         for whole in pieces:
             piece = whole[skipped:]
@@ -135,25 +135,42 @@ def _read_raw(out: memoryview, stream: BinaryIO, skip: int) -> None:
         raise VolumeError(_too_many())
 
 
-def _inflated(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield what a gzip or zlib stream holds, piece by piece; it may be several streams one after the other."""
-    packed, empty = stream.read(_PACKED_BLOCK), 0
-    while packed and empty < _MOST_EMPTY:
-        unpacker, full = zlib.decompressobj(_AUTOMATIC), False
-        try:
-            while not unpacker.eof:
-                if not packed:
-                    raise VolumeError(CUT_OFF)
-                piece = unpacker.decompress(packed, _BLOCK)
-                full = full or bool(piece)
-                yield piece
-                packed = unpacker.unconsumed_tail or (b"" if unpacker.eof else stream.read(_PACKED_BLOCK))
-        except zlib.error as error:
-            raise VolumeError(CUT_OFF) from error
-        empty = 0 if full else empty + 1
-        packed = _next_stream(unpacker.unused_data, stream)
-    if packed:
-        raise VolumeError(CUT_OFF)
+class Inflated:
+    """What the gzip or zlib streams in a file hold, one after the other, piece by piece.
+
+    Attributes:
+        padding: Bytes behind the last stream, of no meaning; known when all was taken.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.padding = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces.
+
+        Raises:
+            VolumeError: The file is cut off, a checksum is wrong, or what follows is neither a stream nor padding.
+        """
+        packed, empty = self._stream.read(_PACKED_BLOCK), 0
+        while packed and empty < _MOST_EMPTY:
+            unpacker, full = zlib.decompressobj(_AUTOMATIC), False
+            try:
+                while not unpacker.eof:
+                    if not packed:
+                        raise VolumeError(CUT_OFF)
+                    piece = unpacker.decompress(packed, _BLOCK)
+                    full = full or bool(piece)
+                    yield piece
+                    packed = unpacker.unconsumed_tail or (b"" if unpacker.eof else self._stream.read(_PACKED_BLOCK))
+            except zlib.error as error:
+                raise VolumeError(CUT_OFF) from error
+            empty = 0 if full else empty + 1
+            end = self._stream.tell() - len(unpacker.unused_data)
+            packed = _next_stream(unpacker.unused_data, self._stream)
+            self.padding = self._stream.tell() - len(packed) - end
+        if packed:
+            raise VolumeError(CUT_OFF)
 
 
 def _unpacked_bzip2(stream: BinaryIO) -> Iterator[bytes]:
