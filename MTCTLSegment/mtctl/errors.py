@@ -9,6 +9,12 @@ import re
 _CPP_PLACE = re.compile(r"\S*\.(?:cxx|cpp|cc|hxx|hpp|txx|h|c)(?::|\()\d+\)?:?")
 _CPP_OBJECT = re.compile(r"(?:ITK|sitk::|gdcm::)?\s*ERROR:\s*|\w+\(0x[0-9a-f]+\):\s*|Exception thrown in [\w: ]+?:\s")
 
+# What moves a cursor, begins a line, ends a message or turns the direction of writing, were it shown as it is.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+#: What parts the lines of a message that has several.
+NEXT_LINE = "\n  "
+
 # Of a message that may hold pages.
 _MOST_CHARACTERS = 300
 
@@ -20,6 +26,16 @@ class MtctlError(Exception):
     """
 
 
+def printable(text: object) -> str:
+    r"""Return a name or a message for one line of a terminal or log: control characters are written out, as in \x1b."""
+    return _CONTROLS.sub(lambda sign: sign[0].encode("unicode_escape").decode("ascii"), str(text))
+
+
+def shown(error: MtctlError) -> str:
+    """Return the message of an error as it may be printed."""
+    return NEXT_LINE.join(map(printable, str(error).split(NEXT_LINE)))
+
+
 def cause_of(error: Exception, path: str | os.PathLike[str] = "") -> str:
     """Return in one line why one of many inputs could not be done, whatever went wrong.
 
@@ -27,7 +43,10 @@ def cause_of(error: Exception, path: str | os.PathLike[str] = "") -> str:
         error: What was raised.
         path: The input, which is named beside the cause and not in it.
     """
-    name = os.fspath(path)
+    return printable(_cause_of(error, os.fspath(path)))
+
+
+def _cause_of(error: Exception, name: str) -> str:
     if isinstance(error, MtctlError):
         return str(error).removeprefix(f"{name}: ")
     if isinstance(error, MemoryError):
@@ -43,5 +62,5 @@ def cause_of(error: Exception, path: str | os.PathLike[str] = "") -> str:
 def failure_of(error: Exception, path: str | os.PathLike[str]) -> str:
     """Return the input's name and, in one line, why it could not be done, whatever went wrong."""
     if isinstance(error, MtctlError):
-        return str(error)  # It names the file that is at fault, which need not be the input itself.
-    return f"{os.fspath(path)}: {cause_of(error, path)}"
+        return shown(error)  # It names the file that is at fault, which need not be the input itself.
+    return f"{printable(os.fspath(path))}: {cause_of(error, path)}"

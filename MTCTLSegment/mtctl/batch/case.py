@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import __version__
-from mtctl.errors import MtctlError, cause_of
+from mtctl.errors import MtctlError, cause_of, printable
 from mtctl.figures.case_figure import CasePicture, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
@@ -134,7 +134,7 @@ def segment_case(
     made = Provenance(f"{card.id} {card.version}", _scale(request), fingerprint)
     dicom, obstacle = _prepare(choice, volume.geometry, filed, made) if request.dicom else (None, "")
     if obstacle:
-        print(f"mtctl: warning: {source.path}: {_no_dicom(obstacle)}", file=sys.stderr, flush=True)
+        print(f"mtctl: warning: {printable(source.path)}: {_no_dicom(obstacle)}", file=sys.stderr, flush=True)
         if same and files.complete(_endings(dataclasses.replace(request, dicom=False))):
             return Outcome(source, stem, same | {_WITHOUT_DICOM: obstacle}, skipped=True)
     in_the_way = files.present()

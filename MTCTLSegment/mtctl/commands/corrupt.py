@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtctl.commands.arguments import whole_number
-from mtctl.errors import failure_of
+from mtctl.errors import failure_of, printable
 from mtctl.io.case_names import CaseListError, case_names
 from mtctl.system.files import WriteError, make_folder
 from mtctl.system.interrupts import check
@@ -107,7 +107,7 @@ def _write_labelled(args: argparse.Namespace, names: Sequence[str], folder: Path
             mask = Volume(version.mask.astype(np.uint8), version.volume.geometry)
             write_volume(mask, folder / f"{version.name}.label.nrrd")
             written += 1
-        print(f"{number} of {len(names)}: {name}", flush=True)
+        print(f"{number} of {len(names)}: {printable(name)}", flush=True)
     return written
 
 

@@ -14,10 +14,11 @@ from importlib.metadata import entry_points
 from typing import Protocol, cast
 
 import mtctl
-from mtctl.errors import MtctlError
+from mtctl.errors import MtctlError, printable, shown
 from mtctl.system.caches import usable_caches
 from mtctl.system.files import reason_of
 from mtctl.system.interrupts import INTERRUPTED, ended_by_signals
+from mtctl.system.output import printable_output
 from mtctl.system.temporary import NO_PLACE, lacks_place
 
 #: Entry points of this group are the subcommands (`pyproject.toml`), so that another package can add one.
@@ -64,14 +65,14 @@ def main(argv: Sequence[str] | None = None, commands: Commands | None = None) ->
     """
     status = INTERRUPTED
     with ended_by_signals():
-        with usable_caches():
+        _prepare_output()
+        with usable_caches(), printable_output():
             ended = _run(list(sys.argv[1:] if argv is None else argv), commands)
         status = ended
     return status
 
 
 def _run(arguments: list[str], commands: Commands | None) -> int:
-    _prepare_output()
     warnings.formatwarning = _warning
     try:
         _check_place()
@@ -116,7 +117,7 @@ def _with_negative_values(arguments: Sequence[str]) -> list[str]:
 
 def _message(error: Exception) -> str:
     if isinstance(error, MtctlError):
-        return str(error)
+        return shown(error)
     if isinstance(error, ModuleNotFoundError):
         return f"this needs the Python package '{error.name}', which is not installed"
     if isinstance(error, MemoryError):
@@ -149,7 +150,7 @@ def _parser(arguments: Sequence[str], commands: Commands) -> argparse.ArgumentPa
 
 def _warning(message: Warning | str, category: object, filename: str, lineno: int, line: str | None = None) -> str:
     """Return a warning for the person who sees it, without the line of the program that gives it."""
-    return f"mtctl: warning: {message}\n"
+    return f"mtctl: warning: {printable(message)}\n"
 
 
 def _prepare_output() -> None:

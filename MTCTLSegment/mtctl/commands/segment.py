@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtctl.commands.arguments import SPACING, given_spacing
+from mtctl.errors import printable
 from mtctl.uncertainty.kinds import BY_OPTION, KINDS
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _report(out: Path, sources: Sequence[ScanInput], results: Iterable[Outcome |
             pace.finish(time.monotonic(), computed)
             if isinstance(result, Failure):
                 failures.append(result)
-                print(f"mtctl: error: {result.source.path}: {result.cause}", file=sys.stderr, flush=True)
+                print(f"mtctl: error: {printable(result.source.path)}: {result.cause}", file=sys.stderr, flush=True)
             else:
                 without_dicom += bool(result.without_dicom)
                 _print_case(f"[{pace.finished}/{total}]", result, str(pace))
@@ -215,13 +216,13 @@ def _named(failure: Failure) -> str:
 
     # In the table a folder has another name than here: its own may be a patient's.
     source = failure.source
-    return f"{source.path} ({row_name(source)})" if source.folder else str(source.path)
+    return f"{printable(source.path)} ({row_name(source)})" if source.folder else printable(source.path)
 
 
 def _print_case(place: str, outcome: Outcome, pace: str) -> None:
     if outcome.skipped:
         print(
-            f"{place} {outcome.stem}: unchanged, kept{' (no DICOM results)' * bool(outcome.without_dicom)}", flush=True
+            f"{place} {printable(outcome.stem)}: unchanged, kept{' (no DICOM results)' * bool(outcome.without_dicom)}", flush=True
         )
         return
     report = outcome.report
@@ -229,13 +230,13 @@ def _print_case(place: str, outcome: Outcome, pace: str) -> None:
     regions = report["regions"]
     to_check = sum(region["volume_mm3"] for region in regions) / 1000
     print(
-        f"{place} {outcome.stem}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
+        f"{place} {printable(outcome.stem)}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
         f"check, likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
         f"({sum(report['seconds'].values()):.1f} s){f'; {pace}' if pace else ''}",
         flush=True,
     )
     for warning in report["warnings"]:
-        print(f"    warning: {warning}", flush=True)
+        print(f"    warning: {printable(warning)}", flush=True)
 
 
 def _shown_stage() -> Callable[[str, float], None]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtctl.errors import MtctlError
+from mtctl.errors import MtctlError, printable, shown
 from mtctl.system.files import replacing
 
 FAILED = 1
@@ -238,7 +238,7 @@ def _write_returned(path: Path, returned: Mapping[str, Any]) -> None:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, MtctlError):
-        return str(error)
+        return shown(error)
     if isinstance(error, ModuleNotFoundError):
         return (
             f"the Python package '{error.name}' is not installed; in Slicer, open MT-CTL Segment and press Apply once "
@@ -246,7 +246,7 @@ def _sentence(error: Exception) -> str:
         )
     if isinstance(error, MemoryError):
         return "not enough memory; choose a smaller region"
-    return f"unexpected {type(error).__name__}: {error} (a fault in mtctl)"
+    return f"unexpected {type(error).__name__}: {printable(error)} (a fault in mtctl)"
 
 
 @contextmanager

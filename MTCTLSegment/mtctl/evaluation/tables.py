@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mtctl.errors import printable
 from mtctl.evaluation.paired_tests import METRICS, Comparison, Metric, PairedTest, mean_and_sd
 from mtctl.evaluation.results import MethodResult
 from mtctl.evaluation.selective_prediction import FAILED_BELOW, ReportedScore, coverage, judge
@@ -78,7 +79,7 @@ def header(columns: Iterable[Column]) -> str:
 
 def row(name: str, figures: Mapping[str, float], columns: Iterable[Column]) -> str:
     """Return a line of a table of cases; figures that are absent or NaN are a dash."""
-    return f"{name:<28}" + "".join(
+    return f"{printable(name):<28}" + "".join(
         f"{_number(figures.get(column.key, math.nan) * column.factor, f'.{column.digits}f'):>10}" for column in columns
     )
 

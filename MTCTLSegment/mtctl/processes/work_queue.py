@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from mtctl.errors import MtctlError
 from mtctl.system.interrupts import check, children_deaf, stay_deaf
+from mtctl.system.output import printable_output
 
 # "spawn": a fork would copy torch's thread pools in whatever state they are.
 _SPAWN = get_context("spawn")
@@ -235,7 +236,7 @@ def _serve(pipe: Connection, work: Callable[[Any, Say], Any]) -> None:
 
     stay_deaf()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(EOFError, OSError):  # The parent is gone.
+    with printable_output(), suppress(EOFError, OSError):  # The parent is gone.
         pipe.send(_READY)
         while True:
             (item,) = pipe.recv()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.errors import MtctlError, cause_of
+from mtctl.errors import NEXT_LINE, MtctlError, cause_of, printable
 from mtctl.geometry import Geometry, sides
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.models.card import Card, cases_learnt
@@ -39,7 +39,7 @@ class DataProblem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return printable(f"{self.where}: {self.what}")
 
 
 class DataProblemsError(MtctlError):
@@ -53,7 +53,7 @@ class DataProblemsError(MtctlError):
         self.problems = tuple(problems)
         lines = [str(problem) for problem in problems]
         count = f"{len(lines)} problems with the cases; nothing was trained:"
-        super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([count, *lines]))
+        super().__init__(lines[0] if len(lines) == 1 else NEXT_LINE.join([count, *lines]))
 
 
 def check_cases(
