@@ -38,10 +38,8 @@ from mtctl.io.results import (
 from mtctl.io.volumes import read_scan, write_segmentation, write_volume
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
+from mtctl.processes.readers import READING
 from mtctl.uncertainty.kinds import BY_OPTION, KINDS
-
-#: The stage before those of `Segmenter.predict`.
-READING = "read"
 
 #: Voxels (x, y, z) of the case's picture.
 _PICTURE_MM = (0.625, 0.625, 0.625)

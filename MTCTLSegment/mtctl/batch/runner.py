@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from mtctl.batch.case import READING, Outcome, Request, segment_case
+from mtctl.batch.case import Outcome, Request, segment_case
 from mtctl.errors import MtctlError, cause_of
 from mtctl.inference.prediction import ProgressCallback
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.inputs import ScanInput
 from mtctl.io.results import finish_interrupted, has_interrupted
 from mtctl.models.model import read_model
-from mtctl.processes.work_queue import OVERDUE, Lost, ended_after, run_queue
+from mtctl.processes.readers import READING, is_worth_another_try, loss_of
+from mtctl.processes.work_queue import Lost, ended_after, run_queue
 from mtctl.system.interrupts import check
 from mtctl.system.machine import cores
 from mtctl.system.memory import release_memory
-from mtctl.system.time_spans import time_span_text
 
 # A cluster's worker may hand several scans at once to threads of one process: each would want all memory and all cores.
 _ONE_AT_A_TIME = threading.Lock()
@@ -97,7 +97,7 @@ def run_in_processes(
     work = partial(attempt_in_child, job.task)
     with _CleaningUp(job):
         for result in run_queue(
-            job.sources, work, _environments(workers, job.task.device), progress, _worth_another_try
+            job.sources, work, _environments(workers, job.task.device), progress, is_worth_another_try
         ):
             yield killed(result) if isinstance(result, Lost) else result.result
 
@@ -134,26 +134,7 @@ def attempt(
 
 def killed(lost: Lost[ScanInput]) -> Failure:
     """Return the failure of an input whose process ended, each time that it was tried."""
-    if _overdue(lost):
-        limit = time_span_text(lost.item.reading_seconds)
-        cause = f"it could not be read within {limit}: it is damaged, or its disk does not answer; export it again"
-    elif lost.stage == READING:
-        cause = (
-            f"its process ended while it read it ({lost.ending}): the file is damaged, or there is too little memory; "
-            "export it again"
-        )
-    else:
-        cause = f"its process was ended from outside ({lost.ending}), perhaps for want of memory"
-    return Failure(lost.item, cause)
-
-
-def _worth_another_try(lost: Lost[ScanInput]) -> bool:
-    """Return whether it may have been the others' fault: what ends its reader does so again, want of memory aside."""
-    return lost.stage != READING or lost.ending == "SIGKILL"
-
-
-def _overdue(lost: Lost[ScanInput]) -> bool:
-    return lost.stage == READING and lost.ending == OVERDUE
+    return Failure(lost.item, loss_of(lost, lost.item.reading_seconds))
 
 
 class _CleaningUp:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,13 @@ def namesakes(scans: Sequence[ScanInput]) -> dict[ScanInput, ScanInput]:
     return clashes | {first: second for second, first in clashes.items()}
 
 
-def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id: str | None = None) -> Imported:
+def import_scan(
+    store: CaseStore,
+    source: ScanInput,
+    sources: ImportSources,
+    id: str | None = None,
+    was_read: Callable[[], object] = lambda: None,
+) -> Imported:
     """Add a file or DICOM folder to the store, with its results and its label where there are any.
 
     What the store has already is not added again.
@@ -73,6 +79,7 @@ def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id:
         source: The scan.
         sources: What goes with it.
         id: Name of the case; None: see `ImportSources.keep_names`.
+        was_read: Is called when all is read, and before anything is written.
 
     Raises:
         MtctlError: Something cannot be read, does not fit together, or cannot be written; or a result or label could
@@ -87,6 +94,7 @@ def import_scan(store: CaseStore, source: ScanInput, sources: ImportSources, id:
     result = read_results(sources.results, stem, scan) if sources.results else None
     path = _label_of(sources.labels, source) if sources.labels else None
     label = _read_label(path, scan, filed) if path else None
+    was_read()
     case = store.add(scan, name)
     if result is not None and not has_prediction(case, result):
         case = store.add_prediction(case, result)

@@ -6,13 +6,19 @@ import argparse
 import json
 import os
 import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtctl.commands.arguments import SPACING, given_spacing
+from mtctl.errors import printable
 
 if TYPE_CHECKING:
+    from mtctl.cases.importing import Imported, ImportSources
     from mtctl.cases.store import CaseStore, StoredCase
+    from mtctl.io.inputs import ScanInput
+    from mtctl.processes.readers import WasRead
 
 #: Environment variable for the store.
 VARIABLE = "MTCTL_CASES"
@@ -74,10 +80,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_add(args: argparse.Namespace) -> int:
     """Add scans; 1 if some failed."""
-    from mtctl.cases.importing import ImportSources, import_scan, namesakes
-    from mtctl.errors import failure_of
+    from mtctl.cases.importing import ImportSources, namesakes
     from mtctl.io.inputs import find_scans
-    from mtctl.system.interrupts import check
+    from mtctl.processes.readers import NotRead, each_input
 
     store = _store(args)
     scans = find_scans(args.input)
@@ -94,21 +99,28 @@ def run_add(args: argparse.Namespace) -> int:
         args.spacing,
     )
     failed: list[Path] = []
-    for number, scan in enumerate(scans, start=1):
-        check()
-        try:
-            added = import_scan(store, scan, sources, args.id)
-            case = added.case
-            print(f"[{number}/{len(scans)}] {scan.path}: case {case.id}, {case.state.value}", flush=True)
+    with closing(each_input(scans, partial(_add, store.folder, sources, args.id))) as results:
+        for number, (scan, added) in enumerate(results, start=1):
+            if isinstance(added, NotRead):
+                failed.append(scan.path)
+                print(f"mtctl: error: {added.failure}", file=sys.stderr, flush=True)
+                continue
+            name, case = printable(scan.path), added.case
+            print(f"[{number}/{len(scans)}] {name}: case {case.id}, {case.state.value}", flush=True)
             for remark in added.remarks:
-                print(f"mtctl: warning: {scan.path}: {remark}", file=sys.stderr, flush=True)
-        except Exception as error:
-            failed.append(scan.path)
-            print(f"mtctl: error: {failure_of(error, scan.path)}", file=sys.stderr, flush=True)
+                print(f"mtctl: warning: {name}: {printable(remark)}", file=sys.stderr, flush=True)
     print(f"{len(scans) - len(failed)} of {len(scans)} done, store {store.folder}")
     if failed:
-        print(f"{len(failed)} failed: {', '.join(map(str, failed))}")
+        print(f"{len(failed)} failed: {', '.join(map(printable, failed))}")
     return 1 if failed else 0
+
+
+def _add(folder: Path, sources: ImportSources, id: str | None, scan: ScanInput, was_read: WasRead) -> Imported:
+    """Runs in a child, where there are several scans."""
+    from mtctl.cases.importing import import_scan
+    from mtctl.cases.store import CaseStore
+
+    return import_scan(CaseStore(folder), scan, sources, id, was_read)
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -6,16 +6,19 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtctl.commands.arguments import SPACING, given_spacing
-from mtctl.errors import failure_of
+from mtctl.errors import failure_of, printable, shown
 from mtctl.system.interrupts import check
 
 if TYPE_CHECKING:
+    from mtctl.evaluation.case_files import CaseFiles, ReadCase
     from mtctl.evaluation.results import MethodResult
     from mtctl.geometry import Triple
+    from mtctl.processes.readers import WasRead
 
 #: The line in `mtctl --help`.
 HELP = "compare results with expert masks"
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 all done; 1 something could not be compared or written (named on stderr; the rest is done); 2 wrong usage.
     """
-    from mtctl.evaluation.results import LABEL, SEGMENTATION, EvaluationError, files_by_case
+    from mtctl.evaluation.case_files import LABEL, SEGMENTATION, EvaluationError, files_by_case
 
     try:
         names = method_names(args.prediction, args.names)
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 f"--case {args.case}: no result has this name" if args.figures else "--case needs --figures"
             )
     except EvaluationError as error:
-        print(f"mtctl evaluate: {error}", file=sys.stderr)
+        print(f"mtctl evaluate: {shown(error)}", file=sys.stderr)
         return 2
     failures: list[str] = []
     methods = [
@@ -118,7 +121,7 @@ def method_names(folders: Sequence[Path], given: Sequence[str] | None) -> list[s
     Raises:
         EvaluationError: A folder or name occurs twice, or there are not as many names as folders.
     """
-    from mtctl.evaluation.results import EvaluationError
+    from mtctl.evaluation.case_files import EvaluationError
 
     paths = [folder.resolve() for folder in folders]
     for what, values in (("--prediction", [str(path) for path in paths]), ("--names", given or [])):
@@ -143,7 +146,8 @@ def _evaluate_folder(
     spacing: Triple | None,
 ) -> MethodResult:
     """Return the cases that could be compared, printed as they come; what could not is added to `failures`."""
-    from mtctl.evaluation.results import LABEL, CaseResult, EvaluationError, MethodResult, evaluate_case, training_cases
+    from mtctl.evaluation.case_files import LABEL, CaseFiles
+    from mtctl.evaluation.results import CaseResult, MethodResult, evaluate_case, training_cases
     from mtctl.evaluation.review_table import review_table
     from mtctl.evaluation.selective_prediction import reported_scores
     from mtctl.evaluation.tables import (
@@ -156,18 +160,27 @@ def _evaluate_folder(
         uncertainty_table,
         volume_line,
     )
+    from mtctl.processes.readers import NotRead, each_input
 
     print(f"\n{name}: {folder}\n{header(SEGMENTATION_COLUMNS)}")
     cases: dict[str, CaseResult] = {}
-    for stem, path in results.items():
-        check()
-        try:
-            if stem not in labels:
-                raise EvaluationError(f"{path}: no {stem}{LABEL} in the truth folder")
-            cases[stem] = evaluate_case(folder, stem, labels[stem], spacing)
-            print(row(stem, cases[stem].figures(), SEGMENTATION_COLUMNS), flush=True)
-        except Exception as error:
-            failures.append(failure_of(error, path))
+    failures += [
+        f"{printable(path)}: no {stem}{LABEL} in the truth folder"
+        for stem, path in results.items()
+        if stem not in labels
+    ]
+    files = [CaseFiles(folder, stem, labels[stem], spacing) for stem in results if stem in labels]
+    with closing(each_input(files, _read)) as readings:
+        for one, read in readings:
+            check()
+            if isinstance(read, NotRead):
+                failures.append(read.failure)
+                continue
+            try:
+                cases[one.case] = evaluate_case(read)
+                print(row(one.case, cases[one.case].figures(), SEGMENTATION_COLUMNS), flush=True)
+            except Exception as error:
+                failures.append(failure_of(error, one.path))
     method = MethodResult(name, folder, cases, training_cases(folder))
     reported, unreadable = reported_scores(folder)
     failures += unreadable
@@ -178,6 +191,13 @@ def _evaluate_folder(
         if text:
             print(f"\n{text}")
     return method
+
+
+def _read(files: CaseFiles, was_read: WasRead) -> ReadCase:
+    """Runs in a child, where there are several cases."""
+    from mtctl.evaluation.case_files import read_case
+
+    return read_case(files)
 
 
 def _print_unused(unused: Sequence[str], labels: int) -> None:

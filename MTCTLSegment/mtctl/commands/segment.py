@@ -220,9 +220,11 @@ def _named(failure: Failure) -> str:
 
 
 def _print_case(place: str, outcome: Outcome, pace: str) -> None:
+    name = printable(outcome.stem)
     if outcome.skipped:
         print(
-            f"{place} {printable(outcome.stem)}: unchanged, kept{' (no DICOM results)' * bool(outcome.without_dicom)}", flush=True
+            f"{place} {name}: unchanged, kept{' (no DICOM results)' * bool(outcome.without_dicom)}",
+            flush=True,
         )
         return
     report = outcome.report
@@ -230,7 +232,7 @@ def _print_case(place: str, outcome: Outcome, pace: str) -> None:
     regions = report["regions"]
     to_check = sum(region["volume_mm3"] for region in regions) / 1000
     print(
-        f"{place} {printable(outcome.stem)}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
+        f"{place} {name}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
         f"check, likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
         f"({sum(report['seconds'].values()):.1f} s){f'; {pace}' if pace else ''}",
         flush=True,

@@ -18,7 +18,8 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
-from mtctl.evaluation.results import LABEL, SEGMENTATION, MethodResult, corrected, on_same_grid
+from mtctl.evaluation.case_files import LABEL, SEGMENTATION, corrected, on_same_grid
+from mtctl.evaluation.results import MethodResult
 from mtctl.figures.box_plots import write_box_plots
 from mtctl.figures.names import drawable
 from mtctl.geometry import Geometry, Mask, Triple, Volume

@@ -75,7 +75,12 @@ class ScanInput:
     @property
     def reading_seconds(self) -> float:
         """How long it may take to read it."""
-        return READING_SECONDS + _bytes_of(self.path) / _SLOW_SHARE
+        return reading_seconds(self.path)
+
+
+def reading_seconds(*paths: Path) -> float:
+    """Return how long it may take to read files and folders; what is not there takes no time."""
+    return READING_SECONDS + sum(map(_bytes_of, paths)) / _SLOW_SHARE
 
 
 def find_scans(named: Iterable[Path], listed: Mapping[Path, Triple | None] | None = None) -> list[ScanInput]:

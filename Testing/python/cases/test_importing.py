@@ -6,12 +6,12 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
+from support.deadly_inputs import DeadlyInput
 from support.dicom_series import dicom_scan, write_series
 from support.scans import scan
 from support.segmentations import LEFT_VENTRICLE, DrawnSegment, write_segments
@@ -22,7 +22,7 @@ from mtctl.cases.importing import has_prediction
 from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
 from mtctl.geometry import Geometry, Volume
-from mtctl.io.volumes import LoadedScan, read_mask, read_scan, read_volume, write_volume
+from mtctl.io.volumes import read_mask, read_volume, write_volume
 from mtctl.models.model import Model
 
 SHAPE = (20, 24, 28)
@@ -246,16 +246,10 @@ def test_a_label_that_slicer_has_cropped_is_a_correction_on_the_whole_grid_of_a_
 def test_whatever_one_scan_raises_costs_that_scan_alone(
     store: CaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number, name in enumerate("ab"):
-        write_scan(tmp_path / f"{name}.nrrd", number)
-
-    def read(path: Path, *others: Any) -> LoadedScan:
-        if path.stem == "a":
-            raise IndexError("list index out of range")
-        return read_scan(path, *others)
-
-    monkeypatch.setattr("mtctl.cases.importing.read_scan", read)
+    write_scan(tmp_path / "b.nrrd", 1)
+    inputs = [DeadlyInput(tmp_path / f"{name}.nrrd") for name in ("odd", "b")]
+    monkeypatch.setattr("mtctl.io.inputs.find_scans", lambda named: inputs)
     assert main(["cases", "add", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
-    assert "1 of 2 done" in out and f"{tmp_path / 'a.nrrd'}: unexpected IndexError: list index out of range" in err
+    assert "1 of 2 done" in out and f"{tmp_path / 'odd.nrrd'}: unexpected IndexError: list index out of range" in err
     assert len(store.ids()) == 1

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.deadly_inputs import DeadlyInput
 from support.paths import ROOT
 from support.scans import scan
 from support.stored_cases import contents, predicted, result_for, reviewed
 
 from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
-from mtctl.io.volumes import read_mask, read_volume
+from mtctl.io.volumes import read_mask, read_volume, write_volume
 from mtctl.system.files import TEMPORARY_PREFIX
 
 SHAPE = (20, 24, 28)
@@ -207,3 +208,19 @@ def test_nothing_is_lost_when_writers_are_killed_at_random() -> None:
     killed = re.search(r"(\d+) killed", done.stdout)
     assert killed and int(killed[1]) > 10
     assert "nothing damaged, nothing lost" in done.stdout and "0 complaints against the ledger" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process ends itself in another way there")
+def test_a_scan_that_ends_or_holds_its_reader_costs_itself_alone(
+    store: CaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("a", "crash", "hang", "z")):
+        write_volume(scan(seed=seed), tmp_path / f"{name}.nrrd")
+    inputs = [DeadlyInput(tmp_path / f"{name}.nrrd") for name in ("a", "crash", "hang", "z")]
+    monkeypatch.setattr("mtctl.io.inputs.find_scans", lambda named: inputs)
+    assert main(["cases", "add", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "a.nrrd: case " in said.out and "z.nrrd: case " in said.out and "2 of 4 done" in said.out
+    assert "crash.nrrd: its process ended while it read it (SIGSEGV)" in said.err
+    assert "hang.nrrd: it could not be read within" in said.err
+    assert len(store.ids()) == 2

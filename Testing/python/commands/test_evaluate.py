@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import stats
+from support.deadly_inputs import DeadlyCase
 from support.segmentations import LEFT_VENTRICLE, DrawnSegment, write_segments
 
 from mtctl.commands import evaluate
 from mtctl.commands.main import main
+from mtctl.evaluation.case_files import CaseFiles, ReadCase, read_case
 from mtctl.evaluation.paired_tests import METRICS, compare
 from mtctl.evaluation.results import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
 from mtctl.evaluation.segmentation_metrics import segmentation_metrics
@@ -198,7 +202,10 @@ def test_paired_tests_are_scipys(folders: tuple[Path, Path], tmp_path: Path) -> 
         MethodResult(
             folder.name,
             folder,
-            {f"case{n}": evaluate_case(folder, f"case{n}", truth / f"case{n}.label.nrrd") for n in range(3)},
+            {
+                f"case{n}": evaluate_case(read_case(CaseFiles(folder, f"case{n}", truth / f"case{n}.label.nrrd")))
+                for n in range(3)
+            },
         )
         for folder in (results, tmp_path / "other")
     ]
@@ -492,14 +499,15 @@ def test_a_mask_that_slicer_has_cropped_gives_the_figures_of_the_whole_one(
 ) -> None:
     results, truth = folders
     add_maps(results, 1)
-    whole = evaluate_case(results, "case1", truth / "case1.label.nrrd")
+    files = CaseFiles(results, "case1", truth / "case1.label.nrrd")
+    whole = evaluate_case(read_case(files))
     path = results.parent / cropped
     mask, grid = read_mask(path).array, Geometry(SHAPE[::-1], SPACING, (5.0, -3.0, 1.0))
     write_segments(path, [mask[1:14, 2:15, 3:17]], grid.window((3, 2, 1), (14, 13, 13)), [DrawnSegment("LA")])
-    assert evaluate_case(results, "case1", truth / "case1.label.nrrd").figures() == pytest.approx(whole.figures())
+    assert evaluate_case(read_case(files)).figures() == pytest.approx(whole.figures())
     (results / "case1.uncertainty.nrrd").unlink()
     (results / "case1.probability.nrrd").unlink()
-    assert evaluate_case(results, "case1", truth / "case1.label.nrrd").segmentation == whole.segmentation
+    assert evaluate_case(read_case(files)).segmentation == whole.segmentation
 
 
 def test_whatever_one_case_raises_costs_that_case_alone(
@@ -507,13 +515,31 @@ def test_whatever_one_case_raises_costs_that_case_alone(
 ) -> None:
     results, truth = folders
 
-    def fail_once(folder: Path, case: str, *others: object) -> CaseResult:
-        if case == "case1":
+    counted = iter(range(3))
+
+    def fail_once(case: ReadCase) -> CaseResult:
+        if next(counted) == 1:
             raise IndexError("list index out of range")
-        return evaluate_case(folder, case, *others)  # type: ignore[arg-type]
+        return evaluate_case(case)
 
     monkeypatch.setattr("mtctl.evaluation.results.evaluate_case", fail_once)
     assert evaluate_command("--prediction", results, "--truth", truth) == 1
     said = capsys.readouterr()
     assert "case1.seg.nrrd: unexpected IndexError: list index out of range" in said.err
     assert "case0 " in said.out and "case2 " in said.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process ends itself in another way there")
+def test_a_case_that_ends_or_holds_its_reader_costs_that_case_alone(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = folders
+    for name in ("crash", "hang"):
+        shutil.copyfile(results / "case0.seg.nrrd", results / f"{name}.seg.nrrd")
+        shutil.copyfile(truth / "case0.label.nrrd", truth / f"{name}.label.nrrd")
+    monkeypatch.setattr("mtctl.evaluation.case_files.CaseFiles", DeadlyCase)
+    assert evaluate_command("--prediction", results, "--truth", truth) == 1
+    said = capsys.readouterr()
+    assert [f"case{number} " in said.out for number in range(3)] == [True] * 3
+    assert "crash.seg.nrrd: its process ended while it read it (SIGSEGV)" in said.err
+    assert "hang.seg.nrrd: it could not be read within" in said.err

@@ -17,7 +17,11 @@ SHOWN = r"scan\x1b[2J\x1b]0;x\x07\x9b1m\u202e\nmtctl: all is well\r.nrrd"
 
 def test_a_name_stands_in_a_line_of_its_own_with_its_control_characters_written_out() -> None:
     assert printable(HOSTILE) == SHOWN
-    for kept in ("Vorh\u00f6fe (2) \u5fc3\u623f.nrrd", "a\udcffb", "\u0645\u06cc\u200c\u062e"):  # Persian needs a joiner
+    for kept in (
+        "Vorh\u00f6fe (2) \u5fc3\u623f.nrrd",
+        "a\udcffb",
+        "\u0645\u06cc\u200c\u062e",
+    ):
         assert printable(kept) == kept
 
 
