@@ -9,7 +9,7 @@ import bz2
 import io
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,7 +104,9 @@ def _fill(out: memoryview, file: DataFile, encoding: str) -> None:
             return
         if not 0 <= file.skip <= _MOST_SKIPPED:
             raise VolumeError("its header says that packed voxels begin at a place that cannot be; export it again")
-        pieces: Iterable[bytes] = {DEFLATED: Inflated, BZIP2: _unpacked_bzip2, HEX: _from_hex}[encoding](stream)
+        unpackers: dict[str, Callable[[BinaryIO], Iterable[bytes]]]
+        unpackers = {DEFLATED: Inflated, BZIP2: _unpacked_bzip2, HEX: _from_hex}
+        pieces = unpackers[encoding](stream)
         skipped, place = file.skip, 0
         for whole in pieces:
             piece = whole[skipped:]
