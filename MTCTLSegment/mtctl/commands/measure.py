@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mtctl.geometry import Mask
     from mtctl.measures.body_size import BodySize
-    from mtctl.measures.document import CaseMeasures, Measured
+    from mtctl.measures.document import CaseMeasures, IntervalEstimate
     from mtctl.measures.enhancement import WallShell
     from mtctl.measures.reading import MaskFile
 
@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
                 raise _clash(file)
             measures = _measure(file, args, sizes.get(file.case, sizes.get("")), shell)
         except Exception as error:
-            failures.append(failure_of(error, file.path))
+            cause = failure_of(error, file.path)
+            failures.append(cause if file.path.name in cause else f"{file.path}: {cause}")
             print(f"mtctl: error: {failures[-1]}", file=sys.stderr, flush=True)
             continue
         rows.append(measures)
@@ -190,7 +191,7 @@ def _sentence(measures: CaseMeasures) -> str:
     return ", ".join(parts)
 
 
-def _words(measured: Measured) -> str:
+def _words(measured: IntervalEstimate) -> str:
     if measured.low is None or measured.high is None:
         return f"{measured.value:.1f}"
     return f"{measured.value:.1f} ({measured.low:.1f}-{measured.high:.1f})"

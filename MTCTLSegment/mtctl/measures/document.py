@@ -28,7 +28,7 @@ _Percent = Annotated[float, Within(0.0, 100.001)]
 
 
 @dataclass(frozen=True)
-class Measured:
+class IntervalEstimate:
     """A number and its 90 % interval; None where it has none."""
 
     value: _Number
@@ -50,7 +50,7 @@ class EnhancedShare:
     threshold: Annotated[str, Longest(100)]
     source: Annotated[str, Longest(300)]
     ratio: _Number
-    percent: Measured
+    percent: IntervalEstimate
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ class CaseMeasures:
     """
 
     case: Annotated[str, Longest(300)]
-    volume_ml: Measured
-    area_cm2: Measured
-    extent_mm: tuple[Measured, Measured, Measured]
-    sphericity: Measured
-    volume_ml_per_m2: Measured | None = None
+    volume_ml: IntervalEstimate
+    area_cm2: IntervalEstimate
+    extent_mm: tuple[IntervalEstimate, IntervalEstimate, IntervalEstimate]
+    sphericity: IntervalEstimate
+    volume_ml_per_m2: IntervalEstimate | None = None
     body: BodySize | None = None
     body_surface_m2: _Number | None = None
     wall: WallMeasures | None = None

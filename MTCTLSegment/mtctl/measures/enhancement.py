@@ -154,6 +154,24 @@ class Enhancement:
         areas = self.areas
         return float(100 * areas[self.ratio > ratio].sum() / areas.sum())
 
+    def border_mm(self, ratio: float) -> float:
+        """Return how long the border of what has a larger ratio is, mm, within the body."""
+        triangles = self.mesh.triangles[self.body[self.mesh.triangles].all(axis=1)]
+        above = self.ratio[triangles] > ratio
+        count = above.sum(axis=1)
+        mixed = (count == 1) | (count == 2)
+        triangles, above, count = triangles[mixed], above[mixed], count[mixed]
+        alone = np.argmax(above == (count == 1)[:, np.newaxis], axis=1)  # the corner on the other side than two
+        first, second, third = (triangles[np.arange(len(triangles)), (alone + turn) % 3] for turn in range(3))
+        ends = [self._crossing(first, other, ratio) for other in (second, third)]
+        return float(np.linalg.norm(ends[1] - ends[0], axis=1).sum())
+
+    def _crossing(self, start: NDArray[np.int64], end: NDArray[np.int64], ratio: float) -> NDArray[np.float64]:
+        """Return the points (m, 3) between two vertices where the ratio is reached."""
+        low, high = self.ratio[start].astype(np.float64), self.ratio[end].astype(np.float64)
+        share = ((ratio - low) / (high - low))[:, np.newaxis]
+        return self.mesh.points[start] * (1 - share) + self.mesh.points[end] * share
+
     @property
     def body_cm2(self) -> float:
         """Area of the surface that counts."""

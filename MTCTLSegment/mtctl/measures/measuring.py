@@ -12,20 +12,26 @@ from scipy import ndimage
 
 from mtctl.geometry import Geometry, Mask, Volume, same_grid
 from mtctl.measures.body_size import BodySize
-from mtctl.measures.document import CaseMeasures, EnhancedShare, Measured, WallMeasures
+from mtctl.measures.document import CaseMeasures, EnhancedShare, IntervalEstimate, WallMeasures
 from mtctl.measures.enhancement import THRESHOLDS, BloodPool, Enhancement, WallShell, wall_enhancement
 from mtctl.measures.shape import Shape, shape_of
 from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
 from mtctl.surfaces.smoothing import smoothed_surface
 
-#: The levels of `UncertainMask.at` whose outlines bound the 90 % interval of each measure, by split conformal
-#: prediction (Vovk et al., 2005): the smallest levels that hold the true value of 46 of 50 scans (90 % of 51). Fitted
-#: by `Testing/benchmarks/measures.py --fit` on names 17-66 of the benchmark's list with mtctl-la16, which had learnt
-#: neither these nor names 67-80, on which the coverage is measured.
-LEVELS: Mapping[str, float] = {"volume": 1.5, "area": 1.5, "extent": 2.0, "sphericity": 2.5}
+#: The levels of `UncertainMask.at` between which the 90 % interval of a measure lies: the extents' along right to left,
+#: front to back, foot to head. By split conformal prediction (Vovk et al., 2005): the smallest that hold the expert's
+#: value in 46 of 50 scans (90 % of 51). `Testing/benchmarks/measures.py --fit` works them out, of names 17-66 of the
+#: benchmark's list and mtctl-la16, which learnt from neither these nor names 67-80, where the coverage is measured.
+VOLUME_LEVEL, AREA_LEVEL = 1.45, 1.625
+EXTENT_LEVELS = (2.65, 2.875, 2.1)
 
-#: The wall has no truth to be fitted to: its interval is that of the outlines between which the volume lies.
-_WALL_LEVEL = LEVELS["volume"]
+#: The sphericity changes with the outline's detail rather than with its level: its interval is so large a share of half
+#: the area's, relative to the value. From the same fit.
+SPHERICITY_SHARE = 0.513
+
+#: The wall has no truth to be fitted to: its interval is that of the outlines between which the volume lies, wider by
+#: what half a voxel (of its longest side) at the border of every enhanced area makes.
+_WALL_LEVEL = VOLUME_LEVEL
 
 _DIGITS = 4
 
@@ -76,16 +82,20 @@ def measure(
     Raises:
         MeasureError: The scan lies on another grid, or has no blood to compare with.
     """
-    shapes = _at_levels(mask, lambda outline: shape_of(outline, mask.geometry), sorted(set(LEVELS.values())))
-    volume = _interval(shapes, lambda shape: shape.volume_ml, LEVELS["volume"])
-    extents = [_interval(shapes, _extent_along(axis), LEVELS["extent"]) for axis in range(3)]
-    enhancement, wall_measures = _wall(mask, wall) if wall else (None, None)
+    voxel_ml = mask.geometry.voxel_ml
+    volumes = _at_levels(mask, lambda outline: float(outline.sum()) * voxel_ml, (VOLUME_LEVEL,))
+    volume = _interval(volumes, lambda millilitres: millilitres, VOLUME_LEVEL)
+    levels = sorted({AREA_LEVEL, *EXTENT_LEVELS})
+    shapes = _at_levels(mask, lambda outline: shape_of(outline, mask.geometry), levels)
+    area = _interval(shapes, lambda shape: shape.area_cm2, AREA_LEVEL)
+    x, y, z = (_interval(shapes, _extent_along(axis), level) for axis, level in enumerate(EXTENT_LEVELS))
+    enhancement, wall_measures = measure_wall(mask, wall) if wall else (None, None)
     measures = CaseMeasures(
         case,
         volume,
-        _interval(shapes, lambda shape: shape.area_cm2, LEVELS["area"]),
-        (extents[0], extents[1], extents[2]),
-        _interval(shapes, lambda shape: shape.sphericity, LEVELS["sphericity"]),
+        area,
+        (x, y, z),
+        _sphericity(shapes[0.0].sphericity, area),
         _divided(volume, body.area_m2) if body else None,
         body,
         round(body.area_m2, _DIGITS) if body else None,
@@ -99,8 +109,8 @@ def measure(
 def without_interval(measures: CaseMeasures) -> CaseMeasures:
     """Return the measures of a mask of which nobody knows how sure it is."""
 
-    def plain(measured: Measured) -> Measured:
-        return Measured(measured.value)
+    def plain(measured: IntervalEstimate) -> IntervalEstimate:
+        return IntervalEstimate(measured.value)
 
     x, y, z = (plain(extent) for extent in measures.extent_mm)
     indexed, wall = measures.volume_ml_per_m2, measures.wall
@@ -125,28 +135,39 @@ def _at_levels(
     return found
 
 
-def _interval(found: Mapping[float, _Result], number: Callable[[_Result], float], level: float) -> Measured:
+def _interval(found: Mapping[float, _Result], number: Callable[[_Result], float], level: float) -> IntervalEstimate:
     """Return the number at level 0 and its bounds among the outlines up to that level."""
     numbers = [number(one) for at, one in found.items() if abs(at) <= level]
     low = min(numbers) if -level in found else 0.0
-    return Measured(*(round(value, _DIGITS) for value in (number(found[0.0]), low, max(numbers))))
+    return IntervalEstimate(*(round(value, _DIGITS) for value in (number(found[0.0]), low, max(numbers))))
+
+
+def _sphericity(value: float, area: IntervalEstimate) -> IntervalEstimate:
+    low, high = area.low or 0.0, area.high or 0.0
+    doubt = SPHERICITY_SHARE * (high - low) / 2 / area.value
+    bounds = max(value * (1 - doubt), 0.0), min(value * (1 + doubt), 1.0)
+    return IntervalEstimate(*(round(number, _DIGITS) for number in (value, *bounds)))
 
 
 def _extent_along(axis: int) -> Callable[[Shape], float]:
     return lambda shape: shape.extent_mm[axis]
 
 
-def _divided(measured: Measured, by: float) -> Measured:
+def _divided(measured: IntervalEstimate, by: float) -> IntervalEstimate:
     low, high = measured.low, measured.high
-    return Measured(
+    return IntervalEstimate(
         round(measured.value / by, _DIGITS),
         None if low is None else round(low / by, _DIGITS),
         None if high is None else round(high / by, _DIGITS),
     )
 
 
-def _wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement, WallMeasures]:
-    """Return the enhancement at the outline that is reported, and how much of it is above each threshold."""
+def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement, WallMeasures]:
+    """Return the enhancement at the outline that is reported, and how much of it is above each threshold.
+
+    Raises:
+        MeasureError: The scan lies on another grid, or has no blood to compare with, or no surface counts.
+    """
     scan, openings = request.scan, request.openings
     blood = BloodPool.of(
         _part_of(request, mask.geometry), mask.mask
@@ -162,7 +183,7 @@ def _wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement, WallM
     here, shares = found[0.0], []
     for threshold in THRESHOLDS:
         ratio = threshold.ratio_for(blood)
-        percent = _interval(found, _percent_above(ratio), _WALL_LEVEL)
+        percent = _percent_interval(list(found.values()), ratio, max(scan.geometry.spacing) / 2)
         shares.append(EnhancedShare(threshold.name, threshold.source, round(ratio, _DIGITS), percent))
     edges, percents = here.histogram()
     return here, WallMeasures(
@@ -179,8 +200,13 @@ def _wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement, WallM
     )
 
 
-def _percent_above(ratio: float) -> Callable[[Enhancement], float]:
-    return lambda enhancement: enhancement.percent_above(ratio)
+def _percent_interval(found: Sequence[Enhancement], ratio: float, blur_mm: float) -> IntervalEstimate:
+    """Return the percentage of the first, with the bounds of all, each if its border lay so much farther out or in."""
+    percents = [one.percent_above(ratio) for one in found]
+    doubts = [one.border_mm(ratio) * blur_mm / one.body_cm2 for one in found]  # mm2 a cm2: percent
+    low = max(0.0, min(percent - doubt for percent, doubt in zip(percents, doubts, strict=True)))
+    high = min(100.0, max(percent + doubt for percent, doubt in zip(percents, doubts, strict=True)))
+    return IntervalEstimate(*(round(value, _DIGITS) for value in (percents[0], low, high)))
 
 
 def _part_of(request: WallRequest, part: Geometry) -> Volume:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mtctl.measures.document import CaseMeasures, Measured
+from mtctl.measures.document import CaseMeasures, IntervalEstimate
 
 
 def columns_of(measures: CaseMeasures) -> dict[str, object]:
@@ -28,7 +28,7 @@ def columns_of(measures: CaseMeasures) -> dict[str, object]:
     return row | {"settled_percent": measures.settled_percent, "warnings": "; ".join(measures.warnings)}
 
 
-def _three(name: str, measured: Measured | None) -> dict[str, object]:
+def _three(name: str, measured: IntervalEstimate | None) -> dict[str, object]:
     low, high, value = (measured.low, measured.high, measured.value) if measured else (None, None, None)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
