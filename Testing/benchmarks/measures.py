@@ -1,7 +1,7 @@
 """How often the intervals of `mtctl measure` hold the expert's values, how wide they are, and what the wall gives.
 
-    PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR            # coverage on names 67-80, phantoms, steadiness
-    PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR --fit      # the levels of mtctl.measures.measuring, of names 17-66
+    PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR            # coverage on names 67-80, phantoms
+    PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR --fit      # levels, of names 17-66
 
 DIR keeps the segmentations, which are made once. Needs the real scans ($MTCTL_SHARED/data/la2018).
 """
