@@ -7,17 +7,20 @@ for each document and kind (10); with it they are new ones at every run.
 from __future__ import annotations
 
 import copy
+import csv
+import io
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.scans import scan
@@ -28,15 +31,19 @@ from mtctl.browser.sources.folder import FolderSource
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.evaluation.selective_prediction import reported_scores
+from mtctl.io.manifests import read_manifest
 from mtctl.io.reports import read_report
 from mtctl.io.results import ResultFiles, finish_interrupted
 from mtctl.models import shipped
 from mtctl.models.card import cases_learnt, read_card, read_name
 from mtctl.models.catalogue import read_catalogue
-from mtctl.models.model import Model, find_model
+from mtctl.models.model import Model, find_model, read_model
+from mtctl.models.model_files import LOCATOR
 from mtctl.models.store import ModelStore
 from mtctl.models.verdict import Compared, ModelName, Verdict, read_verdict, write_verdict
 from mtctl.models.weights import check_tensors
+from mtctl.networks.architecture import locator_shapes
+from mtctl.networks.tensors import write_tensors
 from mtctl.processes.messages import ChildOutput
 from mtctl.review.document import read_review, write_review
 from mtctl.review.session import ReviewSession
@@ -50,6 +57,7 @@ from mtctl_train.finetuning.plan import make_plan, plan_of
 from mtctl_train.finetuning.region import surroundings
 from mtctl_train.finetuning.run_folder import read_events, read_status
 from mtctl_train.finetuning.weighting import Weighting
+from mtctl_train.training.locator import FILTERS, NOTE, LocatorTraining, add_locator
 from MTCTLTrainLib.runs.run_progress import RunProgress
 from MTCTLTrainLib.runs.training_run import TrainingRun
 
@@ -140,6 +148,12 @@ def read_model_card(place: SitePlace) -> None:
     each(lambda: check_tensors(folder, read_card(folder)))
 
 
+def read_locator(place: SitePlace) -> None:
+    folder = Path(shutil.copytree(place.folder / "candidate", place.folder / "located", dirs_exist_ok=True))
+    each(lambda: add_locator(read_model(folder), place.folder / "locator"))
+    assert find_model(str(folder)).id  # Whatever was said of a locator, the model can be read.
+
+
 def read_draft(place: SitePlace) -> None:
     maps = place.store.case("b").maps()
     each(lambda: read_review(place.folder / "draft.json", maps, maps.segmentation))
@@ -189,6 +203,7 @@ KINDS = {
     "launch": DocumentKind(f"runs/{RUN}/launch.json", False, read_run),
     "decision": DocumentKind(f"runs/{RUN}/decision.json", False, read_run),
     "event": DocumentKind(f"runs/{RUN}/progress.jsonl", False, read_run),
+    "locator": DocumentKind(f"locator/{NOTE}", False, read_locator),
     "lock": DocumentKind("locked/.mtctl-lock-00000007", False, read_lock),
     "message": DocumentKind("message.json", False, read_messages),
 }
@@ -241,6 +256,10 @@ def fill(place: SitePlace, model: Model) -> None:
     write(run / "decision.json", {"kind": "published", "model": "site-0001", "reason": "better"})
     event = {"event": "progress", "fold": 1, "folds": 2, "iteration": 3, "of": 9, "share": 0.5, "seconds_left": 5}
     (run / "progress.jsonl").write_text(json.dumps(event | {"losses": {"dice": 0.5}}) + "\n")
+    (place.folder / "locator").mkdir()
+    shapes = locator_shapes(FILTERS)
+    write_tensors(place.folder / "locator" / LOCATOR, {name: torch.zeros(shape) for name, shape in shapes.items()})
+    write(place.folder / "locator" / NOTE, asdict(LocatorTraining((), 2, 30, 0).note()))
     write(place.folder / "locked" / ".mtctl-lock-00000007", {"machine": "m", "pid": 5, "host": "h", "token": "t"})
     done = {"event": "done", "id": 1, "report": {}, "arrays": {"entropy": {"start": [0, 0, 0], "outside": 0.0}}}
     write(place.folder / "message.json", done | {"regions": "r.npz", "stage": "load", "share": 0.5, "text": "t"})
@@ -338,6 +357,46 @@ def test_any_bytes_are_refused_in_words(place: SitePlace, name: str) -> None:
         try_out(place, KINDS[name], content)
 
     fuzz()
+
+
+MANIFEST = [["case", "input", "spacing"], ["1", "a.nrrd", "1 1 2"], ["2", "b, c.nrrd", ""]]
+CELLS = st.text(max_size=8) | st.sampled_from(["0.6 0.6 1", "0,5;0,5;1", '"', "input", "../x", "=1", "nan 1 1", "\0"])
+
+
+@settings(FUZZ, max_examples=5 * EXAMPLES)
+@given(st.integers(0, 2), st.integers(0, 2), CELLS, st.sampled_from(",;\t|"), st.sampled_from(["utf-8", "utf-16"]))
+def test_any_text_in_any_cell_of_a_manifest_is_an_input_a_spacing_or_refused_with_its_line(
+    tmp_path_factory: pytest.TempPathFactory, row: int, column: int, cell: str, delimiter: str, encoding: str
+) -> None:
+    rows = copy.deepcopy(MANIFEST)
+    rows[row][column] = cell
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    path = tmp_path_factory.getbasetemp() / "manifest.csv"
+    path.write_bytes(text.getvalue().encode(encoding, "surrogatepass"))
+    try:
+        listed = read_manifest(path)
+    except MtctlError as error:
+        assert str(error).startswith(f"{path}: ")
+        return
+    others = {rows[number][1] for number in (1, 2) if number != row}
+    assert others <= {source.name for source in listed}
+    assert all(spacing is None or (min(spacing) > 0 and max(spacing) < 1000) for spacing in listed.values())
+
+
+@settings(FUZZ)
+@given(st.binary(max_size=80))
+def test_any_bytes_of_a_manifest_are_inputs_or_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "manifest.csv"
+    path.write_bytes(content)
+    try:
+        listed = read_manifest(path)
+    except MtctlError as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert all("\0" not in str(source) for source in listed)
 
 
 @settings(FUZZ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from mtctl.errors import NEXT_LINE, MtctlError, cause_of, printable
 from mtctl.geometry import Geometry, sides
-from mtctl.io.volumes import read_mask, read_volume
+from mtctl.io.volumes import read_mask, read_scan
 from mtctl.models.card import Card, cases_learnt
 
 #: Half of the least that a left atrium measures along any axis (the 80 training masks: 42 mm).
@@ -86,8 +87,10 @@ def check_cases(
     for name, listed in roles.items():
         grid = None
         try:
-            scan = read_volume(_image(folder, name))
-            grid = scan.geometry
+            loaded = read_scan(_image(folder, name), None)
+            scan, grid = loaded.volume, loaded.volume.geometry
+            for remark in loaded.remarks:
+                warnings.warn(f"{_image(folder, name)}: {remark}", stacklevel=2)
             problems += _small(_image(folder, name), grid)
             scans[_voxel_hash(scan.array)].append(name)
         except Exception as error:

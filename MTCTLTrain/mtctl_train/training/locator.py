@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from mtctl.preprocessing.normalisation import normalise_locally
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
-from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.documents import DocumentError, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl.system.machine import cores
 from mtctl.system.regular_files import check_regular
@@ -69,6 +69,17 @@ NOTE = "locator.json"
 
 
 @dataclass(frozen=True)
+class LocatorNote:
+    """What a model's card says of its locator's training; the fields of `LocatorTraining`."""
+
+    labelled: tuple[str, ...] = ()
+    phantoms: int = 0
+    phantom_seeds_from: int = FIRST_SEED
+    iterations: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class LocatorTraining:
     """What a locator is to be trained on, and how long.
 
@@ -85,15 +96,10 @@ class LocatorTraining:
     iterations: int
     seed: int
 
-    def note(self) -> dict[str, object]:
+    def note(self) -> LocatorNote:
         """Return what the model's card says of it."""
-        return {
-            "labelled": [case.name for case in self.cases],
-            "phantoms": self.phantoms,
-            "phantom_seeds_from": FIRST_SEED,
-            "iterations": self.iterations,
-            "seed": self.seed,
-        }
+        names = tuple(case.name for case in self.cases)
+        return LocatorNote(names, self.phantoms, FIRST_SEED, self.iterations, self.seed)
 
 
 def train_locator(model: Model, training: LocatorTraining, device: torch.device, monitor: Monitor) -> Model:
@@ -140,7 +146,7 @@ def train_locator_alone(folder: Path, training: LocatorTraining, device: torch.d
     """Train a locator that belongs to no model yet; its weights and `NOTE` go into `folder`, for `add_locator`."""
     state = locator_weights(training, folder / "locator-training", device, monitor)
     write_tensors(folder / LOCATOR, state)
-    write_json(folder / NOTE, training.note())
+    write_json(folder / NOTE, asdict(training.note()))
 
 
 def add_locator(model: Model, folder: Path) -> Model:
@@ -150,7 +156,7 @@ def add_locator(model: Model, folder: Path) -> Model:
         MtctlError: There is none.
     """
     try:
-        note = read_object(folder / NOTE)
+        note = read_as(LocatorNote, read_object(folder / NOTE), NOTE)
         check_regular(folder / LOCATOR)
         state = load_file(folder / LOCATOR)
         if {name: tuple(tensor.shape) for name, tensor in state.items()} != locator_shapes(FILTERS):
@@ -160,9 +166,9 @@ def add_locator(model: Model, folder: Path) -> Model:
     return _added(model, state, note)
 
 
-def _added(model: Model, state: dict[str, Tensor], note: dict[str, object]) -> Model:
+def _added(model: Model, state: dict[str, Tensor], note: LocatorNote) -> Model:
     changed = save_locator(model, FILTERS, LOCATOR_GRID_MM, state)
-    changed.card.data["locator"] = note
+    changed.card.data["locator"] = asdict(note)
     write_card(changed.folder, changed.card)
     return changed
 

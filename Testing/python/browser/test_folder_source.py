@@ -21,7 +21,7 @@ from mtctl.commands.main import main
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
-from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
+from mtctl.io.volumes import read_mask, read_scan, read_volume, write_segmentation, write_volume
 from mtctl.review.case_maps import probability_of
 
 
@@ -183,6 +183,26 @@ def test_a_damaged_review_is_set_aside_too(folder: Path):
     assert "damaged" in entry.text
     assert source.open("ball.image.nrrd").notes
     assert (folder / "ball.before-1.review.json").read_text(encoding="utf-8") == "{"
+
+
+@pytest.mark.parametrize("segmented", [True, False])
+def test_what_is_odd_about_a_scan_s_file_is_said_when_it_is_opened(folder: Path, segmented: bool):
+    scan = folder / "ball.image.nrrd"
+    scan.write_bytes(scan.read_bytes().replace(b"space: left-posterior-superior", b"space: 3D-right-handed"))
+    if not segmented:
+        (folder / "ball.seg.nrrd").unlink()
+    (note,) = source_of(folder).open("ball.image.nrrd").notes
+    assert (
+        note.startswith("ball.image.nrrd: the space '3d-right-handed' of its header does not say where left")
+        and note[-1] == "."
+    )
+
+
+def test_what_the_report_says_of_a_scan_s_file_is_not_said_twice(folder: Path):
+    scan, report = folder / "ball.image.nrrd", folder / "ball.json"
+    scan.write_bytes(scan.read_bytes().replace(b"space: left-posterior-superior", b"space: 3D-right-handed"))
+    report.write_text(json.dumps({"warnings": list(read_scan(scan, None).remarks)}))
+    assert source_of(folder).open("ball.image.nrrd").notes == ()
 
 
 def test_nothing_is_written_through_a_link(folder: Path, tmp_path_factory: pytest.TempPathFactory):

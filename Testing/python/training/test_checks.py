@@ -70,6 +70,13 @@ def test_the_mask_of_an_unlabelled_case_is_not_looked_at(folder: Path) -> None:
     assert check(folder) == []
 
 
+def test_what_is_odd_about_a_scan_s_file_is_said_and_no_problem(folder: Path) -> None:
+    path = folder / "b.image.nrrd"
+    path.write_bytes(path.read_bytes().replace(b"space: left-posterior-superior", b"space: 3D-right-handed"))
+    with pytest.warns(UserWarning, match=r"b\.image\.nrrd: the space '3d-right-handed' of its header does not say"):
+        assert check(folder) == []
+
+
 def test_the_real_scans_are_clean() -> None:
     names = shared_names()
     assert check_cases(shared_scans(), names[:4], names[20:22], names[66:68]) == []

@@ -45,13 +45,14 @@ class UploadHandler:
     """Takes some scans at once, and reads them one after the other.
 
     Args (of the constructor):
-        add: Called with the scan and a plain name for it; returns the key of the new case.
+        add: Called with the scan, a plain name for it, and what a person should know of its file, in sentences;
+            returns the key of the new case.
         largest: Bytes of the largest scan that is taken.
         period: Seconds within which SLOWEST bytes must come in.
     """
 
     def __init__(
-        self, add: Callable[[Volume, str], Awaitable[str]], largest: int = LARGEST, period: float = PERIOD
+        self, add: Callable[[Volume, str, list[str]], Awaitable[str]], largest: int = LARGEST, period: float = PERIOD
     ) -> None:
         self._add, self._largest, self._period = add, largest, period
         self._under_way = 0
@@ -88,9 +89,9 @@ class UploadHandler:
             scan, copy = folder / f"scan{ending}", folder / "copy.nrrd"
             await self._receive(request, scan)
             async with self._reading:
-                await _read_in_child(scan, copy, plain_name(name))
+                remarks = await _read_in_child(scan, copy, plain_name(name))
                 volume = await asyncio.to_thread(read_volume, copy)
-                return await self._add(volume, plain_name(name))
+                return await self._add(volume, plain_name(name), remarks)
 
     async def _receive(self, request: web.Request, path: Path) -> None:
         size, due, clock = 0, SLOWEST, asyncio.get_running_loop().time
@@ -115,7 +116,12 @@ class UploadHandler:
         return UploadError(f"The scan is larger than {self._largest / 1e6:.0f} MB, the most that is taken here.")
 
 
-async def _read_in_child(scan: Path, copy: Path, name: str) -> None:
+async def _read_in_child(scan: Path, copy: Path, name: str) -> list[str]:
+    """Read a scan and write it anew as `copy`; return what a person should know of its file.
+
+    Raises:
+        UploadError: It cannot be used.
+    """
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -132,9 +138,10 @@ async def _read_in_child(scan: Path, copy: Path, name: str) -> None:
         child.kill()
         await child.wait()
         raise UploadError(f"{name}: reading it took too long") from None
+    lines = said.decode("utf-8", "replace").strip().splitlines()
     if child.returncode:
-        lines = said.decode("utf-8", "replace").strip().splitlines()
         raise UploadError(f"{name}: {lines[-1] if lines else 'it cannot be read'}")
+    return lines
 
 
 def _answer(status: int, sentence: str) -> web.Response:

@@ -1,7 +1,8 @@
 """The child process that reads a scan which came from a browser: nothing of it is parsed in the server.
 
 python -m mtctl.browser.server.upload_process SCAN COPY: reads SCAN with all checks and writes it anew as the NRRD file
-COPY, without anything but voxels and geometry. Prints why not on the last line, with status 1, where it cannot be used.
+COPY, without anything but voxels and geometry. Prints what a person should know of the file, a line each; where it
+cannot be used, why not on the last line, with status 1.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import contextlib
 import sys
 from pathlib import Path
 
-from mtctl.errors import MtctlError
+from mtctl.errors import MtctlError, printable
 from mtctl.io.formats.endings import check_self_contained
-from mtctl.io.volumes import read_volume, write_volume
+from mtctl.io.volumes import read_scan, write_volume
 
 #: What is taken from a browser: one file that holds everything.
 ENDINGS = (".nrrd", ".nii", ".nii.gz", ".mha")
@@ -28,10 +29,13 @@ def main(arguments: list[str]) -> int:
     scan, copy = (Path(argument) for argument in arguments)
     try:
         check_self_contained(scan)
-        write_volume(read_volume(scan), copy)
+        loaded = read_scan(scan, None)
+        write_volume(loaded.volume, copy)
     except (MtctlError, MemoryError) as error:
         print(str(error).removeprefix(f"{scan}: ") or "the scan is too large for this machine")
         return 1
+    for remark in loaded.remarks:
+        print(printable(remark))
     return 0
 
 

@@ -22,7 +22,7 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.io.given_spacing import with_spacing_of
-from mtctl.io.volumes import read_volume, write_segmentation, write_volume
+from mtctl.io.volumes import read_scan, write_segmentation, write_volume
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, Status, StoredReview, summary
@@ -78,10 +78,11 @@ class FolderSource:
         except MtctlError as error:  # It is saved as soon as that can be done, see `keep`.
             notes = (f"Nothing can be saved here at present: {error}",)
         if not case.segmented:
-            return OpenedCase(read_volume(case.scan), None, None, None, notes, holder)
+            loaded = read_scan(case.scan, None)
+            return OpenedCase(loaded.volume, None, None, None, (*notes, *_about(case, loaded.remarks)), holder)
         data = read_case(case)
         session, mask, more = self._files.resume(case, data, ours=holder is None)
-        return OpenedCase(data.scan, data, session, mask, (*notes, *more), holder)
+        return OpenedCase(data.scan, data, session, mask, (*notes, *more, *_about(case, data.remarks)), holder)
 
     def keep(self, key: str) -> Holder | None:
         """See `CaseSource`."""
@@ -199,6 +200,11 @@ def plain_name(name: str) -> str:
     stem = re.sub(r"(\.nii\.gz|\.nii|\.nrrd|\.mha)$", "", last, flags=re.IGNORECASE).removesuffix(".image")
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-_")[:80]
     return plain or "scan"
+
+
+def _about(case: FolderCase, remarks: Iterable[str]) -> list[str]:
+    """Return what is to be known of a scan's file as sentences for the page."""
+    return [f"{case.scan.name}: {remark}." for remark in remarks]
 
 
 def _by_folder(cases: Iterable[FolderCase]) -> dict[Path, list[str]]:

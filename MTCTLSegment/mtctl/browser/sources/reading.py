@@ -28,12 +28,14 @@ class CaseData:
         maps: What a review needs.
         report: The case's JSON; empty where there is none.
         without: Proposals that cannot be made, by name, and why.
+        remarks: What a person should know of the scan's file, in sentences, where the report does not say it.
     """
 
     scan: Volume
     maps: CaseMaps
     report: dict[str, Any]
     without: dict[str, str]
+    remarks: tuple[str, ...] = ()
 
 
 def read_case(case: FolderCase) -> CaseData:
@@ -47,7 +49,8 @@ def read_case(case: FolderCase) -> CaseData:
         lacking = " and ".join(sorted({"seg", "uncertainty"} - case.results.keys()))
         raise FolderError(f"{case.stem}: the {lacking} file is missing; segment the scan (again)")
     report = report_of(case)
-    scan = read_scan(case.scan, given_spacing_of(report)).volume
+    loaded = read_scan(case.scan, given_spacing_of(report))
+    scan, said = loaded.volume, report.get("warnings", [])
     mask = _on_grid(read_mask(case.results["seg"], scan.geometry), scan.geometry, case.results["seg"]) != 0
     uncertainty = _map(case, "uncertainty", scan.geometry)
     without: dict[str, str] = {}
@@ -67,7 +70,7 @@ def read_case(case: FolderCase) -> CaseData:
     maps = CaseMaps(
         mask, np.clip(uncertainty, 0, 1), memory_mapped(probability), memory_mapped(distance), scan.geometry
     )
-    return CaseData(scan, maps, report, without)
+    return CaseData(scan, maps, report, without, tuple(one for one in loaded.remarks if one not in said))
 
 
 def read_corrected(case: FolderCase, geometry: Geometry) -> Mask | None:

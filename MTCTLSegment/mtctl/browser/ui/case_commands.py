@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from mtctl.browser.ui import page_state
@@ -114,11 +114,14 @@ class CaseCommands:
         elif holder and not before:
             await self.refresh()
 
-    async def add_scan(self, volume: Volume, name: str) -> str:
-        """Add a scan that came from a browser, and show it; return its key."""
+    async def add_scan(self, volume: Volume, name: str, remarks: Sequence[str] = ()) -> str:
+        """Add a scan that came from a browser, and show it with what is remarked of its file; return its key."""
         key: str = await self._controller.in_thread(partial(self._controller.source.add_scan, volume, name))
         await self.refresh()
         await self.open(key)
+        if remarks:
+            said = " ".join(f"{remark}." for remark in remarks)
+            self._controller.state.notice = page_state.notice(f"{name}: {said}")
         return key
 
     async def accept(self) -> None:

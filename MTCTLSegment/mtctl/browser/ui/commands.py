@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -76,13 +76,13 @@ class ReviewApplication:
         """List the cases and open the first that is left; what goes wrong is said on the page."""
         await self._controller.reported(self._cases.begin())
 
-    async def add_scan(self, volume: Volume, name: str) -> str:
-        """Add a scan that came from a browser, and show it; return its key.
+    async def add_scan(self, volume: Volume, name: str, remarks: Sequence[str] = ()) -> str:
+        """Add a scan that came from a browser, and show it with what is remarked of its file; return its key.
 
         Raises:
             MtctlError: The source of the cases cannot store it.
         """
-        return await self._cases.add_scan(volume, name)
+        return await self._cases.add_scan(volume, name, remarks)
 
     def redraw(self) -> None:
         """Draw all views anew, for a page that has just come."""
