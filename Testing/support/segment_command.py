@@ -27,7 +27,7 @@ def run(model: Model, *arguments: object) -> int:
     To draw one takes five times as long as to segment a scan of the tests, and to start a process even longer.
     """
     with (
-        patch("mtctl.batch.case.write_case_figure", plain_picture),
+        patch("mtctl.figures.case_figure.write_case_figure", plain_picture),
         patch("mtctl.batch.runner.run_in_processes", in_this_process),
     ):
         return run_with_figures(model, *arguments)

@@ -136,6 +136,9 @@ class DraftSaver(Panel):
         def done(answer: dict[str, Any]) -> None:
             watched.place, watched.record = (store, str(answer["case"])), int(answer["record"])
             watched.text = _("Draft saved {time}.").format(time=time.strftime("%H:%M"))
+            if answer.get("held"):
+                text = _("Another person has this case open ({who}): both reviews are kept, agree on one.")
+                watched.text += " " + text.format(who=answer["held"])
             note_stored(store, review.nodes.scan, answer)
             self.refresh()
 

@@ -8,13 +8,12 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mtctl import __version__
 from mtctl.errors import MtctlError, cause_of, printable
-from mtctl.figures.case_figure import CasePicture, write_case_figure
 from mtctl.geometry import Geometry, Triple, Volume, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
@@ -40,6 +39,9 @@ from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.resampling import from_grid, to_grid
 from mtctl.processes.readers import READING
 from mtctl.uncertainty.kinds import BY_OPTION, KINDS
+
+if TYPE_CHECKING:
+    from mtctl.figures.case_figure import CasePicture
 
 #: Voxels (x, y, z) of the case's picture.
 _PICTURE_MM = (0.625, 0.625, 0.625)
@@ -116,6 +118,9 @@ def segment_case(
     Raises:
         MtctlError: The input, the region or the output folder is unusable; the message says why.
     """
+    # Not before a worker of a cluster has a folder in which matplotlib can write.
+    from mtctl.figures.case_figure import write_case_figure
+
     progress(READING, 0.0)
     choice, stem = source.chosen, source.stem
     scan = read_scan(source.path, request.spacing, choice)
@@ -238,6 +243,8 @@ def _endings(request: Request) -> list[str]:
 
 
 def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, request: Request) -> CasePicture:
+    from mtctl.figures.case_figure import CasePicture
+
     report = found.report
     grid = canonical_geometry(volume.geometry, _PICTURE_MM, prediction.region)
     image, _ = to_grid(volume, grid)

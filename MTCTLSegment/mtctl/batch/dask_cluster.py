@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import os
 import platform
 import secrets
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,16 @@ import mtctl
 from mtctl.batch.case import Outcome
 from mtctl.batch.runner import BatchError, BatchTask, Failure, Job, attempt, clean_up, killed
 from mtctl.io.inputs import ScanInput
-from mtctl.processes.work_queue import Lost
+from mtctl.processes.readers import READING
+from mtctl.processes.work_queue import Lost, ended_after
+from mtctl.system.caches import usable_caches
 from mtctl.system.files import TEMPORARY_PREFIX
 from mtctl.system.process_tree import is_running
 
 _TOKEN = f"{TEMPORARY_PREFIX}shared-"
+_READING = f"{TEMPORARY_PREFIX}shared-reading-"
+# One may have been switched off while it read a scan that is good.
+_MOST_DEATHS = 2
 _RETRIES = 2  # for tasks that raise; of lost workers Dask itself takes account ("allowed-failures", 3)
 _ANSWER_SECONDS = 10
 
@@ -83,8 +91,53 @@ def _error(future: Any) -> BaseException | None:
 def _on_worker(source: ScanInput, task: BatchTask, token: str) -> Outcome | Failure:
     """Runs in a worker, which may have joined since the others were asked."""
     fault = _fault(task, token)
-    # Not `attempt_in_child`: Dask would give a scan that ends its worker to the next one, and lose them all.
-    return Failure(source, f"a Dask worker {fault}") if fault else attempt(task, source)
+    if fault:
+        return Failure(source, f"a Dask worker {fault}")
+    attempts = ReadingAttempts(task.request.out, token, source)
+    if attempts.died >= _MOST_DEATHS:  # Dask would give a scan that ends its worker to the next one, and lose them all.
+        return killed(Lost(source, "its Dask workers died", READING))
+    _prepare_caches()
+    with ExitStack() as reading:
+
+        def tell(stage: str, share: float) -> None:
+            reading.close()
+            if stage == READING:
+                reading.enter_context(attempts.counted())
+                reading.enter_context(ended_after(source.reading_seconds))
+
+        return attempt(task, source, tell)
+
+
+@lru_cache(maxsize=1)
+def _prepare_caches() -> None:
+    """Give matplotlib, which is imported with the first picture, a folder that can be written, as `mtctl` does."""
+    caches = ExitStack()
+    caches.enter_context(usable_caches())
+    atexit.register(caches.close)
+
+
+class ReadingAttempts:
+    """How many workers have died while they read a scan: each leaves a file in the output folder, which all see."""
+
+    def __init__(self, out: Path, token: str, source: ScanInput) -> None:
+        """Count those of one run, which has the token."""
+        code = hashlib.sha256(f"{token} {os.fspath(source.path)}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self._out, self._begin = out, f"{_READING}{code}-"
+
+    @property
+    def died(self) -> int:
+        """How many; those that read it now count, too, but nobody else does."""
+        return sum(name.startswith(self._begin) for name in os.listdir(self._out))
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count this one, unless it comes to the end of the block."""
+        path = self._out / f"{self._begin}{secrets.token_hex(4)}"
+        path.touch()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _fault(task: BatchTask, token: str) -> str:
@@ -130,8 +183,9 @@ def _token(out: Path) -> Iterator[str]:
     try:
         yield path.name
     finally:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+        for left in (path, *out.glob(f"{_READING}*")):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 @contextmanager

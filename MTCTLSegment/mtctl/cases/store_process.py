@@ -15,9 +15,10 @@ case is added first where it is not in the store yet. A draft takes the place of
 another window of the same person may have saved one meanwhile; without it, and with accept, of those of the author
 whose edits the review goes on with. Whatever is not needed may be left out. One line of JSON comes back:
 
-    {"event": "done", "case": ID, "state": ..., "version": N, "record": N} or {"event": "failed", "reason": ...}
+    {"event": "done", "case": ID, "state": ..., "version": N, "record": N, "held": WHO}
+    or {"event": "failed", "reason": ...}
 
-"record" is the number of the case's last record, 0: it has none.
+"record" is the number of the case's last record, 0: it has none. "held" is who else has the case open, "": nobody.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from mtctl.inference.result import Result
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import answer_with
 from mtctl.system.documents import Matching, read_as, read_object
+from mtctl.system.holds import Holds
 from mtctl.system.temporary import remove_orphans
 
 
@@ -51,9 +53,12 @@ def main(request: Path) -> int:
     """
 
     def work() -> dict[str, Any]:
-        case = carry_out(read_object(request), request.parent)
+        document = read_object(request)
+        case = carry_out(document, request.parent)
         record = case.records[-1].number if case.records else 0
-        return {"case": case.id, "state": case.state.value, "version": case.version, "record": record}
+        holder = Holds().holder(Path(document["store"]), case.id)
+        answer = {"case": case.id, "state": case.state.value, "version": case.version, "record": record}
+        return {**answer, "held": holder.words() if holder else ""}
 
     return answer_with(work)
 

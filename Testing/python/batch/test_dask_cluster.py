@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from support.batch_command import contents
-from support.children import wait_for
+from support.children import environment, wait_for
+from support.deadly_inputs import DeadlyInput
 from support.segment_command import names, run
 
 from mtctl.batch.case import Request
@@ -45,7 +46,7 @@ class Cluster:
         process = subprocess.Popen(
             [sys.executable, "-m", "distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny",
              "--no-dashboard"],
-            cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+            cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=environment(),
         )  # fmt: skip
         self._processes.append(process)
         return process
@@ -109,6 +110,22 @@ def test_one_bad_scan_does_not_stop_the_others(
     assert not [name for name in names(tmp_path / "out") if name.startswith(TEMPORARY_PREFIX)]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a process ends itself in another way there")
+def test_a_scan_that_holds_its_reader_ends_two_workers_and_costs_itself_alone(
+    tiny_model: Model, scans: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        cluster.start_worker()
+    cluster.wait_for_workers(3)
+    sources = [DeadlyInput(tmp_path / "hang.nrrd"), DeadlyInput(scans / "s0.image.nrrd")]
+    todo = replace(job(tiny_model, [], tmp_path / "out"), sources=sources)
+    results = {result.source.path.name: result for result in run_on_cluster(todo, cluster.address)}
+    failure = results["hang.nrrd"]
+    assert isinstance(failure, Failure) and "ended while it read it (its Dask workers died)" in failure.cause
+    assert not isinstance(results["s0.image.nrrd"], Failure)
+    assert not [name for name in names(tmp_path / "out") if name.startswith(TEMPORARY_PREFIX)]
+
+
 def test_a_worker_that_does_not_see_the_folders_is_named_before_anything_is_done(
     tiny_model: Model, scans: Path, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,3 +160,16 @@ def test_without_workers_or_a_scheduler_the_run_says_so(
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     assert run(tiny_model, scans, "-o", tmp_path / "out", "--scheduler", address) == 1
     assert f"no Dask scheduler answers at {address}" in capsys.readouterr().err
+
+
+def test_a_worker_has_a_folder_for_matplotlib_s_caches_before_it_is_imported(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from mtctl.batch import dask_cluster as cluster; from mtctl.figures import names;"
+        "assert 'matplotlib' not in sys.modules; cluster._prepare_caches(); import matplotlib;"
+        "print(matplotlib.get_cachedir() == os.environ['MPLCONFIGDIR'])"
+    )
+    (tmp_path / "home").write_text("no folder")
+    home = {name: str(tmp_path / "home") for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
+    variables = {name: text for name, text in environment(**home).items() if name != "MPLCONFIGDIR"}
+    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")

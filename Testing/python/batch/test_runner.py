@@ -346,7 +346,7 @@ def test_a_picture_that_cannot_be_drawn_costs_itself_alone_and_is_drawn_by_the_n
     write_volume(scan(), tmp_path / "a.nrrd")
     out = tmp_path / "out"
     with monkeypatch.context() as patched:
-        patched.setattr("mtctl.batch.case.write_case_figure", failing)
+        patched.setattr("mtctl.figures.case_figure.write_case_figure", failing)
         assert run_with_figures(tiny_model, tmp_path / "a.nrrd", "-o", out) == 0
     assert (out / "a.seg.nrrd").exists() and not (out / "a.png").exists()
     assert "no picture: unexpected TypeError: no such font" in capsys.readouterr().out

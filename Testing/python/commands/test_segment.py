@@ -134,7 +134,7 @@ def test_results_that_another_run_put_there_meanwhile_are_not_overwritten(
     def quicker(*_: object) -> None:
         shutil.copytree(other, out, dirs_exist_ok=True)
 
-    monkeypatch.setattr("mtctl.batch.case.write_case_figure", quicker)
+    monkeypatch.setattr("mtctl.figures.case_figure.write_case_figure", quicker)
     assert run_with_figures(tiny_model, source, "-o", out) == 1
     assert (out / "a.json").read_bytes() == (other / "a.json").read_bytes()
     assert names(out) - {"cohort.csv", "cohort.html"} == WRITTEN

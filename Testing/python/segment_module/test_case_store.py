@@ -17,6 +17,7 @@ from support.segment_module import arrive, choose_store, current, load_scan, mas
 from mtctl.cases.case import StoredCase
 from mtctl.cases.history import CaseState
 from mtctl.cases.store import CaseStore
+from mtctl.system.holds import Holds
 from mtctl.worker.requests import Result
 
 pytestmark = pytest.mark.host
@@ -175,6 +176,18 @@ class TestADraft:
         assert host.wait_until(lambda: the_case(store).draft().review["edits"][1:], PATIENCE)
         assert saved(host, module) and kinds(store) == ["prediction", "draft"], "in place of the one before"
         assert np.array_equal(the_case(store).draft().mask, mask(case))
+
+    def test_is_saved_with_a_word_where_another_person_has_the_case_open(
+        self, host: Any, module: Any, case: Any, store: CaseStore
+    ) -> None:
+        soon(module)
+        add(module)
+        assert draft_saved(host, module) and "open" not in module.ui.draftLabel.text
+        Holds("JS").take(store.folder, the_case(store).id)
+        add(module)
+        assert host.wait_until(lambda: "another person has" in module.ui.draftLabel.text.lower(), PATIENCE)
+        assert "JS, since" in module.ui.draftLabel.text
+        assert draft_saved(host, module) and len(the_case(store).draft().review["edits"]) == 2
 
     def test_is_not_made_of_a_case_that_was_only_looked_up(
         self, host: Any, module: Any, case: Any, store: CaseStore
