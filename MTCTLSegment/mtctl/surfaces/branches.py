@@ -1,7 +1,7 @@
 """What leaves the body of an atrium, veins and appendage, each with one end.
 
-The body is the mask opened by a ball. The distance from it, measured inside the mask, rises along each branch: its hills
-are the ends, and the passes between them where branches fork.
+The body is the mask opened by a ball. The distance from it, measured inside the mask, rises along each branch: its
+hills are the ends, and the passes between them where branches fork.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Hill:
 
 
 def branches_of(mask: Mask, geometry: Geometry) -> list[Branch]:
-    """Return the branches of a mask (z, y, x), the shortest first; none where the mask has no body."""
+    """Return the branches of a mask (z, y, x); none where the mask has no body."""
     inside, to_index = _as_cubes(mask, geometry)
     far = _distance_from_body(inside)
     branches = []
@@ -70,7 +70,6 @@ def _as_cubes(mask: Mask, geometry: Geometry) -> tuple[Mask, tuple[NDArray[np.fl
     scale = CELL_MM / spacing
     offset = where.min(axis=0) - np.ceil(scale)
     shape = np.ceil((where.max(axis=0) - offset) / scale).astype(int) + 2
-    # Thick slices: a cube belongs to the mask by the nearest voxel that is blurred to its size.
     blurred = ndimage.affine_transform(
         mask.astype(np.float32), scale, offset=offset, output_shape=tuple(shape.tolist()), order=1, mode="constant"
     )
@@ -112,7 +111,6 @@ def _hills(far: NDArray[np.float64]) -> list[_Hill]:
                 hill.fork = max(hill.fork, height)
                 highest.fork = max(highest.fork, height)
                 found.append(_Hill(hill.top, list(hill.cells), hill.fork))
-                # Its cells stay known as part of the higher hill, so that both go on as one trunk.
             for one in hill.cells:
                 hill_of[one] = highest
             if hill.top - height < SHORTEST_MM:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ MOST_OF_SURFACE = 0.5
 _NEAREST = 0.05
 
 # Sections are oval, and whoever moves a cut does not measure it: within so many radii of the centre it may cut.
-_REACH = 2.0
+_REACH = 2.2
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,24 @@ def behind_openings(mesh: TriangleMesh, openings: Sequence[Opening]) -> NDArray[
         if opening.is_open:
             behind |= _behind(mesh, opening)
     return behind
+
+
+def fitted(mesh: TriangleMesh, opening: Opening) -> Opening | None:
+    """Return an opening with centre and radius of the section that its plane makes; None where it cannot be cut."""
+    try:
+        behind = _behind(mesh, opening)
+        cap = behind[mesh.triangles].any(axis=1)
+        normal = np.array(opening.normal) / np.linalg.norm(opening.normal)
+        # What is behind closes the section: both have the same area along the normal, and the same middle.
+        areas = mesh.area_vectors()[cap] @ normal
+        centres = mesh.corners[cap].mean(axis=1)
+        centres -= (centres - np.array(opening.centre)) @ normal[:, None] * normal
+        x, y, z = ((areas[:, None] * centres).sum(axis=0) / areas.sum()).tolist()
+        better = replace(opening, centre=(x, y, z), radius=float(np.sqrt(max(areas.sum(), 1.0) / np.pi)))
+        _behind(mesh, better)
+    except OpeningError:
+        return None
+    return better
 
 
 def cut_open(surface: MappedMesh, openings: Sequence[Opening]) -> MappedMesh:

@@ -1,14 +1,15 @@
-"""Find the ends of an atrium's veins and its mitral valve, by the mask's shape and, where there is a scan, by its blood.
+"""Find the ends of an atrium's veins and its mitral valve, by the mask's shape and, if there is a scan, by its blood.
 
-Veins and appendage are what leaves the body, which is the mask opened by a ball; each end is where the distance from the
-body, measured inside the mask, is larger than all around. The mitral valve is the largest flat part of the surface that
-looks forward, down and to the left, as those of expert masks do: they end at the valve's plane.
+Veins and appendage are what leaves the body, which is the mask opened by a ball; each end is where the distance from
+the body, measured inside the mask, is larger than all around. The mitral valve is the largest flat part of the surface
+that looks forward, down and to the left, as those of expert masks do: they end at the valve's plane.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from scipy import ndimage
 from mtctl.geometry import Geometry, Mask, Triple, Volume
 from mtctl.masks import largest_component
 from mtctl.surfaces.branches import CELL_MM, Branch, branches_of
+from mtctl.surfaces.cutting import behind_openings, fitted
 from mtctl.surfaces.mesh import TriangleMesh
-from mtctl.surfaces.cutting import behind_openings
-from mtctl.surfaces.openings import Kind, Opening, OpeningError
+from mtctl.surfaces.openings import Kind, Opening
 
 #: Veins are cut so far behind where they leave the body, mm, or earlier, so that the end itself is off.
 VEIN_LENGTH_MM = 8.0
@@ -29,12 +30,15 @@ END_MM = 3.0
 MITRAL_AXIS = (0.75, -0.55, -0.3)
 
 _STEP_MM = 1.5
+_SMALLEST_MM = 1.5  # a vein's radius
 _SLAB_MM = 4.0  # a vein's direction is that between sections so far apart, to either side
 
 _MITRAL_ANGLE = 0.6  # cosine: valves that look farther from MITRAL_AXIS are none
 _FLAT_ANGLE, _FLAT_MM = 0.94, 1.5  # cosine of 20 degrees
 _MITRAL_REACH_MM = 32.0
-_MITRAL_INWARD_MM = 2.0  # behind the rim, which is round
+_MITRAL_INWARD_MM = (2.0, 1.5, 1.0, 0.5, 0.0)
+_FLATTEST = 1.6  # of a section's area: more surface than that behind it is no flat end
+_OVAL = 1.25  # the flat part of an oval valve is smaller than what it is part of
 _SEEDS = 150
 
 _APPENDAGE_AXIS = np.array([0.55, -0.83, 0.0])  # left and in front
@@ -58,12 +62,22 @@ def find_openings(mask: Mask, mesh: TriangleMesh, geometry: Geometry, scan: Volu
     middle = geometry.index_to_physical(np.argwhere(mask)[:, ::-1].mean(axis=0))
     found = [_end_of(branch, mesh) for branch in branches_of(mask, geometry)]
     veins = [one for one in found if one is not None]
-    if valve is not None:  # the valve's rim leaves the body, too
-        valve = valve if _cuts(mesh, valve) else None
-    if valve is not None:
+    if valve is not None:  # its rim leaves the body, too
         veins = [one for one in veins if valve.height(np.array([one.centre]))[0] < -END_MM]
     veins = [replace(one, blood=blood.behind(one)) if blood else one for one in veins]
-    return [*([valve] if valve else []), *_with_appendage(veins, middle)]
+    return _apart([*([valve] if valve else []), *_with_appendage(veins, middle)], mesh)
+
+
+def _apart(openings: Sequence[Opening], mesh: TriangleMesh) -> list[Opening]:
+    """Return the openings but those that an earlier one takes with it."""
+    taken = np.zeros(len(mesh.points), dtype=bool)
+    kept = []
+    for opening in openings:
+        behind = behind_openings(mesh, [replace(opening, kind=Kind.VEIN)])
+        if not (behind & taken).any():
+            kept.append(opening)
+            taken |= behind
+    return kept
 
 
 @dataclass(frozen=True)
@@ -128,10 +142,19 @@ def _mitral_valve(mesh: TriangleMesh, blood: _Blood | None) -> Opening | None:
         score = areas[flat].sum() * (normal @ axis) * (1.0 if opening.blood is None else 0.5 + opening.blood)
         if score > best_score:
             best, best_score = opening, score
-    if best is None:
-        return None
-    inward = np.array(best.centre) - _MITRAL_INWARD_MM * np.array(best.normal)
-    return replace(best, centre=_triple(inward))
+    return None if best is None else _inward(best, mesh)
+
+
+def _inward(flat: Opening, mesh: TriangleMesh) -> Opening | None:
+    """Return the plane behind the round rim of a flat part, as deep as it takes nothing else, such as the appendage."""
+    for radius, depth in product((flat.radius, _OVAL * flat.radius), _MITRAL_INWARD_MM):
+        centre = _triple(np.array(flat.centre) - depth * np.array(flat.normal))
+        valve = fitted(mesh, replace(flat, centre=centre, radius=radius))
+        if valve is not None:
+            taken = mesh.areas()[behind_openings(mesh, [valve])[mesh.triangles].all(axis=1)].sum()
+            if taken < _FLATTEST * np.pi * valve.radius**2:
+                return valve
+    return None
 
 
 def _opening(kind: Kind, centre: NDArray[np.float64], normal: NDArray[np.float64], radius: float) -> Opening:
@@ -150,7 +173,8 @@ def _end_of(branch: Branch, mesh: TriangleMesh) -> Opening | None:
     """
     last = float(branch.distance.max()) - END_MM
     cuts = np.arange(min(branch.start + VEIN_LENGTH_MM, last), last + _STEP_MM, _STEP_MM)
-    return next((one for one in (_across(branch, cut) for cut in cuts.tolist()) if _cuts(mesh, one)), None)
+    sections = (fitted(mesh, _across(branch, cut)) for cut in cuts.tolist())
+    return next((one for one in sections if one is not None and one.radius >= _SMALLEST_MM), None)
 
 
 def _across(branch: Branch, cut: float) -> Opening:
@@ -165,19 +189,12 @@ def _across(branch: Branch, cut: float) -> Opening:
     return _opening(Kind.VEIN, across.mean(axis=0), way, radius)
 
 
-def _cuts(mesh: TriangleMesh, opening: Opening) -> bool:
-    try:
-        behind_openings(mesh, [opening])
-    except OpeningError:
-        return False
-    return True
-
-
 def _with_appendage(veins: Sequence[Opening], middle: NDArray[np.float64]) -> list[Opening]:
     """Return the ends with the appendage named: of those on the left and in front the one that looks most so.
 
     Where the scan tells that blood goes on behind one more than behind another, that counts as well.
     """
+
     def likeness(opening: Opening) -> float:
         from_middle = np.array(opening.centre) - middle
         place = float(from_middle @ _APPENDAGE_AXIS / np.linalg.norm(from_middle))

@@ -1,7 +1,8 @@
 """Where an atrium is open: the ends of its pulmonary veins and its mitral valve, as planes that a person may move.
 
-A mask closes the cavity there, although the blood goes on. The places are found by `finding`, written as a JSON document,
-and read back from it after somebody has changed numbers, or has made a "vein" an "appendage", which stays closed.
+A mask closes the cavity there, although the blood goes on. The places are found by `finding`, written as a JSON
+document, and read back from it after somebody has changed numbers, or has made a "vein" an "appendage", which stays
+closed.
 """
 
 from __future__ import annotations
