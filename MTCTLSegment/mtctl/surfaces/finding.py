@@ -39,6 +39,7 @@ _MITRAL_REACH_MM = 32.0
 _MITRAL_INWARD_MM = (2.0, 1.5, 1.0, 0.5, 0.0)
 _FLATTEST = 1.6  # of a section's area: more surface than that behind it is no flat end
 _OVAL = 1.25  # the flat part of an oval valve is smaller than what it is part of
+_SMALLEST_VALVE_MM = 6.0  # radius of its flat part
 _SEEDS = 150
 
 _APPENDAGE_AXIS = np.array([0.55, -0.83, 0.0])  # left and in front
@@ -62,10 +63,11 @@ def find_openings(mask: Mask, mesh: TriangleMesh, geometry: Geometry, scan: Volu
     middle = geometry.index_to_physical(np.argwhere(mask)[:, ::-1].mean(axis=0))
     found = [_end_of(branch, mesh) for branch in branches_of(mask, geometry)]
     veins = [one for one in found if one is not None]
-    if valve is not None:  # its rim leaves the body, too
-        veins = [one for one in veins if valve.height(np.array([one.centre]))[0] < -END_MM]
     veins = [replace(one, blood=blood.behind(one)) if blood else one for one in veins]
-    return _apart([*([valve] if valve else []), *_with_appendage(veins, middle)], mesh)
+    valves = [valve] if valve else []
+    # A valve's rim may leave the body, too: what lies behind the valve is no vein.
+    apart = _apart([*valves, *veins], mesh)
+    return [*valves, *_with_appendage(apart[len(valves) :], middle)]
 
 
 def _apart(openings: Sequence[Opening], mesh: TriangleMesh) -> list[Opening]:
@@ -73,7 +75,7 @@ def _apart(openings: Sequence[Opening], mesh: TriangleMesh) -> list[Opening]:
     taken = np.zeros(len(mesh.points), dtype=bool)
     kept = []
     for opening in openings:
-        behind = behind_openings(mesh, [replace(opening, kind=Kind.VEIN)])
+        behind = behind_openings(mesh, [opening])
         if not (behind & taken).any():
             kept.append(opening)
             taken |= behind
@@ -140,7 +142,7 @@ def _mitral_valve(mesh: TriangleMesh, blood: _Blood | None) -> Opening | None:
         if blood:
             opening = replace(opening, blood=blood.behind(opening))
         score = areas[flat].sum() * (normal @ axis) * (1.0 if opening.blood is None else 0.5 + opening.blood)
-        if score > best_score:
+        if opening.radius >= _SMALLEST_VALVE_MM and score > best_score:
             best, best_score = opening, score
     return None if best is None else _inward(best, mesh)
 
