@@ -34,6 +34,16 @@ from mtctl.evaluation.selective_prediction import reported_scores
 from mtctl.io.manifests import read_manifest
 from mtctl.io.reports import read_report
 from mtctl.io.results import ResultFiles, finish_interrupted
+from mtctl.measures.body_size import BodySize
+from mtctl.measures.document import (
+    CaseMeasures,
+    EnhancedShare,
+    IntervalEstimate,
+    WallMeasures,
+    read_measures,
+    write_measures,
+)
+from mtctl.measures.table import columns_of
 from mtctl.models import shipped
 from mtctl.models.card import cases_learnt, read_card, read_name
 from mtctl.models.catalogue import read_catalogue
@@ -176,6 +186,10 @@ def read_lock(place: SitePlace) -> None:
         pass
 
 
+def read_case_measures(place: SitePlace) -> None:
+    columns_of(read_measures(place.folder / "a.measures.json"))
+
+
 def read_messages(place: SitePlace) -> None:
     messages = ChildOutput(5).add_output((place.folder / "message.json").read_bytes() + b"\n")
     for message in messages:
@@ -205,6 +219,7 @@ KINDS = {
     "event": DocumentKind(f"runs/{RUN}/progress.jsonl", False, read_run),
     "locator": DocumentKind(f"locator/{NOTE}", False, read_locator),
     "lock": DocumentKind("locked/.mtctl-lock-00000007", False, read_lock),
+    "measures": DocumentKind("a.measures.json", False, read_case_measures),
     "message": DocumentKind("message.json", False, read_messages),
 }
 
@@ -261,8 +276,16 @@ def fill(place: SitePlace, model: Model) -> None:
     write_tensors(place.folder / "locator" / LOCATOR, {name: torch.zeros(shape) for name, shape in shapes.items()})
     write(place.folder / "locator" / NOTE, asdict(LocatorTraining((), 2, 30, 0).note()))
     write(place.folder / "locked" / ".mtctl-lock-00000007", {"machine": "m", "pid": 5, "host": "h", "token": "t"})
+    write_measures(place.folder / "a.measures.json", some_measures())
     done = {"event": "done", "id": 1, "report": {}, "arrays": {"entropy": {"start": [0, 0, 0], "outside": 0.0}}}
     write(place.folder / "message.json", done | {"regions": "r.npz", "stage": "load", "share": 0.5, "text": "t"})
+
+
+def some_measures() -> CaseMeasures:
+    one = IntervalEstimate(60.5, 50.0, 70.0)
+    share = EnhancedShare("IIR > 1.20", "a study", 1.2, one)
+    wall = WallMeasures(3.0, 1.0, 100.0, 5.0, 1000, 90.0, False, (share,), (0.0, 1.0), (100.0,))
+    return CaseMeasures("a", one, one, (one, one, one), one, one, BodySize(175, 80), 1.956, wall, 10.0, ("careful",))
 
 
 def write(path: Path, document: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure all; 0 all done, 1 some failed, 2 wrong usage."""
-    from mtctl.errors import failure_of
+    from mtctl.errors import failure_of, printable
     from mtctl.measures.reading import find_masks
     from mtctl.system.files import make_folder
     from mtctl.system.interrupts import check
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             measures = _measure(file, args, sizes.get(file.case, sizes.get("")), shell)
         except Exception as error:
             cause = failure_of(error, file.path)
-            failures.append(cause if file.path.name in cause else f"{file.path}: {cause}")
+            failures.append(cause if file.path.name in cause else f"{printable(file.path)}: {cause}")
             print(f"mtctl: error: {failures[-1]}", file=sys.stderr, flush=True)
             continue
         rows.append(measures)
