@@ -28,6 +28,7 @@ class Row:
         case_score: Expected Dice, 0 to 1.
         case_score_low, case_score_high: Its 90 % interval.
         volume_ml: Of the atrium.
+        volume_ml_low, volume_ml_high: Its 90 % interval; reports of earlier versions have none.
         regions: Number of uncertain regions.
         to_check_ml: Their volume.
         uncertainty_in_band: Mean within 3 mm of the surface.
@@ -44,6 +45,8 @@ class Row:
     case_score_low: float | None = None
     case_score_high: float | None = None
     volume_ml: float | None = None
+    volume_ml_low: float | None = None
+    volume_ml_high: float | None = None
     regions: int | None = None
     to_check_ml: float | None = None
     uncertainty_in_band: float | None = None
@@ -81,6 +84,8 @@ def done_row(stem: str, report: dict[str, Any]) -> Row:
         if report.get(name) is None:
             raise KeyError(name)
     low, high = report["case_score_interval"]
+    volumes = report.get("volume_ml_interval") or (None, None)
+    smallest, largest = (None if volume is None else round(volume, 1) for volume in volumes)
     return Row(
         case=stem,
         status=DONE,
@@ -89,6 +94,8 @@ def done_row(stem: str, report: dict[str, Any]) -> Row:
         case_score_low=low,
         case_score_high=high,
         volume_ml=round(report["volume_ml"], 1),
+        volume_ml_low=smallest,
+        volume_ml_high=largest,
         regions=len(report["regions"]),
         to_check_ml=round(sum(region["volume_mm3"] for region in report["regions"]) / 1000, 2),
         uncertainty_in_band=report["uncertainty"]["in_band_mean"],

@@ -11,8 +11,11 @@ from mtctl import __version__
 from mtctl.geometry import Map, Mask, Volume
 from mtctl.inference.prediction import Options, Prediction
 from mtctl.masks import surface_band
+from mtctl.measures.measuring import volume_ml
+from mtctl.measures.uncertain_mask import UncertainMask
 from mtctl.models.card import Card
 from mtctl.preprocessing.region_of_interest import Box
+from mtctl.review.case_maps import probability_of
 from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.kinds import BY_OPTION
 from mtctl.uncertainty.maps import FLAGGED_SHARE, threshold_for_volume
@@ -58,6 +61,7 @@ def make_report(prediction: Prediction, card: Card, options: Options, kind: str,
     regions = region_map(uncertainty.array, prediction.segmentation, prediction.source).regions_at(chosen)
     report = {
         **_origin(prediction, card, options),
+        **_volume_interval(prediction),
         "uncertainty": {"kind": kind, **_means(uncertainty, prediction.segmentation)},
         **score,
         "threshold": chosen,
@@ -103,6 +107,16 @@ def _origin(prediction: Prediction, card: Card, options: Options) -> dict[str, A
         },
         "volume_ml": round(prediction.volume_ml, 3),
     }
+
+
+def _volume_interval(prediction: Prediction) -> dict[str, list[float]]:
+    """Return the 90 % interval of the volume, mL; nothing where nothing was found."""
+    mask = prediction.segmentation
+    if not mask.any():
+        return {}
+    probability = probability_of(prediction.on_source("entropy").array, mask)
+    volume = volume_ml(UncertainMask.of(mask, probability, prediction.source))
+    return {"volume_ml_interval": [round(end or 0.0, 3) for end in (volume.low, volume.high)]}
 
 
 def _running(prediction: Prediction) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class _Report:
     model: Mapping[str, str] | None = None
     region_of_interest: _RegionOfInterest | None = None
     volume_ml: _Millilitres = 0.0
+    volume_ml_interval: tuple[_Millilitres, _Millilitres] | None = None
     uncertainty: _Uncertainty | None = None
     case_score: Share | None = None
     case_score_interval: tuple[Share, Share] | None = None

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from mtctl.geometry import Mask, Volume
 from mtctl.measures.uncertain_mask import MeasureError
@@ -154,17 +156,27 @@ class Enhancement:
         areas = self.areas
         return float(100 * areas[self.ratio > ratio].sum() / areas.sum())
 
-    def border_mm(self, ratio: float) -> float:
-        """Return how long the border of what has a larger ratio is, mm, within the body."""
-        triangles = self.mesh.triangles[self.body[self.mesh.triangles].all(axis=1)]
-        above = self.ratio[triangles] > ratio
+    def borders_mm(self, ratio: float) -> NDArray[np.float64]:
+        """Return of each connected area with a larger ratio how long its border is, mm, within the body."""
+        counted = self.mesh.triangles[self.body[self.mesh.triangles].all(axis=1)]
+        above = self.ratio[counted] > ratio
         count = above.sum(axis=1)
         mixed = (count == 1) | (count == 2)
-        triangles, above, count = triangles[mixed], above[mixed], count[mixed]
+        triangles, above, count = counted[mixed], above[mixed], count[mixed]
         alone = np.argmax(above == (count == 1)[:, np.newaxis], axis=1)  # the corner on the other side than two
         first, second, third = (triangles[np.arange(len(triangles)), (alone + turn) % 3] for turn in range(3))
         ends = [self._crossing(first, other, ratio) for other in (second, third)]
-        return float(np.linalg.norm(ends[1] - ends[0], axis=1).sum())
+        lengths = np.linalg.norm(ends[1] - ends[0], axis=1)
+        areas = self._areas_above(counted, ratio)
+        return np.asarray(np.bincount(areas[np.where(count == 1, first, second)], lengths), np.float64)
+
+    def _areas_above(self, triangles: NDArray[np.int64], ratio: float) -> NDArray[np.int64]:
+        """Return of each vertex (n,) the number of the connected area with a larger ratio in which it lies."""
+        edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+        edges = edges[(self.ratio[edges] > ratio).all(axis=1)]
+        count = len(self.ratio)
+        graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
+        return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
     def _crossing(self, start: NDArray[np.int64], end: NDArray[np.int64], ratio: float) -> NDArray[np.float64]:
         """Return the points (m, 3) between two vertices where the ratio is reached."""

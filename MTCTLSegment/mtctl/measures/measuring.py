@@ -82,9 +82,7 @@ def measure(
     Raises:
         MeasureError: The scan lies on another grid, or has no blood to compare with.
     """
-    voxel_ml = mask.geometry.voxel_ml
-    volumes = _at_levels(mask, lambda outline: float(outline.sum()) * voxel_ml, (VOLUME_LEVEL,))
-    volume = _interval(volumes, lambda millilitres: millilitres, VOLUME_LEVEL)
+    volume = volume_ml(mask)
     levels = sorted({AREA_LEVEL, *EXTENT_LEVELS})
     shapes = _at_levels(mask, lambda outline: shape_of(outline, mask.geometry), levels)
     area = _interval(shapes, lambda shape: shape.area_cm2, AREA_LEVEL)
@@ -104,6 +102,13 @@ def measure(
         tuple(warnings),
     )
     return MeasuredCase(measures, enhancement)
+
+
+def volume_ml(mask: UncertainMask) -> IntervalEstimate:
+    """Return the volume of a mask with its 90 % interval, mL."""
+    voxel_ml = mask.geometry.voxel_ml
+    volumes = _at_levels(mask, lambda outline: float(outline.sum()) * voxel_ml, (VOLUME_LEVEL,))
+    return _interval(volumes, lambda millilitres: millilitres, VOLUME_LEVEL)
 
 
 def without_interval(measures: CaseMeasures) -> CaseMeasures:
@@ -201,9 +206,14 @@ def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement
 
 
 def _percent_interval(found: Sequence[Enhancement], ratio: float, blur_mm: float) -> IntervalEstimate:
-    """Return the percentage of the first, with the bounds of all, each if its border lay so much farther out or in."""
+    """Return the percentage of the first, with the bounds of all if borders lay so much farther out or in.
+
+    Each connected area errs on its own, so that their errors add up as squares.
+    """
     percents = [one.percent_above(ratio) for one in found]
-    doubts = [one.border_mm(ratio) * blur_mm / one.body_cm2 for one in found]  # mm2 a cm2: percent
+    doubts = [
+        float(np.linalg.norm(one.borders_mm(ratio))) * blur_mm / one.body_cm2 for one in found
+    ]  # mm2 a cm2: percent
     low = max(0.0, min(percent - doubt for percent, doubt in zip(percents, doubts, strict=True)))
     high = min(100.0, max(percent + doubt for percent, doubt in zip(percents, doubts, strict=True)))
     return IntervalEstimate(*(round(value, _DIGITS) for value in (percents[0], low, high)))

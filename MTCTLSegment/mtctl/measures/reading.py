@@ -165,7 +165,8 @@ def _probability(file: MaskFile, mask: Mask, uncertainty: Volume | None, kind: s
         probability = read_map(path)
         if not same_grid(probability.geometry, uncertainty.geometry):
             raise MeasureError(f"{path}: lies on another grid than the segmentation; segment this scan again")
-        return np.clip(probability.array, 0, 1)
+        rarer = np.minimum(np.clip(probability.array, 0, 1), np.clip(1 - probability.array, 0, 1))
+        return np.where(mask, 1 - rarer, rarer).astype(np.float32)  # as it is had from its entropy
     return None
 
 

@@ -43,7 +43,7 @@ def table(out: Path) -> list[dict[str, str]]:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
-    case(folder, "good")
+    case(folder, "good", volume_ml_interval=[50.31, 70.51])
     case(folder, "better", case_score=0.95)
     case(folder, "doubtful", case_score=0.97, flagged=True, warnings=["unlike a left atrium", "check it"])
     case(folder, "bad", case_score=0.4, flagged=True, case_score_interval=[0.3, 0.6])
@@ -74,6 +74,8 @@ def test_the_worst_comes_first_and_what_failed_before_all(out: Path, tmp_path: P
     assert table(out)[2]["warnings"] == "unlike a left atrium; check it"
     good = table(out)[3]
     assert (good["volume_ml"], good["regions"], good["to_check_ml"], good["seconds"]) == ("61.0", "2", "1.75", "1.75")
+    assert (good["volume_ml_low"], good["volume_ml_high"]) == ("50.3", "70.5")
+    assert table(out)[2]["volume_ml_low"] == ""  # a report of an earlier version
     assert (good["status"], good["flagged"], good["model"]) == ("done", "false", "m 1")
 
 

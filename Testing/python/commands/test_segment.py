@@ -55,6 +55,8 @@ def test_a_scan_gives_segmentation_maps_report_and_picture_on_its_own_grid(
     } <= set(report)  # fmt: skip
     assert report["model"] == {"id": "tiny", "version": "1", "sha256": tiny_model.card.sha256}
     assert set(report["uncertainty"]) == {"kind", "mean", "in_band_mean"}
+    smallest, largest = report["volume_ml_interval"]
+    assert smallest <= report["volume_ml"] <= largest
     low, high = report["case_score_interval"]
     assert 0 <= low <= report["case_score"] <= high <= 1
     assert "1 of 1 done" in capsys.readouterr().out
