@@ -284,7 +284,7 @@ def fill(place: SitePlace, model: Model) -> None:
 def some_measures() -> CaseMeasures:
     one = IntervalEstimate(60.5, 50.0, 70.0)
     share = EnhancedShare("IIR > 1.20", "a study", 1.2, one)
-    wall = WallMeasures(3.0, 1.0, 100.0, 5.0, 1000, 90.0, False, (share,), (0.0, 1.0), (100.0,))
+    wall = WallMeasures(3.0, 1.0, 100.0, 5.0, 1000, 90.0, 4, True, (share,), (0.0, 1.0), (100.0,))
     return CaseMeasures("a", one, one, (one, one, one), one, one, BodySize(175, 80), 1.956, wall, 10.0, ("careful",))
 
 

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtctl.geometry import Mask
+    from collections.abc import Sequence
+
+    from mtctl.geometry import Volume
     from mtctl.measures.body_size import BodySize
     from mtctl.measures.document import CaseMeasures, IntervalEstimate
     from mtctl.measures.enhancement import WallShell
-    from mtctl.measures.reading import MaskFile
+    from mtctl.measures.reading import MaskFile, ReadCase
+    from mtctl.surfaces.openings import Opening
 
 #: The line in `mtctl --help`.
 HELP = "measure segmented atria: volume, surface, extents, late enhancement of the wall"
 
-#: The table of all cases, and the end of the name of a wall's map.
-TABLE, WALL = "measures.csv", ".wall.vtp"
+#: The table of all cases, and the ends of the names of a wall's map and of the cuts at veins and valve.
+TABLE, WALL, OPENINGS = "measures.csv", ".wall.vtp", ".openings.json"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -30,7 +33,8 @@ def add_parser(subparsers: Any) -> None:
         description="Measures results of `mtctl segment`, as they were corrected where they were reviewed, or other "
         "masks. Per case: <case>.measures.json; of all: measures.csv. Each number has the 90 %% interval that the "
         "segmentation's uncertainty gives; it narrows as regions are accepted or corrected. With --scans also the late "
-        "enhancement of the wall, and its map on the surface, <case>.wall.vtp. For research, not for a diagnosis.",
+        "enhancement of the wall, and its map on the surface, <case>.wall.vtp. Vein ends and mitral valve are left out of "
+        "it; where they were found is written as <case>.openings.json: change it there and run again. For research, not for a diagnosis.",
     )
     parser.add_argument(
         "input", nargs="+", type=Path, metavar="RESULT", help="folder of results, or file of a segmentation or mask"
@@ -54,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--inward", type=float, metavar="MM", help="and so far inward (1)")
     parser.add_argument(
         "--openings", type=Path, metavar="FILE",
-        help="mask of the veins' ends and the mitral plane on the scan's grid: this surface is no wall (one case only)",
+        help="veins' ends and mitral valve, which are no wall, as <case>.openings.json has them (one case only)",
     )  # fmt: skip
     parser.set_defaults(run=run, parser=parser)
 
@@ -147,33 +151,36 @@ def _measure(file: MaskFile, args: argparse.Namespace, size: BodySize | None, sh
     from mtctl.measures.document import MEASURES, write_measures
     from mtctl.measures.measuring import WallRequest, measure, without_interval
     from mtctl.measures.reading import read_case, scan_for
-    from mtctl.measures.wall_map import write_wall_map
+    from mtctl.surfaces.cutting import MappedMesh
+    from mtctl.surfaces.files import write_surface
 
     case = read_case(file)
     wall = None
     if args.scans:
         scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume
-        wall = WallRequest(scan, shell, _openings(args, scan.geometry))
+        wall = WallRequest(scan, shell, _openings(file, args, case, scan))
     result = measure(file.case, case.mask, size, wall, case.settled_percent, case.warnings)
     measures = result.measures if case.sure else without_interval(result.measures)
     if result.wall:
-        values = {"enhancement": result.wall.ratio, "body": result.wall.body}
-        write_wall_map(args.out / f"{file.case}{WALL}", result.wall.mesh, values)
+        values = {"enhancement": result.wall.ratio.astype(float), "body": result.wall.body.astype(float)}
+        write_surface(MappedMesh(result.wall.mesh, values), args.out / f"{file.case}{WALL}")
     write_measures(args.out / f"{file.case}{MEASURES}", measures)
     return measures
 
 
-def _openings(args: argparse.Namespace, grid: Any) -> Mask | None:
-    from mtctl.geometry import same_grid
-    from mtctl.io.volumes import read_mask
-    from mtctl.measures.uncertain_mask import MeasureError
+def _openings(file: MaskFile, args: argparse.Namespace, case: ReadCase, scan: Volume) -> Sequence[Opening]:
+    """Return the openings of a document, or find and write them."""
+    from mtctl.surfaces.finding import find_openings
+    from mtctl.surfaces.openings import read_openings, write_openings
+    from mtctl.surfaces.smoothing import smoothed_surface
 
-    if args.openings is None:
-        return None
-    drawn = read_mask(args.openings, grid)
-    if not same_grid(drawn.geometry, grid):
-        raise MeasureError(f"{args.openings}: lies on another grid than the scan; draw the openings on the scan")
-    return drawn.array != 0
+    document = args.openings or args.out / f"{file.case}{OPENINGS}"
+    if args.openings or document.exists():
+        return read_openings(document)
+    mask, geometry = case.mask.mask, case.mask.geometry
+    openings = find_openings(mask, smoothed_surface(mask, geometry), geometry, scan)
+    write_openings(openings, document)
+    return openings
 
 
 def _sentence(measures: CaseMeasures) -> str:

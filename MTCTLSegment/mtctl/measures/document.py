@@ -61,7 +61,8 @@ class WallMeasures:
         outward_mm, inward_mm: Where the wall was looked for.
         blood_mean, blood_sd, blood_voxels: Grey values of the blood that it is compared with.
         body_cm2: The surface that counts.
-        openings: Whether veins' ends and mitral plane were left out of it.
+        veins: How many veins' ends were left out of it.
+        mitral_valve: Whether the mitral plane was.
         shares: One a threshold.
         histogram_edges: Of the classes of the ratio, one more than classes.
         histogram_percent: Of the body's surface in each class.
@@ -73,7 +74,8 @@ class WallMeasures:
     blood_sd: _Number
     blood_voxels: int
     body_cm2: _Number
-    openings: bool
+    veins: Annotated[int, Within(0, 100)]
+    mitral_valve: bool
     shares: Annotated[tuple[EnhancedShare, ...], Longest(100)]
     histogram_edges: Annotated[tuple[_Number, ...], Longest(1001)]
     histogram_percent: Annotated[tuple[_Percent, ...], Longest(1000)]

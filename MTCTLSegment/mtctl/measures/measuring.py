@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from mtctl.geometry import Geometry, Mask, Volume, same_grid
 from mtctl.measures.body_size import BodySize
@@ -16,6 +15,8 @@ from mtctl.measures.document import CaseMeasures, EnhancedShare, IntervalEstimat
 from mtctl.measures.enhancement import THRESHOLDS, BloodPool, Enhancement, WallShell, wall_enhancement
 from mtctl.measures.shape import Shape, shape_of
 from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
+from mtctl.surfaces.cutting import behind_openings
+from mtctl.surfaces.openings import Kind, Opening
 from mtctl.surfaces.smoothing import smoothed_surface
 
 #: The levels of `UncertainMask.at` between which the 90 % interval of a measure lies: the extents' along right to left,
@@ -45,13 +46,12 @@ class WallRequest:
     Attributes:
         scan: Grey values, on the grid of the mask.
         shell: Where the wall is looked for.
-        openings: Veins' ends and mitral plane, (z, y, x) on that grid: vertices in or beside such a voxel do not count;
-            None: all count.
+        openings: Veins' ends and mitral valve: what lies behind is no wall; none: all counts.
     """
 
     scan: Volume
     shell: WallShell = WallShell()
-    openings: Mask | None = None
+    openings: Sequence[Opening] = ()
 
 
 @dataclass(frozen=True)
@@ -173,16 +173,18 @@ def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement
     Raises:
         MeasureError: The scan lies on another grid, or has no blood to compare with, or no surface counts.
     """
-    scan, openings = request.scan, request.openings
-    blood = BloodPool.of(
-        _part_of(request, mask.geometry), mask.mask
-    )  # One for all outlines: the blood deep in the cavity is in all of them.
-    near = None if openings is None else ndimage.binary_dilation(openings, ndimage.generate_binary_structure(3, 3))
+    scan = request.scan
+    blood = BloodPool.of(_part_of(scan, mask.geometry), mask.mask)  # One for all: deep in the cavity they are alike.
+    reported = smoothed_surface(mask.mask, mask.geometry)
+    body = ~behind_openings(reported, request.openings)
+    nearest = cKDTree(reported.points)
 
     def enhancement(outline: Mask) -> Enhancement:
+        if outline is mask.mask:
+            return wall_enhancement(scan, reported, blood, body, request.shell)
         mesh = smoothed_surface(outline, mask.geometry)
-        body = None if near is None else ~_inside(near, scan.geometry, mesh.points)
-        return wall_enhancement(scan, mesh, blood, body, request.shell)
+        counted = body[nearest.query(mesh.points)[1]]  # The cuts are made at the outline that a person sees.
+        return wall_enhancement(scan, mesh, blood, counted, request.shell)
 
     found = _at_levels(mask, enhancement, (_WALL_LEVEL / 2, _WALL_LEVEL))
     here, shares = found[0.0], []
@@ -198,7 +200,8 @@ def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement
         round(blood.deviation, _DIGITS),
         blood.voxels,
         round(here.body_cm2, _DIGITS),
-        openings is not None,
+        sum(one.kind is Kind.VEIN for one in request.openings),
+        any(one.kind is Kind.MITRAL for one in request.openings),
         tuple(shares),
         tuple(np.round(edges, _DIGITS).tolist()),
         tuple(np.round(percents, _DIGITS).tolist()),
@@ -219,9 +222,8 @@ def _percent_interval(found: Sequence[Enhancement], ratio: float, blur_mm: float
     return IntervalEstimate(*(round(value, _DIGITS) for value in (percents[0], low, high)))
 
 
-def _part_of(request: WallRequest, part: Geometry) -> Volume:
+def _part_of(scan: Volume, part: Geometry) -> Volume:
     """Return the scan on the mask's part of its grid."""
-    scan, openings = request.scan, request.openings
     first = np.rint(scan.geometry.physical_to_index(part.origin)).astype(int)
     (x, y, z), (width, height, depth) = first.tolist(), part.size
     inside = (first >= 0).all() and (first + part.size <= scan.geometry.size).all()
@@ -230,13 +232,4 @@ def _part_of(request: WallRequest, part: Geometry) -> Volume:
             "the scan and the segmentation lie on different grids; give the scan that was segmented, or resample the "
             "segmentation to it"
         )
-    if openings is not None and openings.shape != scan.geometry.shape:
-        raise MeasureError("the openings and the scan lie on different grids; draw the openings on the scan")
     return Volume(scan.array[z : z + depth, y : y + height, x : x + width], part)
-
-
-def _inside(near: Mask, geometry: Geometry, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which points lie in voxels that are marked."""
-    index = np.rint(geometry.physical_to_index(points)).astype(int)[:, ::-1]
-    z, y, x = np.clip(index, 0, np.array(geometry.shape) - 1).T
-    return np.asarray(near[z, y, x])

@@ -58,7 +58,7 @@ def test_results_give_a_document_a_table_and_with_their_scan_a_map_of_the_wall(
     out = tmp_path / "out"
     scans = tmp_path / "scans"
     assert run(results, "-o", out, "--height", "175", "--weight", "80", "--scans", scans) == 0
-    assert {path.name for path in out.iterdir()} == {"a.measures.json", "a.wall.vtp", "measures.csv"}
+    assert {path.name for path in out.iterdir()} == {"a.measures.json", "a.openings.json", "a.wall.vtp", "measures.csv"}
     measures = measured(out)
     assert measures.note == NOTE and "not for a diagnosis" in capsys.readouterr().out
     assert measures.volume_ml.value == pytest.approx(phantom.mask.sum() * phantom.scan.geometry.voxel_ml, abs=1e-3)

@@ -20,6 +20,7 @@ from mtctl.measures.document import CaseMeasures, IntervalEstimate, WallMeasures
 from mtctl.measures.enhancement import BloodPool, Threshold, WallShell
 from mtctl.measures.measuring import MeasuredCase, WallRequest, measure, measure_wall, without_interval
 from mtctl.measures.uncertain_mask import UncertainMask
+from mtctl.surfaces.openings import Kind, Opening
 
 _C, _S = math.cos(math.radians(25)), math.sin(math.radians(25))
 OBLIQUE = ((0.8, 1.2, 2.0), (_C, -_S, 0.0, _S, _C, 0.0, 0.0, 0.0, 1.0))
@@ -163,15 +164,15 @@ def test_a_second_mask_of_the_same_atrium_finds_nearly_the_same_share(
 
 
 def test_openings_do_not_count_as_wall(phantom: WallPhantom, measured: MeasuredCase) -> None:
-    left = phantom.scan.geometry.index_to_physical(np.indices(phantom.scan.geometry.shape)[::-1].T).T[0] > 0
-    openings = np.asarray(left & (phantom.probability > 0.01))
-    whole, cut = measured.measures.wall, wall_of(phantom, openings=openings)
-    assert whole is not None
-    assert cut.openings and not whole.openings
-    assert cut.body_cm2 == pytest.approx(whole.body_cm2 / 2, rel=0.1)
-    assert percent_above(cut).value < 1.0  # all that is enhanced lies on the left
-    with pytest.raises(MtctlError, match="no part of the surface counts"):
-        wall_of(phantom, openings=np.ones_like(openings))
+    valve = Opening(Kind.MITRAL, (12.0, 0.0, 0.0), (1.0, 0.0, 0.0), 14.0)
+    whole, cut = measured.measures.wall, wall_of(phantom, openings=(valve,))
+    assert whole is not None and (whole.veins, whole.mitral_valve) == (0, False)
+    assert (cut.veins, cut.mitral_valve) == (0, True)
+    assert 0.7 < cut.body_cm2 / whole.body_cm2 < 0.85
+    taken = 100 * (1 - cut.body_cm2 / whole.body_cm2)  # all of it enhanced: it lies in the cap on the left
+    expected = 100 * (percent_above(whole).value - taken) / (100 - taken)
+    assert percent_above(cut).value == pytest.approx(expected, abs=1.5)
+    assert percent_above(cut).low is not None
 
 
 def test_the_histogram_and_the_map_say_what_the_percentages_say(measured: MeasuredCase) -> None:
