@@ -134,7 +134,7 @@ def coverage(cases: Sequence[tuple[LabelledVolume, UncertainMask]]) -> None:
         )
     count = int(held[:, 2:5].sum())
     print(f"    extents, all   {_share(count, 3 * len(cases))}")
-    print("the wall by the model's mask and by the expert's, percent of the surface, without openings:")
+    print("the wall by the model's mask and by the expert's, percent of the whole surface, veins and valve too:")
     for number, share in enumerate(walls[0][0].shares):
         ours, theirs = (np.array([pair[which].shares[number].percent.value for pair in walls]) for which in (0, 1))
         ends = [_ends(pair[0].shares[number].percent) for pair in walls]

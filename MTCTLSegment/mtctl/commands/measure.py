@@ -33,8 +33,9 @@ def add_parser(subparsers: Any) -> None:
         description="Measures results of `mtctl segment`, as they were corrected where they were reviewed, or other "
         "masks. Per case: <case>.measures.json; of all: measures.csv. Each number has the 90 %% interval that the "
         "segmentation's uncertainty gives; it narrows as regions are accepted or corrected. With --scans also the late "
-        "enhancement of the wall, and its map on the surface, <case>.wall.vtp. Vein ends and mitral valve are left out of "
-        "it; where they were found is written as <case>.openings.json: change it there and run again. For research, not for a diagnosis.",
+        "enhancement of the wall, and its map on the surface, <case>.wall.vtp. Vein ends and mitral valve are no wall; "
+        "where they were found is written as <case>.openings.json: change it there, and run again. For research, not "
+        "for a diagnosis.",
     )
     parser.add_argument(
         "input", nargs="+", type=Path, metavar="RESULT", help="folder of results, or file of a segmentation or mask"

@@ -22,7 +22,13 @@ def columns_of(measures: CaseMeasures) -> dict[str, object]:
     row |= _three("right_left_mm", x) | _three("front_back_mm", y) | _three("foot_head_mm", z)
     row |= _three("sphericity", measures.sphericity)
     if wall:
-        row |= {"wall_cm2": wall.body_cm2, "veins": wall.veins, "mitral_valve": wall.mitral_valve, "blood_mean": wall.blood_mean, "blood_sd": wall.blood_sd}
+        row |= {
+            "wall_cm2": wall.body_cm2,
+            "veins": wall.veins,
+            "mitral_valve": wall.mitral_valve,
+            "blood_mean": wall.blood_mean,
+            "blood_sd": wall.blood_sd,
+        }
         for share in wall.shares:
             row |= _three(f"percent_{_plain(share.threshold)}", share.percent)
     return row | {"settled_percent": measures.settled_percent, "warnings": "; ".join(measures.warnings)}
