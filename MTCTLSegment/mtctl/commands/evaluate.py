@@ -15,7 +15,7 @@ from mtctl.errors import failure_of, printable, shown
 from mtctl.system.interrupts import check
 
 if TYPE_CHECKING:
-    from mtctl.evaluation.case_files import CaseFiles, ReadCase
+    from mtctl.evaluation.case_files import CaseFiles, ComparedCase
     from mtctl.evaluation.results import MethodResult
     from mtctl.geometry import Triple
     from mtctl.processes.readers import WasRead
@@ -193,7 +193,7 @@ def _evaluate_folder(
     return method
 
 
-def _read(files: CaseFiles, was_read: WasRead) -> ReadCase:
+def _read(files: CaseFiles, was_read: WasRead) -> ComparedCase:
     """Runs in a child, where there are several cases."""
     from mtctl.evaluation.case_files import read_case
 

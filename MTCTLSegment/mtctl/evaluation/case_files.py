@@ -57,7 +57,7 @@ class CaseFiles:
 
 
 @dataclass(frozen=True)
-class ReadCase:
+class ComparedCase:
     """What the files of a case hold, on one grid.
 
     Attributes:
@@ -77,7 +77,7 @@ class ReadCase:
     probability: Map | None
 
 
-def read_case(files: CaseFiles) -> ReadCase:
+def read_case(files: CaseFiles) -> ComparedCase:
     """Read the files of a case.
 
     Raises:
@@ -97,7 +97,7 @@ def read_case(files: CaseFiles) -> ReadCase:
         for path, what in zip(files.maps, ("uncertainties", "probabilities"), strict=True)
     )
     threshold = None if uncertainty is None else _threshold(files.folder / f"{files.case}.json")
-    return ReadCase(result.geometry, result.array.astype(bool), truth, uncertainty, threshold, probability)
+    return ComparedCase(result.geometry, result.array.astype(bool), truth, uncertainty, threshold, probability)
 
 
 def files_by_case(folder: Path, ending: str) -> dict[str, Path]:

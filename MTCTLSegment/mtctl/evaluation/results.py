@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mtctl.evaluation.case_files import ReadCase
+from mtctl.evaluation.case_files import ComparedCase
 from mtctl.evaluation.review_curve import ReviewCurves
 from mtctl.evaluation.review_table import curves_of
 from mtctl.evaluation.segmentation_metrics import SegmentationMetrics, segmentation_metrics
@@ -109,7 +109,7 @@ class MethodResult:
     training: TrainingCases | None = None
 
 
-def evaluate_case(case: ReadCase) -> CaseResult:
+def evaluate_case(case: ComparedCase) -> CaseResult:
     """Return all figures of a case: of its result, and of the uncertainty and probability maps beside it."""
     prediction, truth = case.prediction, case.truth
     x, y, z = case.geometry.spacing

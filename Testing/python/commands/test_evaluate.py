@@ -18,7 +18,7 @@ from support.segmentations import LEFT_VENTRICLE, DrawnSegment, write_segments
 
 from mtctl.commands import evaluate
 from mtctl.commands.main import main
-from mtctl.evaluation.case_files import CaseFiles, ReadCase, read_case
+from mtctl.evaluation.case_files import CaseFiles, ComparedCase, read_case
 from mtctl.evaluation.paired_tests import METRICS, compare
 from mtctl.evaluation.results import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
 from mtctl.evaluation.segmentation_metrics import segmentation_metrics
@@ -517,7 +517,7 @@ def test_whatever_one_case_raises_costs_that_case_alone(
 
     counted = iter(range(3))
 
-    def fail_once(case: ReadCase) -> CaseResult:
+    def fail_once(case: ComparedCase) -> CaseResult:
         if next(counted) == 1:
             raise IndexError("list index out of range")
         return evaluate_case(case)
