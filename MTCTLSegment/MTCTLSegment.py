@@ -128,6 +128,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from MTCTLSegmentLib.panels.status import StatusPanel
         from MTCTLSegmentLib.review.current_review import CurrentReview
         from MTCTLSegmentLib.review.draft_saver import DraftSaver
+        from MTCTLSegmentLib.scene_follower import SceneFollower
+        from MTCTLSegmentLib.widgets.constant_width import keep_width
         from MTCTLSegmentLib.widgets.scan_selector_filter import ScanSelectorFilter
         from MTCTLSegmentLib.widgets.shortcuts import Shortcuts
 
@@ -148,6 +150,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.storeJob = StoreJob()
         self.draftSaver = DraftSaver(ui, current, self.storeJob)
         self.finishPanel = FinishPanel(ui, current, self.storeJob)
+        events = self.onSceneLeaves, self.onSceneStartImport, self.onSceneArrived, self.onNodeRemoved
         self.panels = (  # Each is closed before those above it, which it may use.
             self.scanFilter,
             self.modelPanel,
@@ -159,6 +162,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.proposalPanel,
             self.draftSaver,
             self.finishPanel,
+            SceneFollower(*events, self.editorPanel.keep_attached),
         )
         regions = self.regionPanel
         self.shortcuts = Shortcuts({"N": regions.next, "P": regions.previous, "A": regions.accept})
@@ -175,15 +179,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             "consensus": self.proposalPanel.level_changed,
             "restrict": self.editorPanel.restrict,
         }
-        events = slicer.vtkMRMLScene
-        for event, slot in (
-            (events.StartCloseEvent, self.onSceneLeaves),
-            (events.EndCloseEvent, self.onSceneArrived),
-            (events.StartImportEvent, self.onSceneStartImport),
-            (events.EndImportEvent, self.onSceneArrived),
-            (events.NodeRemovedEvent, self.onNodeRemoved),
-        ):
-            self.addObserver(slicer.mrmlScene, event, slot)
+        keep_width(panel)
         if self._isEntered():  # Reloaded: Slicer does not enter again.
             self.enter()
         else:
@@ -264,13 +260,15 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             scan = self._parameterNode.scan
             self.openCase(scan)
             self.scanPanel.show_reviewed()
+            slicer.util.setSliceViewerLayers(label=None)
             if self.currentReview.review is None and scan is not None:
                 slicer.util.setSliceViewerLayers(background=scan, foreground=None)
 
     def openCase(self, scan: Any) -> None:
         """Show the review of a scan, if there is one."""
-        if self.currentReview.review is None or self.currentReview.review.nodes.scan is not scan:
-            self.heatmapPanel.hide_case()
+        review = self.currentReview.review
+        if (review is None and scan is not None) or (review is not None and review.nodes.scan is not scan):
+            self.heatmapPanel.hide_cases()  # Nothing of a former patient lies over another scan.
             self.currentReview.open(scan)
         self.showCase()
 
@@ -307,7 +305,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Give the scan another spacing; results for the former spacing are hidden until it is given back."""
         from mtctl import scene
 
-        self.heatmapPanel.hide_case()
+        self.heatmapPanel.hide_cases()
         self.currentReview.suspend()
         scene.set_spacing(slicer.mrmlScene, scan, spacing)
         self.openCase(scan)
@@ -326,7 +324,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # --- what the scene does ------------------------------------------------------------------------------------------
 
-    def onSceneLeaves(self, caller: Any = None, event: Any = None) -> None:
+    def onSceneLeaves(self) -> None:
         """Release all nodes of a scene that is about to be closed or replaced."""
         if self.logic.job.running:
             self.scanPanel.cancel()
@@ -337,18 +335,16 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.currentReview.notify()
 
-    def onSceneStartImport(self, caller: Any = None, event: Any = None) -> None:
+    def onSceneStartImport(self) -> None:
         self.currentReview.pause()  # What is there already stays in the scene, but no suggestion.
         self.onSceneLeaves()
 
-    def onSceneArrived(self, caller: Any = None, event: Any = None) -> None:
+    def onSceneArrived(self) -> None:
         if self._isEntered():
             self.initializeParameterNode()
             self.editorPanel.enter()
 
-    def onNodeRemoved(self, caller: Any = None, event: Any = None) -> None:
-        if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsBatchProcessing():
-            return
+    def onNodeRemoved(self) -> None:
         self.scanPanel.check_nodes()
         if not self.currentReview.check_nodes():
             self.editorPanel.detach()

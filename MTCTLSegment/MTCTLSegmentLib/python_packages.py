@@ -22,6 +22,9 @@ from slicer.i18n import tr as _
 #: build that fits the graphics card.
 NEEDED = {"torch": "torch>=2.6", "safetensors": "safetensors>=0.4.3", "skimage": "scikit-image>=0.24"}
 
+#: Sizes of the wheels, of scikit-image with imageio, networkx, pillow and tifffile; scipy and numpy are in Slicer.
+_MEGABYTES = {"scikit-image": 30, "safetensors": 1}
+
 #: torch 2.13 has paths so long that Windows cannot unpack it in the usual place of Slicer (light-the-torch issue 176);
 #: where it is there all the same, it does.
 _NOT_TO_INSTALL = ",!=2.13.*" if sys.platform == "win32" else ""
@@ -76,9 +79,9 @@ def ensure(purpose: Purpose = SEGMENTATION) -> bool:
         return False
     question = _(
         "{task} needs Python packages that are not installed yet, or too old:\n\n{packages}\n\n"
-        "They are downloaded (about 1 GB with PyTorch, up to 3 GB for a graphics card) and installed into this Slicer, "
-        "once. Slicer does not respond while that lasts. Install them now?"
-    ).format(task=purpose.name, packages="\n".join(wanted))
+        "They are downloaded ({size}) and installed into this Slicer, once. Slicer does not respond while that lasts. "
+        "Install them now?"
+    ).format(task=purpose.name, packages="\n".join(wanted), size=_size_of(wanted))
     if not slicer.util.confirmOkCancelDisplay(question, _("Install Python packages")):
         slicer.util.infoDisplay(purpose.refused)
         return False
@@ -120,6 +123,14 @@ def wheels_to_bring(purpose: Purpose = SEGMENTATION) -> str:
         "and bring the folder mtctl-wheels here. It then holds, for Python {python}, all that is needed, among it:\n\n"
         "{names}"
     ).format(python=python, packages=packages, names=names)
+
+
+def _size_of(wanted: list[str]) -> str:
+    """Return how much is downloaded, with what the packages need themselves, where none of that is there yet."""
+    names = {Requirement(requirement).name for requirement in wanted}
+    if "torch" in names:
+        return _("about 1 GB with PyTorch, up to 3 GB for a graphics card")
+    return _("about {megabytes} MB").format(megabytes=sum(_MEGABYTES[name] for name in names))
 
 
 def _obstacle(wanted: list[str], purpose: Purpose) -> str:

@@ -30,6 +30,22 @@ def box_of(roi: Node) -> str:
     return ",".join(f"{value:.2f}" for value in (-left, -right, -front, -back, bottom, top))
 
 
+def draw_as_frame(roi: Node) -> None:
+    """Show a box as thin lines: a fill would tint every slice, and a label cover the anatomy."""
+    roi.CreateDefaultDisplayNodes()
+    display = roi.GetDisplayNode()
+    display.SetFillVisibility(False)
+    display.SetPropertiesLabelVisibility(False)
+    display.SetPointLabelsVisibility(False)
+    display.SetVisibility(True)
+
+
+def hide_box(roi: Node | None) -> None:
+    """Take a box out of the views once it has been used; `place_box` and choosing it show it again."""
+    if roi is not None and roi.GetDisplayNode() is not None:
+        roi.GetDisplayNode().SetVisibility(False)
+
+
 def place_box(roi: Node) -> Node:
     """Move the box to the middle of the axial view, with the usual size, and return it; make one if there is none."""
     red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
@@ -38,8 +54,7 @@ def place_box(roi: Node) -> Node:
     middle = [red.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
     if roi is None:
         roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("Atrium box"))
-        roi.CreateDefaultDisplayNodes()
-        roi.GetDisplayNode().SetFillOpacity(0.05)
+    draw_as_frame(roi)
     roi.SetSize(*_SIZE_MM)
     roi.SetCenter(middle)
     return roi

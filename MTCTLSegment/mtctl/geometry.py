@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from mtctl.errors import MtctlError
+
+if TYPE_CHECKING:  # SimpleITK takes half a second to load: where an image is read or written, and not before.
+    import SimpleITK as sitk
 
 Triple = tuple[float, float, float]
 
@@ -199,6 +201,8 @@ def same_place(first: Geometry, second: Geometry, tolerance_mm: float = SAME_GRI
 
 def to_image(volume: Volume) -> sitk.Image:
     """Return a copy of the volume as a SimpleITK image."""
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(volume.array)
     image.SetSpacing(volume.geometry.spacing)
     image.SetOrigin(volume.geometry.origin)
@@ -212,6 +216,8 @@ def from_image(image: sitk.Image) -> Volume:
     Raises:
         VolumeError: The image's geometry is impossible.
     """
+    import SimpleITK as sitk
+
     geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     return Volume(sitk.GetArrayFromImage(image), geometry)
 

@@ -61,7 +61,8 @@ class Host:
         _make_singletons_last()
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-host-", ignore_cleanup_errors=True)
         sys.excepthook = record_uncaught
-        QtCore.qInstallMessageHandler(_qt_message)
+        self._qt_warnings: list[str] = []
+        QtCore.qInstallMessageHandler(self._take_qt_message)
         self._vtk_errors: list[str] = []
         self._collect_vtk_errors()
         self.application = qSlicerApplication(Path(self._folder.name))
@@ -92,6 +93,16 @@ class Host:
     def vtk_errors(self) -> list[str]:
         """What VTK and MRML reported as errors. Not all of it is a module's fault."""
         return self._vtk_errors
+
+    @property
+    def warnings(self) -> list[str]:
+        """What lights the icon in the application's status bar: warnings and critical errors of Qt, warnings of VTK."""
+        return self._qt_warnings
+
+    @property
+    def panel_widths(self) -> list[int]:
+        """Each width that the module panel has had since :meth:`clear`, in pixels; where it changes, the views jump."""
+        return self.window.panel.widths
 
     @property
     def messages(self) -> list[Message]:
@@ -147,6 +158,8 @@ class Host:
         installer.installed.clear()
         installer.error = None
         self._vtk_errors.clear()
+        self._qt_warnings.clear()
+        self.window.panel.forget_widths()
 
     def process_events(self) -> None:
         """Lets the application do what it has to do until it would wait for the user."""
@@ -269,7 +282,20 @@ class Host:
         def note(_: Any, event: str, text: str) -> None:
             self._vtk_errors.append(text.strip())
 
+        @vtk.calldata_type(vtk.VTK_STRING)
+        def warn(_: Any, event: str, text: str) -> None:
+            self._qt_warnings.append(text.strip())
+
         vtk.vtkOutputWindow.GetInstance().AddObserver(vtk.vtkCommand.ErrorEvent, note)
+        vtk.vtkOutputWindow.GetInstance().AddObserver(vtk.vtkCommand.WarningEvent, warn)
+
+    def _take_qt_message(self, kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, text: str) -> None:
+        """Qt's own messages, without those of the off-screen platform alone."""
+        if "propagateSizeHints" in text:  # At every window.
+            return
+        if kind in (QtCore.QtMsgType.QtWarningMsg, QtCore.QtMsgType.QtCriticalMsg):
+            self._qt_warnings.append(text)
+        print(text, file=sys.stderr)
 
     def stop(self) -> None:
         """The end of the application: exit, cleanup, and everything let go in an order that VTK survives."""
@@ -294,9 +320,3 @@ def _make_singletons_last() -> None:
     if sys.version_info < (3, 12) and sys.implementation.name == "cpython":
         for value in (True, False, None):
             ctypes.c_ssize_t.from_address(id(value)).value += 1 << 40
-
-
-def _qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, text: str) -> None:
-    """Qt's own messages, without the one that the off-screen platform repeats at every window."""
-    if "propagateSizeHints" not in text:
-        print(text, file=sys.stderr)

@@ -46,6 +46,10 @@ class EditorPanel(Panel, VTKObservationMixin):
         editor.setMRMLScene(slicer.mrmlScene)
         # A click in the table selects another segment; only the reviewed one is edited here.
         editor.findChild(qt.QWidget, "SegmentsTableView").hide()
+        # One pair of buttons is enough: ours, which are enabled when the editor's are.
+        own = editor.findChild(qt.QWidget, "UndoRedoGroupBox")
+        if own is not None:
+            own.hide()
         editor.setEffectNameOrder(list(_EFFECTS))
         editor.unorderedEffectsVisible = False
         editor.maximumNumberOfUndoStates = _UNDO_STATES
@@ -85,6 +89,8 @@ class EditorPanel(Panel, VTKObservationMixin):
             return
         self.removeObservers()
         self._restriction = None
+        if slicer.mrmlScene.IsBatchProcessing():  # The editor would take it away at the end: see `keep_attached`.
+            return
         nodes, editor = review.nodes, self._editor
         editor.setMRMLSegmentEditorNode(self._node())
         editor.setSegmentationNode(reviewed)
@@ -97,6 +103,16 @@ class EditorPanel(Panel, VTKObservationMixin):
         for event in (events.SegmentModified, events.SourceRepresentationModified, events.SegmentRemoved):
             self.addObserver(segmentation, event, self._modified)
         self.addObserver(self._node(), vtk.vtkCommand.ModifiedEvent, self._apply_restriction)
+        self._show_history()
+
+    def keep_attached(self) -> None:
+        """Attach again what the editor has let go of by itself: it does so at the end of a batch of changes."""
+        review, editor = self._current.review, self._editor
+        if review is None or self._current.parameters is None or not self._entered:
+            return
+        source = self._restriction[0] if self._restriction is not None else None
+        if editor.segmentationNode() is not review.nodes.reviewed or editor.sourceVolumeNode() is not source:
+            self.attach()
 
     def detach(self) -> None:
         """Edit nothing. Call this before the scene closes: with a brush in a view Slicer would crash."""
@@ -116,8 +132,8 @@ class EditorPanel(Panel, VTKObservationMixin):
     def refresh(self) -> None:
         """Follow the open review and its current region."""
         review = self._current.review
-        for button in (self._ui.undoButton, self._ui.redoButton, self._editor):
-            button.enabled = review is not None
+        self._editor.enabled = review is not None
+        self._show_history()
         if review is not None and self._editor.segmentationNode() is review.nodes.reviewed:
             self.restrict()
 
@@ -141,6 +157,7 @@ class EditorPanel(Panel, VTKObservationMixin):
     def save_for_undo(self) -> None:
         """Begin a new step in the editor's history."""
         self._editor.saveStateForUndo()
+        self._show_history()
 
     def note_proposal(self) -> None:
         """Save and show that a suggestion was applied."""
@@ -151,10 +168,12 @@ class EditorPanel(Panel, VTKObservationMixin):
     def undo(self) -> None:
         """Undo the last change."""
         self._editor.undo()
+        self._show_history()
 
     def redo(self) -> None:
         """Redo the last change that was undone."""
         self._editor.redo()
+        self._show_history()
 
     def _mask(self, source: Node, allowed: tuple[float, float] | None) -> None:
         self._masked_region = ()
@@ -187,6 +206,12 @@ class EditorPanel(Panel, VTKObservationMixin):
                 editor.setCurrentSegmentID(review.nodes.segment_id)
         finally:
             self._restricting = False
+
+    def _show_history(self) -> None:
+        """Enable Undo and Redo where there is something to undo and redo."""
+        for button, name in ((self._ui.undoButton, "UndoButton"), (self._ui.redoButton, "RedoButton")):
+            known = self._editor.findChild(qt.QAbstractButton, name)
+            button.enabled = self._current.review is not None and (known is None or bool(known.enabled))
 
     def _modified(self, *_event: Any) -> None:
         self._stroke.start()

@@ -33,6 +33,8 @@ class FinishPanel(Panel):
         super().__init__()
         self._ui, self._current, self._job = ui, current, job
         self._saving: CaseReview | None = None
+        self._saving_text = ""
+        self._remark_of: Any = None  # The scan that the typed remark is about.
         self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_settings()
         self.connect(
@@ -61,16 +63,18 @@ class FinishPanel(Panel):
         ui.finishSection.enabled = review is not None
         for button in (ui.acceptCaseButton, ui.rejectCaseButton):
             button.enabled = review is not None and self._saving is None
-        if review is not None and self._saving is None:
+        if review is not None and review.nodes.scan is not self._remark_of:
+            self._remark_of, ui.reasonEdit.text = review.nodes.scan, ""
+        if review is not None and review is not self._saving:
             left = review.session.remaining.regions
             status = review.session.state.status
             ui.finishLabel.text = {
                 Status.ACCEPTED: _("Accepted and saved. Any change opens the case again."),
                 Status.REJECTED: _("Rejected and saved: {reason}").format(reason=review.session.state.reason),
-                Status.DRAFT: _("{count} regions are still open.").format(count=left) if left else "",
+                Status.DRAFT: _open_text(left),
             }[status]
-        elif review is None:
-            ui.finishLabel.text = ""
+        else:
+            ui.finishLabel.text = self._saving_text if review is not None else ""
 
     def accept(self) -> None:
         """Accept the segmentation as it is now."""
@@ -109,9 +113,8 @@ class FinishPanel(Panel):
             review.session.reopen_case()
             self._current.save_and_notify()
             raise
-        self._saving = review
+        self._saving, self._saving_text = review, _("Saving into {folder} ...").format(folder=store)
         self._current.save_and_notify()
-        self._ui.finishLabel.text = _("Saving into {folder} ...").format(folder=store)
 
     def _saved(self, store: Path, answer: dict[str, Any]) -> None:
         review, self._saving = self._saving, None
@@ -147,3 +150,9 @@ class FinishPanel(Panel):
 
     def _signed(self, name: str) -> None:
         settings.remember("reviewer", name.strip())
+
+
+def _open_text(count: int) -> str:
+    if count == 1:
+        return _("One region is still open.")
+    return _("{count} regions are still open.").format(count=count) if count else ""

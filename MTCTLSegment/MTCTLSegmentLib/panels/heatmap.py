@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
+import vtk
+from slicer.util import VTKObservationMixin
 
 from mtctl import scene
 from mtctl.errors import MtctlError
-from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.parameters import ShownUncertainty, Surface
@@ -22,7 +23,7 @@ _REST_MS = 60
 _SURFACE_MS = 600
 
 
-class HeatmapPanel(Panel):
+class HeatmapPanel(Panel, VTKObservationMixin):
     """Show the uncertainty as the module's parameters say; the module calls `show_...` when one has changed."""
 
     def __init__(self, ui: Any, current: CurrentReview) -> None:
@@ -30,18 +31,28 @@ class HeatmapPanel(Panel):
         self._ui, self._current = ui, current
         self._rest = self.make_timer(_REST_MS, self.list_regions)
         self._recolor = self.make_timer(_SURFACE_MS, self._color_again)
+        self._views = self.make_timer(0, self._follow_views)
+        self._shown = False  # The open case is in the views,
+        self._away = False  # or was, until a person looked at another scan.
         self.listen(current, self.refresh)
 
+    def close(self) -> None:
+        """Follow the views no more, and close the panel."""
+        self.removeObservers()
+        super().close()
+
     def refresh(self) -> None:
-        """Enable the section while a review is open."""
+        """Enable the section while a review is open; hide what is left of one that cannot go on."""
         self._ui.uncertaintySection.enabled = self._current.review is not None
+        if self._current.review is None and self._shown and not slicer.mrmlScene.IsClosing():
+            self.hide_cases()
 
     def show_case(self) -> None:
         """Show the open case: layers, legend, surface, and its own threshold."""
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
-        _set_visible(review.nodes.reviewed, True)
+        scene.unhide_case(review.nodes)
         if parameters.kind.value in review.nodes.uncertainty:
             review.nodes = scene.show_kind(review.nodes, parameters.kind.value)
         else:  # This case was made without that map.
@@ -51,16 +62,18 @@ class HeatmapPanel(Panel):
         self._show_legend()
         self.take_threshold()
         self.show_surface()
+        self.removeObservers()
+        for view in scene.composites(slicer.mrmlScene):
+            self.addObserver(view, vtk.vtkCommand.ModifiedEvent, self._view_changed)
+        self._shown, self._away = True, False
 
-    def hide_case(self) -> None:
-        """Hide the open case."""
+    def hide_cases(self) -> None:
+        """Take all cases of the scene out of the views: heatmap, legend, outline, surface and suggestion."""
         self._rest.stop()
         self._recolor.stop()
-        review = self._current.review
-        if review is not None and review.refresh() is None:
-            scene.hide_layers(review.nodes)
-            scene.set_surface_visible(review.nodes, False)
-            _set_visible(review.nodes.reviewed, False)
+        self.removeObservers()
+        self._shown = self._away = False
+        scene.hide_cases(slicer.mrmlScene)
 
     def take_threshold(self) -> None:
         """Set the slider to the threshold of the shown uncertainty."""
@@ -144,12 +157,25 @@ class HeatmapPanel(Panel):
         if self._current.review is not None and self._current.review.refresh() is None:
             self.show_surface()
 
+    def _view_changed(self, *_event: Any) -> None:
+        self._views.start()
+
+    def _follow_views(self) -> None:
+        """Hide outline, legend and surface while another scan took the place of this one; show them with it again.
+
+        A file or sample that is loaded does that to all views, without a word to this module.
+        """
+        review, views = self._current.review, scene.composites(slicer.mrmlScene)
+        if review is None or self._current.parameters is None or not self._shown or not views:
+            return
+        if not scene.is_in_views(review.nodes):
+            if not self._away:
+                scene.hide_cases(slicer.mrmlScene)
+                self._away = True
+        elif self._away:
+            self.show_case()
+
     def _show_legend(self) -> None:
         review, view = self._current.review, slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
         if view is not None and review is not None and review.nodes.heatmap is not None:
             scene.show_legend(review.nodes, [view])
-
-
-def _set_visible(segmentation: Node | None, visible: bool) -> None:
-    if segmentation is not None:
-        segmentation.SetDisplayVisibility(visible)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import slicer
@@ -22,9 +23,15 @@ from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.panels.model import ModelPanel
 from MTCTLSegmentLib.parameters import SearchRegion
 from MTCTLSegmentLib.review.current_review import CurrentReview
-from MTCTLSegmentLib.roi import box_of, place_box
+from MTCTLSegmentLib.roi import box_of, draw_as_frame, hide_box, place_box
 from MTCTLSegmentLib.text import progress_text
 from MTCTLSegmentLib.widgets.spacing_row import SpacingRow
+
+
+# What the review of the result needs and the opening of the module does not: scipy takes a second and more to load. One
+# at a time while the child process computes, so that the window never stands still for long.
+_LATER = ("scipy.ndimage", "scipy.fft", "scipy.spatial")
+_BETWEEN_MS = 300
 
 
 class ScanPanel(Panel):
@@ -43,6 +50,9 @@ class ScanPanel(Panel):
         self._ui, self._current, self._models, self._job, self._arrived = ui, current, models, job, arrived
         self._scan: Any = None
         self._notes: list[str] = []
+        self._told: Any = None  # The scan that the text below the button is about.
+        self._reviewed = False
+        self._to_load = list(_LATER)
         self._segment_ids: list[str] = []
         self._spacing = SpacingRow(ui, current, respaced)
         ui.progressBar.hide()
@@ -51,7 +61,11 @@ class ScanPanel(Panel):
         self.connect(
             (ui.applyButton, "clicked()", self.apply_or_cancel),
             (ui.centerRoiButton, "clicked()", self._center_box),
+            (ui.roiSelector, "nodeAddedByUser(vtkMRMLNode*)", draw_as_frame),
+            (ui.roiSelector, "nodeActivated(vtkMRMLNode*)", _show_box),
         )
+        self._load = self.make_timer(_BETWEEN_MS, self._load_next)
+        self._reveal = self.make_timer(0, self._bring_into_sight)
         self.listen(current, self.refresh)
 
     def close(self) -> None:
@@ -78,6 +92,13 @@ class ScanPanel(Panel):
         boxed = parameters is not None and parameters.place == SearchRegion.box
         ui.roiSelector.enabled = boxed
         ui.roiLabel.enabled = boxed
+        if not self._job.running and scan is not self._told:
+            ui.progressLabel.hide()  # It was about another scan.
+            self._told = scan
+        reviewed, self._reviewed = self._reviewed, self._current.review is not None
+        if reviewed and not self._reviewed:
+            ui.scanSection.collapsed = False
+            self._reveal.start()
 
     def apply_or_cancel(self) -> None:
         """Start a segmentation, or cancel the one under way."""
@@ -90,12 +111,14 @@ class ScanPanel(Panel):
     def cancel(self) -> None:
         """Stop the segmentation under way; its process has ended on return."""
         self._job.cancel()
+        self._show_box_again()
         self._show_end(_("Cancelled."))
 
     def check_nodes(self) -> None:
         """Stop the segmentation of a scan that was deleted."""
         if self._job.running and slicer.mrmlScene.GetNodeByID(self._scan.GetID() or "") is None:
             self._job.cancel()
+            self._scan = None
             self._show_end(_("Cancelled: the scan was deleted."))
 
     def apply(self) -> None:
@@ -116,6 +139,8 @@ class ScanPanel(Panel):
         self._ui.progressBar.show()
         self._ui.progressLabel.show()
         self._ui.progressLabel.text = _("Starting")
+        hide_box(parameters.roi)
+        self._load.start()
         self.refresh()
 
     def _settings(self) -> Settings:
@@ -131,13 +156,15 @@ class ScanPanel(Panel):
         self._notes.append(text)
 
     def _done(self, result: Result) -> None:
-        scan, self._scan = self._scan, None
+        scan = self._scan
         self._show_end("; ".join(self._notes))
+        self._scan = None
         report = with_given_spacing(result.report, scene.spacing_of(scan), scene.file_spacing_of(scan))
         with errors_shown():
             self._arrived(scan, replace(result, report=report))
 
     def _failed(self, message: str) -> None:
+        self._show_box_again()
         self._show_end(_("Failed."))
         slicer.util.errorDisplay(message[:1].upper() + message[1:])
 
@@ -145,7 +172,21 @@ class ScanPanel(Panel):
         self._ui.progressBar.hide()
         self._ui.progressLabel.text = text
         self._ui.progressLabel.setVisible(bool(text))
+        self._told = self._scan
         self.refresh()
+
+    def _load_next(self) -> None:
+        if self._to_load:
+            import_module(self._to_load.pop(0))
+            self._load.start()
+
+    def _bring_into_sight(self) -> None:
+        """Scroll to Apply: with the case gone, that is what can be done."""
+        area = self._ui.applyButton.parent()
+        while area and not area.inherits("QScrollArea"):
+            area = area.parent()
+        if area:
+            area.ensureWidgetVisible(self._ui.applyButton)
 
     # --- what is checked ----------------------------------------------------------------------------------------------
 
@@ -197,3 +238,13 @@ class ScanPanel(Panel):
         with errors_shown():
             parameters.roi = place_box(parameters.roi)
             parameters.place = SearchRegion.box
+
+    def _show_box_again(self) -> None:
+        parameters = self._current.parameters
+        if parameters is not None and parameters.place == SearchRegion.box:
+            _show_box(parameters.roi)
+
+
+def _show_box(roi: Node) -> None:
+    if roi is not None:
+        draw_as_frame(roi)

@@ -27,14 +27,12 @@ class ScanSelectorFilter(Panel, VTKObservationMixin):
             selectors: Node selectors that shall list only these.
         """
         super().__init__()
-        # Not at once: a node's role is set after it was added.
-        self._timer = self.make_timer(0, self.tag)
         for selector in selectors:
             for kind in selector.nodeTypes:
                 selector.addAttribute(kind, LISTED, "1")
         events = slicer.vtkMRMLScene
         for event in (events.NodeAddedEvent, events.EndImportEvent, events.EndBatchProcessEvent):
-            self.addObserver(slicer.mrmlScene, event, self._soon)
+            self.addObserver(slicer.mrmlScene, event, self._changed)
         self.tag()
 
     def close(self) -> None:
@@ -50,5 +48,7 @@ class ScanSelectorFilter(Panel, VTKObservationMixin):
                 if node.GetAttribute(LISTED) != wanted:
                     node.SetAttribute(LISTED, wanted)
 
-    def _soon(self, *_event: Any) -> None:
-        self._timer.start()
+    def _changed(self, *_event: Any) -> None:
+        # At once: a node may be chosen in the turn in which it was loaded. Ours have their role before they are added.
+        if not slicer.mrmlScene.IsImporting() and not slicer.mrmlScene.IsClosing():
+            self.tag()

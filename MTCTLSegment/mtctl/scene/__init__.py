@@ -31,10 +31,19 @@ from mtctl.scene.region_table import fill_region_table, state_of
 from mtctl.scene.reviewed_segment import case_maps, missing, review_segmentation, show_kind
 from mtctl.scene.scan_nodes import add_label, add_scan
 from mtctl.scene.segments import mask_of, set_mask
-from mtctl.scene.slice_layers import hide_layers, jump, opacity_of, set_heatmap_visible, set_opacity, show_layers
+from mtctl.scene.slice_layers import (
+    composites,
+    hide_layers,
+    jump,
+    opacity_of,
+    set_heatmap_visible,
+    set_opacity,
+    show_layers,
+)
 from mtctl.scene.spacing import file_spacing_of, out_of_date, set_spacing, spacing_of
 from mtctl.scene.surface import color_surface, set_surface_visible
 from mtctl.scene.types import Node, Scene
+from mtctl.scene.visible_cases import hide_cases, is_in_views, unhide_case
 from mtctl.scene.volume_nodes import follow_scan, volume_of
 
 __all__ = [
@@ -53,11 +62,14 @@ __all__ = [
     "cases",
     "close_case",
     "color_surface",
+    "composites",
     "file_spacing_of",
     "fill_region_table",
     "find_case",
     "follow_scan",
+    "hide_cases",
     "hide_layers",
+    "is_in_views",
     "jump",
     "load_document",
     "mask_of",
@@ -82,5 +94,6 @@ __all__ = [
     "state_of",
     "store_document",
     "threshold_of",
+    "unhide_case",
     "volume_of",
 ]

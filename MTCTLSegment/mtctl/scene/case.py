@@ -146,8 +146,9 @@ def _found(scene: Scene, scan: Node) -> CaseNodes:
 def _new_record(scene: Scene, scan: Node) -> Node:
     record = slicer.vtkMRMLScriptedModuleNode()
     record.SetName(f"{scan.GetName()}: record")
+    record = add_part(scene, scan, record, "record")
     record.SetHideFromEditors(True)
-    return add_part(scene, scan, record, "record")
+    return record
 
 
 def _threshold_like(known: NDArray[np.float32], threshold: float, other: NDArray[np.float32]) -> float:

@@ -12,6 +12,9 @@ from mtctl.scene.nodes import ROLE, CaseNodes, SceneError, add_part, is_in_scene
 from mtctl.scene.types import Node, Scene
 from mtctl.uncertainty.kinds import BY_NAME
 
+#: Title of the colours where somebody else's segmentation is checked: it is 1 wherever that differs from the model's.
+DIFFERENCES_LEGEND = "Differences and uncertainty"
+
 #: Smoothing of the closed surface; Slicer's own default, written down so that every scene draws alike.
 _SMOOTHING = "0.5"
 
@@ -101,7 +104,8 @@ def show_legend(nodes: CaseNodes, views: Sequence[Node]) -> Node:
         nodes.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     legend = slicer.vtkMRMLColorLegendDisplayNode()
     legend.SetName(f"{nodes.scan.GetName()}: legend")
-    legend.SetTitleText(BY_NAME[nodes.kind].legend)
+    differences = nodes.heatmap.GetAttribute(ROLE) == "differences"
+    legend.SetTitleText(DIFFERENCES_LEGEND if differences else BY_NAME[nodes.kind].legend)
     legend.SetLabelFormat("%4.2f")
     legend.SetNumberOfLabels(5)
     legend.SetSize(0.08, 0.3)

@@ -6,16 +6,19 @@ That is where painting is allowed, for the Segment Editor, and what a proposal w
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
 from mtctl.geometry import Mask
-from mtctl.review.proposals import Proposal
 from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_in_scene, part_of
 from mtctl.scene.segments import mask_of, set_segment
 from mtctl.scene.types import Node
 from mtctl.scene.volume_nodes import copy_transform, set_voxels
+
+if TYPE_CHECKING:
+    from mtctl.review.proposals import Proposal
 
 #: Sky blue and white: neither in the heatmap, nor grey or red as the outline; told apart by the colour-blind too.
 _SEGMENTS = {"added": ("Would be added", (0.35, 0.75, 1.0)), "removed": ("Would be taken away", (1.0, 1.0, 1.0))}
@@ -86,10 +89,12 @@ def remove_preview(nodes: CaseNodes) -> None:
 def _new_preview(nodes: CaseNodes) -> Node:
     preview = slicer.vtkMRMLSegmentationNode()
     preview.SetName(f"{nodes.scan.GetName()}: preview")
-    preview.SetHideFromEditors(True)
     preview.SetSaveWithScene(False)
     preview.SetUndoEnabled(False)
     preview = add_part(nodes.scene, nodes.scan, preview, "preview")
+    # Not before: the application looks for the subject hierarchy item of a segmentation that was added, and prints seven
+    # errors where a hidden one has none.
+    preview.SetHideFromEditors(True)
     preview.SetReferenceImageGeometryParameterFromVolumeNode(nodes.scan)
     for segment_id, (name, color) in _SEGMENTS.items():
         segment = slicer.vtkSegment()

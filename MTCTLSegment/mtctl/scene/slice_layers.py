@@ -114,7 +114,10 @@ def jump(scene: Scene, lps: Triple) -> None:
     for view in _of_class(scene, "vtkMRMLSliceNode"):
         view.JumpSliceByCentering(*ras)
     for crosshair in _of_class(scene, "vtkMRMLCrosshairNode"):
-        crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
+        # Long lines with a gap in the middle: a small thin cross is lost on a yellow heatmap. A person's own choice stays.
+        if crosshair.GetCrosshairMode() in (crosshair.NoCrosshair, crosshair.ShowSmallBasic):
+            crosshair.SetCrosshairMode(crosshair.ShowIntersection)
+            crosshair.SetCrosshairThickness(crosshair.Medium)
         crosshair.SetCrosshairRAS(*ras)
     for camera in _of_class(scene, "vtkMRMLCameraNode"):
         way = np.array(ras) - camera.GetFocalPoint()

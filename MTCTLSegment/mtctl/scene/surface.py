@@ -8,7 +8,6 @@ import numpy as np
 import slicer
 import vtk
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mtctl.scene.displays import heatmap_table
@@ -111,6 +110,8 @@ def _with_normals(surface: Any) -> Any:
 
 def _uncertainty_across(nodes: CaseNodes, surface: Any) -> NDArray[np.float32]:
     """Return the mean uncertainty across the surface at each of its points."""
+    from scipy.ndimage import map_coordinates  # A window imports this file before it is open.
+
     points = vtk_to_numpy(surface.GetPoints().GetData()).astype(np.float64)
     normals = vtk_to_numpy(surface.GetPointData().GetNormals()).astype(np.float64)
     to_index = np.linalg.inv(transform_to_world(nodes.heatmap) @ index_to_ras(nodes.heatmap)) @ transform_to_world(

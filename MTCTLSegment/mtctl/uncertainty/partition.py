@@ -1,11 +1,12 @@
-"""Cut weighted voxels of a volume into places, each small enough for one view."""
+"""Cut weighted voxels of a volume into places, each small enough for one view.
+
+scipy takes a second and more to load, and every window imports this file before it is open: the functions import it.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
-from scipy.spatial import KDTree
 
 from mtctl.uncertainty.regions import SMALLEST_ERROR_MM3
 
@@ -24,6 +25,8 @@ def partition(position: NDArray[np.float64], error: NDArray[np.float32], voxel_m
         error: Weight of each voxel.
         voxel_mm3: Volume of a voxel.
     """
+    from scipy.spatial import KDTree
+
     if not len(error):
         return np.zeros(0, dtype=np.int64)
     corner = position.min(axis=0)
@@ -73,6 +76,8 @@ def convolved(array: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArra
     As `scipy.signal.fftconvolve`, to the last bit; `scipy.signal` itself takes a second to load, and every window waits
     for that before its first case.
     """
+    from scipy import fft
+
     shape = [one + other - 1 for one, other in zip(array.shape, kernel.shape, strict=True)]
     fast = [fft.next_fast_len(count, real=True) for count in shape]
     product = fft.rfftn(array, fast) * fft.rfftn(kernel, fast)

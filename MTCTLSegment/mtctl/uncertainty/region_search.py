@@ -2,6 +2,8 @@
 
 Uncertainty is high in a thin shell along the whole border, so connected components of voxels above a threshold melt
 into one. Here what is uncertain along every border is discounted, and the rest is cut into places.
+
+scipy takes a second and more to load, and every window imports this file before it is open: the functions import it.
 """
 
 from __future__ import annotations
@@ -10,10 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, maximum_filter
 
 from mtctl.geometry import Geometry, Mask
-from mtctl.masks import surface_distance
 from mtctl.uncertainty.partition import partition
 from mtctl.uncertainty.regions import RegionMap, rounded
 
@@ -103,6 +103,10 @@ def _zones(mask: Mask, geometry: Geometry) -> tuple[Mask, Mask]:
     The layer is what touches the mask (26 neighbours) or lies within OUTER_LAYER_MM of its surface: one voxel on most
     grids, several on fine ones. Without a surface there is no layer, and everything counts.
     """
+    from scipy.ndimage import binary_dilation
+
+    from mtctl.masks import surface_distance
+
     if not mask.any() or mask.all():
         return np.zeros_like(mask), np.ones_like(mask)
     x, y, z = geometry.spacing
@@ -117,6 +121,8 @@ def _levels(uncertainty: NDArray[np.float32], mask: Mask, geometry: Geometry) ->
     The level is the uncertainty; nothing beyond REACH_MM; in the layer no more than that of the most uncertain voxel
     beyond it that is as near as the layer is thick.
     """
+    from scipy.ndimage import maximum_filter
+
     layer, counts = _zones(mask, geometry)
     level = np.where(counts, uncertainty, np.float32(0))
     beyond = np.where(mask | layer, np.float32(0), level)

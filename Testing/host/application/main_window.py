@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from ..widgets.containers import ctkCollapsibleButton
 from .modules import qSlicerModuleManager, qSlicerScriptedLoadableModule
@@ -76,6 +76,7 @@ class qSlicerModulePanel(QtWidgets.QWidget):
         self._help.setChecked(False)
         probe.setChecked(False)
         self._panel: QtWidgets.QWidget | None = None
+        self.widths: list[int] = []
 
     helpAndAcknowledgmentVisible = QtCore.Property(
         bool, lambda self: not self._help.isHidden(), lambda self, value: self._help.setVisible(value)
@@ -95,6 +96,15 @@ class qSlicerModulePanel(QtWidgets.QWidget):
             panel.installEventFilter(self)
             panel.show()
             self._make_room()
+
+    def forget_widths(self) -> None:
+        """Keep the present width alone."""
+        self.widths = [self.width()]
+
+    def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
+        if not self.widths or self.widths[-1] != self.width():
+            self.widths.append(self.width())
+        super().resizeEvent(event)
 
     def scroll_to(self, widget: QtWidgets.QWidget) -> None:
         """For screenshots: brings a widget of the panel into sight."""

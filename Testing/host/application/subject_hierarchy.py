@@ -6,6 +6,7 @@ from typing import Any
 
 import slicer
 import vtk
+from PySide6 import QtCore
 
 SHOWN = (
     "vtkMRMLVolumeNode",
@@ -27,10 +28,11 @@ def fill_subject_hierarchy(scene: Any) -> None:
     def added(_: Any, event: str, node: Any) -> None:
         if not scene.IsImporting():
             _add(scene, node)
+            _complain_of_hidden_segmentation(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def removed(_: Any, event: str, node: Any) -> None:
-        if scene.IsClosing() or not _is_shown(node):
+        if scene.IsClosing() or not any(node.IsA(name) for name in SHOWN):
             return
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
         if hierarchy.GetItemByDataNode(node):
@@ -44,6 +46,16 @@ def fill_subject_hierarchy(scene: Any) -> None:
     scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, added)
     scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, removed)
     scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, imported)
+
+
+def _complain_of_hidden_segmentation(node: Any) -> None:
+    """The application's plugin looks for the item of a new segmentation and of what is in it, seven times in all.
+
+    One that was hidden before it was added has none; hidden afterwards, it keeps its item, and nothing is said.
+    """
+    if node.IsA("vtkMRMLSegmentationNode") and node.GetHideFromEditors():
+        for _ in range(7):
+            QtCore.qCritical(f"Unable to find subject hierarchy item by data node {node.GetName()}")
 
 
 def _is_shown(node: Any) -> bool:

@@ -195,7 +195,8 @@ _wrappers: weakref.WeakValueDictionary[int, Wrapper] = weakref.WeakValueDictiona
 @cache
 def wrapper_class(qt_class: type) -> type[Wrapper]:
     """The class that modules know for one of PySide's classes or of the stand-ins."""
-    return WrapperType(qt_class.__name__, (Wrapper,), {"_qt_class": qt_class, "__doc__": qt_class.__doc__})
+    # Without the documentation: PySide works it out for each class, which takes longer than all that a module does.
+    return WrapperType(qt_class.__name__, (Wrapper,), {"_qt_class": qt_class})
 
 
 def wrap(qt: Any) -> Wrapper:

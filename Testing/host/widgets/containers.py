@@ -41,7 +41,8 @@ class ctkCollapsibleButton(Setters, QtWidgets.QAbstractButton):
         self.setCheckable(True)
         self.setChecked(True)
         self.setContentsMargins(0, HEADER, 0, 0)
-        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Preferred)
+        # As in CTK: never narrower than the contents would like to be. A wrapped label asks for up to 80 letters.
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
         self.toggled.connect(self._fold)
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
@@ -80,8 +81,8 @@ class ctkCollapsibleButton(Setters, QtWidgets.QAbstractButton):
 
     def _fold(self, opened: bool) -> None:
         _fold_children(self, self._shown_before, opened)
-        preferred, fixed = QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Fixed
-        self.setSizePolicy(preferred, preferred if opened else fixed)
+        policies = QtWidgets.QSizePolicy.Policy
+        self.setSizePolicy(policies.Minimum, policies.Preferred if opened else policies.Fixed)
         self.setMaximumHeight(WIDGET_MAXIMUM if opened else HEADER)  # the empty layout would keep its margins
         self.contentsCollapsed.emit(not opened)
 

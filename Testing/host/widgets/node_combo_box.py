@@ -93,9 +93,13 @@ class qMRMLNodeComboBox(Setters, QtWidgets.QWidget):
     def setCurrentNodeID(self, identifier: str | None) -> None:
         """Chooses by ID; before the scene is set, the choice is kept for later."""
         self._requested = identifier or ""
-        listed = [node.GetID() for node in self.nodes()]
-        if self._scene is not None:
-            self._choose(self._requested if self._requested in listed else "")
+        if self._scene is None:
+            return
+        if self._scene.IsBatchProcessing():  # The list is read again at the end of the batch: what came is not in it.
+            listed = [self._list.itemData(row) for row in range(self._list.count())]
+        else:
+            listed = [node.GetID() for node in self.nodes()]
+        self._choose(self._requested if self._requested in listed else "")
 
     def nodes(self) -> list[Any]:
         """The nodes in the list."""

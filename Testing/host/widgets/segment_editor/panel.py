@@ -11,6 +11,9 @@ from ..segments_table import qMRMLSegmentsTableView
 from .base import SegmentEditor
 from .rules import segment_beside
 
+# Pixels, as seen in the application: without an effect, and with the options of one.
+WIDTH, WIDTH_WITH_OPTIONS = 446, 522
+
 # Rows further in the table of segments.
 SEGMENT_KEYS = {"Q": -1, "W": 1, "/": -1, "*": 1, ",": -1, ".": 1, ">": -1, "<": 1}
 
@@ -45,6 +48,19 @@ class SegmentEditorPanel:
         self._redo.setText("Redo")
         self._undo.clicked.connect(editor.undo)
         self._redo.clicked.connect(editor.redo)
+        self._undo_box = QtWidgets.QGroupBox(editor)
+        self._undo_box.setObjectName("UndoRedoGroupBox")
+        undo_layout = QtWidgets.QHBoxLayout(self._undo_box)
+        for name, button in (("UndoButton", self._undo), ("RedoButton", self._redo)):
+            button.setObjectName(name)
+            undo_layout.addWidget(button)
+        self._options = QtWidgets.QGroupBox(editor)
+        self._options.setObjectName("OptionsGroupBox")
+        self._options_text = QtWidgets.QLabel("Options of the effect, with icons and sliders")
+        self._options_text.setMinimumWidth(WIDTH_WITH_OPTIONS - 2 * 9 - 4)
+        QtWidgets.QVBoxLayout(self._options).addWidget(self._options_text)
+        self._options.hide()
+        self._effects_box.setMinimumWidth(WIDTH)
         self._masking = QtWidgets.QGroupBox("Masking", editor)
         self._mask_text = QtWidgets.QLabel()
         QtWidgets.QVBoxLayout(self._masking).addWidget(self._mask_text)
@@ -52,7 +68,7 @@ class SegmentEditorPanel:
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
         layout.addLayout(buttons)
-        for widget in (self.table, self._effects_box, self._masking):
+        for widget in (self.table, self._effects_box, self._undo_box, self._options, self._masking):
             layout.addWidget(widget)
 
     def setMRMLScene(self, scene: Any) -> None:
@@ -75,11 +91,18 @@ class SegmentEditorPanel:
         self._arrange_effects()
         self._undo.setEnabled(bool(editor.logic.CanUndo()))
         self._redo.setEnabled(bool(editor.logic.CanRedo()))
+        active = editor.activeEffect()
+        self._options.setVisible(active is not None)
+        self._options.setTitle("" if active is None else active.name)
         self._masking.setVisible(editor.maskingSectionVisible)
         if node is not None:
             low, high = node.GetSourceVolumeIntensityMaskRange()
             masked = f"{low:.2f} to {high:.2f}" if node.GetSourceVolumeIntensityMask() else "any"
             self._mask_text.setText(f"Editable intensity range: {masked}")
+
+    def selected(self) -> tuple[Any, Any]:
+        """The segmentation and the source volume that the selectors show."""
+        return self._segmentation.currentNode(), self._source.currentNode()
 
     def install_shortcuts(self, parent: QtWidgets.QWidget) -> None:
         """The editor's keys, working wherever the focus is inside ``parent``."""
@@ -113,7 +136,7 @@ class SegmentEditorPanel:
                     widget.hide()
                     widget.deleteLater()
             self._effect_buttons = {name: self._effect_button(name) for name in names}
-            cells = [*self._effect_buttons.values(), self._undo, self._redo]
+            cells = list(self._effect_buttons.values())
             columns = max(1, self._editor.effectColumnCount)
             for index, button in enumerate(cells):
                 self._effects_grid.addWidget(button, index // columns, index % columns)

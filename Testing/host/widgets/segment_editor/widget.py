@@ -22,6 +22,7 @@ from .rules import (
 )
 
 LATE = -100.0  # priority of observers that run after the module's own
+EARLY = 100.0  # and of those that run before the selectors have looked at the scene
 
 
 class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
@@ -54,7 +55,6 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(494)  # of the application's
         self.logic = slicer.vtkSlicerSegmentEditorLogic()
         self._node: Any = None
         self._node_tag = 0
@@ -80,6 +80,7 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
         scene.AddObserver(events.StartCloseEvent, lambda *_: self._crash.check(), LATE)
         scene.AddObserver(events.NodeRemovedEvent, lambda *_: self._follow_node(), LATE)
         scene.AddObserver(events.EndCloseEvent, lambda *_: self._follow_node(), LATE)
+        scene.AddObserver(events.EndBatchProcessEvent, lambda *_: self._take_selectors(), EARLY)
         self._follow_node()
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
@@ -273,6 +274,18 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
         logic.UpdateAlignedSourceVolume()
         logic.ModifySegmentByLabelmap(segmentation, segment, labelmap, modes[mode], extent, False, bypass)
         self._update()
+
+    def _take_selectors(self) -> None:
+        """As onMRMLSceneEndBatchProcessEvent: what the selectors show counts, not what was set during the batch.
+
+        They list nothing that came during it: what a module attached at the end of an import is detached again.
+        """
+        segmentation, source = self._panel.selected()
+        if self.segmentationNode() is not segmentation:
+            self.setSegmentationNode(segmentation)
+        if self.sourceVolumeNode() is not source:
+            self.setSourceVolumeNode(source)
+        self._follow_node()
 
     def _follow_node(self) -> None:
         """The node changed, or a node that it points to is gone."""
