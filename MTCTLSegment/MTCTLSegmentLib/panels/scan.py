@@ -27,7 +27,6 @@ from MTCTLSegmentLib.roi import box_of, draw_as_frame, hide_box, place_box
 from MTCTLSegmentLib.text import progress_text
 from MTCTLSegmentLib.widgets.spacing_row import SpacingRow
 
-
 # What the review of the result needs and the opening of the module does not: scipy takes a second and more to load. One
 # at a time while the child process computes, so that the window never stands still for long.
 _LATER = ("scipy.ndimage", "scipy.fft", "scipy.spatial")

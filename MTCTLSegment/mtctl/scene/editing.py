@@ -92,8 +92,8 @@ def _new_preview(nodes: CaseNodes) -> Node:
     preview.SetSaveWithScene(False)
     preview.SetUndoEnabled(False)
     preview = add_part(nodes.scene, nodes.scan, preview, "preview")
-    # Not before: the application looks for the subject hierarchy item of a segmentation that was added, and prints seven
-    # errors where a hidden one has none.
+    # Not before: the application looks for the subject hierarchy item of a segmentation that was added, and prints
+    # seven errors where a hidden one has none.
     preview.SetHideFromEditors(True)
     preview.SetReferenceImageGeometryParameterFromVolumeNode(nodes.scan)
     for segment_id, (name, color) in _SEGMENTS.items():

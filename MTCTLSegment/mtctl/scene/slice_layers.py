@@ -114,7 +114,7 @@ def jump(scene: Scene, lps: Triple) -> None:
     for view in _of_class(scene, "vtkMRMLSliceNode"):
         view.JumpSliceByCentering(*ras)
     for crosshair in _of_class(scene, "vtkMRMLCrosshairNode"):
-        # Long lines with a gap in the middle: a small thin cross is lost on a yellow heatmap. A person's own choice stays.
+        # Long lines with a gap in the middle: a small cross is lost on a yellow heatmap. A person's own choice stays.
         if crosshair.GetCrosshairMode() in (crosshair.NoCrosshair, crosshair.ShowSmallBasic):
             crosshair.SetCrosshairMode(crosshair.ShowIntersection)
             crosshair.SetCrosshairThickness(crosshair.Medium)

@@ -12,9 +12,9 @@ _HIDDEN = "MTCTL.HiddenWithCase"
 
 
 def hide_cases(scene: Scene) -> None:
-    """Take all cases out of the views, also what is left of those whose scan was deleted: nothing lies over another scan.
+    """Take all cases out of the views, also what is left of those whose scan was deleted.
 
-    Slice views get back what they showed before.
+    So nothing of one lies over another scan. Slice views get back what they showed before.
     """
     for nodes in cases(scene):
         hide_layers(nodes)
