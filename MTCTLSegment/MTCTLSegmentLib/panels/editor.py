@@ -55,6 +55,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         editor.maximumNumberOfUndoStates = _UNDO_STATES
         editor.autoShowSourceVolumeNode = False
         self._stroke = self.make_timer(_STROKE_MS, self._note_edit)
+        self._history = self.make_timer(_STROKE_MS, self._show_history)
         self.connect((ui.undoButton, "clicked()", self.undo), (ui.redoButton, "clicked()", self.redo))
         self.listen(current, self.refresh)
 
@@ -134,6 +135,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         review = self._current.review
         self._editor.enabled = review is not None
         self._show_history()
+        self._history.start()  # Once more when the editor has noted what was changed just now.
         if review is not None and self._editor.segmentationNode() is review.nodes.reviewed:
             self.restrict()
 

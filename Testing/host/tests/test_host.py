@@ -193,6 +193,29 @@ class TestWidgets:
         button.collapsed = False
         assert (shown.isVisible(), hidden.isVisible()) == (True, False)
 
+    def test_a_collapsible_button_is_never_narrower_than_its_contents_would_like_to_be(
+        self, host: Any, qt: Any
+    ) -> None:
+        """As CTK's: a message in a wrapped label widens the page and the panel, unless the label ignores its hint."""
+        import ctk
+
+        page = qt.QWidget()
+        column = qt.QVBoxLayout(page)
+        button = ctk.ctkCollapsibleButton(page)
+        column.addWidget(button)
+        label = qt.QLabel("short", button)
+        label.setWordWrap(True)
+        qt.QVBoxLayout(button).addWidget(label)
+        page.show()
+        narrow = page.minimumSizeHint.width()
+        label.text = "a message of several sentences that somebody wrote without a thought of how wide it becomes " * 3
+        host.process_events()
+        assert page.minimumSizeHint.width() > narrow + 100
+        label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        host.process_events()
+        assert page.minimumSizeHint.width() == narrow
+        page.deleteLater()
+
     def test_a_slider_keeps_to_its_range_and_signals_once(self, host: Any, qt: Any) -> None:
         import ctk
 
@@ -494,6 +517,15 @@ class TestScene:
         hierarchy.SetItemParent(hierarchy.GetItemByDataNode(scan), folder)
         children = slicer.util.getSubjectHierarchyItemChildren(folder)
         assert [hierarchy.GetItemName(child) for child in children] == ["scan"]
+
+    def test_a_segmentation_that_is_hidden_before_it_is_added_is_complained_of(self, host: Any, slicer: Any) -> None:
+        late = slicer.mrmlScene.AddNode(slicer.vtkMRMLSegmentationNode())
+        late.SetHideFromEditors(True)
+        assert host.warnings == []
+        early = slicer.vtkMRMLSegmentationNode()
+        early.SetHideFromEditors(True)
+        slicer.mrmlScene.AddNode(early)
+        assert len(host.warnings) == 7 and "subject hierarchy item" in host.warnings[0]
 
     def test_node_selectors_filter_by_attribute(self, slicer: Any, scan: Any) -> None:
         selector = slicer.qMRMLNodeComboBox()
@@ -813,6 +845,29 @@ class TestSegmentEditor:
         widget.maskingSectionVisible = False
         assert "maskingSectionVisible" in str(host.failures[0])
         host.failures.clear()
+
+    def test_what_is_attached_during_a_batch_of_changes_is_detached_at_its_end(
+        self, host: Any, slicer: Any, editor: Any, scan: Any
+    ) -> None:
+        segmentation, scene = editor.segmentationNode(), slicer.mrmlScene
+        editor.setSegmentationNode(None)
+        scene.StartState(scene.BatchProcessState)
+        editor.setSegmentationNode(segmentation)
+        scene.EndState(scene.BatchProcessState)
+        assert editor.segmentationNode() is None
+        editor.setSegmentationNode(segmentation)
+        editor.setSourceVolumeNode(scan)
+        scene.StartState(scene.BatchProcessState)
+        scene.EndState(scene.BatchProcessState)
+        assert editor.segmentationNode() is segmentation and editor.sourceVolumeNode() is scan
+
+    def test_it_grows_when_the_options_of_an_effect_open(self, host: Any, editor: Any) -> None:
+        editor.setActiveEffect(None)
+        host.process_events()
+        narrow = editor.minimumSizeHint.width()
+        editor.setActiveEffectByName("Paint")
+        host.process_events()
+        assert editor.minimumSizeHint.width() > narrow + 50
 
     def test_only_the_effects_asked_for_are_shown(self, editor: Any) -> None:
         editor.setEffectNameOrder(["Erase", "Paint"])

@@ -302,5 +302,22 @@ def test_the_module_opens_before_anything_is_installed() -> None:
     run(PROGRAM, "torch", "safetensors", "skimage")
 
 
+def test_the_module_opens_without_anything_that_takes_long_to_load() -> None:
+    """scipy alone takes seconds; SimpleITK half of one. pydicom and highdicom come with DICOM files."""
+    run(PROGRAM, "scipy", "SimpleITK", "torch", "skimage", "safetensors", "pydicom", "highdicom")
+
+
+def test_the_size_that_is_asked_for_is_that_of_what_is_missing(
+    host: Any, module: Any, computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MTCTLSegmentLib import python_packages
+
+    module.ui.applyButton.click()
+    assert "1 GB" in host.messages[0].text
+    monkeypatch.setattr(python_packages, "missing", lambda *_: ["scikit-image>=0.24"])
+    module.ui.applyButton.click()
+    assert "about 30 MB" in host.messages[2].text and "GB" not in host.messages[2].text
+
+
 def test_a_whole_review_needs_no_torch_in_slicer_itself() -> None:
     run(PROGRAM + REVIEW, "torch", "safetensors")

@@ -89,8 +89,7 @@ class SegmentEditorPanel:
         if self.table.segmentationNode() is not editor.segmentationNode():
             self.table.setSegmentationNode(editor.segmentationNode())
         self._arrange_effects()
-        self._undo.setEnabled(bool(editor.logic.CanUndo()))
-        self._redo.setEnabled(bool(editor.logic.CanRedo()))
+        self.show_history()
         active = editor.activeEffect()
         self._options.setVisible(active is not None)
         self._options.setTitle("" if active is None else active.name)
@@ -99,6 +98,11 @@ class SegmentEditorPanel:
             low, high = node.GetSourceVolumeIntensityMaskRange()
             masked = f"{low:.2f} to {high:.2f}" if node.GetSourceVolumeIntensityMask() else "any"
             self._mask_text.setText(f"Editable intensity range: {masked}")
+
+    def show_history(self) -> None:
+        """Enables undo and redo where there is something."""
+        self._undo.setEnabled(bool(self._editor.logic.CanUndo()))
+        self._redo.setEnabled(bool(self._editor.logic.CanRedo()))
 
     def selected(self) -> tuple[Any, Any]:
         """The segmentation and the source volume that the selectors show."""

@@ -63,6 +63,7 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
         self._mouse = BrushMouse(self)
         self._observing_views = False
         self._segmentation: Any = None
+        self._segmentation_tags: list[int] = []
         self._source: Any = None
         self._source_taken_away = False
         self._effects = make_effects(self)
@@ -298,7 +299,10 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
             source = scan_for(self.mrmlScene())
             self._node.SetAndObserveSourceVolumeNode(source)
         if segmentation is not self._segmentation:
+            for tag in self._segmentation_tags:
+                self._segmentation.GetSegmentation().RemoveObserver(tag)
             self._segmentation = segmentation
+            self._segmentation_tags = self._follow_history(segmentation)
             self.logic.SetSegmentationNode(segmentation)
             self.segmentationNodeChanged.emit(segmentation)
         if source is not self._source:
@@ -309,6 +313,14 @@ class qMRMLSegmentEditorWidget(Setters, qMRMLWidget):
             self._active = None
         set_mask_range_at_first(self._node, source)
         self._update()
+
+    def _follow_history(self, node: Any) -> list[int]:
+        """Undo and redo follow what is changed, by whomever."""
+        if node is None:
+            return []
+        segmentation, events = node.GetSegmentation(), slicer.vtkSegmentation
+        followed = (events.SegmentModified, events.SourceRepresentationModified)
+        return [segmentation.AddObserver(event, lambda *_: self._panel.show_history(), LATE) for event in followed]
 
     def _show_masking(self) -> None:
         note_missing_node(self._node, "maskingSectionVisible")
