@@ -193,9 +193,7 @@ class TestWidgets:
         button.collapsed = False
         assert (shown.isVisible(), hidden.isVisible()) == (True, False)
 
-    def test_a_collapsible_button_is_never_narrower_than_its_contents_would_like_to_be(
-        self, host: Any, qt: Any
-    ) -> None:
+    def test_a_collapsible_button_is_never_narrower_than_its_contents_ask_for(self, host: Any, qt: Any) -> None:
         """As CTK's: a message in a wrapped label widens the page and the panel, unless the label ignores its hint."""
         import ctk
 
