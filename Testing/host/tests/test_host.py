@@ -850,7 +850,8 @@ class TestSegmentEditor:
         segmentation, scene = editor.segmentationNode(), slicer.mrmlScene
         editor.setSegmentationNode(None)
         scene.StartState(scene.BatchProcessState)
-        editor.setSegmentationNode(segmentation)
+        new = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "that came with the batch")
+        editor.setSegmentationNode(new)
         scene.EndState(scene.BatchProcessState)
         assert editor.segmentationNode() is None
         editor.setSegmentationNode(segmentation)

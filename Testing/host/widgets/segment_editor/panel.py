@@ -53,6 +53,7 @@ class SegmentEditorPanel:
         undo_layout = QtWidgets.QHBoxLayout(self._undo_box)
         for name, button in (("UndoButton", self._undo), ("RedoButton", self._redo)):
             button.setObjectName(name)
+            button.setToolTip(f"{name.removesuffix('Button')} the last change.")
             undo_layout.addWidget(button)
         self._options = QtWidgets.QGroupBox(editor)
         self._options.setObjectName("OptionsGroupBox")
