@@ -12,10 +12,10 @@ import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  gives the classes of vtkRen
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkLogger, vtkLookupTable
-from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkClipPolyData, vtkWindowedSincPolyDataFilter
+from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkLogger, vtkLookupTable, vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkClipPolyData, vtkPolyDataNormals, vtkWindowedSincPolyDataFilter
 from vtkmodules.vtkFiltersGeneral import vtkDiscreteFlyingEdges3D
 from vtkmodules.vtkRenderingCore import (
     vtkActor,
@@ -32,6 +32,9 @@ from mtctl.networks.distance_map import signed_distance_mm
 
 #: Blue, grey, red: made for shaded surfaces, and told apart by the colour-blind (Moreland 2009).
 COLOUR_MAP = "coolwarm"
+
+#: Of uncertainty and of the wall's enhancement: purple is low, yellow is high.
+VALUE_MAP = "viridis"
 
 #: Ends of the colour scale, mm. Observers differ by about 1 mm; beyond 5 mm a border is simply wrong.
 LIMIT_MM = 5.0
@@ -113,8 +116,52 @@ def surface_pictures(
     renderer.SetBackground(1.0, 1.0, 1.0)
     _light(renderer)
     if prediction.any():
-        renderer.AddActor(_coloured(distance_surface(prediction, truth, geometry)))
+        renderer.AddActor(_coloured(distance_surface(prediction, truth, geometry), COLOUR_MAP, (-LIMIT_MM, LIMIT_MM)))
     renderer.AddActor(_missed(distance_surface(truth, prediction, geometry)))
+    with _window(renderer, width, round(width * frame.half_height / frame.half_width)) as window:
+        return [_picture(window, renderer, view, frame) for view in VIEWPOINTS]
+
+
+def mapped_pictures(
+    points: NDArray[np.float64],
+    triangles: NDArray[np.int64],
+    values: NDArray[np.float64] | None,
+    limits: tuple[float, float],
+    width: int,
+) -> list[NDArray[np.uint8]]:
+    """Return a surface in each of `VIEWPOINTS`, coloured by values at its points.
+
+    Args:
+        points: (N, 3), LPS mm.
+        triangles: (M, 3).
+        values: (N,); None: one colour.
+        limits: Ends of the colour scale.
+        width: Of a picture, in pixels.
+
+    Returns:
+        Pictures (height, width, 3).
+
+    Raises:
+        RenderingError: There is no OpenGL, in hardware or software.
+    """
+    surface, cells, vertices = vtkPolyData(), vtkCellArray(), vtkPoints()
+    vertices.SetData(numpy_to_vtk(points, deep=True))
+    cells.SetData(3, numpy_to_vtkIdTypeArray(triangles.ravel(), deep=True))
+    surface.SetPoints(vertices)
+    surface.SetPolys(cells)
+    if values is not None:
+        surface.GetPointData().SetScalars(numpy_to_vtk(values, deep=True))
+    normals = vtkPolyDataNormals()
+    normals.SetInputData(surface)
+    normals.SplittingOff()
+    normals.Update()
+    low, high = points.min(axis=0), points.max(axis=0)
+    (x, y, z), half = ((low + high) / 2).tolist(), (high - low) / 2 + _AIR_MM / 2
+    frame = ViewRectangle((x, y, z), float(half[0]), float(half[2]))
+    renderer = vtkRenderer()
+    renderer.SetBackground(1.0, 1.0, 1.0)
+    _light(renderer)
+    renderer.AddActor(_coloured(normals.GetOutput(), VALUE_MAP, limits))
     with _window(renderer, width, round(width * frame.half_height / frame.half_width)) as window:
         return [_picture(window, renderer, view, frame) for view in VIEWPOINTS]
 
@@ -176,8 +223,8 @@ def _cropped(masks: Sequence[Mask], geometry: Geometry) -> tuple[list[Mask], Geo
     return [mask[box] for mask in masks], geometry.window((x, y, z), (nx, ny, nz))
 
 
-def _coloured(surface: vtkPolyData) -> vtkActor:
-    colours = colormaps[COLOUR_MAP](np.linspace(0, 1, 256))
+def _coloured(surface: vtkPolyData, colour_map: str, limits: tuple[float, float]) -> vtkActor:
+    colours = colormaps[colour_map](np.linspace(0, 1, 256))
     table = vtkLookupTable()
     table.SetNumberOfTableValues(len(colours))
     for number, colour in enumerate(colours.tolist()):
@@ -185,7 +232,7 @@ def _coloured(surface: vtkPolyData) -> vtkActor:
     mapper = vtkPolyDataMapper()
     mapper.SetInputData(surface)
     mapper.SetLookupTable(table)
-    mapper.SetScalarRange(-LIMIT_MM, LIMIT_MM)
+    mapper.SetScalarRange(*limits)
     return _actor(mapper)
 
 
