@@ -22,7 +22,7 @@ HELP = "write a page with pictures and numbers for each segmented atrium"
 REPORT_PAGE = ".report.pdf"
 
 _CELL_MM = 0.8  # of the pictures
-_MARGIN_MM = 22.0  # around the atrium in them
+_MARGIN_MM = 15.0  # around the atrium in them
 _SURFACE_WIDTH = 900  # pixels
 _RATIO_LIMITS = (0.5, 1.6)  # of the wall's intensity to that of the blood
 _DOUBT_LIMITS = (0.0, 0.6)  # of the mean uncertainty across the surface
@@ -132,11 +132,9 @@ def _picture_grid(mesh: TriangleMesh) -> Geometry:
     from mtctl.geometry import Geometry
 
     low, high = mesh.points.min(axis=0) - _MARGIN_MM, mesh.points.max(axis=0) + _MARGIN_MM
-    # Squares, all of one size: sides of the pictures are comparable.
-    half = float((high - low).max()) / 2
-    x, y, z = ((low + high) / 2 - half).tolist()
-    count = int(np.ceil(2 * half / _CELL_MM))
-    return Geometry((count,) * 3, (_CELL_MM,) * 3, (x, y, z))
+    x, y, z = low.tolist()
+    columns, rows, slices = np.ceil((high - low) / _CELL_MM).astype(int).tolist()
+    return Geometry((columns, rows, slices), (_CELL_MM,) * 3, (x, y, z))
 
 
 def _on(grid: Geometry, volume: Volume, outside: float) -> Map:
@@ -173,8 +171,11 @@ def _surfaces(mesh: TriangleMesh, doubt: Any, wall: Enhancement | None, remarks:
     except RenderingError as error:
         remarks.append(f"no picture of the surface: {error}")
         return []
+    note = "" if wall is None else "; grey: veins and valve, no wall"
     return [
-        SurfaceView(picture, f"from {'the front' if view.name == 'anterior' else 'behind'}", view.left, view.right)
+        SurfaceView(
+            picture, f"from {'the front' if view.name == 'anterior' else 'behind'}{note}", view.left, view.right
+        )
         for view, picture in zip(VIEWPOINTS, pictures, strict=True)
     ]
 

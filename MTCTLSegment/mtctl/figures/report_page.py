@@ -128,7 +128,7 @@ def _slices(figure: Figure, page: ReportPage) -> None:
         low, high = np.percentile(page.image, (1, 99.5))
         grey = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)}
     for number, (name, cut, sides) in enumerate(planes):
-        axes = figure.add_axes((0.06 + 0.285 * number, 0.675, 0.275, 0.245), facecolor="black")
+        axes = figure.add_axes((0.06 + 0.285 * number, 0.69, 0.275, 0.22), facecolor="black")
         axes.set_xticks([])
         axes.set_yticks([])
         mask = page.mask[cut]

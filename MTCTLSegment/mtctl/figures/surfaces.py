@@ -50,6 +50,8 @@ _MISSED_OPACITY = 0.35
 # of the mask blurred by so many voxels.
 _PASS_BAND, _SMOOTHING_PASSES, _NORMAL_BLUR = 1e-2, 40, 2.0
 
+_NO_VALUE = (0.8, 0.8, 0.8)
+
 _AIR_MM = 8.0
 _MARGIN = 2  # voxels around a mask, so that its surface closes at the border of the scan too
 
@@ -134,7 +136,7 @@ def mapped_pictures(
     Args:
         points: (N, 3), LPS mm.
         triangles: (M, 3).
-        values: (N,); None: one colour.
+        values: (N,), NaN where there is none, which is drawn grey; None: one colour.
         limits: Ends of the colour scale.
         width: Of a picture, in pixels.
 
@@ -229,6 +231,7 @@ def _coloured(surface: vtkPolyData, colour_map: str, limits: tuple[float, float]
     table.SetNumberOfTableValues(len(colours))
     for number, colour in enumerate(colours.tolist()):
         table.SetTableValue(number, *colour)
+    table.SetNanColor(*_NO_VALUE, 1.0)
     mapper = vtkPolyDataMapper()
     mapper.SetInputData(surface)
     mapper.SetLookupTable(table)
