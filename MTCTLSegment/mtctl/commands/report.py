@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtctl.figures.report_page import ReportPage, Row, SurfaceView
+    from mtctl.figures.report_page import ReportPage, SurfaceView, TableRow
     from mtctl.geometry import Geometry, Map, Volume
-    from mtctl.measures.document import CaseMeasures, Measured
+    from mtctl.measures.document import CaseMeasures, IntervalEstimate
     from mtctl.measures.enhancement import Enhancement
     from mtctl.measures.reading import MaskFile, ReadCase
     from mtctl.surfaces.mesh import TriangleMesh
@@ -86,7 +86,6 @@ def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
     from mtctl.io.volumes import read_map, read_scan
     from mtctl.measures.measuring import WallRequest, measure, without_interval
     from mtctl.measures.reading import read_case, scan_for
-    from mtctl.surfaces.cutting import opening_voxels
     from mtctl.surfaces.finding import find_openings
     from mtctl.surfaces.maps import mean_across
     from mtctl.surfaces.openings import read_openings
@@ -104,7 +103,7 @@ def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
         else:
             openings = tuple(find_openings(case.mask.mask, mesh, case.mask.geometry, scan))
             remarks.append("veins and mitral valve were found by the program and checked by nobody")
-        wall = WallRequest(scan, openings=opening_voxels(mesh, openings, scan.geometry))
+        wall = WallRequest(scan, openings=openings)
     result = measure(file.case, case.mask, None, wall, case.settled_percent, remarks)
     measures = result.measures if case.sure else without_interval(result.measures)
     doubt_file = file.beside(".uncertainty.nrrd")
@@ -186,8 +185,8 @@ def _colour(doubtful: bool, walled: bool) -> tuple[str, float, float] | None:
     return ("uncertainty", *_DOUBT_LIMITS) if doubtful else None
 
 
-def _rows(measures: CaseMeasures) -> list[Row]:
-    from mtctl.figures.report_page import Row
+def _rows(measures: CaseMeasures) -> list[TableRow]:
+    from mtctl.figures.report_page import TableRow
 
     x, y, z = measures.extent_mm
     rows = [
@@ -199,18 +198,18 @@ def _rows(measures: CaseMeasures) -> list[Row]:
     rows.append(_row("Sphericity", measures.sphericity, "", 2))
     if measures.wall:
         wall = measures.wall
-        rows.append(Row("Wall, without veins and valve", f"{wall.body_cm2:.1f} cm²"))
+        rows.append(TableRow("Wall, without veins and valve", f"{wall.body_cm2:.1f} cm²"))
         rows += [_row(f"Enhanced wall, {share.threshold}", share.percent, "%") for share in wall.shares]
     return rows
 
 
-def _row(name: str, measured: Measured, unit: str, digits: int = 1) -> Row:
-    from mtctl.figures.report_page import Row
+def _row(name: str, measured: IntervalEstimate, unit: str, digits: int = 1) -> TableRow:
+    from mtctl.figures.report_page import TableRow
 
     interval = ""
     if measured.low is not None and measured.high is not None:
         interval = f"{measured.low:.{digits}f} to {measured.high:.{digits}f}"
-    return Row(name, f"{measured.value:.{digits}f} {unit}".strip(), interval)
+    return TableRow(name, f"{measured.value:.{digits}f} {unit}".strip(), interval)
 
 
 def _origin(file: MaskFile, measures: CaseMeasures) -> list[str]:

@@ -33,7 +33,7 @@ _MOST_WARNINGS = 6
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A line of the table.
 
     Attributes:
@@ -79,7 +79,7 @@ class ReportPage:
     uncertainty: Map | None
     surfaces: Sequence[SurfaceView]
     surface_colour: tuple[str, float, float] | None
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     origin: Sequence[str]
     warnings: Sequence[str]
     date: str
@@ -168,7 +168,7 @@ def _scale(figure: Figure, place: tuple[float, float, float, float], name: str, 
     scale.ax.tick_params(labelsize=6, pad=1, length=2)
 
 
-def _table(figure: Figure, rows: Sequence[Row]) -> float:
+def _table(figure: Figure, rows: Sequence[TableRow]) -> float:
     """Draw the table; returns where it ends."""
     top = 0.435
     for words, x, side in (("", 0.06, "left"), ("value", 0.60, "right"), ("90 % interval", 0.80, "right")):

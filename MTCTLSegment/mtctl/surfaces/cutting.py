@@ -9,17 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
-from mtctl.geometry import Geometry, Mask
 from mtctl.surfaces.mesh import TriangleMesh
 from mtctl.surfaces.openings import Opening, OpeningError
 
 #: A cut that would take so much of the surface is none at a vein or a valve.
 MOST_OF_SURFACE = 0.5
-
-#: How far from the surface the voxels behind an opening count, mm.
-VOXELS_MM = 4.0
 
 # Cut edges keep so much of their length at either end: triangles without area are of no use to simulations.
 _NEAREST = 0.05
@@ -52,31 +47,6 @@ def behind_openings(mesh: TriangleMesh, openings: Sequence[Opening]) -> NDArray[
         if opening.is_open:
             behind |= _behind(mesh, opening)
     return behind
-
-
-def opening_voxels(mesh: TriangleMesh, openings: Sequence[Opening], geometry: Geometry) -> Mask:
-    """Return the voxels (z, y, x) of a grid that lie behind an opening, as far as VOXELS_MM from the surface.
-
-    With them the wall is told from veins and valve on other surfaces of the same atrium, too, such as a larger one.
-
-    Raises:
-        OpeningError: As `behind_openings`.
-    """
-    found = np.zeros(geometry.shape, dtype=bool)
-    for opening in openings:
-        if opening.is_open:
-            index = geometry.physical_to_index(mesh.points[_behind(mesh, opening)])[:, ::-1]
-            reach = np.ceil(VOXELS_MM / np.array(geometry.spacing[::-1])).astype(int)
-            low = np.clip(np.floor(index.min(axis=0)).astype(int) - reach, 0, geometry.shape)
-            high = np.clip(np.ceil(index.max(axis=0)).astype(int) + reach + 1, 0, geometry.shape)
-            box = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), axis=-1).reshape(-1, 3)
-            points = geometry.index_to_physical(box[:, ::-1])
-            distance, _ = cKDTree(geometry.index_to_physical(index[:, ::-1])).query(
-                points, distance_upper_bound=VOXELS_MM
-            )
-            z, y, x = box[np.isfinite(distance) & (opening.height(points) > 0)].T
-            found[z, y, x] = True
-    return found
 
 
 def fitted(mesh: TriangleMesh, opening: Opening) -> Opening | None:

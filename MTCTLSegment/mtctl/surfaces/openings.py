@@ -76,7 +76,7 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class _Document:
+class _OpeningsDocument:
     format: Annotated[int, Within(1, _FORMAT)]
     space: Annotated[str, Matching(_SPACE, f"the text {_SPACE}")]
     openings: Annotated[tuple[Opening, ...], Longest(50)]
@@ -102,7 +102,7 @@ def read_openings(path: Path) -> tuple[Opening, ...]:
         values = read_object(path)
     except FileNotFoundError as error:
         raise OpeningError(f"{path}: is missing; the surfaces of the case are written together with it") from error
-    return read_as(_Document, values, str(path)).openings
+    return read_as(_OpeningsDocument, values, str(path)).openings
 
 
 def _plain(opening: Opening) -> Mapping[str, Any]:

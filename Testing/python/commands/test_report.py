@@ -12,7 +12,7 @@ import pytest
 
 from mtctl.commands import report
 from mtctl.figures import report_page
-from mtctl.figures.report_page import RESEARCH, ReportPage, Row, write_report_page
+from mtctl.figures.report_page import RESEARCH, ReportPage, TableRow, write_report_page
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.system.files import WriteError
@@ -107,7 +107,7 @@ def page(case: str, warnings: tuple[str, ...] = ()) -> ReportPage:
     mask = np.zeros((12, 14, 16), dtype=bool)
     mask[3:9, 4:10, 4:12] = True
     image = mask.astype(np.float32)
-    rows = [Row("Volume", "100.0 mL", "90.0 to 110.0")]
+    rows = [TableRow("Volume", "100.0 mL", "90.0 to 110.0")]
     return ReportPage(case, image, mask, image / 2, [], None, rows, ["Segmented by a model."], warnings, "2026-01-01")
 
 
