@@ -119,7 +119,7 @@ def _openings(
 ) -> tuple[Sequence[Opening], str]:
     """Return the openings of a document, or find and write them; and what they are, in words."""
     from mtctl.surfaces.finding import find_openings
-    from mtctl.surfaces.openings import Kind, read_openings, write_openings
+    from mtctl.surfaces.openings import OpeningKind, read_openings, write_openings
 
     given = asked or document.exists()
     if given:
@@ -127,9 +127,11 @@ def _openings(
     else:
         openings = find_openings(case.mask.mask, mesh, case.mask.geometry, scan)
         write_openings(openings, document)
-    veins = sum(one.kind is Kind.VEIN for one in openings)
+    veins = sum(one.kind is OpeningKind.VEIN for one in openings)
     words = f"{veins} vein{'' if veins == 1 else 's'} open"
-    words += ", mitral valve open" if any(one.kind is Kind.MITRAL for one in openings) else ", NO mitral valve found"
+    words += (
+        ", mitral valve open" if any(one.kind is OpeningKind.MITRAL for one in openings) else ", NO mitral valve found"
+    )
     return openings, f"{words} (as {document.name} says)" if given else words
 
 

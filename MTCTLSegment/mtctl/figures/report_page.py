@@ -118,7 +118,7 @@ def report_figure(page: ReportPage) -> Figure:
 
 def _slices(figure: Figure, page: ReportPage) -> None:
     z, y, x = (round(float(index.mean())) for index in np.nonzero(page.mask))
-    planes = (
+    planes: tuple[tuple[str, tuple[slice | int, ...], str], ...] = (
         ("axial", (z, slice(None), slice(None)), "RLAP"),
         ("coronal", (slice(None, None, -1), y, slice(None)), "RLSI"),
         ("sagittal", (slice(None, None, -1), slice(None), x), "APSI"),

@@ -16,7 +16,7 @@ from mtctl.measures.enhancement import THRESHOLDS, BloodPool, Enhancement, WallS
 from mtctl.measures.shape import Shape, shape_of
 from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
 from mtctl.surfaces.cutting import behind_openings
-from mtctl.surfaces.openings import Kind, Opening
+from mtctl.surfaces.openings import Opening, OpeningKind
 from mtctl.surfaces.smoothing import smoothed_surface
 
 #: The levels of `UncertainMask.at` between which the 90 % interval of a measure lies: the extents' along right to left,
@@ -200,8 +200,8 @@ def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement
         round(blood.deviation, _DIGITS),
         blood.voxels,
         round(here.body_cm2, _DIGITS),
-        sum(one.kind is Kind.VEIN for one in request.openings),
-        any(one.kind is Kind.MITRAL for one in request.openings),
+        sum(one.kind is OpeningKind.VEIN for one in request.openings),
+        any(one.kind is OpeningKind.MITRAL for one in request.openings),
         tuple(shares),
         tuple(np.round(edges, _DIGITS).tolist()),
         tuple(np.round(percents, _DIGITS).tolist()),

@@ -20,7 +20,7 @@ from mtctl.masks import largest_component
 from mtctl.surfaces.branches import CELL_MM, Branch, branches_of
 from mtctl.surfaces.cutting import behind_openings, fitted
 from mtctl.surfaces.mesh import TriangleMesh
-from mtctl.surfaces.openings import Kind, Opening
+from mtctl.surfaces.openings import Opening, OpeningKind
 
 #: Veins are cut so far behind where they leave the body, mm, or earlier, so that the end itself is off.
 VEIN_LENGTH_MM = 8.0
@@ -138,7 +138,7 @@ def _mitral_valve(mesh: TriangleMesh, blood: _Blood | None) -> Opening | None:
             centre = np.average(centres[flat], axis=0, weights=areas[flat])
         if not flat.any() or normal @ axis < _MITRAL_ANGLE:
             continue
-        opening = _opening(Kind.MITRAL, centre, normal, float(np.sqrt(areas[flat].sum() / np.pi)))
+        opening = _opening(OpeningKind.MITRAL, centre, normal, float(np.sqrt(areas[flat].sum() / np.pi)))
         if blood:
             opening = replace(opening, blood=blood.behind(opening))
         score = areas[flat].sum() * (normal @ axis) * (1.0 if opening.blood is None else 0.5 + opening.blood)
@@ -159,7 +159,7 @@ def _inward(flat: Opening, mesh: TriangleMesh) -> Opening | None:
     return None
 
 
-def _opening(kind: Kind, centre: NDArray[np.float64], normal: NDArray[np.float64], radius: float) -> Opening:
+def _opening(kind: OpeningKind, centre: NDArray[np.float64], normal: NDArray[np.float64], radius: float) -> Opening:
     return Opening(kind, _triple(centre), _triple(normal / np.linalg.norm(normal)), max(radius, 1.0))
 
 
@@ -188,7 +188,7 @@ def _across(branch: Branch, cut: float) -> Opening:
     across = section(cut - CELL_MM, cut + CELL_MM)
     way = section(cut, cut + _SLAB_MM).mean(axis=0) - section(cut - _SLAB_MM, cut).mean(axis=0)
     radius = float(np.sqrt(len(across) * CELL_MM**2 / 2 / np.pi))  # the section is two cells thick
-    return _opening(Kind.VEIN, across.mean(axis=0), way, radius)
+    return _opening(OpeningKind.VEIN, across.mean(axis=0), way, radius)
 
 
 def _with_appendage(veins: Sequence[Opening], middle: NDArray[np.float64]) -> list[Opening]:
@@ -205,5 +205,5 @@ def _with_appendage(veins: Sequence[Opening], middle: NDArray[np.float64]) -> li
     named = list(veins)
     best = max(range(len(named)), key=lambda number: likeness(named[number]), default=None)
     if best is not None and likeness(named[best]) > _APPENDAGE_LIKENESS:
-        named[best] = replace(named[best], kind=Kind.APPENDAGE)
+        named[best] = replace(named[best], kind=OpeningKind.APPENDAGE)
     return named

@@ -34,7 +34,7 @@ class OpeningError(MtctlError):
     """A document of openings cannot be used, or an opening does not fit its surface."""
 
 
-class Kind(Enum):
+class OpeningKind(Enum):
     """What goes on behind an opening; an appendage ends there, and is not opened."""
 
     VEIN = "vein"
@@ -54,7 +54,7 @@ class Opening:
         blood: How bright what lies behind it is: 0 as the tissue around, 1 as the atrium's blood; None without a scan.
     """
 
-    kind: Kind
+    kind: OpeningKind
     centre: tuple[_Millimetre, _Millimetre, _Millimetre]
     normal: tuple[_Part, _Part, _Part]
     radius: Annotated[float, Within(0.5, 100.0)]
@@ -72,7 +72,7 @@ class Opening:
     @property
     def is_open(self) -> bool:
         """Whether blood goes on behind it."""
-        return self.kind is not Kind.APPENDAGE
+        return self.kind is not OpeningKind.APPENDAGE
 
 
 @dataclass(frozen=True)

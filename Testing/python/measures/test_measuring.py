@@ -20,7 +20,7 @@ from mtctl.measures.document import CaseMeasures, IntervalEstimate, WallMeasures
 from mtctl.measures.enhancement import BloodPool, Threshold, WallShell
 from mtctl.measures.measuring import MeasuredCase, WallRequest, measure, measure_wall, without_interval
 from mtctl.measures.uncertain_mask import UncertainMask
-from mtctl.surfaces.openings import Kind, Opening
+from mtctl.surfaces.openings import Opening, OpeningKind
 
 _C, _S = math.cos(math.radians(25)), math.sin(math.radians(25))
 OBLIQUE = ((0.8, 1.2, 2.0), (_C, -_S, 0.0, _S, _C, 0.0, 0.0, 0.0, 1.0))
@@ -164,7 +164,7 @@ def test_a_second_mask_of_the_same_atrium_finds_nearly_the_same_share(
 
 
 def test_openings_do_not_count_as_wall(phantom: WallPhantom, measured: MeasuredCase) -> None:
-    valve = Opening(Kind.MITRAL, (12.0, 0.0, 0.0), (1.0, 0.0, 0.0), 14.0)
+    valve = Opening(OpeningKind.MITRAL, (12.0, 0.0, 0.0), (1.0, 0.0, 0.0), 14.0)
     whole, cut = measured.measures.wall, wall_of(phantom, openings=(valve,))
     assert whole is not None and (whole.veins, whole.mitral_valve) == (0, False)
     assert (cut.veins, cut.mitral_valve) == (0, True)

@@ -14,7 +14,7 @@ from mtctl.geometry import IDENTITY, Geometry, Volume
 from mtctl.surfaces.cutting import MappedMesh, behind_openings, cut_open
 from mtctl.surfaces.finding import find_openings
 from mtctl.surfaces.mesh import TriangleMesh
-from mtctl.surfaces.openings import Kind, Opening, OpeningError, read_openings, write_openings
+from mtctl.surfaces.openings import Opening, OpeningError, OpeningKind, read_openings, write_openings
 from mtctl.surfaces.smoothing import smoothed_surface
 from mtctl.system.documents import DocumentError
 
@@ -43,10 +43,10 @@ def found(atrium: tuple[NDArray[np.bool_], TriangleMesh, Geometry]) -> list[Open
 
 
 def test_three_veins_an_appendage_and_the_mitral_valve_are_found(found: list[Opening]) -> None:
-    assert [one.kind for one in found].count(Kind.VEIN) == 3
-    appendage = next(one for one in found if one.kind is Kind.APPENDAGE)
+    assert [one.kind for one in found].count(OpeningKind.VEIN) == 3
+    appendage = next(one for one in found if one.kind is OpeningKind.APPENDAGE)
     assert np.dot(appendage.normal, np.array([0.45, -0.7, 0.9]) / np.linalg.norm([0.45, -0.7, 0.9])) > 0.9
-    valve = next(one for one in found if one.kind is Kind.MITRAL)
+    valve = next(one for one in found if one.kind is OpeningKind.MITRAL)
     axis = np.array([0.75, -0.55, -0.3]) / np.linalg.norm([0.75, -0.55, -0.3])
     assert np.dot(valve.normal, axis) > 0.95
     assert abs(np.dot(valve.centre, axis) - 14) < 3
@@ -78,7 +78,7 @@ def test_the_places_do_not_depend_on_the_direction_of_the_scans_axes(
 def test_blood_that_goes_on_behind_a_vein_is_seen(atrium: tuple[NDArray[np.bool_], TriangleMesh, Geometry]) -> None:
     mask, mesh, geometry = atrium
     grey = np.where(mask, 200, 40).astype(np.float32)
-    veins = [one for one in find_openings(mask, mesh, geometry, Volume(grey, geometry)) if one.kind is Kind.VEIN]
+    veins = [one for one in find_openings(mask, mesh, geometry, Volume(grey, geometry)) if one.kind is OpeningKind.VEIN]
     assert all(one.blood is not None and one.blood > 0.2 for one in veins)  # the stump beyond the cut
 
 
@@ -119,16 +119,16 @@ def test_what_is_behind_is_what_the_open_surface_lacks(
 def test_an_appendage_stays_closed(
     atrium: tuple[NDArray[np.bool_], TriangleMesh, Geometry], found: list[Opening]
 ) -> None:
-    appendages = [one for one in found if one.kind is Kind.APPENDAGE]
+    appendages = [one for one in found if one.kind is OpeningKind.APPENDAGE]
     assert is_closed(cut_open(MappedMesh(atrium[1], {}), appendages).mesh)
 
 
 def test_an_opening_that_does_not_fit_is_said(atrium: tuple[NDArray[np.bool_], TriangleMesh, Geometry]) -> None:
     mesh = atrium[1]
     with pytest.raises(OpeningError, match="does not cut"):
-        behind_openings(mesh, [Opening(Kind.VEIN, (300.0, 0.0, 0.0), (1.0, 0.0, 0.0), 5.0)])
+        behind_openings(mesh, [Opening(OpeningKind.VEIN, (300.0, 0.0, 0.0), (1.0, 0.0, 0.0), 5.0)])
     with pytest.raises(OpeningError, match="more than what lies behind"):
-        behind_openings(mesh, [Opening(Kind.MITRAL, (0.0, 0.0, 0.0), (-1.0, 0.0, 0.0), 30.0)])
+        behind_openings(mesh, [Opening(OpeningKind.MITRAL, (0.0, 0.0, 0.0), (-1.0, 0.0, 0.0), 30.0)])
 
 
 def test_a_mask_without_body_has_no_openings() -> None:
@@ -161,7 +161,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_document_that_is_wrong_is_refused_with_its_name(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.openings.json"
-    write_openings([Opening(Kind.VEIN, (1.0, 2.0, 3.0), (0.0, 0.0, 1.0), 5.0)], path)
+    write_openings([Opening(OpeningKind.VEIN, (1.0, 2.0, 3.0), (0.0, 0.0, 1.0), 5.0)], path)
     document = json.loads(path.read_text())
     WRONG[name](document["openings"][0])
     path.write_text(json.dumps(document))
