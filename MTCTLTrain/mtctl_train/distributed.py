@@ -112,7 +112,7 @@ class TeamBatchNorm(nn.BatchNorm3d):
         count = x.numel() // x.shape[1] * current_team().size
         mean = total(x.sum(axes)) / count
         variance = total((x - mean[None, :, None, None, None]).square().sum(axes)) / count
-        momentum = self.momentum or 0.1
+        momentum = 0.1 if self.momentum is None else self.momentum
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             self.running_mean.lerp_(mean.detach(), momentum)
             self.running_var.lerp_(variance.detach() * count / (count - 1), momentum)

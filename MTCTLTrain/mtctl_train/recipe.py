@@ -112,6 +112,10 @@ class Recipe:
             AdamW's decay is: a step moves it by the learning rate times `anchor` of the way.
         base_share: Fraction of the weights that the run started from in those that it ends with (WiSE-FT, Wortsman et
             al. 2022): what a short run on varied scans forgot comes back.
+        statistics_batches: Batches of unvaried real patches from which the result's batch statistics are estimated anew
+            when the run is over; 0: those of the moving average stay.
+        least_case_score: Unlabelled scans whose predicted Dice by the run's `--base` model is lower are left out; 0:
+            none is, and nothing is predicted.
         gradient_norm: Gradients are clipped to this norm.
         seed: Seed of everything random.
         checkpoint_seconds, validate_every: How often to save (s) and to measure validation Dice (iterations).
@@ -133,6 +137,8 @@ class Recipe:
     replay_share: float = 0.0
     anchor: float = 0.0
     base_share: float = 0.0
+    statistics_batches: int = 0
+    least_case_score: float = 0.0
     gradient_norm: float = 5.0
     seed: int = 0
     checkpoint_seconds: float = 180.0
@@ -142,6 +148,8 @@ class Recipe:
     def __post_init__(self) -> None:
         require(self, 1, math.inf, "batch", "average_warm_up", "validate_every")
         shares = ("phantom_share", "paste_share", "intensity_share", "unlabelled_share", "replay_share", "base_share")
+        require(self, 0, 1, "least_case_score")
+        require(self, 0, 100_000, "statistics_batches")
         require(self, 0, 1, "average_decay", *shares)
         require(self, 0, math.inf, "anchor", "gradient_norm", "checkpoint_seconds")
         require(self, 0, 2**31, "seed")

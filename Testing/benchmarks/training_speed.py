@@ -26,7 +26,7 @@ from mtctl.system.memory import release_memory
 from mtctl_train.data.cases import Scan, phantom_case
 from mtctl_train.data.sampler import Batch, Sampler
 from mtctl_train.methods.base import Networks
-from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.methods.mtctl import CROSS_TASK, MTCTL
 from mtctl_train.methods.uamt import UAMT
 from mtctl_train.networks.vnet import VNet
 from mtctl_train.recipe import Recipe, Stage
@@ -49,7 +49,7 @@ def main() -> None:
 
     steps = {
         "UA-MT, plain, float32": lambda: plain_uamt(batch),
-        f"MT-CTL, our best form, {describe(CPU)}": lambda: ours(recipe, BEST, batch),
+        f"MT-CTL, our best form, {describe(CPU)}": lambda: ours(recipe, CROSS_TASK, batch),
         f"MT-CTL, the paper's terms, {describe(CPU)}": lambda: ours(recipe, MTCTL(), batch),
         "UA-MT, plain, float32, freed memory kept": lambda: plain_uamt(batch),
     }

@@ -16,21 +16,21 @@ from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.distributed import average_gradients, current_team, synchronised
 from mtctl_train.methods.base import Method, Networks
-from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.methods.mtctl import CROSS_TASK, MTCTL, SEMI_SUPERVISED
 from mtctl_train.methods.sassnet import SASSNet
 from mtctl_train.methods.uamt import UAMT
 from mtctl_train.methods.vnet import VNetMethod
-from mtctl_train.networks.discriminator import Discriminator
 
 VOXEL_MM = (2.5, 1.25, 1.25)
 
 METHODS: dict[str, Method[Any]] = {
     "vnet": VNetMethod(),
     "uamt": UAMT(samples=2),
-    "sassnet": SASSNet(),
+    "sassnet": SASSNet(critic_filters=16),
     "mtctl": MTCTL(samples=2),
-    "mtctl-best": BEST,
-    "copy-paste": replace(BEST, copy_paste_weight=0.5),
+    "mtctl-cross-task": CROSS_TASK,
+    "copy-paste": replace(CROSS_TASK, copy_paste_weight=0.5),
+    "semi-supervised": replace(SEMI_SUPERVISED, samples=2),
 }
 
 
@@ -43,8 +43,8 @@ def step(method: Method[Any]) -> tuple[dict[str, torch.Tensor], dict[str, torch.
     architecture = Architecture(filters=4, uncertainty_filters=2)
     networks = Networks(
         synchronised(method.build(architecture)).double(),
-        method.build(architecture).eval().double(),
-        Discriminator() if method.has_critic else None,
+        synchronised(method.build(architecture)).eval().double(),
+        method.build_critic(),
     )
     rng = np.random.default_rng(0)
     cases = [
@@ -57,6 +57,7 @@ def step(method: Method[Any]) -> tuple[dict[str, torch.Tensor], dict[str, torch.
         for i in range(3)
     ]
     sampler = Sampler(cases[:2], [Scan("u", cases[2].image, VOXEL_MM)], [], (32, 16, 16), 2, 0.0, 0.5, seed=3)
+    sampler = replace(sampler, extras=method.extras)
     team = current_team()
     part = 2 // team.size
     batch = sampler.draw(1, range(team.rank * part, (team.rank + 1) * part))

@@ -13,13 +13,16 @@ from mtctl.errors import MtctlError
 from mtctl.io.case_names import case_names
 from mtctl_train.commands.options import with_options
 
+#: The methods that come with our recipe.
+_OURS = ("mtctl-cross-task", "mtctl-semi-supervised")
+
 #: The line in `mtctl --help`.
 HELP = "train a model"
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
-    from mtctl_train.methods import METHODS  # Imports torch, for which `mtctl --help` need not wait.
+    from mtctl_train.methods import FORMER_NAMES, METHODS  # Imports torch, for which `mtctl --help` need not wait.
 
     parser = subparsers.add_parser(
         "train",
@@ -30,10 +33,13 @@ def add_parser(subparsers: Any) -> None:
         "torchrun --nproc-per-node N -m mtctl train ...",
     )
     parser.add_argument(
-        "--method", choices=METHODS, default="mtctl-best",
-        help="mtctl: the paper's; mtctl-best: with our additions; the others: the paper's baselines "
-        "(default: %(default)s)",
+        "--method", choices=METHODS, default="mtctl-cross-task", type=lambda name: FORMER_NAMES.get(name, name),
+        help="mtctl: the paper's; mtctl-cross-task: the shipped models'; mtctl-semi-supervised: with all our additions "
+        "for unlabelled scans; the others: the paper's baselines (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--list-methods", action=_ListMethods, help="print what each method is and where it differs from published code"
+    )
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=NUMBER",
         help="change one of the method's or the recipe's numbers, e.g. paste_share=0; an unknown NAME lists them",
@@ -51,11 +57,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--grid", metavar="X,Y,Z", help="mm; size of the voxels that the network sees (default: 1.25,1.25,2.5)"
     )
-    parser.add_argument("--batch", type=int, default=2, metavar="N", help="labelled patches a step (%(default)s)")
+    parser.add_argument(
+        "--batch", type=int, metavar="N", help="labelled patches a step (2, as many unlabelled ones besides; vnet 4)"
+    )
     parser.add_argument(
         "--recipe", choices=("ours", "published"),
         help="what the methods share: ours is AdamW with poly decay, strong augmentation, phantoms; published is SGD "
-        "with steps (default: ours for mtctl-best, published for the others)",
+        "with steps (default: ours for mtctl-cross-task and mtctl-semi-supervised, published for the others)",
     )  # fmt: skip
     parser.add_argument("--learning-rate", type=float, metavar="X", help="at the start (ours 0.001, published 0.01)")
     parser.add_argument(
@@ -78,16 +86,17 @@ def run(args: argparse.Namespace) -> int:
     from mtctl_train.recipe import OURS, PUBLISHED, Stage
     from mtctl_train.training.job import TrainingJob, train_model
 
-    ours = (args.recipe or ("ours" if args.method == "mtctl-best" else "published")) == "ours"
+    ours = (args.recipe or ("ours" if args.method in _OURS else "published")) == "ours"
     # replay_share is of the fine-tuning alone: here there are no earlier scans to replay.
     method, recipe = with_options(METHODS[args.method], OURS if ours else PUBLISHED, args.option, ("replay_share",))
     iterations = (3000 if ours else 6000) if args.iterations is None else args.iterations
     rate = recipe.optimisation.usual_rate if args.learning_rate is None else args.learning_rate
-    if args.batch < 1 or iterations < 1 or args.locator_iterations < 0:
+    batch = METHODS[args.method].labelled_patches if args.batch is None else args.batch
+    if batch < 1 or iterations < 1 or args.locator_iterations < 0:
         raise MtctlError("--batch and --iterations must be at least 1, --locator-iterations not below 0")
     stage = Stage(iterations, _patch(args.patch), rate)
     grid_mm = recipe.grid_mm if args.grid is None else _grid(args.grid)
-    recipe = dataclasses.replace(recipe, stages=(stage,), grid_mm=grid_mm, batch=args.batch, seed=args.seed)
+    recipe = dataclasses.replace(recipe, stages=(stage,), grid_mm=grid_mm, batch=batch, seed=args.seed)
     train_model(
         TrainingJob(
             data=args.data,
@@ -108,6 +117,19 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+class _ListMethods(argparse.Action):
+    """Print the methods, as `--help` prints the options."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from mtctl_train.methods.listing import listing
+
+        print(listing())
+        parser.exit()
 
 
 def _patch(text: str) -> tuple[int, int, int]:

@@ -219,3 +219,9 @@ def random_box(shape: tuple[int, int, int], rng: Rng) -> tuple[slice, slice, sli
         start = int(rng.integers(0, n - length + 1))
         slices.append(slice(start, start + length))
     return slices[0], slices[1], slices[2]
+
+
+def fixed_box(shape: tuple[int, int, int], rng: Rng) -> tuple[slice, slice, slice]:
+    """Draw the place of a box of two thirds of each axis: what labelled and unlabelled scans exchange in BCP."""
+    z, y, x = (slice(start := int(rng.integers(0, n - round(2 * n / 3) + 1)), start + round(2 * n / 3)) for n in shape)
+    return z, y, x

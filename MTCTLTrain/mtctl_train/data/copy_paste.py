@@ -1,4 +1,8 @@
-"""Bidirectional copy-paste (BCP, Bai et al. 2023): labelled and unlabelled scans exchange a box."""
+"""Bidirectional copy-paste (BCP, Bai et al. 2023): labelled and unlabelled scans exchange a box.
+
+The sampler exchanges it, before either is varied (`Batch.exchanged`): varied apart, the box would betray itself by its
+brightness. Here both get their labels.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,6 @@ from torch import Tensor
 
 from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl_train.data.sampler import Batch
-
-#: The box takes two thirds of each axis, as BCP's.
-_BOX_FRACTION = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -32,57 +33,65 @@ class Supervision:
     weight: Tensor
 
 
-def side_by_side(batch: Batch) -> Supervision:
-    """Return the labelled patches, then the unlabelled ones with weight 0."""
-    image, unlabelled = batch.image, batch.unlabelled
+def side_by_side(batch: Batch, unlabelled: Tensor) -> Supervision:
+    """Return the labelled patches, then `unlabelled` ones, one of the batch's two versions of them, with weight 0."""
     blank = torch.zeros_like(unlabelled)
     return Supervision(
-        torch.cat([image, unlabelled]),
+        torch.cat([batch.image, unlabelled]),
         torch.cat([batch.mask, blank]),
         torch.cat([batch.distance, blank]),
         torch.cat([batch.weight, blank]),
     )
 
 
-def pasted(batch: Batch, guess: Tensor, guess_weight: float, corners: Tensor) -> Supervision:
-    """Exchange a box between each labelled patch and its unlabelled partner; return first the labelled patches.
+@dataclass(frozen=True)
+class PseudoLabels:
+    """How a teacher's probability becomes a label.
+
+    Attributes:
+        soft: 0: the label is the mask of the largest component, as BCP's; 1: the probability itself, 0 in what that
+            mask leaves out; between, a mixture.
+        least_confidence: Voxels whose likelier class has a smaller probability do not count; 0: all count.
+        confidence_power: Voxels count as |2 p - 1| to this power; 0: all alike.
+    """
+
+    soft: float = 0.0
+    least_confidence: float = 0.0
+    confidence_power: float = 0.0
+
+    def of(self, probability: Tensor) -> tuple[Tensor, Tensor]:
+        """Return targets and weights in 0..1 for a probability, (n, 1, z, y, x) all."""
+        largest = torch.stack([_largest_component(one[0]) for one in probability])[:, None].to(probability.device)
+        specks = (probability >= 0.5) & ~largest
+        hard = largest.to(probability.dtype)
+        target = hard if not self.soft else torch.lerp(hard, torch.where(specks, 0.0, probability), self.soft)
+        surer = torch.maximum(probability, 1 - probability)
+        weight = (surer >= self.least_confidence).to(probability.dtype)
+        if self.confidence_power:
+            weight = weight * (2 * surer - 1) ** self.confidence_power
+        return target, weight
+
+
+def pasted(batch: Batch, guess: Tensor, guess_weight: Tensor) -> Supervision:
+    """Return the batch's `exchanged` patches with their labels: outside the box those of the one, inside the other's.
 
     Args:
-        batch: As many labelled as unlabelled patches.
-        guess: The teacher's probability for the unlabelled patches; only its largest component is used.
-        guess_weight: How much guessed voxels count.
-        corners: (n, 3) in 0..1: where each pair's box lies; 0 and 1 are the ends of the room that it has.
+        batch: As many labelled as unlabelled patches, and what they gave each other.
+        guess: Labels of the unlabelled patches, in 0..1.
+        guess_weight: How much each of those voxels counts.
     """
-    inside = torch.zeros_like(batch.image)
-    for index, corner in enumerate(corners.tolist()):
-        inside[index, 0][_box(batch.image.shape[2:], corner)] = 1
-    guessed = torch.stack([_largest_component(one[0]) for one in guess])[:, None].to(batch.mask)
-    guessed_weight = torch.full_like(batch.weight, guess_weight)
-    mask = torch.cat([_exchange(batch.mask, guessed, inside), _exchange(guessed, batch.mask, inside)])
+    guess, guess_weight, inside = guess.to(batch.mask), guess_weight.to(batch.weight), batch.box
+    mask = torch.cat([_exchange(batch.mask, guess, inside), _exchange(guess, batch.mask, inside)])
     return Supervision(
-        # The strongly varied scan: the teacher saw it as it is.
-        torch.cat(
-            [
-                _exchange(batch.image, batch.unlabelled_varied, inside),
-                _exchange(batch.unlabelled_varied, batch.image, inside),
-            ]
-        ),
+        batch.exchanged,
         mask,
         torch.stack([_distance(one[0], batch.voxel_mm) for one in mask])[:, None].to(mask),
-        torch.cat([_exchange(batch.weight, guessed_weight, inside), _exchange(guessed_weight, batch.weight, inside)]),
+        torch.cat([_exchange(batch.weight, guess_weight, inside), _exchange(guess_weight, batch.weight, inside)]),
     )
 
 
 def _exchange(outer: Tensor, inner: Tensor, inside: Tensor) -> Tensor:
     return torch.where(inside > 0, inner, outer)
-
-
-def _box(shape: torch.Size, corner: list[float]) -> tuple[slice, slice, slice]:
-    z, y, x = (
-        slice(start := round(at * (n - round(n * _BOX_FRACTION))), start + round(n * _BOX_FRACTION))
-        for n, at in zip(shape, corner, strict=True)
-    )
-    return z, y, x
 
 
 def _largest_component(probability: Tensor) -> Tensor:

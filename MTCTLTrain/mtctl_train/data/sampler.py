@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from mtctl.networks.distance_map import normalised_distance, signed_distance_mm
 from mtctl_train.data.augmentation import (
     Variation,
     as_acquired,
+    fixed_box,
     random_box,
     sample_patch,
     vary_contrast,
@@ -21,6 +23,23 @@ from mtctl_train.data.augmentation import (
 )
 from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.recipe import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a method's batches hold besides plain patches; nothing of it is computed where it is not wanted.
+
+    Attributes:
+        equal_streams: Unlabelled patches are treated as labelled ones are (phantoms among them, pasted), and neither's
+            atrium and wall are varied, for which a label is needed: so that a discriminator cannot tell the two apart
+            by that.
+        second_views: `Batch.second`.
+        exchanges: `Batch.exchanged` and `Batch.box`.
+    """
+
+    equal_streams: bool = False
+    second_views: bool = False
+    exchanges: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,11 @@ class Batch:
         unlabelled: z-scored intensities of scans without truth, as many patches or none.
         unlabelled_varied: The same patches with their intensities varied like those of `image`.
         voxel_mm: (z, y, x) size of a voxel.
+        exchanged: (2n, ...) Labelled patches with a box of their unlabelled partner, then the other way round; as
+            acquired when they exchange it, varied once afterwards. Or none: see `Extras`.
+        box: (n, ...) 1 in the box that each pair has exchanged.
+        second: What the student sees (`exchanged`, or `image` and `unlabelled_varied`), as acquired at the same place,
+            varied anew. Or none: see `Extras`.
     """
 
     image: Tensor
@@ -44,16 +68,21 @@ class Batch:
     unlabelled: Tensor
     unlabelled_varied: Tensor
     voxel_mm: Triple
+    exchanged: Tensor = torch.empty(0)
+    box: Tensor = torch.empty(0)
+    second: Tensor = torch.empty(0)
 
     def labelled_only(self) -> Batch:
-        """Return the batch without its unlabelled patches."""
-        return replace(self, unlabelled=self.unlabelled[:0], unlabelled_varied=self.unlabelled[:0])
+        """Return the batch without its unlabelled patches, and without what is made of them."""
+        none = self.unlabelled[:0]
+        return replace(self, unlabelled=none, unlabelled_varied=none, exchanged=none, box=none, second=none)
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`, channels last, which is the fastest layout for 3D convolutions."""
-        moved = {
-            name: getattr(self, name).to(device, memory_format=torch.channels_last_3d)
-            for name in ("image", "mask", "distance", "weight", "unlabelled", "unlabelled_varied")
+        moved: dict[str, Any] = {
+            name: tensor.to(device, memory_format=torch.channels_last_3d) if tensor.ndim == 5 else tensor.to(device)
+            for name, tensor in vars(self).items()
+            if isinstance(tensor, Tensor)
         }
         return replace(self, **moved)
 
@@ -68,6 +97,7 @@ class Sampler:
         phantoms: Synthetic cases, drawn with probability `phantom_share` instead of a real one.
         patch: (z, y, x) voxels.
         paste_share: Probability that a random box of a patch comes from the batch's next patch (copy-paste).
+        extras: What the method wants of a batch besides.
         intensity_share: Probability that a patch's contrast, resolution and intensities are varied (`augmentation`).
         unlabelled_share: Share of the batches that hold unlabelled patches, where there are such scans.
         replay: Real cases of an earlier training, drawn with probability `replay_share` instead of a labelled one.
@@ -86,6 +116,7 @@ class Sampler:
     replay_share: float = 0.0
     intensity_share: float = 1.0
     variation: Variation = Variation()
+    extras: Extras = Extras()
 
     @classmethod
     def of(
@@ -118,9 +149,17 @@ class Sampler:
         items = range(self.batch) if items is None else items
         mixed = [self._mixed(iteration, item) for item in items]
         voxel_mm = self.labelled[0].voxel_mm
-        image, distance, weight = torch.stack(mixed)[:, :, None].unbind(1)
+        image, distance, weight = torch.stack([patch for patch, _ in mixed])[:, :, None].unbind(1)
         unlabelled = [self._unlabelled_patch(iteration, item) for item in items if self._has_unlabelled(iteration)]
         none = image.new_zeros(0, 1, *self.patch)
+        plain = [(labelled, other) for (_, labelled), (other, _) in zip(mixed, unlabelled, strict=False)]
+        exchanged, box, second = none, none, none
+        if self.extras.exchanges and plain:
+            boxes, pairs = self._exchanged(iteration, items, plain)
+            exchanged, box = self._view(iteration, items, pairs, 3), torch.stack(boxes)[:, None]
+            plain = pairs
+        if self.extras.second_views and plain:
+            second = self._view(iteration, items, plain, 4)
         return Batch(
             image=image,
             mask=(distance / min(voxel_mm) + 0.5).clamp(0, 1),
@@ -129,7 +168,34 @@ class Sampler:
             unlabelled=torch.stack([plain for plain, _ in unlabelled])[:, None] if unlabelled else none,
             unlabelled_varied=torch.stack([varied for _, varied in unlabelled])[:, None] if unlabelled else none,
             voxel_mm=voxel_mm,
+            exchanged=exchanged,
+            box=box,
+            second=second,
         )
+
+    def _exchanged(
+        self, iteration: int, items: range, plain: list[tuple[Tensor, Tensor]]
+    ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Exchange a box of two thirds of each axis between the patches of each pair; return boxes and pairs."""
+        boxes, pairs = [], []
+        for item, (labelled, other) in zip(items, plain, strict=True):
+            rng = np.random.default_rng((self.seed, iteration, item, 5))
+            box = torch.zeros(self.patch)
+            box[fixed_box(self.patch, rng)] = 1
+            boxes.append(box)
+            pairs.append((torch.where(box > 0, other, labelled), torch.where(box > 0, labelled, other)))
+        return boxes, pairs
+
+    def _view(self, iteration: int, items: range, plain: list[tuple[Tensor, Tensor]], kind: int) -> Tensor:
+        """Return pairs of patches, varied: first the first of each; atria and walls stay, since labels lack."""
+        views = []
+        for side in (0, 1):
+            for item, pair in zip(items, plain, strict=True):
+                rng = np.random.default_rng((self.seed, iteration, item, kind, side))
+                share = rng.random() < self.intensity_share
+                image, voxel_mm = pair[side], self.labelled[0].voxel_mm
+                views.append(self._changed(image, None, voxel_mm, rng) if share else image)
+        return torch.stack(views)[:, None]
 
     def _has_unlabelled(self, iteration: int) -> bool:
         """Return whether the batch has unlabelled patches; a fraction of 0.5 gives them to every second batch."""
@@ -152,20 +218,36 @@ class Sampler:
 
     def _unlabelled_patch(self, iteration: int, item: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, iteration, item, 1))
-        scan = self.unlabelled[int(rng.integers(len(self.unlabelled)))]
-        channels = torch.from_numpy(scan.image[None])
-        sampled, _ = sample_patch(channels, scan.voxel_mm, self.patch, self.variation, rng)
-        return sampled[0], self._varied(sampled[0], None, scan.voxel_mm, iteration, item, rng)
+        image, voxel_mm = self._unlabelled_image(rng), self.labelled[0].voxel_mm
+        if self.extras.equal_streams and rng.random() < self.paste_share:
+            partner = np.random.default_rng((self.seed, iteration, (item + 1) % self.batch, 1))
+            box = random_box(self.patch, rng)
+            image[box] = self._unlabelled_image(partner)[box]
+        return image, self._varied(image, None, voxel_mm, iteration, item, rng)
 
-    def _mixed(self, iteration: int, item: int) -> Tensor:
-        """Draw patch `item` of a batch; each has a generator of its own, so that a process need not draw the others."""
+    def _unlabelled_image(self, rng: np.random.Generator) -> Tensor:
+        """Draw a patch (z, y, x) of an unlabelled scan or, where the streams are to be equal, of a phantom."""
+        cases: Sequence[Scan | TrainingCase] = self.unlabelled
+        if self.extras.equal_streams and len(self.phantoms) and rng.random() < self.phantom_share:
+            cases = self.phantoms
+        scan = cases[int(rng.integers(len(cases)))]
+        channels = torch.from_numpy(scan.image[None])
+        return sample_patch(channels, scan.voxel_mm, self.patch, self.variation, rng)[0][0]
+
+    def _mixed(self, iteration: int, item: int) -> tuple[Tensor, Tensor]:
+        """Draw patch `item` of a batch, (3, z, y, x), and its image before it is varied.
+
+        Each patch has a generator of its own, so that a process need not draw the others.
+        """
         rng = np.random.default_rng((self.seed, iteration, item))
         patch = self._patch(rng)
         if rng.random() < self.paste_share:
             partner = np.random.default_rng((self.seed, iteration, (item + 1) % self.batch))
             patch = self._pasted(patch, self._patch(partner), random_box(self.patch, rng))
-        patch[0] = self._varied(patch[0], patch[1], self.labelled[0].voxel_mm, iteration, item, rng)
-        return patch
+        plain = patch[0].clone()
+        distance = None if self.extras.equal_streams else patch[1]
+        patch[0] = self._varied(patch[0], distance, self.labelled[0].voxel_mm, iteration, item, rng)
+        return patch, plain
 
     def _varied(
         self, image: Tensor, distance_mm: Tensor | None, voxel_mm: Triple, iteration: int, item: int,
@@ -176,6 +258,9 @@ class Sampler:
         varied = np.random.default_rng((self.seed, iteration, item, 2)).random() < self.intensity_share
         if not varied:
             return image
+        return self._changed(image, distance_mm, voxel_mm, rng)
+
+    def _changed(self, image: Tensor, distance_mm: Tensor | None, voxel_mm: Triple, rng: np.random.Generator) -> Tensor:
         return vary_intensity(as_acquired(vary_contrast(image, distance_mm, rng), voxel_mm, rng), rng)
 
     def _pasted(self, patch: Tensor, other: Tensor, box: tuple[slice, ...]) -> Tensor:

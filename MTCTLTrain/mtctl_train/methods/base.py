@@ -7,7 +7,8 @@ run of 6000, are fractions of the run here, so that a run of any length has them
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mtctl.networks.architecture import Architecture
-from mtctl_train.data.sampler import Batch
+from mtctl_train.data.sampler import Batch, Extras
 from mtctl_train.distributed import current_team
 from mtctl_train.networks.discriminator import Discriminator
 
@@ -28,7 +29,7 @@ class Networks(Generic[Student]):
 
     Attributes:
         student: What is trained.
-        teacher: Moving average of the student, in evaluation mode; never trained.
+        teacher: Moving average of the student, in evaluation mode (but see `own_statistics`); never trained.
         critic: The discriminator; None unless the method has one.
     """
 
@@ -50,12 +51,24 @@ class Method(Protocol[Student]):
 
     Attributes:
         has_critic: Whether it trains a discriminator.
+        labelled_patches: Labelled patches a step, where `--batch` says nothing.
+        extras: What it wants of a batch besides plain patches.
+        uses_unlabelled: Whether unlabelled patches change what it learns.
         needs_unlabelled: Whether it is that method only with unlabelled scans.
         is_shipped: Whether its network is the `MTCTLNet` that models ship: only those get a locator and a calibration.
     """
 
     @property
     def has_critic(self) -> bool: ...
+
+    @property
+    def labelled_patches(self) -> int: ...
+
+    @property
+    def extras(self) -> Extras: ...
+
+    @property
+    def uses_unlabelled(self) -> bool: ...
 
     @property
     def needs_unlabelled(self) -> bool: ...
@@ -65,6 +78,12 @@ class Method(Protocol[Student]):
 
     def build(self, architecture: Architecture) -> Student:
         """Return a new network to train."""
+
+    def build_critic(self) -> Discriminator | None:
+        """Return a new discriminator, None where the method has none."""
+
+    def run_all(self, network: Student, volume: Tensor, generator: torch.Generator) -> None:
+        """Run every part of the network on volumes (n, 1, z, y, x) as in training, for its batch statistics."""
 
     def segmentation_logits(self, network: Student, image: Tensor) -> Tensor:
         """Return the logits of the mask for z-scored volumes, (n, 1, z, y, x) both, without dropout."""
@@ -93,6 +112,25 @@ def drawn(draw: Callable[..., list[Tensor]], part: int, groups: int, *arguments:
     """
     team = current_team()
     return [team.part_of(whole, groups) for whole in draw(groups * part * team.size, *arguments)]
+
+
+@contextmanager
+def own_statistics(network: nn.Module) -> Iterator[None]:
+    """Let batch normalisation take the statistics of what it sees, without remembering them: a network "in train mode".
+
+    Dropout is none of a module's here (masks are arguments), so that nothing else depends on the mode.
+    """
+    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm3d)]
+    before = [(layer, layer.training, layer.momentum) for layer in layers]
+    try:
+        for layer in layers:
+            layer.train()
+            layer.momentum = 0.0
+        yield
+    finally:
+        for layer, training, momentum in before:
+            layer.train(training)
+            layer.momentum = momentum
 
 
 def entropy(probability: Tensor) -> Tensor:

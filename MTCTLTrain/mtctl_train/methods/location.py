@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from mtctl.networks.mtctl_net import MTCTLNet
-from mtctl_train.data.sampler import Batch
+from mtctl_train.data.sampler import Batch, Extras
 from mtctl_train.methods.base import Networks, Objective
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
 from mtctl_train.methods.mtctl import MTCTLNetBased
@@ -19,8 +19,10 @@ class Location(MTCTLNetBased):
     """Dice and cross-entropy of the segmentation alone; the network's other decoders are not run."""
 
     has_critic: ClassVar[bool] = False
+    uses_unlabelled: ClassVar[bool] = False
     needs_unlabelled: ClassVar[bool] = False
     is_shipped: ClassVar[bool] = False
+    extras: ClassVar[Extras] = Extras()
 
     def objective(
         self, networks: Networks[MTCTLNet], batch: Batch, progress: float, generator: torch.Generator

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtctl_train.data.sampler import Batch
 from mtctl_train.errors import require
-from mtctl_train.methods.base import Networks, Objective, drawn, entropy
+from mtctl_train.methods.base import Networks, Objective, drawn, entropy, own_statistics
 from mtctl_train.methods.losses import certain_below, consistency_loss, gaussian_ramp
 from mtctl_train.methods.vnet import VNetBased, supervised_terms
 from mtctl_train.networks.vnet import VNet
@@ -21,7 +21,11 @@ from mtctl_train.networks.vnet import VNet
 class UAMT(VNetBased):
     """V-Net that is trained to agree with its own moving average where the latter is certain.
 
-    Weight and threshold of the agreement rise over the whole run, as over all 6000 iterations of its code.
+    Weight and threshold of the agreement rise over the whole run, as over all 6000 iterations of its code. The teacher
+    runs in train mode, as there: dropout, and the statistics of its own batch.
+
+    Differs from the published code:
+    - The teacher's samples are computed one after the other; there two at a time, normalised together.
 
     Attributes:
         consistency_weight: Weight of the agreement with the teacher, when ramped up.
@@ -34,6 +38,7 @@ class UAMT(VNetBased):
     noise: float = 0.1
 
     has_critic: ClassVar[bool] = False
+    uses_unlabelled: ClassVar[bool] = True
     needs_unlabelled: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -50,7 +55,7 @@ class UAMT(VNetBased):
         logits = networks.student(volume, drawn(networks.student.masks, labelled, groups, generator)).segmentation
         if not unlabelled:  # A batch that the recipe's `unlabelled_share` leaves without.
             return Objective(supervised_terms(logits, batch.mask))
-        with torch.no_grad():
+        with torch.no_grad(), own_statistics(networks.teacher):
 
             def teach() -> Tensor:
                 noise = drawn(lambda n: [torch.randn((n, *volume.shape[1:]), generator=generator)], unlabelled, 1)[0]

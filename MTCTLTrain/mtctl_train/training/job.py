@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,10 @@ from mtctl_train.data.cases import TrainingCase, case_of, full_field_case, load_
 from mtctl_train.data.checks import check_cases, check_unknown, check_unlabelled, refuse
 from mtctl_train.distributed import current_team, joined
 from mtctl_train.errors import TrainingError
+from mtctl_train.methods import FORMER_NAMES
 from mtctl_train.methods.base import Method
 from mtctl_train.recipe import Recipe
+from mtctl_train.training.case_selection import poor_scans
 from mtctl_train.training.locator import LocatorTraining, train_locator
 from mtctl_train.training.monitor import Monitor, watched
 from mtctl_train.training.trainer import Cohort, train
@@ -94,13 +96,16 @@ def train_model(job: TrainingJob) -> None:
             "cases",
             flush=True,
         )
+        print(_supervision(job), flush=True)
+        left_out = poor_scans(job.data, job.unlabelled, job.recipe.least_case_score, base, device)
+        unlabelled = tuple(name for name in job.unlabelled if name not in left_out)
         validation = [load_labelled(job.data, name) for name in job.validation]
         grid_mm = job.recipe.grid_mm
         phantoms = [phantom_case(FIRST_PHANTOM_SEED + i, grid_mm) for i in range(job.phantoms)]
         phantoms += [full_field_case(FIRST_PHANTOM_SEED + i, grid_mm) for i in range(job.full_fields)]
         cohort = Cohort(
             labelled=[case_of(load_labelled(job.data, name), grid_mm) for name in job.labelled],
-            unlabelled=[load_scan(job.data, name, grid_mm) for name in job.unlabelled],
+            unlabelled=[load_scan(job.data, name, grid_mm) for name in unlabelled],
             phantoms=phantoms,
             validation=[case_of(case, grid_mm) for case in validation],
         )
@@ -111,19 +116,20 @@ def train_model(job: TrainingJob) -> None:
             network = train(job.recipe, job.method, cohort, job.out, device, monitor, weights)
     # The team has parted: what is left the first process does alone, and the others need not wait for it.
     if rank == 0:
-        _finish(job, base, network, cohort.labelled, validation, device)
+        learnt = dataclasses.replace(job, unlabelled=unlabelled)
+        _finish(learnt, _card(learnt, base, left_out), network, cohort.labelled, validation, device)
 
 
 def _finish(
     job: TrainingJob,
-    base: Model | None,
+    card: Card,
     network: nn.Module,
     labelled: Sequence[TrainingCase],
     validation: Sequence[LabelledVolume],
     device: torch.device,
 ) -> None:
     """Write the model, its locator, its calibration and the masks of the validation cases."""
-    model = save_model(job.out, _card(job, base), network.state_dict())
+    model = save_model(job.out, card, network.state_dict())
     write_masks(Predictor(job.method, network, device), job.recipe.grid_mm, validation, job.out / "validation")
     if job.method.is_shipped:
         if job.locator_iterations:
@@ -144,10 +150,15 @@ def _weights_of(base: Model, job: TrainingJob) -> dict[str, Tensor]:
         job.method.build(base.card.architecture).load_state_dict(weights)
     except RuntimeError:
         raise TrainingError(
-            f"--base {job.base}: a model of method '{base.card.recipe.get('method', 'unknown')}', whose weights do not "
+            f"--base {job.base}: a model of method '{_method_of(base.card)}', whose weights do not "
             f"fit the network of --method {job.method_name}; start from one of the same network, or leave --base out"
         ) from None
     return weights
+
+
+def _method_of(card: Card) -> str:
+    name = str(card.recipe.get("method", "unknown"))
+    return FORMER_NAMES.get(name, name)
 
 
 def _watched(folder: Path) -> AbstractContextManager[Monitor]:
@@ -155,7 +166,20 @@ def _watched(folder: Path) -> AbstractContextManager[Monitor]:
     return watched(folder / "progress.jsonl", folder / "tensorboard")
 
 
-def _card(job: TrainingJob, base: Model | None) -> Card:
+def _supervision(job: TrainingJob) -> str:
+    """Return in a sentence whether the run learns from unlabelled scans."""
+    if not job.unlabelled:
+        why = "no unlabelled scan is listed (--unlabelled)"
+    elif not job.recipe.unlabelled_share:
+        why = "unlabelled_share is 0"
+    elif not job.method.uses_unlabelled:
+        why = f"{job.method_name} does not look at unlabelled scans"
+    else:
+        return f"training semi-supervised, by {job.method_name}, on {len(job.unlabelled)} unlabelled scans too"
+    return f"training supervised, on the labelled cases alone: {why}"
+
+
+def _card(job: TrainingJob, base: Model | None, left_out: Mapping[str, float]) -> Card:
     return Card(
         id=job.id,
         version=time.strftime("%Y.%m.%d", time.gmtime()),
@@ -165,6 +189,7 @@ def _card(job: TrainingJob, base: Model | None) -> Card:
         data={
             "labelled": job.labelled,
             "unlabelled": job.unlabelled,
+            **({"unlabelled_left_out": dict(left_out)} if left_out else {}),
             "validation": job.validation,
             "phantom_seeds": [FIRST_PHANTOM_SEED, job.phantoms],
             "full_field_phantoms": job.full_fields,
@@ -172,6 +197,8 @@ def _card(job: TrainingJob, base: Model | None) -> Card:
         },
         recipe={
             "method": job.method_name,
+            "members": 1,
+            "folds": 1,
             "base": job.base,
             **dataclasses.asdict(job.method),  # type: ignore[call-overload]
             **dataclasses.asdict(job.recipe),

@@ -5,10 +5,9 @@ Each thorax is shown as a whole and in parts, as other hospitals' fields of view
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from mtctl.system.files import write_json
 from mtctl.system.machine import cores
 from mtctl.system.regular_files import check_regular
 from mtctl_train.data.cases import TrainingCase
+from mtctl_train.errors import TrainingError
 from mtctl_train.methods.location import Location
 from mtctl_train.recipe import Recipe, Stage
 from mtctl_train.training.monitor import Monitor
@@ -70,13 +70,14 @@ NOTE = "locator.json"
 
 @dataclass(frozen=True)
 class LocatorNote:
-    """What a model's card says of its locator's training; the fields of `LocatorTraining`."""
+    """What a model's card says of its locator's training; the fields of `LocatorTraining`, and which cases it left out, and why."""
 
     labelled: tuple[str, ...] = ()
     phantoms: int = 0
     phantom_seeds_from: int = FIRST_SEED
     iterations: int = 0
     seed: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class LocatorTraining:
 
     Attributes:
         cases: Real cases on any grid, each to be set into a synthetic thorax; those that are larger than one are left
-            out, with a warning.
+            out; each is named, with the reason, on the screen and in the model's card.
         phantoms: Number of synthetic thoraxes besides, every second with any contrast.
         iterations: Steps of 0.6 s on one core.
         seed: Seed of the training and of the parts that are shown.
@@ -96,19 +97,21 @@ class LocatorTraining:
     iterations: int
     seed: int
 
-    def note(self) -> LocatorNote:
-        """Return what the model's card says of it."""
-        names = tuple(case.name for case in self.cases)
-        return LocatorNote(names, self.phantoms, FIRST_SEED, self.iterations, self.seed)
+    def note(self, left_out: dict[str, str]) -> LocatorNote:
+        """Return what the model's card says of it; `left_out`: cases that were not shown, and why."""
+        names = tuple(case.name for case in self.cases if case.name not in left_out)
+        return LocatorNote(names, self.phantoms, FIRST_SEED, self.iterations, self.seed, left_out)
 
 
 def train_locator(model: Model, training: LocatorTraining, device: torch.device, monitor: Monitor) -> Model:
     """Train a locator (see `locator_weights`) and add it to `model`."""
-    state = locator_weights(training, model.folder / "locator-training", device, monitor)
-    return _added(model, state, training.note())
+    state, left_out = locator_weights(training, model.folder / "locator-training", device, monitor)
+    return _added(model, state, training.note(left_out))
 
 
-def locator_weights(training: LocatorTraining, out: Path, device: torch.device, monitor: Monitor) -> dict[str, Tensor]:
+def locator_weights(
+    training: LocatorTraining, out: Path, device: torch.device, monitor: Monitor
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Train a locator.
 
     Args:
@@ -118,7 +121,10 @@ def locator_weights(training: LocatorTraining, out: Path, device: torch.device, 
         monitor: Gets the events of the run.
 
     Returns:
-        The weights of a `LocatorNet`.
+        The weights of a `LocatorNet`, and the cases that it was not shown, with the reason.
+
+    Raises:
+        TrainingError: No thorax is left to learn from.
     """
     cases = training.cases
     groups = [cases[first : first + _CROPS_A_THORAX] for first in range(0, len(cases), _CROPS_A_THORAX)]
@@ -126,7 +132,14 @@ def locator_weights(training: LocatorTraining, out: Path, device: torch.device, 
     with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as executor:
         composed = [executor.submit(_composed, group, next(seeds)) for group in groups]
         synthetic = [executor.submit(_synthetic, next(seeds), i % 2 == 1) for i in range(training.phantoms)]
-        shown = [case for future in [*composed, *synthetic] for case in future.result()]
+        results = [future.result() for future in composed]
+        shown = [case for cases, _ in results for case in cases]
+        shown += [case for future in synthetic for case in future.result()]
+    left_out = {name: reason for _, reasons in results for name, reason in reasons.items()}
+    for name, reason in left_out.items():
+        print(f"case {name}: left out of the locator's training: {reason}", flush=True)
+    if not shown:
+        raise TrainingError("the locator has nothing to learn from: every case was left out, and there is no phantom")
     recipe = Recipe(
         stages=(Stage(training.iterations, PATCH, 2e-3),),
         grid_mm=LOCATOR_GRID_MM,
@@ -139,14 +152,15 @@ def locator_weights(training: LocatorTraining, out: Path, device: torch.device, 
     )
     out.mkdir(parents=True, exist_ok=True)
     weights = train(recipe, Location(), Cohort(shown), out, device, monitor).state_dict()
-    return {name: tensor for name, tensor in weights.items() if name.startswith(("encoder.", "segmentation_decoder."))}
+    parts = ("encoder.", "segmentation_decoder.")
+    return {name: tensor for name, tensor in weights.items() if name.startswith(parts)}, left_out
 
 
 def train_locator_alone(folder: Path, training: LocatorTraining, device: torch.device, monitor: Monitor) -> None:
     """Train a locator that belongs to no model yet; its weights and `NOTE` go into `folder`, for `add_locator`."""
-    state = locator_weights(training, folder / "locator-training", device, monitor)
+    state, left_out = locator_weights(training, folder / "locator-training", device, monitor)
     write_tensors(folder / LOCATOR, state)
-    write_json(folder / NOTE, asdict(training.note()))
+    write_json(folder / NOTE, asdict(training.note(left_out)))
 
 
 def add_locator(model: Model, folder: Path) -> Model:
@@ -173,22 +187,29 @@ def _added(model: Model, state: dict[str, Tensor], note: LocatorNote) -> Model:
     return changed
 
 
-def _composed(cases: Sequence[TrainingCase], seed: int) -> list[TrainingCase]:
-    """Set every case into the same thorax; return each as a whole and in parts, without those that do not fit."""
+def _composed(cases: Sequence[TrainingCase], seed: int) -> tuple[list[TrainingCase], dict[str, str]]:
+    """Set every case into the same thorax; return each as a whole and in parts, and why those that do not fit do not.
+
+    It runs in a child process, whose warnings nobody may see.
+    """
     rng = np.random.default_rng((seed, 1))
     thorax = make_acquired_field(seed, _height(rng))
-    shown = []
+    shown: list[TrainingCase] = []
+    left_out: dict[str, str] = {}
     for case in cases:
+        if not case.mask.any():
+            left_out[case.name] = "its mask is empty on the network's grid"
+            continue
         try:
             big, offset = set_into_thorax(_grey_levels(case), case.voxel_mm, thorax)
         except ValueError as error:
-            warnings.warn(f"case {case.name}: left out of the locator's training: {error}", stacklevel=2)
+            left_out[case.name] = str(error)
             continue
         truth = np.zeros(big.shape, bool)
         truth[tuple(slice(o, o + n) for o, n in zip(offset, case.mask.shape, strict=True))] = case.mask
         dz, dy, dx = case.voxel_mm
         shown += _views(_Thorax.at_locator_grid(big, truth, (dx, dy, dz)), f"{case.name}-in-{seed}", rng)
-    return shown
+    return shown, left_out
 
 
 def _synthetic(seed: int, any_contrast: bool) -> list[TrainingCase]:
@@ -204,7 +225,7 @@ def _height(rng: np.random.Generator) -> float:
 
 def _grey_levels(case: TrainingCase) -> NDArray[np.uint8]:
     low, high = np.percentile(case.image, (0.1, 99.9))
-    return np.clip((case.image - low) / (high - low) * 200, 0, 255).astype(np.uint8)
+    return np.clip((case.image - low) / max(high - low, 1e-6) * 200, 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)

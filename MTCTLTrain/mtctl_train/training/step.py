@@ -14,7 +14,6 @@ from mtctl_train.data.sampler import Batch
 from mtctl_train.distributed import average_gradients, average_values, synchronised
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method, Networks, Student
-from mtctl_train.networks.discriminator import Discriminator
 from mtctl_train.recipe import Recipe
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.ema import WeightAverage
@@ -53,7 +52,9 @@ class TrainingState(Generic[Student]):
             student.load_state_dict(base)
         average = WeightAverage(to_device(student, device), recipe.average_decay, recipe.average_warm_up)
         student = synchronised(student)
-        critic = to_device(Discriminator(), device) if method.has_critic else None
+        synchronised(average.network).requires_grad_(False).eval()
+        critic = method.build_critic()
+        critic = None if critic is None else to_device(critic, device)
         return cls(
             recipe,
             method,

@@ -27,6 +27,7 @@ from mtctl_train.training.checkpoint import CHECKPOINT, TrainingProgress, load_c
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.monitor import Monitor
 from mtctl_train.training.speed import StepTimes
+from mtctl_train.training.statistics import estimate_statistics
 from mtctl_train.training.step import TrainingState
 from mtctl_train.training.validation import Predictor, picture_of, validation_dice
 
@@ -122,7 +123,7 @@ def train(
         iteration = finished
         current, fraction = recipe.at(iteration)
         if current is not stage:
-            stage, sampler, times = current, cohort.sampler(recipe, current), StepTimes()
+            stage, sampler, times = current, _sampler(cohort, recipe, current, method), StepTimes()
         rate = recipe.optimisation.rate(stage.learning_rate, fraction)
         before = time.monotonic()
         batch = sampler.draw(iteration, items).to(device)
@@ -175,7 +176,15 @@ def train(
         monitor.report({"event": "end", "iteration": recipe.iterations})
     if base is not None and recipe.base_share:
         run.average.network.load_state_dict(_mixed(run.average.network.state_dict(), base, recipe.base_share))
+    if recipe.statistics_batches:
+        sampler = cohort.sampler(recipe, recipe.stages[-1])
+        batches = range(recipe.iterations, recipe.iterations + recipe.statistics_batches)
+        estimate_statistics(method, run.average.network, sampler, batches, items, device)
     return run.average.network
+
+
+def _sampler(cohort: Source, recipe: Recipe, stage: Stage, method: Method[Student]) -> Sampler:
+    return replace(cohort.sampler(recipe, stage), extras=method.extras)
 
 
 def _mixed(ended: dict[str, Tensor], base: dict[str, Tensor], base_share: float) -> dict[str, Tensor]:

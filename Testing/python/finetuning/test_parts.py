@@ -24,7 +24,7 @@ from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.finetuning.weighting import Weighting, trusted
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
-from mtctl_train.methods.mtctl import BEST
+from mtctl_train.methods.mtctl import CROSS_TASK
 from mtctl_train.recipe import AdamWPoly, Recipe, Stage
 from mtctl_train.training.ema import WeightAverage
 from mtctl_train.training.monitor import Monitor
@@ -32,7 +32,7 @@ from mtctl_train.training.speed import StepTimes
 from mtctl_train.training.step import TrainingState
 from mtctl_train.training.trainer import Cohort, train
 
-SUPERVISED = replace(BEST, copy_paste_weight=0.0)
+SUPERVISED = replace(CROSS_TASK, copy_paste_weight=0.0)
 
 
 def test_what_a_person_looked_at_counts_most_and_what_nobody_did_the_less_the_more_uncertain_it_is() -> None:
@@ -189,7 +189,7 @@ def test_the_pace_ignores_the_first_step_and_the_reading_of_cases() -> None:
 def test_a_step_with_unlabelled_patches_weighs_the_experts_voxels_alone() -> None:
     case = CASES[0]
     blank = replace(case, weight=np.zeros_like(case.image))
-    run = TrainingState.begin(replace(RECIPE, unlabelled_share=1.0), replace(BEST, copy_paste_weight=0.0), CPU, None)
+    run = TrainingState.begin(replace(RECIPE, unlabelled_share=1.0), SUPERVISED, CPU, None)
     batch = sampler([blank]).draw(0)
     objective = run.method.objective(run.networks, batch, 0.0, torch.Generator().manual_seed(0))
     assert float(objective.student["cross_entropy"].detach()) == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mtctl.commands.main import main
 from mtctl.commands.phantom import write_phantom
@@ -15,7 +17,9 @@ from mtctl.networks.architecture import Architecture
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.synthetic.phantom import Phantom, make_phantom
 from mtctl_train.data.cases import TrainingCase, phantom_case
+from mtctl_train.errors import TrainingError
 from mtctl_train.training import locator
+from mtctl_train.training.monitor import Monitor
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +41,7 @@ def case() -> TrainingCase:
 
 
 def test_a_case_in_a_thorax_has_its_atrium_where_the_crop_was_put(body: Phantom, case: TrainingCase) -> None:
-    whole, *parts = locator._composed([case], 1)
+    (whole, *parts), _ = locator._composed([case], 1)
     assert whole.voxel_mm == (4.0, 4.0, 4.0)
     phantom = make_phantom(3)
     true_ml = phantom.mask.sum() * np.prod(phantom.spacing_mm) / 1000
@@ -53,9 +57,35 @@ def test_a_case_that_does_not_fit_is_left_out_and_named(body: Phantom, case: Tra
     image = np.zeros((44, 300, 90), np.float32)
     image[:, ::2] = 1
     large = TrainingCase("giant", image, image - 0.5, case.voxel_mm)
-    with pytest.warns(UserWarning, match="giant: left out"):
-        shown = locator._composed([large, case], 1)
+    blank = TrainingCase("blank", case.image, np.full_like(case.distance_mm, -9), case.voxel_mm)
+    shown, left_out = locator._composed([large, blank, case], 1)
     assert len(shown) == 1 + locator._PARTS
+    assert "does not fit into a thorax" in left_out["giant"] and "is empty" in left_out["blank"]
+    note = locator.LocatorTraining([large, blank, case], 0, 1, 0).note(left_out)
+    assert (note.labelled, note.left_out) == ((case.name,), left_out)
+
+
+def test_who_trains_a_locator_is_told_which_cases_it_was_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: TrainingCase
+) -> None:
+    class Here(ThreadPoolExecutor):
+        def __init__(self, *_: object) -> None:
+            super().__init__(1)
+
+    class NetworkOnly:
+        def state_dict(self) -> dict[str, object]:
+            return {"encoder.x": 1, "distance_decoder.x": 2}
+
+    monkeypatch.setattr(locator, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(locator, "_composed", lambda cases, seed: ([case] * fits, {"giant": "it does not fit"}))
+    monkeypatch.setattr(locator, "train", lambda *_: NetworkOnly())
+    fits, training = 1, locator.LocatorTraining([case], 0, 1, 0)
+    weights, left_out = locator.locator_weights(training, tmp_path, torch.device("cpu"), Monitor(()))
+    assert weights == {"encoder.x": 1} and left_out == {"giant": "it does not fit"}
+    assert "case giant: left out of the locator's training: it does not fit" in capsys.readouterr().out
+    fits = 0
+    with pytest.raises(TrainingError, match="nothing to learn from: every case was left out"):
+        locator.locator_weights(training, tmp_path, torch.device("cpu"), Monitor(()))
 
 
 def test_the_command_trains_a_locator_alone_and_adds_it_to_a_model(
@@ -63,9 +93,9 @@ def test_the_command_trains_a_locator_alone_and_adds_it_to_a_model(
 ) -> None:
     written = []
 
-    def weights(training: locator.LocatorTraining, *rest: object) -> dict[str, object]:
+    def weights(training: locator.LocatorTraining, *rest: object) -> tuple[dict[str, object], dict[str, str]]:
         written.append(([case.name for case in training.cases], training.phantoms, training.iterations))
-        return dict(LocatorNet(locator.FILTERS).state_dict())
+        return dict(LocatorNet(locator.FILTERS).state_dict()), {}
 
     monkeypatch.setattr(locator, "locator_weights", weights)
     (tmp_path / "data").mkdir()

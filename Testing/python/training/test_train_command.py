@@ -22,6 +22,7 @@ from mtctl.networks.architecture import Architecture
 from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 from mtctl_train import recipe
+from mtctl_train.methods import METHODS
 from mtctl_train.training import job
 
 pytestmark = pytest.mark.slow
@@ -62,6 +63,7 @@ def test_two_cases_become_a_model_with_its_card_that_segments(
     arguments = ("--labelled", str(tmp_path / "labelled.txt"), "--validation", "c", "--out", out, "--id", "mine")
     assert run(data, *arguments) == 0
     printed = capsys.readouterr().out
+    assert "training supervised, on the labelled cases alone: no unlabelled scan is listed" in printed
     assert "2 labelled, 0 unlabelled, 1 validation" in printed and "iteration 0 of 2" in printed
     card = read_model(Path(out)).card
     assert (card.id, card.grid_mm, card.data["labelled"], card.data["validation"]) == (
@@ -138,6 +140,10 @@ def test_every_method_leaves_masks_of_the_validation_cases_to_compare(
     assert read_mask(out / "validation" / "c.seg.nrrd").geometry == read_mask(data / "c.label.nrrd").geometry
     card = read_model(out).card
     assert card.recipe["method"] == method and list(card.data["unlabelled"]) == ["b"]
+    assert (card.recipe["members"], card.recipe["folds"]) == (1, 1)
+    printed = capsys.readouterr().out
+    supervised = "training supervised, on the labelled cases alone: vnet does not look at unlabelled scans"
+    assert (supervised if method == "vnet" else f"training semi-supervised, by {method}, on 1 unlabelled") in printed
 
 
 @pytest.mark.parametrize("method", ["uamt", "sassnet", "mtctl"])
@@ -207,7 +213,7 @@ def test_a_model_of_another_network_is_no_start(data: Path, tmp_path: Path, caps
     first = str(tmp_path / "first")
     assert run(data, "--labelled", "a", "--out", first) == 0
     assert run(data, "--labelled", "b", "--method", "vnet", "--base", first, "--out", str(tmp_path / "x")) == 1
-    assert "a model of method 'mtctl-best', whose weights do not fit the network of --method vnet" in (
+    assert "a model of method 'mtctl-cross-task', whose weights do not fit the network of --method vnet" in (
         capsys.readouterr().err
     )
 
@@ -215,19 +221,19 @@ def test_a_model_of_another_network_is_no_start(data: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("method", "arguments", "message"),
     [
-        ("mtctl-best", ("--option", "validate_every=0"), "validate_every is 0; it must be at least 1"),
-        ("mtctl-best", ("--option", "ramp_share=0"), "ramp_share is 0"),
-        ("mtctl-best", ("--option", "average_decay=1.5"), "average_decay is 1.5; it must be from 0 to 1"),
-        ("mtctl-best", ("--option", "phantom_share=nan"), "phantom_share is nan"),
-        ("mtctl-best", ("--option", "warm_up=-1"), "warm_up is -1"),
-        ("mtctl-best", ("--learning-rate", "-1"), "learning_rate is -1"),
+        ("mtctl-cross-task", ("--option", "validate_every=0"), "validate_every is 0; it must be at least 1"),
+        ("mtctl-cross-task", ("--option", "ramp_share=0"), "ramp_share is 0"),
+        ("mtctl-cross-task", ("--option", "average_decay=1.5"), "average_decay is 1.5; it must be from 0 to 1"),
+        ("mtctl-cross-task", ("--option", "phantom_share=nan"), "phantom_share is nan"),
+        ("mtctl-cross-task", ("--option", "warm_up=-1"), "warm_up is -1"),
+        ("mtctl-cross-task", ("--learning-rate", "-1"), "learning_rate is -1"),
         ("uamt", ("--option", "samples=0"), "samples is 0; it must be from 1 to 1000"),
         ("sassnet", ("--option", "adversarial_weight=-1"), "adversarial_weight is -1"),
         ("vnet", ("--seed", "-1"), "seed is -1; it must be from 0"),
         ("vnet", ("--patch", "48,0,16"), "each side must be a multiple of 16"),
         ("vnet", ("--patch", "48,-16,16"), "each side must be a multiple of 16"),
-        ("mtctl-best", ("--option", "replay_share=0.5"), "replay_share=0.5: this method has"),
-        ("mtctl-best", ("--option", "copy_paste_weight=0.5"), "none is listed, but mtctl-best learns from them"),
+        ("mtctl-cross-task", ("--option", "replay_share=0.5"), "replay_share=0.5: this method has"),
+        ("mtctl-semi-supervised", (), "none is listed, but mtctl-semi-supervised learns from them"),
         ("uamt", ("--unlabelled", "b", "--option", "unlabelled_share=0"), "unlabelled_share is 0, but uamt learns"),
     ],
 )
@@ -249,3 +255,21 @@ def test_options_change_the_method_s_and_the_recipe_s_numbers_and_wrong_ones_are
     for option, message in (("nosuch=1", "this method has adversarial_weight"), ("samples=x", "'x' is no number")):
         assert run(data, *out, "--option", option) == 1
         assert message in capsys.readouterr().err
+
+
+def test_each_method_and_its_deviations_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--list-methods"])
+    printed = capsys.readouterr().out
+    assert not ended.value.code
+    for name, method in METHODS.items():
+        assert f"\n{name}: " in f"\n{printed}" and f"{method.labelled_patches} labelled patches a step" in printed
+    assert printed.count("Differs from the published code") == 3
+    for deviation in ("turned by up to 20 degrees", "He et al.", "largest\n  value in the patch", "second pass"):
+        assert deviation in printed
+    assert "mtctl-best: the former name of mtctl-cross-task" in printed
+
+
+def test_the_former_name_of_a_method_is_still_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--labelled", "a", "--out", str(tmp_path), "--method", "mtctl-best", "--option", "x=1") == 1
+    assert "--option x=1: this method has adversarial_weight" in capsys.readouterr().err

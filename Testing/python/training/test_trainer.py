@@ -23,7 +23,7 @@ from mtctl_train.data.cases import Scan, load_scan, scan_of
 from mtctl_train.data.sampler import Sampler
 from mtctl_train.errors import TrainingError
 from mtctl_train.methods.base import Method, Objective
-from mtctl_train.methods.mtctl import BEST, MTCTL
+from mtctl_train.methods.mtctl import CROSS_TASK, MTCTL, SEMI_SUPERVISED
 from mtctl_train.methods.sassnet import SASSNet
 from mtctl_train.methods.uamt import UAMT
 from mtctl_train.methods.vnet import VNetMethod
@@ -44,7 +44,7 @@ def run(
     recipe: Recipe = RECIPE,
     stop_after: int | None = None,
     scans: Sequence[Scan] = SCANS,
-    method: Method[Any] = BEST,
+    method: Method[Any] = CROSS_TASK,
 ) -> tuple[dict[str, torch.Tensor], list[Any]]:
     out.mkdir(exist_ok=True)
     events: list[Any] = []
@@ -71,10 +71,10 @@ def test_it_learns_a_bright_ball(tmp_path: Path) -> None:
 METHODS = {
     "vnet": VNetMethod(),
     "uamt": UAMT(samples=2),
-    "sassnet": SASSNet(),
+    "sassnet": SASSNet(critic_filters=4),
     "mtctl": MTCTL(),
-    "best": BEST,
-    "copy-paste": replace(BEST, copy_paste_weight=0.5),
+    "best": CROSS_TASK,
+    "semi-supervised": replace(SEMI_SUPERVISED, samples=2),
 }
 
 
@@ -215,11 +215,11 @@ def test_the_average_is_that_of_torch_with_the_decay_s_warm_up() -> None:
 def test_a_run_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
     base = MTCTLNet(RECIPE.architecture).state_dict()
     recipe = replace(RECIPE, stages=(Stage(1, (48, 16, 16), 0.0),))
-    result = train(recipe, BEST, Cohort(CASES[:1]), tmp_path, CPU, Monitor(), base).state_dict()
+    result = train(recipe, CROSS_TASK, Cohort(CASES[:1]), tmp_path, CPU, Monitor(), base).state_dict()
     weights = [name for name in base if name.endswith("weight")]
     assert all(torch.equal(result[name], base[name]) for name in weights)
     with pytest.raises(CheckpointError, match="other settings"):
-        train(recipe, BEST, Cohort(CASES[:1]), tmp_path, CPU, Monitor())
+        train(recipe, CROSS_TASK, Cohort(CASES[:1]), tmp_path, CPU, Monitor())
 
 
 def test_the_literature_s_rate_falls_in_steps_and_ours_to_zero() -> None:
@@ -300,12 +300,12 @@ def test_the_discriminator_s_loss_may_rise_and_hides_no_student_that_diverges() 
 
 def test_a_run_may_end_part_of_the_way_back_to_the_weights_that_it_started_from(tmp_path: Path) -> None:
     recipe, cohort = replace(RECIPE, stages=(Stage(2, (48, 16, 16), 1e-2),)), Cohort(CASES[:2])
-    base = BEST.build(RECIPE.architecture).state_dict()
+    base = CROSS_TASK.build(RECIPE.architecture).state_dict()
 
     def weights(share: float) -> dict[str, torch.Tensor]:
         out = tmp_path / str(share)
         out.mkdir()
-        return train(replace(recipe, base_share=share), BEST, cohort, out, CPU, Monitor(()), base).state_dict()
+        return train(replace(recipe, base_share=share), CROSS_TASK, cohort, out, CPU, Monitor(()), base).state_dict()
 
     ended, mixed = weights(0.0), weights(0.25)
     name = "encoder.blocks.0.0.weight"
