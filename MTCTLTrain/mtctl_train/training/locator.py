@@ -70,7 +70,7 @@ NOTE = "locator.json"
 
 @dataclass(frozen=True)
 class LocatorNote:
-    """What a model's card says of its locator's training; the fields of `LocatorTraining`, and which cases it left out, and why."""
+    """What a model's card says of its locator's training; `left_out`: the cases that it was not shown, and why."""
 
     labelled: tuple[str, ...] = ()
     phantoms: int = 0
