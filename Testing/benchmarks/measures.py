@@ -113,7 +113,7 @@ def coverage(cases: Sequence[tuple[LabelledVolume, UncertainMask]]) -> None:
     for row, (case, mask) in enumerate(cases):
         truth = numbers(shape_of(case.mask, case.volume.geometry))
         request = WallRequest(case.volume)
-        measures = measure(case.name, mask, wall=request).measures
+        measures = measure(case.name, mask, wall=measure_wall(mask, request)).measures
         estimates = [measures.volume_ml, measures.area_cm2, *measures.extent_mm, measures.sphericity]
         for column, (estimate, value) in enumerate(zip(estimates, truth, strict=True)):
             low, high = _ends(estimate)
@@ -122,7 +122,7 @@ def coverage(cases: Sequence[tuple[LabelledVolume, UncertainMask]]) -> None:
             errors[row, column] = estimate.value / value - 1
         expert = UncertainMask.of(case.mask, case.mask.astype(np.float32), case.volume.geometry)
         assert measures.wall is not None
-        walls.append((measures.wall, measure_wall(expert, request)[1]))
+        walls.append((measures.wall, measure_wall(expert, request).measures))
         volume = measures.volume_ml
         print(f"    {case.name}: {volume.value:6.1f} mL ({volume.low:.1f} to {volume.high:.1f}), expert {truth[0]:.1f}")
     print(f"{len(cases)} scans, names 67-80; 90 % intervals that hold the expert's value:")
@@ -177,7 +177,7 @@ def phantoms() -> None:
                         probability=np.roll(phantom.probability, 1, shift),
                     )
                 mask = UncertainMask.of(other.mask, other.probability, phantom.scan.geometry)
-                shares = [share.percent for share in measure_wall(mask, request)[1].shares[1:3]]
+                shares = [share.percent for share in measure_wall(mask, request).measures.shares[1:3]]
                 if here is None:
                     here = shares
                     words = [f"{s.value:5.1f} ({s.low:.1f} to {s.high:.1f})" for s in shares]

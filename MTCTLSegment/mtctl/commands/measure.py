@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
             continue
         rows.append(measures)
         print(f"[{number}/{len(files)}] {_sentence(measures)}", flush=True)
+        if args.scans and measures.wall is None:
+            failures.append(f"{file.path}: {measures.warnings[-1]}")
         for warning in measures.warnings:
             print(f"    warning: {warning}", flush=True)
     if rows:
@@ -148,19 +150,24 @@ def _clash(file: MaskFile) -> Exception:
 
 def _measure(file: MaskFile, args: argparse.Namespace, size: BodySize | None, shell: WallShell) -> CaseMeasures:
     """Measure a case and write its files."""
+    from mtctl.errors import MtctlError
     from mtctl.io.volumes import read_scan
     from mtctl.measures.document import MEASURES, write_measures
-    from mtctl.measures.measuring import WallRequest, measure, without_interval
+    from mtctl.measures.measuring import WallRequest, measure, measure_wall, without_interval
     from mtctl.measures.reading import read_case, scan_for
     from mtctl.surfaces.cutting import MappedMesh
     from mtctl.surfaces.files import write_surface
 
     case = read_case(file)
-    wall = None
+    wall, obstacle = None, ""
     if args.scans:
-        scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume
-        wall = WallRequest(scan, shell, _openings(file, args, case, scan))
-    result = measure(file.case, case.mask, size, wall, case.settled_percent, case.warnings)
+        try:
+            scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume
+            wall = measure_wall(case.mask, WallRequest(scan, shell, _openings(file, args, case, scan)))
+        except MtctlError as error:  # The other numbers need no scan.
+            obstacle = f"the wall was not measured: {error}"
+    warnings = (*case.warnings, obstacle) if obstacle else case.warnings
+    result = measure(file.case, case.mask, size, wall, case.settled_percent, warnings)
     measures = result.measures if case.sure else without_interval(result.measures)
     if result.wall:
         values = {"enhancement": result.wall.ratio.astype(float), "body": result.wall.body.astype(float)}

@@ -55,6 +55,14 @@ class WallRequest:
 
 
 @dataclass(frozen=True)
+class MeasuredWall:
+    """What is measured of a wall, and its map at the outline that is reported."""
+
+    measures: WallMeasures
+    enhancement: Enhancement
+
+
+@dataclass(frozen=True)
 class MeasuredCase:
     """What is measured of a case, and the map of its wall, where it has one."""
 
@@ -66,7 +74,7 @@ def measure(
     case: str,
     mask: UncertainMask,
     body: BodySize | None = None,
-    wall: WallRequest | None = None,
+    wall: MeasuredWall | None = None,
     settled_percent: float = 0.0,
     warnings: Sequence[str] = (),
 ) -> MeasuredCase:
@@ -76,18 +84,14 @@ def measure(
         case: Its name.
         mask: Segmentation and uncertainty.
         body: The person's size; None: unknown.
-        wall: To measure the wall, too.
+        wall: What `measure_wall` found; None: it was not measured.
         settled_percent, warnings: See `CaseMeasures`.
-
-    Raises:
-        MeasureError: The scan lies on another grid, or has no blood to compare with.
     """
     volume = volume_ml(mask)
     levels = sorted({AREA_LEVEL, *EXTENT_LEVELS})
     shapes = _at_levels(mask, lambda outline: shape_of(outline, mask.geometry), levels)
     area = _interval(shapes, lambda shape: shape.area_cm2, AREA_LEVEL)
     x, y, z = (_interval(shapes, _extent_along(axis), level) for axis, level in enumerate(EXTENT_LEVELS))
-    enhancement, wall_measures = measure_wall(mask, wall) if wall else (None, None)
     measures = CaseMeasures(
         case,
         volume,
@@ -97,11 +101,11 @@ def measure(
         _divided(volume, body.area_m2) if body else None,
         body,
         round(body.area_m2, _DIGITS) if body else None,
-        wall_measures,
+        wall.measures if wall else None,
         settled_percent,
         tuple(warnings),
     )
-    return MeasuredCase(measures, enhancement)
+    return MeasuredCase(measures, wall.enhancement if wall else None)
 
 
 def volume_ml(mask: UncertainMask) -> IntervalEstimate:
@@ -167,7 +171,7 @@ def _divided(measured: IntervalEstimate, by: float) -> IntervalEstimate:
     )
 
 
-def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement, WallMeasures]:
+def measure_wall(mask: UncertainMask, request: WallRequest) -> MeasuredWall:
     """Return the enhancement at the outline that is reported, and how much of it is above each threshold.
 
     Raises:
@@ -193,7 +197,7 @@ def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement
         percent = _percent_interval(list(found.values()), ratio, max(scan.geometry.spacing) / 2)
         shares.append(EnhancedShare(threshold.name, threshold.source, round(ratio, _DIGITS), percent))
     edges, percents = here.histogram()
-    return here, WallMeasures(
+    found_measures = WallMeasures(
         request.shell.outward_mm,
         request.shell.inward_mm,
         round(blood.mean, _DIGITS),
@@ -206,6 +210,7 @@ def measure_wall(mask: UncertainMask, request: WallRequest) -> tuple[Enhancement
         tuple(np.round(edges, _DIGITS).tolist()),
         tuple(np.round(percents, _DIGITS).tolist()),
     )
+    return MeasuredWall(found_measures, here)
 
 
 def _percent_interval(found: Sequence[Enhancement], ratio: float, blur_mm: float) -> IntervalEstimate:

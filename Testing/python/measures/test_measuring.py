@@ -35,7 +35,10 @@ def phantom() -> Iterator[WallPhantom]:
 @pytest.fixture(scope="module")
 def measured(phantom: WallPhantom) -> MeasuredCase:
     """All of the phantom, of a person of 175 cm and 80 kg."""
-    return measure("a", uncertain(phantom), BodySize(175, 80), WallRequest(phantom.scan), 12.5, ("careful",))
+    return measure(
+        "a", uncertain(phantom), BodySize(175, 80), measure_wall(uncertain(phantom), WallRequest(phantom.scan)), 12.5,
+        ("careful",),
+    )  # fmt: skip
 
 
 def uncertain(phantom: WallPhantom, settled: np.ndarray | None = None) -> UncertainMask:
@@ -57,7 +60,7 @@ def percent_above(wall: WallMeasures | None, threshold: str = "IIR > 1.20") -> I
 
 
 def wall_of(phantom: WallPhantom, mask: UncertainMask | None = None, **request: Any) -> WallMeasures:
-    return measure_wall(mask or uncertain(phantom), WallRequest(phantom.scan, **request))[1]
+    return measure_wall(mask or uncertain(phantom), WallRequest(phantom.scan, **request)).measures
 
 
 def test_every_number_lies_in_its_interval_and_so_does_the_truth(measured: MeasuredCase) -> None:
