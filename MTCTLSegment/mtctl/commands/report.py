@@ -84,7 +84,7 @@ def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
 
     from mtctl.figures.report_page import ReportPage
     from mtctl.io.volumes import read_map, read_scan
-    from mtctl.measures.measuring import WallRequest, measure, without_interval
+    from mtctl.measures.measuring import WallRequest, measure, measure_wall, without_interval
     from mtctl.measures.reading import read_case, scan_for
     from mtctl.surfaces.finding import find_openings
     from mtctl.surfaces.maps import mean_across
@@ -103,7 +103,7 @@ def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
         else:
             openings = tuple(find_openings(case.mask.mask, mesh, case.mask.geometry, scan))
             remarks.append("veins and mitral valve were found by the program and checked by nobody")
-        wall = WallRequest(scan, openings=openings)
+        wall = measure_wall(case.mask, WallRequest(scan, openings=openings))
     result = measure(file.case, case.mask, None, wall, case.settled_percent, remarks)
     measures = result.measures if case.sure else without_interval(result.measures)
     doubt_file = file.beside(".uncertainty.nrrd")
