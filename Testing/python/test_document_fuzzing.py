@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ from mtctl.networks.tensors import write_tensors
 from mtctl.processes.messages import ChildOutput
 from mtctl.review.document import read_review, write_review
 from mtctl.review.session import ReviewSession
+from mtctl.surfaces.openings import Opening, OpeningKind, read_openings, write_openings
 from mtctl.system import locks
 from mtctl.system.documents import read_as
 from mtctl.system.files import file_sha256
@@ -186,6 +187,10 @@ def read_lock(place: SitePlace) -> None:
         pass
 
 
+def read_case_openings(place: SitePlace) -> None:
+    read_openings(place.folder / "a.openings.json")
+
+
 def read_case_measures(place: SitePlace) -> None:
     columns_of(read_measures(place.folder / "a.measures.json"))
 
@@ -219,6 +224,7 @@ KINDS = {
     "event": DocumentKind(f"runs/{RUN}/progress.jsonl", False, read_run),
     "locator": DocumentKind(f"locator/{NOTE}", False, read_locator),
     "lock": DocumentKind("locked/.mtctl-lock-00000007", False, read_lock),
+    "openings": DocumentKind("a.openings.json", False, read_case_openings),
     "measures": DocumentKind("a.measures.json", False, read_case_measures),
     "message": DocumentKind("message.json", False, read_messages),
 }
@@ -274,9 +280,11 @@ def fill(place: SitePlace, model: Model) -> None:
     (place.folder / "locator").mkdir()
     shapes = locator_shapes(FILTERS)
     write_tensors(place.folder / "locator" / LOCATOR, {name: torch.zeros(shape) for name, shape in shapes.items()})
-    write(place.folder / "locator" / NOTE, asdict(LocatorTraining((), 2, 30, 0).note()))
+    write(place.folder / "locator" / NOTE, asdict(LocatorTraining((), 2, 30, 0).note({})))
     write(place.folder / "locked" / ".mtctl-lock-00000007", {"machine": "m", "pid": 5, "host": "h", "token": "t"})
     write_measures(place.folder / "a.measures.json", some_measures())
+    vein = Opening(OpeningKind.VEIN, (1.0, 2.0, 3.0), (0.0, 0.0, 1.0), 5.0, 0.5)
+    write_openings([vein, replace(vein, kind=OpeningKind.MITRAL, blood=None)], place.folder / "a.openings.json")
     done = {"event": "done", "id": 1, "report": {}, "arrays": {"entropy": {"start": [0, 0, 0], "outside": 0.0}}}
     write(place.folder / "message.json", done | {"regions": "r.npz", "stage": "load", "share": 0.5, "text": "t"})
 
