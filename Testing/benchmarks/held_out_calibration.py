@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtctl.evaluation.calibrate import CleanResult, Observation, good_spreads
-from mtctl.evaluation.calibration_fits import fit_case_score, fit_usual_shape, fit_voxel_calibration
+from mtctl.evaluation.calibrate import CleanResult, Observation, case_score_of, good_spreads
+from mtctl.evaluation.calibration_fits import fit_usual_shape, fit_voxel_calibration
 from mtctl.evaluation.selective_prediction import coverage
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
@@ -79,7 +79,7 @@ def judged_held_out(
     result = []
     for case in dict.fromkeys(o.case for o in observations):
         others = [o for o in observations if o.case != case]
-        score = fit_case_score([o.self_dice for o in others], [o.dice for o in others])
+        score = case_score_of(others)
         shape = fit_usual_shape(good_spreads([r for r in clean if r.observation.case != case]))
         result += judged([o for o in (*observations, *further) if o.case == case], score, shape)
     return result

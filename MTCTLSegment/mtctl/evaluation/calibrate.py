@@ -141,9 +141,19 @@ def calibration_of(clean: Sequence[CleanResult], observations: Sequence[Observat
     return Calibration(
         voxel_calibration=voxels,
         threshold=round(float(np.median([_threshold(result, voxels) for result in clean])), 3),
-        score=fit_case_score([o.self_dice for o in observations], [o.dice for o in observations]),
+        score=case_score_of(observations),
         usual_shape=fit_usual_shape(good_spreads(clean)),
         figures=_figures(clean),
+    )
+
+
+def case_score_of(observations: Sequence[Observation]) -> CaseScore:
+    """Return the case score's calibration from predictions of several versions of each scan."""
+    return fit_case_score(
+        [o.self_dice for o in observations],
+        [o.dice for o in observations],
+        [o.case for o in observations],
+        [o.version == "clean" for o in observations],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,31 +79,68 @@ def fit_voxel_calibration(cases: Sequence[LogitCounts]) -> VoxelCalibration:
     return VoxelCalibration(round(float(weights[0]), 4), round(float(weights[1]), 4))
 
 
-def fit_case_score(self_dice: ArrayLike, dice: ArrayLike) -> CaseScore:
+def fit_case_score(
+    self_dice: ArrayLike, dice: ArrayLike, scans: Sequence[str] | None = None, clean: Sequence[bool] | None = None
+) -> CaseScore:
     """Return ratios and flag threshold from predictions, clean and corrupted.
 
-    The interval's ends are split-conformal: the ratio itself is the nonconformity measure, without a fitted model. The
-    flag stands at `FAILED_BELOW` at least, whether or not a prediction failed: where few did, and all of them badly,
-    their scores alone would let results pass that are expected to have failed.
+    Interval and flag are two things. The interval's ends are split-conformal over clean scans, one prediction each,
+    which alone are exchangeable with a further scan (under 19 of them they are the outermost ratios, and promise less
+    than 90 %); the ratio itself is the nonconformity measure. The flag is a failure detector: it finds `SENSITIVITY` of
+    the failed predictions, corrupted ones too, where every scan counts as much as any other, since versions of one scan
+    depend on each other. An empty mask promises 0 and scores 0 by rule: it says nothing of the ratio.
+
+    The flag stands at `FAILED_BELOW` at least, whether or not a prediction failed: where few did, and all of them
+    badly, their scores alone would let results pass that are expected to have failed.
+
+    Args:
+        self_dice: What each prediction promised.
+        dice: Its Dice.
+        scans: Which scan each is of; None: each of one of its own.
+        clean: Which are of scans as they came; None, or none is: all count for the interval.
     """
     promised, true = np.asarray(self_dice, float), np.asarray(dice, float)
-    ratio = np.sort((1 - true) / np.maximum(1 - promised, 1e-6))
-    n, tail = len(ratio), (1 - LEVEL) / 2
-    # Rounded first: (1 - 0.9) / 2 is a little less than 0.05 in binary, and 0.05 x 40 would come to the first value.
-    least, most = math.floor(round(tail * (n + 1), 9)), math.ceil(round((1 - tail) * (n + 1), 9))
-    score = CaseScore(
-        likely=round(float(np.median(ratio)), 4),
-        least=round(float(ratio[max(least - 1, 0)]), 4),
-        most=round(float(ratio[min(most, n) - 1]), 4),
-        flag_below=FAILED_BELOW,
-        sensitivity=SENSITIVITY,
-        failed_below=FAILED_BELOW,
-    )
-    failed = sorted(score.expected(float(s)) for s in promised[true < FAILED_BELOW])
-    if not failed:
+    names = np.arange(len(true)) if scans is None else np.unique(np.asarray(scans), return_inverse=True)[1]
+    plain = np.ones(len(true), bool) if clean is None else np.asarray(clean, bool)
+    found = promised > 0
+    ratios = (1 - true) / np.maximum(1 - promised, 1e-6)
+    score = CaseScore(flag_below=FAILED_BELOW, sensitivity=SENSITIVITY, failed_below=FAILED_BELOW)
+    if found.any():
+        ratio = np.sort(ratios[found & plain] if (found & plain).any() else ratios[found])
+        n, tail = len(ratio), (1 - LEVEL) / 2
+        # Rounded first: (1 - 0.9) / 2 is a little less than 0.05 in binary: 0.05 x 40 would come to the first value.
+        least, most = math.floor(round(tail * (n + 1), 9)), math.ceil(round((1 - tail) * (n + 1), 9))
+        low, high = float(ratio[max(least - 1, 0)]), float(ratio[min(most, n) - 1])
+        likely = min(max(_by_scan(ratios[found], names[found]), low), high)
+        score = replace(score, likely=round(likely, 4), least=round(low, 4), most=round(high, 4))
+    failed = true < FAILED_BELOW
+    if not failed.any():
         return score
-    last = failed[math.ceil(SENSITIVITY * len(failed)) - 1]
-    return CaseScore(**{**vars(score), "flag_below": max(math.floor(last * 1e4 + 1) / 1e4, FAILED_BELOW)})
+    expected = np.array([score.expected(float(s)) for s in promised[failed]])
+    last = _highest_needed(expected, names[failed])
+    return replace(score, flag_below=max(math.floor(last * 1e4 + 1) / 1e4, FAILED_BELOW))
+
+
+def _shares(scans: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the weight of each prediction: all scans weigh the same, whatever the number of their versions."""
+    _, index, counts = np.unique(scans, return_inverse=True, return_counts=True)
+    return 1 / (counts[index] * len(counts))
+
+
+def _by_scan(values: NDArray[np.float64], scans: NDArray[np.integer]) -> float:
+    """Return the median of values in which every scan counts the same."""
+    shares = _shares(scans)
+    if np.ptp(shares) == 0:
+        return float(np.median(values))
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(shares[order]), 0.5 - 1e-9)])
+
+
+def _highest_needed(expected: NDArray[np.float64], scans: NDArray[np.integer]) -> float:
+    """Return the score up to which lie `SENSITIVITY` of the failed predictions, every scan counting the same."""
+    order = np.argsort(expected)
+    reached = np.searchsorted(np.cumsum(_shares(scans)[order]), SENSITIVITY - 1e-9)
+    return float(expected[order][min(int(reached), len(order) - 1)])
 
 
 def fit_usual_shape(spreads: Sequence[Triple]) -> UsualShape | None:

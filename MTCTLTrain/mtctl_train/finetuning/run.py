@@ -154,7 +154,7 @@ class _Run:
                 LEARNT_SCANS: sorted({self.plan.scans[id] for id in learnt} | set(base.data.get(LEARNT_SCANS, ()))),
                 "calibration": f"that of {base.id} {base.version} (SHA-256 {base.sha256[:12]}...)",
             },
-            recipe=self._settings,
+            recipe={"method": "fine-tuning", "members": 1, "folds": len(self.plan.folds), **self._settings},
             command=job.command,
             validation={},
         )

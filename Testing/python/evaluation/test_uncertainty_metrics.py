@@ -30,6 +30,7 @@ from mtctl.io.labelled import LabelledVolume
 from mtctl.io.volumes import write_volume
 from mtctl.models.card import write_card
 from mtctl.models.model import Model, read_model, save_model
+from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration
 
 EVERYWHERE = np.ones((60, 60, 60), bool)
@@ -139,6 +140,26 @@ def test_the_interval_s_ends_are_the_values_of_the_exact_ranks(count: int) -> No
     score = fit_case_score(np.full(count, 0.9), 1 - missing)
     rank = (count + 1) // 20  # 5 % of count + 1 from either end
     assert (score.least, score.most) == pytest.approx((10 * missing[rank - 1], 10 * missing[-rank]), abs=1e-4)
+
+
+def test_empty_masks_say_nothing_of_the_interval_and_all_of_them_leave_it_as_it_was() -> None:
+    promised, true = np.linspace(0.9, 0.97, 30), np.linspace(0.8, 0.94, 30)
+    empty = fit_case_score([*promised, *np.zeros(9)], [*true, *np.zeros(9)])
+    alone = fit_case_score(promised, true)
+    assert (empty.least, empty.likely, empty.most) == (alone.least, alone.likely, alone.most) and empty.least > 1.5
+    assert fit_case_score([0.0], [0.0]) == CaseScore(flag_below=0.8)
+
+
+def test_versions_of_one_scan_count_as_one_scan_and_the_interval_is_of_clean_ones() -> None:
+    promised, true = [0.9] * 23, [0.8] * 3 + [0.5] * 20
+    scans, clean = ["a", "b", "c", *["c"] * 20], [True] * 3 + [False] * 20
+    score = fit_case_score(promised, true, scans, clean)
+    assert (score.least, score.likely, score.most) == (2, 2, 2)
+    # Of two scans that failed, one has 40 versions: the other one's is half of what must be found all the same.
+    some = fit_case_score(
+        [0.5] * 40 + [0.92, 0.95], [0.0] * 40 + [0.75, 0.9], ["a"] * 40 + ["b", "c"], [False] * 40 + [True] * 2
+    )
+    assert some.expected(0.92) < some.flag_below
 
 
 def test_on_cases_that_were_held_out_the_interval_holds_nine_of_ten_and_most_failures_are_flagged() -> None:
