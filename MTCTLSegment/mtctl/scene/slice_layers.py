@@ -116,7 +116,7 @@ def jump(scene: Scene, lps: Triple) -> None:
     for crosshair in _of_class(scene, "vtkMRMLCrosshairNode"):
         # Long lines with a gap in the middle: a small cross is lost on a yellow heatmap. A person's own choice stays.
         if crosshair.GetCrosshairMode() in (crosshair.NoCrosshair, crosshair.ShowSmallBasic):
-            crosshair.SetCrosshairMode(crosshair.ShowIntersection)
+            crosshair.SetCrosshairMode(crosshair.ShowBasic)
             crosshair.SetCrosshairThickness(crosshair.Medium)
         crosshair.SetCrosshairRAS(*ras)
     for camera in _of_class(scene, "vtkMRMLCameraNode"):

@@ -224,7 +224,7 @@ class TestTheViews:
 
         crosshair = slicer.util.getNode("vtkMRMLCrosshairNodedefault")
         module.ui.nextButton.click()
-        assert crosshair.GetCrosshairMode() == crosshair.ShowIntersection
+        assert crosshair.GetCrosshairMode() == crosshair.ShowBasic
         assert crosshair.GetCrosshairThickness() == crosshair.Medium
         crosshair.SetCrosshairMode(crosshair.ShowHashmarks)
         module.ui.nextButton.click()
