@@ -11,8 +11,9 @@ from slicer.i18n import tr as _
 from mtctl.scene.types import Node
 from MTCTLTrainLib.runs.run_progress import RunProgress, thinned
 
-# Free in Slicer's own numbering of layouts, and in those of the extensions that are known.
-LAYOUT = 5717
+# Free in Slicer's own numbering of layouts, and in those of the extensions that are known. The first is for the time
+# before a validation: a plot view without points would be an empty rectangle.
+LOSSES, LAYOUT = 5718, 5717
 
 _TAGS = ("MTCTLLoss", "MTCTLDice")
 
@@ -33,6 +34,9 @@ _VIEW = (
 )
 
 Values = list[tuple[int, float]]
+
+# Empty room above and below the curves, as a fraction of their height.
+_ROOM = 0.05
 
 
 class PlottedCurve:
@@ -111,6 +115,18 @@ class Chart:
             if values:
                 self._curves[name].show(values)
         self.node.SetLegendVisibility(len(self._curves) > 1)
+        self._fit([point for values in curves.values() for point in values])
+
+    def _fit(self, points: Values) -> None:
+        """Fit the axes to the curves: left to themselves they stay as they were when the view first drew something."""
+        if not points:
+            return
+        places, values = zip(*points, strict=True)
+        room = _ROOM * (max(values) - min(values)) or 0.5
+        self.node.SetXAxisRangeAuto(False)
+        self.node.SetXAxisRange(min(places), max(max(places), min(places) + 1))
+        self.node.SetYAxisRangeAuto(False)
+        self.node.SetYAxisRange(min(values) - room, max(values) + room)
 
     @property
     def whole(self) -> bool:
@@ -136,7 +152,10 @@ class Plots:
     def show(self, progress: RunProgress) -> None:
         """Update the charts, and show them if they are not shown yet."""
         losses = {_title(name): progress.curve(thinned(points)) for name, points in progress.present_losses.items()}
-        if not any(losses.values()):
+        if not any(losses.values()):  # A new run: what is drawn is of the one before.
+            if not progress.losses:
+                self.hide()
+                self.forget()
             return
         if self._charts is not None and not all(chart.whole for chart in self._charts):
             self.forget()
@@ -153,13 +172,13 @@ class Plots:
         self._charts[0].node.SetTitle(_("Losses on the training cases") + number)
         self._charts[0].show(losses)
         self._charts[1].show(_by_fold(progress))
-        self._enter_layout()
+        self._enter_layout(LAYOUT if progress.dice else LOSSES)
 
     def hide(self) -> None:
         """Restore the user's layout, unless the user has chosen another one meanwhile."""
         before, self._layout_before = self._layout_before, None
         manager = slicer.app.layoutManager()
-        if before is not None and manager is not None and manager.layout == LAYOUT:
+        if before is not None and manager is not None and manager.layout in (LOSSES, LAYOUT):
             manager.setLayout(before)
 
     def forget(self) -> None:
@@ -168,14 +187,16 @@ class Plots:
         for chart in charts or ():
             chart.remove()
 
-    def _enter_layout(self) -> None:
+    def _enter_layout(self, layout: int) -> None:
         manager = slicer.app.layoutManager()
         if manager is None or self._charts is None:  # Slicer without a main window.
             return
         if self._layout_before is None:
             self._layout_before = manager.layout
             _describe(manager.layoutLogic().GetLayoutNode())
-            manager.setLayout(LAYOUT)
+            manager.setLayout(layout)
+        elif manager.layout in (LOSSES, LAYOUT) and manager.layout != layout:
+            manager.setLayout(layout)
         for tag, chart in zip(_TAGS, self._charts, strict=True):
             view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLPlotViewNode")
             if view is not None and view.GetPlotChartNodeID() != chart.node.GetID():
@@ -184,12 +205,13 @@ class Plots:
 
 
 def _describe(layout: Any) -> None:
-    items = "".join(_VIEW.format(tag=tag, label=label) for tag, label in zip(_TAGS, ("L", "D"), strict=True))
-    description = f'<layout type="vertical" split="true">{items}</layout>'
-    if layout.IsLayoutDescription(LAYOUT):
-        layout.SetLayoutDescription(LAYOUT, description)
-    else:
-        layout.AddLayoutDescription(LAYOUT, description)
+    items = [_VIEW.format(tag=tag, label=label) for tag, label in zip(_TAGS, ("L", "D"), strict=True)]
+    for number, shown in ((LOSSES, items[:1]), (LAYOUT, items)):
+        description = f'<layout type="vertical" split="true">{"".join(shown)}</layout>'
+        if layout.IsLayoutDescription(number):
+            layout.SetLayoutDescription(number, description)
+        else:
+            layout.AddLayoutDescription(number, description)
 
 
 def _by_fold(progress: RunProgress) -> dict[str, Values]:

@@ -1,4 +1,8 @@
-"""Plot views: the real chart, series and table nodes, drawn as lines with their axes; no mouse interaction."""
+"""Plot views: the real chart, series and table nodes, drawn as lines with their axes; no mouse interaction.
+
+As in the application, axes that find their range themselves do so once, when something is first drawn: what comes later,
+be it another chart, is drawn outside of them until `fitToContent` is called. A view without a chart is black.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from .view_bar import ViewBar
 
 _MARGIN = QtCore.QMarginsF(64, 34, 20, 46)  # room for the title and the axes
 _TICKS = 5
+
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class qMRMLPlotView(QtWidgets.QWidget):
         self.setMinimumSize(100, 100)
         self.node = node
         self._observed: list[tuple[Any, int]] = []
+        self._found: tuple[Range, Range] | None = None
         node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._follow())
 
     def mrmlPlotViewNode(self) -> Any:
@@ -44,13 +51,32 @@ class qMRMLPlotView(QtWidgets.QWidget):
         """For tests: what is drawn."""
         return [_line(each) for each in _series_of(self._chart()) if each.GetTableNode() is not None]
 
+    def fitToContent(self) -> None:
+        """Fits the axes that find their range themselves to what is drawn now."""
+        self._found = None
+        self.update()
+
+    def axes(self) -> tuple[Range, Range] | None:
+        """For tests: the ranges of the x and y axes; None where nothing is drawn."""
+        chart, points = self._chart(), [point for line in self.lines() for point in line.points]
+        if chart is None or not points:
+            return None
+        if self._found is None:
+            xs, ys = zip(*points, strict=True)
+            self._found = _wide(min(xs), max(xs)), _wide(min(ys), max(ys))
+        x, y = self._found
+        x = x if chart.GetXAxisRangeAuto() else tuple(chart.GetXAxisRange())
+        y = y if chart.GetYAxisRangeAuto() else tuple(chart.GetYAxisRange())
+        return x, y
+
     def paintEvent(self, event: QtGui.QPaintEvent) -> None:
         painter = QtGui.QPainter(self)
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QtGui.QColor("white"))
-        chart, lines = self._chart(), [line for line in self.lines() if line.points]
-        if chart is not None and lines:
-            _Drawing(painter, QtCore.QRectF(self.rect()) - _MARGIN, lines).draw(chart)
+        chart, axes = self._chart(), self.axes()
+        painter.fillRect(self.rect(), QtGui.QColor("black" if chart is None else "white"))
+        if chart is not None and axes is not None:
+            lines = [line for line in self.lines() if line.points]
+            _Drawing(painter, QtCore.QRectF(self.rect()) - _MARGIN, lines, axes).draw(chart)
         painter.end()
 
     def _chart(self) -> Any:
@@ -61,6 +87,7 @@ class qMRMLPlotView(QtWidgets.QWidget):
         for node, tag in self._observed:
             node.RemoveObserver(tag)
         chart = self._chart()
+        self.axes()
         nodes = [] if chart is None else [chart]
         if chart is not None:
             nodes += [node for each in _series_of(chart) for node in (each, each.GetTableNode()) if node]
@@ -95,10 +122,11 @@ class qMRMLPlotWidget(QtWidgets.QWidget):
 class _Drawing:
     """One picture of a chart."""
 
-    def __init__(self, painter: QtGui.QPainter, area: QtCore.QRectF, lines: list[Line]) -> None:
+    def __init__(
+        self, painter: QtGui.QPainter, area: QtCore.QRectF, lines: list[Line], axes: tuple[Range, Range]
+    ) -> None:
         self._painter, self._area, self._lines = painter, area, lines
-        xs, ys = zip(*(point for line in lines for point in line.points), strict=True)
-        self._x, self._y = _wide(min(xs), max(xs)), _wide(min(ys), max(ys))
+        self._x, self._y = axes
 
     def draw(self, chart: Any) -> None:
         painter, area = self._painter, self._area
@@ -108,10 +136,12 @@ class _Drawing:
         self._axes(chart)
         for number, line in enumerate(self._lines):
             painter.setPen(QtGui.QPen(line.color, 2))
+            painter.setClipRect(area)
             places = [self._place(*point) for point in line.points]
             painter.drawPolyline(QtGui.QPolygonF(places))
             for place in places if line.markers else ():
                 painter.drawEllipse(place, 3, 3)
+            painter.setClipping(False)
             if chart.GetLegendVisibility():
                 top = area.top() + 6 + 18 * number
                 right = area.right()

@@ -671,6 +671,32 @@ class TestViews:
         assert manager.layout != before
         manager.setLayout(before)
 
+    def test_a_plot_view_keeps_its_axes_whatever_is_drawn_later_until_they_are_fitted(
+        self, host: Any, slicer: Any
+    ) -> None:
+        manager, scene = slicer.app.layoutManager(), slicer.mrmlScene
+        before, table = manager.layout, scene.AddNewNodeByClass("vtkMRMLTableNode")
+        slicer.util.updateTableFromArray(table, np.array([[0.0, 1.0], [1.0, 2.0]]), ["x", "y"])
+        series, chart = (scene.AddNewNodeByClass(f"vtkMRMLPlot{kind}Node") for kind in ("Series", "Chart"))
+        series.SetAndObserveTableNodeID(table.GetID())
+        series.SetXColumnName("x")
+        series.SetYColumnName("y")
+        chart.AddAndObservePlotSeriesNodeID(series.GetID())
+        slicer.modules.plots.logic().ShowChartInLayout(chart)
+        host.process_events()
+        view = manager.plotWidget(manager.plotViewCount - 1).plotView()
+        axes = view.axes()
+        table.GetTable().GetColumn(1).SetValue(1, 100.0)
+        table.Modified()
+        host.process_events()
+        assert view.axes() == axes
+        view.fitToContent()
+        assert view.axes()[1][1] > 100
+        chart.SetYAxisRangeAuto(False)
+        chart.SetYAxisRange(0.0, 9.0)
+        assert view.axes()[1] == (0.0, 9.0)
+        manager.setLayout(before)
+
     def test_the_wheel_moves_the_slice(self, host: Any, scan: Any) -> None:
         view = host.view("Red")
         before = view.logic.GetSliceOffset()
