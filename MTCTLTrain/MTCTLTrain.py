@@ -77,6 +77,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic: Any = None  # Stays None where this Python is too old; then there is no page.
         self._parameterNode: Any = None
         self._binding: Any = None
+        self._ending = ""  # What the status bar was told of the end of a run.
         ScriptedLoadableModuleWidget.__init__(self, parent)  # Last: without a parent it calls setup.
 
     def setup(self) -> None:
@@ -107,6 +108,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.progressPanel = ProgressPanel(self.ui, self.page)
         self.verdictPanel = VerdictPanel(self.ui, self.page)
         self.panels = (self.casePanel, self.trainingPanel, self.progressPanel, self.verdictPanel)
+        self.page.when_run_begins(self.clearEnding)
         self.page.when_run_ends(self.onRunEnds)
         events = slicer.vtkMRMLScene
         for event, slot in (
@@ -124,6 +126,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self) -> None:
         if self.logic is None:
             return
+        self.clearEnding()
         self.initializeParameterNode()
         self.casePanel.show_store()
         self.page.find_run()
@@ -182,8 +185,16 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         if self.page.status is not None:
             text = state_text(self.page.status, self.page.progress)
-            slicer.util.showStatusMessage(_("MT-CTL Train: {text}").format(text=text), 0)
+            self._ending = _("MT-CTL Train: {text}").format(text=text)
+            slicer.util.showStatusMessage(self._ending, 0)
         self.page.refresh()
+
+    def clearEnding(self) -> None:
+        """Take the end of a run out of the status bar, as its page is shown or another run begins."""
+        bar = slicer.util.mainWindow().statusBar() if self._ending and slicer.util.mainWindow() is not None else None
+        if bar is not None and bar.currentMessage() == self._ending:
+            bar.clearMessage()
+        self._ending = ""
 
     def onSceneLeaves(self, caller: Any = None, event: Any = None) -> None:
         """Release the nodes of a scene that is about to be closed or replaced; the run goes on."""

@@ -89,10 +89,15 @@ class PageState(Observable):
         self.status: TrainingStatus | None = None
         self.verdict: Verdict | None = None
         self.no_verdict = ""
+        self._begun: list[Callable[[], None]] = []
         self._ended: list[Callable[[], None]] = []
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_MS)
         self._timer.connect("timeout()", self.poll)
+
+    def when_run_begins(self, listener: Callable[[], None]) -> None:
+        """Call a function when a run has become active."""
+        self._begun.append(listener)
 
     def when_run_ends(self, listener: Callable[[], None]) -> None:
         """Call a function when a run that was active has ended."""
@@ -102,6 +107,7 @@ class PageState(Observable):
         """Stop to poll and to read the stores, as the module is about to be unloaded; a run goes on."""
         self._timer.stop()
         self._timer.disconnect("timeout()", self.poll)
+        self._begun.clear()
         self._ended.clear()
         self.requests.close()
 
@@ -205,8 +211,8 @@ class PageState(Observable):
         else:
             self._timer.stop()
         self.notify()
-        if was_active and not self.active:
-            for listener in self._ended:
+        if was_active != self.active:
+            for listener in self._begun if self.active else self._ended:
                 listener()
 
     def _forget_run(self) -> None:

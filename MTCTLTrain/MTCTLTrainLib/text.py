@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from slicer.i18n import tr as _
 
 from MTCTLSegmentLib.text import time_text
 from MTCTLTrainLib.runs.run_progress import RunProgress
 from MTCTLTrainLib.runs.training_run import Phase, TrainingStatus
+
+# The name that a store gives a case by its scan's checksum.
+_BY_CHECKSUM = re.compile(r"case-([0-9a-f]{12}(?:-\d+)?)")
+
+# The digits of a checksum that are shown, or as many more as tell the cases apart.
+_DIGITS = 6
+
+
+def short_names(ids: Iterable[str]) -> dict[str, str]:
+    """Return short names of cases by their ids, no two alike: "076ed2" for "case-076ed2f896fd", others as they are."""
+    found = {id: match.group(1) if (match := _BY_CHECKSUM.fullmatch(id)) else id for id in ids}
+    digits = _DIGITS
+    while True:
+        names = {id: name if name == id else name[:digits] for id, name in found.items()}
+        if len(set(names.values())) == len(names):
+            return names
+        digits += 1
+
+
+def case_count_text(count: int) -> str:
+    """Return a number of cases, as "1 case" or "3 cases"."""
+    return _("1 case") if count == 1 else _("{count} cases").format(count=count)
 
 
 def duration_text(seconds: float) -> str:
@@ -46,7 +71,7 @@ def place_text(progress: RunProgress) -> str:
     parts = []
     if progress.folds > 1:
         parts.append(_("training {fold} of {folds}").format(fold=progress.fold, folds=progress.folds))
-    if progress.of:
+    if progress.of and progress.iteration:  # Before the first step it is not known how many fit into the minutes.
         parts.append(_("iteration {done} of {all}").format(done=progress.iteration, all=progress.of))
     if progress.device:
         parts.append(_("on {device}").format(device=progress.device))

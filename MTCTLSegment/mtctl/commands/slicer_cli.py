@@ -197,6 +197,21 @@ def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
 
 
+def _folder(text: str) -> Path:
+    """Return a folder; what follows a part "~" is in the home folder.
+
+    A description cannot know where that is, and Slicer makes a path of its own folder of whatever is not absolute: a
+    default of "~/run" arrives as "/opt/Slicer/~/run".
+    """
+    path = Path(text)
+    if "~" not in path.parts:
+        return path
+    try:
+        return Path.home().joinpath(*path.parts[path.parts.index("~") + 1 :])
+    except RuntimeError as error:  # A user without a home.
+        raise ValueError(text) from error
+
+
 _KINDS: dict[str, Callable[[str], Any]] = {
     "boolean": lambda text: _BOOLEANS[text.lower()],
     "integer": int,
@@ -205,7 +220,7 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     "region": _numbers,
     "image": Path,
     "file": Path,
-    "directory": Path,
+    "directory": _folder,
 }
 
 

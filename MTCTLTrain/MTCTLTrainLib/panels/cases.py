@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import qt
@@ -14,12 +15,22 @@ from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.widgets.folder_edit import FolderEdit
 from MTCTLSegmentLib.widgets.table_columns import set_up_columns
 from MTCTLTrainLib.page_state import CaseLine, PageState
-from MTCTLTrainLib.text import date_text, sentence
+from MTCTLTrainLib.text import case_count_text, date_text, sentence, short_names
 
 # Rows filled at a time: 50 take a few milliseconds, the thousands of a large store would hold the window up.
 _ROWS_AT_ONCE = 50
 
 _NUMERIC = (2, 3)
+_HIDDEN_WHEN_EMPTY = (2, 3, 4)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the table: the case's id, the texts of the columns, and the tool tip."""
+
+    case: str
+    texts: tuple[str, ...]
+    tip: str
 
 
 class CasePanel(Panel):
@@ -32,12 +43,15 @@ class CasePanel(Panel):
     def __init__(self, ui: Any, page: PageState, opener: Callable[[str], None]) -> None:
         super().__init__()
         self._ui, self._page, self._table, self._opener = ui, page, ui.caseTable, opener
-        self._rows: list[tuple[str, ...]] = []
+        self._rows: list[_Row] = []
         self._source: tuple[Any, Any] | None = None
         self._filling: Iterator[None] | None = None
         self._timer = self.make_timer(0, self._fill_on)
         titles = (_("Case"), _("State"), _("Dice old"), _("Dice new"), _("Reviewer"), _("Date (UTC)"))
         set_up_columns(self._table, titles, stretched=(0,))
+        self._table.setTextElideMode(qt.Qt.ElideMiddle)  # Names often differ in their ends alone.
+        for column in _HIDDEN_WHEN_EMPTY:
+            self._table.setColumnHidden(column, True)
         self.storeEdit = FolderEdit(ui.storeEdit, self._store_chosen)
         self.show_store()
         self.connect(
@@ -72,7 +86,8 @@ class CasePanel(Panel):
             if following is not None
             else _("There is no case that nobody has begun to correct.")
         )
-        ui.nextCaseLabel.text = _next_text(following)
+        ui.nextCaseLabel.text = _next_text(following, short_names(case.id for case in page.cases))
+        ui.nextCaseLabel.toolTip = following.id if following is not None else ""
         self._begin_filling()
 
     def _text(self) -> str:
@@ -83,9 +98,12 @@ class CasePanel(Panel):
             return sentence(page.listed)
         if not page.cases:
             return _("Reading ...") if page.listing else _("The store holds no cases yet.")
-        labelled = sum(case.labelled for case in page.cases)
-        return _("{all} cases, {labelled} of them corrected or accepted.").format(
-            all=len(page.cases), labelled=labelled
+        labelled, count = sum(case.labelled for case in page.cases), case_count_text(len(page.cases))
+        if len(page.cases) == 1:
+            done = _("corrected or accepted") if labelled else _("not corrected yet")
+            return _("{count}, {done}.").format(count=count, done=done)
+        return _("{count}, {labelled} of them corrected or accepted.").format(
+            count=count, labelled=labelled or _("none")
         )
 
     def _store_chosen(self, path: str) -> None:
@@ -99,7 +117,7 @@ class CasePanel(Panel):
 
     def _clicked(self, row: int, _column: int) -> None:
         if 0 <= row < len(self._rows):
-            self._opener(self._rows[row][0])
+            self._opener(self._rows[row].case)
 
     # --- table --------------------------------------------------------------------------------------------------------
 
@@ -109,7 +127,10 @@ class CasePanel(Panel):
             return
         self._source, verdict = source, self._page.verdict
         dice = {case.case: (case.old, case.new) for case in verdict.cases} if verdict is not None else {}
-        rows = [_row(case, dice.get(case.id)) for case in self._page.cases]
+        names = short_names(case.id for case in self._page.cases)
+        rows = [_row(case, names[case.id], dice.get(case.id)) for case in self._page.cases]
+        for column in _HIDDEN_WHEN_EMPTY:
+            self._table.setColumnHidden(column, not any(row.texts[column] for row in rows))
         if rows != self._rows:
             shown, self._rows = self._rows, rows
             self._filling = self._fill(shown)
@@ -119,14 +140,14 @@ class CasePanel(Panel):
         if self._filling is not None and next(self._filling, self) is not self:
             self._timer.start()
 
-    def _fill(self, shown: list[tuple[str, ...]]) -> Iterator[None]:
+    def _fill(self, shown: list[_Row]) -> Iterator[None]:
         rows = self._rows
         self._table.setRowCount(len(rows))
         for number, row in enumerate(rows):
             if number >= len(shown) or shown[number] != row or self._table.item(number, 0) is None:
-                for column, text in enumerate(row[:-1]):
+                for column, text in enumerate(row.texts):
                     item = qt.QTableWidgetItem(text)
-                    item.setToolTip(row[-1])
+                    item.setToolTip(row.tip)
                     if column in _NUMERIC:
                         item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                     self._table.setItem(number, column, item)
@@ -134,18 +155,19 @@ class CasePanel(Panel):
                 yield
 
 
-def _row(case: CaseLine, dice: tuple[float, float] | None) -> tuple[str, ...]:
+def _row(case: CaseLine, name: str, dice: tuple[float, float] | None) -> _Row:
     state = f"{case.state} ({case.version})" if case.version > 1 else case.state
     old, new = (f"{100 * value:.1f}" for value in dice) if dice is not None else ("", "")
     tip = _("Click to open {case} in MT-CTL Segment.").format(case=case.id)
     if case.score is not None:
         tip += " " + _("Its prediction expects a Dice of {score:.2f}.").format(score=case.score)
-    return case.id, state, old, new, case.reviewer, date_text(case.changed), tip
+    tip += " " + _("Changed {date} UTC.").format(date=date_text(case.changed))
+    return _Row(case.id, (name, state, old, new, case.reviewer, date_text(case.changed)[:10]), tip)
 
 
-def _next_text(case: CaseLine | None) -> str:
+def _next_text(case: CaseLine | None, names: dict[str, str]) -> str:
     if case is None:
         return ""
     if case.score is None:
-        return _("{case}, not segmented yet").format(case=case.id)
-    return _("{case}, expected Dice {score:.2f}").format(case=case.id, score=case.score)
+        return _("{case}, not segmented yet").format(case=names[case.id])
+    return _("{case}, expected Dice {score:.2f}").format(case=names[case.id], score=case.score)

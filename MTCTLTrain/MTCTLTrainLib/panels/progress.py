@@ -11,7 +11,7 @@ from MTCTLTrainLib.page_state import PageState
 from MTCTLTrainLib.panels.curves import Plots
 from MTCTLTrainLib.panels.held_out_picture import HeldOutPicture
 from MTCTLTrainLib.runs.training_run import Phase
-from MTCTLTrainLib.text import left_text, place_text, sentence, state_text
+from MTCTLTrainLib.text import case_count_text, left_text, place_text, sentence, state_text
 
 
 class ProgressPanel(Panel):
@@ -20,7 +20,7 @@ class ProgressPanel(Panel):
     def __init__(self, ui: Any, page: PageState) -> None:
         super().__init__()
         self._ui, self._page = ui, page
-        self._plots, self._picture = Plots(), HeldOutPicture(ui.pictureLabel)
+        self._plots, self._picture = Plots(), HeldOutPicture(ui.pictureLabel, ui.progressBar)
         self._open = False
         ui.stateLabel.setStyleSheet("font-weight: bold; font-size: 15px;")
         self.listen(page, self.refresh)
@@ -62,6 +62,9 @@ class ProgressPanel(Panel):
         ui.progressBar.value = round(1000 * progress.fraction)
         left = progress.seconds_left if status.phase is Phase.RUNNING and not progress.comparing else None
         parts = [left_text(left)] if left is not None else []
+        asked = run.settings.minutes
+        if left is not None and asked is not None and left > 60 * asked:
+            parts.append(_("longer than asked for, as each training takes at least 20 iterations"))
         ui.timeLabel.text = sentence(", ".join([*parts, place_text(progress)]).strip(", "))
         ui.timeLabel.setVisible(bool(ui.timeLabel.text))
         self._show_notes()
@@ -82,12 +85,18 @@ class ProgressPanel(Panel):
             notes.append(_("Resume goes on from the last checkpoint, at most a minute before that."))
         if page.no_verdict and status.phase is Phase.FINISHED:
             notes.append(sentence(page.no_verdict))
-        if progress.skipped:
-            first = next(iter(progress.skipped.items()))
-            notes.append(
-                _("Without {count} case(s) that cannot be used: {case}: {reason}").format(
-                    count=len(progress.skipped), case=first[0], reason=sentence(first[1])
-                )
-            )
+        reasons = [_unused(case, reason) for case, reason in progress.skipped.items()]
+        if reasons:
+            count = case_count_text(len(reasons))
+            without = _("Without {count} that cannot be used. {first}").format(count=count, first=reasons[0])
+            more = len(reasons) - 1
+            notes.append(f"{without} {_('And {more} more.').format(more=more)}" if more else without)
+        self._ui.noteLabel.toolTip = "\n".join(reasons)
         self._ui.noteLabel.text = "\n".join(f"⚠ {note}" for note in notes)
         self._ui.noteLabel.setVisible(bool(notes))
+
+
+def _unused(case: str, reason: str) -> str:
+    """Return which case is left out and why; some reasons begin with its name."""
+    words = reason.removeprefix("case ").removeprefix(f"{case}: ")
+    return f"{case}: {sentence(words)[:1].lower()}{sentence(words)[1:]}"

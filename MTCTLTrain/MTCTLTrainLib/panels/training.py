@@ -77,7 +77,8 @@ class TrainingPanel(Panel):
         by_time = parameters is None or parameters.length == Length.minutes
         ui.minutesBox.setVisible(by_time)
         ui.iterationsBox.setVisible(not by_time)
-        ui.estimateLabel.text = obstacle if obstacle and not active else self._estimate()
+        ui.estimateLabel.text = "" if active else obstacle or self._estimate()  # Its progress is shown below.
+        ui.estimateLabel.setVisible(bool(ui.estimateLabel.text))
 
     def start(self) -> None:
         """Start a new run."""
@@ -159,7 +160,8 @@ class TrainingPanel(Panel):
         elif parameters.length == Length.minutes:
             # 0.9: the share of the time that the run gives to training.
             count = max(1, round(60 * parameters.minutes * 0.9 / seconds))
-            sentences.append(_("About {count} iterations, by the pace of the last run.").format(count=count))
+            text = _("About one iteration") if count == 1 else _("About {count} iterations").format(count=count)
+            sentences.append(_("{text}, by the pace of the last run.").format(text=text))
         else:
             time = duration_text(parameters.iterations * seconds)
             sentences.append(_("It takes {time}, by the pace of the last run.").format(time=time))

@@ -14,8 +14,8 @@ from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.widgets.table_columns import set_up_columns
 from MTCTLTrainLib.page_state import PageState
-from MTCTLTrainLib.runs.training_run import Decision, TrainingRun
-from MTCTLTrainLib.text import sentence
+from MTCTLTrainLib.runs.training_run import Decision, Phase, TrainingRun
+from MTCTLTrainLib.text import sentence, short_names
 
 # Half-transparent, so that it fits Slicer's light and dark style alike.
 _GOOD = "background: rgba(60, 160, 90, 60); border-radius: 4px; padding: 6px;"
@@ -34,6 +34,7 @@ class VerdictPanel(Panel):
         self._busy = False
         titles = (_("Held-out case"), _("Dice old"), _("Dice new"), _("Change"))
         set_up_columns(ui.verdictTable, titles, stretched=(0,))
+        ui.verdictTable.setTextElideMode(qt.Qt.ElideMiddle)
         self.connect(
             (ui.publishButton, "clicked()", self.publish),
             (ui.discardButton, "clicked()", self.discard),
@@ -51,7 +52,9 @@ class VerdictPanel(Panel):
             self._fill(verdict)
         decision = page.run.decision if page.run is not None and verdict is not None else None
         against = (*self._refused, *(verdict.against if verdict is not None else ()))
-        ui.verdictLabel.text = _headline(verdict, decision, against)
+        ui.verdictLabel.text = _headline(verdict, decision, against) if verdict is not None else self._outlook()
+        if decision is not None and decision.kind == "published" and page.models and not self._is_in_use(decision):
+            ui.verdictLabel.text += " " + _("It is not in use any more.")
         ui.verdictLabel.setStyleSheet(_BAD if against and decision is None else _GOOD if verdict is not None else "")
         for widget in (ui.verdictTable, ui.figuresLabel):
             widget.setVisible(verdict is not None and bool(verdict.cases))
@@ -71,6 +74,21 @@ class VerdictPanel(Panel):
         ui.inUseLabel.text = _in_use(published) if page.models else ""
         ui.inUseLabel.toolTip = sentence(published["damage"]) if published is not None else ""
         ui.rollBackButton.enabled = published is not None and bool(published["model"]) and not self._busy
+
+    def _outlook(self) -> str:
+        """Return what will be said here, or why nothing will."""
+        status = self._page.status
+        if self._page.no_verdict and status is not None and status.phase is Phase.FINISHED:
+            return _("There is no verdict on the last run, see above.")
+        return _(
+            "After the training, old and new are compared here on corrected cases that were held out. With few cases "
+            "there are two trainings, each judged on the cases that the other one learnt from; the new model is the "
+            "mean of both."
+        )
+
+    def _is_in_use(self, decision: Decision) -> bool:
+        published = self._page.published
+        return published is not None and published["model"] == decision.model
 
     def publish(self) -> None:
         """Publish the new model."""
@@ -145,7 +163,8 @@ class VerdictPanel(Panel):
     def _fill(self, verdict: Verdict | None) -> None:
         table = self._ui.verdictTable
         cases = sorted(verdict.cases, key=lambda case: case.new - case.old) if verdict is not None else []
-        rows = [(case.case, case.old, case.new) for case in cases]
+        names = short_names(case.case for case in cases)
+        rows = [(names[case.case], case.old, case.new) for case in cases]
         if verdict is not None and verdict.worst is not None:
             rows.append((_("Mean"), *verdict.dice))
         table.setRowCount(len(rows))
@@ -153,6 +172,7 @@ class VerdictPanel(Panel):
             mean = number == len(cases)
             for column, text in enumerate((name, f"{100 * old:.2f}", f"{100 * new:.2f}", f"{100 * (new - old):+.2f}")):
                 item = qt.QTableWidgetItem(text)
+                item.setToolTip("" if mean else cases[number].case)
                 if column:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 if column == 3 and round(new - old, 4):
@@ -176,13 +196,7 @@ def _in_use(published: dict[str, Any] | None) -> str:
     return _("In use: {model}, published {date}.").format(model=published["model"], date=published["published"][:10])
 
 
-def _headline(verdict: Verdict | None, decision: Decision | None, against: tuple[str, ...]) -> str:
-    if verdict is None:
-        return _(
-            "After the training, old and new are compared here on corrected cases that were held out. With few cases "
-            "there are two trainings, each judged on the cases that the other one learnt from; the new model is the "
-            "mean of both."
-        )
+def _headline(verdict: Verdict, decision: Decision | None, against: tuple[str, ...]) -> str:
     if decision is not None and decision.kind == "published":
         text = _("Published as {model}.").format(model=decision.model)
         return f"{text} {_('Reason: {reason}').format(reason=decision.reason)}" if decision.reason else text

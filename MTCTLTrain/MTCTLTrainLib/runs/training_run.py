@@ -95,6 +95,14 @@ class RunSettings:
     device: str
     further: tuple[str, ...] = ()
 
+    @property
+    def minutes(self) -> float | None:
+        """The minutes that were asked for; None where the length was given as iterations."""
+        with suppress(ValueError):
+            name, count = self.length
+            return float(count) if name == "--minutes" else None
+        return None
+
     def arguments(self, out: Path) -> list[str]:
         """Return the arguments of `mtctl finetune`."""
         arguments = ["finetune", "--cases", self.store, "--out", str(out), "--device", self.device, *self.length]

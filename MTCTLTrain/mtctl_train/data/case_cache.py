@@ -74,6 +74,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
         self._prepare: Callable[[str], AnyCase] = prepare
         self._folder, self._report_unusable = folder, report_unusable
         self._read: dict[str, AnyCase | None] = {}
+        self._reasons: list[str] = []
         if names:
             make_folder(folder)
 
@@ -103,7 +104,9 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
             case = self._case(name)
             if case is not None:
                 return case
-        raise DataError(f"none of {len(self)} cases can be used; `mtctl cases verify` says what is wrong with them")
+        whole = "the only case cannot" if len(self) == 1 else f"none of {len(self)} cases can"
+        reasons = f"; {self._reasons[0]}" if self._reasons else ""
+        raise DataError(f"{whole} be used{reasons}; `mtctl cases verify` says what is wrong")
 
     def usable(self) -> list[AnyCase]:
         """Return all cases that can be used, each once."""
@@ -126,6 +129,7 @@ class CaseCache(Sequence[AnyCase], Generic[AnyCase]):
             reason = failure_of(error, name)
             with replacing(refusal) as part:
                 part.write_text(f"{reason}\n", encoding="utf-8")
+            self._reasons.append(reason)
             self._report_unusable(name, reason)
             return None
         arrays = {key: torch.from_numpy(array) for key, array in vars(case).items() if isinstance(array, np.ndarray)}

@@ -149,15 +149,16 @@ def train(
         if not first:
             continue
         if finished % 10 == 0 or last or iteration == done.iteration:
+            planned_iterations, seconds_left = _foreseen(recipe, times, finished, time.monotonic() - began)
             monitor.report(
                 {
                     "event": "progress",
                     "iteration": finished,
-                    "of": recipe.iterations,
+                    "of": planned_iterations,
                     "losses": {name: round(value, 5) for name, value in watch.losses.items()},
                     "learning_rate": rate,
                     "gradient_norm": round(norm, 4),
-                    "seconds_left": round(recipe.seconds_left(finished, times.per_iteration)),
+                    "seconds_left": round(seconds_left),
                 }
             )
         if (finished % recipe.validate_every == 0 or last) and cohort.validation:
@@ -199,6 +200,19 @@ def _after(out: Path) -> str:
     """Return what is left of a run that went wrong, and what to do: resumed, it would go wrong again."""
     kept = f"the checkpoint in {out} is from before" if (out / CHECKPOINT).exists() else "nothing was saved before"
     return f"{kept}; start anew in another folder with a lower learning rate"
+
+
+def _foreseen(recipe: Recipe, times: StepTimes, finished: int, spent: float) -> tuple[int, float]:
+    """Return the number of iterations of the run, and the seconds that it has left.
+
+    Until its speed is known well enough for the number, that of the recipe is none that anybody asked for: what fits
+    into the time then, and never more seconds than that leaves.
+    """
+    pace = times.per_iteration
+    if recipe.seconds is None or finished >= _TIMED_STEPS:
+        return recipe.iterations, recipe.seconds_left(finished, pace)
+    fitting = recipe.fitted(finished, pace, spent)
+    return fitting.iterations, min(fitting.seconds_left(finished, pace), max(recipe.seconds - spent, 0.0))
 
 
 def _fitted(recipe: Recipe, times: StepTimes, finished: int, spent: float, device: torch.device) -> Recipe:

@@ -1,7 +1,7 @@
 """Plot views: the real chart, series and table nodes, drawn as lines with their axes; no mouse interaction.
 
-As in the application, axes that find their range themselves do so once, when something is first drawn: what comes later,
-be it another chart, is drawn outside of them until `fitToContent` is called. A view without a chart is black.
+As in the application, axes that find their range themselves do so once, when something is first drawn: what comes
+later, be it another chart, is drawn outside of them until `fitToContent` is called. A view without a chart is black.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from mtctl.system.process_tree import is_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.host]
 
-TITLE = "MTCTL Left Atrium Segmentation"
+TITLE = "MT-CTL Segment (command line)"
 CLIS = [XML, *(path for path in [ROOT / "MTCTLTrain" / "MTCTLTrainCLI" / "MTCTLTrainCLI.xml"] if path.exists())]
 
 

@@ -59,7 +59,7 @@ def test_a_scan_gives_all_results_with_its_geometry_progress_and_a_silent_standa
     assert (status, errors) == (0, ""), output
     shares = [float(share) for share in re.findall(r"<filter-progress>([^<]*)</filter-progress>", output)]
     assert shares[0] == 0 and shares[-1] == 1 and shares == sorted(shares) and len(shares) > 5
-    assert output.startswith("<filter-start><filter-name>MTCTL Left Atrium Segmentation</filter-name><filter-comment>")
+    assert output.startswith("<filter-start><filter-name>MT-CTL Segment (command line)</filter-name><filter-comment>")
     assert re.search(r"<filter-end>.*<filter-time>[\d.]+</filter-time></filter-end>\n$", output)
     grid = read_volume(oblique).geometry
     for volume in (read_mask(tmp_path / "s.nrrd"), read_map(tmp_path / "d.mha"), read_map(tmp_path / "u.nii.gz")):

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -83,6 +84,25 @@ def test_a_folder_that_is_no_store_is_one_sentence_and_no_candidate(tmp_path: Pa
     assert len(done.stderr.splitlines()) == 1 and "unexpected" not in done.stderr, done.stderr
     assert "holds no cases; name the folder of a case store" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("before", ["", "/opt/Slicer-5.10/", "C:/Users/K\u00f6nig/AppData/Slicer 5.10/"])
+def test_folders_that_nobody_chose_are_in_the_home_folder_and_not_in_the_application_s(
+    before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    folders = [one for one in read_description(XML).parameters if one.kind == "directory"]
+    taken: dict[str, object] = {}
+
+    def keep(values: Mapping[str, object], progress: object) -> dict[str, object]:
+        taken.update(values)
+        return {}
+
+    assert run_cli(XML, keep, [f"{before}{one.default}" for one in folders]) == 0
+    assert {taken[one.name] for one in folders} == {tmp_path / "MTCTL" / "cases", tmp_path / "MTCTL" / "run"}
+    assert run_cli(XML, keep, ["store", str(tmp_path / "a run")]) == 0
+    assert (taken["caseStore"], taken["outputFolder"]) == (Path("store"), tmp_path / "a run")
 
 
 def test_without_matplotlib_which_slicer_lacks_it_trains_and_writes_no_pictures(

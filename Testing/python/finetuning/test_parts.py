@@ -114,7 +114,7 @@ def test_a_cache_reads_what_is_needed_once_and_passes_over_what_cannot_be_used(t
     assert np.array_equal(again[2].image, CASES[0].image) and again[2].voxel_mm == CASES[0].voxel_mm
     assert read == ["bad", "other"]  # Not "bad" once more: the run goes on as it was.
     assert [case.name for case in again.usable()] == ["other"]
-    with pytest.raises(DataError, match="none of 1 cases can be used"):
+    with pytest.raises(DataError, match="the only case cannot be used; "):
         CaseCache(TrainingCase, ["bad"], gone, folder)[0]
     with pytest.raises(IndexError):
         cache[3]

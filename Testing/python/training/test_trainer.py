@@ -281,6 +281,19 @@ def test_what_a_team_agrees_on_for_a_timed_run_lies_on_its_device(monkeypatch: p
     assert seen == ["meta", "meta"] and fitted == recipe.fitted(8, 0.5, 20.0)
 
 
+@pytest.mark.parametrize(("finished", "step"), [(1, 0.1), (1, 30.0), (7, 2.0)])
+def test_the_time_left_of_a_timed_run_is_no_longer_than_what_was_asked_for_until_its_speed_is_known(
+    finished: int, step: float
+) -> None:
+    recipe, times = replace(RECIPE, seconds=100.0), StepTimes([0.0] * finished, [step] * finished)
+    count, left = trainer._foreseen(recipe, times, finished, 20.0)
+    assert 0 < left <= 80 and count == recipe.fitted(finished, step, 20.0).iterations
+    assert trainer._foreseen(replace(recipe, seconds=None), times, finished, 20.0) == (
+        RECIPE.iterations,
+        RECIPE.seconds_left(finished, step),
+    )
+
+
 def test_a_term_that_joins_after_the_pretraining_is_no_divergence_and_what_follows_still_can_be() -> None:
     watch = Watch()
     assert not any(watch.complaint({"dice": 0.1}, 1.0) for _ in range(100))
