@@ -87,8 +87,8 @@ class VerdictPanel(Panel):
         )
 
     def _is_in_use(self, decision: Decision) -> bool:
-        published = self._page.published
-        return published is not None and published["model"] == decision.model
+        page = self._page
+        return page.listing or (page.published is not None and page.published["model"] == decision.model)
 
     def publish(self) -> None:
         """Publish the new model."""
@@ -143,8 +143,8 @@ class VerdictPanel(Panel):
             self._busy = False
             with errors_shown():
                 then(events)
+            self._page.refresh()  # First: until it is read again, nothing is said of which model is in use.
             self._page.notify()
-            self._page.refresh()
 
         def failed(reason: str) -> None:
             self._busy = False
