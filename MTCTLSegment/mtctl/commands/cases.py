@@ -145,7 +145,8 @@ def run_verify(args: argparse.Namespace) -> int:
         print(f"{found.problem.value}: {found.text}")
     serious = sum(found.serious for found in findings)
     verdict = f"{serious} damaged or lost" if serious else "nothing damaged, nothing lost"
-    print(f"{len(store.ids())} cases: {verdict}")
+    count = len(store.ids())
+    print(f"{count} case{'s' * (count != 1)}: {verdict}")
     return 1 if serious else 0
 
 

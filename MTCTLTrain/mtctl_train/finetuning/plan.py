@@ -74,9 +74,7 @@ def make_plan(store: CaseStore, seed: int, learnt: Collection[str] = ()) -> Plan
     cases = store.cases()
     labelled = [case for case in cases if case.labelled]
     if not labelled:
-        raise RunError(
-            f"{store.folder}: none of its {len(cases)} cases is corrected or accepted; review some cases first"
-        )
+        raise RunError(f"{store.folder}: none of its cases is corrected or accepted; review some first")
     scans = {case.id: case.scan_sha256 for case in labelled}
     new = {id: scan for id, scan in scans.items() if scan not in learnt}
     return Plan(

@@ -54,14 +54,14 @@ def test_list_shows_every_case_with_its_state(store: CaseStore, capsys: pytest.C
 def test_verify_says_what_is_wrong_and_exits_with_1(store: CaseStore, capsys: pytest.CaptureFixture[str]) -> None:
     case = predicted(store, id="A-1")
     assert main(["cases", "verify"]) == 0
-    assert capsys.readouterr().out == "1 cases: nothing damaged, nothing lost\n"
+    assert capsys.readouterr().out == "1 case: nothing damaged, nothing lost\n"
     (case.folder / "notes.txt").touch()
     assert main(["cases", "verify"]) == 0
     assert "foreign: " in capsys.readouterr().out
     (case.folder / "scan.nrrd").unlink()
     assert main(["cases", "verify"]) == 1
     out = capsys.readouterr().out
-    assert "damaged: " in out and "scan.nrrd: is missing" in out and "1 cases: 1 damaged or lost" in out
+    assert "damaged: " in out and "scan.nrrd: is missing" in out and "1 case: 1 damaged or lost" in out
 
 
 def test_a_damaged_case_is_named_by_list_and_export(

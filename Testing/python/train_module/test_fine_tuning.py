@@ -239,5 +239,7 @@ def test_the_module_tests_itself(host: Any, module: Any) -> None:
     host.leave()
     test = MTCTLTrain.MTCTLTrainTest()
     test.messageDelay = 0
+    host.warnings.clear()
     test.runTest()
     assert current() is module
+    assert not host.warnings and not host.vtk_errors, "each lights the icon in the application's status bar"
