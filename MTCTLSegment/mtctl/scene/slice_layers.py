@@ -114,10 +114,11 @@ def jump(scene: Scene, lps: Triple) -> None:
     for view in _of_class(scene, "vtkMRMLSliceNode"):
         view.JumpSliceByCentering(*ras)
     for crosshair in _of_class(scene, "vtkMRMLCrosshairNode"):
-        # Long lines with a gap in the middle: a small cross is lost on a yellow heatmap. A person's own choice stays.
+        # Thick, for thin lines are lost on a yellow heatmap; small, for long ones would be in 3-D too, and the camera
+        # would go back to have them in sight. A person's own choice stays.
         if crosshair.GetCrosshairMode() in (crosshair.NoCrosshair, crosshair.ShowSmallBasic):
-            crosshair.SetCrosshairMode(crosshair.ShowBasic)
-            crosshair.SetCrosshairThickness(crosshair.Medium)
+            crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
+            crosshair.SetCrosshairThickness(crosshair.Thick)
         crosshair.SetCrosshairRAS(*ras)
     for camera in _of_class(scene, "vtkMRMLCameraNode"):
         way = np.array(ras) - camera.GetFocalPoint()

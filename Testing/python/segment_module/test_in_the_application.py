@@ -219,13 +219,13 @@ class TestTheBox:
 
 
 class TestTheViews:
-    def test_mark_a_region_with_long_lines_and_keep_another_choice(self, host: Any, module: Any, case: Any) -> None:
+    def test_mark_a_region_with_thick_lines_and_keep_another_choice(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
         crosshair = slicer.util.getNode("vtkMRMLCrosshairNodedefault")
         module.ui.nextButton.click()
-        assert crosshair.GetCrosshairMode() == crosshair.ShowBasic
-        assert crosshair.GetCrosshairThickness() == crosshair.Medium
+        assert crosshair.GetCrosshairMode() == crosshair.ShowSmallBasic
+        assert crosshair.GetCrosshairThickness() == crosshair.Thick
         crosshair.SetCrosshairMode(crosshair.ShowHashmarks)
         module.ui.nextButton.click()
         assert crosshair.GetCrosshairMode() == crosshair.ShowHashmarks
