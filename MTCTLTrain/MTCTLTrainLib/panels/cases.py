@@ -25,7 +25,7 @@ _HIDDEN_WHEN_EMPTY = (2, 3, 4)
 
 
 @dataclass(frozen=True)
-class _Row:
+class _CaseRow:
     """A row of the table: the case's id, the texts of the columns, and the tool tip."""
 
     case: str
@@ -43,7 +43,7 @@ class CasePanel(Panel):
     def __init__(self, ui: Any, page: PageState, opener: Callable[[str], None]) -> None:
         super().__init__()
         self._ui, self._page, self._table, self._opener = ui, page, ui.caseTable, opener
-        self._rows: list[_Row] = []
+        self._rows: list[_CaseRow] = []
         self._source: tuple[Any, Any] | None = None
         self._filling: Iterator[None] | None = None
         self._timer = self.make_timer(0, self._fill_on)
@@ -140,7 +140,7 @@ class CasePanel(Panel):
         if self._filling is not None and next(self._filling, self) is not self:
             self._timer.start()
 
-    def _fill(self, shown: list[_Row]) -> Iterator[None]:
+    def _fill(self, shown: list[_CaseRow]) -> Iterator[None]:
         rows = self._rows
         self._table.setRowCount(len(rows))
         for number, row in enumerate(rows):
@@ -155,14 +155,14 @@ class CasePanel(Panel):
                 yield
 
 
-def _row(case: CaseLine, name: str, dice: tuple[float, float] | None) -> _Row:
+def _row(case: CaseLine, name: str, dice: tuple[float, float] | None) -> _CaseRow:
     state = f"{case.state} ({case.version})" if case.version > 1 else case.state
     old, new = (f"{100 * value:.1f}" for value in dice) if dice is not None else ("", "")
     tip = _("Click to open {case} in MT-CTL Segment.").format(case=case.id)
     if case.score is not None:
         tip += " " + _("Its prediction expects a Dice of {score:.2f}.").format(score=case.score)
     tip += " " + _("Changed {date} UTC.").format(date=date_text(case.changed))
-    return _Row(case.id, (name, state, old, new, case.reviewer, date_text(case.changed)[:10]), tip)
+    return _CaseRow(case.id, (name, state, old, new, case.reviewer, date_text(case.changed)[:10]), tip)
 
 
 def _next_text(case: CaseLine | None, names: dict[str, str]) -> str:
