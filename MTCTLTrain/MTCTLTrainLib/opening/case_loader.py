@@ -87,7 +87,7 @@ class CaseLoader:
         """Open the case in MTCTLSegment, and switch to it."""
         widget = slicer.util.getModuleWidget(SEGMENT_MODULE)
         if self.review is not None:
-            widget.heatmapPanel.hide_case()
+            widget.heatmapPanel.hide_cases()
             widget.currentReview.suspend()
             widget.currentReview.review = self.review
             widget.currentReview.save_draft()
