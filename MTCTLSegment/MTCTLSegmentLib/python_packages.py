@@ -23,7 +23,8 @@ from slicer.i18n import tr as _
 NEEDED = {"torch": "torch>=2.6", "safetensors": "safetensors>=0.4.3", "skimage": "scikit-image>=0.24"}
 
 #: Sizes of the wheels, of scikit-image with imageio, networkx, pillow and tifffile; scipy and numpy are in Slicer.
-_MEGABYTES = {"scikit-image": 30, "safetensors": 1}
+_MEGABYTES = {"scikit-image": 30, "safetensors": 1, "scipy": 40, "matplotlib": 20}
+_OTHER_MEGABYTES = 20  # Of a package that another purpose adds.
 
 #: torch 2.13 has paths so long that Windows cannot unpack it in the usual place of Slicer (light-the-torch issue 176);
 #: where it is there all the same, it does.
@@ -130,7 +131,7 @@ def _size_of(wanted: list[str]) -> str:
     names = {Requirement(requirement).name for requirement in wanted}
     if "torch" in names:
         return _("about 1 GB with PyTorch, up to 3 GB for a graphics card")
-    return _("about {megabytes} MB").format(megabytes=sum(_MEGABYTES[name] for name in names))
+    return _("about {megabytes} MB").format(megabytes=sum(_MEGABYTES.get(name, _OTHER_MEGABYTES) for name in names))
 
 
 def _obstacle(wanted: list[str], purpose: Purpose) -> str:

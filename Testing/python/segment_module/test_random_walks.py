@@ -369,9 +369,11 @@ def test_twenty_edits_can_all_be_taken_back_and_made_again(host: Any, module: An
         module.ui.segmentEditor.activeEffect().paint_at((-x, -y, z), 2.0)
         past.append(mask(case))
         assert past[-1].sum() > past[-2].sum()
+    assert host.wait_until(lambda: module.ui.undoButton.enabled)
     for number, step in enumerate((*reversed(past[:-1]), past[0])):
         module.ui.undoButton.click()
         assert np.array_equal(mask(case), step), number
+    assert host.wait_until(lambda: module.ui.redoButton.enabled)
     for number, step in enumerate(past[1:]):
         module.ui.redoButton.click()
         assert np.array_equal(mask(case), step), number
