@@ -18,6 +18,8 @@ from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_v
 from mtctl.synthetic.corruptions import KINDS, SEVERITIES
 from mtctl.synthetic.out_of_distribution import KINDS as FOREIGN_KINDS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -37,7 +39,6 @@ def corrupt(data: Path, out: Path, *more: str) -> int:
     return main(["corrupt", "--data", str(data), "--cases", "a", "b", "-o", str(out), *more])
 
 
-@pytest.mark.slow
 def test_each_case_is_there_and_in_every_kind_and_severity_with_its_mask_on_the_same_grid(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,7 +63,6 @@ def voxels(folder: Path) -> dict[str, bytes]:
     return {path.name: read_volume(path).array.tobytes() for path in sorted(folder.glob("*/*.image.nrrd"))}
 
 
-@pytest.mark.slow
 def test_the_same_seed_writes_the_same_voxels_and_another_one_others(data: Path, tmp_path: Path) -> None:
     for out, seed in (("one", "0"), ("two", "0"), ("three", "1")):
         assert corrupt(data, tmp_path / out, "--seed", seed, "--foreign", "7") == 0
@@ -123,7 +123,6 @@ def results_for(folder: Path, out: Path) -> None:
         (out / f"{stem}.json").write_text(json.dumps({**report, "threshold": 0.5}), encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_evaluate_reports_scores_over_corrupted_scans_flags_of_foreign_ones_and_the_review_curve(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,8 @@ from mtctl.measures.document import NOTE, CaseMeasures, read_measures
 from mtctl.review.document import write_review
 from mtctl.review.session import ReviewSession
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def phantom() -> WallPhantom:

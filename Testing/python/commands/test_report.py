@@ -17,6 +17,8 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.system.files import WriteError
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: str | Path) -> int:
     parser = argparse.ArgumentParser()

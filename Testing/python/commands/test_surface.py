@@ -15,6 +15,8 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.surfaces.mesh import TriangleMesh
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: str | Path) -> int:
     parser = argparse.ArgumentParser()

@@ -22,6 +22,8 @@ from mtctl.measures.measuring import MeasuredCase, WallRequest, measure, measure
 from mtctl.measures.uncertain_mask import UncertainMask
 from mtctl.surfaces.openings import Opening, OpeningKind
 
+pytestmark = pytest.mark.slow
+
 _C, _S = math.cos(math.radians(25)), math.sin(math.radians(25))
 OBLIQUE = ((0.8, 1.2, 2.0), (_C, -_S, 0.0, _S, _C, 0.0, 0.0, 0.0, 1.0))
 LEFT_HANDED = ((1.0, 1.2, 1.8), (0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0))

@@ -18,6 +18,8 @@ from mtctl.surfaces.openings import Opening, OpeningError, OpeningKind, read_ope
 from mtctl.surfaces.smoothing import smoothed_surface
 from mtctl.system.documents import DocumentError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def atrium() -> tuple[NDArray[np.bool_], TriangleMesh, Geometry]:
