@@ -144,7 +144,7 @@ def test_a_run_of_some_minutes_that_was_interrupted_goes_on_bit_for_bit(
         fine_tune(job)
     fine_tune(job)
     ends = {event["of"] for event in read_events(job.out).events if event["event"] == "progress"}
-    assert ends == {600, 12}
+    assert ends == {12}  # Guessed from the minutes before the speed is known, and then kept.
     first, second = weights(whole.out / "candidate"), weights(job.out / "candidate")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -191,7 +191,7 @@ def test_nothing_to_learn_from_is_said_in_a_sentence(job: FineTuning, tmp_path: 
     with pytest.raises(RunError, match="none of its cases is corrected or accepted; review some first"):
         fine_tune(replace(job, store=store.folder))
     status = read_status(job.out)
-    assert status is not None and status.state is RunState.FAILED and "review some cases" in status.message
+    assert status is not None and status.state is RunState.FAILED and "review some first" in status.message
 
 
 def test_a_case_that_is_deleted_or_damaged_meanwhile_is_skipped_and_named(job: FineTuning) -> None:

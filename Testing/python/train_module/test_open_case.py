@@ -324,7 +324,7 @@ def test_a_scene_that_is_closed_on_the_way_is_left_empty_and_the_person_told(
     assert host.wait_until(lambda: host.messages, 30)
     assert host.messages[-1].text == ("The case was not opened: the scene was closed, or its scan deleted, meanwhile.")
     assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode") and leftovers() == before
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode") and leftovers() <= before
     assert slicer.util.selectedModule() == "MTCTLTrain" and "cases" in module.ui.casesLabel.text
 
 

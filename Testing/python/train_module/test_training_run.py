@@ -164,13 +164,13 @@ class TestARun:
         assert becomes(run, Phase.FAILED)
         assert "is full; free some space and resume" in run.status().reason
 
-    @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="who may do everything is refused nothing")
     def test_does_not_wait_for_a_pipe_of_its_log_s_name(self, tmp_path: Path) -> None:
         run = TrainingRun(tmp_path, settings(tmp_path), SLEEPING)
         pipe(tmp_path / LOG)
         with pytest.raises(RunError, match="could not be started: it is a folder, a pipe or a device, not a file"):
             run.go_on()
 
+    @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="who may do everything is refused nothing")
     def test_in_a_folder_that_is_read_only_is_refused_in_a_sentence(self, tmp_path: Path) -> None:
         tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
         with pytest.raises(MtctlError, match="no permission to write there"):
