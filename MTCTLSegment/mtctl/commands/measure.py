@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 #: The line in `mtctl --help`.
 HELP = "measure segmented atria: volume, surface, extents, late enhancement of the wall"
 
-#: The table of all cases, and the ends of the names of a wall's map and of the cuts at veins and valve.
-TABLE, WALL, OPENINGS = "measures.csv", ".wall.vtp", ".openings.json"
+#: The table of all cases, and the end of the name of a wall's map.
+TABLE, WALL = "measures.csv", ".wall.vtp"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -67,7 +67,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure all; 0 all done, 1 some failed, 2 wrong usage."""
     from mtctl.errors import failure_of, printable
-    from mtctl.measures.reading import find_masks
+    from mtctl.measures.reading import claim_name, find_masks
     from mtctl.system.files import make_folder
     from mtctl.system.interrupts import check
 
@@ -86,12 +86,11 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out)
     rows: list[CaseMeasures] = []
     failures: list[str] = []
-    clashes = _clashes(files)
+    claimed: set[str] = set()
     for number, file in enumerate(files, start=1):
         check()
         try:
-            if file in clashes:
-                raise _clash(file)
+            claim_name(file, claimed)
             measures = _measure(file, args, sizes.get(file.case, sizes.get("")), shell)
         except Exception as error:
             cause = failure_of(error, file.path)
@@ -131,23 +130,6 @@ def _shell(args: argparse.Namespace) -> WallShell:
     )
 
 
-def _clashes(files: list[MaskFile]) -> set[MaskFile]:
-    """Return the files whose case has the name of an earlier one's: their results would be the same files."""
-    seen: set[str] = set()
-    later: set[MaskFile] = set()
-    for file in files:
-        if file.case.casefold() in seen:
-            later.add(file)
-        seen.add(file.case.casefold())
-    return later
-
-
-def _clash(file: MaskFile) -> Exception:
-    from mtctl.measures.uncertain_mask import MeasureError
-
-    return MeasureError(f"another segmentation of this run is called {file.case}, too; give it a separate run")
-
-
 def _measure(file: MaskFile, args: argparse.Namespace, size: BodySize | None, shell: WallShell) -> CaseMeasures:
     """Measure a case and write its files."""
     from mtctl.errors import MtctlError
@@ -178,17 +160,14 @@ def _measure(file: MaskFile, args: argparse.Namespace, size: BodySize | None, sh
 
 def _openings(file: MaskFile, args: argparse.Namespace, case: ReadCase, scan: Volume) -> Sequence[Opening]:
     """Return the openings of a document, or find and write them."""
-    from mtctl.surfaces.finding import find_openings
-    from mtctl.surfaces.openings import read_openings, write_openings
+    from mtctl.surfaces.finding import read_or_find_openings
+    from mtctl.surfaces.openings import OPENINGS
     from mtctl.surfaces.smoothing import smoothed_surface
 
-    document = args.openings or args.out / f"{file.case}{OPENINGS}"
-    if args.openings or document.exists():
-        return read_openings(document)
     mask, geometry = case.mask.mask, case.mask.geometry
-    openings = find_openings(mask, smoothed_surface(mask, geometry), geometry, scan)
-    write_openings(openings, document)
-    return openings
+    document = args.openings or args.out / f"{file.case}{OPENINGS}"
+    mesh = smoothed_surface(mask, geometry)
+    return read_or_find_openings(document, args.openings is not None, mask, mesh, geometry, scan)[0]
 
 
 def _sentence(measures: CaseMeasures) -> str:

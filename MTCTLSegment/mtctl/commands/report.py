@@ -58,17 +58,18 @@ def run(args: argparse.Namespace) -> int:
     """
     from mtctl.errors import failure_of
     from mtctl.figures.report_page import write_report_page
-    from mtctl.measures.reading import find_masks
+    from mtctl.measures.reading import claim_name, find_masks
     from mtctl.system.files import make_folder
     from mtctl.system.interrupts import check
 
     files = find_masks(args.input)
     make_folder(args.out)
-    failed = 0
+    failed, claimed = 0, set[str]()
     for number, file in enumerate(files, start=1):
         check()
         path = args.out / f"{file.case}{REPORT_PAGE}"
         try:
+            claim_name(file, claimed)
             write_report_page(_page(file, args), path)
         except Exception as error:
             failed += 1
@@ -88,7 +89,7 @@ def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
     from mtctl.measures.reading import read_case, scan_for
     from mtctl.surfaces.finding import find_openings
     from mtctl.surfaces.maps import mean_across
-    from mtctl.surfaces.openings import read_openings
+    from mtctl.surfaces.openings import OPENINGS, read_openings
     from mtctl.surfaces.smoothing import smoothed_surface
 
     case = read_case(file)
@@ -97,7 +98,7 @@ def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
     mesh = smoothed_surface(case.mask.mask, case.mask.geometry)
     wall = None
     if scan is not None:
-        document = args.openings / f"{file.case}.openings.json" if args.openings else None
+        document = args.openings / f"{file.case}{OPENINGS}" if args.openings else None
         if document is not None:
             openings = read_openings(document)
         else:
@@ -106,6 +107,7 @@ def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
         wall = measure_wall(case.mask, WallRequest(scan, openings=openings))
     result = measure(file.case, case.mask, None, wall, case.settled_percent, remarks)
     measures = result.measures if case.sure else without_interval(result.measures)
+    remarks = list(measures.warnings)
     doubt_file = file.beside(".uncertainty.nrrd")
     doubt = read_map(doubt_file) if doubt_file.is_file() else None
     grid = _picture_grid(mesh)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HELP = "write surfaces of segmented atria for mapping systems and simulations"
 
 #: Ends the names of what is written.
-CLOSED, OPEN, OPENINGS = ".closed", ".open", ".openings.json"
+CLOSED, OPEN = ".closed", ".open"
 
 _FORMATS = ("vtp", "stl", "ply", "obj")
 
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 all done; 1 something could not be read or written (named on stderr; the rest is done).
     """
-    from mtctl.errors import MtctlError, failure_of
-    from mtctl.measures.reading import find_masks
+    from mtctl.errors import failure_of
+    from mtctl.measures.reading import claim_name, find_masks
     from mtctl.system.files import make_folder
     from mtctl.system.interrupts import check
 
@@ -74,13 +74,11 @@ def run(args: argparse.Namespace) -> int:
     if args.openings and len(files) > 1:
         args.parser.error(f"--openings is about one case, and there are {len(files)}")
     make_folder(args.out)
-    failed, written = 0, set[str]()
+    failed, claimed = 0, set[str]()
     for number, file in enumerate(files, start=1):
         check()
         try:
-            if file.case.casefold() in written:
-                raise MtctlError(f"another segmentation of this run is called {file.case}, too; give it a separate run")
-            written.add(file.case.casefold())
+            claim_name(file, claimed)
             words = _write_case(file, args)
         except Exception as error:
             failed += 1
@@ -99,40 +97,32 @@ def _write_case(file: MaskFile, args: argparse.Namespace) -> str:
     from mtctl.measures.reading import read_case, scan_for
     from mtctl.surfaces.cutting import MappedMesh, cut_open
     from mtctl.surfaces.files import write_surface
+    from mtctl.surfaces.finding import read_or_find_openings
+    from mtctl.surfaces.openings import OPENINGS
     from mtctl.surfaces.smoothing import smoothed_surface
 
     case = read_case(file)
     scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume if args.scans else None
     mesh = smoothed_surface(case.mask.mask, case.mask.geometry)
     document = args.openings or args.out / f"{file.case}{OPENINGS}"
-    openings, words = _openings(document, args.openings is not None, case, mesh, scan)
+    openings, read = read_or_find_openings(
+        document, args.openings is not None, case.mask.mask, mesh, case.mask.geometry, scan
+    )
     closed = MappedMesh(mesh, _values(file, case, mesh, scan, openings))
     surfaces = {CLOSED: closed, OPEN: cut_open(closed, openings)}
     for kind, surface in surfaces.items():
         for ending in dict.fromkeys(args.format):
             write_surface(surface, args.out / f"{file.case}{kind}.{ending}", args.space.upper())
-    return f"{len(mesh.triangles)} triangles, {mesh.volume_ml():.1f} mL, {words}"
+    origin = f" (as {document.name} says)" if read else ""
+    return f"{len(mesh.triangles)} triangles, {mesh.volume_ml():.1f} mL, {_words(openings)}{origin}"
 
 
-def _openings(
-    document: Path, asked: bool, case: ReadCase, mesh: TriangleMesh, scan: Volume | None
-) -> tuple[Sequence[Opening], str]:
-    """Return the openings of a document, or find and write them; and what they are, in words."""
-    from mtctl.surfaces.finding import find_openings
-    from mtctl.surfaces.openings import OpeningKind, read_openings, write_openings
+def _words(openings: Sequence[Opening]) -> str:
+    from mtctl.surfaces.openings import OpeningKind
 
-    given = asked or document.exists()
-    if given:
-        openings: Sequence[Opening] = read_openings(document)
-    else:
-        openings = find_openings(case.mask.mask, mesh, case.mask.geometry, scan)
-        write_openings(openings, document)
     veins = sum(one.kind is OpeningKind.VEIN for one in openings)
-    words = f"{veins} vein{'' if veins == 1 else 's'} open"
-    words += (
-        ", mitral valve open" if any(one.kind is OpeningKind.MITRAL for one in openings) else ", NO mitral valve found"
-    )
-    return openings, f"{words} (as {document.name} says)" if given else words
+    valve = any(one.kind is OpeningKind.MITRAL for one in openings)
+    return f"{veins} vein{'' if veins == 1 else 's'} open, {'mitral valve open' if valve else 'NO mitral valve found'}"
 
 
 def _values(

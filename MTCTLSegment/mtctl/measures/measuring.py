@@ -36,6 +36,8 @@ _WALL_LEVEL = VOLUME_LEVEL
 
 _DIGITS = 4
 
+_NO_VALVE = "no mitral valve was found: its plane counts as wall; add it to <case>.openings.json"
+
 _Result = TypeVar("_Result")
 
 
@@ -87,6 +89,8 @@ def measure(
         wall: What `measure_wall` found; None: it was not measured.
         settled_percent, warnings: See `CaseMeasures`.
     """
+    if wall and not wall.measures.mitral_valve:
+        warnings = (*warnings, _NO_VALVE)
     volume = volume_ml(mask)
     levels = sorted({AREA_LEVEL, *EXTENT_LEVELS})
     shapes = _at_levels(mask, lambda outline: shape_of(outline, mask.geometry), levels)

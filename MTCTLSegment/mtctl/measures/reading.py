@@ -102,6 +102,22 @@ def find_masks(named: list[Path]) -> list[MaskFile]:
     return list(found.values())
 
 
+def claim_name(file: MaskFile, claimed: set[str]) -> None:
+    """Note the name of a case: results of two of one name would be the same files.
+
+    Args:
+        file: The case.
+        claimed: Names of this run so far, without regard to capitals, which some disks do not keep apart; changed.
+
+    Raises:
+        MeasureError: Another case has it.
+    """
+    name = file.case.casefold()
+    if name in claimed:
+        raise MeasureError(f"another segmentation of this run is called {file.case}, too; give it a separate run")
+    claimed.add(name)
+
+
 def read_case(file: MaskFile) -> ReadCase:
     """Read a case.
 

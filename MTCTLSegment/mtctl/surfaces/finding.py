@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from mtctl.masks import largest_component
 from mtctl.surfaces.branches import CELL_MM, Branch, branches_of
 from mtctl.surfaces.cutting import behind_openings, fitted
 from mtctl.surfaces.mesh import TriangleMesh
-from mtctl.surfaces.openings import Opening, OpeningKind
+from mtctl.surfaces.openings import Opening, OpeningKind, read_openings, write_openings
 
 #: Veins are cut so far behind where they leave the body, mm, or earlier, so that the end itself is off.
 VEIN_LENGTH_MM = 8.0
@@ -68,6 +69,29 @@ def find_openings(mask: Mask, mesh: TriangleMesh, geometry: Geometry, scan: Volu
     # A valve's rim may leave the body, too: what lies behind the valve is no vein.
     apart = _apart([*valves, *veins], mesh)
     return [*valves, *_with_appendage(apart[len(valves) :], middle)]
+
+
+def read_or_find_openings(
+    document: Path, given: bool, mask: Mask, mesh: TriangleMesh, geometry: Geometry, scan: Volume | None
+) -> tuple[Sequence[Opening], bool]:
+    """Return the openings of a case's document; where there is none, find them and write it for a person to change.
+
+    Args:
+        document: Its file.
+        given: Whether a person named it, so that it has to be there.
+        mask, mesh, geometry, scan: See `find_openings`.
+
+    Returns:
+        The openings, and whether they were read.
+
+    Raises:
+        MtctlError: The document cannot be read or written.
+    """
+    if given or document.exists():
+        return read_openings(document), True
+    openings = find_openings(mask, mesh, geometry, scan)
+    write_openings(openings, document)
+    return openings, False
 
 
 def _apart(openings: Sequence[Opening], mesh: TriangleMesh) -> list[Opening]:

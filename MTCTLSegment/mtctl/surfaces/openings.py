@@ -20,6 +20,9 @@ from mtctl.errors import MtctlError
 from mtctl.system.documents import Longest, Matching, Share, Within, read_as, read_object
 from mtctl.system.files import write_json
 
+#: Ends the name of a case's document of openings.
+OPENINGS = ".openings.json"
+
 _FORMAT = 1
 _SPACE = "LPS"
 

@@ -139,3 +139,13 @@ def test_a_page_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> 
     with pytest.raises(WriteError):
         write_report_page(page("a"), tmp_path / "a.report.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["a.report.pdf"]
+
+
+def test_a_case_does_not_overwrite_another_of_its_name(
+    results: Path, tmp_path: Path, pages: list[ReportPage], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "CASE $1_ä.seg.nrrd").write_bytes((results / "case $1_ä.seg.nrrd").read_bytes())
+    assert run(results, other, "-o", tmp_path / "out") == 1
+    assert len(pages) == 1 and "is called CASE $1_ä, too; give it a separate run" in capsys.readouterr().err

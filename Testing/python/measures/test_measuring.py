@@ -240,3 +240,11 @@ def test_a_document_of_another_kind_or_version_is_refused_with_its_name(tmp_path
     write_measures(path, replace(measured.measures, format=2))
     with pytest.raises(MtctlError, match="which this one cannot read"):
         read_measures(path)
+
+
+def test_a_wall_that_still_has_its_valve_is_warned_of(phantom: WallPhantom, measured: MeasuredCase) -> None:
+    assert any("no mitral valve was found" in warning for warning in measured.measures.warnings)
+    x, y, z = phantom.scan.geometry.index_to_physical((np.array(phantom.scan.geometry.size) - 1) / 2).tolist()
+    valve = Opening(OpeningKind.MITRAL, (x, y, z + RADII_MM[2] - 4), (0.0, 0.0, 1.0), 10.0)
+    wall = measure_wall(uncertain(phantom), WallRequest(phantom.scan, openings=[valve]))
+    assert measure("a", uncertain(phantom), None, wall).measures.warnings == ()
