@@ -52,7 +52,9 @@ class BodySize:
             ("weight", "kg", self.weight_kg, _WEIGHT_KG),
         ):
             if not (math.isfinite(value) and low <= value <= high):
-                raise MeasureError(f"a {name} of {value:g} {unit} is none of a person; give {low:g} to {high:g} {unit}")
+                raise MeasureError(
+                    f"a {name} of {value:g} {unit} cannot be a person's; give {low:g} to {high:g} {unit}"
+                )
 
     @property
     def area_m2(self) -> float:

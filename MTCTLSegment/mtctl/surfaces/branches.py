@@ -1,7 +1,7 @@
 """What leaves the body of an atrium, veins and appendage, each with one end.
 
 The body is the mask opened by a ball. The distance from it, measured inside the mask, rises along each branch: its
-hills are the ends, and the passes between them where branches fork.
+peaks are the ends, and the saddles between them where branches fork.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Branch:
 
 
 @dataclass
-class _Hill:
-    """Cells around a largest distance; `fork` is the distance of the pass to the farthest branch that joined it."""
+class _Peak:
+    """Cells around a largest distance; `fork` is the distance of the saddle to the farthest branch that joined it."""
 
     top: float
     cells: list[int] = field(default_factory=list)
@@ -56,10 +56,10 @@ def branches_of(mask: Mask, geometry: Geometry) -> list[Branch]:
     inside, to_index = _as_cubes(mask, geometry)
     far = _distance_from_body(inside)
     branches = []
-    for hill in _hills(far):
-        cells = np.stack(np.unravel_index(hill.cells, far.shape), axis=1)
+    for peak in _peaks(far):
+        cells = np.stack(np.unravel_index(peak.cells, far.shape), axis=1)
         points = geometry.index_to_physical((cells * to_index[0] + to_index[1])[:, ::-1])
-        branches.append(Branch(points, far.reshape(-1)[hill.cells], hill.fork))
+        branches.append(Branch(points, far.reshape(-1)[peak.cells], peak.fork))
     return branches
 
 
@@ -90,8 +90,8 @@ def _distance_from_body(inside: Mask) -> NDArray[np.float64]:
     return np.where(inside & np.isfinite(costs), costs * CELL_MM, 0.0)
 
 
-def _hills(far: NDArray[np.float64]) -> list[_Hill]:
-    """Return the hills of a map (z, y, x) that rise by SHORTEST_MM over the pass to a higher one, or over 0.
+def _peaks(far: NDArray[np.float64]) -> list[_Peak]:
+    """Return the peaks of a map (z, y, x) that rise by SHORTEST_MM over the saddle to a higher one, or over 0.
 
     The map has a border of zeros.
     """
@@ -99,23 +99,23 @@ def _hills(far: NDArray[np.float64]) -> list[_Hill]:
     order = np.argsort(-flat, kind="stable")
     _, ny, nx = far.shape
     steps = [(z * ny + y) * nx + x for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) != (0, 0, 0)]
-    hill_of: dict[int, _Hill] = {}
-    found: list[_Hill] = []
+    peak_of: dict[int, _Peak] = {}
+    found: list[_Peak] = []
     for cell in order[flat[order] > 0].tolist():
         height = float(flat[cell])
-        around = {id(hill_of[cell + step]): hill_of[cell + step] for step in steps if cell + step in hill_of}
-        highest, *lower = sorted(around.values(), key=lambda hill: -hill.top) or [_Hill(height)]
-        for hill in lower:
-            highest.fork = max(highest.fork, hill.fork)
-            if hill.top - height >= SHORTEST_MM:
-                hill.fork = max(hill.fork, height)
+        around = {id(peak_of[cell + step]): peak_of[cell + step] for step in steps if cell + step in peak_of}
+        highest, *lower = sorted(around.values(), key=lambda peak: -peak.top) or [_Peak(height)]
+        for peak in lower:
+            highest.fork = max(highest.fork, peak.fork)
+            if peak.top - height >= SHORTEST_MM:
+                peak.fork = max(peak.fork, height)
                 highest.fork = max(highest.fork, height)
-                found.append(_Hill(hill.top, list(hill.cells), hill.fork))
-            for one in hill.cells:
-                hill_of[one] = highest
-            if hill.top - height < SHORTEST_MM:
-                highest.cells += hill.cells
-        hill_of[cell] = highest
+                found.append(_Peak(peak.top, list(peak.cells), peak.fork))
+            for one in peak.cells:
+                peak_of[one] = highest
+            if peak.top - height < SHORTEST_MM:
+                highest.cells += peak.cells
+        peak_of[cell] = highest
         highest.cells.append(cell)
-    found += [hill for hill in {id(hill): hill for hill in hill_of.values()}.values() if hill.top >= SHORTEST_MM]
+    found += [peak for peak in {id(peak): peak for peak in peak_of.values()}.values() if peak.top >= SHORTEST_MM]
     return found

@@ -27,7 +27,7 @@ from mtctl.surfaces.openings import Opening, OpeningKind, read_openings, write_o
 VEIN_LENGTH_MM = 8.0
 END_MM = 3.0
 
-#: From the atrium's middle through the valve, LPS: mean of what the planes of cases 1-30 show.
+#: From the atrium's middle through the valve, LPS: mean of what the planes of six training cases show.
 MITRAL_AXIS = (0.75, -0.55, -0.3)
 
 _STEP_MM = 1.5
