@@ -14,7 +14,10 @@ import pytest
 from mtctl.processes.launcher import decode_argument
 
 #: Who in the modules starts a child for each request.
-ASKING = ("MTCTLSegmentLib.jobs.store_job", "MTCTLTrainLib.jobs.request")
+ASKING = ("MTCTLSegmentLib.jobs.array_request", "MTCTLTrainLib.jobs.request")
+
+#: Those whose argument is the file of the request.
+BY_FILE = ("mtctl.cases.store_process", "mtctl.measures.process", "mtctl.figures.report_process")
 
 
 class SameProcessTransport:
@@ -43,7 +46,7 @@ class SameProcessTransport:
                 return
             with redirect_stdout(StringIO()) as printed:
                 main = import_module(module).main
-                status = main(Path(argument) if module == "mtctl.cases.store_process" else argument)
+                status = main(Path(argument) if module in BY_FILE else argument)
             on_output(printed.getvalue().encode())
             on_finished(f"exit status {status}")
 

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import qt
 
-from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry
-from mtctl.processes.arrays import write_steps
-from mtctl.processes.launcher import child_environment
-from mtctl.processes.request import Events, RequestProcess
-from mtctl.system.temporary import make_own_folder
-from MTCTLSegmentLib.jobs.qprocess_transport import ProcessTransport
+from MTCTLSegmentLib.jobs.array_request import ArrayRequest, ChildProgram
 
-# Between two pieces of a volume that are written for the child.
-_STEP_MS = 5
-
-# What is done piece by piece, and what comes after it.
-Steps = Generator[None, None, Callable[[], None]]
+_STORE = ChildProgram("mtctl.cases.store_process", "the process that saves cases", "store")
 
 
 @dataclass(frozen=True)
@@ -64,12 +49,8 @@ class StoreJob:
     def __init__(self) -> None:
         self._tasks: deque[_StoreTask] = deque()  # The first is under way.
         self._waiting: deque[StoreRequest] = deque()
-        self._copying: Steps | None = None
-        self._folder: Path | None = None
-        self._process: RequestProcess | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_STEP_MS)
-        self._timer.connect("timeout()", self._copy)
+        self._request: ArrayRequest | None = None
+        self._case: str | None = None
 
     @property
     def running(self) -> bool:
@@ -101,105 +82,42 @@ class StoreJob:
 
     def close(self) -> None:
         """Stop: what is half-written is not in the store."""
-        self._timer.disconnect("timeout()", self._copy)
         self._tasks.clear()
-        self._clear()
+        request, self._request = self._request, None
+        if request is not None:
+            request.cancel()
 
     def _begin(self) -> None:
         self._waiting = deque(self._tasks[0].requests)
         self._case = self._tasks[0].case
-        self._copying = self._first_steps()
-        self._timer.start()
-
-    def _first_steps(self) -> Steps:
-        self._folder = make_own_folder("store")
-        return (yield from self._steps(self._waiting.popleft()))
+        self._next()
 
     def _next(self) -> None:
-        self._copying = self._steps(self._waiting.popleft())
-        self._timer.start()
-
-    def _steps(self, request: StoreRequest) -> Steps:
-        assert self._folder is not None
-        for name, array in request.arrays.items():
-            yield from write_steps(array, self._folder / f"{name}.npy")
-        message = {
-            "store": str(self._tasks[0].store),
+        request, task = self._waiting.popleft(), self._tasks[0]
+        content = {
+            "store": str(task.store),
             "operation": request.operation,
             "case": self._case,
-            "geometry": self._tasks[0].geometry.to_json(),
-            "arrays": {name: str(self._folder / f"{name}.npy") for name in request.arrays},
+            "geometry": task.geometry.to_json(),
             **request.content,
         }
-        path = self._folder / "request.json"
-        path.write_text(json.dumps(message), encoding="utf-8")
-        return lambda: self._run(path)
+        self._request = ArrayRequest(_STORE, request.arrays, content, self._request_done, self._request_failed)
+        self._request.start()
 
-    def _copy(self) -> None:
-        if self._copying is None:
-            return
-        try:
-            next(self._copying)
-            return
-        except StopIteration as last:
-            then = last.value
-        except (MtctlError, OSError) as error:
-            reason = f"the case could not be handed over: {getattr(error, 'strerror', None) or error}"
-            then = partial(self._end, lambda task: task.failed(reason))
-        self._timer.stop()
-        self._copying = None
-        then()
-
-    def _run(self, request: Path) -> None:
-        self._process = RequestProcess(
-            ProcessTransport(),
-            "the process that saves cases",
-            ("mtctl.cases.store_process", str(request)),
-            child_environment(os.environ),
-            self._request_done,
-            self._request_failed,
-        )
-        self._process.start()
-
-    def _request_done(self, events: Events) -> None:
-        self._process, answer = None, events[-1]
+    def _request_done(self, answer: dict[str, Any]) -> None:
         self._case = str(answer["case"])
         if self._waiting:
             self._next()
         else:
-            self._clean_up(lambda task: task.done(answer))
+            self._end(lambda task: task.done(answer))
 
     def _request_failed(self, reason: str) -> None:
-        self._process = None
-        self._clean_up(lambda task: task.failed(reason))
-
-    def _clean_up(self, tell: Callable[[_StoreTask], None]) -> None:
-        self._copying = self._last_steps(tell)
-        self._timer.start()
-
-    def _last_steps(self, tell: Callable[[_StoreTask], None]) -> Steps:
-        """Remove what was copied file by file: a gigabyte at once would hold up the window for a tenth of a second."""
-        with suppress(OSError):
-            for path in list(self._folder.iterdir()) if self._folder is not None else []:
-                path.unlink()
-                yield
-        return lambda: self._end(tell)
+        self._end(lambda task: task.failed(reason))
 
     def _end(self, tell: Callable[[_StoreTask], None]) -> None:
         """End the task under way: tell whoever waits for it, and begin the next one."""
-        self._clear()
+        self._request = None
         task = self._tasks.popleft()
         if self._tasks:
             self._begin()
         tell(task)
-
-    def _clear(self) -> None:
-        folder, self._folder = self._folder, None
-        process, self._process = self._process, None
-        self._copying = None
-        self._timer.stop()
-        self._waiting.clear()
-        if process is not None:
-            process.cancel()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)

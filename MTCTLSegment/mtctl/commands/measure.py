@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from mtctl.geometry import Volume
     from mtctl.measures.body_size import BodySize
+    from mtctl.measures.case import ReadCase
     from mtctl.measures.document import CaseMeasures, IntervalEstimate
     from mtctl.measures.enhancement import WallShell
-    from mtctl.measures.reading import MaskFile, ReadCase
+    from mtctl.measures.reading import MaskFile
     from mtctl.surfaces.openings import Opening
 
 #: The line in `mtctl --help`.

@@ -8,21 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from mtctl.geometry import Mask, Volume
-    from mtctl.measures.reading import MaskFile, ReadCase
-    from mtctl.surfaces.mesh import TriangleMesh
-    from mtctl.surfaces.openings import Opening
+    from mtctl.measures.reading import MaskFile
 
 #: The line in `mtctl --help`.
 HELP = "write surfaces of segmented atria for mapping systems and simulations"
-
-#: Ends the names of what is written.
-CLOSED, OPEN = ".closed", ".open"
 
 _FORMATS = ("vtp", "stl", "ply", "obj")
 
@@ -95,68 +84,9 @@ def _write_case(file: MaskFile, args: argparse.Namespace) -> str:
     """Write the files of a case; returns what a person should know."""
     from mtctl.io.volumes import read_scan
     from mtctl.measures.reading import read_case, scan_for
-    from mtctl.surfaces.cutting import MappedMesh, cut_open
-    from mtctl.surfaces.files import write_surface
-    from mtctl.surfaces.finding import read_or_find_openings
-    from mtctl.surfaces.openings import OPENINGS
-    from mtctl.surfaces.smoothing import smoothed_surface
+    from mtctl.measures.surface_files import SurfaceFiles, write_surfaces
 
     case = read_case(file)
     scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume if args.scans else None
-    mesh = smoothed_surface(case.mask.mask, case.mask.geometry)
-    document = args.openings or args.out / f"{file.case}{OPENINGS}"
-    openings, read = read_or_find_openings(
-        document, args.openings is not None, case.mask.mask, mesh, case.mask.geometry, scan
-    )
-    closed = MappedMesh(mesh, _values(file, case, mesh, scan, openings))
-    surfaces = {CLOSED: closed, OPEN: cut_open(closed, openings)}
-    for kind, surface in surfaces.items():
-        for ending in dict.fromkeys(args.format):
-            write_surface(surface, args.out / f"{file.case}{kind}.{ending}", args.space.upper())
-    origin = f" (as {document.name} says)" if read else ""
-    return f"{len(mesh.triangles)} triangles, {mesh.volume_ml():.1f} mL, {_words(openings)}{origin}"
-
-
-def _words(openings: Sequence[Opening]) -> str:
-    from mtctl.surfaces.openings import OpeningKind
-
-    veins = sum(one.kind is OpeningKind.VEIN for one in openings)
-    valve = any(one.kind is OpeningKind.MITRAL for one in openings)
-    return f"{veins} vein{'' if veins == 1 else 's'} open, {'mitral valve open' if valve else 'NO mitral valve found'}"
-
-
-def _values(
-    file: MaskFile, case: ReadCase, mesh: TriangleMesh, scan: Volume | None, openings: Sequence[Opening]
-) -> dict[str, NDArray[np.float64]]:
-    """Return the maps that there are, at the points of a surface."""
-    import numpy as np
-
-    from mtctl.io.volumes import read_map
-    from mtctl.measures.enhancement import BloodPool, wall_enhancement
-    from mtctl.surfaces.cutting import behind_openings
-    from mtctl.surfaces.maps import mean_across
-
-    values: dict[str, NDArray[np.float64]] = {}
-    body = ~behind_openings(mesh, openings)
-    if file.beside(".uncertainty.nrrd").is_file():
-        values["uncertainty"] = mean_across(read_map(file.beside(".uncertainty.nrrd")), mesh)
-    if scan is not None:
-        wall = wall_enhancement(scan, mesh, BloodPool.of(scan, _on_grid_of(scan, case)), body)
-        values["enhancement"] = np.asarray(wall.ratio, dtype=np.float64)
-    return values | {"body": body.astype(np.float64)}
-
-
-def _on_grid_of(scan: Volume, case: ReadCase) -> Mask:
-    """Return the mask of a case on the whole grid of its scan."""
-    import numpy as np
-
-    from mtctl.errors import MtctlError
-    from mtctl.geometry import same_grid
-
-    if not same_grid(scan.geometry, case.grid):
-        raise MtctlError("the scan and the segmentation lie on different grids; give the scan that was segmented")
-    part = case.mask.mask
-    x, y, z = np.rint(case.grid.physical_to_index(case.mask.geometry.origin)).astype(int).tolist()
-    whole = np.zeros(case.grid.shape, dtype=bool)
-    whole[z : z + part.shape[0], y : y + part.shape[1], x : x + part.shape[2]] = part
-    return whole
+    files = SurfaceFiles(args.out, file.case, tuple(dict.fromkeys(args.format)), args.space.upper())
+    return write_surfaces(case, scan, files, args.openings)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mtctl.figures.case_figure import COLOUR_MAP, OUTLINE
 from mtctl.figures.names import drawable
 from mtctl.geometry import Map, Mask
+from mtctl.measures.rows import TableRow
 from mtctl.system.files import replacing
 
 #: What every report says of itself.
@@ -30,21 +31,6 @@ _A4 = (8.27, 11.69)  # inches
 _CLEAR_BELOW = 0.1  # of the uncertainty: the anatomy shows
 _LINE = 0.0168  # of the page's height
 _MOST_WARNINGS = 6
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A line of the table.
-
-    Attributes:
-        name: What is measured.
-        value: With its unit.
-        interval: 90 %; "" where there is none.
-    """
-
-    name: str
-    value: str
-    interval: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ MEASURES = ".measures.json"
 
 FORMAT = 1
 
+#: Decimals of every number that is written.
+DIGITS = 4
+
 #: What every document says of itself.
 NOTE = (
     "For research only, not for a diagnosis. Intervals are 90 % intervals by the segmentation's uncertainty alone: not "
@@ -34,6 +37,14 @@ class IntervalEstimate:
     value: _Number
     low: _Number | None = None
     high: _Number | None = None
+
+    def divided_by(self, number: float) -> IntervalEstimate:
+        """Return value and interval divided by a number above 0."""
+        return IntervalEstimate(
+            round(self.value / number, DIGITS),
+            None if self.low is None else round(self.low / number, DIGITS),
+            None if self.high is None else round(self.high / number, DIGITS),
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from mtctl.geometry import Geometry, Mask, Volume, same_grid
 from mtctl.measures.body_size import BodySize
-from mtctl.measures.document import CaseMeasures, EnhancedShare, IntervalEstimate, WallMeasures
+from mtctl.measures.document import DIGITS, CaseMeasures, EnhancedShare, IntervalEstimate, WallMeasures
 from mtctl.measures.enhancement import THRESHOLDS, BloodPool, Enhancement, WallShell, wall_enhancement
 from mtctl.measures.shape import Shape, shape_of
 from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
@@ -33,8 +33,6 @@ SPHERICITY_SHARE = 0.513
 #: The wall has no truth to be fitted to: its interval is that of the outlines between which the volume lies, wider by
 #: what half a voxel (of its longest side) at the border of every enhanced area makes.
 _WALL_LEVEL = VOLUME_LEVEL
-
-_DIGITS = 4
 
 _NO_VALVE = "no mitral valve was found: its plane counts as wall; add it to <case>.openings.json"
 
@@ -102,9 +100,9 @@ def measure(
         area,
         (x, y, z),
         _sphericity(shapes[0.0].sphericity, area),
-        _divided(volume, body.area_m2) if body else None,
+        volume.divided_by(body.area_m2) if body else None,
         body,
-        round(body.area_m2, _DIGITS) if body else None,
+        round(body.area_m2, DIGITS) if body else None,
         wall.measures if wall else None,
         settled_percent,
         tuple(warnings),
@@ -152,27 +150,18 @@ def _interval(found: Mapping[float, _Result], number: Callable[[_Result], float]
     """Return the number at level 0 and its bounds among the outlines up to that level."""
     numbers = [number(one) for at, one in found.items() if abs(at) <= level]
     low = min(numbers) if -level in found else 0.0
-    return IntervalEstimate(*(round(value, _DIGITS) for value in (number(found[0.0]), low, max(numbers))))
+    return IntervalEstimate(*(round(value, DIGITS) for value in (number(found[0.0]), low, max(numbers))))
 
 
 def _sphericity(value: float, area: IntervalEstimate) -> IntervalEstimate:
     low, high = area.low or 0.0, area.high or 0.0
     doubt = SPHERICITY_SHARE * (high - low) / 2 / area.value
     bounds = max(value * (1 - doubt), 0.0), min(value * (1 + doubt), 1.0)
-    return IntervalEstimate(*(round(number, _DIGITS) for number in (value, *bounds)))
+    return IntervalEstimate(*(round(number, DIGITS) for number in (value, *bounds)))
 
 
 def _extent_along(axis: int) -> Callable[[Shape], float]:
     return lambda shape: shape.extent_mm[axis]
-
-
-def _divided(measured: IntervalEstimate, by: float) -> IntervalEstimate:
-    low, high = measured.low, measured.high
-    return IntervalEstimate(
-        round(measured.value / by, _DIGITS),
-        None if low is None else round(low / by, _DIGITS),
-        None if high is None else round(high / by, _DIGITS),
-    )
 
 
 def measure_wall(mask: UncertainMask, request: WallRequest) -> MeasuredWall:
@@ -199,20 +188,20 @@ def measure_wall(mask: UncertainMask, request: WallRequest) -> MeasuredWall:
     for threshold in THRESHOLDS:
         ratio = threshold.ratio_for(blood)
         percent = _percent_interval(list(found.values()), ratio, max(scan.geometry.spacing) / 2)
-        shares.append(EnhancedShare(threshold.name, threshold.source, round(ratio, _DIGITS), percent))
+        shares.append(EnhancedShare(threshold.name, threshold.source, round(ratio, DIGITS), percent))
     edges, percents = here.histogram()
     found_measures = WallMeasures(
         request.shell.outward_mm,
         request.shell.inward_mm,
-        round(blood.mean, _DIGITS),
-        round(blood.deviation, _DIGITS),
+        round(blood.mean, DIGITS),
+        round(blood.deviation, DIGITS),
         blood.voxels,
-        round(here.body_cm2, _DIGITS),
+        round(here.body_cm2, DIGITS),
         sum(one.kind is OpeningKind.VEIN for one in request.openings),
         any(one.kind is OpeningKind.MITRAL for one in request.openings),
         tuple(shares),
-        tuple(np.round(edges, _DIGITS).tolist()),
-        tuple(np.round(percents, _DIGITS).tolist()),
+        tuple(np.round(edges, DIGITS).tolist()),
+        tuple(np.round(percents, DIGITS).tolist()),
     )
     return MeasuredWall(found_measures, here)
 
@@ -228,7 +217,7 @@ def _percent_interval(found: Sequence[Enhancement], ratio: float, blur_mm: float
     ]  # mm2 a cm2: percent
     low = max(0.0, min(percent - doubt for percent, doubt in zip(percents, doubts, strict=True)))
     high = min(100.0, max(percent + doubt for percent, doubt in zip(percents, doubts, strict=True)))
-    return IntervalEstimate(*(round(value, _DIGITS) for value in (percents[0], low, high)))
+    return IntervalEstimate(*(round(value, DIGITS) for value in (percents[0], low, high)))
 
 
 def _part_of(scan: Volume, part: Geometry) -> Volume:

@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 
 from mtctl.errors import MtctlError
-from mtctl.geometry import Geometry, Map, Mask, Triple, Volume, VolumeError, same_grid
+from mtctl.geometry import Map, Mask, Volume, VolumeError, same_grid
 from mtctl.io.formats.endings import file_type
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.io.reports import read_report
 from mtctl.io.results import MAPS, REPORT, SEGMENTATION
 from mtctl.io.volumes import file_stem, input_stem, read_map, read_mask
+from mtctl.measures.case import ReadCase, answered_regions
 from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
 from mtctl.review.case_maps import CaseMaps, probability_of
 from mtctl.review.document import read_review
+from mtctl.review.session import ReviewSession
+from mtctl.system.documents import read_optional
 from mtctl.uncertainty.kinds import KINDS
 
 #: Ends the names of what a review leaves beside the results.
@@ -55,29 +58,6 @@ class MaskFile:
     def beside(self, ending: str) -> Path:
         """Return the file of the same case with another ending; it need not be there."""
         return self.path.with_name(f"{self.case}{ending}")
-
-
-@dataclass(frozen=True)
-class ReadCase:
-    """A case as its files have it.
-
-    Attributes:
-        mask: Segmentation, as it was corrected where it was, and uncertainty.
-        grid: Of the whole scan.
-        sure: Whether there is an uncertainty: without one there are no intervals.
-        settled_percent: How much of the uncertainty a person has settled.
-        scan_name: File name of the scan, where a report says it.
-        spacing: The scan's true one, mm along its axes, where it was given by hand when it was segmented.
-        warnings: What the reader should know, in sentences.
-    """
-
-    mask: UncertainMask
-    grid: Geometry
-    sure: bool
-    settled_percent: float
-    scan_name: str
-    spacing: Triple | None
-    warnings: tuple[str, ...]
 
 
 def find_masks(named: list[Path]) -> list[MaskFile]:
@@ -128,7 +108,7 @@ def read_case(file: MaskFile) -> ReadCase:
     warnings: list[str] = []
     report = _report(file, warnings)
     kind = str((report.get("uncertainty") or {}).get("kind", KINDS[0].option))
-    scan_name, spacing = str(report.get("input", "")), given_spacing_of(report)
+    answered = answered_regions(read_optional(file.beside(REVIEW)))
     path = file.beside(f".{MAPS[0]}.nrrd")
     uncertainty = read_map(path) if path.is_file() and path != file.path else None
     grid = uncertainty.geometry if uncertainty else None
@@ -147,16 +127,13 @@ def read_case(file: MaskFile) -> ReadCase:
         )
         corrected = read_mask(file.beside(CORRECTED), geometry) if file.beside(CORRECTED).is_file() else drawn
         certain = UncertainMask.of(corrected.array != 0, mask.astype(np.float32), geometry).certain
-        return ReadCase(certain, geometry, False, 0.0, scan_name, spacing, tuple(warnings))
+        return ReadCase(
+            certain, geometry, False, 0.0, str(report.get("input", "")), given_spacing_of(report), tuple(warnings),
+            uncertainty, report, answered,
+        )  # fmt: skip
     maps = CaseMaps(mask, np.clip(uncertainty.array, 0, 1), probability, probability, geometry)
-    current, settled = _reviewed(file, maps, warnings)
-    doubt = probability * (1 - probability)
-    total = float(doubt.sum())
-    percent = 100 * float(doubt[settled].sum()) / total if total > 0 and settled is not None else 0.0
-    return ReadCase(
-        UncertainMask.of(current, probability, geometry, settled), geometry, True, round(percent, 2), scan_name,
-        spacing, tuple(warnings),
-    )  # fmt: skip
+    session, current = _reviewed(file, maps, warnings)
+    return ReadCase.of(maps, session, current, report, warnings, answered)
 
 
 def _report(file: MaskFile, warnings: list[str]) -> dict[str, Any]:
@@ -186,11 +163,11 @@ def _probability(file: MaskFile, mask: Mask, uncertainty: Volume | None, kind: s
     return None
 
 
-def _reviewed(file: MaskFile, maps: CaseMaps, warnings: list[str]) -> tuple[Mask, Mask | None]:
-    """Return the segmentation as a review left it, and which voxels the person drew or accepted."""
+def _reviewed(file: MaskFile, maps: CaseMaps, warnings: list[str]) -> tuple[ReviewSession | None, Mask]:
+    """Return the review, where there is one that can be used, and the segmentation as it left that."""
     path, corrected = file.beside(REVIEW), file.beside(CORRECTED)
     if not path.is_file():
-        return maps.segmentation, None
+        return None, maps.segmentation
     mask = None
     if corrected.is_file():
         drawn = read_mask(corrected, maps.geometry)
@@ -201,14 +178,8 @@ def _reviewed(file: MaskFile, maps: CaseMaps, warnings: list[str]) -> tuple[Mask
         session = read_review(path, maps, mask)
     except MtctlError as error:
         warnings.append(f"measured as it was before the review, which cannot be used: {error}")
-        return maps.segmentation, None
-    current = maps.segmentation if mask is None else mask
-    settled = current != maps.segmentation
-    flat = settled.reshape(-1)
-    for number, mark in session.state.marks.items():
-        if mark.accepted_at is not None:
-            flat[session.all_regions.voxels_at(number, mark.accepted_at)] = True
-    return current, settled
+        return None, maps.segmentation
+    return session, maps.segmentation if mask is None else mask
 
 
 def scan_for(case: str, scan_name: str, scans: Path) -> Path:

@@ -12,9 +12,10 @@ import pytest
 
 from mtctl.commands import report
 from mtctl.figures import report_page
-from mtctl.figures.report_page import RESEARCH, ReportPage, TableRow, write_report_page
+from mtctl.figures.report_page import RESEARCH, ReportPage, write_report_page
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import write_segmentation, write_volume
+from mtctl.measures.rows import TableRow
 from mtctl.system.files import WriteError
 
 pytestmark = pytest.mark.slow

@@ -356,30 +356,30 @@ class TestADraft:
     def test_of_a_large_scan_is_handed_over_in_as_many_turns_of_the_window_as_it_has_pieces(
         self, host: Any, module: Any, scan_node: Any, store: CaseStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from MTCTLSegmentLib.jobs import store_job
+        from MTCTLSegmentLib.jobs import array_request
 
         large = load_scan(host, module, "large", shape=LARGE)
         module.onResult(large, sure_result(large))
         host.process_events()
         change(host, module, module.currentReview.review)
-        turns, pieces, write_steps = [0], [], store_job.write_steps
+        turns, pieces, write_steps = [0], [], array_request.write_steps
 
         def noted(array: Any, path: Path) -> Iterator[None]:
             for _ in write_steps(array, path):
                 pieces.append(turns[0])
                 yield
 
-        monkeypatch.setattr(store_job, "write_steps", noted)
+        step = array_request.ArrayRequest._step
 
-        def count() -> None:
+        def count(request: array_request.ArrayRequest) -> None:
             turns[0] += 1
+            step(request)
 
-        timer = module.draftSaver._job._timer
-        timer.connect("timeout()", count)
+        monkeypatch.setattr(array_request, "write_steps", noted)
+        monkeypatch.setattr(array_request.ArrayRequest, "_step", count)
         soon(module)
         module.draftSaver._timer.start()
         assert draft_saved(host, module)
-        timer.disconnect("timeout()", count)
         assert len(pieces) > 3 and len(set(pieces)) == len(pieces), pieces
         assert kinds(store) == ["prediction", "draft"]
 
@@ -410,7 +410,8 @@ def change(host: Any, module: Any, review: Any) -> None:
 
 
 def child_of(module: Any) -> int:
-    process = module.storeJob._process
+    request = module.storeJob._request
+    process = request._process if request is not None else None
     return int(process._transport._process.processId()) if process is not None else 0
 
 
