@@ -21,14 +21,13 @@ from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.parameters import Binding, Restrict, SearchRegion, ShownUncertainty, Surface
 
 HELP = _(
-    "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. "
-    "<ol><li><b>Scan</b>: choose one and press Apply.</li>"
-    "<li><b>Uncertainty</b>: the heatmap shows what is at least as uncertain as the threshold.</li>"
-    "<li><b>Regions</b>: step through the ranked places with N (next) and P (previous); A accepts the one you look "
-    "at.</li><li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is uncertain, unless "
-    "you choose otherwise. Z takes a change back.</li>"
-    "<li><b>Finish</b>: accept the case, or reject it; either is saved into the case store.</li></ol>"
-    "For research only, not for clinical use."
+    "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. <ol><li><b>Scan"
+    "</b>: choose one and press Apply.</li><li><b>Uncertainty</b>: the heatmap shows what is at least as uncertain as "
+    "the threshold.</li><li><b>Regions</b>: step through the ranked places with N (next) and P (previous); A accepts "
+    "the one you look at.</li><li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is "
+    "uncertain, unless you choose otherwise. Z takes a change back.</li><li><b>Finish</b>: accept the case, or reject "
+    "it; either is saved into the case store.</li><li><b>Measure</b>: numbers with their intervals, the late "
+    "enhancement of the wall, a report, and surfaces as files.</li></ol>For research only, not for clinical use."
 )
 
 
@@ -119,8 +118,10 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         from MTCTLSegmentLib.jobs.store_job import StoreJob
         from MTCTLSegmentLib.panels.editor import EditorPanel
+        from MTCTLSegmentLib.panels.export import ExportPanel
         from MTCTLSegmentLib.panels.finish import FinishPanel
         from MTCTLSegmentLib.panels.heatmap import HeatmapPanel
+        from MTCTLSegmentLib.panels.measure import MeasurePanel
         from MTCTLSegmentLib.panels.model import ModelPanel
         from MTCTLSegmentLib.panels.proposals import ProposalPanel
         from MTCTLSegmentLib.panels.regions import RegionPanel
@@ -150,6 +151,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.storeJob = StoreJob()
         self.draftSaver = DraftSaver(ui, current, self.storeJob)
         self.finishPanel = FinishPanel(ui, current, self.storeJob)
+        self.measurePanel, self.exportPanel = MeasurePanel(ui, current), ExportPanel(ui, current)
         events = self.onSceneLeaves, self.onSceneStartImport, self.onSceneArrived, self.onNodeRemoved
         self.panels = (  # Each is closed before those above it, which it may use.
             self.scanFilter,
@@ -162,6 +164,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.proposalPanel,
             self.draftSaver,
             self.finishPanel,
+            self.measurePanel,
+            self.exportPanel,
             SceneFollower(*events, self.editorPanel.keep_attached),
         )
         regions = self.regionPanel

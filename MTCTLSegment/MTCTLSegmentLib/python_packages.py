@@ -58,6 +58,18 @@ FILLING = Purpose(
     {"skimage": NEEDED["skimage"]},
 )
 
+MEASURING = Purpose(
+    _("Measuring"),
+    _("Nothing was installed, so the segmentation cannot be measured."),
+    {"skimage": NEEDED["skimage"]},
+)
+
+REPORT = Purpose(
+    _("The report"),
+    _("Nothing was installed, so the report cannot be written. The numbers do without."),
+    {"skimage": NEEDED["skimage"], "matplotlib": "matplotlib>=3.9"},
+)
+
 
 def missing(purpose: Purpose = SEGMENTATION) -> list[str]:
     """Return the requirements that are not installed or too old, without importing them."""

@@ -9,6 +9,7 @@ import qt
 _DEFAULTS = {
     "caseStore": "",  # Folder; asked for when the first case is accepted.
     "reviewer": "",  # Pseudonym that drafts and decisions are signed with.
+    "exportFolder": "",  # Where reports and surfaces were written last.
     "model": "",  # "" for the one in use.
     "modelChosen": "",  # "yes" since a person chose `model`, knowing of the one in use; earlier versions had none.
     "modelFolder": "",  # A model of the user's own, listed below the others.
