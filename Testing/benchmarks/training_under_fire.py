@@ -1,6 +1,7 @@
 """Training and fine-tuning that are killed, run out of disk, lose their store or their rights, on a slow share.
 
-    PYTHONPATH=Testing python Testing/benchmarks/training_under_fire.py [--rounds 20] [--seed 0] [--only KIND ...]
+    PYTHONPATH=Testing python Testing/benchmarks/training_under_fire.py [--rounds 20] [--seed 0] [--slowest 0.5]
+        [--only KIND ...]
 
 Each round starts `mtctl train` or `mtctl finetune` (in turn) with a tiny network on small phantoms in a process of its
 own, and does one thing to it at a random moment of its life:
@@ -9,7 +10,7 @@ own, and does one thing to it at a random moment of its life:
     full disk       its folder lies on a disk of 72 MB (tmpfs; needs root on Linux), which is full from then on
     store changed   a case is corrected, deleted or damaged, or the store is gone (fine-tuning alone)
     read-only       nothing can be made in its folders any more (chattr +i; needs root on Linux)
-    slow renames    each rename takes up to half a second, and it is killed
+    slow renames    each rename takes up to `--slowest` seconds, and it is killed
 
 It has to end by a sentence that names what is wrong, or to finish. Then the cause is mended and the same run is started
 again, until it finishes: its weights have to be those of an undisturbed run, bit for bit (of another store, whole),
@@ -67,7 +68,6 @@ _SMALL_DISK = "72m"  # a whole fine-tuning takes 53 MB
 #: What a run imports in its course: imported before the forks, or each would spend half of its life on it.
 _LATE_IMPORTS = ("matplotlib.backends.backend_agg", "matplotlib.figure", "scipy.stats", "torch._dynamo")
 _PATIENCE = 300.0  # seconds for a run that takes some
-_SLOWEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ class ForkedTraining:
         return self.told.read_text(encoding="utf-8") if self.told.exists() else "killed"
 
 
-def started(run: DisturbedRun, told: Path, slow: bool) -> ForkedTraining:
-    """Start a run in a fork of this process, which has torch loaded."""
+def started(run: DisturbedRun, told: Path, slowest: float = 0.0) -> ForkedTraining:
+    """Start a run in a fork of this process, which has torch loaded; a rename takes up to `slowest` seconds there."""
     told.unlink(missing_ok=True)
     pid = os.fork()
     if pid:
@@ -165,8 +165,8 @@ def started(run: DisturbedRun, told: Path, slow: bool) -> ForkedTraining:
         with open(told.with_suffix(".log"), "ab") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        if slow:
-            os.replace, os.rename = _slowed(os.replace), _slowed(os.rename)
+        if slowest:
+            os.replace, os.rename = _slowed(os.replace, slowest), _slowed(os.rename, slowest)
         try:
             run.work()
             said = "done"
@@ -181,11 +181,11 @@ def started(run: DisturbedRun, told: Path, slow: bool) -> ForkedTraining:
         os._exit(0)
 
 
-def _slowed(rename: Callable[..., None]) -> Callable[..., None]:
+def _slowed(rename: Callable[..., None], slowest: float) -> Callable[..., None]:
     chance = random.Random(os.getpid())
 
     def slowly(source: object, target: object) -> None:
-        time.sleep(chance.uniform(0, _SLOWEST))
+        time.sleep(chance.uniform(0, slowest))
         rename(source, target)
 
     return slowly
@@ -244,8 +244,8 @@ def bring_back(store: Path) -> None:
 class Rounds:
     """Runs that are disturbed, and what came of them."""
 
-    def __init__(self, material: Material, seed: int) -> None:
-        self._material, self._chance = material, random.Random(seed)
+    def __init__(self, material: Material, seed: int, slowest: float) -> None:
+        self._material, self._chance, self._slowest = material, random.Random(seed), slowest
         self._told = material.folder / "told"
         self._whole: dict[bool, tuple[str, float]] = {}
         self.amiss: list[str] = []
@@ -256,7 +256,7 @@ class Rounds:
             material.training(undisturbed / "training"),
         ):
             began = time.monotonic()
-            ending = started(run, self._told, slow=False).ending()
+            ending = started(run, self._told).ending()
             if ending != "done":
                 raise SystemExit(f"an undisturbed run does not finish: {ending}")
             self._whole[run.fine_tunes] = file_sha256(run.result / WEIGHTS), time.monotonic() - began
@@ -277,15 +277,15 @@ class Rounds:
         shutil.copytree(self._material.folder / "store", store)
         run = self._material.fine_tuning(out, store) if fine_tunes else self._material.training(out)
         weights, life = self._whole[fine_tunes]
-        slow = kind == "slow renames"
-        child = started(run, self._told, slow)
-        time.sleep(self._chance.uniform(0, life * (2 if slow else 1)))
+        slowest = self._slowest if kind == "slow renames" else 0.0
+        child = started(run, self._told, slowest)
+        time.sleep(self._chance.uniform(0, life * (2 if slowest else 1)))
         done = self._disturb(kind, run, child)
         ending = child.ending()
         self._look(name, run, ending, kind)
         self._mend(kind, run)
         for _ in range(3):
-            again = started(run, self._told, slow).ending()
+            again = started(run, self._told, slowest).ending()
             if again == "done":
                 break
         if again != "done":
@@ -372,6 +372,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--slowest", type=float, default=0.5, help="seconds that a slow rename takes (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND")
     args = parser.parse_args()
     for module in _LATE_IMPORTS:
@@ -381,7 +382,7 @@ def main() -> int:
     finetuning_run._PATCH = (48, 16, 16)  # type: ignore[attr-defined]
     finetuning_cases.PHANTOMS = 0
     with tempfile.TemporaryDirectory(prefix="mtctl-fire-") as folder:
-        rounds = Rounds(Material.made_in(Path(folder)), args.seed)
+        rounds = Rounds(Material.made_in(Path(folder)), args.seed, args.slowest)
         for kind in args.only:
             if reason := unfit(kind):
                 print(f"{kind}: left out, {reason}")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +33,52 @@ pytestmark = [
 ]
 
 
-def test_one_step_of_two_processes_is_one_step_of_one_with_the_same_batch(tmp_path: Path) -> None:
-    program = "import sys; from support.distributed_steps import take_part; take_part(sys.argv[1], int(sys.argv[2]))"
-    command = [sys.executable, "-c", program, str(tmp_path / "meeting")]
-    children = [subprocess.Popen([*command, str(rank)], env=environment()) for rank in range(2)]
-    assert [child.wait(300) for child in children] == [0, 0]
+#: Of each of two processes: a step by every method, then `mtctl train`.
+PROGRAM = """
+import os, sys
+from mtctl.commands.main import main
+from mtctl_train.training import job
+from mtctl_train.distributed import current_team
+from support.distributed_steps import take_part
+def locator(model, *rest):
+    print('locator trained by', current_team().size)
+    return model
+job.train_locator = locator
+take_part(sys.argv[1], int(os.environ["RANK"]))
+sys.exit(main(sys.argv[2:]))
+"""
+ONE_THREAD = {**environment(), "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class TwoProcesses:
+    """What two processes did under torchrun: where their steps are, the model, and what they printed."""
+
+    meeting: Path
+    model: Path
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, arguments: list[str]) -> TwoProcesses:
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(folder / "program.py"), str(folder / "meeting"), *arguments, "--validation", "d"]
+    done = subprocess.run(
+        [*command, "--locator-iterations", "5", "--method", "mtctl", "--iterations", "3", "--out",
+         str(folder / "model")],
+        env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return TwoProcesses(folder / "meeting", folder / "model", done.stdout)
+
+
+def test_one_step_of_two_processes_is_one_step_of_one_with_the_same_batch(two: TwoProcesses) -> None:
     for name, method in METHODS.items():
         gradients, buffers = step(method)
         for rank in range(2):
-            found = load_file(f"{tmp_path / 'meeting'}.{name}.{rank}")
+            found = load_file(f"{two.meeting}.{name}.{rank}")
             assert set(found) == {*gradients, *buffers}
             for key, expected in (gradients | buffers).items():
                 # The critic works in float32 whatever it is given.
@@ -58,14 +96,10 @@ def test_a_team_of_one_takes_everything_and_two_take_halves_of_each_group() -> N
     assert Team(1, 2).part_of(whole, 2).tolist() == [2, 3, 6, 7]
 
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture
-def arguments(tmp_path: Path, tiny_model: Model) -> list[str]:
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> list[str]:
     """Of `mtctl train` on three of four small cases; the network is as small as the model that it starts from."""
-    data = tmp_path / "data"
-    data.mkdir()
+    data = tmp_path_factory.mktemp("data")
     for seed, name in enumerate(("a", "b", "c", "d")):
         volume = scan((40, 48, 56), seed)
         z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
@@ -79,36 +113,14 @@ def arguments(tmp_path: Path, tiny_model: Model) -> list[str]:
     ]  # fmt: skip
 
 
-def test_two_processes_under_torchrun_train_a_model_and_the_first_does_alone_what_follows(
-    tmp_path: Path, arguments: list[str]
-) -> None:
+def test_two_processes_under_torchrun_train_a_model_and_the_first_does_alone_what_follows(two: TwoProcesses) -> None:
     # It would wait for the other for ever, or find it gone, if it were still in a team with it.
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import sys\n"
-        "from mtctl.commands.main import main\n"
-        "from mtctl_train.training import job\n"
-        "from mtctl_train.distributed import current_team\n"
-        "def locator(model, *rest):\n"
-        "    print('locator trained by', current_team().size)\n"
-        "    return model\n"
-        "job.train_locator = locator\n"
-        "sys.exit(main(sys.argv[1:]))\n",
-        encoding="utf-8",
-    )
-    out = tmp_path / "model"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
-    done = subprocess.run(
-        [*command, *arguments, "--validation", "d", "--locator-iterations", "5", "--method", "mtctl",
-         "--iterations", "3", "--out", str(out)],
-        env=ONE_THREAD, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    out = two.model
     assert (out / "weights.safetensors").is_file() and (out / "card.json").is_file()
     events = [json.loads(line) for line in (out / "progress.jsonl").read_text("utf-8").splitlines()]
     # One process writes, not both.
     assert [event["event"] for event in events] == ["start", "progress", "progress", "validation", "end"]
-    assert done.stdout.count("locator trained by 1") == 1
+    assert two.printed.count("locator trained by 1") == 1
     assert read_model(out).card.score is not None, "the model is calibrated"
 
 

@@ -28,7 +28,7 @@ from mtctl_train.methods.sassnet import SASSNet
 from mtctl_train.methods.uamt import UAMT
 from mtctl_train.methods.vnet import VNetMethod
 from mtctl_train.recipe import AdamWPoly, Recipe, SGDSteps, Stage
-from mtctl_train.training import trainer
+from mtctl_train.training import divergence, trainer
 from mtctl_train.training.checkpoint import CHECKPOINT, PREVIOUS, CheckpointError
 from mtctl_train.training.divergence import Watch
 from mtctl_train.training.ema import WeightAverage
@@ -78,14 +78,18 @@ METHODS = {
 }
 
 
+#: With a checkpoint to resume from in the middle of the first stage.
+SHORT = replace(RECIPE, stages=(Stage(4, (48, 16, 16), 1e-2), Stage(1, (48, 16, 32), 1e-3)), validate_every=3)
+
+
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_a_run_that_was_stopped_goes_on_bit_for_bit_as_if_it_had_not(tmp_path: Path, method: Method[Any]) -> None:
     torch.set_num_threads(1)
-    whole, _ = run(tmp_path / "whole", method=method)
+    whole, _ = run(tmp_path / "whole", SHORT, method=method)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "stopped", stop_after=4, method=method)
-    resumed, events = run(tmp_path / "stopped", method=method)
-    assert events[0]["iteration"] == 3  # The event of iteration 4 came before its checkpoint.
+        run(tmp_path / "stopped", SHORT, stop_after=3, method=method)
+    resumed, events = run(tmp_path / "stopped", SHORT, method=method)
+    assert events[0]["iteration"] == 2  # The event of iteration 3 came before its checkpoint.
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
@@ -132,19 +136,26 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_leaves_the_last_checkpoin
     assert events[-1]["event"] == "stopped" and "dice nan" in events[-1]["reason"]
 
 
+@pytest.fixture
+def early_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the smoothed loss mean something after ten iterations."""
+    monkeypatch.setattr(divergence, "_WARM_UP", 10)
+
+
+@pytest.mark.usefixtures("early_watch")
 def test_a_diverging_run_stops_and_its_checkpoint_is_from_before(tmp_path: Path) -> None:
     class Diverging(VNetMethod):
         def objective(self, *args: Any) -> Objective:
             terms = super().objective(*args).student
             return Objective({name: term * (1 + max(0.0, args[2] - 0.6) * 1000) for name, term in terms.items()})
 
-    recipe = replace(RECIPE, batch=1, stages=(Stage(100, (48, 16, 16), 1e-3),))
+    recipe = replace(RECIPE, batch=1, stages=(Stage(30, (48, 16, 16), 1e-3),))
     events: list[Any] = []
     with pytest.raises(TrainingError, match=r"the loss diverges: smoothed .* it had been down to"):
         train(recipe, Diverging(), Cohort(CASES[:2]), tmp_path, CPU, Monitor((events.append,)))
-    assert 61 <= events[-1]["iteration"] < 70
+    assert 19 <= events[-1]["iteration"] < 24
     with safe_open(tmp_path / CHECKPOINT, "pt") as stream:
-        assert int(stream.metadata()["iteration"]) <= 62
+        assert int(stream.metadata()["iteration"]) <= 20
     # Started again it knows what the loss had been down to, and stops as before.
     with pytest.raises(TrainingError, match=r"it had been down to .*start anew in another folder"):
         train(recipe, Diverging(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
