@@ -142,6 +142,17 @@ def test_the_page_shows_scan_heatmap_surface_and_regions_and_loads_nothing_from_
     tab.close()
 
 
+def test_the_page_measures_the_case_when_asked_and_shows_intervals(chromium: BrowserContext, shared: Served):
+    with chromium.new_page() as page:
+        page.goto(shared.link)
+        tab = ready(page)
+        assert "extents" in tab.locator("#mt-measured").inner_text()
+        tab.click("#mt-measure")
+        wait(tab, f"{STATE}.measures.rows.length === 6", 60)
+        volume = tab.locator("[data-measure='Volume']").inner_text().split("\n")
+        assert volume[1] == tab.evaluate(f"{STATE}.shown.volume") and " to " in volume[2]
+
+
 def test_dragging_the_threshold_changes_picture_list_and_file(case_tab: Page, case: ReviewedCase):
     tab = case_tab
     still(tab)

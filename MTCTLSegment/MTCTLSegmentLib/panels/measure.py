@@ -78,7 +78,7 @@ class MeasurePanel(Panel):
         self._rest = self.make_timer(_REST_MS, self._measure_if_due)
         ui.measureSection.collapsed = True  # Who opens it wants the numbers, which a child process takes seconds for.
         titles = [_("Measure"), _("Value"), _("90 % interval")]
-        set_up_columns(ui.measureTable, titles, stretched=range(len(titles)))
+        set_up_columns(ui.measureTable, titles, stretched=(1, 2))
         self.connect(
             (ui.measureSection, "contentsCollapsed(bool)", self._opened),
             (ui.measureButton, "clicked()", self.measure_or_cancel),

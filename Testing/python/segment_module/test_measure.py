@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -302,16 +303,9 @@ class TestSurfaces:
 def test_what_a_case_is_called_in_files_is_a_name_on_every_system() -> None:
     from MTCTLSegmentLib.review.measure_requests import case_name
 
-    class Scan:
-        def __init__(self, name: str, case: str | None = None) -> None:
-            self.name, self.case = name, case
+    def scan(name: str, case: str | None = None) -> Any:
+        return SimpleNamespace(GetName=lambda: name, GetAttribute=lambda _: case)
 
-        def GetName(self) -> str:
-            return self.name
-
-        def GetAttribute(self, _: str) -> str | None:
-            return self.case
-
-    assert case_name(Scan("6: LGE axial/3D ")) == "6- LGE axial-3D"
-    assert case_name(Scan("anything", "case-7")) == "case-7"
-    assert case_name(Scan("...")) == "case" and case_name(Scan("con")) == "scan-con"
+    assert case_name(scan("6: LGE axial/3D ")) == "6- LGE axial-3D"
+    assert case_name(scan("anything", "case-7")) == "case-7"
+    assert case_name(scan("...")) == "case" and case_name(scan("con")) == "scan-con"

@@ -163,6 +163,7 @@ class CaseCommands:
             await controller.save()
         finally:
             self._segmentation.close()
+            controller.measurer.close()
             if controller.key is not None:
                 await controller.in_thread(partial(controller.source.close, controller.key))
 

@@ -62,6 +62,7 @@ class ReviewApplication:
             "propose": (case, review.propose),
             "apply": (change, review.apply),
             "discard": (case, review.discard),
+            "measure": (case, review.measure),
             "slice": (case, review.move_slice),
             "step": (case, review.step_slice),
             "fit": (free, review.fit),

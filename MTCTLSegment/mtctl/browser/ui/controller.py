@@ -14,6 +14,7 @@ from typing import Any
 from mtctl.browser.sources.base import CaseSource, HeldError, WorkListEntry
 from mtctl.browser.ui import page_state
 from mtctl.browser.ui.case_view import CaseDisplay
+from mtctl.browser.ui.measuring import NOTHING, CaseMeasurer
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.saving import Saver
 from mtctl.browser.ui.tabs import Tabs
@@ -51,6 +52,7 @@ _BEGINNING: dict[str, Any] = {
     "disputed": "",
     "at": None,
     "slices": {},
+    "measures": NOTHING,
 }
 
 
@@ -70,6 +72,7 @@ class ReviewController:
         holder: Who else has the case open: then it is to be looked at only.
         tabs: What each tab shows.
         saver: Saves the review.
+        measurer: Measures the case.
     """
 
     def __init__(self, server: Any, source: CaseSource) -> None:
@@ -86,7 +89,7 @@ class ReviewController:
         self._scheduled: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
-        self.saver = Saver(self.state, self._write)
+        self.saver, self.measurer = Saver(self.state, self._write), CaseMeasurer(self.state)
         self.views = Views(server, self._moved)
         self.brush = Brush(self.views, self._stroke)
         self.display = CaseDisplay(self.views, self.brush)
@@ -160,6 +163,7 @@ class ReviewController:
         """Show on the page how the case stands."""
         self.state.at = self.tabs.place()
         case, state = self._case, self.state
+        self.measurer.follow(case)
         if case is None:
             name = self.entry(self.key).name if self.key else ""
             state.update({"shown": page_state.unsegmented_state(self.key or "", name), "regions": []})

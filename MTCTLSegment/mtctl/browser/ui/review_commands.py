@@ -128,6 +128,12 @@ class ReviewCommands:
         """Drop the proposal and its preview."""
         self._controller.discard()
 
+    # --- numbers ------------------------------------------------------------------------------------------------------
+
+    def measure(self) -> None:
+        """Measure the case, now and after each change of it."""
+        self._controller.measurer.ask(self._controller.case)
+
     # --- views --------------------------------------------------------------------------------------------------------
 
     def move_slice(self, name: str, value: float) -> None:
