@@ -18,6 +18,9 @@ _Dropout = Annotated[float, Within(0.0, 0.99)]
 
 Shape = tuple[int, ...]
 
+#: What a network that takes answers in sees: the scan, clicks inside, clicks outside, and the answer so far.
+GUIDANCE_CHANNELS = 4
+
 #: Convolutions at each level of the encoder, finest first.
 _CONVOLUTIONS = (1, 2, 3, 3, 3)
 
@@ -56,12 +59,17 @@ def locator_shapes(filters: int) -> dict[str, Shape]:
     return _encoder("encoder", filters) | _decoder("segmentation_decoder", filters)
 
 
-def _encoder(name: str, filters: int) -> dict[str, Shape]:
-    shapes = _block(f"{name}.blocks.0", 1, filters, 1)
+def guidance_shapes(filters: int) -> dict[str, Shape]:
+    """Return the same for a `guidance_net.GuidanceNet`."""
+    return _encoder("encoder", filters, GUIDANCE_CHANNELS) | _decoder("segmentation_decoder", filters)
+
+
+def _encoder(name: str, filters: int, channels: int = 1) -> dict[str, Shape]:
+    shapes = _block(f"{name}.blocks.0", channels, filters, 1)
     for level in range(1, 5):
-        channels = filters * 2**level
-        shapes |= _layer(f"{name}.downs.{level - 1}", 0, (channels, channels // 2, 2, 2, 2), channels)
-        shapes |= _block(f"{name}.blocks.{level}", channels, channels, _CONVOLUTIONS[level])
+        wide = filters * 2**level
+        shapes |= _layer(f"{name}.downs.{level - 1}", 0, (wide, wide // 2, 2, 2, 2), wide)
+        shapes |= _block(f"{name}.blocks.{level}", wide, wide, _CONVOLUTIONS[level])
     return shapes
 
 

@@ -67,11 +67,11 @@ def _up(channels: int) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """The V-Net's contracting half: (n, 1, z, y, x) to five feature maps, finest first."""
+    """The V-Net's contracting half: (n, channels, z, y, x) to five feature maps, finest first."""
 
-    def __init__(self, filters: int) -> None:
+    def __init__(self, filters: int, channels: int = 1) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList([_convolutions(1, filters, 1)])
+        self.blocks = nn.ModuleList([_convolutions(channels, filters, 1)])
         self.downs = nn.ModuleList()
         for level, count in enumerate((2, 3, 3, 3), start=1):
             self.downs.append(_down(filters * 2 ** (level - 1)))

@@ -23,6 +23,7 @@ class Child:
 
     Attributes:
         ready: Whether it has said that it takes requests.
+        case: Key of the case whose questions it keeps; "": none.
         transport: The way to it.
         output: What it printed.
         exchange: Folder for volumes, for this child alone: one that ends late must not remove another child's files.
@@ -41,6 +42,7 @@ class Child:
         """
         self.exchange = make_private_folder(EXCHANGE_PREFIX)
         self.ready = False
+        self.case = ""
         self.transport = transport
         self._inbox: queue.SimpleQueue[tuple[str, bytes | str]] = queue.SimpleQueue()
         self.output = ChildOutput(_KEPT_LINES)

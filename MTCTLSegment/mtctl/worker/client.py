@@ -11,22 +11,19 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from mtctl.geometry import Volume
-from mtctl.inference.result import Result
-from mtctl.processes.arrays import read_steps, write_steps
+from mtctl.geometry import Mask, Volume
+from mtctl.guidance.answers import Answer, Said
 from mtctl.processes.transport import SubprocessTransport, Transport
 from mtctl.system.documents import DocumentError, read_as
 from mtctl.system.files import WriteError, write_reason
-from mtctl.uncertainty.regions import RegionMap
 from mtctl.worker.child import Child
-from mtctl.worker.protocol import SEGMENTATION, DoneMessage, FailedMessage, NoteMessage, StepMessage, put_request
-from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
+from mtctl.worker.protocol import FailedMessage, NoteMessage, StepMessage, put_request
+from mtctl.worker.requests import Handlers, QuestionedCase, QuestionHandlers, SegmentationProgress, Settings
+from mtctl.worker.tasks import QuestionTask, SegmentationTask, Task
 from mtctl.worker.time_left import Run, TimeEstimator
 
 # A call of `poll` copies volumes for about this long; a window should not stand still for more than 100 ms.
@@ -37,16 +34,15 @@ _TICK_SECONDS = 0.5
 
 
 @dataclass
-class _Task:
+class _Request:
+    """A task on its way."""
+
     number: int
-    volume: Volume
-    settings: Settings
-    handlers: Handlers
+    task: Task
     folder: Path = Path()
     run: Run | None = None
     copying: Iterator[None] | None = None
-    answer: DoneMessage | None = None
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    answered: bool = False
     told: float = 0.0
 
 
@@ -68,8 +64,8 @@ class WorkerClient:
         """
         self._make_transport, self._program, self._arguments = transport, program, tuple(arguments)
         self._child: Child | None = None
-        self._waiting: deque[_Task] = deque()
-        self._task: _Task | None = None
+        self._waiting: deque[_Request] = deque()
+        self._current: _Request | None = None
         self._times = TimeEstimator()
         self._number = 0
         self.device = ""
@@ -78,7 +74,7 @@ class WorkerClient:
     @property
     def busy(self) -> bool:
         """Whether a request is under way or waiting."""
-        return self._task is not None or bool(self._waiting)
+        return self._current is not None or bool(self._waiting)
 
     def start(self) -> None:
         """Start the child ahead of the first request, which is then some seconds quicker.
@@ -99,17 +95,37 @@ class WorkerClient:
         Returns:
             The request's number, for `cancel`.
         """
+        return self._queue(SegmentationTask(volume, settings, handlers))
+
+    def ask(
+        self, case: QuestionedCase, mask: Mask, said: Said, answer: Answer | None, handlers: QuestionHandlers
+    ) -> int:
+        """Ask what a mask becomes by an answer, and which questions are worth asking then.
+
+        Args:
+            case: The case as it was before any review.
+            mask: (z, y, x) as it is now, before the answer.
+            said: What was said of it so far.
+            answer: What is said now; None: nothing new, only the questions are wanted.
+            handlers: Whom to tell.
+
+        Returns:
+            The request's number, for `cancel`.
+        """
+        return self._queue(QuestionTask(case, mask, said, answer, handlers))
+
+    def _queue(self, task: Task) -> int:
         self._number += 1
-        self._waiting.append(_Task(self._number, volume, settings, handlers))
+        self._waiting.append(_Request(self._number, task))
         return self._number
 
     def cancel(self, number: int) -> None:
         """Drop a request; when it is under way its child ends with it, within 0.5 s. No callback of it follows."""
-        if self._task and self._task.number == number:
+        if self._current and self._current.number == number:
             self._end_child()
             self._drop()
         else:
-            self._waiting = deque(task for task in self._waiting if task.number != number)
+            self._waiting = deque(request for request in self._waiting if request.number != number)
 
     def close(self) -> None:
         """End the child and drop all requests; the client starts anew when it is asked again."""
@@ -120,134 +136,110 @@ class WorkerClient:
     def poll(self) -> None:
         """Take what the child said, copy a piece of a volume, call the callbacks; returns after some 30 ms at most."""
         self._listen()
-        if self._task is None and self._waiting:
+        if self._current is None and self._waiting:
             self._begin(self._waiting.popleft())
         self._copy()
-        task = self._task
-        if task and time.monotonic() - task.told >= _TICK_SECONDS:
-            self._tell(task)
+        request = self._current
+        if request and time.monotonic() - request.told >= _TICK_SECONDS:
+            self._tell(request)
 
-    def _begin(self, task: _Task) -> None:
-        self._task = task
+    def _begin(self, request: _Request) -> None:
+        self._current = request
         try:
             self.start()
             assert self._child
-            task.folder = self._child.exchange / str(task.number)
-            task.folder.mkdir()
+            request.folder = self._child.exchange / str(request.number)
+            request.folder.mkdir()
         except (OSError, WriteError) as error:
             self._fail(f"the scan could not be handed over: {_reason(error)}")
             return
-        task.run = self._times.begin(_kind(task.settings), not self._child.ready, time.monotonic())
-        task.copying = write_steps(task.volume.array, task.folder / "scan.npy")
-        self._tell(task)
+        request.run = self._times.begin(request.task.name(), not self._child.ready, time.monotonic())
+        request.copying = request.task.send(request.folder, self._child)
+        self._tell(request)
 
     def _listen(self) -> None:
         # A callback may cancel, close or ask for more: look afresh at every turn.
         while (child := self._child) and (message := child.next_event()):
-            kind, task = message["event"], self._task
+            kind, request = message["event"], self._current
             if kind == "finished":
                 self._child = None
                 child.remove_files()
-                if task:
+                if request:
                     self._fail(child.exit_message(message["ending"]))
             elif kind == "ready":
                 child.ready, self.device = True, str(message.get("device", ""))
-            elif task and message.get("id") == task.number:
+            elif request and message.get("id") == request.number:
                 try:
-                    self._hear(task, kind, message)
+                    self._hear(request, kind, message)
                 except DocumentError as error:
                     self._fail(f"the segmentation process says what nobody understands: {error}")
+                except (OSError, ValueError) as error:
+                    self._fail(f"the result could not be fetched: {_reason(error)}")
 
-    def _hear(self, task: _Task, kind: str, message: dict[str, Any]) -> None:
-        if kind == "progress" and task.run:
+    def _hear(self, request: _Request, kind: str, message: dict[str, Any]) -> None:
+        if kind == "progress" and request.run:
             step = read_as(StepMessage, message, kind)
-            task.run.advance(step.stage, step.share, time.monotonic())
-            self._tell(task)
+            request.run.advance(step.stage, step.share, time.monotonic())
+            self._tell(request)
         elif kind == "note":
-            task.handlers.note(read_as(NoteMessage, message, kind).text)
+            request.task.handlers.note(read_as(NoteMessage, message, kind).text)
         elif kind == "failed":
             self._fail(read_as(FailedMessage, message, kind).message)
-        elif kind == "done" and task.run:
-            task.answer = read_as(DoneMessage, message, kind)
-            task.copying = read_steps(task.folder, task.answer.arrays, task.volume.geometry.shape, task.arrays)
-            task.run.advance("receive", 0.0, time.monotonic())
-            self._tell(task)
+        elif request.run and (steps := request.task.hear(kind, message, request.folder)) is not None:
+            request.answered, request.copying = True, steps
+            request.run.advance("receive", 0.0, time.monotonic())
+            self._tell(request)
 
     def _copy(self) -> None:
-        task, deadline = self._task, time.monotonic() + _COPY_SECONDS
-        if not task or not task.copying:
+        request, deadline = self._current, time.monotonic() + _COPY_SECONDS
+        if not request or not request.copying:
             return
         try:
-            for _ in task.copying:
+            for _ in request.copying:
                 if time.monotonic() > deadline:
                     return
+            request.copying = None
+            if not request.answered:
+                put_request(request.folder, {"id": request.number, **request.task.request(request.folder)})
+                return
+            tell = request.task.succeed(request.folder)
         except (OSError, ValueError) as error:
-            what = "result could not be fetched" if task.answer else "scan could not be handed over"
+            what = "result could not be fetched" if request.answered else "scan could not be handed over"
             self._fail(f"the {what}: {_reason(error)}")
             return
-        task.copying = None
-        if task.answer:
-            self._succeed(task, task.answer)
-        else:
-            self._send(task)
-
-    def _send(self, task: _Task) -> None:
-        request = {
-            "id": task.number,
-            "input": str(task.folder / "scan.npy"),
-            "geometry": task.volume.geometry.to_json(),
-            "options": asdict(task.settings),
-            "output": str(task.folder),
-        }
-        try:
-            put_request(task.folder, request)
-        except OSError as error:
-            self._fail(f"the scan could not be handed over: {_reason(error)}")
-
-    def _tell(self, task: _Task) -> None:
-        now = time.monotonic()
-        task.told = now
-        if task.run:
-            left = task.run.seconds_left(now)
-            task.handlers.progress(SegmentationProgress(task.run.stage, task.run.fraction, task.run.overall(now), left))
-
-    def _succeed(self, task: _Task, answer: DoneMessage) -> None:
-        geometry = task.volume.geometry
-        try:
-            regions = RegionMap.load(task.folder / answer.regions, geometry) if answer.regions else None
-        except (OSError, ValueError) as error:
-            self._fail(f"the result could not be fetched: {_reason(error)}")
-            return
-        if task.run:
-            self._times.learn(_kind(task.settings), task.run, time.monotonic())
+        if request.run:
+            self._times.learn(request.task.name(), request.run, time.monotonic())
         self._drop()
-        segmentation = task.arrays.pop(SEGMENTATION)
-        task.handlers.done(Result(geometry, segmentation, task.arrays, answer.report, regions))
+        tell()
+
+    def _tell(self, request: _Request) -> None:
+        now = time.monotonic()
+        request.told = now
+        if request.run:
+            left = request.run.seconds_left(now)
+            run = request.run
+            request.task.handlers.progress(SegmentationProgress(run.stage, run.fraction, run.overall(now), left))
 
     def _fail(self, message: str) -> None:
-        task = self._task
+        request = self._current
         self._drop()
-        if task:
-            task.handlers.failed(message)
+        if request:
+            request.task.handlers.failed(message)
 
     def _drop(self) -> None:
         """Forget the request under way and remove its files."""
-        task, self._task = self._task, None
-        if task:
-            if task.copying:
-                task.copying = None  # Closes its file, which Windows would not remove else.
-            if task.folder != Path():
-                shutil.rmtree(task.folder, ignore_errors=True)
+        request, self._current = self._current, None
+        if request:
+            if request.copying:
+                request.copying = None  # Closes its file, which Windows would not remove else.
+            if request.folder != Path():
+                shutil.rmtree(request.folder, ignore_errors=True)
 
     def _end_child(self) -> None:
         child, self._child = self._child, None
         if child:
             child.transport.kill_tree()
             child.remove_files()
-
-
-def _kind(settings: Settings) -> tuple[object, ...]:
-    return settings.model, settings.device, settings.samples, settings.region == "none"
 
 
 def _reason(error: Exception) -> str:

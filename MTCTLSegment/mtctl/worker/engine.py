@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtctl.geometry import Geometry, Volume, VolumeError
 from mtctl.inference.prediction import OUTSIDE, Options
 from mtctl.inference.report import summarise
 from mtctl.inference.segmenter import Segmenter
-from mtctl.io.scan_checks import check_contrast, check_finite, check_grid
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device, describe
 from mtctl.preprocessing.region_of_interest import Box
@@ -20,6 +18,8 @@ from mtctl.processes.arrays import write_trimmed
 from mtctl.processes.request import Emit
 from mtctl.uncertainty.region_search import region_map
 from mtctl.worker.protocol import REGIONS, SEGMENTATION
+from mtctl.worker.question_engine import QuestionEngine
+from mtctl.worker.received import read_scan
 from mtctl.worker.requests import Settings
 
 
@@ -29,14 +29,27 @@ class Engine:
     def __init__(self, emit: Emit) -> None:
         self.emit = emit
         self._segmenter: Segmenter | None = None
+        self._questions = QuestionEngine(emit)
 
     @staticmethod
     def default_device() -> str:
         """Return the device used when none is asked for, in words."""
         return describe(choose_device("auto"))
 
+    def answer(self, request: dict[str, Any]) -> None:
+        """Answer a request.
+
+        Raises:
+            MtctlError: Something that is asked for cannot be used.
+            OSError: The results cannot be written.
+        """
+        if request["do"] == "ask":
+            self._questions.ask(request)
+        else:
+            self.segment(request)
+
     def segment(self, request: dict[str, Any]) -> None:
-        """Answer a request with progress and a "done" event.
+        """Answer a request for a segmentation with progress and a "done" event.
 
         Raises:
             MtctlError: The scan, the model, the device or a setting cannot be used.
@@ -50,7 +63,7 @@ class Engine:
 
         progress("load", 0.0)
         options = Options(settings.samples, Box.parse_region(settings.region), settings.seed)
-        volume = _read_scan(Path(request["input"]), request["geometry"])
+        volume = read_scan(Path(request["input"]), request["geometry"])
         segmenter, notes = self._load(settings)
         for note in notes:
             self.emit("note", id=number, text=note)
@@ -83,18 +96,3 @@ class Engine:
             notes.append("the GPU's memory is too small even for the network: computed on the CPU")
             self._segmenter = Segmenter(model, torch.device("cpu"))
         return self._segmenter, notes
-
-
-def _read_scan(path: Path, geometry: Any) -> Volume:
-    grid = Geometry.from_json(geometry)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise VolumeError(f"the scan could not be handed over: {path.name} is missing or damaged") from error
-    if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
-        raise VolumeError(f"the scan's voxels are {array.dtype}; one grey value a voxel is needed")
-    volume = Volume(array.astype(np.float32), grid)
-    check_grid(volume.geometry)
-    check_finite(volume.array)
-    check_contrast(volume.array)
-    return volume

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
 def _answer(engine: Engine, request: dict[str, Any]) -> None:
     number = request.get("id")
     try:
-        engine.segment(request)
+        engine.answer(request)
     except Exception as error:
         from mtctl.errors import MtctlError
 

@@ -1,7 +1,8 @@
 """What the client and the child process of `worker` say to each other: JSON objects.
 
 Requests, each a file in a folder of its own (its number) in the exchange folder:
-    {"id", "input", "geometry", "options", "output"}
+    {"id", "do": "segment", "input", "geometry", "options", "output"}
+    {"id", "do": "ask", "case", "device", "geometry", "said", "answer", "output"}
 Not on the child's standard input: Slicer's Python is a launcher that does not pass its own on (ctkAppLauncher.cpp sets
 no input channel mode, so what it launches reads from an empty pipe). The end of that input still ends the child.
 Events, one a line, on its standard output:
@@ -9,10 +10,11 @@ Events, one a line, on its standard output:
     {"event": "progress", "id", "stage", "share"}
     {"event": "note", "id", "text"}
     {"event": "done", "id", "report", "arrays", "regions"}
+    {"event": "answered", "id", "changed"}, {"event": "done", "id", "questions"}
     {"event": "failed", "id", "message"}
 Volumes travel as .npy files (z, y, x) beside the request; the scan's geometry travels in the request, and "arrays"
 says where on it the parts lie that the result's files hold (`processes.arrays.ArrayPart` by name), "regions" in which
-file the uncertain regions are.
+file the uncertain regions are. Masks of questions travel as packed bits, what would change as flat indices of voxels.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from mtctl.guidance.answers import Point, Side
 from mtctl.processes.arrays import ArrayPart
 from mtctl.processes.messages import encode
-from mtctl.system.documents import DocumentError, FileName, Matching, Share, read_object
+from mtctl.system.documents import DocumentError, FileName, Longest, Matching, Share, Within, read_object
 from mtctl.system.files import with_retries
 from mtctl.worker.time_left import STAGES
 
@@ -74,6 +77,32 @@ class DoneMessage:
     report: dict[str, Any]
     arrays: dict[FileName, ArrayPart]
     regions: FileName | None = None
+
+
+@dataclass(frozen=True)
+class AnsweredMessage:
+    """In which file the voxels are that an answer changes."""
+
+    changed: FileName
+
+
+@dataclass(frozen=True)
+class AskedQuestion:
+    """A `guidance.answers.ShownQuestion` without its voxels, which are in a file of the request's folder."""
+
+    name: Annotated[str, Longest(200)]
+    place: Point
+    click: Point
+    side: Side
+    change_ml: Annotated[float, Within(-1e6, 1e6)]
+    chance: Share
+
+
+@dataclass(frozen=True)
+class QuestionsMessage:
+    """The questions worth asking, in order."""
+
+    questions: tuple[AskedQuestion, ...]
 
 
 def put_request(folder: Path, request: dict[str, Any]) -> None:

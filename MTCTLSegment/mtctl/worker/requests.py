@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mtctl.geometry import Map, Mask, Volume
+from mtctl.guidance.answers import ShownQuestion
 from mtctl.inference.result import Result
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -66,4 +67,41 @@ class Handlers:
     progress: Callable[[SegmentationProgress], None] = _ignore
     note: Callable[[str], None] = _ignore
     done: Callable[[Result], None] = _ignore
+    failed: Callable[[str], None] = _ignore
+
+
+@dataclass(frozen=True)
+class QuestionedCase:
+    """A case under questions, as it was before any review.
+
+    Attributes:
+        key: Names this very scan and result: the same key, the same arrays.
+        volume: The scan.
+        original: (z, y, x) mask of the model.
+        probability: (z, y, x) of the model.
+        device: One of `device.DEVICES`.
+    """
+
+    key: str
+    volume: Volume
+    original: Mask
+    probability: Map
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class QuestionHandlers:
+    """What to call about questions. Either `done` or `failed` comes last, neither when the request was cancelled.
+
+    Attributes:
+        progress, note: As of `Handlers`.
+        answered: The voxels (flat indices) that change side by the answer; before `done`, and only after an answer.
+        done: The questions worth asking about the mask after it, most to be expected first; none: nothing is.
+        failed: Why there is no answer, in words for the person who waits.
+    """
+
+    progress: Callable[[SegmentationProgress], None] = _ignore
+    note: Callable[[str], None] = _ignore
+    answered: Callable[[NDArray[np.int64]], None] = _ignore
+    done: Callable[[list[ShownQuestion]], None] = _ignore
     failed: Callable[[str], None] = _ignore

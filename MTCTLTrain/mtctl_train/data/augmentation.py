@@ -57,14 +57,22 @@ def rotation_matrix(angles: np.ndarray) -> np.ndarray:
 
 
 def sample_patch(
-    channels: Tensor, voxel_mm: Triple, patch: tuple[int, int, int], variation: Variation, rng: Rng
+    channels: Tensor,
+    voxel_mm: Triple,
+    patch: tuple[int, int, int],
+    variation: Variation,
+    rng: Rng,
+    centre: np.ndarray | None = None,
 ) -> tuple[Tensor, float]:
-    """Cut a randomly placed, turned, scaled and warped patch out of a volume.
+    """Cut a turned, scaled and warped patch out of a volume.
 
     Args:
         channels: (c, z, y, x): image and, where there is one, distance map; sampled with the same grid.
         voxel_mm: (z, y, x) size of a voxel of the volume and of the patch.
         patch: (z, y, x) voxels.
+        variation: How far it varies.
+        rng: Draws it.
+        centre: Voxel (z, y, x) that its middle shows; None: drawn, anywhere in the volume.
 
     Returns:
         (c, *patch) and the mean zoom: lengths in the patch are that much larger than in the volume, so distances
@@ -73,7 +81,8 @@ def sample_patch(
     size, voxel = np.array(channels.shape[1:], float), np.array(voxel_mm)
     zoom = rng.uniform(*variation.scale) * (1 + rng.uniform(-variation.stretch, variation.stretch, 3))
     room = np.maximum((size - np.array(patch)) / 2, 0) + variation.jitter_mm / voxel * (size > 1)
-    centre = (size - 1) / 2 + rng.uniform(-room, room)
+    if centre is None:
+        centre = (size - 1) / 2 + rng.uniform(-room, room)
     turn = rotation_matrix(rng.uniform(-1, 1, 3) * np.array(variation.rotation)) / zoom[None, :]
     in_voxels = turn * voxel[None, :] / voxel[:, None]  # turned in mm, not in voxels: those are no cubes
 

@@ -196,7 +196,7 @@ def test_what_is_wrong_with_a_request_is_said_and_the_child_lives_on(
     ]
     for volume, request, message in wrong:
         assert message in ask(client, volume, request).failure
-    monkeypatch.setattr("mtctl.worker.client.write_steps", lambda array, path: iter([path.write_bytes(b"no array")]))
+    monkeypatch.setattr("mtctl.worker.tasks.write_steps", lambda array, path: iter([path.write_bytes(b"no array")]))
     assert "scan.npy is missing or damaged" in ask(client, scan(), settings).failure
     monkeypatch.undo()
     assert ask(client, scan(), settings).result
@@ -331,7 +331,7 @@ class Engine:
     default_device = staticmethod(lambda: "pretended")
     def __init__(self, emit):
         self.emit = emit
-    def segment(self, request):
+    def answer(self, request):
 {engine}
 sys.modules["mtctl.worker.engine"] = types.SimpleNamespace(Engine=Engine)
 from mtctl.worker.process import main

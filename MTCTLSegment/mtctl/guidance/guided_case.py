@@ -1,0 +1,104 @@
+"""A case under questions: its mask on the scan's own grid, and what the guidance network knows of it.
+
+A case is a value: an answer gives another one, and undoing the answer is taking the case before it. What is not said
+anything about keeps its voxels to the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mtctl.geometry import Geometry, Mask, Triple, Volume
+from mtctl.guidance.answers import Answer
+from mtctl.guidance.guided_mask import OBEYED_MM, GuidedMask, GuidedScan, guided_mask
+from mtctl.guidance.places import near
+from mtctl.preprocessing.region_of_interest import Box, window_of
+from mtctl.preprocessing.resampling import from_grid, to_grid
+
+if TYPE_CHECKING:  # torch takes a second to load.
+    from mtctl.guidance.refinement import Refiner
+
+#: What is found right with a place, mm: the middle of what the question was about, not its neighbours' places.
+KEPT_MM = 6.0
+
+
+@dataclass(frozen=True)
+class GuidedCase:
+    """A mask and what a reader has said of it.
+
+    Attributes:
+        geometry: The scan's grid.
+        mask: (z, y, x) bool on it.
+        guided: The same on the network's grid.
+    """
+
+    geometry: Geometry
+    mask: Mask
+    guided: GuidedMask
+
+    @classmethod
+    def begin(
+        cls,
+        scan: GuidedScan,
+        mask: Mask,
+        original: Mask | None = None,
+        answers: Sequence[Answer] = (),
+        kept: Sequence[Triple] = (),
+    ) -> GuidedCase:
+        """Return a case as it stands, whatever was done to it before.
+
+        Args:
+            scan: The scan and the model's map.
+            mask: (z, y, x) on the scan's own grid, as it is now.
+            original: (z, y, x) mask of the model; what differs from it was painted or answered, and is settled.
+            answers: What was answered so far.
+            kept: Places that were found right, LPS mm.
+        """
+        guided = guided_mask(scan, mask)
+        settled = guided.settled
+        if original is not None and (changed := np.asarray(mask, bool) != np.asarray(original, bool)).any():
+            settled = settled | (to_grid(Volume(changed.astype(np.float32), scan.geometry), guided.grid)[0] > 0)
+        for answer in answers:
+            settled = settled | guided.near(answer.clicks, OBEYED_MM)
+        for place in kept:
+            settled = settled | guided.near((place,), KEPT_MM)
+        return cls(scan.geometry, np.asarray(mask, bool), replace(guided, settled=settled, answers=tuple(answers)))
+
+    def answered(self, refiner: Refiner, answer: Answer) -> GuidedCase:
+        """Return the case after an answer."""
+        return self.become(refiner.answered(self.guided, answer), answer)
+
+    def become(self, guided: GuidedMask, answer: Answer) -> GuidedCase:
+        """Return the case whose mask on the network's grid has become `guided` by an answer."""
+        mask = _onto_scan(self.guided, guided, self.mask, self.geometry)
+        obeyed = near(answer.clicks, OBEYED_MM, self.geometry)
+        mask = mask | obeyed if answer.side == "inside" else mask & ~obeyed
+        return GuidedCase(self.geometry, mask, guided)
+
+    def kept(self, place: Triple) -> GuidedCase:
+        """Return the case after a reader found a place right: no answer elsewhere changes it."""
+        return replace(self, guided=self.guided.with_settled(self.guided.near((place,), KEPT_MM)))
+
+
+def _onto_scan(before: GuidedMask, after: GuidedMask, mask: Mask, geometry: Geometry) -> Mask:
+    """Return the scan's mask after an answer: changed where the answer changed it, elsewhere as it was."""
+    changed = before.mask != after.mask
+    if not changed.any():
+        return mask
+    indices = np.argwhere(changed)
+    low, high = indices.min(axis=0) - 1, indices.max(axis=0) + 1
+    corners = after.grid.index_to_physical([low[::-1] - 0.5, high[::-1] + 0.5])
+    (x0, y0, z0), (x1, y1, z1) = corners.tolist()
+    part = window_of(Box(x0, x1, y0, y1, z0, z1), geometry)
+    z, y, x = (range(n)[s] for n, s in zip(geometry.shape, part, strict=True))
+    window = geometry.window((x[0], y[0], z[0]), (len(x), len(y), len(z)))
+    touched = from_grid(changed.astype(np.float32), after.grid, window, 0.0) > 0
+    new = from_grid(after.probability, after.grid, window, 0.0) >= 0.5
+    old = from_grid(before.probability, before.grid, window, 0.0) >= 0.5
+    result = mask.copy()
+    result[part] = np.where(touched & (new != old), new, mask[part])
+    return result

@@ -1,0 +1,1 @@
+"""Training of the network that takes a reader's answers in."""
