@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from mtctl.errors import counted
 from mtctl.models.card import Card, read_card
 from mtctl.models.catalogue import Catalogue, InstalledModel, read_catalogue
 
@@ -92,7 +93,7 @@ def _choice(model: InstalledModel, card: Card) -> ModelChoice:
 
 def _of_card(name: str, card: Card, folder: Path) -> ModelChoice:
     labelled = card.data.get("labelled")
-    scans = f", {len(labelled)} labelled scans" if isinstance(labelled, list) and labelled else ""
+    scans = f", {counted(len(labelled), 'labelled scan')}" if isinstance(labelled, list) and labelled else ""
     title = f"{card.id} ({card.version}{scans})"
     details = f"Model {card.id}, version {card.version}{scans}. Folder: {folder}"
     return ModelChoice(name, title, details, card.samples)

@@ -1,4 +1,4 @@
-"""Numbers as text."""
+"""Numbers as text, each with the form of its noun that belongs to it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
     from mtctl.worker.requests import SegmentationProgress
+
+
+def region_count_text(count: int) -> str:
+    """Return a number of regions, as "1 region" or "3 regions"."""
+    return _("1 region") if count == 1 else _("{count} regions").format(count=count)
 
 
 def stage_text(stage: str) -> str:

@@ -31,6 +31,17 @@ def printable(text: object) -> str:
     return _CONTROLS.sub(lambda sign: sign[0].encode("unicode_escape").decode("ascii"), str(text))
 
 
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with what is counted, as "1 region" and "3 regions".
+
+    Args:
+        count: How many; or of how many, as in "2 of 3 regions".
+        noun: Of one, with its verb where that follows: "voxel is".
+        nouns: Of several, and of none; "": with an s.
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {nouns or f'{noun}s'}"
+
+
 def shown(error: MtctlError) -> str:
     """Return the message of an error as it may be printed."""
     return NEXT_LINE.join(map(printable, str(error).split(NEXT_LINE)))

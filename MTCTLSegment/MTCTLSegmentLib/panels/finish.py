@@ -83,9 +83,8 @@ class FinishPanel(Panel):
             if review is None or store is None:
                 return
             left = review.session.remaining
-            question = _("{count} regions ({ml:.1f} mL) were not accepted yet. Accept the case all the same?")
             if left.regions and not slicer.util.confirmYesNoDisplay(
-                question.format(count=left.regions, ml=left.ml), _("Accept case")
+                _open_question(left.regions, left.ml), _("Accept case")
             ):
                 return
             review.discard()
@@ -150,6 +149,13 @@ class FinishPanel(Panel):
 
     def _signed(self, name: str) -> None:
         settings.remember("reviewer", name.strip())
+
+
+def _open_question(count: int, ml: float) -> str:
+    if count == 1:
+        return _("1 region ({ml:.1f} mL) was not accepted yet. Accept the case all the same?").format(ml=ml)
+    question = _("{count} regions ({ml:.1f} mL) were not accepted yet. Accept the case all the same?")
+    return question.format(count=count, ml=ml)
 
 
 def _open_text(count: int) -> str:

@@ -13,6 +13,7 @@ from mtctl.uncertainty.regions import Region
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
+from MTCTLSegmentLib.text import region_count_text
 from MTCTLSegmentLib.widgets.table_columns import set_up_columns
 
 # A click on another row moves to it first and then says where it was: both in one event.
@@ -149,8 +150,11 @@ class RegionPanel(Panel):
         if not session.regions:
             return _("No region is so uncertain: lower the threshold to see more.")
         accepted = sum(region.accepted for region in session.regions)
-        return _("{accepted} of {all} regions accepted, {ml:.1f} mL left to check; looked at {looked:.1f} mL.").format(
-            accepted=accepted, all=len(session.regions), ml=session.remaining.ml, looked=session.looked_at_ml
+        return _("{accepted} of {regions} accepted, {ml:.1f} mL left to check; looked at {looked:.1f} mL.").format(
+            accepted=accepted,
+            regions=region_count_text(len(session.regions)),
+            ml=session.remaining.ml,
+            looked=session.looked_at_ml,
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtctl import __version__
-from mtctl.errors import MtctlError, cause_of, printable
+from mtctl.errors import MtctlError, cause_of, counted, printable
 from mtctl.geometry import Geometry, Triple, Volume, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
@@ -259,5 +259,5 @@ def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, 
         scale=_scale(request),
         title=f"{stem}    left atrium {report['volume_ml']:.1f} mL",
         subtitle=f"likely Dice {low:.2f}-{high:.2f}{', please look' if report['flagged'] else ''}    "
-        f"{len(report['regions'])} uncertain regions, {left:.1f} mL    research use only",
+        f"{counted(len(report['regions']), 'uncertain region')}, {left:.1f} mL    research use only",
     )

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from mtctl import __version__
 from mtctl.batch.cohort_rows import Row
+from mtctl.errors import counted
 from mtctl.figures.case_figure import axial_thumbnail
 from mtctl.io.results import PICTURE, REPORT, SEGMENTATION, ResultFiles
 from mtctl.system.files import replacing
@@ -35,7 +36,10 @@ def write_page(path: Path, rows: Sequence[Row]) -> None:
     done = [row for row in rows if row.case_score is not None]
     flagged = sum(bool(row.flagged) for row in done)
     models = ", ".join(sorted({row.model for row in done}))
-    summary = f"<b>{len(done)}</b> cases done, <b>{flagged}</b> of them flagged, <b>{len(rows) - len(done)}</b> failed"
+    cases = "case" if len(done) == 1 else "cases"
+    summary = (
+        f"<b>{len(done)}</b> {cases} done, <b>{flagged}</b> of them flagged, <b>{len(rows) - len(done)}</b> failed"
+    )
     body = "\n".join(_row(path.parent, number, row) for number, row in enumerate(rows))
     page = _PAGE.format(
         style=_STYLE, script=_SCRIPT, summary=summary, models=escape(models), version=__version__,
@@ -139,7 +143,7 @@ def _histogram(rows: Sequence[Row]) -> str:
         tall, top = height * good / most, height * look / most
         bar = f'x="{number * step + 1:.1f}" width="{step - 2:.1f}"'
         parts.append(
-            f"<g><title>{ends}: {good + look} cases, {look} flagged</title>"
+            f"<g><title>{ends}: {counted(good + look, 'case')}, {look} flagged</title>"
             f'<rect class=ground x="{number * step:.1f}" y="14" width="{step:.1f}" '
             f'height="{height}"/><rect class=good {bar} y="{14 + height - tall:.1f}" height="{tall:.1f}"/>'
             f'<rect class=flagged {bar} y="{14 + height - tall - top:.1f}" height="{top:.1f}"/></g>'
@@ -151,7 +155,7 @@ def _histogram(rows: Sequence[Row]) -> str:
     ]
     return (
         f'<figure><svg viewBox="-16 0 676 {height + 36}" role="img" aria-label="histogram of case scores">'
-        f'{"".join(parts)}<text class=most x="0" y="10">{most} cases</text></svg>'
+        f'{"".join(parts)}<text class=most x="0" y="10">{counted(most, "case")}</text></svg>'
         "<figcaption>Case score (expected Dice); <span class=good>&#9632;</span> unflagged, "
         "<span class=flagged>&#9632;</span> flagged</figcaption></figure>"
     )

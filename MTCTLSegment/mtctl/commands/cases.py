@@ -153,12 +153,13 @@ def run_verify(args: argparse.Namespace) -> int:
 def run_export(args: argparse.Namespace) -> int:
     """Export; 1 if some cases had to be left out."""
     from mtctl.cases.exporting import export_monai, export_nnunet
+    from mtctl.errors import counted
 
     cases, damaged = _cases(_existing(args))
     done = (export_nnunet if args.layout == "nnunet" else export_monai)(cases, args.out)
     for reason in done.failures:
         print(f"mtctl: error: {reason}", file=sys.stderr)
-    print(f"{len(done.labelled)} labelled and {len(done.unlabelled)} unlabelled cases in {args.out}")
+    print(f"{len(done.labelled)} labelled and {counted(len(done.unlabelled), 'unlabelled case')} in {args.out}")
     return 1 if done.failures or damaged else 0
 
 

@@ -121,6 +121,7 @@ def method_names(folders: Sequence[Path], given: Sequence[str] | None) -> list[s
     Raises:
         EvaluationError: A folder or name occurs twice, or there are not as many names as folders.
     """
+    from mtctl.errors import counted
     from mtctl.evaluation.case_files import EvaluationError
 
     paths = [folder.resolve() for folder in folders]
@@ -130,7 +131,10 @@ def method_names(folders: Sequence[Path], given: Sequence[str] | None) -> list[s
             raise EvaluationError(f"{what} {twice[0]}: given twice; name each method once")
     if given:
         if len(given) != len(folders):
-            raise EvaluationError(f"--names: {len(given)} names for {len(folders)} prediction folders; give one each")
+            raise EvaluationError(
+                f"--names: {counted(len(given), 'name')} for {counted(len(folders), 'prediction folder')}; "
+                "give one each"
+            )
         return list(given)
     deepest = max(len(path.parts) for path in paths)
     tails = ([Path(*path.parts[-parts:]).as_posix() for path in paths] for parts in range(1, deepest + 1))

@@ -207,6 +207,7 @@ def _calibrate_like(model: Model, other: Model) -> None:
 
 
 def _calibrate(model: Model, args: argparse.Namespace) -> None:
+    from mtctl.errors import counted
     from mtctl.evaluation.calibrate import calibrate
     from mtctl.inference.segmenter import Segmenter
     from mtctl.io.labelled import load_all_labelled
@@ -228,7 +229,7 @@ def _calibrate(model: Model, args: argparse.Namespace) -> None:
     )
     card = dataclasses.replace(model.card, data=model.card.data | {"validation": list(names)})
     write_card(model.folder, found.applied_to(card, len(names)))
-    print(f"model {model.id} calibrated on {len(names)} cases: flagged below {found.score.flag_below:.3f}")
+    print(f"model {model.id} calibrated on {counted(len(names), 'case')}: flagged below {found.score.flag_below:.3f}")
 
 
 def _print_progress(done: int, of: int) -> None:
@@ -243,8 +244,13 @@ def _add_site(parser: argparse.ArgumentParser) -> None:
 
 
 def _print_verdict(verdict: Verdict) -> None:
+    from mtctl.errors import counted
+
     old, new = verdict.dice
-    print(f"compared with {verdict.base.id} {verdict.base.version} on {len(verdict.cases)} cases: {verdict.held_out}")
+    print(
+        f"compared with {verdict.base.id} {verdict.base.version} on "
+        f"{counted(len(verdict.cases), 'case')}: {verdict.held_out}"
+    )
     print(f"mean Dice {100 * old:.2f} before, {100 * new:.2f} now")
     if verdict.worst:
         print(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtctl.commands.arguments import SPACING, given_spacing
-from mtctl.errors import printable
+from mtctl.errors import counted, printable
 from mtctl.uncertainty.kinds import BY_OPTION, KINDS
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _print_case(place: str, outcome: Outcome, pace: str) -> None:
     regions = report["regions"]
     to_check = sum(region["volume_mm3"] for region in regions) / 1000
     print(
-        f"{place} {name}: {report['volume_ml']:.1f} mL, {len(regions)} regions with {to_check:.1f} mL to "
+        f"{place} {name}: {report['volume_ml']:.1f} mL, {counted(len(regions), 'region')} with {to_check:.1f} mL to "
         f"check, likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
         f"({sum(report['seconds'].values()):.1f} s){f'; {pace}' if pace else ''}",
         flush=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.errors import printable
+from mtctl.errors import counted, printable
 from mtctl.evaluation.paired_tests import METRICS, Comparison, Metric, PairedTest, mean_and_sd
 from mtctl.evaluation.results import MethodResult
 from mtctl.evaluation.selective_prediction import FAILED_BELOW, ReportedScore, coverage, judge
@@ -106,9 +106,8 @@ def volume_line(method: MethodResult) -> str:
     predicted, true = np.mean([(case.volumes.predicted_ml, case.volumes.true_ml) for case in cases if case.volumes], 0)
     ravd = np.array([case.segmentation.ravd for case in cases])
     of_means = f"{100 * (predicted / true - 1):+.1f} %" if true else "-"
-    counted = f"{len(cases)} case" if len(cases) == 1 else f"{len(cases)} cases"
     return (
-        f"volume: {predicted:.1f} mL segmented, {true:.1f} mL true over {counted} ({of_means}); "
+        f"volume: {predicted:.1f} mL segmented, {true:.1f} mL true over {counted(len(cases), 'case')} ({of_means}); "
         f"difference of a case {100 * ravd.mean():+.1f} % in the mean, its size {100 * np.abs(ravd).mean():.1f} %"
     )
 
@@ -144,7 +143,8 @@ def case_score_table(method: MethodResult, reported: Mapping[str, ReportedScore]
     flagged = sum(report.flagged for report in reports.values())
     lines = [f"{name:<20}{estimate}" for name, estimate in estimates.items()]
     return "\n".join((
-        f"Case score of {len(reports)} reports against Dice, 95 % intervals; failed: below {FAILED_BELOW:.2f}",
+        f"Case score of {counted(len(reports), 'report')} against Dice, 95 % intervals; "
+        f"failed: below {FAILED_BELOW:.2f}",
         *lines, f"{'in its 90 % interval':<20} {covered:.3f}", f"{'flagged':<20} {flagged}",
     ))  # fmt: skip
 
@@ -192,9 +192,9 @@ def paired_test_table(comparison: Comparison) -> str:
     numbers = ("mean", "SD", "Wilcoxon", "Holm", "t test", "Holm")
     width = max(len(f"{test.second} - {test.first}") for test in comparison.tests) + 2
     lines = [
-        f"Paired over {len(comparison.cases)} common cases: two-sided p of the Wilcoxon signed-rank and the paired t "
-        "test, as they are and",
-        f"Holm-corrected (family: the {pairs} pair{'s' * (pairs > 1)} of methods within a metric). RAVD: its size.",
+        f"Paired over {counted(len(comparison.cases), 'common case')}: two-sided p of the Wilcoxon "
+        "signed-rank and the paired t test, as they are and",
+        f"Holm-corrected (family: the {counted(pairs, 'pair')} of methods within a metric). RAVD: its size.",
         f"{'':<{14 + width}}" + "".join(f"{number:>{_NUMBER}}" for number in numbers),
     ]
     if len(comparison.cases) < 2:
@@ -221,8 +221,8 @@ def table_1(comparison: Comparison) -> str:
         lines.append(f"{method.name:<{width}}{labelled:>9}{unlabelled:>12}{texts}")
     before, proposed = comparison.methods[-2:]
     return "\n".join((
-        f"Table 1: mean ± SD over the {len(comparison.cases)} cases that all methods have (sample SD of the cases; the "
-        "paper does not say what its ± is)",
+        f"Table 1: mean ± SD over the {counted(len(comparison.cases), 'case')} that all methods have (sample SD of "
+        "the cases; the paper does not say what its ± is)",
         *lines,
         "[ ] the best mean of the column (RAVD: nearest to 0). Distances in voxels, as the literature counts them.",
         f"* p < 0.1, ** p < 0.05: {proposed.name} against {before.name}, Wilcoxon, Holm-corrected over all pairs "

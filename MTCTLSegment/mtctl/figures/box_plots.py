@@ -95,6 +95,6 @@ def _draw_key(axes: Axes, methods: Sequence[MethodResult]) -> None:
             Line2D([], [], marker="D", color="white", markeredgecolor="black", linestyle="", label="mean"),
             Patch(facecolor="0.9", edgecolor="0.4", label="quartiles; whiskers to 1.5\ninterquartile ranges"),
         ],
-        title=f"{' to '.join(map(str, counts[:1] + counts[1:][-1:]))} cases a method",
+        title=f"{' to '.join(map(str, counts[:1] + counts[1:][-1:]))} {'case' if counts == [1] else 'cases'} a method",
         loc="center", frameon=False, fontsize=9,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtctl import __version__
+from mtctl.errors import counted
 from mtctl.figures.report_page import ReportPage, SurfaceView
 from mtctl.geometry import Geometry, Map, Mask, Volume
 from mtctl.measures.body_size import BodySize
@@ -136,8 +137,9 @@ def _origin(case: ReadCase, measures: CaseMeasures) -> list[str]:
         score = f"Expected Dice before corrections {report['case_score']:.2f}, 90 % interval {low:.2f} to {high:.2f}."
         lines.append(score + (" Below the limit: look at every slice." if report.get("flagged") else ""))
     if report:
+        regions = counted(len(report.get("regions", ())), "uncertain region was", "uncertain regions were")
         lines.append(
-            f"{case.answered} of {len(report.get('regions', ()))} uncertain regions were answered; "
+            f"{case.answered} of {regions} answered; "
             f"{measures.settled_percent:.0f} % of the uncertainty is settled. Intervals narrow as regions are answered."
         )
     if measures.wall:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtctl.errors import MtctlError
+from mtctl.errors import MtctlError, counted
 from mtctl.geometry import Geometry, Map, Mask, Volume
 from mtctl.preprocessing.region_of_interest import Box
 from mtctl.uncertainty.kinds import KINDS
@@ -39,7 +39,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.samples is not None and self.samples < 2:
-            raise MtctlError(f"{self.samples} samples cannot disagree; take at least 2")
+            raise MtctlError(f"{counted(self.samples, 'sample')} cannot disagree; take at least 2")
 
 
 @dataclass(frozen=True)

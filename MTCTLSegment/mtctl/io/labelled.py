@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtctl.errors import NEXT_LINE, MtctlError, failure_of
+from mtctl.errors import NEXT_LINE, MtctlError, counted, failure_of
 from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.io.volumes import read_mask, read_volume
 from mtctl.system.interrupts import check
@@ -57,5 +57,7 @@ def load_all_labelled(folder: Path, names: Sequence[str]) -> list[LabelledVolume
         except Exception as error:
             failures.append(failure_of(error, folder / name))
     if failures:
-        raise DataError(NEXT_LINE.join([f"{len(failures)} of {len(names)} cases cannot be used:", *failures]))
+        raise DataError(
+            NEXT_LINE.join([f"{len(failures)} of {counted(len(names), 'case')} cannot be used:", *failures])
+        )
     return cases

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.errors import counted
 from mtctl.geometry import Geometry, VolumeError
 from mtctl.preprocessing.network_grid import GRID_MM
 
@@ -33,7 +34,8 @@ def check_grid(geometry: Geometry) -> None:
     for axis, count, spacing in zip("xyz", geometry.size, geometry.spacing, strict=True):
         if count < SMALLEST_SIZE:
             raise VolumeError(
-                f"only {count} voxels along {axis}; the network needs at least {SMALLEST_SIZE} along every axis"
+                f"only {counted(count, 'voxel')} along {axis}; the network needs at least {SMALLEST_SIZE} along every "
+                "axis"
             )
         if not _PLAUSIBLE_SPACING_MM[0] <= spacing <= _PLAUSIBLE_SPACING_MM[1]:
             raise VolumeError(
@@ -60,7 +62,10 @@ def check_finite(array: NDArray[Any]) -> None:
         total = array.sum(dtype=np.float64)
     if not np.isfinite(total):
         count = array.size - int(np.isfinite(array).sum())
-        raise VolumeError(f"{count} voxels are NaN or infinite; replace them, for example by 0, and try again")
+        raise VolumeError(
+            f"{counted(count, 'voxel is', 'voxels are')} NaN or infinite; replace {'it' if count == 1 else 'them'}, "
+            "for example by 0, and try again"
+        )
 
 
 def check_contrast(array: NDArray[Any]) -> None:

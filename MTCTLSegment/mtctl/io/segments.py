@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.errors import counted
 from mtctl.geometry import SAME_GRID_MM, Geometry, Mask, Volume, VolumeError, same_grid
 from mtctl.io.scan_checks import check_finite
 
@@ -182,8 +183,8 @@ def _foreground(array: NDArray[Any]) -> Mask:
     values, counts = np.unique(array[inside], return_counts=True)
     if len(values) > 1 or any(not value > 0 or value != np.floor(value) for value in values.tolist()):
         pairs = zip(values[:_LISTED].tolist(), counts[:_LISTED].tolist(), strict=True)
-        more = f" and {len(values) - _LISTED} more values" if len(values) > _LISTED else ""
-        listed = ", ".join(f"{value:g} ({count} voxels)" for value, count in pairs) + more
+        more = f" and {counted(len(values) - _LISTED, 'more value')}" if len(values) > _LISTED else ""
+        listed = ", ".join(f"{value:g} ({counted(count, 'voxel')})" for value, count in pairs) + more
         what = "several labels" if len(values) > 1 else "a label that is no whole number above 0"
         raise VolumeError(f"the mask has {what}: {listed}; save the left atrium alone, as 1")
     return inside

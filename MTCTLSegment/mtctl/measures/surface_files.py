@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.errors import counted
 from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.measures.case import ReadCase
 from mtctl.measures.enhancement import BloodPool, wall_enhancement
@@ -65,13 +66,13 @@ def write_surfaces(case: ReadCase, scan: Volume | None, files: SurfaceFiles, ope
         for ending in files.formats:
             write_surface(surface, files.folder / f"{files.case}{kind}.{ending}", files.space)
     origin = f" (as {document.name} says)" if read else ""
-    return f"{len(mesh.triangles)} triangles, {mesh.volume_ml():.1f} mL, {_words(found)}{origin}"
+    return f"{counted(len(mesh.triangles), 'triangle')}, {mesh.volume_ml():.1f} mL, {_words(found)}{origin}"
 
 
 def _words(openings: Sequence[Opening]) -> str:
     veins = sum(one.kind is OpeningKind.VEIN for one in openings)
     valve = any(one.kind is OpeningKind.MITRAL for one in openings)
-    return f"{veins} vein{'' if veins == 1 else 's'} open, {'mitral valve open' if valve else 'NO mitral valve found'}"
+    return f"{counted(veins, 'vein')} open, {'mitral valve open' if valve else 'NO mitral valve found'}"
 
 
 def _values(

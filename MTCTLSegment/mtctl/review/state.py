@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Annotated
 
+from mtctl.errors import counted
 from mtctl.system.documents import Longest, Share, Within
 
 
@@ -117,10 +118,8 @@ def summary(left: RemainingWork, likely_dice: tuple[float, float] | None = None)
     """
     if not left.regions:
         words = "nothing left to check"
-    elif left.regions == 1:
-        words = f"1 region, {left.ml:.1f} mL to check"
     else:
-        words = f"{left.regions} regions, {left.ml:.1f} mL to check"
+        words = f"{counted(left.regions, 'region')}, {left.ml:.1f} mL to check"
     return words if likely_dice is None else f"{words}; likely Dice {likely_dice[0]:.2f}-{likely_dice[1]:.2f}"
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from mtctl.cases.store import CaseStore
+from mtctl.errors import counted
 from mtctl.system.documents import DocumentError, FileName, Within, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl_train.finetuning.run_folder import PLAN, RunError
@@ -52,7 +53,7 @@ class Plan:
         total = len(self.labelled)
         if not any(self.folds):
             return f"nothing held out: {total} corrected {'cases of one scan' if total > 1 else 'case'}"
-        text = f"{compared} of {total} corrected cases, which the candidate never saw"
+        text = f"{compared} of {counted(total, 'corrected case')}, which the candidate never saw"
         if len(self.folds) > 1:
             of = f"{compared}" if compared == total else f"{compared} of {total}"
             text = f"{len(self.folds)} folds of {of} corrected cases; the candidate is the mean of the folds' weights"

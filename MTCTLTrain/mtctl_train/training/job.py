@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mtctl.errors import counted
 from mtctl.evaluation.calibrate import calibrate
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.labelled import LabelledVolume, load_labelled
@@ -175,7 +176,9 @@ def _supervision(job: TrainingJob) -> str:
     elif not job.method.uses_unlabelled:
         why = f"{job.method_name} does not look at unlabelled scans"
     else:
-        return f"training semi-supervised, by {job.method_name}, on {len(job.unlabelled)} unlabelled scans too"
+        return (
+            f"training semi-supervised, by {job.method_name}, on {counted(len(job.unlabelled), 'unlabelled scan')} too"
+        )
     return f"training supervised, on the labelled cases alone: {why}"
 
 

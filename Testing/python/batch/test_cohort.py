@@ -135,7 +135,7 @@ def test_names_and_messages_cannot_become_part_of_the_page(out: Path, tmp_path: 
 def test_the_histogram_counts_every_case_once(out: Path) -> None:
     write_cohort(out, [], [])
     page = (out / PAGE).read_text(encoding="utf-8")
-    counts = [tuple(map(int, pair)) for pair in re.findall(r": (\d+) cases, (\d+) flagged</title>", page)]
+    counts = [tuple(map(int, pair)) for pair in re.findall(r": (\d+) cases?, (\d+) flagged</title>", page)]
     assert sum(cases for cases, _ in counts) == 4 and sum(flagged for _, flagged in counts) == 2
 
 
@@ -143,7 +143,7 @@ def test_the_histogram_counts_every_case_once(out: Path) -> None:
 def test_a_histogram_of_one_extreme_case_is_drawn(tmp_path: Path, score: float) -> None:
     case(tmp_path / "out", "a", case_score=score)
     write_cohort(tmp_path / "out", [], [])
-    assert (tmp_path / "out" / PAGE).read_text(encoding="utf-8").count("1 cases, 0 flagged") == 1
+    assert (tmp_path / "out" / PAGE).read_text(encoding="utf-8").count("1 case, 0 flagged") == 1
 
 
 def test_no_case_at_all_gives_an_empty_table(tmp_path: Path) -> None:

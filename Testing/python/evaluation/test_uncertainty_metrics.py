@@ -273,7 +273,7 @@ def test_models_calibrate_writes_the_card_and_another_model_can_take_it_over(
     assert main(["models", "calibrate", str(other.folder), "--like", str(model.folder)]) == 1
     assert "'mine' was never calibrated itself" in capsys.readouterr().err
     assert main([*command, "--data", str(tmp_path), "--validation", "case0"]) == 0
-    assert "model mine calibrated on 1 cases" in capsys.readouterr().out
+    assert "model mine calibrated on 1 case:" in capsys.readouterr().out
     card = read_model(model.folder).card
     assert card.score is not None and card.data["validation"] == ["case0"] and card.validation["cases"] == 1
     assert main(["models", "calibrate", str(other.folder), "--like", str(model.folder)]) == 0

@@ -159,7 +159,7 @@ def test_what_may_have_been_a_slice_is_said(tmp_path: Path) -> None:
     (tmp_path / "again.dcm").write_bytes(b"")
     assert np.array_equal(read_folder(tmp_path).array, array)
     assert choose_series(tmp_path).remark == (
-        "beside the slices lie 1 files that cannot be read and were left out: again.dcm is empty"
+        "beside the slices lies 1 file that cannot be read and was left out: again.dcm is empty"
     )
 
 

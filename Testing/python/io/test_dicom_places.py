@@ -118,7 +118,7 @@ def test_slices_in_one_place_are_refused_by_what_tells_them_apart(
 def test_a_copy_of_a_slice_is_refused_and_both_are_named(tmp_path: Path) -> None:
     write_slices(tmp_path, small_scan())
     (tmp_path / "03 (1).dcm").write_bytes((tmp_path / "03.dcm").read_bytes())
-    refused(tmp_path, r"1 of 9 slices lie where another one lies, 03 \(1\)\.dcm and 03\.dcm for one .*doubled files")
+    refused(tmp_path, r"1 of 9 slices lies where another one lies, 03 \(1\)\.dcm and 03\.dcm for one .*doubled files")
 
 
 def shift(along: float, from_number: int) -> Edit:
@@ -286,9 +286,9 @@ FRAMES_BAD: dict[str, tuple[Edit, str]] = {
     "a film": (without_groups, "no place in space"),
     "a description short": (fewer_groups, "describes 7 of its 8 frames"),
     "a frame short": (short, "holds 1680 bytes of voxels where 1920 belong"),
-    "no frames": (setting(NumberOfFrames="0"), "describes 8 of its 1 frames"),
+    "no frames": (setting(NumberOfFrames="0"), "describes 8 of its 1 frame"),
     "more frames than there are": (setting(NumberOfFrames="9999"), "bytes of voxels where 2399760 belong"),
-    "frames of words": (setting(NumberOfFrames="many"), "describes 8 of its 1 frames"),
+    "frames of words": (setting(NumberOfFrames="many"), "describes 8 of its 1 frame"),
 }
 
 

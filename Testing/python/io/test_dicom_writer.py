@@ -104,7 +104,7 @@ def test_frames_that_are_missing_doubled_or_without_a_place_are_refused(
     place = groups[3].PlanePositionSequence[0].ImagePositionPatient
     groups[3].PlanePositionSequence[0].ImagePositionPatient = groups[4].PlanePositionSequence[0].ImagePositionPatient
     data.save_as(file)
-    assert_refused(folder, "1 of 18 slices lie where another one lies")
+    assert_refused(folder, "1 of 18 slices lies where another one lies")
     groups[3].PlanePositionSequence[0].ImagePositionPatient = place
     del groups[3].PlanePositionSequence
     data.save_as(file)

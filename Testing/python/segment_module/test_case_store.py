@@ -98,6 +98,18 @@ class TestADecision:
         accept(host, module)
         assert kinds(store) == ["prediction", "corrected"]
 
+    def test_of_a_case_with_one_open_region_asks_of_one(
+        self, host: Any, module: Any, scan_node: Any, store: CaseStore
+    ) -> None:
+        module.onResult(scan_node, sure_result(scan_node))
+        host.process_events()
+        assert module.ui.leftLabel.text.startswith("0 of 1 region accepted")
+        assert module.ui.finishLabel.text == "One region is still open."
+        host.answer(False)
+        module.ui.acceptCaseButton.click()
+        question = host.messages[-1].text
+        assert "1 region (" in question and " was not accepted yet" in question
+
     @pytest.mark.usefixtures("stored_here")
     def test_is_as_good_in_a_second_store(
         self, host: Any, module: Any, case: Any, store: CaseStore, tmp_path: Path

@@ -185,7 +185,7 @@ def test_other_labels_are_named_and_counted(folder: Path) -> None:
     mask[0, 0, :3], mask[1, 0, 0] = 2, 255
     write_mask(folder, "a", mask)
     what = only(folder, "a.label.nrrd")
-    assert "2 (3 voxels), 255 (1 voxels); save the left atrium alone, as 1" in what
+    assert "2 (3 voxels), 255 (1 voxel); save the left atrium alone, as 1" in what
 
 
 def test_a_scan_that_was_saved_as_mask_lists_five_values_and_says_how_many_more(folder: Path) -> None:
@@ -198,10 +198,10 @@ def test_fractions_and_nan_are_no_labels(folder: Path) -> None:
     mask = ball().astype(np.float32)
     mask[3, 3, 3] = 0.5
     write_mask(folder, "a", mask)
-    assert "0.5 (1 voxels)" in only(folder, "a.label.nrrd")
+    assert "0.5 (1 voxel)" in only(folder, "a.label.nrrd")
     mask[3, 3, 3] = np.nan
     write_mask(folder, "a", mask)
-    assert "1 voxels are NaN" in only(folder, "a.label.nrrd")
+    assert "1 voxel is NaN" in only(folder, "a.label.nrrd")
 
 
 def test_an_empty_mask_and_one_that_covers_everything_are_named(folder: Path) -> None:

@@ -188,7 +188,7 @@ def test_what_is_wrong_with_a_request_is_said_and_the_child_lives_on(
         (scan(), replace(settings, samples=1), "take at least 2"),
         (scan(), replace(settings, region="1,2,3"), "expected six numbers"),
         (scan(), replace(settings, region="500,600,0,10,0,10"), "lies outside the scan"),
-        (holes, settings, "1 voxels are NaN or infinite"),
+        (holes, settings, "1 voxel is NaN or infinite"),
         (flat, settings, "all voxels have the same value"),
         (thin, settings, "only 8 voxels along z"),
         (phases, settings, "one grey value a voxel"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtctl.browser.sources.base import WorkListEntry
 from mtctl.browser.ui.open_case import PROPOSALS, CaseUnderReview
+from mtctl.errors import counted
 from mtctl.scene import state_of
 from mtctl.uncertainty.regions import Region
 from mtctl.worker.requests import SegmentationProgress
@@ -73,7 +74,7 @@ def _region_state(rank: int, region: Region) -> dict[str, Any]:
 def work_list_state(entries: list[WorkListEntry]) -> dict[str, Any]:
     """Return the work list and what is left of it."""
     left = sum(entry.stage.is_open for entry in entries)
-    of = f"{len(entries)} case{'' if len(entries) == 1 else 's'}"
+    of = counted(len(entries), "case")
     return {
         "cases": [
             {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mtctl.errors import counted
 from mtctl.geometry import VolumeError
 from mtctl.io.dicom.elements import (
     FRAMES,
@@ -56,7 +57,7 @@ def frame_places(header: DicomHeader, file: Path) -> list[Slice]:
     own = header.elements.items(_PER_FRAME)
     if own and len(own) != count:
         raise VolumeError(
-            f"{file.name} describes {len(own)} of its {count} frames and is damaged; copy or export it again"
+            f"{file.name} describes {len(own)} of its {counted(count, 'frame')} and is damaged; copy or export it again"
         )
     shared = header.elements.items(_SHARED)[:1]
     return [_place(header, file, number, own[number : number + 1] + shared) for number in range(count)]

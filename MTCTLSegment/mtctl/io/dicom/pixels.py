@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.errors import counted
 from mtctl.geometry import VolumeError
 from mtctl.io.dicom.elements import COLUMNS, FRAMES, NATIVE, ROWS, DicomHeader
 from mtctl.io.dicom.parser import CutOffError, open_data
@@ -68,7 +69,7 @@ def pixel_format(header: DicomHeader) -> PixelFormat:
     samples = elements.integer(_SAMPLES, 1)
     kind = elements.text(_PHOTOMETRIC).upper() or "MONOCHROME2"
     if samples != 1 or not kind.startswith("MONOCHROME"):
-        raise VolumeError(f"is in colour ({samples} values a voxel, {kind[:16]}); a scan has one grey value")
+        raise VolumeError(f"is in colour ({counted(samples, 'value')} a voxel, {kind[:16]}); a scan has one grey value")
     allocated = elements.integer(_ALLOCATED, 16)
     stored = elements.integer(_STORED, allocated)
     high_bit = elements.integer(_HIGH_BIT, stored - 1)
@@ -107,7 +108,8 @@ def _check_length(header: DicomHeader, format_: PixelFormat) -> None:
     if header.syntax in NATIVE:
         if header.pixels.fragments or header.pixels.length < format_.length:
             raise CutOffError(
-                f"holds {header.pixels.length} bytes of voxels where {format_.length} belong; copy or export it again"
+                f"holds {counted(header.pixels.length, 'byte')} of voxels where {format_.length} belong; copy or "
+                "export it again"
             )
         # Some writers forget the last byte of an odd number.
         if header.pixels.said > header.pixels.length + 1:
@@ -117,7 +119,7 @@ def _check_length(header: DicomHeader, format_: PixelFormat) -> None:
             )
     elif len(header.pixels.fragments) < (1 if format_.frames == 1 else format_.frames):
         raise CutOffError(
-            f"holds {len(header.pixels.fragments)} compressed frames where {format_.frames} belong; "
+            f"holds {counted(len(header.pixels.fragments), 'compressed frame')} where {format_.frames} belong; "
             "copy or export it again"
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtctl.errors import counted
 from mtctl.geometry import VolumeError
 from mtctl.io.dicom.folder import FolderContent, ImageFile, content_of, missing_from, named
 
@@ -156,13 +157,15 @@ def _remarks(content: FolderContent, chosen: _Candidate) -> list[str]:
     sure, perhaps = missing_from(content, files, chosen.series.uid)
     if sure:
         raise VolumeError(
-            f"{len(sure)} of the {len(sure) + len(files)} files of the series cannot be used: {named(sure)}; copy or "
-            "export the series again"
+            f"{len(sure)} of the {counted(len(sure) + len(files), 'file')} of the series cannot be used: "
+            f"{named(sure)}; copy or export the series again"
         )
     remarks: list[str] = []
     if perhaps:
         remarks.append(
-            f"beside the slices lie {len(perhaps)} files that cannot be read and were left out: {named(perhaps)}"
+            f"beside the slices {'lies' if len(perhaps) == 1 else 'lie'} "
+            f"{counted(len(perhaps), 'file that cannot be read and was', 'files that cannot be read and were')} "
+            f"left out: {named(perhaps)}"
         )
     if chosen.series.frames == 1 and len(files) < chosen.first.acquired:
         remarks.append(

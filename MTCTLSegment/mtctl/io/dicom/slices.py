@@ -110,7 +110,8 @@ def _check_not_doubled(ordered: list[Slice], along: NDArray[np.float64]) -> None
     place = ordered[int(doubled[0])], ordered[int(doubled[0]) + 1]
     where = "" if place[0].file == place[1].file else f", {place[0].file.name} and {place[1].file.name} for one"
     raise VolumeError(
-        f"{len(doubled)} of {len(ordered)} slices lie where another one lies{where} ({why}); export one of them alone"
+        f"{len(doubled)} of {len(ordered)} slices {'lies' if len(doubled) == 1 else 'lie'} where another one lies"
+        f"{where} ({why}); export one of them alone"
     )
 
 

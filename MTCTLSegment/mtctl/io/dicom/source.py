@@ -136,10 +136,11 @@ def _check_references(sets: list[Any]) -> None:
     names = [text_of(data, "SOPInstanceUID") for data in sets]
     if not all(map(is_uid, names)):
         raise DicomOutputError("a slice has no valid SOPInstanceUID, by which results refer to it")
-    if len(set(names)) < len(names):
+    doubled = len(names) - len(set(names))
+    if doubled:
         raise DicomOutputError(
-            f"{len(names) - len(set(names))} of {len(names)} slices have the SOPInstanceUID of another one, by which "
-            "results refer to them; export the series again"
+            f"{doubled} of {len(names)} slices {'has' if doubled == 1 else 'have'} the SOPInstanceUID of another one, "
+            "by which results refer to them; export the series again"
         )
 
 

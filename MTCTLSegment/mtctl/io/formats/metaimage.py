@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.errors import counted
 from mtctl.geometry import VolumeError
 from mtctl.io.formats.metaimage_axes import read_axes
 from mtctl.io.formats.text_header import TextHeader, beside, numbered_names, put_once, read_text_header, whole_numbers
@@ -152,7 +153,9 @@ def _data_files(path: Path, text: str, header: TextHeader, slices: int) -> tuple
     elif not text:
         raise VolumeError("its header does not say where the voxels are (ElementDataFile); export it again")
     if len(names) > 1 and len(names) != slices:
-        raise VolumeError(f"its header names {len(names)} files for {slices} slices; export it again with all of them")
+        raise VolumeError(
+            f"its header names {len(names)} files for {counted(slices, 'slice')}; export it again with all of them"
+        )
     return tuple(beside(path, name) for name in names)
 
 

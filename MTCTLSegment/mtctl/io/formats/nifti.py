@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.errors import counted
 from mtctl.geometry import Geometry, VolumeError
 from mtctl.io.formats.itk_reader import ItkFile
 from mtctl.io.formats.nifti_header import HEADER_LENGTH, UNIT_NAMES, NiftiHeader, parse
@@ -50,8 +51,8 @@ def open_nifti(path: Path) -> VolumeFile:
     remarks = [*_two_places(header, geometry), *_unit(header)]
     if length > header.length:
         remarks.append(
-            f"the file is {length - header.length} bytes longer than its header says; look whether the whole scan is "
-            "there"
+            f"the file is {counted(length - header.length, 'byte')} longer than its header says; look whether the "
+            "whole scan is there"
         )
     if padding:
         remarks.append(f"{padding} zeros or ends of lines follow its packed voxels, and were left out")
