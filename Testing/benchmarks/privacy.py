@@ -52,14 +52,15 @@ def commands(place: Path, sources: list[Path], model: list[str], long: bool) -> 
     """Yield command lines; each finds what those before it have left."""
     out, store = place / "out", place / "store"
     named = [str(source) for source in sources]
-    segment = ["segment", *named, *model, "--device", "cpu", "--dicom-seg", "--maps", "all"]
-    yield [*segment, "-o", str(out)]
-    yield [*segment, "-o", str(out)]
+    good = [str(source) for source in sources if source.is_file() or source.name.endswith(GOOD)]
+    options = [*model, "--device", "cpu", "--dicom-seg", "--maps", "all", "-o"]
+    yield ["segment", *named, *options, str(out)]
+    yield ["segment", *(named if long else good), *options, str(out)]
     if long:
-        yield [*segment, "-o", str(place / "out-of-two"), "--workers", "2"]
+        yield ["segment", *named, *options, str(place / "out-of-two"), "--workers", "2"]
     label_results(out, place / "truth")
     yield ["evaluate", "--prediction", str(out), "--truth", str(place / "truth"), "--csv", str(place / "table.csv")]
-    for some in (named, [str(source) for source in sources if source.is_file() or source.name.endswith(GOOD)]):
+    for some in (named, good):
         yield ["cases", "add", *some, "--results", str(out), "--store", str(store)]
     for action in (["list", "--json"], ["verify"], ["export", "nnunet", "-o", str(place / "export")]):
         yield ["cases", *action, "--store", str(store)]
@@ -99,13 +100,19 @@ def run(place: Path, model: list[str], long: bool) -> list[str]:
             print(f"$ mtctl {arguments[0]}", flush=True)
             print(f"status {mtctl(arguments)}", flush=True)
     screen = log.read_bytes()
-    found = [f"on the screen: {word}" for word in (WORD, BIRTH, UID) if holds(screen, word)]
-    files = [path for path in made.rglob("*") if path.is_file() and path.suffix != ".dcm"]
-    objects = list(made.rglob("*.dcm"))
+    return [f"on the screen: {word}" for word in (WORD, BIRTH, UID) if holds(screen, word)] + list(telltales(made))
+
+
+def summary(place: Path) -> str:
+    """Return what `run` has looked through."""
+    made, printed = place / "made", (place / "screen.txt").stat().st_size
+    files = [path for path in made.rglob("*") if path.is_file()]
+    objects = sum(path.suffix == ".dcm" for path in files)
     states = [case.state.value for case in CaseStore(made / "store").cases()]
-    print(f"{len(sources)} sources; {len(screen)} bytes printed, {len(files)} files and {len(objects)} DICOM objects")
-    print(f"written; {len(states)} cases stored, {states.count('corrected')} of them corrected")
-    return found + list(telltales(made))
+    return (
+        f"{printed} bytes printed, {len(files) - objects} files and {objects} DICOM objects written; {len(states)} "
+        f"cases stored, {states.count('corrected')} of them corrected"
+    )
 
 
 def main() -> int:
@@ -119,7 +126,9 @@ def main() -> int:
     args = parser.parse_args()
     model = ["--model", str(args.model)] if args.model else []
     with tempfile.TemporaryDirectory() as folder:
-        found = run(args.keep or Path(folder), model, args.long)
+        place = args.keep or Path(folder)
+        found = run(place, model, args.long)
+        print(summary(place))
     for line in found:
         print(line)
     print(f"{len(found)} telltales found")

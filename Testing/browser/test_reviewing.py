@@ -253,18 +253,9 @@ def test_reload_second_tab_and_restart_show_the_same_review(
         again.stop()
 
 
-def test_an_accepted_case_is_in_the_store_as_it_was_corrected(tab: Page, folder: Path, own_case: ReviewedCase):
-    erase_in_the_middle(tab)
-    tab.click("#mt-accept")
-    wait(tab, "document.querySelector('#mt-verdict')?.innerText === 'case accepted'", 60)
-    wait(tab, f"{STATE}.remaining === '1 case, nothing left'")
-    (case,) = CaseStore(folder / "case-store").cases()
-    assert case.state is CaseState.CORRECTED
-    assert (case.corrected_mask() == own_case.corrected()).all()
-    assert own_case.review()["status"] == "accepted"
-
-
-def test_a_rejection_needs_a_reason_and_can_be_taken_back(tab: Page, folder: Path):
+def test_a_rejection_needs_a_reason_and_can_be_taken_back_and_an_accepted_case_is_in_the_store_as_it_was_corrected(
+    tab: Page, folder: Path, own_case: ReviewedCase
+):
     tab.click("#mt-reject")
     tab.click("#mt-ask button[type=submit]")
     wait(tab, "document.querySelector('#mt-notice')?.innerText.includes('Say in a few words')")
@@ -278,3 +269,11 @@ def test_a_rejection_needs_a_reason_and_can_be_taken_back(tab: Page, folder: Pat
     wait(tab, "document.querySelector('#mt-reopen')")
     tab.click("#mt-reopen")
     wait(tab, f"{STATE}.shown.status === 'draft'")
+    erase_in_the_middle(tab)
+    tab.click("#mt-accept")
+    wait(tab, "document.querySelector('#mt-verdict')?.innerText === 'case accepted'", 60)
+    wait(tab, f"{STATE}.remaining === '1 case, nothing left'")
+    (case,) = CaseStore(folder / "case-store").cases()
+    assert case.state is CaseState.CORRECTED
+    assert (case.corrected_mask() == own_case.corrected()).all()
+    assert own_case.review()["status"] == "accepted"

@@ -17,17 +17,18 @@ from mtctl.browser.server.opening import RedirectPage
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A small case."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small cases, each for one test."""
     if lacking := missing():
         pytest.skip(lacking)
-    (tmp_path / "cases").mkdir()
-    write_case(tmp_path / "cases")
-    return tmp_path / "cases"
+    folder = tmp_path_factory.mktemp("cases")
+    for name in ("a", "b", "c"):
+        write_case(folder, name)
+    return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Served]:
     """The reviewer of MK."""
     server = Served(folder, "--reviewer", "MK")
@@ -43,6 +44,13 @@ def second(folder: Path, tab: Page) -> Iterator[Served]:
     server.stop()
 
 
+def show(tab: Page, name: str) -> None:
+    """Let the reviewer open a case."""
+    tab.evaluate(f"key => window.trame.trigger('open', [{STATE}.at, key])", f"{name}.image.nrrd")
+    wait(tab, f"{STATE}.shown.name === '{name}'", 60)
+    ready(tab)
+
+
 def seen(tab: Page, selector: str) -> str:
     return str(tab.evaluate(f"document.querySelector('{selector}')?.innerText ?? ''"))
 
@@ -55,11 +63,12 @@ def buttons_off(tab: Page) -> set[str]:
 def test_what_another_has_open_can_be_looked_at_and_taken_over(
     tab: Page, second: Served, chromium: BrowserContext, folder: Path
 ):
+    show(tab, "a")
     tab.keyboard.press("n")
     wait(tab, f"{STATE}.saved === 'saved'")
     with chromium.new_page() as other:
         other.goto(second.link)
-        ready(other)
+        show(ready(other), "a")
         wait(other, "document.querySelector('#mt-held')")
         assert "MK, since" in seen(other, "#mt-held")
         assert not seen(other, "#mt-accept")
@@ -79,22 +88,24 @@ def test_what_another_has_open_can_be_looked_at_and_taken_over(
 
 
 def test_two_reviews_of_a_case_are_shown_as_such_and_one_is_chosen(tab: Page, folder: Path):
-    (folder / "ball.review.json").write_text('{"of": "another program"}', encoding="utf-8")
+    show(tab, "b")
+    (folder / "b.review.json").write_text('{"of": "another program"}', encoding="utf-8")
     tab.keyboard.press("n")
-    wait(tab, "document.querySelector('#mt-disputed')?.innerText.includes('ball.beside-1.review.json')")
+    wait(tab, "document.querySelector('#mt-disputed')?.innerText.includes('b.beside-1.review.json')")
     tab.click("#mt-ours")
     wait(tab, "!document.querySelector('#mt-disputed')")
-    assert "another program" in (folder / "ball.before-1.review.json").read_text(encoding="utf-8")
-    assert "another program" not in (folder / "ball.review.json").read_text(encoding="utf-8")
+    assert "another program" in (folder / "b.before-1.review.json").read_text(encoding="utf-8")
+    assert "another program" not in (folder / "b.review.json").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_saved_is_said_until_it_is_saved(tab: Page, folder: Path):
-    (folder / "ball.review.json").symlink_to(folder / "elsewhere.json")
+    show(tab, "c")
+    (folder / "c.review.json").symlink_to(folder / "elsewhere.json")
     tab.keyboard.press("n")
     wait(tab, "document.querySelector('#mt-unsaved')?.innerText.includes('Not saved')")
-    (folder / "ball.review.json").unlink()
+    (folder / "c.review.json").unlink()
     wait(tab, f"!document.querySelector('#mt-unsaved') && {STATE}.saved === 'saved'", 60)
-    assert (folder / "ball.review.json").is_file()
+    assert (folder / "c.review.json").is_file()
 
 
 def test_the_file_that_the_browser_is_started_with_leads_to_the_page(served: Served, chromium: BrowserContext):

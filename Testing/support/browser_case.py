@@ -13,20 +13,22 @@ from mtctl.geometry import Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 
 
-def write_case(folder: Path) -> None:
+def write_case(folder: Path, name: str = "ball") -> None:
     """A small scan with results that a review can begin with."""
     volume = scan((24, 28, 32))
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
     depth = (0.6 - np.sqrt(z**2 + y**2 + x**2)).astype(np.float32)
-    write_volume(volume, folder / "ball.image.nrrd")
+    write_volume(volume, folder / f"{name}.image.nrrd")
     for kind, array in {
         "uncertainty": np.exp(-((depth / 0.12) ** 2)),
         "distance": depth.clip(-1, 1),
         "probability": 1 / (1 + np.exp(-20 * depth)),
     }.items():
-        write_volume(Volume(array.astype(np.float32), volume.geometry), folder / f"ball.{kind}.nrrd")
-    write_segmentation(Volume((depth > 0).astype(np.uint8), volume.geometry), folder / "ball.seg.nrrd")
-    (folder / "ball.json").write_text(json.dumps({"input": "ball.image.nrrd", "case_score": 0.9}), encoding="utf-8")
+        write_volume(Volume(array.astype(np.float32), volume.geometry), folder / f"{name}.{kind}.nrrd")
+    write_segmentation(Volume((depth > 0).astype(np.uint8), volume.geometry), folder / f"{name}.seg.nrrd")
+    (folder / f"{name}.json").write_text(
+        json.dumps({"input": f"{name}.image.nrrd", "case_score": 0.9}), encoding="utf-8"
+    )
 
 
 def segmented_phantom(folder: Path, results: str = "", *options: str) -> Path:

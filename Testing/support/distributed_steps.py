@@ -29,7 +29,6 @@ METHODS: dict[str, Method[Any]] = {
     "sassnet": SASSNet(critic_filters=16),
     "mtctl": MTCTL(samples=2),
     "mtctl-cross-task": CROSS_TASK,
-    "copy-paste": replace(CROSS_TASK, copy_paste_weight=0.5),
     "semi-supervised": replace(SEMI_SUPERVISED, samples=2),
 }
 

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.finetuning_runs import be_quick, fill_store, small_job
+from support.finetuning_runs import SHAPE, be_quick, fill_store, small_job, truth
+from support.scans import scan
 
+from mtctl.cases.store import CaseStore
 from mtctl.models.model import Model
 from mtctl_train.finetuning.settings import FineTuning
 
@@ -22,6 +24,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def filled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
     """A store of five predicted cases: three corrected, one of them only in one region."""
     return fill_store(tmp_path_factory.mktemp("filled") / "store", tiny_model)
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Path:
+    """A store with one corrected case: the run is one training."""
+    store = CaseStore(tmp_path / "single")
+    store.add_label(store.add(scan(SHAPE, 0), "only"), truth())
+    return store.folder
 
 
 @pytest.fixture

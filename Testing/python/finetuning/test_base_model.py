@@ -21,7 +21,7 @@ from mtctl.system.files import file_sha256
 from mtctl_train.finetuning.base_model import base_of
 from mtctl_train.finetuning.run import fine_tune
 from mtctl_train.finetuning.run_folder import PLAN, RunError, RunState, read_events, read_status
-from mtctl_train.finetuning.settings import FineTuning
+from mtctl_train.finetuning.settings import FineTuning, Iterations
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
@@ -49,38 +49,43 @@ def another(folder: Path, model: Model, seed: int = 9) -> Path:
     return folder
 
 
-def interrupted(job: FineTuning, monkeypatch: pytest.MonkeyPatch) -> FineTuning:
-    """A run that was stopped in its second training."""
+@pytest.fixture
+def short(job: FineTuning, single: Path) -> FineTuning:
+    """A run of one training of two steps."""
+    return replace(job, store=single, length=Iterations(2))
+
+
+def interrupt(job: FineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a run and stop it in its training."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt_at(patch, lambda event: event["event"] == "progress" and event["fold"] == 2)
+        interrupt_at(patch, lambda event: event["event"] == "progress" and event["iteration"] == 2)
         fine_tune(job)
-    return job
 
 
 def test_a_run_that_began_with_the_model_in_use_goes_on_with_it_though_another_is_in_use_now(
-    job: FineTuning, site: ModelStore, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: FineTuning, site: ModelStore, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted(replace(job, base=None), monkeypatch)
+    interrupt(replace(short, base=None), monkeypatch)
     published(another(tmp_path / "second", tiny_model))
-    verdict = fine_tune(replace(job, base=None))
+    verdict = fine_tune(replace(short, base=None))
     assert (verdict.base.id, verdict.base.sha256) == ("site-0001", tiny_model.card.sha256)
 
 
 def test_a_run_whose_model_was_replaced_or_is_gone_says_which_one_it_wants(
-    job: FineTuning, site: ModelStore, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: FineTuning, site: ModelStore, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = shutil.copytree(tiny_model.folder, tmp_path / "own")
-    interrupted(replace(job, base=str(own)), monkeypatch)
+    interrupt(replace(short, base=str(own)), monkeypatch)
     another(own, tiny_model)
     began = f"this run began with the model {tiny_model.id} {tiny_model.version}"
     with pytest.raises(RunError, match=f"{began}, but .*own is other"):
-        fine_tune(replace(job, base=str(own)))
+        fine_tune(replace(short, base=str(own)))
     with pytest.raises(RunError, match=f"{began}, which is gone from .*own or was replaced; put it back"):
         shutil.rmtree(site.folder / "versions")
-        fine_tune(replace(job, base=None))
+        fine_tune(replace(short, base=None))
     shutil.rmtree(own)
     shutil.copytree(tiny_model.folder, own)
-    assert fine_tune(replace(job, base=str(own))).base.sha256 == tiny_model.card.sha256
+    assert fine_tune(replace(short, base=str(own))).base.sha256 == tiny_model.card.sha256
 
 
 def test_a_model_that_an_update_moved_is_found_by_its_weights(

@@ -45,14 +45,6 @@ SHAPE = (40, 48, 56)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
 
-@pytest.fixture
-def single(tmp_path: Path) -> Path:
-    """A store with one corrected case: the run is one training."""
-    store = CaseStore(tmp_path / "single")
-    store.add_label(store.add(scan(SHAPE, 0), "only"), truth())
-    return store.folder
-
-
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return read_model(folder).load_network().state_dict()
 
@@ -116,12 +108,11 @@ def test_whoever_looks_at_the_folder_can_follow_the_run(finished: FinishedRun) -
     assert status is not None and status.state is RunState.FINISHED and status.pid == os.getpid()
 
 
-@pytest.mark.parametrize("fold", [1, 2])
-def test_a_run_that_was_interrupted_goes_on_bit_for_bit_though_the_store_has_changed(
-    job: FineTuning, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch, fold: int
+def test_a_run_that_was_interrupted_in_its_second_training_goes_on_bit_for_bit_though_the_store_has_changed(
+    job: FineTuning, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt_at(patch, lambda event: event["event"] == "validation" and event["fold"] == fold)
+        interrupt_at(patch, lambda event: event["event"] == "validation" and event["fold"] == 2)
         fine_tune(job)
     status = read_status(job.out)
     assert status is not None and status.state is RunState.STOPPED
@@ -199,7 +190,7 @@ def test_a_case_that_is_deleted_or_damaged_meanwhile_is_skipped_and_named(job: F
     plan_of(job.out, CaseStore(job.store), job.recipe.seed)
     shutil.rmtree(job.store / "cases" / "b")
     next((job.store / "cases" / "d").glob("scan*.nrrd")).write_bytes(b"torn")
-    verdict = fine_tune(job)
+    verdict = fine_tune(replace(job, length=Iterations(3)))
     skipped = {event["case"] for event in read_events(job.out).events if event["event"] == "skipped"}
     assert "b" in skipped
     assert {case.case for case in verdict.cases} == {"a", "c"}
@@ -283,7 +274,10 @@ def test_a_run_of_some_minutes_sets_its_iterations_by_its_speed(
     assert told[0]["seconds_left"] <= 60 * 0.02
 
 
-def test_replayed_cases_are_read_from_their_folder_and_named_in_the_card(job: FineTuning, tmp_path: Path) -> None:
+def test_replayed_cases_are_read_from_their_folder_and_named_in_the_card(
+    job: FineTuning, single: Path, tmp_path: Path
+) -> None:
+    job = replace(job, store=single, length=Iterations(2))
     volume = scan(SHAPE, 7)
     write_volume(volume, tmp_path / "old.image.nrrd")
     write_volume(Volume(truth().astype(np.uint8), volume.geometry), tmp_path / "old.label.nrrd")

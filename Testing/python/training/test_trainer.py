@@ -59,7 +59,7 @@ def run(
 
 
 def test_it_learns_a_bright_ball(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, stages=(Stage(40, (48, 32, 32), 1e-2),), checkpoint_seconds=99, validate_every=40)
+    recipe = replace(RECIPE, stages=(Stage(40, (48, 16, 32), 1e-2),), checkpoint_seconds=99, validate_every=40)
     _, events = run(tmp_path, recipe, scans=[])
     dice = [event["dice"] for event in events if event["event"] == "validation"]
     assert dice[-1] > 0.75
@@ -161,13 +161,14 @@ def test_a_diverging_run_stops_and_its_checkpoint_is_from_before(tmp_path: Path)
         train(recipe, Diverging(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
 
 
+@pytest.mark.usefixtures("early_watch")
 def test_a_run_whose_loss_has_risen_at_its_end_is_no_result(tmp_path: Path) -> None:
     class Rising(VNetMethod):
         def objective(self, *args: Any) -> Objective:
             terms = super().objective(*args).student
-            return Objective({name: term * 10 * (1 + 4 * max(0.0, args[2] - 0.6)) for name, term in terms.items()})
+            return Objective({name: term * 10 * (1 + 8 * max(0.0, args[2] - 0.6)) for name, term in terms.items()})
 
-    recipe = replace(RECIPE, batch=1, stages=(Stage(100, (48, 16, 16), 0.0),), checkpoint_seconds=99.0)
+    recipe = replace(RECIPE, batch=1, stages=(Stage(40, (48, 16, 16), 0.0),), checkpoint_seconds=99.0)
     with pytest.raises(TrainingError, match=r"at its end the loss is at .* again, it had been down to"):
         train(recipe, Rising(), Cohort(CASES[:2]), tmp_path, CPU, Monitor())
 
