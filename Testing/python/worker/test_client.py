@@ -445,7 +445,7 @@ def test_a_segmentation_fault_says_where_it_was(play: Callable[[str], WorkerClie
     failure = ask(play("        import ctypes; ctypes.string_at(0)"), scan()).failure
     assert "SIGSEGV" in failure or "exit status" in failure
     assert "Segmentation fault" in failure or "access violation" in failure
-    assert "in segment" in failure
+    assert "in answer" in failure
 
 
 def test_errors_come_as_the_sentence_meant_for_the_reader(play: Callable[[str], WorkerClient]) -> None:
