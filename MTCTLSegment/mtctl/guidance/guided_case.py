@@ -33,11 +33,13 @@ class GuidedCase:
     Attributes:
         geometry: The scan's grid.
         mask: (z, y, x) bool on it.
+        settled: (z, y, x) bool on it: painted, answered or kept; only an answer at that very place changes it.
         guided: The same on the network's grid.
     """
 
     geometry: Geometry
     mask: Mask
+    settled: Mask
     guided: GuidedMask
 
     @classmethod
@@ -58,15 +60,15 @@ class GuidedCase:
             answers: What was answered so far.
             kept: Places that were found right, LPS mm.
         """
-        guided = guided_mask(scan, mask)
-        settled = guided.settled
-        if original is not None and (changed := np.asarray(mask, bool) != np.asarray(original, bool)).any():
-            settled = settled | (to_grid(Volume(changed.astype(np.float32), scan.geometry), guided.grid)[0] > 0)
-        for answer in answers:
-            settled = settled | guided.near(answer.clicks, OBEYED_MM)
-        for place in kept:
-            settled = settled | guided.near((place,), KEPT_MM)
-        return cls(scan.geometry, np.asarray(mask, bool), replace(guided, settled=settled, answers=tuple(answers)))
+        guided, mask = guided_mask(scan, mask), np.asarray(mask, bool)
+        settled = np.zeros(mask.shape, bool) if original is None else mask != np.asarray(original, bool)
+        coarse = guided.settled
+        if settled.any():
+            coarse = coarse | (to_grid(Volume(settled.astype(np.float32), scan.geometry), guided.grid)[0] > 0)
+        for places, mm in [*((answer.clicks, OBEYED_MM) for answer in answers), (kept, KEPT_MM)]:
+            settled = settled | near(places, mm, scan.geometry)
+            coarse = coarse | guided.near(places, mm)
+        return cls(scan.geometry, mask, settled, replace(guided, settled=coarse, answers=tuple(answers)))
 
     def answered(self, refiner: Refiner, answer: Answer) -> GuidedCase:
         """Return the case after an answer."""
@@ -74,14 +76,17 @@ class GuidedCase:
 
     def become(self, guided: GuidedMask, answer: Answer) -> GuidedCase:
         """Return the case whose mask on the network's grid has become `guided` by an answer."""
-        mask = _onto_scan(self.guided, guided, self.mask, self.geometry)
         obeyed = near(answer.clicks, OBEYED_MM, self.geometry)
+        mask = np.where(self.settled, self.mask, _onto_scan(self.guided, guided, self.mask, self.geometry))
         mask = mask | obeyed if answer.side == "inside" else mask & ~obeyed
-        return GuidedCase(self.geometry, mask, guided)
+        return GuidedCase(self.geometry, mask, self.settled | obeyed | (mask != self.mask), guided)
 
     def kept(self, place: Triple) -> GuidedCase:
         """Return the case after a reader found a place right: no answer elsewhere changes it."""
-        return replace(self, guided=self.guided.with_settled(self.guided.near((place,), KEPT_MM)))
+        settled = self.settled | near((place,), KEPT_MM, self.geometry)
+        return replace(
+            self, settled=settled, guided=self.guided.with_settled(self.guided.near((place,), KEPT_MM))
+        )  # fmt: skip
 
 
 def _onto_scan(before: GuidedMask, after: GuidedMask, mask: Mask, geometry: Geometry) -> Mask:

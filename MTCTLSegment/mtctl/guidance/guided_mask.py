@@ -5,6 +5,7 @@ All of it lies on the network's grid; `guided_case` brings a change back to the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,7 +64,7 @@ class GuidedMask:
         """Return the indices of all clicks on one side so far."""
         return [self.index(click) for answer in self.answers if answer.side == side for click in answer.clicks]
 
-    def near(self, places: tuple[Triple, ...], mm: float) -> Mask:
+    def near(self, places: Sequence[Triple], mm: float) -> Mask:
         """Return the voxels whose centre lies within `mm` of one of the places, and the voxel of each."""
         return near(places, mm, self.grid)
 
