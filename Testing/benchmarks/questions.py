@@ -26,7 +26,6 @@ from mtctl.geometry import Mask
 from mtctl.guidance.guided_case import GuidedCase
 from mtctl.guidance.guided_mask import guided_scan
 from mtctl.guidance.network import find_guidance
-from mtctl.guidance.places import near
 from mtctl.guidance.questions import PLACE_MM, QuestionFinder
 from mtctl.guidance.session import looked_at
 from mtctl.guidance.simulated_reader import SimulatedReader
@@ -35,6 +34,7 @@ from mtctl.io.labelled import LabelledVolume, load_labelled
 from mtctl.models.model import find_model
 from mtctl.networks.device import choose_device
 from mtctl.networks.distance_map import signed_distance_mm
+from mtctl.review.places import near
 from mtctl.synthetic.corruptions import KINDS, corrupted
 
 #: Errors nearer to the true surface than this are the border's, mm.

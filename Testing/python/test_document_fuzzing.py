@@ -55,6 +55,7 @@ from mtctl.models.weights import check_tensors
 from mtctl.networks.architecture import locator_shapes
 from mtctl.networks.tensors import write_tensors
 from mtctl.processes.messages import ChildOutput
+from mtctl.review.answers import Answer
 from mtctl.review.document import read_review, write_review
 from mtctl.review.session import ReviewSession
 from mtctl.surfaces.openings import Opening, OpeningKind, read_openings, write_openings
@@ -260,6 +261,7 @@ def fill(place: SitePlace, model: Model) -> None:
     session = ReviewSession(place.store.case("b").maps())
     session.next()
     session.record("paint", session.maps.segmentation ^ np.eye(12, 14, dtype=bool))
+    session.answer(Answer(((1.0, 2.0, 3.0),), "inside"), session.maps.segmentation)
     write_review(place.folder / "draft.json", session)
     candidate = Path(shutil.copytree(model.folder, place.folder / "candidate"))
     pairs = {"hd95_mm": (4.0, 3.0)}

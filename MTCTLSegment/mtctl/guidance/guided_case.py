@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mtctl.geometry import Geometry, Mask, Triple, Volume
-from mtctl.guidance.answers import Answer
-from mtctl.guidance.guided_mask import OBEYED_MM, GuidedMask, GuidedScan, guided_mask
-from mtctl.guidance.places import near
+from mtctl.guidance.guided_mask import GuidedMask, GuidedScan, guided_mask
 from mtctl.preprocessing.region_of_interest import Box, window_of
 from mtctl.preprocessing.resampling import from_grid, to_grid
+from mtctl.review.answers import KEPT_MM, OBEYED_MM, Answer
+from mtctl.review.places import near
 
 if TYPE_CHECKING:  # torch takes a second to load.
     from mtctl.guidance.refinement import Refiner
-
-#: What is found right with a place, mm: the middle of what the question was about, not its neighbours' places.
-KEPT_MM = 6.0
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Map, Mask, Triple, Volume
-from mtctl.guidance.answers import Answer, Side
-from mtctl.guidance.places import near
 from mtctl.preprocessing.network_grid import canonical_geometry
 from mtctl.preprocessing.normalisation import measured_window, normalise
 from mtctl.preprocessing.padding import measured_voxels
 from mtctl.preprocessing.region_of_interest import Box
 from mtctl.preprocessing.resampling import to_grid
-
-#: A clicked voxel and what lies this near to it end on the side that the reader said, mm: the next voxel along each
-#: axis of the network's grid.
-OBEYED_MM = 2.5
+from mtctl.review.answers import OBEYED_MM, Answer, Side
+from mtctl.review.places import near
 
 #: Probability of what a reader has said or painted.
 _SAID = 0.95

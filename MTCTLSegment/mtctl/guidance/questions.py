@@ -16,10 +16,10 @@ from scipy import ndimage
 from scipy.special import expit
 
 from mtctl.geometry import Map, Mask, Triple
-from mtctl.guidance.answers import Answer, Side
 from mtctl.guidance.guided_mask import GuidedMask
 from mtctl.guidance.refinement import Refiner
 from mtctl.networks.distance_map import signed_distance_mm
+from mtctl.review.answers import Answer, Side
 
 #: What a question is about: everything within this distance of its place, mm.
 PLACE_MM = 12.0

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import Map, Mask
-from mtctl.guidance.answers import Answer
 from mtctl.guidance.channels import WINDOW, guidance_channels
 from mtctl.guidance.guided_mask import GuidedMask, said
 from mtctl.networks.device import autocast
 from mtctl.networks.guidance_net import GuidanceNet
 from mtctl.preprocessing.network_grid import pad_to_multiple
+from mtctl.review.answers import Answer
 
 #: A change belongs to an answer where it comes this near to one of its clicks, mm.
 _REACH_MM = 5.0

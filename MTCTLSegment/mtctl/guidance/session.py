@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from mtctl.geometry import Geometry, Mask
-from mtctl.guidance.answers import Answer, Said, ShownQuestion
 from mtctl.guidance.guided_case import GuidedCase
 from mtctl.guidance.guided_mask import GuidedScan
 from mtctl.guidance.naming import place_name
 from mtctl.guidance.questions import Inquiry, Question, QuestionFinder
 from mtctl.inference.locator import needs_locating
 from mtctl.preprocessing.region_of_interest import Box
+from mtctl.review.answers import Answer, Said, ShownQuestion
 
 #: How far beyond the model's mask an atrium may go on, mm: a vein's stump, and what the network sees around it.
 _AROUND_MM = 30.0

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mtctl.geometry import Geometry, Map, Mask, Triple
-from mtctl.guidance.answers import Answer
-from mtctl.guidance.places import near
 from mtctl.masks import bounding_box
+from mtctl.review.answers import Answer
+from mtctl.review.places import near
 
 #: How far off a click is, mm: standard deviation along each axis, and the most in all.
 OFF_MM = 1.0

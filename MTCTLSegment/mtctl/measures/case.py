@@ -12,6 +12,7 @@ from mtctl.geometry import Geometry, Mask, Triple, Volume
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.measures.uncertain_mask import UncertainMask
 from mtctl.review.case_maps import CaseMaps
+from mtctl.review.places import settled_by
 from mtctl.review.session import ReviewSession
 
 
@@ -76,8 +77,8 @@ class ReadCase:
 
 
 def settled_voxels(session: ReviewSession, current: Mask) -> Mask:
-    """Return which voxels (z, y, x) the person drew or accepted."""
-    settled = np.asarray(current != session.maps.segmentation)
+    """Return which voxels (z, y, x) the person drew, accepted or said something of."""
+    settled = np.asarray(current != session.maps.segmentation) | settled_by(session.said, session.maps.geometry)
     flat = settled.reshape(-1)
     for number, mark in session.state.marks.items():
         if mark.accepted_at is not None:

@@ -17,8 +17,10 @@ import numpy as np
 from mtctl import __version__
 from mtctl.geometry import Geometry, Mask, same_grid
 from mtctl.review.case_maps import CaseMaps, ReviewError
+from mtctl.review.quantities import Seconds
+from mtctl.review.replies import Reply
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import Edit, RegionMark, ReviewState, Seconds, Status
+from mtctl.review.state import Edit, RegionMark, ReviewState, Status
 from mtctl.system.documents import DocumentError, Share, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl.uncertainty.regions import RegionMap
@@ -57,6 +59,7 @@ class _Document:
     current: int | None
     regions: tuple[_MarkedRegion, ...]
     edits: tuple[Edit, ...]
+    questions: tuple[Reply, ...] = ()  # Earlier versions asked none.
 
 
 def review_document(session: ReviewSession) -> dict[str, Any]:
@@ -77,6 +80,8 @@ def review_document(session: ReviewSession) -> dict[str, Any]:
         "current": state.current,
         "regions": [{"id": number} | asdict(mark) for number, mark in sorted(state.marks.items())],
         "edits": [asdict(edit) for edit in state.edits],
+        "questions": [asdict(reply) for reply in state.replies],
+        "said": asdict(session.said),
     }
 
 
@@ -163,8 +168,9 @@ def resume_review(
 def _state(review: _Document) -> ReviewState:
     marks = {region.id: RegionMark(**{name: getattr(region, name) for name in _MARK}) for region in review.regions}
     return ReviewState(
-        review.threshold, review.current, marks, review.edits, review.seconds, review.status, review.reason
-    )
+        review.threshold, review.current, marks, review.edits, review.seconds, review.status, review.reason,
+        review.questions,
+    )  # fmt: skip
 
 
 def _segmentation_sum(maps: CaseMaps) -> str:

@@ -5,17 +5,21 @@ The current segmentation stays in the editor of the caller, who passes it in; it
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Mask
 from mtctl.review.active_time import ActiveTime
+from mtctl.review.answers import Answer, Said, ShownQuestion
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
+from mtctl.review.replies import Reply, ReplyHistory, said_in
 from mtctl.review.state import Edit, RegionMark, RemainingWork, ReviewState, Status
 from mtctl.uncertainty.region_search import region_map
 from mtctl.uncertainty.regions import Region, RegionMap
@@ -70,6 +74,8 @@ class ReviewSession:
                 raise ReviewError(f"region {number} of the draft is unknown here: start a new review of this case")
         self._changed = self._changes(maps.segmentation if mask is None else mask)
         self._mark_edited()
+        self._history = ReplyHistory()
+        self._history.note(self._mask_key(), self.state.replies)
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -184,8 +190,48 @@ class ReviewSession:
         edit = Edit(kind, self.state.current, self.state.seconds, added * voxel_ml, (len(touched) - added) * voxel_ml)
         self._mark_edited()
         self._reopen(touched)
-        self.state = replace(self.state, edits=(*self.state.edits, edit), status=Status.DRAFT, reason="")
+        replies = self._history.follow(self._mask_key(), self.state.replies)
+        self.state = replace(
+            self.state, edits=(*self.state.edits, edit), status=Status.DRAFT, reason="", replies=replies
+        )
         return edit
+
+    @property
+    def said(self) -> Said:
+        """What the person has said of places, in answer to questions and by clicks, without what was taken back."""
+        return said_in(self.state.replies)
+
+    def keep(self, question: ShownQuestion) -> None:
+        """Record that the person finds the segmentation right where a question was asked."""
+        self._count_time()
+        self._reply(Reply(question.name, question.place, "kept", seconds=self.state.seconds))
+
+    def answer(self, answer: Answer, mask: Mask, question: ShownQuestion | None = None) -> Edit | None:
+        """Record an answer and what became of the segmentation by it.
+
+        Args:
+            answer: The answer.
+            mask: The segmentation as it is now, (z, y, x).
+            question: The question that it is an answer to; None: nobody asked.
+
+        Returns:
+            What changed; None where nothing did.
+
+        Raises:
+            ReviewError: The mask is on another grid.
+        """
+        before = self.state.replies
+        edit = self.record("answer", mask)
+        self.state = replace(self.state, replies=before)  # It is said now, though an earlier one did the same.
+        name, place = (question.name, question.place) if question else ("", answer.clicks[0])
+        added, removed = (edit.added_ml, edit.removed_ml) if edit else (0.0, 0.0)
+        reply: Literal["changed", "clicked"] = "changed" if question else "clicked"
+        self._reply(Reply(name, place, reply, answer.clicks, answer.side, self.state.seconds, added, removed))
+        return edit
+
+    def _reply(self, reply: Reply) -> None:
+        self.state = replace(self.state, replies=(*self.state.replies, reply))
+        self._history.note(self._mask_key(), self.state.replies)
 
     def accept_case(self) -> None:
         """Record that the person vouches for the segmentation as it is now; the time stops."""
@@ -276,6 +322,9 @@ class ReviewSession:
         if mask.shape != start.shape:
             raise ReviewError(f"the segmentation has {mask.shape} voxels, the scan {start.shape} (z, y, x)")
         return np.flatnonzero(np.asarray(mask, dtype=bool) != start)
+
+    def _mask_key(self) -> bytes:
+        return hashlib.blake2b(self._changed.data, digest_size=16).digest()
 
     def _mark_edited(self) -> None:
         hit = np.flatnonzero(np.isin(self.all_regions.voxel, self._changed))

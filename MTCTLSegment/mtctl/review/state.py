@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Annotated
 
 from mtctl.errors import counted
+from mtctl.review.quantities import Millilitres, Seconds
+from mtctl.review.replies import Reply
 from mtctl.system.documents import Longest, Share, Within
 
 
@@ -17,11 +19,6 @@ class Status(Enum):
     DRAFT = "draft"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
-
-
-#: Of a review: no review takes a year, and no scan has so much volume.
-Seconds = Annotated[float, Within(0.0, 4e7)]
-Millilitres = Annotated[float, Within(0.0, 1e6)]
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,8 @@ class Edit:
     """One change of the segmentation.
 
     Attributes:
-        kind: How it was made: "paint", "erase", "undo", "elsewhere" (out of the module), or the name of a proposal.
+        kind: How it was made: "paint", "erase", "undo", "elsewhere" (out of the module), "answer", or the name of a
+            proposal.
         region: The current region; None where there was none.
         seconds: When, on the clock of the review.
         added_ml, removed_ml: Volume added to the segmentation and taken from it.
@@ -84,6 +82,7 @@ class ReviewState:
         current: Id of the region that the person is at.
         marks: What was done with each region, by id.
         edits: In order.
+        replies: To questions about the case, in order.
         seconds: Spent on the review.
         status: Decision on the case.
         reason: Why it was rejected.
@@ -96,6 +95,7 @@ class ReviewState:
     seconds: float = 0.0
     status: Status = Status.DRAFT
     reason: str = ""
+    replies: tuple[Reply, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from mtctl.errors import MtctlError
 from mtctl.system.regular_files import open_regular
@@ -168,9 +168,9 @@ def read_as(kind: type[Document], values: Any, source: str, at: str = "") -> Doc
     """Return a dataclass made of the fields of a JSON object.
 
     Args:
-        kind: The dataclass. Its fields may be bool, int, float, str, Any, enumerations, dataclasses, classes with a
-            `from_json`, typed dictionaries, tuples, lists and mappings of these, each or None, and `Annotated` with
-            bounds.
+        kind: The dataclass. Its fields may be bool, int, float, str, Any, enumerations, literal texts, dataclasses,
+            classes with a `from_json`, typed dictionaries, tuples, lists and mappings of these, each or None, and
+            `Annotated` with bounds.
         values: The object.
         source: Where it is from, for messages.
         at: Which part of the document it is, for messages; "": the whole.
@@ -229,6 +229,9 @@ def _made(kind: Any, value: Any, at: str) -> Any:
         return value
     if origin is Annotated:
         return _bounded(arguments[0], arguments[1:], value, at)
+    if origin is Literal:
+        _expect(isinstance(value, str) and value in arguments, value, f"one of {', '.join(arguments)}", at)
+        return value
     if origin in (typing.Union, types.UnionType):
         return _one_of(arguments, value, at)
     if origin in (tuple, list):

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.geometry import Mask, Volume
-from mtctl.guidance.answers import Answer, Said
 from mtctl.processes.transport import SubprocessTransport, Transport
+from mtctl.review.answers import Answer, Said
 from mtctl.system.documents import DocumentError, read_as
 from mtctl.system.files import WriteError, write_reason
 from mtctl.worker.child import Child

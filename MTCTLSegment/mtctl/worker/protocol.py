@@ -10,7 +10,8 @@ Events, one a line, on its standard output:
     {"event": "progress", "id", "stage", "share"}
     {"event": "note", "id", "text"}
     {"event": "done", "id", "report", "arrays", "regions"}
-    {"event": "answered", "id", "changed"}, {"event": "done", "id", "questions"}
+    {"event": "answered", "id", "changed"}, {"event": "outlook", "id", "volume_ml", "doubt_left"},
+    {"event": "done", "id", "questions"}
     {"event": "failed", "id", "message"}
 Volumes travel as .npy files (z, y, x) beside the request; the scan's geometry travels in the request, and "arrays"
 says where on it the parts lie that the result's files hold (`processes.arrays.ArrayPart` by name), "regions" in which
@@ -24,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from mtctl.guidance.answers import Point, Side
 from mtctl.processes.arrays import ArrayPart
 from mtctl.processes.messages import encode
+from mtctl.review.answers import Point, Side
 from mtctl.system.documents import DocumentError, FileName, Longest, Matching, Share, Within, read_object
 from mtctl.system.files import with_retries
 from mtctl.worker.time_left import STAGES
@@ -88,7 +89,7 @@ class AnsweredMessage:
 
 @dataclass(frozen=True)
 class AskedQuestion:
-    """A `guidance.answers.ShownQuestion` without its voxels, which are in a file of the request's folder."""
+    """A `review.answers.ShownQuestion` without its voxels, which are in a file of the request's folder."""
 
     name: Annotated[str, Longest(200)]
     place: Point

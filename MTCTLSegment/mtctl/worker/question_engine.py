@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from mtctl.geometry import Geometry, VolumeError
-from mtctl.guidance.answers import Answer, Said
+from mtctl.guidance.expectation import Expectation
 from mtctl.guidance.guided_mask import guided_scan
 from mtctl.guidance.network import find_guidance
 from mtctl.guidance.questions import QuestionFinder
 from mtctl.guidance.session import QuestionSession, looked_at
 from mtctl.networks.device import choose_device
 from mtctl.processes.request import Emit
+from mtctl.review.answers import Answer, Said
 from mtctl.system.documents import Longest, read_as
 from mtctl.worker.received import read_packed, read_scan
 
@@ -31,13 +32,22 @@ class _Request:
     device: Annotated[str, Longest(20)] = "auto"
 
 
+@dataclass(frozen=True)
+class _Case:
+    """What is kept of the last case."""
+
+    key: str
+    session: QuestionSession
+    expectation: Expectation
+
+
 class QuestionEngine:
     """Answers requests about one case at a time."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._finder: tuple[torch.device, QuestionFinder] | None = None
-        self._session: tuple[str, QuestionSession] | None = None
+        self._case: _Case | None = None
 
     def ask(self, request: dict[str, Any]) -> None:
         """Answer a request: tell what an answer changes, then the questions.
@@ -49,7 +59,8 @@ class QuestionEngine:
         number, folder = request["id"], Path(request["output"])
         wanted = read_as(_Request, request, "the request")
         geometry = Geometry.from_json(request["geometry"])
-        session = self._session_of(wanted, folder, geometry)
+        case = self._case_of(wanted, folder, geometry)
+        session = case.session
         mask, said = read_packed(folder / "mask.npy", geometry), wanted.said
         if wanted.answer is not None:
             after = session.answer(mask, said, wanted.answer)
@@ -57,6 +68,7 @@ class QuestionEngine:
             self._emit("answered", id=number, changed="changed.npy")
             mask, said = after, Said((*said.answers, wanted.answer), said.kept)
         questions = session.shown(mask, said)
+        self._emit("outlook", id=number, **asdict(case.expectation.outlook(mask, said)))
         for place, question in enumerate(questions):
             np.save(folder / f"question-{place}.npy", question.voxels)
         self._emit("done", id=number, questions=[
@@ -64,9 +76,9 @@ class QuestionEngine:
              "chance": one.chance} for one in questions
         ])  # fmt: skip
 
-    def _session_of(self, wanted: _Request, folder: Path, geometry: Geometry) -> QuestionSession:
-        if self._session is not None and self._session[0] == wanted.case and not (folder / "scan.npy").exists():
-            return self._session[1]
+    def _case_of(self, wanted: _Request, folder: Path, geometry: Geometry) -> _Case:
+        if self._case is not None and self._case.key == wanted.case and not (folder / "scan.npy").exists():
+            return self._case
         volume = read_scan(folder / "scan.npy", geometry.to_json())
         original = read_packed(folder / "original.npy", geometry)
         probability = np.load(folder / "probability.npy", allow_pickle=False)
@@ -77,5 +89,6 @@ class QuestionEngine:
         if self._finder is None or self._finder[0] != device:
             self._finder = device, guidance.finder(device)
         scan = guided_scan(volume, probability, guidance.grid_mm, looked_at(original, geometry))
-        self._session = wanted.case, QuestionSession(scan, original, self._finder[1])
-        return self._session[1]
+        session = QuestionSession(scan, original, self._finder[1])
+        self._case = _Case(wanted.case, session, Expectation(original, probability, geometry))
+        return self._case

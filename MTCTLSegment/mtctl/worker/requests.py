@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Map, Mask, Volume
-from mtctl.guidance.answers import ShownQuestion
+from mtctl.guidance.outlook import Outlook
 from mtctl.inference.result import Result
+from mtctl.review.answers import ShownQuestion
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class QuestionHandlers:
     Attributes:
         progress, note: As of `Handlers`.
         answered: The voxels (flat indices) that change side by the answer; before `done`, and only after an answer.
+        outlook: How sure the mask after it is; before `done`.
         done: The questions worth asking about the mask after it, most to be expected first; none: nothing is.
         failed: Why there is no answer, in words for the person who waits.
     """
@@ -103,5 +105,6 @@ class QuestionHandlers:
     progress: Callable[[SegmentationProgress], None] = _ignore
     note: Callable[[str], None] = _ignore
     answered: Callable[[NDArray[np.int64]], None] = _ignore
+    outlook: Callable[[Outlook], None] = _ignore
     done: Callable[[list[ShownQuestion]], None] = _ignore
     failed: Callable[[str], None] = _ignore

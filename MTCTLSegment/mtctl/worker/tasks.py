@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Mask, Volume
-from mtctl.guidance.answers import Answer, Said, ShownQuestion
+from mtctl.guidance.outlook import Outlook
 from mtctl.inference.result import Result
 from mtctl.processes.arrays import read_steps, write_steps
+from mtctl.review.answers import Answer, Said, ShownQuestion
 from mtctl.system.documents import read_as
 from mtctl.uncertainty.regions import RegionMap
 from mtctl.worker.child import Child
@@ -136,6 +137,9 @@ class QuestionTask:
         if kind == "answered":
             changed = _voxels(folder / read_as(AnsweredMessage, message, kind).changed, self._size)
             self.handlers.answered(changed)
+            return None
+        if kind == "outlook":
+            self.handlers.outlook(read_as(Outlook, message, kind))
             return None
         if kind != "done":
             return None

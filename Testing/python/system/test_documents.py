@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from support.documents import pipe
@@ -55,6 +55,7 @@ class Whole:
     files: Mapping[FileName, Checksum] | None = None
     word: Annotated[str, Matching("[a-z]+", "a word")] = "a"
     flag: bool = False
+    side: Literal["left", "right"] | None = None
 
 
 GOOD: dict[str, Any] = {"name": "a", "count": 3, "part": {"share": 0.5}, "pair": [1, 2.5]}
@@ -93,6 +94,8 @@ def test_a_document_comes_back_as_its_dataclass_and_what_a_later_version_added_i
         ({"files": {"a": "0" * 63}}, r"'files\.a' is 0{40}\.\.\.; a SHA-256 is needed"),
         ({"word": "two words"}, "'word' is two words; a word is needed"),
         ({"flag": 0}, "'flag' is 0; true or false is needed"),
+        ({"side": "above"}, "'side' is above; one of left, right is needed"),
+        ({"side": ["left"]}, "'side' is a list of 1; one of left, right is needed"),
         ({"name": "a\nb" * 9}, r"'name' is a\?ba\?b"),
     ],
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mtctl.geometry import Geometry, Mask, Triple
+from mtctl.review.answers import KEPT_MM, OBEYED_MM, Said
 
 
 def near(places: Sequence[Triple], mm: float, geometry: Geometry) -> Mask:
@@ -31,3 +32,9 @@ def near(places: Sequence[Triple], mm: float, geometry: Geometry) -> Mask:
         if all(0 <= at < n for at, n in zip(nearest, geometry.shape, strict=True)):
             found[nearest] = True
     return found
+
+
+def settled_by(said: Said, geometry: Geometry) -> Mask:
+    """Return the voxels (z, y, x) of a grid whose side a reader has said, or that they are right."""
+    clicks = [click for answer in said.answers for click in answer.clicks]
+    return near(clicks, OBEYED_MM, geometry) | near(said.kept, KEPT_MM, geometry)

@@ -19,6 +19,16 @@ _Millimetres = Annotated[float, Within(-1e7, 1e7)]
 #: A place in LPS mm, as documents hold it.
 Point = tuple[_Millimetres, _Millimetres, _Millimetres]
 
+#: Places of one answer; no stroke has more.
+Clicks = Annotated[tuple[Point, ...], Longest(100_000)]
+
+#: A clicked voxel and what lies this near to it end on the side that the reader said, mm: the next voxel along each
+#: axis of the network's grid.
+OBEYED_MM = 2.5
+
+#: What is found right with a place, mm: the middle of what the question was about, not its neighbours' places.
+KEPT_MM = 6.0
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -29,7 +39,7 @@ class Answer:
         side: On which side of the surface they lie.
     """
 
-    clicks: tuple[Point, ...]
+    clicks: Clicks
     side: Side
 
 
