@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -37,11 +38,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def keeps_its_priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands that step back for a window do so in processes of their own alone: the tests after would starve."""
-    if sys.platform != "win32":
-        monkeypatch.setattr(os, "nice", lambda step: os.getpriority(os.PRIO_PROCESS, 0))
+@pytest.fixture(autouse=True, scope="session")
+def keeps_its_priority() -> Iterator[None]:
+    """Let commands that step back for a window do so in processes of their own alone: the tests after would starve.
+
+    Of the session: fixtures of a module run commands, too, and what a window began may end between two tests.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        if sys.platform != "win32":
+            patched.setattr(os, "nice", lambda step: os.getpriority(os.PRIO_PROCESS, 0))
+        yield
 
 
 @pytest.fixture(scope="session")
