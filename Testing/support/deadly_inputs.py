@@ -10,6 +10,7 @@ from pathlib import Path
 from mtctl.evaluation.case_files import CaseFiles
 from mtctl.io.dicom.series import ChosenSeries
 from mtctl.io.inputs import ScanInput
+from mtctl.measures.reading import MaskFile
 
 
 def _be_deadly(name: str) -> None:
@@ -43,3 +44,14 @@ class DeadlyCase(CaseFiles):
         """Return where the maps are, unless the case is a deadly one."""
         _be_deadly(self.case)
         return super().maps
+
+
+class DeadlyMask(MaskFile):
+    """A segmentation that does so."""
+
+    reading_seconds = 60.0  # with what a first case imports
+
+    def beside(self, ending: str) -> Path:
+        """Return another file of the case, unless it is a deadly one."""
+        _be_deadly(self.case)
+        return super().beside(ending)

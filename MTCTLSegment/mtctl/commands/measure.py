@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from mtctl.measures.document import CaseMeasures, IntervalEstimate
     from mtctl.measures.enhancement import WallShell
     from mtctl.measures.reading import MaskFile
+    from mtctl.processes.readers import WasRead
     from mtctl.surfaces.openings import Opening
 
 #: The line in `mtctl --help`.
@@ -67,10 +70,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure all; 0 all done, 1 some failed, 2 wrong usage."""
-    from mtctl.errors import failure_of, printable
-    from mtctl.measures.reading import claim_name, find_masks
+    from mtctl.errors import printable
+    from mtctl.measures.reading import find_masks, without_namesakes
+    from mtctl.processes.readers import NotRead, each_input
     from mtctl.system.files import make_folder
-    from mtctl.system.interrupts import check
 
     if (args.height is None) != (args.weight is None):
         args.parser.error("--height and --weight belong together")
@@ -79,31 +82,30 @@ def run(args: argparse.Namespace) -> int:
     shell_options = [name for name in ("outward", "inward", "openings") if getattr(args, name) is not None]
     if shell_options and not args.scans:
         args.parser.error(f"--{shell_options[0]} is about the wall: it needs --scans")
-    files, sizes, shell = find_masks(args.input), _sizes(args), _shell(args)
+    files, sizes, shell = find_masks(args.input, args.scans), _sizes(args), _shell(args)
     if len(files) > 1:
         for name in ("height", "openings"):
             if getattr(args, name) is not None:
                 args.parser.error(f"--{name} is about one case, and there are {len(files)}")
     make_folder(args.out)
     rows: list[CaseMeasures] = []
-    failures: list[str] = []
-    claimed: set[str] = set()
-    for number, file in enumerate(files, start=1):
-        check()
-        try:
-            claim_name(file, claimed)
-            measures = _measure(file, args, sizes.get(file.case, sizes.get("")), shell)
-        except Exception as error:
-            cause = failure_of(error, file.path)
-            failures.append(cause if file.path.name in cause else f"{printable(file.path)}: {cause}")
-            print(f"mtctl: error: {failures[-1]}", file=sys.stderr, flush=True)
-            continue
-        rows.append(measures)
-        print(f"[{number}/{len(files)}] {_sentence(measures)}", flush=True)
-        if args.scans and measures.wall is None:
-            failures.append(f"{file.path}: {measures.warnings[-1]}")
-        for warning in measures.warnings:
-            print(f"    warning: {warning}", flush=True)
+    apart, failures = without_namesakes(files)
+    for failure in failures:
+        print(f"mtctl: error: {failure}", file=sys.stderr, flush=True)
+    work = partial(_measure, args.out, args.openings, sizes, shell)
+    with closing(each_input(apart, work)) as results:
+        for number, (file, measures) in enumerate(results, start=1 + len(failures)):
+            if isinstance(measures, NotRead):
+                cause = measures.failure
+                failures.append(cause if file.path.name in cause else f"{printable(file.path)}: {cause}")
+                print(f"mtctl: error: {failures[-1]}", file=sys.stderr, flush=True)
+                continue
+            rows.append(measures)
+            print(f"[{number}/{len(files)}] {_sentence(measures)}", flush=True)
+            if args.scans and measures.wall is None:
+                failures.append(f"{file.path}: {measures.warnings[-1]}")
+            for warning in measures.warnings:
+                print(f"    warning: {warning}", flush=True)
     if rows:
         _write_table(args.out / TABLE, rows)
     unknown = sorted(sizes.keys() - {file.case for file in files} - {""})
@@ -131,44 +133,49 @@ def _shell(args: argparse.Namespace) -> WallShell:
     )
 
 
-def _measure(file: MaskFile, args: argparse.Namespace, size: BodySize | None, shell: WallShell) -> CaseMeasures:
-    """Measure a case and write its files."""
+def _measure(
+    out: Path, openings: Path | None, sizes: Mapping[str, BodySize], shell: WallShell, file: MaskFile, was_read: WasRead
+) -> CaseMeasures:
+    """Measure a case and write its files; runs in a child, where there are several."""
     from mtctl.errors import MtctlError
     from mtctl.io.volumes import read_scan
     from mtctl.measures.document import MEASURES, write_measures
     from mtctl.measures.measuring import WallRequest, measure, measure_wall, without_interval
-    from mtctl.measures.reading import read_case, scan_for
+    from mtctl.measures.reading import read_case
     from mtctl.surfaces.cutting import MappedMesh
     from mtctl.surfaces.files import write_surface
+    from mtctl.surfaces.openings import OPENINGS
 
     case = read_case(file)
-    wall, obstacle = None, ""
-    if args.scans:
-        try:
-            scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume
-            wall = measure_wall(case.mask, WallRequest(scan, shell, _openings(file, args, case, scan)))
-        except MtctlError as error:  # The other numbers need no scan.
-            obstacle = f"the wall was not measured: {error}"
-    warnings = (*case.warnings, obstacle) if obstacle else case.warnings
+    wall, warnings = None, case.warnings
+    try:
+        path = file.scan(case.scan_name)
+        scan = None if path is None else read_scan(path, case.spacing).volume
+        was_read()
+        if scan is not None:
+            found = _openings(openings, out / f"{file.case}{OPENINGS}", case, scan)
+            wall = measure_wall(case.mask, WallRequest(scan, shell, found))
+    except MtctlError as error:  # The other numbers need no scan.
+        warnings = (*warnings, f"the wall was not measured: {error}")
+    was_read()
+    size = sizes.get(file.case, sizes.get(""))
     result = measure(file.case, case.mask, size, wall, case.settled_percent, warnings)
     measures = result.measures if case.sure else without_interval(result.measures)
     if result.wall:
         values = {"enhancement": result.wall.ratio.astype(float), "body": result.wall.body.astype(float)}
-        write_surface(MappedMesh(result.wall.mesh, values), args.out / f"{file.case}{WALL}")
-    write_measures(args.out / f"{file.case}{MEASURES}", measures)
+        write_surface(MappedMesh(result.wall.mesh, values), out / f"{file.case}{WALL}")
+    write_measures(out / f"{file.case}{MEASURES}", measures)
     return measures
 
 
-def _openings(file: MaskFile, args: argparse.Namespace, case: ReadCase, scan: Volume) -> Sequence[Opening]:
-    """Return the openings of a document, or find and write them."""
+def _openings(given: Path | None, own: Path, case: ReadCase, scan: Volume) -> Sequence[Opening]:
+    """Return the openings of the document that a person gave, or of the case's own; find and write them otherwise."""
     from mtctl.surfaces.finding import read_or_find_openings
-    from mtctl.surfaces.openings import OPENINGS
     from mtctl.surfaces.smoothing import smoothed_surface
 
     mask, geometry = case.mask.mask, case.mask.geometry
-    document = args.openings or args.out / f"{file.case}{OPENINGS}"
     mesh = smoothed_surface(mask, geometry)
-    return read_or_find_openings(document, args.openings is not None, mask, mesh, geometry, scan)[0]
+    return read_or_find_openings(given or own, given is not None, mask, mesh, geometry, scan)[0]
 
 
 def _sentence(measures: CaseMeasures) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mtctl.figures.report_page import ReportPage
     from mtctl.measures.reading import MaskFile
+    from mtctl.processes.readers import WasRead
 
 #: The line in `mtctl --help`.
 HELP = "write a page with pictures and numbers for each segmented atrium"
@@ -46,37 +49,44 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 all done; 1 something could not be read or written (named on stderr; the rest is done).
     """
-    from mtctl.errors import failure_of
-    from mtctl.figures.report_page import write_report_page
-    from mtctl.measures.reading import claim_name, find_masks
+    from mtctl.measures.reading import find_masks, without_namesakes
+    from mtctl.processes.readers import NotRead, each_input
     from mtctl.system.files import make_folder
-    from mtctl.system.interrupts import check
 
-    files = find_masks(args.input)
+    files = find_masks(args.input, args.scans)
     make_folder(args.out)
-    failed, claimed = 0, set[str]()
-    for number, file in enumerate(files, start=1):
-        check()
-        path = args.out / f"{file.case}{REPORT_PAGE}"
-        try:
-            claim_name(file, claimed)
-            write_report_page(_page(file, args), path)
-        except Exception as error:
-            failed += 1
-            print(f"mtctl report: {failure_of(error, file.path)}", file=sys.stderr, flush=True)
-            continue
-        print(f"[{number}/{len(files)}] {path}", flush=True)
-    return 1 if failed else 0
+    apart, failures = without_namesakes(files)
+    for failure in failures:
+        print(f"mtctl report: {failure}", file=sys.stderr, flush=True)
+    with closing(each_input(apart, partial(_write_page, args.out, args.openings))) as results:
+        for number, (_, path) in enumerate(results, start=1 + len(failures)):
+            if isinstance(path, NotRead):
+                failures.append(path.failure)
+                print(f"mtctl report: {path.failure}", file=sys.stderr, flush=True)
+                continue
+            print(f"[{number}/{len(files)}] {path}", flush=True)
+    return 1 if failures else 0
 
 
-def _page(file: MaskFile, args: argparse.Namespace) -> ReportPage:
+def _write_page(out: Path, openings_folder: Path | None, file: MaskFile, was_read: WasRead) -> Path:
+    """Write the page of a case and return its place; runs in a child, where there are several."""
+    from mtctl.figures.report_page import write_report_page
+
+    path = out / f"{file.case}{REPORT_PAGE}"
+    write_report_page(_page(openings_folder, file, was_read), path)
+    return path
+
+
+def _page(openings_folder: Path | None, file: MaskFile, was_read: WasRead) -> ReportPage:
     """Measure a case and return its page."""
     from mtctl.figures.case_page import case_page
     from mtctl.io.volumes import read_scan
-    from mtctl.measures.reading import read_case, scan_for
+    from mtctl.measures.reading import read_case
     from mtctl.surfaces.openings import OPENINGS, read_openings
 
     case = read_case(file)
-    scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume if args.scans else None
-    openings = read_openings(args.openings / f"{file.case}{OPENINGS}") if args.openings and args.scans else None
+    path = file.scan(case.scan_name)
+    scan = None if path is None else read_scan(path, case.spacing).volume
+    was_read()
+    openings = read_openings(openings_folder / f"{file.case}{OPENINGS}") if openings_folder and scan else None
     return case_page(file.case, case, scan, openings)

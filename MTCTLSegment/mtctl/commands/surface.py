@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mtctl.measures.reading import MaskFile
+    from mtctl.processes.readers import WasRead
 
 #: The line in `mtctl --help`.
 HELP = "write surfaces of segmented atria for mapping systems and simulations"
@@ -54,39 +57,44 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 all done; 1 something could not be read or written (named on stderr; the rest is done).
     """
-    from mtctl.errors import failure_of
-    from mtctl.measures.reading import claim_name, find_masks
+    from mtctl.measures.reading import find_masks, without_namesakes
+    from mtctl.processes.readers import NotRead, each_input
     from mtctl.system.files import make_folder
-    from mtctl.system.interrupts import check
 
-    files = find_masks(args.input)
+    files = find_masks(args.input, args.scans)
     if args.openings and len(files) > 1:
         args.parser.error(f"--openings is about one case, and there are {len(files)}")
     make_folder(args.out)
-    failed, claimed = 0, set[str]()
-    for number, file in enumerate(files, start=1):
-        check()
-        try:
-            claim_name(file, claimed)
-            words = _write_case(file, args)
-        except Exception as error:
-            failed += 1
-            print(f"mtctl surface: {failure_of(error, file.path)}", file=sys.stderr, flush=True)
-            continue
-        print(f"[{number}/{len(files)}] {file.case}: {words}", flush=True)
-    print(
-        f"{len(files) - failed} of {len(files)} written, in {args.out}; for research, not for a diagnosis", flush=True
-    )
-    return 1 if failed else 0
+    apart, failures = without_namesakes(files)
+    for failure in failures:
+        print(f"mtctl surface: {failure}", file=sys.stderr, flush=True)
+    work = partial(_write_case, args.out, tuple(dict.fromkeys(args.format)), args.space.upper(), args.openings)
+    with closing(each_input(apart, work)) as results:
+        for number, (file, words) in enumerate(results, start=1 + len(failures)):
+            if isinstance(words, NotRead):
+                failures.append(words.failure)
+                print(f"mtctl surface: {words.failure}", file=sys.stderr, flush=True)
+                continue
+            print(f"[{number}/{len(files)}] {file.case}: {words}", flush=True)
+    done = len(files) - len(failures)
+    print(f"{done} of {len(files)} written, in {args.out}; for research, not for a diagnosis", flush=True)
+    return 1 if failures else 0
 
 
-def _write_case(file: MaskFile, args: argparse.Namespace) -> str:
-    """Write the files of a case; returns what a person should know."""
+def _write_case(
+    out: Path, formats: tuple[str, ...], space: str, openings: Path | None, file: MaskFile, was_read: WasRead
+) -> str:
+    """Write the files of a case; runs in a child, where there are several.
+
+    Returns:
+        What a person should know.
+    """
     from mtctl.io.volumes import read_scan
-    from mtctl.measures.reading import read_case, scan_for
+    from mtctl.measures.reading import read_case
     from mtctl.measures.surface_files import SurfaceFiles, write_surfaces
 
     case = read_case(file)
-    scan = read_scan(scan_for(file.case, case.scan_name, args.scans), case.spacing).volume if args.scans else None
-    files = SurfaceFiles(args.out, file.case, tuple(dict.fromkeys(args.format)), args.space.upper())
-    return write_surfaces(case, scan, files, args.openings)
+    path = file.scan(case.scan_name)
+    scan = None if path is None else read_scan(path, case.spacing).volume
+    was_read()
+    return write_surfaces(case, scan, SurfaceFiles(out, file.case, formats, space), openings)

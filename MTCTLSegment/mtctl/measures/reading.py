@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtctl.errors import MtctlError
+from mtctl.errors import MtctlError, printable
 from mtctl.geometry import Map, Mask, Volume, VolumeError, same_grid
 from mtctl.io.formats.endings import file_type
 from mtctl.io.given_spacing import given_spacing_of
+from mtctl.io.inputs import reading_seconds
 from mtctl.io.reports import read_report
 from mtctl.io.results import MAPS, REPORT, SEGMENTATION
 from mtctl.io.volumes import file_stem, input_stem, read_map, read_mask
@@ -37,10 +39,12 @@ class MaskFile:
     Attributes:
         path: Its file.
         case: What the names of the other files of the case begin with.
+        scans: The scan that was segmented, or a folder that holds it; None where none is asked for.
     """
 
     path: Path
     case: str
+    scans: Path | None = None
 
     @classmethod
     def of(cls, path: Path) -> MaskFile:
@@ -59,9 +63,33 @@ class MaskFile:
         """Return the file of the same case with another ending; it need not be there."""
         return self.path.with_name(f"{self.case}{ending}")
 
+    def scan(self, name: str) -> Path | None:
+        """Return the scan of the case: the file itself, or of a folder the one of that name, or of the case's.
 
-def find_masks(named: list[Path]) -> list[MaskFile]:
+        Args:
+            name: What a report calls it; "" where none says it.
+
+        Raises:
+            MeasureError: There is none.
+        """
+        return None if self.scans is None else _scan_for(self.case, name, self.scans)
+
+    @property
+    def reading_seconds(self) -> float:
+        """How long it may take to read all of it."""
+        files = [self.path, self.beside(CORRECTED), *(self.beside(f".{name}.nrrd") for name in MAPS)]
+        with suppress(MtctlError, OSError):  # What is wrong with report or scan is said when their turn comes.
+            scan = self.scan(str(read_report(self.beside(REPORT)).get("input", "")))
+            files += [scan] if scan else []
+        return reading_seconds(*files)
+
+
+def find_masks(named: list[Path], scans: Path | None = None) -> list[MaskFile]:
     """Return the segmentations behind the names that a person gave: of a folder all <case>.seg.nrrd in it.
+
+    Args:
+        named: Files and folders.
+        scans: The scan that was segmented, or the folder of such scans.
 
     Raises:
         MeasureError: Something is not there, or a folder holds none.
@@ -77,25 +105,23 @@ def find_masks(named: list[Path]) -> list[MaskFile]:
         else:
             raise MeasureError(f"{name}: there is no such file or folder; name results of `mtctl segment` or a mask")
         for path in inside:
-            one = MaskFile.of(path)
+            one = replace(MaskFile.of(path), scans=scans)
             found.setdefault(one.path, one)
     return list(found.values())
 
 
-def claim_name(file: MaskFile, claimed: set[str]) -> None:
-    """Note the name of a case: results of two of one name would be the same files.
+def without_namesakes(files: Sequence[MaskFile]) -> tuple[list[MaskFile], list[str]]:
+    """Return the cases without those of an earlier one's name, and in a line each why these are left out.
 
-    Args:
-        file: The case.
-        claimed: Names of this run so far, without regard to capitals, which some disks do not keep apart; changed.
-
-    Raises:
-        MeasureError: Another case has it.
+    Results of two of one name would be the same files, and some disks do not keep capitals apart.
     """
-    name = file.case.casefold()
-    if name in claimed:
-        raise MeasureError(f"another segmentation of this run is called {file.case}, too; give it a separate run")
-    claimed.add(name)
+    first: dict[str, MaskFile] = {}
+    failures = []
+    for file in files:
+        if first.setdefault(file.case.casefold(), file) is not file:
+            cause = f"another segmentation of this run is called {file.case}, too; give it a separate run"
+            failures.append(printable(f"{file.path}: {cause}"))
+    return list(first.values()), failures
 
 
 def read_case(file: MaskFile) -> ReadCase:
@@ -182,12 +208,7 @@ def _reviewed(file: MaskFile, maps: CaseMaps, warnings: list[str]) -> tuple[Revi
     return session, maps.segmentation if mask is None else mask
 
 
-def scan_for(case: str, scan_name: str, scans: Path) -> Path:
-    """Return the scan of a case: the file itself, or of a folder the one that the report names, or of that name.
-
-    Raises:
-        MeasureError: There is none.
-    """
+def _scan_for(case: str, scan_name: str, scans: Path) -> Path:
     if not scans.is_dir():
         if not scans.exists():
             raise MeasureError(f"{scans}: there is no such scan or folder of scans")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from support.deadly_inputs import DeadlyMask
 from support.segmented_case import write_results
 from support.wall_phantom import WallPhantom, wall_phantom
 
@@ -138,18 +139,27 @@ def test_results_with_another_uncertainty_say_why_they_have_no_interval(tmp_path
     assert measured(tmp_path / "out").volume_ml.low is not None
 
 
-def test_one_case_that_cannot_be_measured_costs_the_others_nothing(
-    results: Path, tmp_path: Path, phantom: WallPhantom, capsys: pytest.CaptureFixture[str]
+def test_one_case_that_cannot_be_measured_or_ends_its_reader_costs_the_others_nothing(
+    results: Path,
+    tmp_path: Path,
+    phantom: WallPhantom,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("mtctl.measures.reading.MaskFile", DeadlyMask)
     empty = Volume(np.zeros(phantom.mask.shape, np.uint8), phantom.scan.geometry)
     for name in ("b.seg.nrrd", "b.uncertainty.nrrd", "b.json"):
         shutil.copy(results / f"a{name[1:]}", results / name)
     write_segmentation(empty, results / "b.seg.nrrd")
-    (results / "c.seg.nrrd").write_bytes(b"no scan")
+    for name in ("c.seg.nrrd", "crash.seg.nrrd"):
+        (results / name).write_bytes(b"no scan")
+    (results / "a.seg.nrrd").rename(results / "z.seg.nrrd")
     assert run(results, "-o", tmp_path / "out") == 1
-    said = capsys.readouterr().err
-    assert "b.seg.nrrd" in said and "the mask is empty" in said and "c.seg.nrrd" in said
-    assert measured(tmp_path / "out").case == "a"
+    said = capsys.readouterr()
+    assert "b.seg.nrrd" in said.err and "the mask is empty" in said.err and "c.seg.nrrd" in said.err
+    assert "crash.seg.nrrd: its process ended while it read it" in said.err
+    assert "[4/4] z: " in said.out and "1 of 4 measured" in said.out
+    assert measured(tmp_path / "out", "z").case == "z"
 
 
 def test_a_scan_of_another_grid_or_none_costs_the_wall_alone_and_is_said(

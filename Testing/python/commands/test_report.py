@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.deadly_inputs import DeadlyMask
 
 from mtctl.commands import report
 from mtctl.figures import report_page
@@ -104,6 +105,16 @@ def test_an_empty_mask_and_a_scan_that_is_not_there_are_said(
     assert run(results, "-o", tmp_path / "out", "--scans", tmp_path / "none") == 1
     assert "none" in capsys.readouterr().err
     assert not pages and not list((tmp_path / "out").iterdir())
+
+
+def test_a_mask_that_ends_its_reader_costs_its_own_page_alone(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtctl.measures.reading.MaskFile", DeadlyMask)
+    (results / "crash.seg.nrrd").touch()
+    assert run(results, "-o", tmp_path / "out") == 1
+    assert "crash.seg.nrrd: its process ended while it read it" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["case $1_ä.report.pdf"]
 
 
 def page(case: str, warnings: tuple[str, ...] = ()) -> ReportPage:

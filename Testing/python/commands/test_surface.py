@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.deadly_inputs import DeadlyMask
 from support.mesh_checks import is_closed
 
 from mtctl.commands import surface
@@ -81,13 +82,17 @@ def test_ras_mirrors_nothing(results: Path, tmp_path: Path) -> None:
     assert ras.volume_ml() == pytest.approx(lps.volume_ml()) and lps.volume_ml() > 0
 
 
-def test_what_cannot_be_written_costs_its_own_case_alone(
-    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_written_or_ends_its_reader_costs_its_own_case_alone(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mtctl.measures.reading.MaskFile", DeadlyMask)
     empty = Volume(np.zeros((5, 6, 7), dtype=np.uint8), Geometry((7, 6, 5), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
-    write_segmentation(empty, results / "nothing.seg.nrrd")
+    for name in ("crash", "nothing"):
+        write_segmentation(empty, results / f"{name}.seg.nrrd")
     assert run(results, "-o", tmp_path / "out", "--format", "stl") == 1
-    assert "empty" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "empty" in said.err and "crash.seg.nrrd: its process ended while it read it" in said.err
+    assert "1 of 3 written" in said.out
     assert (tmp_path / "out" / "case 1.closed.stl").is_file()
     assert not list((tmp_path / "out").glob("nothing*"))
 
