@@ -270,8 +270,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def openCase(self, scan: Any) -> None:
         """Show the review of a scan, if there is one."""
-        review = self.currentReview.review
-        if (review is None and scan is not None) or (review is not None and review.nodes.scan is not scan):
+        nodes = self.currentReview.nodes
+        if (nodes is None and scan is not None) or (nodes is not None and nodes.scan is not scan):
             self.heatmapPanel.hide_cases()  # Nothing of a former patient lies over another scan.
             self.currentReview.open(scan)
         self.showCase()
@@ -285,8 +285,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSegmentChosen(self) -> None:
         """Review the chosen segment of that segmentation."""
         with errors_shown():
-            if self.currentReview.review is not None:
-                self.scanPanel.review_chosen()
+            if self.currentReview.nodes is not None:
+                self.scanPanel.review_chosen(self.showCase)
                 self.showCase()
 
     def onResult(self, scan: Any, result: Any) -> None:
@@ -299,7 +299,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if self._parameterNode is not None:
                 self.openCase(self._parameterNode.scan)
             return
-        self.scanPanel.review_chosen()
+        self.scanPanel.review_chosen(self.showCase)
         self.ui.scanSection.collapsed = True  # What follows now takes the room.
         self.showCase()
         if first:

@@ -17,7 +17,12 @@ from mtctl.processes.launcher import decode_argument
 ASKING = ("MTCTLSegmentLib.jobs.array_request", "MTCTLTrainLib.jobs.request")
 
 #: Those whose argument is the file of the request.
-BY_FILE = ("mtctl.cases.store_process", "mtctl.measures.process", "mtctl.figures.report_process")
+BY_FILE = (
+    "mtctl.cases.store_process",
+    "mtctl.measures.process",
+    "mtctl.figures.report_process",
+    "mtctl.review.regions_process",
+)
 
 
 class SameProcessTransport:

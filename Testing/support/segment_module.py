@@ -70,6 +70,22 @@ def arrive(host: Any, module: Any, node: Any, seed: int = 0) -> Any:
     return module.currentReview.review
 
 
+def check(host: Any, module: Any, name: str | None) -> Any:
+    """Choose a segmentation to check by its name, None for the model's own; return its review, which comes later."""
+    if name is None:
+        module.ui.reviewSelector.setCurrentNode(None)
+    else:
+        module.ui.reviewSelector.choose(name)
+    return compared(host, module)
+
+
+def compared(host: Any, module: Any) -> Any:
+    """The review once its regions were found."""
+    host.process_events()
+    assert host.wait_until(lambda: module.currentReview.preparing is None, 60)
+    return module.currentReview.review
+
+
 def mask(review: Any) -> Any:
     from mtctl import scene
 

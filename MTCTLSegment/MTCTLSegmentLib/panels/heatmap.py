@@ -44,7 +44,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
     def refresh(self) -> None:
         """Enable the section while a review is open; hide what is left of one that cannot go on."""
         self._ui.uncertaintySection.enabled = self._current.review is not None
-        if self._current.review is None and self._shown and not slicer.mrmlScene.IsClosing():
+        if self._current.nodes is None and self._shown and not slicer.mrmlScene.IsClosing():
             self.hide_cases()
 
     def show_case(self) -> None:

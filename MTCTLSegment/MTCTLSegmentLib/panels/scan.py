@@ -94,7 +94,7 @@ class ScanPanel(Panel):
         if not self._job.running and scan is not self._told:
             ui.progressLabel.hide()  # It was about another scan.
             self._told = scan
-        reviewed, self._reviewed = self._reviewed, self._current.review is not None
+        reviewed, self._reviewed = self._reviewed, self._current.nodes is not None
         if reviewed and not self._reviewed:
             ui.scanSection.collapsed = False
             self._reveal.start()
@@ -191,7 +191,7 @@ class ScanPanel(Panel):
 
     def list_segments(self) -> None:
         """List the segments of the segmentation to review."""
-        parameters, review, box = self._current.parameters, self._current.review, self._ui.segmentSelector
+        parameters, nodes, box = self._current.parameters, self._current.nodes, self._ui.segmentSelector
         self._segment_ids, names = [], []
         if parameters.reviewed is not None:
             segmentation = parameters.reviewed.GetSegmentation()
@@ -200,8 +200,8 @@ class ScanPanel(Panel):
         box.blockSignals(True)
         box.clear()
         box.addItems(names)
-        if review is not None and review.nodes.reviewed is parameters.reviewed:
-            box.currentIndex = self._segment_ids.index(review.nodes.segment_id)
+        if nodes is not None and nodes.reviewed is parameters.reviewed:
+            box.currentIndex = self._segment_ids.index(nodes.segment_id)
         box.blockSignals(False)
         box.setVisible(len(self._segment_ids) > 1)
 
@@ -213,20 +213,20 @@ class ScanPanel(Panel):
         elif review.nodes.reviewed is not review.nodes.segmentation:  # Else a copy, whose original may be gone.
             parameters.reviewed = review.nodes.reviewed
 
-    def review_chosen(self) -> None:
-        """Review the chosen segment in the open case.
+    def review_chosen(self, opened: Callable[[], None]) -> None:
+        """Review the chosen segment in the open case; `opened` is called when its review is there.
 
         Raises:
             SceneError: It is empty on the scan, or was deleted.
         """
-        parameters, review = self._current.parameters, self._current.review
-        if review is None or parameters is None:
+        parameters, nodes = self._current.parameters, self._current.nodes
+        if nodes is None or parameters is None:
             return
         index = self._ui.segmentSelector.currentIndex
         if parameters.reviewed is None or not 0 <= index < len(self._segment_ids):
-            self._current.review_other(review.nodes.segmentation, scene.SEGMENT_ID)
+            self._current.review_other(nodes.segmentation, scene.SEGMENT_ID, opened)
         else:
-            self._current.review_other(parameters.reviewed, self._segment_ids[index])
+            self._current.review_other(parameters.reviewed, self._segment_ids[index], opened)
 
     # --- box ----------------------------------------------------------------------------------------------------------
 

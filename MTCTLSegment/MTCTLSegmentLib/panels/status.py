@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
@@ -24,7 +26,8 @@ class StatusPanel(Panel):
     def refresh(self) -> None:
         """Show the open case; hide the panel without one."""
         review = self._current.review
-        text = review.summary() if review is not None else ""
+        comparing = _("Comparing the segmentations ...") if self._current.preparing is not None else ""
+        text = review.summary() if review is not None else comparing
         warnings = review.warnings() if review is not None else [self._current.problem] if self._current.problem else []
         self._ui.summaryLabel.text = text[:1].upper() + text[1:]
         self._ui.summaryLabel.setVisible(bool(text))

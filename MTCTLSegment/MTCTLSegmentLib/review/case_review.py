@@ -218,7 +218,8 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
     draft, session = scene.load_document(nodes, _draft_name(nodes)), None
     if draft:
         try:
-            session = resume_review(_where_the_scan_is(draft, maps.geometry), maps, mask)
+            written = _where_the_scan_is(draft, maps.geometry)
+            session = resume_review(written, maps, mask, all_regions=places)
         except ReviewError as error:
             note = str(error)
     if session is not None and draft and draft.get(_MASK, _digest(mask).hex()) != _digest(mask).hex():

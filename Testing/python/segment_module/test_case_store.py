@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paths import ROOT
-from support.segment_module import arrive, choose_store, current, load_scan, mask, settle
+from support.segment_module import arrive, check, choose_store, current, load_scan, mask, settle
 
 from mtctl.cases.case import StoredCase
 from mtctl.cases.history import CaseState
@@ -147,8 +147,7 @@ class TestADecision:
         drawn = np.roll(mask(case), 4, axis=1)
         slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.astype(np.uint8), theirs, "LA", case.nodes.scan)
         host.process_events()
-        module.ui.reviewSelector.choose("theirs")
-        host.process_events()
+        check(host, module, "theirs")
         add(module)
         accept(host, module)
         stored = the_case(store)

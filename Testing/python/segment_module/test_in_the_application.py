@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paths import ROOT
-from support.segment_module import add_scan, arrive, ball, load_scan, mask, settle
+from support.segment_module import add_scan, arrive, ball, check, compared, load_scan, mask, settle
 
 pytestmark = pytest.mark.host
 
@@ -236,11 +236,10 @@ class TestTheViews:
         other = scene.add_label(case.nodes.scene, case.nodes.scan, np.roll(mask(case), 4, 2), "by hand")
         host.process_events()
         module.ui.reviewSelector.setCurrentNode(other)
-        host.process_events()
+        compared(host, module)
         legend = case_of(module.currentReview.review).legend
         assert legend.GetTitleText() == "Differences and uncertainty"
-        module.ui.reviewSelector.setCurrentNode(None)
-        host.process_events()
+        check(host, module, None)
         assert case_of(module.currentReview.review).legend.GetTitleText() == "Uncertainty"
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.segment_module import arrive, current, load_scan, mask, settle
+from support.same_process import answer_here
+from support.segment_module import arrive, check, compared, current, load_scan, mask, settle
 
 pytestmark = pytest.mark.host
 
@@ -295,16 +296,15 @@ class TestReviewingSomebodyElsesSegmentation:
         module.ui.acceptRegionButton.click()
         marks = case.session.state.marks
         somebody_elses(host, case, "a written file", {"LeftAtrium": np.roll(mask(case), 4, axis=1)})
-        module.ui.reviewSelector.choose("a written file")
+        check(host, module, "a written file")
         module.ui.nextButton.click()
         at = module.currentReview.review.session.state.current
-        module.ui.reviewSelector.setCurrentNode(None)
-        host.process_events()
+        check(host, module, None)
         assert module.currentReview.review.own and not module.currentReview.review.note
         assert {key: each.accepted_at for key, each in module.currentReview.review.session.state.marks.items()} == {
             key: each.accepted_at for key, each in marks.items()
         }
-        module.ui.reviewSelector.choose("a written file")
+        check(host, module, "a written file")
         assert not module.currentReview.review.note and module.currentReview.review.session.state.current == at
 
     def test_is_reviewed_in_place_of_the_models(self, host: Any, module: Any, case: Any) -> None:
@@ -313,8 +313,7 @@ class TestReviewingSomebodyElsesSegmentation:
         drawn = mask(case)
         drawn[:20] = False
         theirs = somebody_elses(host, case, "from a colleague", {"LA": drawn})
-        module.ui.reviewSelector.choose("from a colleague")
-        host.process_events()
+        check(host, module, "from a colleague")
         review = module.currentReview.review
         assert review is not case and not review.own
         assert "Dice" not in module.ui.summaryLabel.text
@@ -326,25 +325,24 @@ class TestReviewingSomebodyElsesSegmentation:
         assert not np.array_equal(after != 0, drawn)
         module.ui.undoButton.click()
         settle(host, module)
-        module.ui.reviewSelector.setCurrentNode(None)
-        host.process_events()
+        check(host, module, None)
         assert module.currentReview.review.own
 
     def test_one_of_several_segments_can_be_chosen(self, host: Any, module: Any, case: Any) -> None:
         drawn = np.roll(mask(case), 3, axis=2)
         somebody_elses(host, case, "heart", {"left ventricle": mask(case), "left atrium": drawn})
         assert not module.ui.segmentSelector.isVisible()
-        module.ui.reviewSelector.choose("heart")
-        host.process_events()
+        check(host, module, "heart")
         assert module.currentReview.review.nodes.segment_id == "left ventricle"
         module.ui.segmentSelector.currentIndex = 1
         module.ui.segmentSelector.activated.emit(1)
+        compared(host, module)
         assert module.currentReview.review.nodes.segment_id == "left atrium"
         assert np.array_equal(module.currentReview.review.session.maps.segmentation, drawn != 0)
 
     def test_the_choice_belongs_to_the_scan(self, host: Any, module: Any, case: Any) -> None:
         theirs = somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
-        module.ui.reviewSelector.choose("theirs")
+        check(host, module, "theirs")
         module.ui.nextButton.click()
         at = module.currentReview.review.session.state.current
         other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
@@ -354,16 +352,72 @@ class TestReviewingSomebodyElsesSegmentation:
         assert module.ui.reviewSelector.currentNode() is theirs
         assert not module.currentReview.review.own and module.currentReview.review.session.state.current == at
 
+    def test_is_prepared_in_a_child_process_while_the_page_says_so(self, host: Any, module: Any, case: Any) -> None:
+        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
+        module.ui.reviewSelector.choose("theirs")
+        assert module.currentReview.review is None and not module.ui.nextButton.enabled
+        assert module.ui.summaryLabel.text == "Comparing the segmentations ..." and not module.ui.warningLabel.text
+        assert module.ui.scanSection.collapsed, "nothing is gone, so that nothing is unfolded"
+        review = compared(host, module)
+        assert not review.own and module.ui.nextButton.enabled
+        found = review.session.all_regions
+        anew = open_anew(review)
+        assert np.array_equal(found.voxel, anew.voxel) and np.array_equal(found.total, anew.total)
+
+    def test_chosen_one_after_the_other_the_last_one_is_reviewed(self, host: Any, module: Any, case: Any) -> None:
+        for name, shift in (("first", 4), ("second", 6)):
+            somebody_elses(host, case, name, {"LA": np.roll(mask(case), shift, axis=1)})
+        module.ui.reviewSelector.choose("first")
+        review = check(host, module, "second")
+        assert review.nodes.reviewed.GetName() == "second"
+
+    @pytest.mark.parametrize("leave", ["another scan", "the scene", "the scan is deleted"])
+    def test_that_is_left_before_it_was_prepared_comes_no_more(
+        self, host: Any, module: Any, case: Any, leave: str
+    ) -> None:
+        import slicer
+
+        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
+        module.ui.reviewSelector.choose("theirs")
+        if leave == "another scan":
+            load_scan(host, module, "other", shape=(36, 52, 50))
+        elif leave == "the scene":
+            slicer.mrmlScene.Clear(0)
+        else:
+            slicer.mrmlScene.RemoveNode(case.nodes.scan)
+        assert compared(host, module) is None
+        host.wait(0.3)
+        assert module.currentReview.review is None and not errors(host)
+
+    def test_is_compared_in_the_window_where_the_child_process_fails(
+        self, host: Any, module: Any, case: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer_here(monkeypatch)
+        monkeypatch.setattr("mtctl.review.regions_process.region_map", None)
+        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
+        review = check(host, module, "theirs")
+        assert not review.own and review.session.regions and not errors(host)
+
     def test_an_empty_segment_is_refused_and_the_review_goes_on(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
         theirs = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
         theirs.GetSegmentation().AddEmptySegment("LA", "left atrium")
         host.process_events()
-        module.ui.reviewSelector.choose("empty")
-        host.process_events()
+        check(host, module, "empty")
         assert host.messages[-1].kind == "error"
         assert module.currentReview.review is case and module.ui.nextButton.enabled
+
+
+def errors(host: Any) -> list[str]:
+    return [message.text for message in host.messages if message.kind == "error"]
+
+
+def open_anew(review: Any) -> Any:
+    """The regions of a review as the window itself finds them."""
+    from MTCTLSegmentLib.review.case_review import open_review
+
+    return open_review(review.nodes).session.all_regions
 
 
 class TestADecisionThatCannotBeSaved:
