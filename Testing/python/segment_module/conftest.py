@@ -38,7 +38,7 @@ def module(host: Any, module_loaded: str) -> Iterator[Any]:
 
 @pytest.fixture
 def stored_here(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written into the case store is written by this process."""
+    """What is written into the case store, and whatever else a child process is asked for, is done by this process."""
     answer_here(monkeypatch)
 
 

@@ -230,6 +230,7 @@ class TestTheViews:
         module.ui.nextButton.click()
         assert crosshair.GetCrosshairMode() == crosshair.ShowHashmarks
 
+    @pytest.mark.usefixtures("stored_here")
     def test_call_a_map_of_differences_so(self, host: Any, module: Any, case: Any) -> None:
         from mtctl import scene
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.same_process import answer_here
 from support.segment_module import arrive, load_scan
 
 from mtctl.geometry import Volume
@@ -39,13 +38,7 @@ def closed_again(module: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def answered_here(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the panel asks a child process for is done by this process."""
-    answer_here(monkeypatch)
-
-
-@pytest.fixture
-def measured(host: Any, answered_here: None, module: Any, case: Any) -> Any:
+def measured(host: Any, stored_here: None, module: Any, case: Any) -> Any:
     """The review of a case whose section "Measure" was opened, and that was measured since."""
     open_section(host, module)
     return case
@@ -146,7 +139,7 @@ class TestTheNumbers:
         assert rows(module) == {} and module.ui.heightBox.value == module.ui.weightBox.value == 0
 
     def test_of_a_closed_scene_are_gone_while_they_are_made(
-        self, host: Any, answered_here: None, module: Any, case: Any
+        self, host: Any, stored_here: None, module: Any, case: Any
     ) -> None:
         import slicer
 
@@ -155,7 +148,7 @@ class TestTheNumbers:
         host.process_events()
         assert module.measurePanel._request is None and rows(module) == {} and errors(host) == []
 
-    def test_can_be_cancelled(self, host: Any, answered_here: None, module: Any, case: Any) -> None:
+    def test_can_be_cancelled(self, host: Any, stored_here: None, module: Any, case: Any) -> None:
         module.ui.measureButton.click()
         assert module.ui.measureButton.text == "Cancel" and module.ui.measureLabel.text == "Measuring ..."
         module.ui.measureButton.click()
@@ -163,7 +156,7 @@ class TestTheNumbers:
         assert rows(module) == {}
 
     def test_that_cannot_be_made_are_answered_in_words_and_tried_once(
-        self, host: Any, module: Any, case: Any, answered_here: None, monkeypatch: pytest.MonkeyPatch
+        self, host: Any, module: Any, case: Any, stored_here: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from mtctl.measures import process
 
@@ -234,7 +227,7 @@ class TestTheWall:
 class TestTheReport:
     @pytest.mark.slow
     def test_is_written_where_the_person_says(
-        self, host: Any, module: Any, case: Any, answered_here: None, tmp_path: Path
+        self, host: Any, module: Any, case: Any, stored_here: None, tmp_path: Path
     ) -> None:
         host.answer(str(tmp_path / "Zoë 1"))
         module.ui.reportButton.click()
@@ -249,7 +242,7 @@ class TestTheReport:
         assert module.exportPanel._request is None and module.ui.exportLabel.text == ""
 
     def test_that_cannot_be_written_is_said_with_its_file(
-        self, host: Any, module: Any, case: Any, answered_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, host: Any, module: Any, case: Any, stored_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from mtctl.figures import report_process
 
@@ -269,7 +262,7 @@ def refuse(*_: Any, **__: Any) -> None:
 
 class TestSurfaces:
     @pytest.fixture
-    def write(self, host: Any, module: Any, case: Any, answered_here: None, tmp_path: Path) -> Callable[..., list[str]]:
+    def write(self, host: Any, module: Any, case: Any, stored_here: None, tmp_path: Path) -> Callable[..., list[str]]:
         def write(*answers: Any) -> list[str]:
             host.answer(str(tmp_path), *answers)
             module.ui.surfaceButton.click()

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.same_process import answer_here
 from support.segment_module import arrive, check, compared, current, load_scan, mask, settle
 
 pytestmark = pytest.mark.host
@@ -288,6 +287,21 @@ class TestAScanThatIsMovedInMidReview:
         )
 
 
+class TestComparingWithSomebodyElsesSegmentation:
+    def test_is_prepared_in_a_child_process_while_the_page_says_so(self, host: Any, module: Any, case: Any) -> None:
+        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
+        module.ui.reviewSelector.choose("theirs")
+        assert module.currentReview.review is None and not module.ui.nextButton.enabled
+        assert module.ui.summaryLabel.text == "Comparing the segmentations ..." and not module.ui.warningLabel.text
+        assert module.ui.scanSection.collapsed, "nothing is gone, so that nothing is unfolded"
+        review = compared(host, module)
+        assert not review.own and module.ui.nextButton.enabled
+        found = review.session.all_regions
+        anew = open_anew(review)
+        assert np.array_equal(found.voxel, anew.voxel) and np.array_equal(found.total, anew.total)
+
+
+@pytest.mark.usefixtures("stored_here")
 class TestReviewingSomebodyElsesSegmentation:
     def test_with_the_models_segment_id_leaves_the_models_review_as_it_was(
         self, host: Any, module: Any, case: Any
@@ -352,18 +366,6 @@ class TestReviewingSomebodyElsesSegmentation:
         assert module.ui.reviewSelector.currentNode() is theirs
         assert not module.currentReview.review.own and module.currentReview.review.session.state.current == at
 
-    def test_is_prepared_in_a_child_process_while_the_page_says_so(self, host: Any, module: Any, case: Any) -> None:
-        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
-        module.ui.reviewSelector.choose("theirs")
-        assert module.currentReview.review is None and not module.ui.nextButton.enabled
-        assert module.ui.summaryLabel.text == "Comparing the segmentations ..." and not module.ui.warningLabel.text
-        assert module.ui.scanSection.collapsed, "nothing is gone, so that nothing is unfolded"
-        review = compared(host, module)
-        assert not review.own and module.ui.nextButton.enabled
-        found = review.session.all_regions
-        anew = open_anew(review)
-        assert np.array_equal(found.voxel, anew.voxel) and np.array_equal(found.total, anew.total)
-
     def test_chosen_one_after_the_other_the_last_one_is_reviewed(self, host: Any, module: Any, case: Any) -> None:
         for name, shift in (("first", 4), ("second", 6)):
             somebody_elses(host, case, name, {"LA": np.roll(mask(case), shift, axis=1)})
@@ -392,7 +394,6 @@ class TestReviewingSomebodyElsesSegmentation:
     def test_is_compared_in_the_window_where_the_child_process_fails(
         self, host: Any, module: Any, case: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        answer_here(monkeypatch)
         monkeypatch.setattr("mtctl.review.regions_process.region_map", None)
         somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
         review = check(host, module, "theirs")
