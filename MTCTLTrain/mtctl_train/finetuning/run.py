@@ -43,6 +43,7 @@ from mtctl_train.finetuning.run_folder import CANDIDATE, PLAN, working_in
 from mtctl_train.finetuning.settings import FineTuning
 from mtctl_train.finetuning.watchers import Watchers, watchers_of
 from mtctl_train.recipe import Recipe, Stage
+from mtctl_train.training.checkpoint import forget_previous
 from mtctl_train.training.trainer import train
 
 #: Patch (z, y, x): at the usual grid 120 x 80 x 80 mm, a little less than training's.
@@ -95,6 +96,7 @@ class _Run:
             network = train(self._recipe, self.job.method, fold_cases, folder, self.device, monitor, start)
             states.append(network.state_dict())
             model = self._saved(folder, states[-1], self._cases.learnt(fold))
+            forget_previous(folder)
             cases += self._judged(model, self.plan.folds[fold])
         folds = map(self._cases.learnt, range(len(self.plan.folds)))
         learnt = sorted({id for fold in folds for id in fold})

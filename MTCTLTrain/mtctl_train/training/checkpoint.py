@@ -81,6 +81,12 @@ def save_checkpoint(
     write_tensors(folder / CHECKPOINT, tensors, metadata)
 
 
+def forget_previous(folder: Path) -> None:
+    """Remove the checkpoint before the last one, which a run that has ended needs no more."""
+    with suppress(OSError):
+        (folder / PREVIOUS).unlink(missing_ok=True)
+
+
 def load_checkpoint(
     folder: Path, settings: str, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> TrainingProgress | None:

@@ -37,7 +37,7 @@ from mtctl_train.finetuning.run import LEARNT_SCANS, fine_tune, mean_of
 from mtctl_train.finetuning.run_folder import RunError, RunState, read_events, read_status, working_in
 from mtctl_train.finetuning.settings import FineTuning, Iterations, Minutes
 from mtctl_train.finetuning.weighting import SURE, Weighting, trusted
-from mtctl_train.training.checkpoint import CheckpointError
+from mtctl_train.training.checkpoint import CHECKPOINT, CheckpointError
 
 CPU = torch.device("cpu")
 SHAPE = (40, 48, 56)
@@ -88,6 +88,11 @@ def test_corrected_cases_become_a_candidate_with_a_verdict_and_leave_base_and_st
     ))  # fmt: skip
     assert CaseStore(job.store).verify() == []
     assert not list(job.out.glob(".mtctl-part*"))
+
+
+def test_trainings_that_have_ended_keep_one_checkpoint_each(finished: FinishedRun) -> None:
+    kept = sorted(path.relative_to(finished.job.out) for path in finished.job.out.rglob("checkpoint*"))
+    assert kept == [Path("fold-1", CHECKPOINT), Path("fold-2", CHECKPOINT)]
 
 
 def test_whoever_looks_at_the_folder_can_follow_the_run(finished: FinishedRun) -> None:
