@@ -52,8 +52,8 @@ class Cluster:
         return process
 
     def wait_for_workers(self, count: int) -> None:
-        """Wait until there are so many; start the first."""
-        if not self._processes:
+        """Wait until there are so many; start those that lack."""
+        for _ in range(count - sum(process.poll() is None for process in self._processes)):
             self.start_worker()
         wait_for(lambda: len(self._scheduler.scheduler.workers) >= count)
 
@@ -75,7 +75,7 @@ def test_with_a_worker_killed_all_results_are_there_and_the_same_as_here(
     tiny_model: Model, scans: Path, whole: Path, cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    victim, _ = cluster.start_worker(), cluster.start_worker()
+    victim = cluster.start_worker()
     cluster.wait_for_workers(2)
 
     def kill() -> None:
@@ -114,8 +114,6 @@ def test_one_bad_scan_does_not_stop_the_others(
 def test_a_scan_that_holds_its_reader_ends_two_workers_and_costs_itself_alone(
     tiny_model: Model, scans: Path, cluster: Cluster, tmp_path: Path
 ) -> None:
-    for _ in range(3):
-        cluster.start_worker()
     cluster.wait_for_workers(3)
     sources = [DeadlyInput(tmp_path / "hang.nrrd"), DeadlyInput(scans / "s0.image.nrrd")]
     todo = replace(job(tiny_model, [], tmp_path / "out"), sources=sources)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -227,7 +228,7 @@ def test_segment_refuses_a_spacing_that_is_none_as_wrong_usage(
 
 
 @pytest.mark.slow
-def test_a_manifest_gives_scans_their_own_spacing_also_in_several_processes(
+def test_a_manifest_gives_scans_their_own_spacing_which_they_take_along_to_another_process(
     tiny_model: Model, source: Path, tmp_path: Path
 ) -> None:
     write_volume(with_spacing(scan(seed=1), NONE), source.parent / "b.image.nrrd")
@@ -237,8 +238,10 @@ def test_a_manifest_gives_scans_their_own_spacing_also_in_several_processes(
     assert read_manifest(manifest) == {
         source: (0.6, 0.6, 2.0), source.parent / "b.image.nrrd": (0.7, 0.7, 3.0), source.parent / "c.image.nrrd": None
     }  # fmt: skip
+    scans = find_scans([], read_manifest(manifest))
+    assert pickle.loads(pickle.dumps(scans)) == scans and scans[0].spacing == (0.6, 0.6, 2.0)
     out = tmp_path / "out"
-    assert run(tiny_model, "--manifest", manifest, "-o", out, "--workers", "2", "--spacing", "0.9,0.9,0.9") == 0
+    assert run(tiny_model, "--manifest", manifest, "-o", out, "--spacing", "0.9,0.9,0.9") == 0
     spacings = {stem: tuple(report_of(out, stem)["geometry"]["spacing"]) for stem in "abc"}
     assert spacings == {"a": (0.6, 0.6, 2.0), "b": (0.7, 0.7, 3.0), "c": (0.9, 0.9, 0.9)}
 
