@@ -24,7 +24,7 @@ QUICK = (
     "import sys; from mtctl_train.finetuning import cases, run; run._PATCH = (48, 16, 16);"
     "cases.PHANTOMS = 0; from mtctl_train.commands.background import main; sys.exit(main(sys.argv[1:]))",
 )
-OPTIONS = ("--option", "checkpoint_seconds=0", "--option", "validate_every=10")
+OPTIONS = ("--option", "checkpoint_seconds=0", "--option", "validate_every=5")
 
 
 def stored_cases(folder: Path, corrected: int = 4, predictions: int = 2) -> CaseStore:

@@ -42,7 +42,7 @@ def test_a_run_is_started_watched_stopped_resumed_and_judged(
     import slicer
 
     ui, page, before = module.ui, module.page, slicer.app.layoutManager().layout
-    quick(module, 40)
+    quick(module, 20)
     assert (ui.startButton.enabled, ui.stopButton.enabled, ui.resumeButton.enabled) == (True, False, False)
     ui.startButton.click()
     assert (ui.startButton.enabled, ui.stopButton.enabled) == (False, True)
