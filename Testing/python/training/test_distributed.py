@@ -24,6 +24,7 @@ from mtctl.commands.main import main
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model, read_model
+from mtctl.system.process_tree import kill_tree
 from mtctl_train.distributed import Team
 from mtctl_train.training.checkpoint import CHECKPOINT
 
@@ -65,13 +66,15 @@ def two(tmp_path_factory: pytest.TempPathFactory, arguments: list[str]) -> TwoPr
     (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(folder / "program.py"), str(folder / "meeting"), *arguments, "--validation", "d"]
-    done = subprocess.run(
-        [*command, "--locator-iterations", "5", "--method", "mtctl", "--iterations", "3", "--out",
-         str(folder / "model")],
-        env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return TwoProcesses(folder / "meeting", folder / "model", done.stdout)
+    command += ["--locator-iterations", "5", "--method", "mtctl", "--iterations", "3", "--out", str(folder / "model")]
+    process = subprocess.Popen(command, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        printed, errors = process.communicate(timeout=600)
+    except subprocess.TimeoutExpired:
+        kill_tree(process.pid)  # Else the two would look for the process that started them for half an hour.
+        raise
+    assert process.returncode == 0, errors
+    return TwoProcesses(folder / "meeting", folder / "model", printed)
 
 
 def test_one_step_of_two_processes_is_one_step_of_one_with_the_same_batch(two: TwoProcesses) -> None:
