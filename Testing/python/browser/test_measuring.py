@@ -22,13 +22,13 @@ from mtctl.measures.document import CaseMeasures, IntervalEstimate
 pytestmark = pytest.mark.slow
 
 
-class PageState:
+class ShownState:
     """As trame's: changed in a `with`."""
 
     def __init__(self) -> None:
         self.measures: dict[str, Any] = NOTHING
 
-    def __enter__(self) -> PageState:
+    def __enter__(self) -> ShownState:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,9 +61,9 @@ def measured_masks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return asked
 
 
-def run(work: Callable[[CaseMeasurer, PageState], Awaitable[None]]) -> PageState:
+def run(work: Callable[[CaseMeasurer, ShownState], Awaitable[None]]) -> ShownState:
     """Does something with a measurer and waits for its numbers."""
-    state = PageState()
+    state = ShownState()
 
     async def session() -> None:
         measurer = CaseMeasurer(state)
@@ -75,7 +75,7 @@ def run(work: Callable[[CaseMeasurer, PageState], Awaitable[None]]) -> PageState
     return state
 
 
-async def settled(state: PageState) -> None:
+async def settled(state: ShownState) -> None:
     await asyncio.sleep(0.02)  # Of 0 seconds: the loop's timers come first.
     for _ in range(3000):
         if not state.measures["busy"]:
@@ -85,7 +85,7 @@ async def settled(state: PageState) -> None:
 
 
 def test_the_numbers_come_from_a_child_process_with_their_intervals(case: CaseUnderReview) -> None:
-    async def work(measurer: CaseMeasurer, state: PageState) -> None:
+    async def work(measurer: CaseMeasurer, state: ShownState) -> None:
         measurer.ask(case)
         assert state.measures["busy"]
 
@@ -95,14 +95,14 @@ def test_the_numbers_come_from_a_child_process_with_their_intervals(case: CaseUn
 
 
 def test_nothing_is_measured_that_nobody_asked_for(case: CaseUnderReview, measured_masks: list[float]) -> None:
-    async def work(measurer: CaseMeasurer, state: PageState) -> None:
+    async def work(measurer: CaseMeasurer, state: ShownState) -> None:
         measurer.follow(case)
 
     assert run(work).measures == NOTHING and measured_masks == []
 
 
 def test_a_change_is_measured_anew_and_a_glance_is_not(case: CaseUnderReview, measured_masks: list[float]) -> None:
-    async def work(measurer: CaseMeasurer, state: PageState) -> None:
+    async def work(measurer: CaseMeasurer, state: ShownState) -> None:
         measurer.ask(case)
         await settled(state)
         measurer.follow(case)
@@ -116,7 +116,7 @@ def test_a_change_is_measured_anew_and_a_glance_is_not(case: CaseUnderReview, me
 
 
 def test_the_numbers_of_a_case_go_with_it(case: CaseUnderReview, measured_masks: list[float]) -> None:
-    async def work(measurer: CaseMeasurer, state: PageState) -> None:
+    async def work(measurer: CaseMeasurer, state: ShownState) -> None:
         measurer.ask(case)
         await settled(state)
         assert state.rows()
@@ -131,7 +131,7 @@ def test_what_cannot_be_measured_is_said(case: CaseUnderReview, monkeypatch: pyt
 
     monkeypatch.setattr(measuring, "_measure_in_child", refuse)
 
-    async def work(measurer: CaseMeasurer, state: PageState) -> None:
+    async def work(measurer: CaseMeasurer, state: ShownState) -> None:
         measurer.ask(case)
 
     shown = run(work).measures
