@@ -65,7 +65,8 @@ class GuidedCase:
         for places, mm in [*((answer.clicks, OBEYED_MM) for answer in answers), (kept, KEPT_MM)]:
             settled = settled | near(places, mm, scan.geometry)
             coarse = coarse | guided.near(places, mm)
-        return cls(scan.geometry, mask, settled, replace(guided, settled=coarse, answers=tuple(answers)))
+        guided = replace(guided, settled=coarse, answers=tuple(answers), kept=tuple(kept))
+        return cls(scan.geometry, mask, settled, guided)
 
     def answered(self, refiner: Refiner, answer: Answer) -> GuidedCase:
         """Return the case after an answer."""
@@ -80,10 +81,12 @@ class GuidedCase:
 
     def kept(self, place: Triple) -> GuidedCase:
         """Return the case after a reader found a place right: no answer elsewhere changes it."""
-        settled = self.settled | near((place,), KEPT_MM, self.geometry)
+        coarse = self.guided.settled | self.guided.near((place,), KEPT_MM)
         return replace(
-            self, settled=settled, guided=self.guided.with_settled(self.guided.near((place,), KEPT_MM))
-        )  # fmt: skip
+            self,
+            settled=self.settled | near((place,), KEPT_MM, self.geometry),
+            guided=replace(self.guided, settled=coarse, kept=(*self.guided.kept, place)),
+        )
 
 
 def _onto_scan(before: GuidedMask, after: GuidedMask, mask: Mask, geometry: Geometry) -> Mask:

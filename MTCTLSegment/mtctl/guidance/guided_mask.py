@@ -34,6 +34,7 @@ class GuidedMask:
         probability: (z, y, x) float32 of the atrium; the mask is where it is at least 0.5.
         settled: (z, y, x) bool: painted, answered or kept; only an answer at that very place changes it.
         answers: All answers so far.
+        kept: Places that were found right, LPS mm.
     """
 
     grid: Geometry
@@ -41,6 +42,7 @@ class GuidedMask:
     probability: Map
     settled: Mask
     answers: tuple[Answer, ...] = ()
+    kept: tuple[Triple, ...] = ()
 
     @property
     def mask(self) -> Mask:
@@ -64,16 +66,15 @@ class GuidedMask:
         """Return the voxels whose centre lies within `mm` of one of the places, and the voxel of each."""
         return near(places, mm, self.grid)
 
-    def flipped(self, voxels: NDArray[np.int64]) -> GuidedMask:
-        """Return the mask in which the voxels of these flat indices are on the other side."""
+    def with_probability(self, voxels: NDArray[np.int64], values: NDArray[np.float32]) -> GuidedMask:
+        """Return the mask with other probabilities at the voxels of these flat indices."""
         probability = self.probability.copy()
-        flat = probability.reshape(-1)
-        flat[voxels] = np.where(flat[voxels] >= 0.5, 1 - _SAID, _SAID)
+        probability.reshape(-1)[voxels] = values
         return replace(self, probability=probability)
 
-    def with_settled(self, places: Mask) -> GuidedMask:
-        """Return the same mask with more of it settled."""
-        return replace(self, settled=self.settled | places)
+    def seen(self, mm: float) -> Mask:
+        """Return the voxels within `mm` of what a reader has looked at: answered or kept."""
+        return self.near([*self.kept, *(click for answer in self.answers for click in answer.clicks)], mm)
 
 
 @dataclass(frozen=True)

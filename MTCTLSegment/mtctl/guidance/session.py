@@ -81,7 +81,7 @@ class QuestionSession:
         return self._case
 
     def _shown(self, case: GuidedCase, question: Question) -> ShownQuestion:
-        after = case.guided.flipped(question.changed)
+        after = case.guided.with_probability(question.voxels, question.probability)
         would = case.become(after, question.answer).mask
         voxels = np.flatnonzero(would != case.mask)
         sign = 1 if question.side == "inside" else -1
