@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,17 +38,17 @@ _WALL = _(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the numbers are of: a review, the segmentation and the accepted regions, and where the wall is.
+    """What the numbers are of: a review, its segmentation and what else was settled, and where the wall is.
 
     Attributes:
         review, mask: Compared as objects: a mask is never changed in place.
-        accepted: The regions, and from which threshold on each.
+        settled: Accepted regions and answers (`settled_by_the_person`).
         shell: Outward and inward mm; None: the wall is not measured.
     """
 
     review: CaseReview
     mask: Mask
-    accepted: Mapping[int, float]
+    settled: tuple[object, ...]
     shell: tuple[float, float] | None
 
     def is_still(self, other: _Wanted | None) -> bool:
@@ -58,7 +57,7 @@ class _Wanted:
             other is not None
             and self.review is other.review
             and self.mask is other.mask
-            and self.accepted == other.accepted
+            and self.settled == other.settled
             and self.shell == other.shell
         )
 
@@ -168,10 +167,10 @@ class MeasurePanel(Panel):
         review, ui = self._current.review, self._ui
         if review is None:
             return None
-        marks = review.session.state.marks.items()
-        accepted = {number: mark.accepted_at for number, mark in marks if mark.accepted_at is not None}
+        from mtctl.measures.case import settled_by_the_person  # Not before a case is open: scipy takes its time.
+
         shell = (ui.outwardBox.value, ui.inwardBox.value) if self._walled is review else None
-        return _Wanted(review, review.mask, accepted, shell)
+        return _Wanted(review, review.mask, settled_by_the_person(review.session), shell)
 
     def _measured(self, answer: dict[str, Any]) -> None:
         from mtctl.measures.document import CaseMeasures

@@ -76,6 +76,13 @@ class ReadCase:
         )  # fmt: skip
 
 
+def settled_by_the_person(session: ReviewSession) -> tuple[object, ...]:
+    """Return what the person settled without drawing, to be compared: it narrows intervals as an edit does."""
+    marks = session.state.marks.items()
+    accepted = {number: mark.accepted_at for number, mark in marks if mark.accepted_at is not None}
+    return accepted, session.state.replies
+
+
 def settled_voxels(session: ReviewSession, current: Mask) -> Mask:
     """Return which voxels (z, y, x) the person drew, accepted or said something of."""
     settled = np.asarray(current != session.maps.segmentation) | settled_by(session.said, session.maps.geometry)

@@ -13,6 +13,7 @@ from typing import Any
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask
+from mtctl.measures.case import settled_by_the_person
 from mtctl.measures.document import CaseMeasures
 from mtctl.measures.hand_over import FOLDER, hand_over
 from mtctl.measures.rows import shape_rows
@@ -91,8 +92,7 @@ class CaseMeasurer:
 
 def _stand(case: CaseUnderReview) -> tuple[Mask, Any]:
     """Return what the numbers depend on; a mask is never changed in place."""
-    marks = case.session.state.marks.items()
-    return case.mask, {number: mark.accepted_at for number, mark in marks if mark.accepted_at is not None}
+    return case.mask, settled_by_the_person(case.session)
 
 
 def _alike(before: tuple[Mask, Any] | None, now: tuple[Mask, Any]) -> bool:
