@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.guidance import GRID_MM, arbitrary_refiner, ball_case, turned
 
 from mtctl.geometry import Geometry, Triple, Volume
-from mtctl.guidance.answers import Answer, Side
 from mtctl.guidance.guided_case import KEPT_MM, GuidedCase
 from mtctl.guidance.guided_mask import OBEYED_MM, guided_scan
-from mtctl.guidance.places import near
+from mtctl.review.answers import Answer, Side
+from mtctl.review.places import near
 
 PLAIN = Geometry((30, 28, 16), (1.25, 1.25, 2.5), (0.0, 0.0, 0.0))
 

@@ -10,10 +10,10 @@ from scipy import ndimage
 from support.guidance import GRID_MM, ArbitraryRefiner, arbitrary_refiner, turned
 
 from mtctl.geometry import Geometry, Map, Triple, Volume
-from mtctl.guidance.answers import Answer, Said, ShownQuestion, with_changed
 from mtctl.guidance.guided_mask import GuidedScan, guided_scan
 from mtctl.guidance.questions import LEAST_EXPECTED_ML, MOST_QUESTIONS, ChanceModel, QuestionFinder
 from mtctl.guidance.session import QuestionSession, looked_at
+from mtctl.review.answers import Answer, Said, ShownQuestion, with_changed
 
 GEOMETRY = turned((70, 64, 30), (1.1, 1.2, 2.4), 15.0)
 
