@@ -47,7 +47,7 @@ class MTCTLSegment(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self._registerSampleData)
 
     def _registerSampleData(self) -> None:
-        from mtctl.python_version import refusal
+        from mtctl.system.python_version import refusal
 
         if not refusal():
             from MTCTLSegmentLib import sample_data
@@ -109,7 +109,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
-        from mtctl.python_version import refusal
+        from mtctl.system.python_version import refusal
 
         if refusal():  # Nothing else is made: `logic` stays None, and what follows does nothing.
             label = qt.QLabel(refusal())

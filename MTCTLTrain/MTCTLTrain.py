@@ -82,7 +82,7 @@ class MTCTLTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
-        from mtctl.python_version import refusal
+        from mtctl.system.python_version import refusal
 
         if refusal():  # Nothing else is made: `logic` stays None, and what follows does nothing.
             label = qt.QLabel(refusal())

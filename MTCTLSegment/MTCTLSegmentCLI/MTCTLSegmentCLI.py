@@ -114,7 +114,7 @@ def box_of(region: list[float]) -> Box:
 def main() -> int:
     find_packages()
     try:
-        from mtctl.python_version import refusal
+        from mtctl.system.python_version import refusal
 
         if refusal():
             print(refusal(), file=sys.stderr)

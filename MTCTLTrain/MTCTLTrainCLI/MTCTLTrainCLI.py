@@ -89,7 +89,7 @@ class _Events(io.StringIO):
 def main() -> int:
     find_packages()
     try:
-        from mtctl.python_version import refusal
+        from mtctl.system.python_version import refusal
 
         if refusal():
             print(refusal(), file=sys.stderr)

@@ -45,7 +45,7 @@ SEVERITY = 3
 
 
 @dataclass(frozen=True)
-class Figures:
+class AnsweredFigures:
     """One mask against the truth; wrong volume farther than 2 mm from the true surface in mL."""
 
     dice: float
@@ -65,7 +65,7 @@ class Way:
         seconds_again: For each new list of questions.
     """
 
-    figures: tuple[Figures, ...]
+    figures: tuple[AnsweredFigures, ...]
     asked: int = 0
     hits: tuple[bool, ...] = ()
     seconds: tuple[float, ...] = ()
@@ -159,15 +159,15 @@ def _random(case: GuidedCase, finder: QuestionFinder, reader: SimulatedReader, c
     return Way(_filled(figures, counts))
 
 
-def _filled(figures: Sequence[Figures], counts: Sequence[int]) -> tuple[Figures, ...]:
+def _filled(figures: Sequence[AnsweredFigures], counts: Sequence[int]) -> tuple[AnsweredFigures, ...]:
     """Return figures for every number of answers: where nothing more is asked, they stay."""
     return (*figures, *[figures[-1]] * (max(counts) + 1 - len(figures)))
 
 
-def _figures(case: GuidedCase, reader: SimulatedReader) -> Figures:
+def _figures(case: GuidedCase, reader: SimulatedReader) -> AnsweredFigures:
     x, y, z = case.geometry.spacing
     metrics = segmentation_metrics(case.mask, reader.truth, (z, y, x))
-    return Figures(metrics.dice, metrics.hd95_mm, _far_ml(case.mask != reader.truth, reader))
+    return AnsweredFigures(metrics.dice, metrics.hd95_mm, _far_ml(case.mask != reader.truth, reader))
 
 
 def _far_ml(wrong: Mask, reader: SimulatedReader) -> float:
@@ -204,9 +204,9 @@ def _print(ways: dict[str, list[Way]], counts: Sequence[int]) -> None:
               f"the list again: median {np.median(again):.2f}, longest {max(again):.2f}")  # fmt: skip
 
 
-def _mean(ways: Sequence[Way], count: int) -> Figures:
+def _mean(ways: Sequence[Way], count: int) -> AnsweredFigures:
     rows = [list(asdict(way.figures[count]).values()) for way in ways]
-    return Figures(*np.mean(rows, axis=0).tolist())
+    return AnsweredFigures(*np.mean(rows, axis=0).tolist())
 
 
 def _document(ways: dict[str, list[Way]], counts: Sequence[int]) -> dict[str, dict[str, dict[str, float]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from mtctl.system.time_spans import time_span_text
+from mtctl.system.output import time_span_text
 
 # Of the last scans only: workers join and leave, and the first scans wait for the processes' start.
 _WINDOW = 50

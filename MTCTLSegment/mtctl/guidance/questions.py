@@ -180,7 +180,7 @@ class QuestionFinder:
 def worth_asking(candidates: Sequence[Question]) -> tuple[Question, ...]:
     """Return the questions to ask, by falling product of their chance and of what the opposite answer changes.
 
-    Of what the network changes by the first five answers, that order has a quarter more right than the order of the
+    Of what the network changes by the first five opposite answers, a quarter more is right than in the order of the
     volume expected (cases 57-66 of the benchmark's training list).
     """
     worth = [question for question in candidates if question.expected_ml >= LEAST_EXPECTED_ML]

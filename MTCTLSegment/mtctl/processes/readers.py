@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from mtctl.errors import failure_of, printable
 from mtctl.processes.work_queue import OVERDUE, Lost, Say, ended_after, run_queue
 from mtctl.system.interrupts import check
-from mtctl.system.time_spans import time_span_text
+from mtctl.system.output import time_span_text
 
 #: What work on an input says to be doing while it may end or hold its process.
 READING = "read"

@@ -23,7 +23,7 @@ from mtctl.worker.received import read_packed, read_scan
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Question:
     """What a request for questions says, but for where its files are."""
 
     case: Annotated[str, Longest(200)]
@@ -57,7 +57,7 @@ class QuestionEngine:
             OSError: The answer cannot be written.
         """
         number, folder = request["id"], Path(request["output"])
-        wanted = read_as(_Request, request, "the request")
+        wanted = read_as(_Question, request, "the request")
         geometry = Geometry.from_json(request["geometry"])
         case = self._case_of(wanted, folder, geometry)
         session = case.session
@@ -76,7 +76,7 @@ class QuestionEngine:
              "chance": one.chance} for one in questions
         ])  # fmt: skip
 
-    def _case_of(self, wanted: _Request, folder: Path, geometry: Geometry) -> _Case:
+    def _case_of(self, wanted: _Question, folder: Path, geometry: Geometry) -> _Case:
         if self._case is not None and self._case.key == wanted.case and not (folder / "scan.npy").exists():
             return self._case
         volume = read_scan(folder / "scan.npy", geometry.to_json())

@@ -13,7 +13,7 @@ from mtctl.geometry import Geometry
 from mtctl.guidance.guided_mask import GuidedMask
 from mtctl.guidance.questions import BORDER_MM, PLACE_MM, ChanceModel, QuestionFinder
 from mtctl.masks import solid
-from mtctl_train.guidance.drafts import Draft
+from mtctl_train.guidance.drafts import DraftedCase
 
 #: A place holds an error that a reader would mend where so much is wrong beyond the border, mL.
 WORTH_ML = 0.1
@@ -22,7 +22,7 @@ WORTH_ML = 0.1
 _PRIOR = 0.1
 
 
-def fit_chances(finder: QuestionFinder, drafts: Sequence[Draft]) -> ChanceModel:
+def fit_chances(finder: QuestionFinder, drafts: Sequence[DraftedCase]) -> ChanceModel:
     """Return the chances that fit what the finder's candidates hold in these drafts; the usual ones without any.
 
     Args:
@@ -42,7 +42,7 @@ def fit_chances(finder: QuestionFinder, drafts: Sequence[Draft]) -> ChanceModel:
     return _fitted(np.log(expected), np.array(worth)) if expected else ChanceModel()
 
 
-def mask_of(draft: Draft) -> GuidedMask:
+def mask_of(draft: DraftedCase) -> GuidedMask:
     """Return a draft as a mask to ask about: its largest piece, holes filled."""
     z, y, x = draft.image.shape
     dz, dy, dx = draft.voxel_mm

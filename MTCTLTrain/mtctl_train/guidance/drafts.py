@@ -31,7 +31,7 @@ _MOST_PLACES = 12
 
 
 @dataclass(frozen=True)
-class Draft:
+class DraftedCase:
     """A scan, its truth, and what a model that did not learn it says.
 
     Attributes:
@@ -60,7 +60,7 @@ def make_drafts(
     device: torch.device,
     seed: int = 0,
     tell: Callable[[str], None] = lambda line: None,
-) -> list[Draft]:
+) -> list[DraftedCase]:
     """Let a model draft each case as it is, in the card's views, and `changed` times with another appearance, in one.
 
     Args:
@@ -83,7 +83,7 @@ def make_drafts(
             maps = sample_passes(network, image, len(views), 0, device, planes, views=views, voxel_mm=case.voxel_mm)
             places, depths = error_places(maps.segmentation >= 0, case.mask, case.voxel_mm)
             drafts.append(
-                Draft(case.name, image, case.distance_mm, maps.segmentation, case.voxel_mm, places, depths)
+                DraftedCase(case.name, image, case.distance_mm, maps.segmentation, case.voxel_mm, places, depths)
             )  # fmt: skip
         tell(f"{number + 1} of {len(cases)}: {[len(draft.places) for draft in drafts[-changed - 1 :]]} places of error")
     return drafts

@@ -15,7 +15,7 @@ from torch.nn import functional
 from mtctl.geometry import Map, Triple
 from mtctl.guidance.channels import WINDOW, guidance_channels
 from mtctl_train.data.augmentation import Variation, sample_patch, vary_intensity
-from mtctl_train.guidance.drafts import Draft
+from mtctl_train.guidance.drafts import DraftedCase
 from mtctl_train.guidance.simulated_clicks import Answered, answer_error, confirm
 
 #: Fractions of the patches about an error of the draft, about one that is made up, and about what is right. The rest
@@ -78,7 +78,9 @@ class Example:
             self.weight.reshape(-1)[near] = _ANSWERED_WEIGHT
 
 
-def draw_example(drafts: Sequence[Draft], seed: int, iteration: int, item: int) -> tuple[Example, np.random.Generator]:
+def draw_example(
+    drafts: Sequence[DraftedCase], seed: int, iteration: int, item: int
+) -> tuple[Example, np.random.Generator]:
     """Draw a patch with its first answer; the same for the same numbers."""
     rng = np.random.default_rng((seed, iteration, item))
     draft = drafts[int(rng.integers(len(drafts)))]

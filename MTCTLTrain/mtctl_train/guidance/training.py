@@ -14,7 +14,7 @@ from torch import Tensor
 from mtctl.networks.device import autocast, to_device
 from mtctl.networks.guidance_net import GuidanceNet
 from mtctl_train.errors import TrainingError
-from mtctl_train.guidance.drafts import Draft
+from mtctl_train.guidance.drafts import DraftedCase
 from mtctl_train.guidance.examples import Example, GuidedBatch, batch_of, draw_example
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
 from mtctl_train.training.checkpoint import TrainingProgress, load_checkpoint, save_checkpoint
@@ -47,7 +47,7 @@ class GuidanceRecipe:
 
 def train_guidance(
     network: GuidanceNet,
-    drafts: Sequence[Draft],
+    drafts: Sequence[DraftedCase],
     recipe: GuidanceRecipe,
     out: Path,
     device: torch.device,
@@ -107,7 +107,7 @@ def train_guidance(
 
 
 def _batch(
-    network: GuidanceNet, drafts: Sequence[Draft], recipe: GuidanceRecipe, iteration: int, device: torch.device
+    network: GuidanceNet, drafts: Sequence[DraftedCase], recipe: GuidanceRecipe, iteration: int, device: torch.device
 ) -> GuidedBatch:
     """Return a step's patches, each with its answers."""
     drawn = [draw_example(drafts, recipe.seed, iteration, item) for item in range(recipe.batch)]

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.system.files import WriteError, write_reason
+from mtctl.system.output import time_span_text
 from mtctl.system.regular_files import open_regular, open_to_append
-from mtctl.system.time_spans import time_span_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -36,7 +36,7 @@ VEIN = ShownQuestion("left inferior vein", (20.0, 10.0, 8.0), (20.0, 10.0, 8.0),
 ROOF = ShownQuestion("roof", (4.0, 4.0, 4.0), (4.0, 4.0, 4.0), "outside", -0.1, 0.3, np.array([0]))
 
 
-class Clock:
+class StoppedClock:
     def __init__(self) -> None:
         self.now = 10.0
 
@@ -45,12 +45,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> StoppedClock:
+    return StoppedClock()
 
 
 @pytest.fixture
-def session(clock: Clock) -> ReviewSession:
+def session(clock: StoppedClock) -> ReviewSession:
     return ReviewSession(MAPS, ReviewState(0.5), clock=clock)
 
 
@@ -61,7 +61,9 @@ def change(session: ReviewSession, question: ShownQuestion, mask: Mask) -> Mask:
     return after
 
 
-def test_a_kept_place_and_a_changed_one_are_said_with_time_and_volume(session: ReviewSession, clock: Clock) -> None:
+def test_a_kept_place_and_a_changed_one_are_said_with_time_and_volume(
+    session: ReviewSession, clock: StoppedClock
+) -> None:
     session.keep(ROOF)
     clock.now += 4
     mask = change(session, VEIN, MAPS.segmentation)
@@ -118,7 +120,9 @@ def test_an_answer_given_again_after_its_undo_is_said_once(session: ReviewSessio
     assert [reply.undone for reply in session.state.replies] == [True, False]
 
 
-def test_a_reopened_draft_goes_on_with_what_was_said(session: ReviewSession, clock: Clock, tmp_path: Path) -> None:
+def test_a_reopened_draft_goes_on_with_what_was_said(
+    session: ReviewSession, clock: StoppedClock, tmp_path: Path
+) -> None:
     session.keep(ROOF)
     mask = change(session, VEIN, MAPS.segmentation)
     write_review(tmp_path / "review.json", session)

@@ -80,7 +80,8 @@ READ_BY_OLD_PYTHON = (
     "MTCTLSegment/MTCTLSegmentLib/parameters.py",
     "MTCTLSegment/mtctl/__init__.py",
     "MTCTLSegment/mtctl/errors.py",
-    "MTCTLSegment/mtctl/python_version.py",
+    "MTCTLSegment/mtctl/system/__init__.py",
+    "MTCTLSegment/mtctl/system/python_version.py",
     "MTCTLSegment/mtctl/uncertainty/__init__.py",
     "MTCTLSegment/mtctl/uncertainty/kinds.py",
     "MTCTLTrain/MTCTLTrain.py",
@@ -95,21 +96,21 @@ from pathlib import Path
 root = Path({str(ROOT)!r})
 from host import start
 host = start()
-import qt, slicer, mtctl.python_version
-mtctl.python_version.sys = types.SimpleNamespace(version_info=(3, 9, 13, "final", 0))
+import qt, slicer, mtctl.system.python_version
+mtctl.system.python_version.sys = types.SimpleNamespace(version_info=(3, 9, 13, "final", 0))
 for name in ("MTCTLSegment", "MTCTLTrain"):
     host.module(root / name / f"{{name}}.py")
     for _ in range(2):
         widget = host.enter(name)
         labels = [label.text for label in widget.parent.findChildren(qt.QLabel)]
-        assert mtctl.python_version.refusal() in labels, labels
+        assert mtctl.system.python_version.refusal() in labels, labels
         assert not widget.parent.findChildren(qt.QPushButton)
         slicer.mrmlScene.Clear(0)
         slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.StartImportEvent)
         slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.EndImportEvent)
         host.reload(name)
         host.leave()
-print(mtctl.python_version.refusal())
+print(mtctl.system.python_version.refusal())
 for module in list(sys.modules.values()):
     file = getattr(module, "__file__", None)
     if file and Path(file).is_relative_to(root) and not Path(file).is_relative_to(root / "Testing"):
@@ -141,7 +142,8 @@ class TestAPythonThatIsTooOld:
     def test_is_told_by_the_command_line_modules(self, name: str) -> None:
         program = (
             "import runpy, sys, types; script = sys.argv.pop(1); cli = runpy.run_path(script); cli['find_packages']()\n"
-            "import mtctl.python_version as old; old.sys = types.SimpleNamespace(version_info=(3, 9, 13, 'final', 0))\n"
+            "import mtctl.system.python_version as old\n"
+            "old.sys = types.SimpleNamespace(version_info=(3, 9, 13, 'final', 0))\n"
             "status = cli['main'](); print([name for name in sys.modules if name.startswith('mtctl')])\n"
             "sys.exit(status)"
         )
@@ -149,4 +151,4 @@ class TestAPythonThatIsTooOld:
             [sys.executable, "-c", program, str(ROOT / name)], capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 1 and done.stderr.strip() == OLD
-        assert done.stdout.strip() == "['mtctl', 'mtctl.python_version']"
+        assert done.stdout.strip() == "['mtctl', 'mtctl.system', 'mtctl.system.python_version']"

@@ -16,7 +16,7 @@ from mtctl.guidance.refinement import Refiner
 from mtctl.models.model import Model
 from mtctl.networks.guidance_net import GuidanceNet
 from mtctl_train.guidance.chances import fit_chances, mask_of
-from mtctl_train.guidance.drafts import Draft, error_places, make_drafts
+from mtctl_train.guidance.drafts import DraftedCase, error_places, make_drafts
 from mtctl_train.guidance.examples import draw_example
 from mtctl_train.guidance.simulated_clicks import answer_error, confirm
 from mtctl_train.guidance.training import GuidanceRecipe, train_guidance
@@ -25,7 +25,7 @@ VOXEL_MM = (2.5, 1.25, 1.25)
 
 
 @pytest.fixture(scope="module")
-def drafts(tiny_model: Model) -> list[Draft]:
+def drafts(tiny_model: Model) -> list[DraftedCase]:
     return make_drafts(tiny_model, CASES[:2], 1, CPU)
 
 
@@ -36,7 +36,7 @@ def two_balls() -> tuple[np.ndarray, np.ndarray]:
     return truth, truth | extra
 
 
-def test_drafts_are_of_each_case_as_it_is_and_changed_with_the_same_truth(drafts: list[Draft]) -> None:
+def test_drafts_are_of_each_case_as_it_is_and_changed_with_the_same_truth(drafts: list[DraftedCase]) -> None:
     assert [draft.name for draft in drafts] == ["case0", "case0", "case1", "case1"]
     assert np.array_equal(drafts[0].image, CASES[0].image) and not np.array_equal(drafts[1].image, CASES[0].image)
     assert all(np.array_equal(draft.distance_mm, CASES[0].distance_mm) for draft in drafts[:2])
@@ -68,13 +68,13 @@ def test_the_reader_says_nothing_about_a_mask_that_is_right_but_confirms_it_trul
     assert truth[tuple(confirmed.clicks[0].astype(int))] == confirmed.inside
 
 
-def test_an_example_is_the_same_whenever_it_is_drawn(drafts: list[Draft]) -> None:
+def test_an_example_is_the_same_whenever_it_is_drawn(drafts: list[DraftedCase]) -> None:
     one, other = (draw_example(drafts, 3, 7, 1)[0] for _ in range(2))
     assert np.array_equal(one.channels(), other.channels()) and np.array_equal(one.weight, other.weight)
     assert one.target().min() >= 0 and one.target().max() <= 1
 
 
-def test_examples_are_of_all_kinds(drafts: list[Draft]) -> None:
+def test_examples_are_of_all_kinds(drafts: list[DraftedCase]) -> None:
     examples = [draw_example(drafts, 0, i, 0)[0] for i in range(30)]
     assert any(example.inside for example in examples) and any(example.outside for example in examples)
     assert any(not example.inside and not example.outside for example in examples)
@@ -82,7 +82,7 @@ def test_examples_are_of_all_kinds(drafts: list[Draft]) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(drafts: list[Draft], tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(drafts: list[DraftedCase], tmp_path: Path) -> None:
     def run(folder: str, stop: int | None) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
         network, steps = GuidanceNet(2), 0
@@ -106,7 +106,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(drafts: list[Draft], tm
 
 
 def _until(step: int):  # type: ignore[no-untyped-def]
-    def draw(drafts: list[Draft], seed: int, iteration: int, item: int):  # type: ignore[no-untyped-def]
+    def draw(drafts: list[DraftedCase], seed: int, iteration: int, item: int):  # type: ignore[no-untyped-def]
         if iteration == step:
             raise KeyboardInterrupt
         return draw_example(drafts, seed, iteration, item)
@@ -114,7 +114,7 @@ def _until(step: int):  # type: ignore[no-untyped-def]
     return draw
 
 
-def test_chances_rise_with_the_volume_expected_and_are_the_usual_ones_without_cases(drafts: list[Draft]) -> None:
+def test_chances_rise_with_the_volume_expected_and_are_the_usual_ones_without_cases(drafts: list[DraftedCase]) -> None:
     finder = QuestionFinder(Refiner(GuidanceNet(2).eval(), CPU), ChanceModel())
     assert fit_chances(finder, []) == ChanceModel()
     fitted = fit_chances(finder, drafts[:1])

@@ -40,7 +40,7 @@ LONG = 4000
 
 
 @dataclass
-class Answer:
+class Heard:
     """What the handlers of one request were told."""
 
     progress: list[SegmentationProgress] = field(default_factory=list)
@@ -80,8 +80,8 @@ def drive(client: WorkerClient, until: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def ask(client: WorkerClient, volume: Volume, settings: Settings | None = None) -> Answer:
-    answer = Answer()
+def ask(client: WorkerClient, volume: Volume, settings: Settings | None = None) -> Heard:
+    answer = Heard()
     client.segment(volume, settings or Settings(), answer.handlers())
     drive(client, answer.ended)
     return answer
@@ -219,7 +219,7 @@ def test_two_requests_are_answered_in_turn_and_a_waiting_one_can_be_dropped(
 def test_cancel_in_the_middle_leaves_no_process_and_the_next_case_gets_a_new_child(
     client: WorkerClient, settings: Settings
 ) -> None:
-    answer = Answer()
+    answer = Heard()
     number = client.segment(scan(), replace(settings, samples=LONG), answer.handlers())
     drive(client, lambda: "network" in answer.stages())
     family, told, exchange = family_of(child_pid(client)), len(answer.progress), exchange_of(client)
@@ -230,7 +230,7 @@ def test_cancel_in_the_middle_leaves_no_process_and_the_next_case_gets_a_new_chi
         client.poll()
     assert not answer.ended() and len(answer.progress) == told and not client.busy
 
-    answer = Answer()
+    answer = Heard()
     client.segment(scan(), replace(settings, samples=LONG), answer.handlers())
     drive(client, lambda: "network" in answer.stages())
     exchange = exchange_of(client)
@@ -432,7 +432,7 @@ def test_a_crash_is_reported_with_the_last_words_and_the_next_request_finds_a_ne
 """
         + RESULT
     )
-    crashed, waiting = Answer(), Answer()
+    crashed, waiting = Heard(), Heard()
     client.segment(scan(), Settings(seed=13), crashed.handlers())
     client.segment(scan(), Settings(), waiting.handlers())
     drive(client, waiting.ended)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtctl.system.time_spans import time_span_text
+from mtctl.system.output import time_span_text
 
 
 @pytest.mark.parametrize(
