@@ -34,7 +34,7 @@ _TICK_SECONDS = 0.5
 
 
 @dataclass
-class _Asked:
+class _Underway:
     """A task on its way."""
 
     number: int
@@ -64,8 +64,8 @@ class WorkerClient:
         """
         self._make_transport, self._program, self._arguments = transport, program, tuple(arguments)
         self._child: Child | None = None
-        self._waiting: deque[_Asked] = deque()
-        self._current: _Asked | None = None
+        self._waiting: deque[_Underway] = deque()
+        self._current: _Underway | None = None
         self._times = TimeEstimator()
         self._number = 0
         self.device = ""
@@ -116,7 +116,7 @@ class WorkerClient:
 
     def _queue(self, task: Task) -> int:
         self._number += 1
-        self._waiting.append(_Asked(self._number, task))
+        self._waiting.append(_Underway(self._number, task))
         return self._number
 
     def cancel(self, number: int) -> None:
@@ -143,7 +143,7 @@ class WorkerClient:
         if request and time.monotonic() - request.told >= _TICK_SECONDS:
             self._tell(request)
 
-    def _begin(self, request: _Asked) -> None:
+    def _begin(self, request: _Underway) -> None:
         self._current = request
         try:
             self.start()
@@ -176,7 +176,7 @@ class WorkerClient:
                 except (OSError, ValueError) as error:
                     self._fail(f"the result could not be fetched: {_reason(error)}")
 
-    def _hear(self, request: _Asked, kind: str, message: dict[str, Any]) -> None:
+    def _hear(self, request: _Underway, kind: str, message: dict[str, Any]) -> None:
         if kind == "progress" and request.run:
             step = read_as(StepMessage, message, kind)
             request.run.advance(step.stage, step.share, time.monotonic())
@@ -212,7 +212,7 @@ class WorkerClient:
         self._drop()
         tell()
 
-    def _tell(self, request: _Asked) -> None:
+    def _tell(self, request: _Underway) -> None:
         now = time.monotonic()
         request.told = now
         if request.run:
