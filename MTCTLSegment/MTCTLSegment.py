@@ -23,8 +23,9 @@ from MTCTLSegmentLib.parameters import Binding, Restrict, SearchRegion, ShownUnc
 HELP = _(
     "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. <ol><li><b>Scan"
     "</b>: choose one and press Apply.</li><li><b>Uncertainty</b>: the heatmap shows what is at least as uncertain as "
-    "the threshold.</li><li><b>Regions</b>: step through the ranked places with N (next) and P (previous); A accepts "
-    "the one you look at.</li><li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is "
+    "the threshold.</li><li><b>Questions</b>: the few places that matter. K keeps what is there, C changes it as shown "
+    "in blue and white, N and P go on and back; or click a place that is inside or outside. Z takes an answer "
+    "back.</li><li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is "
     "uncertain, unless you choose otherwise. Z takes a change back.</li><li><b>Finish</b>: accept the case, or reject "
     "it; either is saved into the case store.</li><li><b>Measure</b>: numbers with their intervals, the late "
     "enhancement of the wall, a report, and surfaces as files.</li></ol>For research only, not for clinical use."
@@ -124,6 +125,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from MTCTLSegmentLib.panels.measure import MeasurePanel
         from MTCTLSegmentLib.panels.model import ModelPanel
         from MTCTLSegmentLib.panels.proposals import ProposalPanel
+        from MTCTLSegmentLib.panels.questions import QuestionPanel
         from MTCTLSegmentLib.panels.regions import RegionPanel
         from MTCTLSegmentLib.panels.scan import ScanPanel
         from MTCTLSegmentLib.panels.status import StatusPanel
@@ -147,6 +149,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.heatmapPanel = HeatmapPanel(ui, current)
         self.regionPanel = RegionPanel(ui, current)
         self.editorPanel = EditorPanel(ui, current, self.heatmapPanel.edited)
+        self.questionPanel = QuestionPanel(ui, current, self.logic.questions, self.editorPanel)
         self.proposalPanel = ProposalPanel(ui, current, self.editorPanel)
         self.storeJob = StoreJob()
         self.draftSaver = DraftSaver(ui, current, self.storeJob)
@@ -161,6 +164,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.heatmapPanel,
             self.regionPanel,
             self.editorPanel,
+            self.questionPanel,
             self.proposalPanel,
             self.draftSaver,
             self.finishPanel,
@@ -168,8 +172,9 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.exportPanel,
             SceneFollower(*events, self.editorPanel.keep_attached),
         )
-        regions = self.regionPanel
-        self.shortcuts = Shortcuts({"N": regions.next, "P": regions.previous, "A": regions.accept})
+        asked = self.questionPanel
+        keys = {"N": asked.next, "P": asked.previous, "K": asked.keep, "C": asked.change, "A": self.regionPanel.accept}
+        self.shortcuts = Shortcuts(keys)
         self.scanPanel.connect((ui.segmentSelector, "activated(int)", self.onSegmentChosen))
         self._reactions = {
             "scan": self.onScanChosen,
@@ -201,6 +206,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic is None:
             return
         self.shortcuts.enable(False)
+        self.questionPanel.leave()
         self.editorPanel.leave()
         self.finishPanel.storeEdit.commit()
         self.currentReview.pause()
@@ -212,7 +218,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self.setParameterNode(None)
         self.removeObservers()
-        self.logic.job.close()
+        self.logic.worker.close()
         self.storeJob.close()
         for panel in reversed(self.panels):
             panel.close()
@@ -332,6 +338,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Release all nodes of a scene that is about to be closed or replaced."""
         if self.logic.job.running:
             self.scanPanel.cancel()
+        self.questionPanel.leave()
         self.editorPanel.leave()
         self.editorPanel.detach()
         self.draftSaver.flush()
@@ -360,9 +367,12 @@ class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
+        from MTCTLSegmentLib.jobs.question_job import QuestionJob
         from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
+        from MTCTLSegmentLib.jobs.warm_worker import WarmWorker
 
-        self.job = SegmentationJob()
+        self.worker = WarmWorker()
+        self.job, self.questions = SegmentationJob(self.worker), QuestionJob(self.worker)
 
     def getParameterNode(self) -> Any:
         wrap: Any = MTCTLSegmentParameterNode  # Its decorator makes its constructor.

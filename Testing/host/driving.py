@@ -205,6 +205,14 @@ class Host:
         QtTest.QTest.mouseClick(target, QtCore.Qt.MouseButton.LeftButton, QtCore.Qt.KeyboardModifier.NoModifier, place)
         self.process_events()
 
+    def click_at(self, name: str, place: tuple[float, float, float]) -> None:
+        """Moves the mouse to a place (mm, RAS) in a slice view, and clicks there."""
+        view, point = self.view(name), QtCore.QPoint(*self.pixel_of(name, place))
+        for step in (QtCore.QPoint(3, 0), QtCore.QPoint(0, 0)):
+            QtTest.QTest.mouseMove(view, point + step)
+            self.process_events()
+        self.click(view, point.x(), point.y())
+
     def stroke(self, name: str, places: Sequence[tuple[float, float, float]]) -> None:
         """Drags the left mouse button through places (mm, RAS) in a slice view."""
         view = self.view(name)

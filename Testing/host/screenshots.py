@@ -59,8 +59,9 @@ def segment_a_phantom(host: Any, module: Any) -> None:
 
 def show_the_result(host: Any, module: Any) -> None:
     """Two regions accepted, and one in the middle of the scan."""
-    for key in "NAA":
-        host.press(key)
+    module.ui.nextButton.click()
+    for _ in range(2):
+        host.press("A")
     module.ui.regionTable.setCurrentCell(central_rows(module)[0], 0)
     zoom(host)
     host.wait(1.0)

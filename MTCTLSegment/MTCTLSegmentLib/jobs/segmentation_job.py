@@ -1,34 +1,25 @@
-"""The segmentation under way: asks the warm child process, and listens to it with a timer."""
+"""The segmentation under way, by the warm child process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import qt
-
-from mtctl.worker.client import WorkerClient
 from mtctl.worker.requests import Handlers
-from MTCTLSegmentLib.jobs.qprocess_transport import ProcessTransport
+from MTCTLSegmentLib.jobs.warm_worker import WarmWorker
 
 if TYPE_CHECKING:
     from mtctl.geometry import Volume
     from mtctl.inference.result import Result
     from mtctl.worker.requests import SegmentationProgress, Settings
 
-# Twenty looks a second: what the child says is on the screen after 25 ms on average.
-_LOOK_MS = 50
-
 
 class SegmentationJob:
     """One segmentation at a time; the child with the loaded model stays for the next."""
 
-    def __init__(self) -> None:
-        self._client = WorkerClient(ProcessTransport)
+    def __init__(self, worker: WarmWorker) -> None:
+        self._worker, self._client = worker, worker.client
         self._number: int | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_LOOK_MS)
-        self._timer.connect("timeout()", self._client.poll)
 
     @property
     def running(self) -> bool:
@@ -59,17 +50,10 @@ class SegmentationJob:
             return call
 
         self._number = self._client.segment(volume, settings, Handlers(progress, note, ended(done), ended(failed)))
-        self._timer.start()
+        self._worker.listen()
 
     def cancel(self) -> None:
         """Drop the segmentation under way; its process is gone on return."""
         number, self._number = self._number, None
         if number is not None:
             self._client.cancel(number)
-
-    def close(self) -> None:
-        """End the child process too: the module is reloaded, or the application ends."""
-        self._number = None
-        self._timer.stop()
-        self._timer.disconnect("timeout()", self._client.poll)
-        self._client.close()

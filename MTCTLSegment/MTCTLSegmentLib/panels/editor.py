@@ -73,13 +73,17 @@ class EditorPanel(Panel, VTKObservationMixin):
 
     def leave(self) -> None:
         """Release mouse and keys: with Paint active the mouse would still paint in the next module."""
-        if self._stroke.isActive():  # The last stroke was made here, with the tool that is still active.
-            self._stroke.stop()
-            self._note_edit()
+        self.settle()
         self._entered = False
         self._editor.setActiveEffect(None)
         self._editor.uninstallKeyboardShortcuts()
         self._editor.removeViewObservations()
+
+    def settle(self) -> None:
+        """Note the last stroke now, with the tool that is still active."""
+        if self._stroke.isActive():
+            self._stroke.stop()
+            self._note_edit()
 
     def attach(self) -> None:
         """Edit the reviewed segment of the open case."""

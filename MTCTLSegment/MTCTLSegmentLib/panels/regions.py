@@ -1,4 +1,4 @@
-"""Section 3: the ranked list of uncertain regions."""
+"""Section 3, lower part: the ranked list of uncertain regions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME_EVENT_SECONDS = 0.05
 
 
 class RegionPanel(Panel):
-    """The table of regions and its buttons; the keys N, P and A call `next`, `previous` and `accept`."""
+    """The table of regions and its buttons; the key A calls `accept`."""
 
     def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()

@@ -7,18 +7,25 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
 from mtctl import scene
-from mtctl.review.case_maps import ReviewError
-from mtctl.review.document import resume_review, review_document
+from mtctl.geometry import Volume
+from mtctl.review.answers import with_changed
+from mtctl.review.case_maps import RegionPart, ReviewError
+from mtctl.review.document import resume_review, review_document, with_geometry
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import summary
 from mtctl.uncertainty.kinds import NAMES
+from mtctl.worker.requests import QuestionedCase
 
 if TYPE_CHECKING:
-    from mtctl.geometry import Geometry, Mask
+    from numpy.typing import NDArray
+
+    from mtctl.geometry import Geometry, Mask, Triple
+    from mtctl.review.answers import Answer, ShownQuestion
     from mtctl.review.proposals import Proposal
     from mtctl.review.state import Edit
     from mtctl.scene import CaseNodes
@@ -43,6 +50,8 @@ class CaseReview:
         session: The review without a scene.
         note: A warning about how the review began, or "".
         preview: The shown suggestion, or None.
+        asked: The question whose opposite answer is shown, or None.
+        key: Names the case for the child process that is asked for questions.
     """
 
     nodes: CaseNodes
@@ -52,6 +61,8 @@ class CaseReview:
     _mask: Mask = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
     _before_strokes: Mask = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
     _seen: set[bytes] = field(default_factory=set)
+    asked: ShownQuestion | None = None
+    key: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -70,8 +81,13 @@ class CaseReview:
 
     def summary(self) -> str:
         """Return a summary, as "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
+        return summary(self.session.remaining, self.expected_dice)
+
+    @property
+    def expected_dice(self) -> tuple[float, float] | None:
+        """The 90 % interval of the Dice of the model's segmentation; None where unknown, or another is reviewed."""
         interval = self.report.get("case_score_interval") if self.own else None
-        return summary(self.session.remaining, (interval[0], interval[1]) if interval else None)
+        return (interval[0], interval[1]) if interval else None
 
     def warnings(self) -> list[str]:
         """Return the warnings that the person should read first."""
@@ -101,13 +117,53 @@ class CaseReview:
         self._before_strokes = self._mask
         if region is not None:
             scene.follow_scan(self.nodes)
-            # The scan may have been moved since the regions were found: the same voxels lie elsewhere.
-            before, here = self.session.maps.geometry, scene.volume_of(self.nodes.scan).geometry
-            place = region.centroid_lps
-            if here != before:
-                x, y, z = here.index_to_physical(before.physical_to_index(place)).tolist()
-                place = (x, y, z)
-            scene.jump(self.nodes.scene, place)
+            scene.jump(self.nodes.scene, self._place_in_scene(region.centroid_lps))
+
+    def look_at(self, question: ShownQuestion) -> None:
+        """Show the place of a question in the views.
+
+        Raises:
+            SceneError: As `go_to`.
+        """
+        self.discard()
+        self.session.look_on()
+        scene.follow_scan(self.nodes)
+        scene.jump(self.nodes.scene, self._place_in_scene(question.place))
+
+    def preview_question(self, question: ShownQuestion) -> None:
+        """Show what the opposite answer would change; the segmentation is not changed.
+
+        Raises:
+            SceneError: Something was deleted.
+        """
+        from mtctl.review import proposals
+
+        if self.preview is not None or not len(question.voxels):
+            return
+        part = RegionPart.of(question.voxels, self._mask.shape)
+        self.nodes = scene.show_preview(self.nodes, proposals.opposite(self.session.maps, part, self._mask))
+        self.asked = question
+
+    def questioned(self) -> QuestionedCase:
+        """Return the case as it was before any review, for the process that is asked for questions.
+
+        Raises:
+            SceneError: The scan was deleted, or is under a warping transform.
+        """
+        # Where the scan lay when the review began: there are the places of what was said.
+        maps, scan = self.session.maps, scene.volume_of(self.nodes.scan)
+        return QuestionedCase(self.key, Volume(scan.array, maps.geometry), maps.segmentation, maps.probability)
+
+    def place_in_review(self, place: Triple) -> Triple:
+        """Return where a place in the views (LPS mm) was when the review began: the scan may have been moved.
+
+        Raises:
+            SceneError: The scan was deleted, or is under a warping transform.
+        """
+        return _moved(place, scene.volume_of(self.nodes.scan).geometry, self.session.maps.geometry)
+
+    def _place_in_scene(self, place: Triple) -> Triple:
+        return _moved(place, self.session.maps.geometry, scene.volume_of(self.nodes.scan).geometry)
 
     def propose(self, kind: str, level: float) -> Proposal:
         """Compute a suggestion for the current region and show it; the segmentation is not changed.
@@ -125,6 +181,7 @@ class CaseReview:
         region = self.session.current
         if region is None:
             raise ReviewError("choose a region in the list first")
+        self.asked = None
         maps, part, mask = self.session.maps, self.session.part(region.id), scene.mask_of(self.nodes)
         if kind == "consensus":
             proposal = proposals.consensus(maps, part, mask, level)
@@ -141,9 +198,9 @@ class CaseReview:
         return proposal
 
     def discard(self) -> None:
-        """Hide the shown suggestion."""
-        if self.preview is not None:
-            self.preview = None
+        """Hide the shown suggestion, or what a question's opposite answer would change."""
+        if self.preview is not None or self.asked is not None:
+            self.preview = self.asked = None
             scene.remove_preview(self.nodes)
 
     def use(self, save_for_undo: Callable[[], None]) -> Edit | None:
@@ -164,6 +221,32 @@ class CaseReview:
         save_for_undo()
         scene.set_mask(self.nodes, mask)
         return self._record(proposal.name, mask)
+
+    def answer(
+        self,
+        voxels: NDArray[np.int64],
+        answer: Answer,
+        question: ShownQuestion | None,
+        save_for_undo: Callable[[], None],
+    ) -> Edit | None:
+        """Change what an answer changes as one undo step, and record both.
+
+        Args:
+            voxels: Flat indices of the voxels that change side.
+            answer, question: See `ReviewSession.answer`.
+            save_for_undo: Called right before; not where nothing changes.
+
+        Raises:
+            SceneError: Something was deleted.
+        """
+        self.discard()
+        mask = with_changed(scene.mask_of(self.nodes), voxels)
+        if len(voxels):
+            save_for_undo()
+            scene.set_mask(self.nodes, mask)
+        self._seen.add(_digest(mask))
+        self._mask = self._before_strokes = mask
+        return self.session.answer(answer, mask, question)
 
     def note_edit(self, kind: str) -> Edit | None:
         """Record a change of the segmentation, if there is one, by a tool or by undo or redo.
@@ -232,6 +315,14 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
     return CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
 
 
+def _moved(place: Triple, before: Geometry, now: Geometry) -> Triple:
+    """Return where the same voxel lies on another grid of the same size."""
+    if now == before:
+        return place
+    x, y, z = now.index_to_physical(before.physical_to_index(place)).tolist()
+    return x, y, z
+
+
 def forget_draft(nodes: CaseNodes) -> None:
     """Remove the draft of a case that was segmented again: its regions have changed."""
     scene.store_document(nodes, _draft_name(nodes), {})
@@ -252,7 +343,7 @@ def _where_the_scan_is(draft: dict[str, Any], geometry: Geometry) -> dict[str, A
     if not isinstance(written, dict) or written.keys() != here.keys():
         return draft
     same = list(written["size"]) == list(here["size"]) and np.allclose(written["spacing"], here["spacing"], atol=1e-3)
-    return {**draft, "geometry": here} if same else draft
+    return with_geometry(draft, geometry) if same else draft
 
 
 def _digest(mask: Mask) -> bytes:

@@ -166,6 +166,6 @@ def _is_due(watched: _Watched) -> bool:
 
 
 def _work(state: ReviewState) -> Any:
-    """Return the marks and edits of a review, without times of viewing and threshold."""
+    """Return the marks, edits and replies of a review, without times of viewing and threshold."""
     marks = {number: (mark.seen_at, mark.accepted_at, mark.edited) for number, mark in state.marks.items()}
-    return marks, state.edits
+    return marks, state.edits, state.replies

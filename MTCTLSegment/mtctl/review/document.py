@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from mtctl import __version__
 from mtctl.geometry import Geometry, Mask, same_grid
+from mtctl.review.answers import Point
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.quantities import Seconds
 from mtctl.review.replies import Reply
@@ -60,6 +61,14 @@ class _Document:
     regions: tuple[_MarkedRegion, ...]
     edits: tuple[Edit, ...]
     questions: tuple[Reply, ...] = ()  # Earlier versions asked none.
+
+
+@dataclass(frozen=True)
+class _Places:
+    """What of a review moves with the scan."""
+
+    geometry: Geometry
+    questions: tuple[Reply, ...] = ()
 
 
 def review_document(session: ReviewSession) -> dict[str, Any]:
@@ -163,6 +172,33 @@ def resume_review(
             f"{source}: the uncertainty was computed anew since, and its regions differ; start a new review"
         )
     return session
+
+
+def with_geometry(document: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
+    """Return the document of a review of a scan that was moved since: its places have moved with its voxels.
+
+    Args:
+        document: What `review_document` gave.
+        geometry: Where the scan is now, as many voxels.
+
+    Raises:
+        ReviewError: The document is damaged.
+    """
+    try:
+        moved = read_as(_Places, document, "the draft")
+    except DocumentError as error:
+        raise ReviewError(str(error)) from error
+
+    def here(places: Sequence[Point]) -> list[list[float]]:
+        if not places:
+            return []
+        found: list[list[float]] = geometry.index_to_physical(moved.geometry.physical_to_index(places)).tolist()
+        return found
+
+    questions = [
+        asdict(reply) | {"place": here([reply.place])[0], "clicks": here(reply.clicks)} for reply in moved.questions
+    ]
+    return {**document, "geometry": geometry.to_json(), "questions": questions}
 
 
 def _state(review: _Document) -> ReviewState:

@@ -70,6 +70,11 @@ def consensus(maps: CaseMaps, part: RegionPart, current: Mask, level: float) -> 
     return _proposal("consensus", maps, part, current, maps.probability[part.box] >= level)
 
 
+def opposite(maps: CaseMaps, part: RegionPart, current: Mask) -> Proposal:
+    """Propose that every voxel of the part is on the other side. Arguments as for `add`."""
+    return _proposal("opposite", maps, part, current, ~np.asarray(current[part.box], dtype=bool))
+
+
 def random_walk(
     maps: CaseMaps,
     part: RegionPart,

@@ -196,6 +196,10 @@ class ReviewSession:
         )
         return edit
 
+    def look_on(self) -> None:
+        """Count the time, as the person goes to another question."""
+        self._count_time()
+
     @property
     def said(self) -> Said:
         """What the person has said of places, in answer to questions and by clicks, without what was taken back."""

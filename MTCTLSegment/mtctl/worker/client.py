@@ -125,7 +125,11 @@ class WorkerClient:
             self._end_child()
             self._drop()
         else:
-            self._waiting = deque(request for request in self._waiting if request.number != number)
+            self.withdraw(number)
+
+    def withdraw(self, number: int) -> None:
+        """Drop a request that has not begun. One under way goes on, with its child; its owner need not listen."""
+        self._waiting = deque(request for request in self._waiting if request.number != number)
 
     def close(self) -> None:
         """End the child and drop all requests; the client starts anew when it is asked again."""

@@ -71,6 +71,7 @@ class Person(RuleBasedStateMachine):
         add_scan(ball(SCANS[name]), name)
         self.host.process_events()
         self.ui.scanSelector.choose(name)
+        self.ui.allRegionsBox.collapsed = False
         arrive(self.host, self.module, self.review_scan(name), seed)
         self.history_begins()
 
@@ -107,7 +108,7 @@ class Person(RuleBasedStateMachine):
         self.ui.thresholdSlider.value = percent / 100
         self.host.process_events()
 
-    @rule(key=st.sampled_from("NNPA"))
+    @rule(key=st.sampled_from("NKCPA"))
     def press(self, key: str) -> None:
         self.host.press(key)
 

@@ -43,7 +43,7 @@ class TestTheResult:
         regions = case.session.regions
         assert [number for number, _ in rows()] == [str(region.id) for region in regions]
         assert {state for _, state in rows()} == {"open"}
-        host.press("N")
+        module.ui.nextButton.click()
         host.press("A")
         assert rows()[0][1] == "accepted"
 
@@ -137,13 +137,13 @@ class TestTheThreshold:
 
 
 class TestTheList:
-    def test_next_previous_and_accept_work_by_button_and_by_key(self, host: Any, module: Any, case: Any) -> None:
+    def test_next_and_previous_work_by_button_and_accept_by_key(self, host: Any, module: Any, case: Any) -> None:
         ids = [region.id for region in case.session.regions]
         module.ui.nextButton.click()
         assert case.session.current.id == ids[0]
-        host.press("N")
+        module.ui.nextButton.click()
         assert case.session.current.id == ids[1]
-        host.press("P")
+        module.ui.previousButton.click()
         assert case.session.current.id == ids[0]
         host.press("A")
         assert case.session.current.id == ids[1]
@@ -151,13 +151,15 @@ class TestTheList:
         assert module.ui.regionTable.currentRow() == 1
 
     def test_keys_are_dead_out_of_the_module(self, host: Any, module: Any, case: Any) -> None:
+        module.ui.nextButton.click()
         host.leave()
-        host.press("N")
-        assert case.session.state.current is None
+        host.press("A")
+        assert not case.session.current.accepted
 
     def test_a_click_jumps_and_so_does_another_click_on_the_same_row(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
+        module.ui.allRegionsBox.collapsed = False
         table = module.ui.regionTable
 
         def click(row: int) -> None:
@@ -236,9 +238,9 @@ class TestSuggestions:
         before = coloured(host.view_pixels("Red"))
         module.ui.proposalAddButton.click()
         assert coloured(host.view_pixels("Red")) > before + 20
-        host.press("N")
+        module.ui.nextButton.click()
         assert case.preview is None
-        host.press("P")
+        module.ui.previousButton.click()
         assert coloured(host.view_pixels("Red")) == pytest.approx(before, abs=20)
 
     def test_undo_goes_back_to_the_start_bit_by_bit(self, host: Any, module: Any, case: Any) -> None:

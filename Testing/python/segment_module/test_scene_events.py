@@ -138,9 +138,10 @@ class TestReloading:
         assert again is not module and again.currentReview.review is not case
         assert again.currentReview.review.session.state.marks.keys() == state.marks.keys()
         before = again.currentReview.review.session.current.id
-        host.press("N")
-        ids = [region.id for region in again.currentReview.review.session.regions]
-        assert again.currentReview.review.session.current.id == ids[(ids.index(before) + 1) % len(ids)]
+        accepted = again.currentReview.review.session.current.accepted
+        host.press("A")
+        region = next(region for region in again.currentReview.review.session.regions if region.id == before)
+        assert region.accepted is not accepted
         assert case.session.state.current == state.current
 
     def test_in_mid_segmentation_ends_the_child(self, host: Any, module: Any, scan_node: Any) -> None:
@@ -176,8 +177,9 @@ class TestReloading:
         again = host.reload("MTCTLSegment")
         assert not host.failures and again.currentReview not in panels and module._parameterNode is None
         assert not module.Observations and not module.shortcuts._shortcuts
-        host.press("N")
-        assert again.currentReview.review.session.current is not None
+        again.ui.nextButton.click()
+        host.press("A")
+        assert again.currentReview.review.session.regions[0].accepted
 
 
 class TestTwoCases:

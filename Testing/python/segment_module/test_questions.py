@@ -1,0 +1,386 @@
+"""A person answers the questions about a case in the module: by keys, buttons and clicks; and what can go wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.question_child import QuestionChild, made_up_questions
+from support.segment_module import arrive, current, load_scan, mask, settle
+
+from mtctl.worker.client import WorkerClient
+
+pytestmark = pytest.mark.host
+
+ASK = WorkerClient.ask
+PATIENCE = 20
+VEIN, ROOF, FLOOR = "left inferior vein", "roof", "floor"
+
+
+@pytest.fixture
+def child(module: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The child that is asked; it asks about three places on the border of the ball."""
+    made = QuestionChild()
+    monkeypatch.setattr(WorkerClient, "ask", ASK)
+    module.logic.worker.client.close()
+    monkeypatch.setattr(module.logic.worker.client, "_make_transport", made.transport)
+    module.questionPanel._rest.setInterval(0)
+    yield made
+    made.held = False
+    module.logic.worker.client.close()
+
+
+@pytest.fixture
+def asked(host: Any, module: Any, child: QuestionChild, scan_node: Any) -> Any:
+    """A case whose questions have come."""
+    from mtctl import scene
+
+    geometry = scene.volume_of(scan_node).geometry
+
+    def at(x: int, y: int, z: int) -> tuple[float, float, float]:
+        place = geometry.index_to_physical((x, y, z)).tolist()
+        return place[0], place[1], place[2]
+
+    places = {VEIN: (at(48, 24, 20), "inside"), ROOF: (at(28, 24, 30), "outside"), FLOOR: (at(28, 24, 6), "inside")}
+    child.asks = made_up_questions(places, geometry)
+    review = arrive(host, module, scan_node)
+    assert host.wait_until(lambda: module.ui.questionLabel.text.startswith("Question 1 of 3"), PATIENCE)
+    return review
+
+
+def strip(module: Any) -> str:
+    return str(module.ui.questionLabel.text)
+
+
+def quiet(host: Any, module: Any) -> None:
+    """Waits until the list is of the present state."""
+    settle(host, module)
+    panel = module.questionPanel
+    assert host.wait_until(lambda: not panel._questioning.asking and not panel._questioning.answering, PATIENCE)
+
+
+def crosshair() -> tuple[float, float, float]:
+    import slicer
+
+    place = slicer.util.getNode("vtkMRMLCrosshairNodedefault").GetCrosshairRAS()
+    return -place[0], -place[1], place[2]
+
+
+class TestTheQuestions:
+    def test_the_first_is_shown_where_it_is_with_what_it_would_become(self, module: Any, asked: Any) -> None:
+        from mtctl.scene.nodes import part_of
+
+        assert strip(module).startswith("Question 1 of 3: left inferior vein: does it go on? (+ ")
+        question = module.questionPanel._questioning.current
+        assert crosshair() == pytest.approx(question.place, abs=0.01)
+        preview = part_of(asked.nodes.scene, asked.nodes.scan, "preview")
+        assert preview is not None and asked.asked is question and asked.preview is None
+        assert not module.ui.proposalFrame.isVisible()
+        assert np.array_equal(mask(asked), asked.session.maps.segmentation)
+
+    def test_the_strip_says_what_is_to_be_expected(self, module: Any, asked: Any) -> None:
+        volume = asked.session.maps.segmentation.sum() * asked.session.maps.geometry.voxel_ml
+        expected = f"Likely Dice 0.94-0.97, volume {volume - 4:.0f}-{volume + 4:.0f} mL"
+        assert module.ui.outlookLabel.text == expected
+
+    def test_the_keys_n_and_p_go_round(self, host: Any, module: Any, asked: Any) -> None:
+        seen = []
+        for key in "NNNP":
+            host.press(key)
+            seen.append(strip(module).split(":")[1].strip())
+        assert seen == [ROOF, FLOOR, VEIN, FLOOR]
+        assert crosshair() == pytest.approx(module.questionPanel._questioning.current.place, abs=0.01)
+        assert asked.session.current is None
+
+    def test_nothing_to_ask_is_said_with_what_is_expected(
+        self, host: Any, module: Any, child: QuestionChild, scan_node: Any
+    ) -> None:
+        arrive(host, module, scan_node)
+        assert host.wait_until(lambda: strip(module) == "Nothing to ask.", PATIENCE)
+        assert module.ui.outlookLabel.text.startswith("Likely Dice 0.94-0.97, volume ")
+        assert not module.ui.keepButton.enabled and not module.ui.nextQuestionButton.enabled
+        for key in "KCNP":
+            host.press(key)
+        assert not host.failures and module.currentReview.review.session.state.replies == ()
+
+    def test_all_uncertain_regions_are_below_and_folded_away(self, host: Any, module: Any, asked: Any) -> None:
+        assert module.ui.allRegionsBox.collapsed and module.ui.regionTable.rowCount > 0
+        module.ui.allRegionsBox.collapsed = False
+        module.ui.regionTable.setCurrentCell(1, 0)
+        assert asked.asked is None and asked.session.current is not None
+        host.press("A")
+        assert asked.session.regions[1].accepted
+        host.press("N")
+        assert asked.asked is module.questionPanel._questioning.current
+
+
+class TestAnswers:
+    def test_k_keeps_the_place_and_goes_on(self, host: Any, module: Any, asked: Any, child: QuestionChild) -> None:
+        place = module.questionPanel._questioning.current.place
+        host.press("K")
+        assert strip(module).startswith("Question 1 of 2: roof")
+        assert asked.session.said.kept == (place,) and not asked.session.state.edits
+        quiet(host, module)
+        assert child.requests[-1][1].kept == (place,) and strip(module).startswith("Question 1 of 2: roof")
+
+    def test_c_changes_what_was_shown_as_one_step_and_asks_anew(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        question = module.questionPanel._questioning.current
+        before = mask(asked)
+        host.press("C")
+        quiet(host, module)
+        assert np.array_equal(np.flatnonzero(mask(asked) != before), question.voxels) and len(question.voxels)
+        assert asked.session.said.answers == (question.answer,)
+        reply = asked.session.state.replies[0]
+        assert (reply.name, reply.reply) == (VEIN, "changed") and reply.added_ml == pytest.approx(question.change_ml)
+        assert [edit.kind for edit in asked.session.state.edits] == ["answer"]
+        assert strip(module).startswith("Question 1 of 2: roof") and asked.asked is not None
+        assert [answer for _, _, answer in child.requests] == [None, question.answer]  # The list came with the answer.
+
+    def test_z_takes_one_answer_back_and_its_record(self, host: Any, module: Any, asked: Any) -> None:
+        states = [mask(asked)]
+        for _ in range(2):
+            host.press("C")
+            quiet(host, module)
+            states.append(mask(asked))
+        first = asked.session.said.answers[:1]
+        host.press("Z")
+        quiet(host, module)
+        assert np.array_equal(mask(asked), states[1]) and asked.session.said.answers == first
+        host.press("Z")
+        quiet(host, module)
+        assert np.array_equal(mask(asked), states[0]) and asked.session.said.answers == ()
+        assert strip(module).startswith("Question 3 of 3: floor")  # It is still looked at.
+        host.press("Y")
+        quiet(host, module)
+        assert np.array_equal(mask(asked), states[1]) and asked.session.said.answers == first
+
+    def test_the_buttons_do_what_the_keys_do(self, host: Any, module: Any, asked: Any) -> None:
+        module.ui.nextQuestionButton.click()
+        module.ui.previousQuestionButton.click()
+        module.ui.keepButton.click()
+        quiet(host, module)
+        module.ui.changeButton.click()
+        quiet(host, module)
+        assert [reply.reply for reply in asked.session.state.replies] == ["kept", "changed"]
+        module.ui.takeBackButton.click()
+        quiet(host, module)
+        assert asked.session.said.answers == () and len(asked.session.said.kept) == 1
+
+    @pytest.mark.parametrize("side", ["inside", "outside"])
+    def test_a_click_in_a_slice_is_an_answer(self, host: Any, module: Any, asked: Any, side: str) -> None:
+        import slicer
+
+        place = module.questionPanel._questioning.questions[0 if side == "inside" else 1].place
+        before, count = mask(asked), slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
+        (module.ui.insideButton if side == "inside" else module.ui.outsideButton).click()
+        assert "Click a place" in strip(module) and side in strip(module)
+        from mtctl import scene
+
+        scene.jump(asked.nodes.scene, place)
+        host.process_events()
+        host.click_at("Red", (-place[0], -place[1], place[2]))
+        assert host.wait_until(lambda: asked.session.state.replies, PATIENCE)
+        quiet(host, module)
+        changed = mask(asked) != before
+        reply = asked.session.state.replies[0]
+        assert (reply.name, reply.reply, reply.side) == ("", "clicked", side)
+        assert reply.place == pytest.approx(place, abs=1.5)
+        assert changed.any() and (mask(asked)[changed] == (side == "inside")).all()
+        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == count
+        assert not module.ui.insideButton.checked and not module.ui.outsideButton.checked
+
+    def test_a_click_can_be_thought_better_of(self, host: Any, module: Any, asked: Any) -> None:
+        import slicer
+
+        module.ui.insideButton.click()
+        module.ui.insideButton.click()
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        assert interaction.GetCurrentInteractionMode() != interaction.Place and not module.ui.insideButton.checked
+        module.ui.outsideButton.click()
+        interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # As the Esc key does.
+        host.process_events()
+        assert not module.ui.outsideButton.checked and strip(module).startswith("Question 1 of 3")
+
+
+class TestWhatChangesMeanwhile:
+    def test_a_stroke_asks_anew_and_leaves_the_views_where_they_are(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        from mtctl import scene
+
+        host.press("N")
+        scene.jump(asked.nodes.scene, (0.0, 40.0, 50.0))
+        module.ui.restrictSelector.currentIndex = 2
+        paint(module, asked, 3.0)
+        quiet(host, module)
+        assert crosshair() == pytest.approx((0.0, 40.0, 50.0))
+        assert np.array_equal(child.requests[-1][0], mask(asked)) and child.requests[-1][2] is None
+        assert strip(module).startswith("Question 2 of 3: roof")
+
+    def test_an_answer_for_a_mask_that_has_changed_is_asked_again(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        question = module.questionPanel._questioning.current
+        child.held = True
+        host.press("C")
+        assert strip(module) == "Working out what the answer changes ..." and not module.ui.changeButton.enabled
+        module.ui.restrictSelector.currentIndex = 2
+        paint(module, asked, 3.0)
+        settle(host, module)
+        painted = mask(asked)
+        child.held = False
+        quiet(host, module)
+        assert [edit.kind for edit in asked.session.state.edits] == ["paint", "answer"]
+        assert asked.session.said.answers == (question.answer,)
+        assert np.array_equal(child.requests[-1][0], painted) and child.requests[-1][2] == question.answer
+        assert (mask(asked) | ~painted).all()  # The stroke is there.
+
+    def test_another_scan_has_questions_of_its_own_and_the_first_goes_on_with_its_record(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        host.press("K")
+        child.held = True
+        host.press("C")
+        load_scan(host, module, "other", shape=(36, 52, 50))
+        assert strip(module) == "" and not module.ui.keepButton.enabled
+        child.held = False
+        module.ui.scanSelector.choose("scan")
+        host.process_events()
+        quiet(host, module)
+        assert module.currentReview.review is asked and len(asked.session.said.kept) == 1
+        assert asked.session.said.answers == () and not asked.session.state.edits
+        assert strip(module).startswith("Question 1 of 2: roof")
+
+    def test_a_scene_that_is_closed_while_it_is_asked_takes_the_questions_along(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        import slicer
+
+        child.held = True
+        host.press("C")
+        module.ui.insideButton.click()
+        slicer.mrmlScene.Clear(0)
+        child.held = False
+        host.wait(0.3)
+        assert strip(module) == "" and not host.failures
+        assert module.questionPanel._questioning.questions == []
+
+    def test_the_module_left_while_an_answer_is_worked_out_changes_nothing_behind_ones_back(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        before = mask(asked)
+        child.held = True
+        host.press("C")
+        host.leave()
+        child.held = False
+        host.wait(0.3)
+        assert np.array_equal(mask(asked), before)
+        host.enter("MTCTLSegment")
+        quiet(host, module)
+        assert len(module.questionPanel._questioning.questions) == 3 and asked.session.state.replies == ()
+
+    def test_the_segmentation_deleted_while_it_is_asked_is_no_failure(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        import slicer
+
+        child.held = True
+        host.press("C")
+        slicer.mrmlScene.RemoveNode(asked.nodes.segmentation)
+        child.held = False
+        host.wait(0.3)
+        assert module.currentReview.review is None and strip(module) == "" and not host.failures
+
+
+class TestWithoutTheNetwork:
+    def test_the_reason_is_said_and_all_else_works(
+        self, host: Any, module: Any, child: QuestionChild, scan_node: Any
+    ) -> None:
+        child.failure = "guidance: holds no guidance network; install the program again"
+        review = arrive(host, module, scan_node)
+        assert host.wait_until(lambda: "install the program again" in strip(module), PATIENCE)
+        assert strip(module).startswith("No questions can be asked: guidance: holds no") and not host.messages
+        assert module.ui.outlookLabel.text == "Likely Dice 0.88-0.94"
+        module.ui.nextButton.click()
+        module.ui.proposalRemoveButton.click()
+        module.ui.applyProposalButton.click()
+        assert len(review.session.state.edits) == 1
+        host.wait(0.2)
+        assert module.ui.askAgainButton.isVisible() and child.started == 1  # It is not asked again by itself.
+        child.failure = ""
+        module.ui.askAgainButton.click()
+        assert host.wait_until(lambda: strip(module) == "Nothing to ask.", PATIENCE)
+        assert not module.ui.askAgainButton.isVisible()
+
+    def test_a_child_that_dies_is_told_in_words_and_the_mask_stays(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        before = mask(asked)
+        child.ending = "exit status 9"
+        host.press("C")
+        assert host.wait_until(lambda: "exit status 9" in strip(module), PATIENCE)
+        assert np.array_equal(mask(asked), before) and asked.session.state.replies == ()
+        child.ending = ""
+        module.ui.askAgainButton.click()
+        quiet(host, module)
+        assert len(module.questionPanel._questioning.questions) == 3 and child.started == 2
+
+    def test_missing_packages_are_said_and_no_child_is_started(
+        self, host: Any, module: Any, child: QuestionChild, scan_node: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("MTCTLSegmentLib.python_packages.missing", lambda *_: ["torch>=2.6"])
+        arrive(host, module, scan_node)
+        assert host.wait_until(lambda: "not installed yet" in strip(module), PATIENCE)
+        assert child.started == 0
+
+
+class TestTheRecord:
+    def test_a_saved_scene_goes_on_with_what_was_said(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        host.press("K")
+        quiet(host, module)
+        host.press("C")
+        quiet(host, module)
+        said, replies = asked.session.said, asked.session.state.replies
+        assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+        slicer.mrmlScene.Clear(0)
+        slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+        host.process_events()
+        reopened = current(host).currentReview.review
+        assert reopened is not None and reopened is not asked
+        assert (reopened.session.said, reopened.session.state.replies) == (said, replies)
+        quiet(host, module)
+        assert child.requests[-1][1] == said and strip(module).startswith("Question 1 of 1: floor")
+
+    def test_what_was_said_moves_with_a_scan_that_is_moved(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        from mtctl import scene
+        from MTCTLSegmentLib.review.case_review import open_review
+
+        host.press("K")
+        quiet(host, module)
+        place = asked.session.said.kept[0]
+        x, y, z = asked.nodes.scan.GetOrigin()
+        asked.nodes.scan.SetOrigin(x + 5, y, z)  # RAS: 5 mm to the right
+        host.press("N")
+        question = module.questionPanel._questioning.current
+        assert crosshair() == pytest.approx((question.place[0] - 5, *question.place[1:]), abs=0.01)
+        again = open_review(scene.find_case(asked.nodes.scene, asked.nodes.scan))
+        assert again.session.said.kept[0] == pytest.approx((place[0] - 5, place[1], place[2]), abs=0.01)
+
+
+def paint(module: Any, review: Any, radius_mm: float) -> None:
+    """A stroke of the brush in the middle of the scan's upper part, where no question is."""
+    geometry = review.session.maps.geometry
+    x, y, z = geometry.index_to_physical((10, 10, 36)).tolist()
+    editor = module.ui.segmentEditor
+    editor.setActiveEffectByName("Paint")
+    editor.activeEffect().paint_at((-x, -y, z), radius_mm)
