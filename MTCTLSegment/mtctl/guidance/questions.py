@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from mtctl.geometry import Map, Mask, Triple
 from mtctl.guidance.guided_mask import GuidedMask
-from mtctl.guidance.refinement import Refiner
+from mtctl.guidance.refinement import REACH_MM, Refiner
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.review.answers import Answer, Side
 
@@ -32,10 +32,6 @@ BORDER_MM = 2.0
 #: Questions asked at most, and how far their places are apart at least, mm.
 MOST_QUESTIONS = 10
 _APART_MM = 12.0
-
-#: A candidate this far from all that an answer touched is as it was, mm: what one click changes lies within a reach of
-#: it (`refinement`).
-_UNTOUCHED_MM = 25.0
 
 #: Errors so close together are one question's, mm.
 _TOGETHER_MM = 8.0
@@ -128,7 +124,10 @@ class QuestionFinder:
         return self._look(state, self.refiner.opinion(state), {})
 
     def again(self, inquiry: Inquiry, state: GuidedMask) -> Inquiry:
-        """Look into a mask after an answer: anew near what it changed, the rest is known."""
+        """Look into a mask after an answer: anew near what it changed, the rest is known.
+
+        What a candidate farther than `REACH_MM` from there would change cannot meet it.
+        """
         before = inquiry.state
         touched = (before.probability != state.probability) | (before.settled != state.settled)
         touched |= before.seen(_APART_MM) != state.seen(_APART_MM)
@@ -140,7 +139,7 @@ class QuestionFinder:
         known = {
             click: question
             for click, question in inquiry.candidates.items()
-            if _outside_mm(click, low, high, state.voxel_mm) > _UNTOUCHED_MM
+            if _outside_mm(click, low, high, state.voxel_mm) > REACH_MM
         }
         return self._look(state, opinion, known)
 

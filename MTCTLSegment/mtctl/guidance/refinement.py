@@ -22,7 +22,7 @@ from mtctl.review.answers import Answer
 #: cases 57-66 of the benchmark's training list, which neither network has learnt, five answers a case mend 2.2 mL with
 #: 15 or 20 mm, 1.9 with 10, 2.0 without a limit: farther away more is made wrong than right.
 _TOUCH_MM = 5.0
-_REACH_MM = 18.0
+REACH_MM = 18.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def belonging(state: GuidedMask, answer: Answer, change: Map) -> Mask:
     """
     new = change >= 0.5
     flipped = (new & ~state.mask) if answer.side == "inside" else (~new & state.mask)
-    pieces, count = ndimage.label(flipped & ~state.settled & state.near(answer.clicks, _REACH_MM))
+    pieces, count = ndimage.label(flipped & ~state.settled & state.near(answer.clicks, REACH_MM))
     if not count:
         return np.zeros(new.shape, bool)
     touched = np.unique(pieces[state.near(answer.clicks, _TOUCH_MM)])
