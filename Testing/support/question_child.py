@@ -98,7 +98,7 @@ class QuestionChildTransport:
         geometry = Geometry.from_json(request["geometry"])
         mask, said = read_packed(folder / "mask.npy", geometry), read_as(Said, request["said"], "said")
         answer = read_as(Answer, request["answer"], "answer") if request["answer"] else None
-        self._child.requests.append((mask, said, answer))
+        self._child.requests.append((mask.copy(), said, answer))
         if answer:
             changed = obeyed(mask, answer, geometry)
             np.save(folder / "changed.npy", changed)

@@ -215,7 +215,12 @@ class EditorPanel(Panel, VTKObservationMixin):
 
     def _show_history(self) -> None:
         """Enable Undo and Redo where there is something to undo and redo."""
-        for button, name in ((self._ui.undoButton, "UndoButton"), (self._ui.redoButton, "RedoButton")):
+        ui = self._ui
+        for button, name in (
+            (ui.undoButton, "UndoButton"),
+            (ui.takeBackButton, "UndoButton"),
+            (ui.redoButton, "RedoButton"),
+        ):
             known = self._editor.findChild(qt.QAbstractButton, name)
             button.enabled = self._current.review is not None and (known is None or bool(known.enabled))
 

@@ -81,7 +81,6 @@ class QuestionPanel(Panel):
         for button, side in ((ui.insideButton, "inside"), (ui.outsideButton, "outside")):
             button.enabled = open_case
             button.checked = self._click.waiting and self._side == side
-        ui.takeBackButton.enabled = ui.undoButton.enabled
         ui.askAgainButton.setVisible(bool(questioning.problem))
         ui.questionLabel.text = self._strip()
         ui.outlookLabel.text = self._outlook()

@@ -185,14 +185,8 @@ class Questioning:
         self.at = index
         question = self.questions[index]
         review.look_at(question)
-        state = self._state()
-        if (state is not None and state.is_still(self._asked)) or self._only_kept_since():
+        if self._asked is not None and review.mask is self._asked.mask:  # Else what it would change is not known.
             review.preview_question(question)
-
-    def _only_kept_since(self) -> bool:
-        """Whether the segmentation is that of the list, so that what a question would change still holds."""
-        state = self._state()
-        return state is not None and self._asked is not None and state.mask is self._asked.mask
 
     # --- what the child says ------------------------------------------------------------------------------------------
 
