@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _State:
+class _QuestionedState:
     """What questions are about. Review and mask are compared as objects: a mask is never changed in place."""
 
     review: CaseReview
     mask: Mask
     said: Said
 
-    def is_still(self, other: _State | None) -> bool:
+    def is_still(self, other: _QuestionedState | None) -> bool:
         return other is not None and self.review is other.review and self.mask is other.mask and self.said == other.said
 
 
@@ -67,7 +67,7 @@ class Questioning:
         self.at: int | None = None
         self.outlook: Outlook | None = None
         self.problem = ""
-        self._asked: _State | None = None  # What the questions are about, or were asked for last.
+        self._asked: _QuestionedState | None = None  # What the questions are about, or were asked for last.
         self._answer: tuple[Answer, ShownQuestion | None] | None = None  # Given, and on its way.
         self._go = True  # Whether the views go to the first question of the list that comes.
 
@@ -172,11 +172,11 @@ class Questioning:
         self.problem = ""
         self.ask()
 
-    def _state(self) -> _State | None:
+    def _state(self) -> _QuestionedState | None:
         review = self._current.review
         if review is None or self._current.parameters is None:
             return None
-        return _State(review, review.mask, review.session.said)
+        return _QuestionedState(review, review.mask, review.session.said)
 
     def _look_at(self, index: int) -> None:
         review = self._current.review

@@ -45,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
     from mtctl.guidance.network import GuidanceCard, save_guidance
     from mtctl.guidance.questions import ChanceModel, QuestionFinder
     from mtctl.guidance.refinement import Refiner
+    from mtctl.inference.segmenter import Segmenter
     from mtctl.io.labelled import load_all_labelled
     from mtctl.models.card import cases_learnt
     from mtctl.models.model import find_model
     from mtctl.networks.device import choose_device, to_device
     from mtctl.networks.guidance_net import GuidanceNet
     from mtctl_train.data.cases import case_of
-    from mtctl_train.guidance.chances import fit_chances
+    from mtctl_train.guidance.chances import fit_chances, segmented
     from mtctl_train.guidance.drafts import make_drafts
     from mtctl_train.guidance.training import GuidanceRecipe, train_guidance
 
@@ -80,13 +81,14 @@ def run(args: argparse.Namespace) -> int:
     state = train_guidance(network, drafts, recipe, args.folder / "training", device, tell)
     network.load_state_dict(state)
     finder = QuestionFinder(Refiner(to_device(network.eval(), device), device), ChanceModel())
-    unseen = [case_of(case, grid_mm) for case in load_all_labelled(args.data, held_out)]
+    segmenter = Segmenter(model, device)
+    unseen = [segmented(segmenter, case) for case in load_all_labelled(args.data, held_out)]
     card = GuidanceCard(
         version=date.today().strftime("%Y.%m.%d"),
         sha256="",
         filters=model.card.architecture.filters,
         grid_mm=grid_mm,
-        chances=fit_chances(finder, make_drafts(model, unseen, 0, device, args.seed, tell)),
+        chances=fit_chances(finder, unseen),
         data={"drafts_of": model.id, "labelled": labelled, "chances_from": held_out},
         recipe={**asdict(recipe), "appearances": args.appearances},
         command=f"mtctl models guidance FOLDER --model {model.id} --iterations {args.iterations} --seed {args.seed}",

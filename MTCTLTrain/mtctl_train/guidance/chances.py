@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
 
-from mtctl.geometry import Geometry
-from mtctl.guidance.guided_mask import GuidedMask
+from mtctl.geometry import Map, Volume
+from mtctl.guidance.guided_mask import GuidedMask, guided_mask, guided_scan
 from mtctl.guidance.questions import BORDER_MM, PLACE_MM, ChanceModel, QuestionFinder
-from mtctl.masks import solid
-from mtctl_train.guidance.drafts import DraftedCase
+from mtctl.guidance.session import looked_at
+from mtctl.inference.segmenter import Segmenter
+from mtctl.io.labelled import LabelledVolume
+from mtctl.networks.distance_map import signed_distance_mm
+from mtctl.preprocessing.resampling import to_grid
 
 #: A place holds an error that a reader would mend where so much is wrong beyond the border, mL.
 WORTH_ML = 0.1
@@ -22,36 +25,50 @@ WORTH_ML = 0.1
 _PRIOR = 0.1
 
 
-def fit_chances(finder: QuestionFinder, drafts: Sequence[DraftedCase]) -> ChanceModel:
-    """Return the chances that fit what the finder's candidates hold in these drafts; the usual ones without any.
+@dataclass(frozen=True)
+class SegmentedCase:
+    """A mask to ask about, and the truth.
+
+    Attributes:
+        state: The model's mask, as a reader gets it.
+        distance_mm: (z, y, x) to the true surface on the same grid, positive inside.
+    """
+
+    state: GuidedMask
+    distance_mm: Map
+
+
+def segmented(segmenter: Segmenter, case: LabelledVolume) -> SegmentedCase:
+    """Segment a case as a reader would have it segmented."""
+    geometry = case.volume.geometry
+    prediction = segmenter.predict(case.volume)
+    box = looked_at(prediction.segmentation, geometry)
+    scan = guided_scan(
+        case.volume, prediction.on_source("probability").array, segmenter.model.card.grid_mm, box
+    )  # fmt: skip
+    x, y, z = geometry.spacing
+    distance = Volume(signed_distance_mm(case.mask, (z, y, x)), geometry)
+    return SegmentedCase(guided_mask(scan, prediction.segmentation), to_grid(distance, scan.grid)[0])
+
+
+def fit_chances(finder: QuestionFinder, cases: Sequence[SegmentedCase]) -> ChanceModel:
+    """Return the chances that fit what the finder's candidates hold in these cases; the usual ones without any.
 
     Args:
         finder: Its own chances are not looked at.
-        drafts: Of cases that nobody has learnt.
+        cases: That nobody has learnt.
     """
     expected: list[float] = []
     worth: list[bool] = []
-    for draft in drafts:
-        state = mask_of(draft)
-        far = (state.mask != (draft.distance_mm > 0)) & (np.abs(draft.distance_mm) > BORDER_MM)
+    for case in cases:
+        state = case.state
+        far = (state.mask != (case.distance_mm > 0)) & (np.abs(case.distance_mm) > BORDER_MM)
         for question in finder.begin(state).candidates.values():
             if question is not None:
                 held = np.count_nonzero(far & state.near((question.place,), PLACE_MM)) * state.grid.voxel_ml
                 expected.append(question.expected_ml)
                 worth.append(bool(held > WORTH_ML))
     return _fitted(np.log(expected), np.array(worth)) if expected else ChanceModel()
-
-
-def mask_of(draft: DraftedCase) -> GuidedMask:
-    """Return a draft as a mask to ask about: its largest piece, holes filled."""
-    z, y, x = draft.image.shape
-    dz, dy, dx = draft.voxel_mm
-    probability = expit(draft.logit)
-    piece = solid(probability >= 0.5)
-    probability = np.where((probability >= 0.5) & ~piece, 0.4, probability)
-    probability = np.where((probability < 0.5) & piece, 0.6, probability)
-    grid = Geometry((x, y, z), (dx, dy, dz), (0.0, 0.0, 0.0))
-    return GuidedMask(grid, draft.image, probability.astype(np.float32), np.zeros(piece.shape, bool))
 
 
 def _fitted(logarithm: NDArray[np.float64], worth: NDArray[np.bool_]) -> ChanceModel:

@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.scans import scan
 from support.training_cases import CASES, CPU
 
 from mtctl.commands.main import main
 from mtctl.guidance.network import find_guidance
 from mtctl.guidance.questions import ChanceModel, QuestionFinder
 from mtctl.guidance.refinement import Refiner
+from mtctl.inference.segmenter import Segmenter
+from mtctl.io.labelled import LabelledVolume
 from mtctl.models.model import Model
 from mtctl.networks.guidance_net import GuidanceNet
-from mtctl_train.guidance.chances import fit_chances, mask_of
+from mtctl_train.guidance.chances import fit_chances, segmented
 from mtctl_train.guidance.drafts import DraftedCase, error_places, make_drafts
 from mtctl_train.guidance.examples import draw_example
 from mtctl_train.guidance.simulated_clicks import answer_error, confirm
@@ -114,12 +117,15 @@ def _until(step: int):  # type: ignore[no-untyped-def]
     return draw
 
 
-def test_chances_rise_with_the_volume_expected_and_are_the_usual_ones_without_cases(drafts: list[DraftedCase]) -> None:
+def test_chances_are_fitted_to_what_a_reader_gets_and_are_the_usual_ones_without_cases(tiny_model: Model) -> None:
     finder = QuestionFinder(Refiner(GuidanceNet(2).eval(), CPU), ChanceModel())
     assert fit_chances(finder, []) == ChanceModel()
-    fitted = fit_chances(finder, drafts[:1])
-    assert 0 <= fitted.chance(0.1) <= 1
-    assert mask_of(drafts[0]).mask.shape == drafts[0].image.shape
+    volume = scan(seed=1)
+    truth = np.zeros(volume.array.shape, bool)
+    truth[tuple(slice(n // 4, 3 * n // 4) for n in truth.shape)] = True
+    case = segmented(Segmenter(tiny_model, CPU), LabelledVolume("one", volume, truth))
+    assert case.distance_mm.shape == case.state.image.shape == case.state.grid.shape
+    assert (case.distance_mm > 0).any() and 0 <= fit_chances(finder, [case]).chance(0.1) <= 1
 
 
 def test_a_model_that_has_learnt_the_cases_is_refused_with_the_reason(
