@@ -163,7 +163,12 @@ class TestReloading:
         host.answer(True)
         module.ui.acceptCaseButton.click()
         job = module.finishPanel._job
-        assert host.wait_until(lambda: job._process and job._process._transport._process.processId(), 20)
+
+        def writing() -> bool:
+            process = job._request._process if job._request is not None else None
+            return process is not None and bool(process._transport._process.processId())
+
+        assert host.wait_until(writing, 20)
         host.reload("MTCTLSegment")
         assert [message.kind for message in host.messages] == ["question"]
         assert not job.running and case.session.state.status.value == "draft"
