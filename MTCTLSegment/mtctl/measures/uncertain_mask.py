@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Map, Mask
@@ -94,6 +93,8 @@ class UncertainMask:
 
 def _touching(mask: Mask, seeds: Mask) -> Mask:
     """Return the face-connected parts of a mask that hold a seed."""
+    from scipy import ndimage  # Not before it is needed: a window that opens would wait for it.
+
     labels, count = ndimage.label(mask)
     kept = np.zeros(count + 1, dtype=bool)
     kept[np.unique(labels[seeds])] = True
@@ -103,6 +104,8 @@ def _touching(mask: Mask, seeds: Mask) -> Mask:
 
 def _without_holes(mask: Mask) -> Mask:
     """Return a mask with its enclosed holes; many times faster than scipy's function, whose time grows with the box."""
+    from scipy import ndimage  # Not before it is needed: a window that opens would wait for it.
+
     outside = np.zeros(tuple(count + 2 for count in mask.shape), dtype=bool)
     outside[1:-1, 1:-1, 1:-1] = mask
     labels, _ = ndimage.label(~outside)
