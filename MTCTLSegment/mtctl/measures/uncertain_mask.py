@@ -8,7 +8,6 @@ import numpy as np
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Map, Mask
-from mtctl.masks import bounding_box, largest_component
 
 #: The largest level that can be asked for: an atrium of 99.75 % or 0.25 % at that voxel.
 MOST_LEVEL = 6.0
@@ -47,6 +46,8 @@ class UncertainMask:
         Raises:
             MeasureError: The mask is empty, or the shapes differ.
         """
+        from mtctl.masks import bounding_box  # It loads scipy, for which a window that opens would wait.
+
         for name, array in (("mask", mask), ("probability", probability), ("settled voxels", settled)):
             if array is not None and array.shape != geometry.shape:
                 raise MeasureError(
@@ -82,6 +83,8 @@ class UncertainMask:
         """
         if level == 0:
             return self.mask
+        from mtctl.masks import largest_component
+
         found = np.asarray(self.log_odds > -level)
         if level > 0:
             found = _without_holes(_touching(found, self.mask))
