@@ -39,8 +39,8 @@ _TOGETHER_MM = 8.0
 #: Around the place with most likely error the click goes to the likeliest voxel within this distance, mm.
 _CLICK_MM = 5.0
 
-#: Where less volume than this is likely wrong, nothing is asked, mL. On cases 57-66 of the benchmark's training list that
-#: leaves 1 to 8 questions a case, 4.5 in the median.
+#: Where less volume than this is likely wrong, nothing is asked, mL. On cases 57-66 of the benchmark's training list
+#: that leaves 1 to 8 questions a case, 4.5 in the median.
 LEAST_EXPECTED_ML = 0.115
 
 
