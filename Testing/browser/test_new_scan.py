@@ -104,7 +104,7 @@ def test_a_segmentation_shows_progress_can_be_cancelled_and_ends_in_a_review(tab
     assert tab.evaluate(f"{STATE}.progress") is None
     results = {path.name for path in served.folder.glob("Doe-Jane.*")}
     assert {f"Doe-Jane.{kind}" for kind in ("seg.nrrd", "uncertainty.nrrd", "distance.nrrd", "json")} <= results
-    tab.keyboard.press("n")
+    tab.click("#mt-next")
     wait(tab, f"{STATE}.shown.current !== null")
 
 

@@ -105,7 +105,7 @@ def saved(tab: Page) -> None:
 
 def erase_in_the_middle(tab: Page) -> None:
     """Go to the first region and erase across the middle of the axial view, where it lies."""
-    tab.keyboard.press("n")
+    tab.click("#mt-next")
     wait(tab, f"{STATE}.shown.current !== null")
     tab.keyboard.press("e")
     wait(tab, f"{STATE}.tool === 'erase'")
@@ -168,11 +168,11 @@ def test_dragging_the_threshold_changes_picture_list_and_file(case_tab: Page, ca
     assert case.review()["threshold"] == tab.evaluate(f"{STATE}.threshold")
 
 
-def test_keys_walk_the_regions_accept_them_and_move_the_slices(case_tab: Page, case: ReviewedCase):
+def test_buttons_walk_the_regions_and_keys_accept_them_and_move_the_slices(case_tab: Page, case: ReviewedCase):
     tab = case_tab
     first, second = tab.evaluate(f"{STATE}.regions.slice(0, 2).map(r => r.id)")
-    for key, wanted in (("n", first), ("n", second), ("p", first)):
-        tab.keyboard.press(key)
+    for button, wanted in (("#mt-next", first), ("#mt-next", second), ("#mt-previous", first)):
+        tab.click(button)
         wait(tab, f"{STATE}.shown.current === {wanted}")
     tab.keyboard.press("a")
     wait(tab, f"{STATE}.shown.current === {second}")
@@ -210,7 +210,7 @@ def test_erasing_touches_only_uncertain_voxels_and_undo_and_redo_are_exact(case_
 
 def test_a_proposal_is_previewed_first_and_then_applied(case_tab: Page, case: ReviewedCase):
     tab = case_tab
-    tab.keyboard.press("n")
+    tab.click("#mt-next")
     wait(tab, f"{STATE}.shown.current !== null")
     still(tab)
     before, volume = pixels(tab.locator(".mt-axial")), tab.evaluate(f"{STATE}.shown.volume")
@@ -239,7 +239,7 @@ def test_reload_second_tab_and_restart_show_the_same_review(
     other = chromium.new_page()
     other.goto(served.address + "/index.html")
     ready(other)
-    other.keyboard.press("n")
+    other.click("#mt-next")
     moved = wait(other, f"{STATE}.shown.current !== {seen[1]} && {STATE}.shown.current").json_value()
     wait(tab, f"{STATE}.shown.current === {moved}")
     assert served.stop() == 0

@@ -113,7 +113,10 @@ def test_fifty_tabs_show_the_same_case_and_each_may_work_on_it(ball: Server):
     assert len(asyncio.run(work())) == 1
 
 
-@pytest.mark.parametrize("name", ["accept_case", "reject_case", "undo", "apply", "jump", "threshold", "segment"])
+@pytest.mark.parametrize(
+    "name",
+    ["accept_case", "reject_case", "undo", "apply", "jump", "threshold", "segment", "keep", "change", "next_question"],
+)
 def test_a_tab_that_shows_another_case_changes_nothing(ball: Server, name: str):
     async def in_two_tabs(first: aiohttp.ClientWebSocketResponse) -> tuple[str, dict]:
         await hello(first)

@@ -162,6 +162,7 @@ class CaseCommands:
         try:
             await controller.save()
         finally:
+            controller.questions.close()
             self._segmentation.close()
             controller.measurer.close()
             if controller.key is not None:
@@ -178,6 +179,7 @@ class CaseCommands:
         controller.discard()
         async with self._one:
             await controller.save()
+            controller.questions.leave()
             case = controller.case
             before = case.session.state
             decide(case)

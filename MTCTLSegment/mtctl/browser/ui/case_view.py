@@ -9,10 +9,9 @@ import numpy as np
 from mtctl import scene
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.views import Brush, Views
-from mtctl.geometry import Mask, Volume
+from mtctl.geometry import Mask, Triple, Volume
 from mtctl.inference.result import Result
 from mtctl.review.proposals import Proposal
-from mtctl.uncertainty.regions import Region
 
 
 class CaseDisplay:
@@ -83,9 +82,9 @@ class CaseDisplay:
         if self._nodes:
             scene.set_opacity(self._nodes, opacity)
 
-    def jump(self, region: Region) -> None:
-        """Centre all views on a region."""
-        scene.jump(self._views.scene, region.centroid_lps)
+    def jump(self, place: Triple) -> None:
+        """Centre all views on a place, LPS mm."""
+        scene.jump(self._views.scene, place)
 
     def preview(self, proposal: Proposal | None) -> None:
         """Show what a proposal would change; None: remove the preview."""

@@ -32,9 +32,9 @@ class ReviewApplication:
     """
 
     def __init__(self, server: Any, source: CaseSource, segmentation: SegmentationRunner) -> None:
-        self._controller = controller = ReviewController(server, source)
+        self._controller = controller = ReviewController(server, source, segmentation)
         self._cases, review = CaseCommands(controller, segmentation), ReviewCommands(controller)
-        cases = self._cases
+        cases, questions = self._cases, controller.questions
         change, case, free = _Needs.ALL, _Needs.CASE, _Needs.NOTHING
         answers: dict[str, tuple[_Needs, Callable[..., Any]]] = {
             "open": (free, cases.open),
@@ -52,6 +52,11 @@ class ReviewApplication:
             "jump": (case, review.jump),
             "next": (case, review.next),
             "previous": (case, review.previous),
+            "keep": (change, questions.keep),
+            "change": (change, questions.change),
+            "next_question": (case, questions.next),
+            "previous_question": (case, questions.previous),
+            "ask_again": (case, questions.again),
             "accept_region": (change, review.accept_region),
             "reopen_region": (change, review.reopen_region),
             "tool": (case, review.select_tool),

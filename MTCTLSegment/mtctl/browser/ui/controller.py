@@ -16,11 +16,13 @@ from mtctl.browser.ui import page_state
 from mtctl.browser.ui.case_view import CaseDisplay
 from mtctl.browser.ui.measuring import NOTHING, CaseMeasurer
 from mtctl.browser.ui.open_case import CaseUnderReview
+from mtctl.browser.ui.questions import NO_QUESTIONS, PageQuestions
 from mtctl.browser.ui.saving import Saver
+from mtctl.browser.ui.segmentation import SegmentationRunner
 from mtctl.browser.ui.tabs import Tabs
 from mtctl.browser.ui.views import SLICES, Brush, Views
 from mtctl.errors import MtctlError
-from mtctl.geometry import Volume
+from mtctl.geometry import Triple, Volume
 from mtctl.review.proposals import Proposal
 from mtctl.system.files import reason_of
 from mtctl.system.holds import Holder
@@ -53,6 +55,7 @@ _BEGINNING: dict[str, Any] = {
     "at": None,
     "slices": {},
     "measures": NOTHING,
+    "questions": NO_QUESTIONS,
 }
 
 
@@ -73,9 +76,10 @@ class ReviewController:
         tabs: What each tab shows.
         saver: Saves the review.
         measurer: Measures the case.
+        questions: Asks about the case.
     """
 
-    def __init__(self, server: Any, source: CaseSource) -> None:
+    def __init__(self, server: Any, source: CaseSource, segmentation: SegmentationRunner) -> None:
         self.state, self.source = server.state, source
         self.entries: dict[str, WorkListEntry] = {}
         self.key: str | None = None
@@ -90,6 +94,7 @@ class ReviewController:
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
         self.saver, self.measurer = Saver(self.state, self._write), CaseMeasurer(self.state)
+        self.questions = PageQuestions(self, segmentation.client, segmentation.settings.device)
         self.views = Views(server, self._moved)
         self.brush = Brush(self.views, self._stroke)
         self.display = CaseDisplay(self.views, self.brush)
@@ -136,7 +141,7 @@ class ReviewController:
         else:
             self.display.show(case, scan)
             if case.session.current:
-                self.display.jump(case.session.current)
+                self.display.jump(case.session.current.centroid_lps)
         self.state.update({"preview": None, "disputed": ""})
         self.update_page()
         gc.collect()  # nodes, signals and their callbacks hold each other: the case before would stay for long
@@ -149,6 +154,7 @@ class ReviewController:
             self.discard()
             self.brush.select_tool("look")
             self.state.tool = "look"
+        self.questions.follow(None if holder else self._case)
 
     def changed_here(self) -> None:
         """Note that the tab that speaks changes the case: commands of tabs that do not show that are refused."""
@@ -164,6 +170,7 @@ class ReviewController:
         self.state.at = self.tabs.place()
         case, state = self._case, self.state
         self.measurer.follow(case)
+        self.questions.follow(None if self.holder else case)
         if case is None:
             name = self.entry(self.key).name if self.key else ""
             state.update({"shown": page_state.unsegmented_state(self.key or "", name), "regions": []})
@@ -176,6 +183,15 @@ class ReviewController:
         self.proposal = None
         self.display.preview(None)
         self.state.preview = None
+
+    def look_at(self, place: Triple) -> None:
+        """Centre all views on a place, LPS mm."""
+        self.display.jump(place)
+
+    def preview_question(self, proposal: Proposal | None) -> None:
+        """Show what the opposite answer to a question would change; a proposal that is previewed stays."""
+        if self.proposal is None:
+            self.display.preview(proposal)
 
     # --- what follows from a change -----------------------------------------------------------------------------------
 
@@ -194,6 +210,11 @@ class ReviewController:
         self.display.set_mask(self.case.mask)
         self.review_changed()
         self._schedule(self.display.color_surface, _SURFACE_AFTER)
+
+    def answered(self, tab: str) -> None:
+        """Do the same after an answer that a tab gave some time ago."""
+        self.tabs.changed(tab)
+        self.mask_changed()
 
     async def save(self) -> None:
         """Write what was not written yet.

@@ -6,11 +6,13 @@ import copy
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtctl.browser.sources.base import OpenedCase
 from mtctl.browser.ui.history import EditHistory
 from mtctl.geometry import Mask
 from mtctl.review import proposals
+from mtctl.review.answers import ShownQuestion, with_changed
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.proposals import Proposal
 from mtctl.review.session import ReviewSession
@@ -101,15 +103,32 @@ class CaseUnderReview:
         mask[proposal.box] = proposal.mask
         return self.edited(proposal.name, mask)
 
+    def answer(self, voxels: NDArray[np.int64], question: ShownQuestion) -> Edit | None:
+        """Give the opposite answer to a question, as one step of the history; None where nothing changes.
+
+        Args:
+            voxels: Flat indices of the voxels that change side.
+            question: The question.
+        """
+        mask = with_changed(self.mask, voxels)
+        edit = self.session.answer(question.answer, mask, question)
+        if self.history.add("answer", self.mask, mask):
+            self.mask = mask
+        return edit
+
     def snapshot(self) -> tuple[ReviewSession, Mask]:
         """Return the review and the mask as they are now, to be written by a thread while the person goes on."""
         return copy.copy(self.session), self.mask
 
     def summary_text(self) -> str:
         """Return a sentence: what is left, and how good the segmentation is likely to be."""
+        return summary(self.session.remaining, self.likely_dice)
+
+    @property
+    def likely_dice(self) -> tuple[float, float] | None:
+        """The 90 % interval of the Dice of the segmentation before the review; None where it is not known."""
         interval = self.report.get("case_score_interval")
-        likely = (float(interval[0]), float(interval[1])) if isinstance(interval, list) and len(interval) == 2 else None
-        return summary(self.session.remaining, likely)
+        return (float(interval[0]), float(interval[1])) if isinstance(interval, list) and len(interval) == 2 else None
 
     @property
     def volume_ml(self) -> float:

@@ -78,6 +78,7 @@ class ReviewCommands:
         if tool in TOOLS:
             if tool != "look":
                 self._controller.check_own()
+                self._controller.questions.stay()
             self._controller.brush.select_tool(tool)
             self._controller.state.tool = tool
 
@@ -139,11 +140,13 @@ class ReviewCommands:
     def move_slice(self, name: str, value: float) -> None:
         """Move a slice view, mm."""
         if name in SLICES:
+            self._controller.questions.stay()
             self._controller.views.move(name, within(value, -_FAR, _FAR))
 
     def step_slice(self, name: str, steps: int) -> None:
         """Move a slice view by some slices."""
         if name in SLICES:
+            self._controller.questions.stay()
             self._controller.views.step(name, round(within(steps, -_STEPS, _STEPS)))
 
     def fit(self) -> None:
@@ -161,7 +164,8 @@ class ReviewCommands:
     def _go(self, region: Region | None) -> None:
         self._controller.discard()
         if region:
-            self._controller.display.jump(region)
+            self._controller.questions.stay()
+            self._controller.display.jump(region.centroid_lps)
         self._controller.review_changed()
 
 

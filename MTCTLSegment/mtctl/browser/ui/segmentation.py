@@ -33,12 +33,14 @@ class SegmentationRunner:
 
     Attributes:
         running: What is under way; None: nothing.
+        settings: How scans are segmented.
+        client: Of the warm process, which answers questions, too; it ends with `close`.
     """
 
     def __init__(self, settings: Settings, client: WorkerClient | None = None) -> None:
         """Segment with these settings; `client` is for tests."""
-        self._settings = settings
-        self._client = client or WorkerClient()
+        self.settings = settings
+        self.client = client or WorkerClient()
         self._poller: asyncio.Task[None] | None = None
         self.running: RunningSegmentation | None = None
 
@@ -71,7 +73,7 @@ class SegmentationRunner:
             failed(key, why)
 
         handlers = Handlers(progress=progress, done=finished, failed=broken)
-        self.running = RunningSegmentation(key, self._client.segment(scan, self._settings, handlers))
+        self.running = RunningSegmentation(key, self.client.segment(scan, self.settings, handlers))
         if self._poller is None or self._poller.done():
             self._poller = asyncio.get_running_loop().create_task(self._poll())
         return True
@@ -80,16 +82,16 @@ class SegmentationRunner:
         """Cancel what is under way; its process ends within half a second."""
         running, self.running = self.running, None
         if running:
-            self._client.cancel(running.number)
+            self.client.cancel(running.number)
 
     def close(self) -> None:
         """End the process that segments."""
         if self._poller:
             self._poller.cancel()
         self.running = None
-        self._client.close()
+        self.client.close()
 
     async def _poll(self) -> None:
         while self.running:
-            self._client.poll()
+            self.client.poll()
             await asyncio.sleep(_PERIOD)

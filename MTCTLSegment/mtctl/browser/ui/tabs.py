@@ -46,9 +46,9 @@ class Tabs:
         self._key, self._opened = key, self._revision
         self._by.clear()
 
-    def changed(self) -> None:
-        """Note that the tab whose message is being answered changed the case."""
-        self._changed_by(CLIENT.get())
+    def changed(self, tab: str | None = None) -> None:
+        """Note that a tab changed the case; None: the one whose message is being answered."""
+        self._changed_by(CLIENT.get() if tab is None else tab)
 
     def stroked(self) -> None:
         """Note that the tab that used the mouse last changed the case."""

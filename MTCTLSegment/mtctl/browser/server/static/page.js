@@ -70,8 +70,11 @@
     if (event.altKey || event.metaKey || (event.ctrlKey && !"zy".includes(event.key.toLowerCase()))) return;
     const state = trame().state.state;
     const keys = {
-      n: () => tell("next"),
-      p: () => tell("previous"),
+      k: () => tell("keep"),
+      c: () => tell("change"),
+      // Where nothing is asked, they go through the regions.
+      n: () => tell(state.questions.count ? "next_question" : "next"),
+      p: () => tell(state.questions.count ? "previous_question" : "previous"),
       a: () => tell("accept_region"),
       d: () => tell("tool", state.tool === "paint" ? "look" : "paint"),
       e: () => tell("tool", state.tool === "erase" ? "look" : "erase"),

@@ -1,0 +1,389 @@
+"""The questions on the page: asked of the child process when a case opens and after each change, answered by keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support.browser_case import write_case
+from support.question_child import made_up_questions, obeyed
+
+from mtctl.browser.sources.folder import FolderSource
+from mtctl.browser.ui import questions as on_the_page
+from mtctl.browser.ui.open_case import CaseUnderReview
+from mtctl.browser.ui.questions import NO_QUESTIONS, PageQuestions
+from mtctl.browser.ui.tabs import CLIENT
+from mtctl.cases.store import CaseStore
+from mtctl.errors import MtctlError
+from mtctl.geometry import Mask
+from mtctl.guidance.outlook import Outlook
+from mtctl.measures.document import IntervalEstimate
+from mtctl.review.answers import Answer, Said, ShownQuestion
+from mtctl.review.document import review_document
+from mtctl.review.proposals import Proposal
+from mtctl.worker.requests import QuestionedCase, QuestionHandlers
+
+KEY = "ball.image.nrrd"
+
+
+class MadeUpWorker:
+    """As much of `WorkerClient` as asking needs: answers at the next look at it.
+
+    Attributes:
+        requests: Key of the case, what was said before, and the answer.
+        failure: What is said in place of an answer; "": nothing fails.
+        held: Whether answers wait.
+    """
+
+    def __init__(self) -> None:
+        self.asks: Callable[[Mask, Said], list[ShownQuestion]] = lambda mask, said: []
+        self.requests: list[tuple[str, Said, Answer | None]] = []
+        self.failure, self.held = "", False
+        self.fault: Exception | None = None
+        self._waiting: list[tuple[int, Any]] = []
+
+    def ask(
+        self, case: QuestionedCase, mask: Mask, said: Said, answer: Answer | None, handlers: QuestionHandlers
+    ) -> int:
+        self.requests.append((case.key, said, answer))
+        self._waiting.append((len(self.requests), (case, mask, said, answer, handlers)))
+        return len(self.requests)
+
+    def withdraw(self, number: int) -> None:
+        self._waiting = [one for one in self._waiting if one[0] != number]
+
+    def poll(self) -> None:
+        if self.fault:
+            raise self.fault
+        if self.held or not self._waiting:
+            return
+        _, (case, mask, said, answer, handlers) = self._waiting.pop(0)
+        if self.failure:
+            handlers.failed(self.failure)
+            return
+        geometry, after = case.volume.geometry, mask
+        if answer:
+            changed = obeyed(mask, answer, geometry)
+            handlers.answered(changed)
+            after = mask.copy()
+            after.reshape(-1)[changed] ^= True
+            said = Said((*said.answers, answer), said.kept)
+        volume = float(after.sum()) * geometry.voxel_ml
+        handlers.outlook(Outlook(IntervalEstimate(volume, volume - 4, volume + 4), 0.5))
+        handlers.done(self.asks(after, said))
+
+
+class ShownPage:
+    """What the questions do with the page, without views.
+
+    Attributes:
+        places: Where the views went.
+        preview: What is drawn.
+        saved: How often the review was to be saved.
+        tabs: Which tabs' answers came.
+    """
+
+    def __init__(self, case: CaseUnderReview, scan: Any) -> None:
+        self.state, self.scan, self.case = self, scan, case
+        self.questions: dict[str, Any] = NO_QUESTIONS
+        self.asking: PageQuestions | None = None
+        self.places: list[Any] = []
+        self.preview: Proposal | None = None
+        self.saved = 0
+        self.tabs: list[str] = []
+
+    def __enter__(self) -> ShownPage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def discard(self) -> None:
+        self.preview = None
+
+    def look_at(self, place: Any) -> None:
+        self.places.append(place)
+
+    def preview_question(self, proposal: Proposal | None) -> None:
+        self.preview = proposal
+
+    def review_changed(self) -> None:
+        self.saved += 1
+        assert self.asking
+        self.asking.follow(self.case)
+
+    def answered(self, tab: str) -> None:
+        self.tabs.append(tab)
+        self.review_changed()
+
+    def report(self, error: Exception) -> str:
+        return str(error)
+
+
+class Session:
+    """A page with questions about the ball: one place on its surface at either side."""
+
+    def __init__(self, folder: Path) -> None:
+        write_case(folder)
+        self.source = FolderSource(folder, CaseStore(folder / "case-store"))
+        opened = self.source.open(KEY)
+        self.case = CaseUnderReview(KEY, "ball", opened)
+        self.page, self.worker = ShownPage(self.case, opened.scan), MadeUpWorker()
+        geometry = self.case.session.maps.geometry
+        z, y, x = np.argwhere(self.case.mask).T
+        low, high, middle = int(x.min()), int(x.max()), (int(y.mean()), int(z.mean()))
+        self.places = {
+            "left inferior vein": (tuple(geometry.index_to_physical((low - 1, *middle)).tolist()), "inside"),
+            "mitral plane": (tuple(geometry.index_to_physical((high, *middle)).tolist()), "outside"),
+        }
+        self.worker.asks = made_up_questions(self.places, geometry)  # type: ignore[arg-type]
+
+    def run(self, work: Callable[[PageQuestions], Awaitable[None]]) -> None:
+        """Opens the case, waits for its questions unless answers are held, and does something with them."""
+
+        async def session() -> None:
+            asking = self.page.asking = PageQuestions(self.page, self.worker, "cpu")  # type: ignore[arg-type]
+            asking.follow(self.case)
+            await self.settled()
+            await work(asking)
+            await self.settled()
+            asking.close()
+
+        asyncio.run(session())
+
+    async def settled(self) -> None:
+        await asyncio.sleep(0.02)  # Of 0 seconds: the loop's timers come first.
+        for _ in range(3000):
+            if self.worker.held or not self.text.endswith("…"):
+                return
+            await asyncio.sleep(0.002)
+        raise AssertionError(self.text)
+
+    @property
+    def text(self) -> str:
+        return str(self.page.questions["text"])
+
+    def replies(self) -> list[tuple[str, bool]]:
+        return [(reply.reply, reply.undone) for reply in self.case.session.state.replies]
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setattr(on_the_page, "_AFTER", 0.0)
+    monkeypatch.setattr(on_the_page, "_PERIOD", 0.0)
+    return Session(tmp_path)
+
+
+def test_a_case_that_opens_is_asked_about_and_the_views_go_to_the_first_question(session: Session) -> None:
+    async def work(asking: PageQuestions) -> None:
+        assert session.text.startswith("Question 1 of 2: left inferior vein: does it go on? (+ ")
+        assert session.page.questions["outlook"].startswith("Volume ")
+        assert session.page.places == [session.places["left inferior vein"][0]]
+        assert session.page.preview is not None and session.page.preview.added_ml > 0
+        asking.next()
+        assert session.text.startswith("Question 2 of 2: mitral plane: does it end here? (- ")
+        asking.next()
+        asking.previous()
+        assert session.text.startswith("Question 2 of 2"), "after the last comes the first, and before it the last"
+
+    session.run(work)
+    assert len(session.worker.requests) == 1 and session.page.saved == 0
+
+
+def test_while_the_child_looks_for_questions_the_strip_says_so(session: Session) -> None:
+    session.worker.held = True
+
+    async def work(asking: PageQuestions) -> None:
+        assert session.text == "Looking for questions …"
+
+    session.run(work)
+
+
+def test_a_kept_place_is_recorded_and_the_next_question_comes(session: Session) -> None:
+    before = session.case.mask
+
+    async def work(asking: PageQuestions) -> None:
+        asking.keep()
+        await session.settled()
+        assert session.text.startswith("Question 1 of 1: mitral plane")
+        asking.keep()
+
+    session.run(work)
+    assert session.text == "Nothing to ask." and session.page.preview is None
+    assert session.case.mask is before and session.page.saved == 2
+    assert session.replies() == [("kept", False), ("kept", False)]
+    assert session.worker.requests[-1][1].kept == tuple(place for place, _ in session.places.values())
+
+
+def test_an_answer_is_one_step_of_the_history_and_an_undo_takes_it_back_from_the_record(session: Session) -> None:
+    case, before = session.case, session.case.mask
+
+    async def work(asking: PageQuestions) -> None:
+        CLIENT.set("the tab that asked")
+        asking.change()
+        assert session.text == "Working out what the answer changes …" and session.page.questions["busy"]
+        asking.change()  # A key that is pressed twice answers once.
+        await session.settled()
+        assert case.mask.sum() > before.sum() and case.history.can_undo == "answer"
+        assert session.page.tabs == ["the tab that asked"]
+        assert session.replies() == [("changed", False)]
+        assert session.text.startswith("Question 1 of 1: mitral plane")
+        assert case.undo()
+        session.page.review_changed()
+        await session.settled()
+        np.testing.assert_array_equal(case.mask, before)
+        assert session.replies() == [("changed", True)]
+        assert case.redo()
+        session.page.review_changed()
+
+    session.run(work)
+    assert session.replies() == [("changed", False)] and not case.history.can_redo
+    assert case.mask.sum() > before.sum()
+
+
+def test_the_review_that_is_saved_holds_the_replies_and_goes_on_with_them(session: Session, tmp_path: Path) -> None:
+    async def work(asking: PageQuestions) -> None:
+        asking.change()
+        await session.settled()
+        asking.keep()
+
+    session.run(work)
+    source = session.source
+    source.save(KEY, *session.case.snapshot())
+    again = source.open(KEY)
+    assert again.session is not None and again.session.said == session.case.session.said
+    assert [one["reply"] for one in review_document(again.session)["questions"]] == ["changed", "kept"]
+
+
+def test_what_is_painted_while_an_answer_is_worked_out_stays_and_the_answer_is_added(session: Session) -> None:
+    case = session.case
+    painted = np.argwhere(case.mask)[0]
+
+    async def work(asking: PageQuestions) -> None:
+        session.worker.held = True
+        asking.change()
+        mask = case.mask.copy()
+        mask[tuple(painted)] = False
+        case.edited("erase", mask)
+        session.page.review_changed()
+        session.worker.held = False
+        await session.settled()
+
+    session.run(work)
+    assert not case.mask[tuple(painted)], "the stroke is lost"
+    assert session.replies() == [("changed", False)] and case.history.can_undo == "answer"
+
+
+def test_after_a_stroke_the_views_stay_and_the_preview_of_another_segmentation_goes(session: Session) -> None:
+    async def work(asking: PageQuestions) -> None:
+        mask = session.case.mask.copy()
+        mask[tuple(np.argwhere(mask)[0])] = False
+        session.case.edited("erase", mask)
+        session.page.review_changed()
+        assert session.page.preview is None
+        await session.settled()
+        assert session.text.startswith("Question 1 of 2"), "the person is at that question still"
+
+    session.run(work)
+    assert len(session.page.places) == 1 and len(session.worker.requests) == 2
+
+
+def test_who_looks_at_something_else_meanwhile_is_not_taken_away(session: Session) -> None:
+    session.worker.held = True
+
+    async def work(asking: PageQuestions) -> None:
+        asking.stay()
+        session.worker.held = False
+
+    session.run(work)
+    assert session.page.places == [] and session.text == "2 to answer: N goes to the first."
+
+
+def test_the_answers_about_a_case_are_dropped_when_it_is_left(session: Session) -> None:
+    before = session.case.mask
+
+    async def work(asking: PageQuestions) -> None:
+        session.worker.held = True
+        asking.change()
+        asking.follow(None)
+        assert session.page.questions == NO_QUESTIONS
+        session.worker.held = False
+
+    session.run(work)
+    assert session.case.mask is before and session.replies() == []
+
+
+def test_another_case_is_named_by_another_key(session: Session) -> None:
+    async def work(asking: PageQuestions) -> None:
+        session.page.case = CaseUnderReview(KEY, "ball", session.source.open(KEY))
+        asking.follow(session.page.case)
+
+    session.run(work)
+    assert len({key for key, _, _ in session.worker.requests}) == 2
+
+
+def _refuses(worker: MadeUpWorker) -> None:
+    worker.failure = "the guidance network is missing: install it again."
+
+
+def _ends(worker: MadeUpWorker) -> None:
+    worker.fault = MtctlError("the guidance network is missing: install it again.")
+
+
+@pytest.mark.parametrize("fail", [_refuses, _ends])
+def test_where_the_child_fails_the_strip_says_so_the_work_goes_on_and_it_can_be_asked_again(
+    session: Session, fail: Callable[[MadeUpWorker], None]
+) -> None:
+    fail(session.worker)
+
+    async def work(asking: PageQuestions) -> None:
+        assert session.text == (
+            "No questions can be asked: the guidance network is missing: install it again. All else works as before."
+        )
+        assert session.page.questions["failed"] and session.page.questions["at"] is None
+        asking.keep()
+        asking.change()
+        asking.next()
+        mask: NDArray[np.bool_] = session.case.mask.copy()
+        mask[tuple(np.argwhere(mask)[0])] = False
+        session.case.edited("erase", mask)
+        session.page.review_changed()
+        assert session.page.questions["failed"], "it is not tried again at every stroke"
+        session.worker.failure, session.worker.fault = "", None
+        asking.again()
+
+    session.run(work)
+    assert session.text.startswith("2 to answer")
+
+
+def test_an_answer_that_fails_changes_nothing(session: Session) -> None:
+    before = session.case.mask
+
+    async def work(asking: PageQuestions) -> None:
+        session.worker.failure = "out of memory"
+        asking.change()
+
+    session.run(work)
+    assert session.case.mask is before and session.replies() == []
+    assert session.text.startswith("No questions can be asked: out of memory.")
+
+
+def test_a_decision_on_the_case_takes_no_answer_in_afterwards(session: Session) -> None:
+    before = session.case.mask
+
+    async def work(asking: PageQuestions) -> None:
+        session.worker.held = True
+        asking.change()
+        asking.leave()
+        session.case.session.accept_case()
+        asking.follow(session.case)
+        session.worker.held = False
+
+    session.run(work)
+    assert session.case.mask is before and session.case.session.state.status.value == "accepted"
+    assert session.text.startswith("Question 1 of 2")
