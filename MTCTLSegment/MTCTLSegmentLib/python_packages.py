@@ -255,7 +255,10 @@ def _is_there(name: str, requirement: str) -> bool:
 
 
 def _is_installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:  # Whoever keeps a package from being imported may say so already here.
+        return False
 
 
 def _version(requirement: str) -> str:
