@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.browser_case import write_case
+from support.children import wait_for
 from support.question_child import made_up_questions, obeyed
+from support.reviewer_client import Server, hello, trigger
 
 from mtctl.browser.sources.folder import FolderSource
 from mtctl.browser.ui import questions as on_the_page
@@ -387,3 +390,33 @@ def test_a_decision_on_the_case_takes_no_answer_in_afterwards(session: Session) 
     session.run(work)
     assert session.case.mask is before and session.case.session.state.status.value == "accepted"
     assert session.text.startswith("Question 1 of 2")
+
+
+@pytest.mark.slow
+def test_the_real_child_asks_a_served_page_and_its_answers_are_in_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    write_case(folder)
+    server = Server(folder)
+
+    def tell(name: str) -> object:
+        async def give(ws: Any) -> str:
+            await hello(ws)
+            return await trigger(ws, name)
+
+        return server.talk(give)
+
+    def replies() -> list[tuple[str, bool]]:
+        path = folder / "ball.review.json"
+        written = json.loads(path.read_text(encoding="utf-8"))["questions"] if path.exists() else []
+        return [(one["reply"], one["undone"]) for one in written]
+
+    try:
+        wait_for(lambda: server.state()["questions"]["at"] == 0, 120)
+        assert tell("change") == ""
+        wait_for(lambda: server.state()["shown"]["undo"] == "answer", 120)
+        wait_for(lambda: replies() == [("changed", False)])
+        assert tell("undo") == ""
+        wait_for(lambda: replies() == [("changed", True)])
+    finally:
+        assert server.stop() == 0
