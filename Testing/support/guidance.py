@@ -35,8 +35,12 @@ def _noises(shape: tuple[int, ...]) -> list[Map]:
     return [(ndimage.gaussian_filter(rng.normal(size=shape), 2.0) > 0).astype(np.float32) for _ in range(20)]
 
 
+#: Never asked; made once, as that takes longer than an answer.
+_NETWORK = GuidanceNet(1)
+
+
 def arbitrary_refiner(seed: int) -> ArbitraryRefiner:
-    return ArbitraryRefiner(GuidanceNet(1), torch.device("cpu"), np.random.default_rng(seed))
+    return ArbitraryRefiner(_NETWORK, torch.device("cpu"), np.random.default_rng(seed))
 
 
 def turned(size: tuple[int, int, int], spacing: Triple, degrees: float) -> Geometry:
@@ -45,7 +49,7 @@ def turned(size: tuple[int, int, int], spacing: Triple, degrees: float) -> Geome
     return Geometry(size, spacing, (-11.0, 7.0, 33.0), (c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0))
 
 
-def ball_case(geometry: Geometry, radius_mm: float = 12.0) -> GuidedCase:
+def ball_case(geometry: Geometry, radius_mm: float = 8.0) -> GuidedCase:
     """Return a case whose mask is a ball in the middle of a noisy scan."""
     rng = np.random.default_rng(0)
     indices = np.indices(geometry.shape).reshape(3, -1).T[:, ::-1]

@@ -21,7 +21,9 @@ from support.children import wait_for
 class Server:
     """`mtctl review` of a folder, with a client that is in."""
 
-    def __init__(self, folder: Path, *options: str, log: str = "log.txt") -> None:
+    def __init__(self, folder: Path, *options: str, log: str = "log.txt", asks: bool = False) -> None:
+        """Start it; without `asks` no child process looks for questions, which takes seconds of each case."""
+        options = options if asks else (*options, "--no-questions")
         self.folder, self.log = folder, folder.parent / log
         with open(self.log, "wb") as written:
             self.process = subprocess.Popen(

@@ -39,7 +39,9 @@ class Served:
         lines: What it printed.
     """
 
-    def __init__(self, target: Path, *options: str) -> None:
+    def __init__(self, target: Path, *options: str, asks: bool = False) -> None:
+        """Start it; without `asks` no child process looks for questions, which takes seconds of each case."""
+        options = options if asks else (*options, "--no-questions")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mtctl", "review", str(target), "--no-browser", *options],
             stdout=subprocess.PIPE,

@@ -50,6 +50,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--largest-upload", type=_megabytes, default=512, metavar="MB", help="largest scan to be dropped (%(default)s)"
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
+    parser.add_argument(
+        "--no-questions", action="store_true", help="ask nothing: for a computer that has no time for it"
+    )
     parser.add_argument("--check", action="store_true", help="see that the page answers, and end")
     parser.set_defaults(run=run)
 
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             largest=args.largest_upload * 1_000_000,
             browse=not (args.check or args.no_browser) and _has_display(),
             check=args.check,
+            asks=not (args.no_questions or args.check),
         ),
     )
 

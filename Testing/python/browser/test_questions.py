@@ -397,7 +397,7 @@ def test_the_real_child_asks_a_served_page_and_its_answers_are_in_the_file(tmp_p
     folder = tmp_path / "cases"
     folder.mkdir()
     write_case(folder)
-    server = Server(folder)
+    server = Server(folder, asks=True)
 
     def tell(name: str) -> object:
         async def give(ws: Any) -> str:

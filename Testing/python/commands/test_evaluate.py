@@ -306,7 +306,7 @@ def test_names_are_the_fewest_parts_of_the_paths_that_tell_folders_apart(tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--names", "a", "b"], "2 names for 1 prediction folders"),
+        (["--names", "a", "b"], "2 names for 1 prediction folder;"),
         (["--names", "a", "a"], "--names a: given twice"),
         (["--case", "case0"], "--case needs --figures"),
         (["--figures", "figures", "--case", "nobody"], "--case nobody: no result has this name"),

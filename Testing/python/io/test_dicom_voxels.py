@@ -235,7 +235,7 @@ def setting(**values: Any) -> Edit:
 
 BAD: dict[str, tuple[Edit, str]] = {
     "colour": (colour, "in colour .3 values a voxel, RGB"),
-    "a palette": (setting(PhotometricInterpretation="PALETTE COLOR"), "in colour .1 values a voxel, PALETTE"),
+    "a palette": (setting(PhotometricInterpretation="PALETTE COLOR"), "in colour .1 value a voxel, PALETTE"),
     "more bits than there are": (setting(BitsStored=17), "17 of 16 bits"),
     "no bits": (setting(BitsStored=0), "0 of 16 bits"),
     "something below the bits that count": (setting(BitsStored=12), "upper 12 bits of 16 .* the lower ones hold"),

@@ -170,6 +170,8 @@ def test_a_label_without_a_prediction_is_shown_and_checked_as_soon_as_the_scan_i
     page.onResult(page._parameterNode.scan, result_for(case.scan()))
     assert host.wait_until(lambda: bool(store.case("expert").uncertainties), 60), host.messages
     assert store.case("expert").version == 1 and store.case("expert").draft() is None
+    # Its regions are found by a child process.
+    assert host.wait_until(lambda: page.currentReview.review is not None, 60), host.messages
     review = page.currentReview.review
     assert not review.own and review.nodes.reviewed.GetName() == "expert: corrected"
     assert np.array_equal(review.session.maps.segmentation, ball(6))

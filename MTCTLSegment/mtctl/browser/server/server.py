@@ -56,6 +56,7 @@ class ServerOptions:
         largest: Bytes of the largest scan that a browser may send.
         browse: Whether to open the page in the browser of this machine.
         check: Whether to fetch the page once and end.
+        asks: Whether questions about cases are looked for.
     """
 
     host: str = HOST
@@ -64,6 +65,7 @@ class ServerOptions:
     largest: int = LARGEST
     browse: bool = False
     check: bool = False
+    asks: bool = True
 
 
 def serve(source: CaseSource, options: ServerOptions) -> int:
@@ -85,7 +87,7 @@ def serve(source: CaseSource, options: ServerOptions) -> int:
 
 async def _serve(source: CaseSource, options: ServerOptions) -> int:
     server = _make_server()
-    application = ReviewApplication(server, source, SegmentationRunner(options.settings))
+    application = ReviewApplication(server, source, SegmentationRunner(options.settings, asks=options.asks))
     make_page(server)
     upload_handler = UploadHandler(application.add_scan, options.largest)
     connections = Connections()

@@ -94,6 +94,7 @@ class ReviewController:
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
         self.saver, self.measurer = Saver(self.state, self._write), CaseMeasurer(self.state)
+        self._asks = segmentation.asks
         self.questions = PageQuestions(self, segmentation.client, segmentation.settings.device)
         self.views = Views(server, self._moved)
         self.brush = Brush(self.views, self._stroke)
@@ -154,7 +155,7 @@ class ReviewController:
             self.discard()
             self.brush.select_tool("look")
             self.state.tool = "look"
-        self.questions.follow(None if holder else self._case)
+        self.questions.follow(self._case if self._asks and not holder else None)
 
     def changed_here(self) -> None:
         """Note that the tab that speaks changes the case: commands of tabs that do not show that are refused."""
@@ -170,7 +171,7 @@ class ReviewController:
         self.state.at = self.tabs.place()
         case, state = self._case, self.state
         self.measurer.follow(case)
-        self.questions.follow(None if self.holder else case)
+        self.questions.follow(case if self._asks and not self.holder else None)
         if case is None:
             name = self.entry(self.key).name if self.key else ""
             state.update({"shown": page_state.unsegmented_state(self.key or "", name), "regions": []})

@@ -35,11 +35,12 @@ class SegmentationRunner:
         running: What is under way; None: nothing.
         settings: How scans are segmented.
         client: Of the warm process, which answers questions, too; it ends with `close`.
+        asks: Whether questions are looked for.
     """
 
-    def __init__(self, settings: Settings, client: WorkerClient | None = None) -> None:
+    def __init__(self, settings: Settings, client: WorkerClient | None = None, asks: bool = True) -> None:
         """Segment with these settings; `client` is for tests."""
-        self.settings = settings
+        self.settings, self.asks = settings, asks
         self.client = client or WorkerClient()
         self._poller: asyncio.Task[None] | None = None
         self.running: RunningSegmentation | None = None
