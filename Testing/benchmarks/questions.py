@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mtctl.evaluation.segmentation_metrics import segmentation_metrics
-from mtctl.geometry import Mask
+from mtctl.geometry import Mask, Triple
 from mtctl.guidance.guided_case import GuidedCase
 from mtctl.guidance.guided_mask import guided_scan
 from mtctl.guidance.network import find_guidance
@@ -92,13 +92,14 @@ def main() -> int:
     )
     device = choose_device(args.device)
     segmenter = Segmenter(find_model(args.model), device)
-    finder = find_guidance(args.guidance).finder(device)
+    guidance = find_guidance(args.guidance)
+    finder = guidance.finder(device)
     ways: dict[str, list[Way]] = {"questions": [], "all_knowing": [], "random": []}
     for number, name in enumerate(names):
         case = load_labelled(args.data, name)
         if args.corrupt:
             case = corrupted(case, args.corrupt, SEVERITY, number)
-        began = _begin(segmenter, case)
+        began = _begin(segmenter, case, guidance.grid_mm)
         for reader, walk in (("questions", _questions), ("all_knowing", _all_knowing), ("random", _random)):
             simulated = SimulatedReader(case.mask, case.volume.geometry, np.random.default_rng(number))
             ways[reader].append(walk(began, finder, simulated, counts))
@@ -110,11 +111,11 @@ def main() -> int:
     return 0
 
 
-def _begin(segmenter: Segmenter, case: LabelledVolume) -> GuidedCase:
+def _begin(segmenter: Segmenter, case: LabelledVolume, grid_mm: Triple) -> GuidedCase:
     prediction = segmenter.predict(case.volume)
     probability = prediction.on_source("probability").array
     box = looked_at(prediction.segmentation, case.volume.geometry)
-    scan = guided_scan(case.volume, probability, segmenter.model.card.grid_mm, box)
+    scan = guided_scan(case.volume, probability, grid_mm, box)
     return GuidedCase.begin(scan, prediction.segmentation)
 
 

@@ -18,6 +18,7 @@ from scipy.signal import fftconvolve
 from scipy.special import expit
 
 from mtctl.geometry import Map, Mask, Triple
+from mtctl.guidance.channels import WINDOW
 from mtctl.guidance.guided_mask import GuidedMask
 from mtctl.guidance.refinement import REACH_MM, Refiner
 from mtctl.networks.distance_map import signed_distance_mm
@@ -134,9 +135,13 @@ class QuestionFinder:
         touched |= before.seen(_APART_MM) != state.seen(_APART_MM)
         if not touched.any():
             return inquiry
-        opinion = self.refiner.opinion_near(state, touched, inquiry.opinion)
         voxels = np.argwhere(touched)
         low, high = voxels.min(axis=0), voxels.max(axis=0)
+        # An undo or strokes may touch more than the inner half of what one window shows.
+        near = (2 * (high - low + 1) <= WINDOW).all()
+        opinion = (
+            self.refiner.opinion_near(state, touched, inquiry.opinion) if near else self.refiner.opinion(state)
+        )  # fmt: skip
         known = {
             click: question
             for click, question in inquiry.candidates.items()

@@ -34,7 +34,7 @@ def error_depth(wrong: Mask, voxel_mm: Triple) -> Map:
     depth = np.zeros(wrong.shape, np.float32)
     if wrong.any():
         box = bounding_box(wrong, (1, 1, 1))
-        # Beyond the array's border is nothing right: padded with wrong voxels, a slab of errors would look thicker.
+        # A margin of a voxel holds the next right ones; at the array's border there are none beyond.
         depth[box] = ndimage.distance_transform_edt(wrong[box], sampling=voxel_mm)
     return depth
 
