@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mtctl.geometry import Triple
@@ -16,13 +14,13 @@ from mtctl.guidance.questions import ChanceModel, QuestionFinder
 from mtctl.guidance.refinement import Refiner
 from mtctl.models.card import ModelError
 from mtctl.models.shipped import MODEL_FOLDERS
+from mtctl.models.weight_files import load_weights, save_weights
 from mtctl.networks.architecture import Filters
 from mtctl.networks.device import to_device
 from mtctl.networks.guidance_net import GuidanceNet
-from mtctl.networks.tensors import write_tensors
 from mtctl.preprocessing.network_grid import GRID_MM
 from mtctl.system.documents import DocumentError, Longest, Within, read_as, read_object
-from mtctl.system.files import file_sha256, write_json
+from mtctl.system.files import write_json
 
 #: What the folder of a guidance network holds. Not `card.json`: it is no model that segments.
 CARD = "guidance.json"
@@ -79,16 +77,10 @@ class Guidance:
         Raises:
             ModelError: They are missing, damaged, or not those of the card.
         """
-        path = self.folder / WEIGHTS
-        if not path.is_file() or file_sha256(path) != self.card.sha256:
-            raise ModelError(f"{path}: the weights of the guidance network are missing or damaged; install it again")
-        network = GuidanceNet(self.card.filters)
-        try:
-            state = load_file(path)
-            network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in state.items()})
-        except (SafetensorError, RuntimeError) as error:
-            raise ModelError(f"{path}: not the weights of a guidance network: {str(error).splitlines()[0]}") from error
-        return QuestionFinder(Refiner(to_device(network.eval(), device), device), self.card.chances)
+        network = load_weights(
+            GuidanceNet(self.card.filters), self.folder / WEIGHTS, self.card.sha256, "the guidance network"
+        )  # fmt: skip
+        return QuestionFinder(Refiner(to_device(network, device), device), self.card.chances)
 
 
 def find_guidance(folder: Path | None = None) -> Guidance:
@@ -115,8 +107,6 @@ def save_guidance(folder: Path, card: GuidanceCard, state: dict[str, Tensor]) ->
         WriteError: The folder is not writable or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    write_tensors(folder / WEIGHTS, halves)
-    card = replace(card, sha256=file_sha256(folder / WEIGHTS))
+    card = replace(card, sha256=save_weights(folder / WEIGHTS, state))
     write_json(folder / CARD, asdict(card))
     return Guidance(folder, card)

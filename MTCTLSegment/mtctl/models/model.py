@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from mtctl.geometry import Triple
 from mtctl.models import shipped
@@ -18,11 +15,8 @@ from mtctl.models.catalogue import Catalogue, read_catalogue, shipped_models
 from mtctl.models.model_files import CARD, LOCATOR, WEIGHTS
 from mtctl.models.store import ModelStore
 from mtctl.models.versions import ModelStoreError
+from mtctl.models.weight_files import load_weights, save_weights
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
-from mtctl.networks.tensors import write_tensors
-from mtctl.system.files import file_sha256
-
-Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -47,13 +41,17 @@ class Model:
     def version(self) -> str:
         return self.card.version
 
+    @property
+    def _what(self) -> str:
+        return f"the model '{self.id}'"
+
     def load_network(self) -> MTCTLNet:
         """Return the network with its weights, in evaluation mode, float32.
 
         Raises:
             ModelError: The weights are missing, damaged, or not those of the card.
         """
-        return self._load(MTCTLNet(self.card.architecture), WEIGHTS, self.card.sha256)
+        return load_weights(MTCTLNet(self.card.architecture), self.folder / WEIGHTS, self.card.sha256, self._what)
 
     def load_locator(self, locator: LocatorCard) -> LocatorNet:
         """Return the locator's network in the same way.
@@ -61,27 +59,7 @@ class Model:
         Raises:
             ModelError: As `load_network`.
         """
-        return self._load(LocatorNet(locator.filters), LOCATOR, locator.sha256)
-
-    def _load(self, network: Network, name: str, sha256: str) -> Network:
-        path = self.folder / name
-        if not path.is_file():
-            raise ModelError(f"{path}: the weights are missing; install the model '{self.id}' again")
-        found = file_sha256(path)
-        if found != sha256:
-            raise ModelError(
-                f"{path}: the file is damaged or not the one of this model (SHA-256 {found[:12]}..., the card says "
-                f"{sha256[:12]}...); install the model '{self.id}' again"
-            )
-        try:
-            state = {
-                name: tensor.float() if tensor.is_floating_point() else tensor
-                for name, tensor in load_file(path).items()
-            }
-            network.load_state_dict(state)
-        except (SafetensorError, RuntimeError) as error:
-            raise ModelError(f"{path}: not the weights of an MT-CTL network: {str(error).splitlines()[0]}") from error
-        return network.eval()
+        return load_weights(LocatorNet(locator.filters), self.folder / LOCATOR, locator.sha256, self._what)
 
 
 def read_model(folder: Path) -> Model:
@@ -163,7 +141,7 @@ def save_model(folder: Path, card: Card, state: dict[str, torch.Tensor]) -> Mode
         WriteError: Nothing is left half-written then.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    card = dataclasses.replace(card, sha256=_save(folder / WEIGHTS, state))
+    card = dataclasses.replace(card, sha256=save_weights(folder / WEIGHTS, state))
     write_card(folder, card)
     return Model(folder, card)
 
@@ -174,12 +152,7 @@ def save_locator(model: Model, filters: int, grid_mm: Triple, state: dict[str, t
     Raises:
         WriteError: The folder is not writable or the disk is full.
     """
-    sha256 = _save(model.folder / LOCATOR, state)
+    sha256 = save_weights(model.folder / LOCATOR, state)
     card = dataclasses.replace(model.card, locator=LocatorCard(sha256, filters, grid_mm))
     write_card(model.folder, card)
     return Model(model.folder, card)
-
-
-def _save(path: Path, state: dict[str, torch.Tensor]) -> str:
-    write_tensors(path, {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in state.items()})
-    return file_sha256(path)

@@ -72,7 +72,7 @@ def test_weights_that_are_not_those_of_the_card_are_refused_with_their_name(tmp_
 
 def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     saved = save_guidance(tmp_path, GuidanceCard("1", "", filters=4), GuidanceNet(2).state_dict())
-    with pytest.raises(ModelError, match="not the weights of a guidance network"):
+    with pytest.raises(ModelError, match="not the weights of an MT-CTL network"):
         saved.finder(CPU)
 
 
