@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 from scipy.special import expit
 
 from mtctl.geometry import Map, Mask, Triple
@@ -23,6 +22,7 @@ from mtctl.guidance.guided_mask import GuidedMask
 from mtctl.guidance.refinement import REACH_MM, Refiner
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.review.answers import Answer, Side
+from mtctl.uncertainty.convolution import convolved_within
 
 #: What a question is about: everything within this distance of its place, mm.
 PLACE_MM = 12.0
@@ -211,7 +211,7 @@ def likely_places(likely: Map, state: GuidedMask) -> dict[tuple[int, ...], float
     """
     voxel = np.array(state.voxel_mm)
     # As a product of spectra: the ball has 550 voxels.
-    volume = fftconvolve(likely, _ball(_TOGETHER_MM, state.voxel_mm), mode="same") * state.grid.voxel_ml
+    volume = convolved_within(likely, _ball(_TOGETHER_MM, state.voxel_mm)) * state.grid.voxel_ml
     reach = np.ceil(_APART_MM / voxel).astype(int)
     near = np.ceil(_CLICK_MM / voxel).astype(int)
     score = np.maximum(volume, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mtctl.uncertainty.convolution import convolved
 from mtctl.uncertainty.regions import SMALLEST_ERROR_MM3
 
 RADIUS_MM = 12.0  # no point of a place is farther from its middle: at most about 25 mm across
@@ -68,18 +69,3 @@ def _middles(cell: NDArray[np.int64], weight: NDArray[np.floating]) -> NDArray[n
         left[around] -= taken
         changed = tuple(slice(i + margin - 2 * reach, i + margin + 2 * reach + 1) for i in middle)
         gain[changed] -= convolved(taken, kernel)
-
-
-def convolved(array: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the convolution of two arrays at every offset at which they meet.
-
-    As `scipy.signal.fftconvolve`, to the last bit; `scipy.signal` itself takes a second to load, and every window waits
-    for that before its first case.
-    """
-    from scipy import fft
-
-    shape = [one + other - 1 for one, other in zip(array.shape, kernel.shape, strict=True)]
-    fast = [fft.next_fast_len(count, real=True) for count in shape]
-    product = fft.rfftn(array, fast) * fft.rfftn(kernel, fast)
-    whole: NDArray[np.float64] = fft.irfftn(product, fast)[tuple(map(slice, shape))]
-    return whole

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import ndimage
-from scipy.signal import fftconvolve
 from scipy.spatial.distance import pdist
 from support.paths import shared_names, shared_scans
 
 from mtctl.geometry import Geometry
-from mtctl.uncertainty.partition import RADIUS_MM, convolved
+from mtctl.uncertainty.partition import RADIUS_MM
 from mtctl.uncertainty.region_search import region_map
 from mtctl.uncertainty.regions import MOST_REGIONS, SMALLEST_ERROR_MM3, RegionMap
 
@@ -240,9 +239,3 @@ def test_regions_of_a_real_size_are_no_more_and_no_larger_than_a_person_can_chec
         found = regions.regions_at(threshold)
         assert 0 < len(found) <= MOST_REGIONS
         assert max(region.extent_mm for region in found) <= 2 * RADIUS_MM + 1.25
-
-
-def test_the_convolution_that_finds_the_places_is_scipy_s_to_the_last_bit() -> None:
-    rng = np.random.default_rng(8)
-    array, kernel = rng.random((23, 31, 18)), rng.random((9, 9, 9))
-    assert np.array_equal(convolved(array, kernel), fftconvolve(array, kernel, "full"))
