@@ -14,6 +14,7 @@ from mtctl.cases.history import CaseHistory
 from mtctl.cases.records import (
     CASE,
     FORMAT,
+    KNOWLEDGE,
     LOOKED_AT,
     REPORT,
     REVIEW,
@@ -29,6 +30,7 @@ from mtctl.cases.volumes import file_of, stored_map, stored_mask
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.io.reports import checked_report
 from mtctl.review.case_maps import CaseMaps
+from mtctl.review.knowledge import Knowledge
 from mtctl.review.state import StoredReview
 from mtctl.system.documents import Checksum, DocumentError, FileName
 from mtctl.system.staging import DamagedError, as_stored, checked, read_sealed_as
@@ -161,12 +163,25 @@ class StoredCase(CaseHistory):
         """Read the uncertainty of the prediction that was reviewed, whatever was predicted since, 0 to 1, (z, y, x)."""
         return self._map(self._reviewed(self._version(version)), kind)
 
+    def knowledge(self, version: int | None = None) -> NDArray[np.uint8] | None:
+        """Read the `Knowledge` of each voxel, uint8 (z, y, x); None: an earlier program stored it, or nobody reviewed it."""
+        record = self._version(version)
+        if KNOWLEDGE not in record.files:
+            return None
+        known = stored_map(record.path(KNOWLEDGE), self.geometry)
+        if not np.isin(known, list(Knowledge)).all():
+            raise DamagedError(f"{record.folder / KNOWLEDGE}: holds values that mean nothing; restore it from a backup")
+        return known.astype(np.uint8)
+
     def looked_at(self, version: int | None = None) -> Mask:
         """Read what the person looked at, (z, y, x) bool.
 
-        That is every region that was visited, at the lowest threshold at which it was. Without a review (an imported
-        label) it is everything.
+        That is all that was painted, confirmed or seen (`Knowledge`). Without a review (an imported label) it is
+        everything.
         """
+        known = self.knowledge(version)
+        if known is not None:
+            return known > Knowledge.UNTOUCHED
         record = self._version(version)
         if LOOKED_AT in record.files or record.damage:
             return stored_mask(record, LOOKED_AT, self.geometry)

@@ -47,7 +47,8 @@ SCAN = "scan.nrrd"
 RECORD = "record.json"
 SEGMENTATION = "segmentation.seg.nrrd"
 START = "start.seg.nrrd"
-LOOKED_AT = "looked-at.nrrd"
+LOOKED_AT = "looked-at.nrrd"  # Of earlier versions: 1 where a person looked, 0 elsewhere.
+KNOWLEDGE = "knowledge.nrrd"
 REPORT = "report.json"
 REVIEW = "review.json"
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtctl.cases.case import StoredCase
 from mtctl.cases.history import uncertainties_of
-from mtctl.cases.records import LOOKED_AT, REVIEW, START, CaseError, Record
+from mtctl.cases.records import KNOWLEDGE, REVIEW, START, CaseError, Record
 from mtctl.cases.volumes import check_mask, write_mask
 from mtctl.geometry import Mask, Volume
 from mtctl.io.checksums import mask_sum
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.review.case_maps import ReviewError
+from mtctl.review.knowledge import Knowledge, knowledge_of
 from mtctl.system.files import write_json
 from mtctl.system.staging import DamagedError
 
@@ -48,23 +50,23 @@ class ReviewedSegmentation:
         return content | {"prediction": self.prediction and self.prediction.number}
 
     def write_decided(self, folder: Path) -> dict[str, Any]:
-        """Write the same with the voxels that were looked at; return the content of the record of a decision."""
+        """Write the same with what is known of each voxel; return the content of the record of a decision."""
         content = self.write(folder)
         try:
-            found = self.prediction and looked_at(self.case, self.prediction, self.start, self.mask, folder / REVIEW)
+            found = self.prediction and knowledge(self.case, self.prediction, self.start, self.mask, folder / REVIEW)
         except (CaseError, DamagedError):  # A damaged or partial prediction must not keep the person's work out.
             found = None
         if found:
             kind, voxels = found
-            write_volume(Volume(voxels.astype(np.uint8), self.case.geometry), folder / LOOKED_AT)
+            write_volume(Volume(voxels, self.case.geometry), folder / KNOWLEDGE)
             content["uncertainty"] = kind
         return content
 
 
-def looked_at(
+def knowledge(
     case: StoredCase, prediction: Record, start: Mask | None, mask: Mask, review: Path
-) -> tuple[str, Mask] | None:
-    """Return the voxels of the regions that were visited.
+) -> tuple[str, NDArray[np.uint8]] | None:
+    """Return what is known of each voxel.
 
     Args:
         case: The case.
@@ -74,8 +76,9 @@ def looked_at(
         review: The review's file.
 
     Returns:
-        The kind of uncertainty that the review went by and the voxels (z, y, x) of all visited regions, each at the
-        lowest threshold at which it was; None where the review is of something else or of another version's regions.
+        The kind of uncertainty that the review went by and the `Knowledge` of each voxel (z, y, x), where each region
+        that was visited is seen at the lowest threshold at which it was; None where the review is of something else or
+        of another version's regions.
     """
     from mtctl.review.document import read_review  # Here: it takes scipy along, for which listing cases would wait.
 
@@ -85,7 +88,10 @@ def looked_at(
             session = read_review(review, maps if start is None else maps.reviewing(start), mask)
         except ReviewError:
             continue
-        return kind, _visited(session)
+        changed = mask != session.maps.segmentation
+        known = knowledge_of(changed, session.said, session.state.visited, case.geometry)
+        known[_visited(session) & (known == Knowledge.UNTOUCHED)] = Knowledge.SEEN
+        return kind, known
     return None
 
 

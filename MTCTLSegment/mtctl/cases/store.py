@@ -3,7 +3,7 @@
     STORE/cases/<id>/scan.nrrd, case.json
                      0001-prediction/    segmentation.seg.nrrd, probability, distance and uncertainties, report.json
                      0002-draft/         an unfinished review: segmentation.seg.nrrd, review.json
-                     0003-corrected/     what a person vouches for: segmentation.seg.nrrd, review.json, looked-at.nrrd
+                     0003-corrected/     what a person vouches for: segmentation.seg.nrrd, review.json, knowledge.nrrd
                      0004-accepted/      the same, found right as it was predicted
                      0005-rejected/      review.json
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from mtctl.review.quantities import Seconds
 from mtctl.review.replies import Reply
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import Edit, RegionMark, ReviewState, Status
-from mtctl.system.documents import DocumentError, Share, read_as, read_object
+from mtctl.system.documents import DocumentError, Longest, Share, read_as, read_object
 from mtctl.system.files import write_json
 from mtctl.uncertainty.regions import RegionMap
 
@@ -61,6 +61,7 @@ class _Document:
     regions: tuple[_MarkedRegion, ...]
     edits: tuple[Edit, ...]
     questions: tuple[Reply, ...] = ()  # Earlier versions asked none.
+    visited: Annotated[tuple[Point, ...], Longest(100_000)] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class _Places:
 
     geometry: Geometry
     questions: tuple[Reply, ...] = ()
+    visited: Annotated[tuple[Point, ...], Longest(100_000)] = ()
 
 
 def review_document(session: ReviewSession) -> dict[str, Any]:
@@ -90,6 +92,7 @@ def review_document(session: ReviewSession) -> dict[str, Any]:
         "regions": [{"id": number} | asdict(mark) for number, mark in sorted(state.marks.items())],
         "edits": [asdict(edit) for edit in state.edits],
         "questions": [asdict(reply) for reply in state.replies],
+        "visited": state.visited,
         "said": asdict(session.said),
     }
 
@@ -198,14 +201,14 @@ def with_geometry(document: Mapping[str, Any], geometry: Geometry) -> dict[str, 
     questions = [
         asdict(reply) | {"place": here([reply.place])[0], "clicks": here(reply.clicks)} for reply in moved.questions
     ]
-    return {**document, "geometry": geometry.to_json(), "questions": questions}
+    return {**document, "geometry": geometry.to_json(), "questions": questions, "visited": here(moved.visited)}
 
 
 def _state(review: _Document) -> ReviewState:
     marks = {region.id: RegionMark(**{name: getattr(region, name) for name in _MARK}) for region in review.regions}
     return ReviewState(
         review.threshold, review.current, marks, review.edits, review.seconds, review.status, review.reason,
-        review.questions,
+        review.questions, review.visited,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.geometry import Mask
+from mtctl.geometry import Mask, Triple
 from mtctl.review.active_time import ActiveTime
 from mtctl.review.answers import Answer, Said, ShownQuestion
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
@@ -196,9 +196,11 @@ class ReviewSession:
         )
         return edit
 
-    def look_on(self) -> None:
-        """Count the time, as the person goes to another question."""
+    def look_at(self, place: Triple) -> None:
+        """Count the time, and record that the person looks at a place (LPS mm)."""
         self._count_time()
+        if place not in self.state.visited:
+            self.state = replace(self.state, visited=(*self.state.visited, place))
 
     @property
     def said(self) -> Said:

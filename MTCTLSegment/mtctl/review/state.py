@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Annotated
 
 from mtctl.errors import counted
+from mtctl.review.answers import Point
 from mtctl.review.quantities import Millilitres, Seconds
 from mtctl.review.replies import Reply
 from mtctl.system.documents import Longest, Share, Within
@@ -83,6 +84,7 @@ class ReviewState:
         marks: What was done with each region, by id.
         edits: In order.
         replies: To questions about the case, in order.
+        visited: Places that were looked at, LPS mm, in order, each once.
         seconds: Spent on the review.
         status: Decision on the case.
         reason: Why it was rejected.
@@ -96,6 +98,7 @@ class ReviewState:
     status: Status = Status.DRAFT
     reason: str = ""
     replies: tuple[Reply, ...] = ()
+    visited: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)

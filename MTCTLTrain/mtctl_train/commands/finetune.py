@@ -46,7 +46,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--learning-rate", type=float, metavar="X", help="at the start")
     parser.add_argument(
         "--corrected-weight", type=float, metavar="W",
-        help="of voxels that a person looked at where the model was unsure",
+        help="of voxels that a person painted, or looked at where the model was unsure",
+    )  # fmt: skip
+    parser.add_argument(
+        "--confirmed-weight", type=float, metavar="W",
+        help="of voxels of which a person said that they are right, or on which side they are",
     )  # fmt: skip
     parser.add_argument(
         "--unseen-power", type=float, metavar="P",
@@ -79,11 +83,8 @@ def run(args: argparse.Namespace) -> int:
         # Labelled patches are in every step, as many unlabelled ones in `unlabelled_share` of them.
         recipe = replace(recipe, unlabelled_share=1 / args.labelled_share - 1)
     method, recipe = with_options(METHOD, recipe, args.option)
-    weighting = Weighting()
-    weighting = Weighting(
-        weighting.corrected if args.corrected_weight is None else args.corrected_weight,
-        weighting.unseen if args.unseen_power is None else args.unseen_power,
-    )
+    given = {"corrected": args.corrected_weight, "unseen": args.unseen_power, "confirmed": args.confirmed_weight}
+    weighting = replace(Weighting(), **{name: value for name, value in given.items() if value is not None})
     lower_priority()
     job = FineTuning(
         store=args.cases,

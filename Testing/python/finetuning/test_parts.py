@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.stored_cases import predicted, result_for, reviewed
 from support.training_cases import CASES, CPU, RECIPE, SCANS
 
-from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.io.labelled import DataError
 from mtctl.networks.mtctl_net import MTCTLNet
@@ -22,7 +20,6 @@ from mtctl.system.files import WriteError
 from mtctl_train.data.case_cache import CaseCache
 from mtctl_train.data.cases import Scan, TrainingCase
 from mtctl_train.data.sampler import Sampler
-from mtctl_train.finetuning.weighting import Weighting, trusted
 from mtctl_train.methods.losses import cross_entropy_loss, dice_loss
 from mtctl_train.methods.mtctl import CROSS_TASK
 from mtctl_train.recipe import AdamWPoly, Recipe, Stage
@@ -33,28 +30,6 @@ from mtctl_train.training.step import TrainingState
 from mtctl_train.training.trainer import Cohort, train
 
 SUPERVISED = replace(CROSS_TASK, copy_paste_weight=0.0)
-
-
-def test_what_a_person_looked_at_counts_most_and_what_nobody_did_the_less_the_more_uncertain_it_is() -> None:
-    uncertainty = np.array([[[0.9, 0.9, 0.1, 1.0, 0.4, 0.0]]], np.float32)
-    looked_at = np.array([[[True, True, True, False, False, False]]])
-    uncertain = np.array([[[True, True, False, True, False, False]]])
-    found = Weighting(corrected=3, unseen=1).weights(uncertainty, uncertain, looked_at)
-    assert found.ravel().tolist() == pytest.approx([3, 3, 1, 0, 0.6, 1])
-    blind = Weighting(corrected=1, unseen=0).weights(uncertainty, uncertain, looked_at)
-    assert (blind == 1).all()
-
-
-def test_a_later_prediction_changes_neither_the_weights_nor_the_trust_of_an_earlier_review(tmp_path: Path) -> None:
-    store = CaseStore(tmp_path)
-    case = predicted(store)
-    case = store.accept(case, *reviewed(case))
-    weights, believed = Weighting().of(case), trusted(case)
-    later = result_for(case.scan(), seed=5)
-    later.segmentation[:] = 0
-    case = store.add_prediction(case, later)
-    assert weights is not None and np.array_equal(Weighting().of(case), weights)
-    assert np.array_equal(trusted(case), believed)
 
 
 def test_voxels_without_weight_teach_nothing() -> None:

@@ -293,9 +293,10 @@ class PageQuestions:
 
     def _step(self, by: int) -> None:
         if self._case and self._questions:
-            self._case.session.look_on()
             start = self._at if self._at is not None else min(-by, 0)
-            self._look_at((start + by) % len(self._questions))
+            index = (start + by) % len(self._questions)
+            self._case.session.look_at(self._questions[index].place)
+            self._look_at(index)
             self._show()
 
     def _look_at(self, index: int) -> None:
