@@ -164,7 +164,7 @@ class StoredCase(CaseHistory):
         return self._map(self._reviewed(self._version(version)), kind)
 
     def knowledge(self, version: int | None = None) -> NDArray[np.uint8] | None:
-        """Read the `Knowledge` of each voxel, uint8 (z, y, x); None: an earlier program stored it, or nobody reviewed it."""
+        """Read the `Knowledge` of each voxel, uint8 (z, y, x); None: of an earlier program, or nobody reviewed it."""
         record = self._version(version)
         if KNOWLEDGE not in record.files:
             return None
