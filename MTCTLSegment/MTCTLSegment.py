@@ -149,7 +149,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.heatmapPanel = HeatmapPanel(ui, current)
         self.regionPanel = RegionPanel(ui, current)
         self.editorPanel = EditorPanel(ui, current, self.heatmapPanel.edited)
-        self.questionPanel = QuestionPanel(ui, current, self.logic.questions, self.editorPanel)
+        self.questionPanel = QuestionPanel(ui, current, self.logic.worker, self.editorPanel)
         self.proposalPanel = ProposalPanel(ui, current, self.editorPanel)
         self.storeJob = StoreJob()
         self.draftSaver = DraftSaver(ui, current, self.storeJob)
@@ -367,12 +367,11 @@ class MTCTLSegmentLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        from MTCTLSegmentLib.jobs.question_job import QuestionJob
         from MTCTLSegmentLib.jobs.segmentation_job import SegmentationJob
         from MTCTLSegmentLib.jobs.warm_worker import WarmWorker
 
         self.worker = WarmWorker()
-        self.job, self.questions = SegmentationJob(self.worker), QuestionJob(self.worker)
+        self.job = SegmentationJob(self.worker)
 
     def getParameterNode(self) -> Any:
         wrap: Any = MTCTLSegmentParameterNode  # Its decorator makes its constructor.

@@ -12,14 +12,15 @@ from mtctl.errors import counted
 from mtctl.geometry import Triple
 from mtctl.guidance.outlook import outlook_words, question_words
 from mtctl.review.answers import Answer, Side
+from mtctl.worker.question_dialogue import QuestionDialogue
 from MTCTLSegmentLib import python_packages
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.jobs.question_job import QuestionJob
+from MTCTLSegmentLib.jobs.warm_worker import WarmWorker
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.panels.click_place import ClickPlace
 from MTCTLSegmentLib.panels.editor import EditorPanel
 from MTCTLSegmentLib.review.current_review import CurrentReview
-from MTCTLSegmentLib.review.questioning import Questioning
+from MTCTLSegmentLib.review.questioning import QuestionsInScene
 
 # After the last change: a person who strokes, or keeps several places, goes on.
 _REST_MS = 300
@@ -28,12 +29,13 @@ _REST_MS = 300
 class QuestionPanel(Panel):
     """The strip and its buttons; the keys K, C, N and P call `keep`, `change`, `next` and `previous`."""
 
-    def __init__(self, ui: Any, current: CurrentReview, job: QuestionJob, editor: EditorPanel) -> None:
+    def __init__(self, ui: Any, current: CurrentReview, worker: WarmWorker, editor: EditorPanel) -> None:
         super().__init__()
         self._ui, self._current, self._editor = ui, current, editor
-        self._questioning = Questioning(
-            current, job, editor.settle, editor.save_for_undo, editor.note_proposal, self.refresh
+        in_scene = QuestionsInScene(
+            current, worker, editor.settle, editor.save_for_undo, editor.note_proposal, self.refresh
         )
+        self._dialogue = QuestionDialogue(in_scene, worker.client)
         self._side: Side = "inside"
         self._click = ClickPlace(self._clicked, self.refresh)
         self._rest = self.make_timer(_REST_MS, self._ask_if_due)
@@ -61,50 +63,46 @@ class QuestionPanel(Panel):
         """Let go of what is under way, as the module is left or the scene goes."""
         self._rest.stop()
         self._click.stop()
-        self._questioning.leave()
+        self._dialogue.leave()
 
     def refresh(self) -> None:
         """Show the questions of the open case; ask for them anew after a change."""
-        questioning, ui = self._questioning, self._ui
-        questioning.follow()
+        dialogue, ui = self._dialogue, self._ui
+        dialogue.follow()
         if self._current.review is None and self._click.waiting:
             self._click.stop()
             return  # It has called this.
         if self._is_due():
             self._rest.start()
-        open_case = self._current.review is not None and not questioning.answering
-        asked = open_case and questioning.current is not None
+        open_case = self._current.review is not None and not dialogue.answering
+        asked = open_case and dialogue.current is not None
         for button in (ui.keepButton, ui.changeButton):
             button.enabled = asked
         for button in (ui.nextQuestionButton, ui.previousQuestionButton):
-            button.enabled = open_case and bool(questioning.questions)
+            button.enabled = open_case and bool(dialogue.questions)
         for button, side in ((ui.insideButton, "inside"), (ui.outsideButton, "outside")):
             button.enabled = open_case
             button.checked = self._click.waiting and self._side == side
-        ui.askAgainButton.setVisible(bool(questioning.problem))
+        ui.askAgainButton.setVisible(bool(dialogue.problem))
         ui.questionLabel.text = self._strip()
         ui.outlookLabel.text = self._outlook()
         ui.outlookLabel.setVisible(bool(ui.outlookLabel.text))
 
     def keep(self) -> None:
         """Record that the segmentation is right here, and go to the next question."""
-        self._act(self._questioning.keep)
-        self._current.save_and_notify()
+        self._act(self._dialogue.keep)
 
     def change(self) -> None:
         """Let the network change the segmentation here as it proposes."""
-        self._act(self._questioning.change)
-        self.refresh()
+        self._act(self._dialogue.change)
 
     def next(self) -> None:
         """Go to the question after the present one."""
-        self._act(partial(self._questioning.step, 1))
-        self.refresh()
+        self._act(partial(self._dialogue.step, 1))
 
     def previous(self) -> None:
         """Go to the question before the present one."""
-        self._act(partial(self._questioning.step, -1))
-        self.refresh()
+        self._act(partial(self._dialogue.step, -1))
 
     def _act(self, action: Callable[[], None]) -> None:
         if self._current.parameters is not None:  # Else the module is being left.
@@ -114,18 +112,19 @@ class QuestionPanel(Panel):
     # --- asking -------------------------------------------------------------------------------------------------------
 
     def _is_due(self) -> bool:
-        return self._questioning.due and not self._ui.regionsSection.collapsed
+        is_shown = self._current.parameters is not None  # Else the module was left, or the scene closes.
+        return is_shown and self._dialogue.due and not self._ui.regionsSection.collapsed
 
     def _ask_if_due(self) -> None:
         if self._is_due() and not python_packages.missing():
             with errors_shown():
-                self._questioning.ask()
+                self._dialogue.ask()
         self.refresh()
 
     def _ask_again(self) -> None:
         with errors_shown():
             if python_packages.ensure():
-                self._questioning.ask_again()
+                self._dialogue.ask_again()
         self.refresh()
 
     def _opened(self, collapsed: bool) -> None:
@@ -149,43 +148,43 @@ class QuestionPanel(Panel):
         if review is not None:
             with errors_shown():
                 if python_packages.ensure():
-                    self._questioning.give(Answer((review.place_in_review(place),), self._side))
+                    self._dialogue.give(Answer((review.place_in_review(place),), self._side))
         self.refresh()
 
     # --- words --------------------------------------------------------------------------------------------------------
 
     def _strip(self) -> str:
-        questioning = self._questioning
+        dialogue = self._dialogue
         if self._current.review is None:
             return ""
-        if questioning.problem:
-            reason = questioning.problem.rstrip(".")
+        if dialogue.problem:
+            reason = dialogue.problem.rstrip(".")
             return _("No questions can be asked: {reason}. All else works as before.").format(reason=reason)
         if self._click.waiting:
             side = _("inside") if self._side == "inside" else _("outside")
             return _("Click a place in a slice that is {side} the atrium (Esc: none).").format(side=side)
-        if questioning.answering:
+        if dialogue.answering:
             return _("Working out what the answer changes ...")
-        if questioning.current is not None and questioning.at is not None:
-            words = question_words(questioning.at + 1, len(questioning.questions), questioning.current)
+        if dialogue.current is not None and dialogue.at is not None:
+            words = question_words(dialogue.at + 1, len(dialogue.questions), dialogue.current)
             return words[:1].upper() + words[1:]
-        if questioning.asking:
+        if dialogue.asking:
             return self._why_not_asked() or _("Looking for questions ...")
-        if questioning.questions:
-            count = counted(len(questioning.questions), _("question"), _("questions"))
+        if dialogue.questions:
+            count = counted(len(dialogue.questions), _("question"), _("questions"))
             return _("{count}: N goes to the first.").format(count=count)
         return _("Nothing to ask.")
 
     def _why_not_asked(self) -> str:
-        if self._questioning.due and python_packages.missing():
+        if self._dialogue.due and python_packages.missing():
             return _("Questions need Python packages that are not installed yet: Apply asks for them.")
         return ""
 
     def _outlook(self) -> str:
-        review, questioning = self._current.review, self._questioning
+        review, dialogue = self._current.review, self._dialogue
         if review is None:
             return ""
-        words = outlook_words(questioning.outlook, review.expected_dice)
-        if questioning.asking and words and questioning.questions:
+        words = outlook_words(dialogue.outlook, review.expected_dice)
+        if dialogue.asking and words and dialogue.questions:
             words = _("{words} (being worked out anew)").format(words=words)
         return words[:1].upper() + words[1:]

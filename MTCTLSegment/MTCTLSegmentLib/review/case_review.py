@@ -126,7 +126,6 @@ class CaseReview:
             SceneError: As `go_to`.
         """
         self.discard()
-        self.session.look_at(question.place)
         scene.follow_scan(self.nodes)
         scene.jump(self.nodes.scene, self._place_in_scene(question.place))
 

@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from support.browser_case import write_case
 from support.children import wait_for
-from support.question_child import made_up_questions, obeyed
+from support.question_child import made_up_questions
+from support.question_worker import QuestionWorker
 from support.reviewer_client import Server, hello, trigger
 
 from mtctl.browser.sources.folder import FolderSource
@@ -23,62 +24,10 @@ from mtctl.browser.ui.questions import NO_QUESTIONS, PageQuestions
 from mtctl.browser.ui.tabs import CLIENT
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
-from mtctl.geometry import Mask
-from mtctl.guidance.outlook import Outlook
-from mtctl.measures.document import IntervalEstimate
-from mtctl.review.answers import Answer, Said, ShownQuestion
 from mtctl.review.document import review_document
 from mtctl.review.proposals import Proposal
-from mtctl.worker.requests import QuestionedCase, QuestionHandlers
 
 KEY = "ball.image.nrrd"
-
-
-class MadeUpWorker:
-    """As much of `WorkerClient` as asking needs: answers at the next look at it.
-
-    Attributes:
-        requests: Key of the case, what was said before, and the answer.
-        failure: What is said in place of an answer; "": nothing fails.
-        held: Whether answers wait.
-    """
-
-    def __init__(self) -> None:
-        self.asks: Callable[[Mask, Said], list[ShownQuestion]] = lambda mask, said: []
-        self.requests: list[tuple[str, Said, Answer | None]] = []
-        self.failure, self.held = "", False
-        self.fault: Exception | None = None
-        self._waiting: list[tuple[int, Any]] = []
-
-    def ask(
-        self, case: QuestionedCase, mask: Mask, said: Said, answer: Answer | None, handlers: QuestionHandlers
-    ) -> int:
-        self.requests.append((case.key, said, answer))
-        self._waiting.append((len(self.requests), (case, mask, said, answer, handlers)))
-        return len(self.requests)
-
-    def withdraw(self, number: int) -> None:
-        self._waiting = [one for one in self._waiting if one[0] != number]
-
-    def poll(self) -> None:
-        if self.fault:
-            raise self.fault
-        if self.held or not self._waiting:
-            return
-        _, (case, mask, said, answer, handlers) = self._waiting.pop(0)
-        if self.failure:
-            handlers.failed(self.failure)
-            return
-        geometry, after = case.volume.geometry, mask
-        if answer:
-            changed = obeyed(mask, answer, geometry)
-            handlers.answered(changed)
-            after = mask.copy()
-            after.reshape(-1)[changed] ^= True
-            said = Said((*said.answers, answer), said.kept)
-        volume = float(after.sum()) * geometry.voxel_ml
-        handlers.outlook(Outlook(IntervalEstimate(volume, volume - 4, volume + 4), 0.5))
-        handlers.done(self.asks(after, said))
 
 
 class ShownPage:
@@ -136,7 +85,7 @@ class Session:
         self.source = FolderSource(folder, CaseStore(folder / "case-store"))
         opened = self.source.open(KEY)
         self.case = CaseUnderReview(KEY, "ball", opened)
-        self.page, self.worker = ShownPage(self.case, opened.scan), MadeUpWorker()
+        self.page, self.worker = ShownPage(self.case, opened.scan), QuestionWorker()
         geometry = self.case.session.maps.geometry
         z, y, x = np.argwhere(self.case.mask).T
         low, high, middle = int(x.min()), int(x.max()), (int(y.mean()), int(z.mean()))
@@ -211,10 +160,10 @@ def test_a_kept_place_is_recorded_and_the_next_question_comes(session: Session) 
     before = session.case.mask
 
     async def work(asking: PageQuestions) -> None:
-        asking.keep()
+        asking.keep_place()
         await session.settled()
         assert session.text.startswith("Question 1 of 1: mitral plane")
-        asking.keep()
+        asking.keep_place()
 
     session.run(work)
     assert session.text == "Nothing to ask." and session.page.preview is None
@@ -228,9 +177,9 @@ def test_an_answer_is_one_step_of_the_history_and_an_undo_takes_it_back_from_the
 
     async def work(asking: PageQuestions) -> None:
         CLIENT.set("the tab that asked")
-        asking.change()
+        asking.change_place()
         assert session.text == "Working out what the answer changes …" and session.page.questions["busy"]
-        asking.change()  # A key that is pressed twice answers once.
+        asking.change_place()  # A key that is pressed twice answers once.
         await session.settled()
         assert case.mask.sum() > before.sum() and case.history.can_undo == "answer"
         assert session.page.tabs == ["the tab that asked"]
@@ -251,9 +200,9 @@ def test_an_answer_is_one_step_of_the_history_and_an_undo_takes_it_back_from_the
 
 def test_the_review_that_is_saved_holds_the_replies_and_goes_on_with_them(session: Session, tmp_path: Path) -> None:
     async def work(asking: PageQuestions) -> None:
-        asking.change()
+        asking.change_place()
         await session.settled()
-        asking.keep()
+        asking.keep_place()
 
     session.run(work)
     source = session.source
@@ -269,7 +218,7 @@ def test_what_is_painted_while_an_answer_is_worked_out_stays_and_the_answer_is_a
 
     async def work(asking: PageQuestions) -> None:
         session.worker.held = True
-        asking.change()
+        asking.change_place()
         mask = case.mask.copy()
         mask[tuple(painted)] = False
         case.edited("erase", mask)
@@ -312,7 +261,7 @@ def test_the_answers_about_a_case_are_dropped_when_it_is_left(session: Session) 
 
     async def work(asking: PageQuestions) -> None:
         session.worker.held = True
-        asking.change()
+        asking.change_place()
         asking.follow(None)
         assert session.page.questions == NO_QUESTIONS
         session.worker.held = False
@@ -330,17 +279,17 @@ def test_another_case_is_named_by_another_key(session: Session) -> None:
     assert len({key for key, _, _ in session.worker.requests}) == 2
 
 
-def _refuses(worker: MadeUpWorker) -> None:
+def _refuses(worker: QuestionWorker) -> None:
     worker.failure = "the guidance network is missing: install it again."
 
 
-def _ends(worker: MadeUpWorker) -> None:
+def _ends(worker: QuestionWorker) -> None:
     worker.fault = MtctlError("the guidance network is missing: install it again.")
 
 
 @pytest.mark.parametrize("fail", [_refuses, _ends])
 def test_where_the_child_fails_the_strip_says_so_the_work_goes_on_and_it_can_be_asked_again(
-    session: Session, fail: Callable[[MadeUpWorker], None]
+    session: Session, fail: Callable[[QuestionWorker], None]
 ) -> None:
     fail(session.worker)
 
@@ -349,8 +298,8 @@ def test_where_the_child_fails_the_strip_says_so_the_work_goes_on_and_it_can_be_
             "No questions can be asked: the guidance network is missing: install it again. All else works as before."
         )
         assert session.page.questions["failed"] and session.page.questions["at"] is None
-        asking.keep()
-        asking.change()
+        asking.keep_place()
+        asking.change_place()
         asking.next()
         mask: NDArray[np.bool_] = session.case.mask.copy()
         mask[tuple(np.argwhere(mask)[0])] = False
@@ -369,7 +318,7 @@ def test_an_answer_that_fails_changes_nothing(session: Session) -> None:
 
     async def work(asking: PageQuestions) -> None:
         session.worker.failure = "out of memory"
-        asking.change()
+        asking.change_place()
 
     session.run(work)
     assert session.case.mask is before and session.replies() == []
@@ -381,7 +330,7 @@ def test_a_decision_on_the_case_takes_no_answer_in_afterwards(session: Session) 
 
     async def work(asking: PageQuestions) -> None:
         session.worker.held = True
-        asking.change()
+        asking.change_place()
         asking.leave()
         session.case.session.accept_case()
         asking.follow(session.case)

@@ -58,7 +58,7 @@ def quiet(host: Any, module: Any) -> None:
     """Waits until the list is of the present state."""
     settle(host, module)
     panel = module.questionPanel
-    assert host.wait_until(lambda: not panel._questioning.asking and not panel._questioning.answering, PATIENCE)
+    assert host.wait_until(lambda: not panel._dialogue.asking and not panel._dialogue.answering, PATIENCE)
 
 
 def crosshair() -> tuple[float, float, float]:
@@ -73,7 +73,7 @@ class TestTheQuestions:
         from mtctl.scene.nodes import part_of
 
         assert strip(module).startswith("Question 1 of 3: left inferior vein: does it go on? (+ ")
-        question = module.questionPanel._questioning.current
+        question = module.questionPanel._dialogue.current
         assert crosshair() == pytest.approx(question.place, abs=0.01)
         preview = part_of(asked.nodes.scene, asked.nodes.scan, "preview")
         assert preview is not None and asked.asked is question and asked.preview is None
@@ -91,7 +91,7 @@ class TestTheQuestions:
             host.press(key)
             seen.append(strip(module).split(":")[1].strip())
         assert seen == [ROOF, FLOOR, VEIN, FLOOR]
-        assert crosshair() == pytest.approx(module.questionPanel._questioning.current.place, abs=0.01)
+        assert crosshair() == pytest.approx(module.questionPanel._dialogue.current.place, abs=0.01)
         assert asked.session.current is None
 
     def test_nothing_to_ask_is_said_with_what_is_expected(
@@ -113,12 +113,12 @@ class TestTheQuestions:
         host.press("A")
         assert asked.session.regions[1].accepted
         host.press("N")
-        assert asked.asked is module.questionPanel._questioning.current
+        assert asked.asked is module.questionPanel._dialogue.current
 
 
 class TestAnswers:
     def test_k_keeps_the_place_and_goes_on(self, host: Any, module: Any, asked: Any, child: QuestionChild) -> None:
-        place = module.questionPanel._questioning.current.place
+        place = module.questionPanel._dialogue.current.place
         host.press("K")
         assert strip(module).startswith("Question 1 of 2: roof")
         assert asked.session.said.kept == (place,) and not asked.session.state.edits
@@ -128,7 +128,7 @@ class TestAnswers:
     def test_c_changes_what_was_shown_as_one_step_and_asks_anew(
         self, host: Any, module: Any, asked: Any, child: QuestionChild
     ) -> None:
-        question = module.questionPanel._questioning.current
+        question = module.questionPanel._dialogue.current
         before = mask(asked)
         host.press("C")
         quiet(host, module)
@@ -174,7 +174,7 @@ class TestAnswers:
     def test_a_click_in_a_slice_is_an_answer(self, host: Any, module: Any, asked: Any, side: str) -> None:
         import slicer
 
-        place = module.questionPanel._questioning.questions[0 if side == "inside" else 1].place
+        place = module.questionPanel._dialogue.questions[0 if side == "inside" else 1].place
         before, count = mask(asked), slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
         (module.ui.insideButton if side == "inside" else module.ui.outsideButton).click()
         assert "Click a place" in strip(module) and side in strip(module)
@@ -224,7 +224,7 @@ class TestWhatChangesMeanwhile:
     def test_an_answer_for_a_mask_that_has_changed_is_asked_again(
         self, host: Any, module: Any, asked: Any, child: QuestionChild
     ) -> None:
-        question = module.questionPanel._questioning.current
+        question = module.questionPanel._dialogue.current
         child.held = True
         host.press("C")
         assert strip(module) == "Working out what the answer changes ..." and not module.ui.changeButton.enabled
@@ -267,7 +267,7 @@ class TestWhatChangesMeanwhile:
         child.held = False
         host.wait(0.3)
         assert strip(module) == "" and not host.failures
-        assert module.questionPanel._questioning.questions == []
+        assert module.questionPanel._dialogue.questions == []
 
     def test_the_module_left_while_an_answer_is_worked_out_changes_nothing_behind_ones_back(
         self, host: Any, module: Any, asked: Any, child: QuestionChild
@@ -281,7 +281,7 @@ class TestWhatChangesMeanwhile:
         assert np.array_equal(mask(asked), before)
         host.enter("MTCTLSegment")
         quiet(host, module)
-        assert len(module.questionPanel._questioning.questions) == 3 and asked.session.state.replies == ()
+        assert len(module.questionPanel._dialogue.questions) == 3 and asked.session.state.replies == ()
 
     def test_the_segmentation_deleted_while_it_is_asked_is_no_failure(
         self, host: Any, module: Any, asked: Any, child: QuestionChild
@@ -327,7 +327,7 @@ class TestWithoutTheNetwork:
         child.ending = ""
         module.ui.askAgainButton.click()
         quiet(host, module)
-        assert len(module.questionPanel._questioning.questions) == 3 and child.started == 2
+        assert len(module.questionPanel._dialogue.questions) == 3 and child.started == 2
 
     def test_missing_packages_are_said_and_no_child_is_started(
         self, host: Any, module: Any, child: QuestionChild, scan_node: Any, monkeypatch: pytest.MonkeyPatch
@@ -371,7 +371,7 @@ class TestTheRecord:
         x, y, z = asked.nodes.scan.GetOrigin()
         asked.nodes.scan.SetOrigin(x + 5, y, z)  # RAS: 5 mm to the right
         host.press("N")
-        question = module.questionPanel._questioning.current
+        question = module.questionPanel._dialogue.current
         assert crosshair() == pytest.approx((question.place[0] - 5, *question.place[1:]), abs=0.01)
         again = open_review(scene.find_case(asked.nodes.scene, asked.nodes.scan))
         assert again.session.said.kept[0] == pytest.approx((place[0] - 5, place[1], place[2]), abs=0.01)

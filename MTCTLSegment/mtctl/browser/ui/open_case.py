@@ -12,7 +12,7 @@ from mtctl.browser.sources.base import OpenedCase
 from mtctl.browser.ui.history import EditHistory
 from mtctl.geometry import Mask
 from mtctl.review import proposals
-from mtctl.review.answers import ShownQuestion, with_changed
+from mtctl.review.answers import Answer, ShownQuestion, with_changed
 from mtctl.review.case_maps import CaseMaps, RegionPart, ReviewError
 from mtctl.review.proposals import Proposal
 from mtctl.review.session import ReviewSession
@@ -103,15 +103,15 @@ class CaseUnderReview:
         mask[proposal.box] = proposal.mask
         return self.edited(proposal.name, mask)
 
-    def answer(self, voxels: NDArray[np.int64], question: ShownQuestion) -> Edit | None:
-        """Give the opposite answer to a question, as one step of the history; None where nothing changes.
+    def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> Edit | None:
+        """Change what an answer changes, as one step of the history; None where nothing changes.
 
         Args:
             voxels: Flat indices of the voxels that change side.
-            question: The question.
+            answer, question: See `ReviewSession.answer`.
         """
         mask = with_changed(self.mask, voxels)
-        edit = self.session.answer(question.answer, mask, question)
+        edit = self.session.answer(answer, mask, question)
         if self.history.add("answer", self.mask, mask):
             self.mask = mask
         return edit

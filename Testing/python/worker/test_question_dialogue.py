@@ -1,0 +1,368 @@
+"""The questions about a review, whatever shows them: when they are asked for, which is looked at, what answers do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support.question_child import made_up_questions
+from support.question_worker import QuestionWorker
+
+from mtctl.geometry import Geometry, Mask, Triple, Volume
+from mtctl.review.answers import Answer, Said, ShownQuestion, with_changed
+from mtctl.review.case_maps import CaseMaps, ReviewError
+from mtctl.review.session import ReviewSession
+from mtctl.review.state import ReviewState
+from mtctl.worker.client import WorkerClient
+from mtctl.worker.question_dialogue import QuestionDialogue
+from mtctl.worker.requests import QuestionedCase
+
+GEOMETRY = Geometry((12, 10, 8), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+PLACES: dict[str, tuple[Triple, str]] = {
+    "left inferior vein": ((22.0, 10.0, 8.0), "inside"),
+    "roof": ((4.0, 4.0, 4.0), "outside"),
+    "floor": ((10.0, 10.0, 4.0), "outside"),
+}
+VEIN, ROOF, FLOOR = PLACES
+
+
+def box_of_an_atrium() -> CaseMaps:
+    mask = np.zeros(GEOMETRY.shape, bool)
+    mask[2:6, 2:8, 2:10] = True
+    level = np.where(mask, np.float32(0.9), np.float32(0.1))
+    return CaseMaps(mask, level, level, level * 2 - 1, GEOMETRY)
+
+
+class OpenReview:
+    """A review as a window holds it."""
+
+    def __init__(self) -> None:
+        maps = box_of_an_atrium()
+        self.session, self.mask = ReviewSession(maps, ReviewState(0.5)), maps.segmentation
+
+    def paint(self, voxel: tuple[int, int, int]) -> None:
+        mask = self.mask.copy()
+        mask[voxel] ^= True
+        self.session.record("paint", mask)
+        self.mask = mask
+
+    def turn(self, kind: str, mask: Mask) -> None:
+        self.session.record(kind, mask)
+        self.mask = mask
+
+
+class NotedHost:
+    """A window that notes what it is told.
+
+    Attributes:
+        looked_at: Names of the questions whose places the views went to.
+        previewed: Name of the question whose opposite is drawn, or None.
+        unsettled: A stroke that is recorded when `settle` is called, or None.
+        unreadable: What `case` raises, or None.
+    """
+
+    def __init__(self) -> None:
+        self.review: OpenReview | None = OpenReview()
+        self.looked_at: list[str] = []
+        self.previewed: str | None = None
+        self.unsettled: tuple[int, int, int] | None = None
+        self.unreadable: Exception | None = None
+        self.times_changed = 0
+        self.followed: Callable[[], None] = lambda: None
+
+    @property
+    def previews(self) -> bool:
+        return self.previewed is not None
+
+    def case(self) -> QuestionedCase:
+        if self.unreadable:
+            raise self.unreadable
+        assert self.review
+        maps = self.review.session.maps
+        scan = Volume(np.zeros(GEOMETRY.shape, np.float32), GEOMETRY)
+        return QuestionedCase("a case", scan, maps.segmentation, maps.probability)
+
+    def listen(self) -> None:
+        pass
+
+    def settle(self) -> None:
+        stroke, self.unsettled = self.unsettled, None
+        if stroke and self.review:
+            self.review.paint(stroke)
+            self.followed()
+
+    def look_at(self, question: ShownQuestion) -> None:
+        self.looked_at.append(question.name)
+        self.previewed = None
+
+    def preview(self, question: ShownQuestion | None) -> None:
+        self.previewed = question.name if question else None
+
+    def keep(self, question: ShownQuestion) -> None:
+        assert self.review
+        self.review.session.keep(question)
+        self.followed()
+
+    def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> None:
+        assert self.review
+        self.previewed = None
+        mask = with_changed(self.review.mask, voxels)
+        self.review.session.answer(answer, mask, question)
+        self.review.mask = mask
+        self.followed()
+
+    def changed(self) -> None:
+        self.times_changed += 1
+
+
+class Window:
+    """The host, the client and the dialogue between them; the first questions have come."""
+
+    def __init__(self) -> None:
+        self.host, self.worker = NotedHost(), QuestionWorker()
+        self.worker.asks = made_up_questions(PLACES, GEOMETRY)
+        self.dialogue = QuestionDialogue(self.host, cast(WorkerClient, self.worker))
+        self.host.followed = self.dialogue.follow
+        self.dialogue.follow()
+        self.come()
+
+    @property
+    def review(self) -> OpenReview:
+        assert self.host.review
+        return self.host.review
+
+    @property
+    def said(self) -> Said:
+        return self.review.session.said
+
+    def come(self) -> None:
+        """What is due is asked for, as a window does after a rest, and the child answers."""
+        if self.dialogue.due:
+            self.dialogue.ask()
+        while self.dialogue.running and not self.worker.held:
+            self.worker.poll()
+
+    def names(self) -> list[str]:
+        return [question.name for question in self.dialogue.questions]
+
+    def name(self) -> str | None:
+        return self.dialogue.current.name if self.dialogue.current else None
+
+
+@pytest.fixture
+def window() -> Window:
+    return Window()
+
+
+def test_the_views_go_to_the_first_question_of_an_opened_review_and_show_its_opposite(window: Window) -> None:
+    assert window.names() == [VEIN, ROOF, FLOOR] and window.name() == VEIN
+    assert window.host.looked_at == [VEIN] and window.host.previewed == VEIN
+    assert window.dialogue.outlook is not None and not window.dialogue.asking
+
+
+def test_stepping_goes_round_in_both_directions_and_asks_nothing(window: Window) -> None:
+    seen = []
+    for by in (1, 1, 1, -1):
+        window.dialogue.step(by)
+        seen.append(window.name())
+    assert seen == [ROOF, FLOOR, VEIN, FLOOR] and window.host.previewed == FLOOR
+    assert window.review.session.state.visited == tuple(place for place, _ in PLACES.values()), "each was seen"
+    assert len(window.worker.requests) == 1 and not window.dialogue.due
+
+
+def test_from_no_question_a_step_forward_is_to_the_first_and_one_back_to_the_last(window: Window) -> None:
+    for by, name in ((1, VEIN), (-1, FLOOR)):
+        window.dialogue.at = None
+        window.dialogue.step(by)
+        assert window.name() == name
+
+
+def test_a_kept_place_is_said_and_the_next_question_is_shown_before_the_list_is_worked_out_anew(
+    window: Window,
+) -> None:
+    window.dialogue.keep()
+    assert window.said.kept == (PLACES[VEIN][0],) and window.names() == [ROOF, FLOOR]
+    assert window.host.looked_at == [VEIN, ROOF] and window.host.previewed == ROOF and window.dialogue.due
+    window.come()
+    assert window.names() == [ROOF, FLOOR] and window.name() == ROOF and window.host.looked_at == [VEIN, ROOF]
+
+
+def test_after_the_last_kept_place_nothing_is_shown(window: Window) -> None:
+    for _ in PLACES:
+        window.dialogue.keep()
+    assert window.name() is None and window.host.previewed is None
+    window.dialogue.keep()
+    window.come()
+    assert window.names() == [] and len(window.said.kept) == 3
+
+
+def test_the_opposite_answer_changes_the_mask_and_the_views_go_to_what_comes_first_then(window: Window) -> None:
+    before, question = window.review.mask, window.dialogue.current
+    assert question is not None
+    window.dialogue.change()
+    assert window.dialogue.answering and window.review.mask is before
+    window.dialogue.change()  # A key that is pressed twice answers once.
+    window.come()
+    np.testing.assert_array_equal(np.flatnonzero(window.review.mask != before), question.voxels)
+    assert window.said.answers == (question.answer,) and not window.dialogue.answering
+    assert window.host.looked_at == [VEIN, ROOF] and window.host.previewed == ROOF
+    assert [answer for _, _, answer in window.worker.requests] == [None, question.answer], "asked in one request"
+
+
+def test_a_click_that_nobody_asked_for_leaves_the_question_that_is_looked_at(window: Window) -> None:
+    window.dialogue.step(1)
+    window.dialogue.give(Answer(((14.0, 14.0, 10.0),), "outside"))
+    window.come()
+    assert not window.review.mask[5, 7, 7] and window.review.session.state.replies[0].reply == "clicked"
+    assert window.name() == ROOF and window.host.looked_at == [VEIN, ROOF]
+
+
+@pytest.mark.parametrize("place", [(-2.0, 4.0, 4.0), (4.0, 4.0, 16.0), (23.1, 4.0, 4.0)])
+def test_a_click_out_of_the_scan_is_refused_in_words(window: Window, place: Triple) -> None:
+    with pytest.raises(ReviewError, match="out of the scan"):
+        window.dialogue.give(Answer((place,), "inside"))
+    assert not window.dialogue.answering and len(window.worker.requests) == 1
+
+
+def test_while_an_answer_is_worked_out_no_other_is_taken(window: Window) -> None:
+    window.worker.held = True
+    window.dialogue.change()
+    window.dialogue.keep()
+    window.dialogue.give(Answer(((8.0, 8.0, 8.0),), "inside"))
+    assert window.said == Said() and len(window.worker.requests) == 2
+
+
+def test_a_stroke_asks_anew_keeps_the_question_and_moves_no_view(window: Window) -> None:
+    window.dialogue.step(1)
+    window.review.paint((7, 9, 11))
+    window.dialogue.follow()
+    assert window.dialogue.due and window.host.previewed is None, "the preview was of another segmentation"
+    window.dialogue.step(1)
+    assert window.host.previewed is None, "what it would change is not known yet"
+    window.come()
+    assert window.name() == FLOOR and window.host.looked_at == [VEIN, ROOF, FLOOR] and window.host.previewed is None
+
+
+def test_the_preview_of_the_question_that_is_looked_at_follows_the_list(window: Window) -> None:
+    window.dialogue.keep()
+    window.worker.asks = made_up_questions({ROOF: PLACES[ROOF]}, GEOMETRY)
+    window.come()
+    assert window.names() == [ROOF] and window.host.previewed == ROOF
+    window.worker.asks = lambda mask, said: []
+    window.dialogue.ask()
+    window.come()
+    assert window.names() == [] and window.host.previewed is None
+
+
+def test_an_answer_about_a_mask_that_was_painted_meanwhile_is_asked_again_for_the_present_one(window: Window) -> None:
+    window.worker.held = True
+    window.dialogue.change()
+    window.review.paint((7, 9, 11))
+    window.dialogue.follow()
+    window.worker.held = False
+    window.come()
+    assert window.review.mask[7, 9, 11] and len(window.said.answers) == 1
+    assert [edit.kind for edit in window.review.session.state.edits] == ["paint", "answer"]
+
+
+def test_a_stroke_of_the_very_moment_in_which_the_answer_comes_counts_first(window: Window) -> None:
+    window.dialogue.change()
+    window.host.unsettled = (7, 9, 11)
+    window.worker.poll()
+    assert window.review.mask[7, 9, 11] and window.said.answers == () and window.dialogue.answering
+    window.come()
+    assert window.review.mask[7, 9, 11] and len(window.said.answers) == 1
+
+
+def test_who_looks_at_something_else_is_not_taken_to_the_questions_that_come(window: Window) -> None:
+    window.dialogue.change()
+    window.dialogue.stay()
+    window.come()
+    assert window.name() is None and window.names() == [ROOF, FLOOR] and window.host.looked_at == [VEIN]
+
+
+def test_another_review_begins_without_what_was_asked_of_the_one_before(window: Window) -> None:
+    first = window.review
+    window.worker.held = True
+    window.dialogue.change()
+    window.host.review = OpenReview()
+    window.dialogue.follow()
+    window.worker.held = False
+    window.come()
+    assert first.session.said == Said() == window.said and window.names() == [VEIN, ROOF, FLOOR]
+
+
+def test_without_a_review_nothing_is_asked(window: Window) -> None:
+    window.host.review = None
+    window.dialogue.follow()
+    for act in (window.dialogue.keep, window.dialogue.change, window.dialogue.ask, window.dialogue.leave):
+        act()
+    window.dialogue.step(1)
+    window.dialogue.give(Answer(((8.0, 8.0, 8.0),), "inside"))
+    assert window.names() == [] and not window.dialogue.asking and len(window.worker.requests) == 1
+
+
+def test_after_leaving_the_answer_on_its_way_is_dropped_and_the_list_asked_for_again(window: Window) -> None:
+    window.worker.held = True
+    window.dialogue.change()
+    window.dialogue.leave()
+    window.worker.held = False
+    window.come()
+    assert window.said == Said() and window.names() == [VEIN, ROOF, FLOOR]
+    requests = len(window.worker.requests)
+    window.dialogue.leave()
+    assert not window.dialogue.due and len(window.worker.requests) == requests, "what is there stays"
+
+
+def test_a_failure_is_said_and_not_tried_again_until_told(window: Window) -> None:
+    window.worker.failure = "out of memory"
+    window.dialogue.change()
+    window.come()
+    assert window.dialogue.problem == "out of memory" and not window.dialogue.answering
+    assert window.names() == [] and window.host.previewed is None and window.said == Said()
+    window.review.paint((7, 9, 11))
+    window.dialogue.follow()
+    assert not window.dialogue.due
+    window.worker.failure = ""
+    window.dialogue.ask_again()
+    window.come()
+    assert window.dialogue.problem == "" and len(window.names()) == 3
+
+
+def test_a_client_that_breaks_fails_what_was_asked(window: Window) -> None:
+    window.worker.held = True
+    window.dialogue.change()
+    window.dialogue.fail("no room for temporary files")
+    window.worker.held = False
+    window.worker.poll()
+    assert window.dialogue.problem == "no room for temporary files" and window.said == Said()
+
+
+def test_a_case_that_cannot_be_read_takes_no_answer_and_the_next_one_is_taken(window: Window) -> None:
+    window.host.unreadable = ReviewError("the scan was deleted")
+    with pytest.raises(ReviewError):
+        window.dialogue.change()
+    assert not window.dialogue.answering
+    window.host.unreadable = None
+    window.dialogue.change()
+    window.come()
+    assert len(window.said.answers) == 1
+
+
+def test_what_was_asked_before_an_undo_is_not_believed_afterwards(window: Window) -> None:
+    start = window.review.mask
+    window.dialogue.change()
+    window.come()
+    window.dialogue.keep()
+    window.worker.held = True
+    window.dialogue.ask()
+    window.review.turn("undo", start)
+    window.dialogue.follow()
+    window.worker.held = False
+    window.worker.poll()
+    assert window.dialogue.due, "the list that came was of the answered mask"
+    window.come()
+    assert VEIN in window.names()
