@@ -12,6 +12,7 @@ from scipy import ndimage
 from mtctl.geometry import Geometry, Map, Triple, Volume
 from mtctl.guidance.guided_case import GuidedCase
 from mtctl.guidance.guided_mask import guided_scan
+from mtctl.guidance.questions import ChanceModel, QuestionFinder
 from mtctl.guidance.refinement import Refiner
 from mtctl.networks.guidance_net import GuidanceNet
 
@@ -41,6 +42,19 @@ _NETWORK = GuidanceNet(1)
 
 def arbitrary_refiner(seed: int) -> ArbitraryRefiner:
     return ArbitraryRefiner(_NETWORK, torch.device("cpu"), np.random.default_rng(seed))
+
+
+class DoubtfulRefiner(ArbitraryRefiner):
+    """Thinks of the probability what the model thinks, and adds or takes away a ball where it is told to."""
+
+    def _run(self, channels: Map) -> Map:
+        _, inside, outside, probability = channels
+        return np.clip(probability + 0.5 + (inside > 0.3) - (outside > 0.3), 0, 1).astype(np.float32)
+
+
+def doubtful_finder() -> QuestionFinder:
+    """Return a finder whose network doubts what the model doubts."""
+    return QuestionFinder(DoubtfulRefiner(_NETWORK, torch.device("cpu"), np.random.default_rng(0)), ChanceModel())
 
 
 def turned(size: tuple[int, int, int], spacing: Triple, degrees: float) -> Geometry:

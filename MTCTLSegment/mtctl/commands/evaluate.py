@@ -32,9 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Compares <stem>.seg.nrrd with <stem>.label.nrrd: seven metrics a case, mean and SD (sample); with "
         "<stem>.uncertainty.nrrd and <stem>.probability.nrrd beside the result also how well the uncertainty finds "
         "the errors, in the whole volume and within 3 mm (and 5 voxels) of the predicted surface, with <stem>.json how "
-        "well the case score foretells the Dice, and what a review of the regions would bring. Several --prediction "
-        "folders are compared by paired tests, Holm-corrected, and printed as the paper's Table 1; the last one is "
-        "the proposed method there.",
+        "well the case score foretells the Dice, and with <stem>.image.nrrd beside the expert mask what answers to our "
+        "questions would bring. Several --prediction folders are compared by paired tests, Holm-corrected, and printed "
+        "as the paper's Table 1; the last one is the proposed method there.",
     )
     parser.add_argument(
         "--prediction", action="append", required=True, type=Path, metavar="DIR",
@@ -66,6 +66,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="true distance of the voxels in mm along the files' axes, where masks' and results' headers are wrong: "
         "millimetres and millilitres go by it",
     )  # fmt: skip
+    parser.add_argument(
+        "--no-questions", action="store_true",
+        help="do not let a simulated reader answer our questions, which takes 10 to 20 s a case",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -95,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     failures: list[str] = []
     methods = [
-        _evaluate_folder(name, folder, found, labels, failures, args.spacing)
+        _evaluate_folder(name, folder, found, labels, failures, args.spacing, not args.no_questions)
         for name, folder, found in zip(names, args.prediction, results, strict=True)
     ]
     for folder, found in zip(args.prediction, results, strict=True):
@@ -148,12 +152,13 @@ def _evaluate_folder(
     labels: Mapping[str, Path],
     failures: list[str],
     spacing: Triple | None,
+    asking: bool,
 ) -> MethodResult:
     """Return the cases that could be compared, printed as they come; what could not is added to `failures`."""
     from mtctl.evaluation.case_files import LABEL, CaseFiles
-    from mtctl.evaluation.results import CaseResult, MethodResult, evaluate_case, training_cases
-    from mtctl.evaluation.review_table import review_table
+    from mtctl.evaluation.results import CaseResult, MethodResult, evaluate_case, model_grid_mm, training_cases
     from mtctl.evaluation.selective_prediction import reported_scores
+    from mtctl.evaluation.simulated_review import SimulatedReview
     from mtctl.evaluation.tables import (
         SEGMENTATION_COLUMNS,
         case_score_table,
@@ -173,7 +178,12 @@ def _evaluate_folder(
         for stem, path in results.items()
         if stem not in labels
     ]
-    files = [CaseFiles(folder, stem, labels[stem], spacing) for stem in results if stem in labels]
+    files = [
+        CaseFiles(folder, stem, labels[stem], spacing, _scan_of(labels[stem], stem) if asking else None)
+        for stem in results
+        if stem in labels
+    ]
+    review = SimulatedReview(model_grid_mm(folder)) if any(one.scan for one in files) else None
     with closing(each_input(files, _read)) as readings:
         for one, read in readings:
             check()
@@ -183,18 +193,25 @@ def _evaluate_folder(
             try:
                 cases[one.case] = evaluate_case(read)
                 print(row(one.case, cases[one.case].figures(), SEGMENTATION_COLUMNS), flush=True)
+                failures += [read.scan_problem] if read.scan_problem else []
+                if review:
+                    review.review(read)
             except Exception as error:
                 failures.append(failure_of(error, one.path))
     method = MethodResult(name, folder, cases, training_cases(folder))
     reported, unreadable = reported_scores(folder)
     failures += unreadable
     print(summary(method, SEGMENTATION_COLUMNS))
-    curves = [case.review for case in cases.values() if case.review]
-    tables = (uncertainty_table(method), case_score_table(method, reported), review_table(curves))
+    tables = (uncertainty_table(method), case_score_table(method, reported), review.text() if review else "")
     for text in (volume_line(method), empty_note(method), *tables):
         if text:
             print(f"\n{text}")
     return method
+
+
+def _scan_of(label: Path, stem: str) -> Path | None:
+    scan = label.with_name(f"{stem}.image.nrrd")
+    return scan if scan.exists() else None
 
 
 def _read(files: CaseFiles, was_read: WasRead) -> ComparedCase:

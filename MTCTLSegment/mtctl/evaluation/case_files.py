@@ -13,8 +13,7 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Map, Mask, Triple, Volume, VolumeError, same_grid, with_spacing
 from mtctl.io.formats.endings import open_volume
 from mtctl.io.inputs import reading_seconds
-from mtctl.io.volumes import read_map, read_mask
-from mtctl.system.documents import read_optional
+from mtctl.io.volumes import read_map, read_mask, read_volume
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -33,12 +32,14 @@ class CaseFiles:
         case: Its name.
         label: File with the expert mask.
         spacing: True spacing of all these files, mm along their axes x, y, z; None for their own.
+        scan: File with the scan; None: it is not needed.
     """
 
     folder: Path
     case: str
     label: Path
     spacing: Triple | None = None
+    scan: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -53,7 +54,7 @@ class CaseFiles:
     @property
     def reading_seconds(self) -> float:
         """How long it may take to read them."""
-        return reading_seconds(self.path, self.label, *self.maps)
+        return reading_seconds(self.path, self.label, *self.maps, *([self.scan] if self.scan else []))
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,18 @@ class ComparedCase:
         prediction: The result.
         truth: The expert mask; not empty.
         uncertainty: None where there is no map.
-        threshold: From what uncertainty on a voxel is flagged; None where there is no report or no map.
         probability: None where there is no map.
+        scan: None where it is not needed, or cannot be used.
+        scan_problem: Why it cannot be used, or "".
     """
 
     geometry: Geometry
     prediction: Mask
     truth: Mask
     uncertainty: Map | None
-    threshold: float | None
     probability: Map | None
+    scan: Volume | None = None
+    scan_problem: str = ""
 
 
 def read_case(files: CaseFiles) -> ComparedCase:
@@ -96,8 +99,13 @@ def read_case(files: CaseFiles) -> ComparedCase:
         else None
         for path, what in zip(files.maps, ("uncertainties", "probabilities"), strict=True)
     )
-    threshold = None if uncertainty is None else _threshold(files.folder / f"{files.case}.json")
-    return ComparedCase(result.geometry, result.array.astype(bool), truth, uncertainty, threshold, probability)
+    scan, problem = None, ""
+    try:
+        if files.scan is not None:
+            scan = on_same_grid(corrected(read_volume(files.scan), files.spacing), files.scan, result, file)
+    except (VolumeError, EvaluationError) as error:  # All but the answers can be compared without it.
+        problem = str(error)
+    return ComparedCase(result.geometry, result.array.astype(bool), truth, uncertainty, probability, scan, problem)
 
 
 def files_by_case(folder: Path, ending: str) -> dict[str, Path]:
@@ -170,17 +178,3 @@ def _from_0_to_1(volume: Volume, path: Path, what: str) -> Map:
             f"{path}: values from {low:g} to {high:g} are no {what} (0 to 1); save the map on that scale"
         )
     return volume.array
-
-
-def _threshold(report: Path) -> float | None:
-    """Return what a report says from what uncertainty on a voxel is flagged; None where there is no report.
-
-    Raises:
-        EvaluationError: It is no number from 0 to 1.
-    """
-    threshold = read_optional(report).get("threshold")
-    if threshold is None:
-        return None
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise EvaluationError(f"{report}: its threshold {threshold} is no number from 0 to 1; segment the case again")
-    return float(threshold)

@@ -7,16 +7,16 @@ Distances are the literature's (voxels, medpy's definitions) and in mm; see `seg
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mtctl.evaluation.case_files import ComparedCase
-from mtctl.evaluation.review_curve import ReviewCurves
-from mtctl.evaluation.review_table import curves_of
 from mtctl.evaluation.segmentation_metrics import SegmentationMetrics, segmentation_metrics
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
-from mtctl.geometry import Map, Mask
+from mtctl.geometry import Map, Mask, Triple
 from mtctl.masks import surface_band, voxel_band
+from mtctl.models.card import Card, ModelError, read_card
 from mtctl.models.catalogue import read_catalogue
 from mtctl.system.documents import read_optional
 
@@ -63,14 +63,12 @@ class Volumes:
 class CaseResult:
     """One case of one method.
 
-    `volumes` is None where nobody needs them, `detection` and `calibration` where the maps for them are absent,
-    `review` also where there is no report, which says from what threshold on a voxel is flagged.
+    `volumes` is None where nobody needs them, `detection` and `calibration` where the maps for them are absent.
     """
 
     segmentation: SegmentationMetrics
     detection: ErrorDetection | None = None
     calibration: CalibrationError | None = None
-    review: ReviewCurves | None = None
     volumes: Volumes | None = None
 
     @property
@@ -114,17 +112,15 @@ def evaluate_case(case: ComparedCase) -> CaseResult:
     prediction, truth = case.prediction, case.truth
     x, y, z = case.geometry.spacing
     bands = surface_band(prediction, (z, y, x)), voxel_band(prediction)
-    detection, calibration, review = None, None, None
+    detection, calibration = None, None
     if case.uncertainty is not None:
         detection = _error_detection(case.uncertainty, prediction, truth, *bands)
-        if case.threshold is not None:
-            review = curves_of(prediction, truth, case.uncertainty, case.threshold, case.geometry)
     if case.probability is not None:
         errors = (ece(case.probability, truth, band) for band in bands)
         calibration = CalibrationError(ece(case.probability, truth), *errors)
     voxel_ml = case.geometry.voxel_ml
     volumes = Volumes(int(prediction.sum()) * voxel_ml, int(truth.sum()) * voxel_ml)
-    return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration, review, volumes)
+    return CaseResult(segmentation_metrics(prediction, truth, (z, y, x)), detection, calibration, volumes)
 
 
 def training_cases(folder: Path) -> TrainingCases | None:
@@ -133,17 +129,39 @@ def training_cases(folder: Path) -> TrainingCases | None:
     Looked up in the card that `mtctl train` leaves in the folder or the one above it, then in the card of the installed
     model that the reports of `mtctl segment` in the folder name.
     """
-    for path in (folder / "card.json", folder.absolute().parent / "card.json"):
+    for path in _cards_near(folder):
         found = _counts(read_optional(path).get("data"))
         if found:
             return found
+    card = _installed_card(folder)
+    return _counts(card.data) if card else None
+
+
+def model_grid_mm(folder: Path) -> Triple | None:
+    """Return the grid (x, y, z, mm) of the model behind a folder of results; None where nothing beside them says so.
+
+    Looked up as for `training_cases`.
+    """
+    for path in _cards_near(folder):
+        with suppress(ModelError):
+            return read_card(path.parent).grid_mm
+    card = _installed_card(folder)
+    return card.grid_mm if card else None
+
+
+def _cards_near(folder: Path) -> tuple[Path, Path]:
+    return folder / "card.json", folder.absolute().parent / "card.json"
+
+
+def _installed_card(folder: Path) -> Card | None:
+    """Return the card of the installed model that made all the results of a folder."""
     made_by = [read_optional(path).get("model") for path in sorted(folder.glob("*.json"))]
     hashes = {str(model.get("sha256")) for model in made_by if isinstance(model, dict)}
     if len(hashes) != 1:
         return None
     # A damaged model, or a share that is not there, is no reason to evaluate nothing: what can be read is looked at.
     cards = (model.card for model in read_catalogue().models)
-    return next((_counts(card.data) for card in cards if card and card.sha256 in hashes), None)
+    return next((card for card in cards if card and card.sha256 in hashes), None)
 
 
 def _error_detection(uncertainty: Map, prediction: Mask, truth: Mask, band: Mask, band5: Mask) -> ErrorDetection:

@@ -7,23 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import ndimage
-from support.guidance import GRID_MM, ArbitraryRefiner, arbitrary_refiner, turned
+from support.guidance import GRID_MM, doubtful_finder, turned
 
-from mtctl.geometry import Geometry, Map, Triple, Volume
+from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.guidance.guided_mask import GuidedScan, guided_scan
-from mtctl.guidance.questions import MOST_QUESTIONS, ChanceModel, QuestionFinder
+from mtctl.guidance.questions import MOST_QUESTIONS
 from mtctl.guidance.session import QuestionSession, looked_at
 from mtctl.review.answers import Answer, Said, ShownQuestion, with_changed
 
 GEOMETRY = turned((70, 64, 30), (1.1, 1.2, 2.4), 15.0)
-
-
-class DoubtfulRefiner(ArbitraryRefiner):
-    """Thinks of the probability what the model thinks, and adds or takes away a ball where it is told to."""
-
-    def _run(self, channels: Map) -> Map:
-        _, inside, outside, probability = channels
-        return np.clip(probability + 0.5 + (inside > 0.3) - (outside > 0.3), 0, 1).astype(np.float32)
 
 
 def middle() -> np.ndarray:
@@ -55,9 +47,7 @@ def scan(mask: np.ndarray) -> GuidedScan:
 
 @pytest.fixture
 def session(scan: GuidedScan, mask: np.ndarray) -> QuestionSession:
-    refiner = arbitrary_refiner(0)
-    doubtful = DoubtfulRefiner(refiner.network, refiner.device, refiner.rng)
-    return QuestionSession(scan, mask, QuestionFinder(doubtful, ChanceModel()))
+    return QuestionSession(scan, mask, doubtful_finder())
 
 
 def nearest(question: ShownQuestion) -> int:
@@ -75,10 +65,8 @@ def test_it_asks_where_both_doubt_and_nowhere_else(session: QuestionSession, mas
 
 
 def test_a_mask_that_nobody_doubts_is_asked_nothing_about(mask: np.ndarray) -> None:
-    refiner = arbitrary_refiner(0)
-    doubtful = DoubtfulRefiner(refiner.network, refiner.device, refiner.rng)
     sure = guided_scan(Volume(mask.astype(np.float32), GEOMETRY), mask.astype(np.float32), GRID_MM)
-    assert QuestionSession(sure, mask, QuestionFinder(doubtful, ChanceModel())).shown(mask, Said()) == []
+    assert QuestionSession(sure, mask, doubtful_finder()).shown(mask, Said()) == []
 
 
 def test_what_was_kept_is_not_asked_again(session: QuestionSession, mask: np.ndarray) -> None:
@@ -110,9 +98,7 @@ def test_what_is_known_near_an_answer_is_as_good_as_looked_into_anew(
 ) -> None:
     answer = session.shown(mask, Said())[0].answer
     after = session.answer(mask, Said(), answer)
-    refiner = arbitrary_refiner(0)
-    doubtful = DoubtfulRefiner(refiner.network, refiner.device, refiner.rng)
-    fresh = QuestionSession(scan, mask, QuestionFinder(doubtful, ChanceModel()))
+    fresh = QuestionSession(scan, mask, doubtful_finder())
     places = [sorted(one.place for one in each.shown(after, Said((answer,)))) for each in (session, fresh)]
     assert places[0] == places[1]
 
@@ -123,9 +109,7 @@ def test_after_an_undo_of_strokes_far_apart_the_questions_are_those_of_before(
     for module in ("channels", "refinement", "questions"):  # 40 mm: less than the strokes are apart.
         monkeypatch.setattr(f"mtctl.guidance.{module}.WINDOW", (16, 32, 32))
     painted = mask | (away_from(DOUBTS[0]) < 4) | (away_from(DOUBTS[1]) < 4)
-    refiner = arbitrary_refiner(0)
-    doubtful = DoubtfulRefiner(refiner.network, refiner.device, refiner.rng)
-    fresh = QuestionSession(scan, mask, QuestionFinder(doubtful, ChanceModel()))
+    fresh = QuestionSession(scan, mask, doubtful_finder())
     session.shown(painted, Said())
     asked = [sorted((one.place, one.change_ml) for one in each.shown(mask, Said())) for each in (session, fresh)]
     assert asked[0] == asked[1] and len(asked[0]) == 3
