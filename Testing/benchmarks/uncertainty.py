@@ -29,7 +29,6 @@ from mtctl.evaluation.calibrate import (
     uncalibrated,
 )
 from mtctl.evaluation.calibration_fits import FAILED_BELOW
-from mtctl.evaluation.review_table import curves_of, review_table
 from mtctl.evaluation.selective_prediction import judge
 from mtctl.evaluation.uncertainty_metrics import correction_gain, ece, error_aupr, error_auroc, qu_brats
 from mtctl.geometry import Mask
@@ -209,11 +208,6 @@ def report(
         for p in whole:
             if p.flagged:
                 print(f"  flagged: {p.observation.case}, Dice {p.observation.dice:.3f}, case score {p.score:.3f}")
-    entropies = [binary_entropy(c(r.probability)) for r, c in zip(clean, folds, strict=True)]  # from the other cases
-    print("\n" + review_table([
-        curves_of(r.mask, r.truth, entropy, calibration.threshold, r.geometry)
-        for r, entropy in zip(clean, entropies, strict=True)
-    ]))  # fmt: skip
     return kept
 
 

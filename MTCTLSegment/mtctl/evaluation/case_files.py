@@ -14,6 +14,8 @@ from mtctl.geometry import Geometry, Map, Mask, Triple, Volume, VolumeError, sam
 from mtctl.io.formats.endings import open_volume
 from mtctl.io.inputs import reading_seconds
 from mtctl.io.volumes import read_map, read_mask, read_volume
+from mtctl.review.case_maps import probability_of
+from mtctl.system.documents import read_optional
 
 SEGMENTATION, LABEL = ".seg.nrrd", ".label.nrrd"
 UNCERTAINTY, PROBABILITY = ".uncertainty.nrrd", ".probability.nrrd"
@@ -67,6 +69,7 @@ class ComparedCase:
         truth: The expert mask; not empty.
         uncertainty: None where there is no map.
         probability: None where there is no map.
+        likely: The probability that questions are about: that map, or what the entropy tells; None where neither is.
         scan: None where it is not needed, or cannot be used.
         scan_problem: Why it cannot be used, or "".
     """
@@ -76,6 +79,7 @@ class ComparedCase:
     truth: Mask
     uncertainty: Map | None
     probability: Map | None
+    likely: Map | None = None
     scan: Volume | None = None
     scan_problem: str = ""
 
@@ -88,9 +92,9 @@ def read_case(files: CaseFiles) -> ComparedCase:
             expert mask is empty.
     """
     file, label = files.path, files.label
-    found, mask = _on_one_grid(file, label, files.maps)
+    found, expert = _on_one_grid(file, label, files.maps)
     result = corrected(found, files.spacing)
-    truth = on_same_grid(corrected(mask, files.spacing), label, result, file).array.astype(bool)
+    truth = on_same_grid(corrected(expert, files.spacing), label, result, file).array.astype(bool)
     if not truth.any():
         raise EvaluationError(f"{label}: the expert mask is empty: there is no atrium to compare with")
     uncertainty, probability = (
@@ -105,7 +109,10 @@ def read_case(files: CaseFiles) -> ComparedCase:
             scan = on_same_grid(corrected(read_volume(files.scan), files.spacing), files.scan, result, file)
     except (VolumeError, EvaluationError) as error:  # All but the answers can be compared without it.
         problem = str(error)
-    return ComparedCase(result.geometry, result.array.astype(bool), truth, uncertainty, probability, scan, problem)
+    mask, likely = result.array.astype(bool), probability
+    if likely is None and uncertainty is not None and _is_entropy(files.folder / f"{files.case}.json"):
+        likely = probability_of(uncertainty, mask)
+    return ComparedCase(result.geometry, mask, truth, uncertainty, probability, likely, scan, problem)
 
 
 def files_by_case(folder: Path, ending: str) -> dict[str, Path]:
@@ -178,3 +185,9 @@ def _from_0_to_1(volume: Volume, path: Path, what: str) -> Map:
             f"{path}: values from {low:g} to {high:g} are no {what} (0 to 1); save the map on that scale"
         )
     return volume.array
+
+
+def _is_entropy(report: Path) -> bool:
+    """Return whether a report says that the uncertainty beside it is the entropy, which tells the probability."""
+    uncertainty = read_optional(report).get("uncertainty")
+    return isinstance(uncertainty, dict) and uncertainty.get("kind") == "entropy"

@@ -32,11 +32,11 @@ class SimulatedReview:
     curves: list[ReviewCurve] = field(default_factory=list)
 
     def review(self, case: ComparedCase) -> None:
-        """Let the reader answer about a case that has a scan and a probability map; leave out any other."""
-        if case.scan is None or case.probability is None or not case.prediction.any() or self.problem:
+        """Let the reader answer about a case that has a scan and a probability; leave out any other."""
+        if case.scan is None or case.likely is None or not case.prediction.any() or self.problem:
             return
         assert self._guidance is not None
-        began = unanswered(case.scan, case.probability, case.prediction, self._guidance.grid_mm)
+        began = unanswered(case.scan, case.likely, case.prediction, self._guidance.grid_mm)
         reader = SimulatedReader(case.truth, case.geometry, np.random.default_rng(len(self.curves)))
         self.curves.append(by_questions(began, self._finder, reader, max(ANSWERS)))
 
@@ -57,8 +57,8 @@ class SimulatedReview:
             return f"No questions can be asked: {self.problem}."
         if not self.curves:
             return (
-                "No questions were asked: that needs <stem>.image.nrrd beside the expert mask and "
-                "<stem>.probability.nrrd beside the result."
+                "No questions were asked: that needs <stem>.image.nrrd beside the expert mask, and beside the result "
+                "<stem>.probability.nrrd or the entropy that mtctl segment writes."
             )
         title = f"Answers of a simulated reader to our questions, mean of {counted(len(self.curves), 'case')}"
         return f"{title}\n{review_table({'questions': self.curves}, ANSWERS)}"

@@ -11,7 +11,6 @@ import pytest
 from support.scans import scan
 
 from mtctl.commands.main import main
-from mtctl.evaluation.review_table import curves_of
 from mtctl.geometry import Volume
 from mtctl.io.inputs import find_scans
 from mtctl.io.volumes import read_mask, read_volume, write_segmentation, write_volume
@@ -151,7 +150,7 @@ def test_a_review_curve_needs_the_report_and_its_threshold(
 ) -> None:
     results_for(data, tmp_path / "results")
     (tmp_path / "results" / "a.json").unlink()
-    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 0
+    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data), "--no-questions"]) == 0
     assert "Review, mean of 1:" in capsys.readouterr().out
 
 
@@ -160,7 +159,7 @@ def test_a_folder_without_reports_of_foreign_scans_is_named(
 ) -> None:
     results = tmp_path / "results"
     results_for(data, results)
-    arguments = ["evaluate", "--prediction", str(results), "--truth", str(data), "--foreign"]
+    arguments = ["evaluate", "--prediction", str(results), "--truth", str(data), "--no-questions", "--foreign"]
     assert main([*arguments, str(data)]) == 1
     assert f"{data}: holds no report" in capsys.readouterr().err
     for folder in (results, tmp_path / "nowhere"):
@@ -176,7 +175,7 @@ def test_a_threshold_that_is_none_is_named_and_the_other_cases_are_reviewed(
     results_for(data, tmp_path / "results")
     report = tmp_path / "results" / "a.json"
     report.write_text(report.read_text(encoding="utf-8").replace("0.5}", threshold + "}"), encoding="utf-8")
-    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 1
+    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data), "--no-questions"]) == 1
     printed = capsys.readouterr()
     assert f"{report}: its threshold" in printed.err and "segment the case again" in printed.err
     assert "Review, mean of 1:" in printed.out
@@ -188,17 +187,5 @@ def test_a_flag_that_is_neither_true_nor_false_is_named(
     results_for(data, tmp_path / "results")
     report = tmp_path / "results" / "a.json"
     report.write_text(report.read_text(encoding="utf-8").replace("false", '"false"'), encoding="utf-8")
-    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data)]) == 1
+    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data), "--no-questions"]) == 1
     assert "'flagged' is false; true or false is needed" in capsys.readouterr().err
-
-
-def test_the_curve_of_a_case_starts_at_its_dice_and_ends_where_the_flagged_errors_are_gone() -> None:
-    volume = scan((20, 24, 28))
-    truth = np.zeros(volume.array.shape, bool)
-    truth[5:15, 6:18, 8:20] = True
-    found, uncertainty = truth.copy(), np.zeros(truth.shape, np.float32)
-    found[15:17, 6:18, 8:20] = True
-    uncertainty[15:17, 6:18, 8:20] = 0.9
-    curves = curves_of(found, truth, uncertainty, 0.5, volume.geometry)
-    assert curves.regions.dice[0] == pytest.approx(2 * truth.sum() / (truth.sum() + found.sum()))
-    assert curves.regions.dice[-1] == 1 and curves.regions.ml[-1] == pytest.approx(288 * volume.geometry.voxel_ml)

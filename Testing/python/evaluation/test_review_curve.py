@@ -137,6 +137,20 @@ def test_without_a_guidance_network_or_a_probability_map_that_is_said_and_the_re
     assert "needs <stem>.image.nrrd beside the expert mask" in capsys.readouterr().out
 
 
+def test_the_entropy_of_a_result_tells_the_probability_that_was_left_out(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_guidance(monkeypatch)
+    results = shutil.copytree(written, tmp_path / "copy") / "results"
+    (results / "a.probability.nrrd").unlink()
+    p = maps()[1].astype(np.float64)
+    entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    write_volume(Volume(entropy.astype(np.float32), GEOMETRY), results / "a.uncertainty.nrrd")
+    (results / "a.json").write_text('{"uncertainty": {"kind": "entropy"}}', encoding="utf-8")
+    assert evaluate(tmp_path / "copy") == 0
+    assert f"questions          0 {100 * dice(DRAFT, TRUTH):6.2f}" in capsys.readouterr().out
+
+
 def test_a_scan_that_cannot_be_read_is_named_and_costs_the_answers_alone(
     written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
