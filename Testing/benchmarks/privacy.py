@@ -4,15 +4,16 @@
 
 Plants telltales (names, numbers, birth date, private elements, UIDs, hospital and staff, comments, names of folders and
 files) in DICOM series, good ones, odd ones and such as cannot be read, and in the headers of other formats. Then it
-segments them with --dicom-seg, evaluates the results, adds all to a case store, reviews and exports it, and fine-tunes
-(with --long really, and with several processes too). In what was printed and in every file that was written but the
-DICOM objects, no telltale may stand; the name of a folder may on the screen, where the person gave it. Status 1 if one
-does.
+segments them with --dicom-seg, evaluates the results, adds all to a case store, reviews and exports it, fine-tunes
+(with --long really, and with several processes too), and reviews results and store in the browser, where scans are
+dropped, too. In what was printed, in what the page was sent and in every file that was written but the DICOM objects,
+no telltale may stand; the name of a folder may on the screen, where the person gave it. Status 1 if one does.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import sys
@@ -22,7 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.stored_cases import reviewed
-from support.telltales import BIRTH, GOOD, UID, WORD, holds, plant, telltales
+from support.telltale_reviews import review_all
+from support.telltales import BAD, BIRTH, FOLDER, GOOD, UID, WORD, holds, plant, telltales
 
 from mtctl.cases.history import CaseState
 from mtctl.cases.store import CaseStore
@@ -52,7 +54,7 @@ def commands(place: Path, sources: list[Path], model: list[str], long: bool) -> 
     """Yield command lines; each finds what those before it have left."""
     out, store = place / "out", place / "store"
     named = [str(source) for source in sources]
-    good = [str(source) for source in sources if source.is_file() or source.name.endswith(GOOD)]
+    good = [str(source) for source in sources if can_be_read(source)]
     options = [*model, "--device", "cpu", "--dicom-seg", "--maps", "all", "-o"]
     yield ["segment", *named, *options, str(out)]
     yield ["segment", *(named if long else good), *options, str(out)]
@@ -67,6 +69,11 @@ def commands(place: Path, sources: list[Path], model: list[str], long: bool) -> 
     base = ["--base", model[1]] if model else []
     steps = ["--iterations", "4"] if long else ["--iterations", "1"]
     yield ["finetune", "--cases", str(store), *base, "--out", str(place / "run"), "--device", "cpu", *steps]
+
+
+def can_be_read(source: Path) -> bool:
+    """Return whether a planted source is one that can be read."""
+    return source.name.endswith(GOOD) or (source.is_file() and not source.name.startswith(BAD))
 
 
 def label_results(results: Path, labels: Path) -> None:
@@ -86,25 +93,47 @@ def review(store: CaseStore) -> None:
             store.accept(store.case(id), mask, document, "reader-1")
 
 
-def run(place: Path, model: list[str], long: bool) -> list[str]:
-    """Do all of it below a folder; return what was found where it must not be."""
+def run(place: Path, model: list[str], long: bool) -> list[Path]:
+    """Give all commands, below a folder; return the sources."""
     planted, made = place / "planted", place / "made"
     for folder in (planted, made):
         folder.mkdir(parents=True)
-    log = place / "screen.txt"
-    with written_to(log):
+    with written_to(place / "screen.txt"):
         sources = plant(planted)
         for arguments in commands(made, sources, model, long):
             if arguments[0] == "finetune":
                 review(CaseStore(made / "store"))
             print(f"$ mtctl {arguments[0]}", flush=True)
             print(f"status {mtctl(arguments)}", flush=True)
-    screen = log.read_bytes()
-    return [f"on the screen: {word}" for word in (WORD, BIRTH, UID) if holds(screen, word)] + list(telltales(made))
+    return sources
+
+
+def review_in_browser(place: Path, sources: list[Path], model: list[str]) -> None:
+    """Review the results and the store in the browser, drop scans there and segment one."""
+    volumes = [source for source in sources if source.is_file()]
+    folder = place / f"{FOLDER}^reviewed"
+    shutil.copytree(place / "made" / "out", folder / "results", ignore=shutil.ignore_patterns("*.dcm"))
+    for source in volumes:
+        os.link(source, folder / source.name)
+    dropped = [source for source in volumes if source.name.startswith((BAD, "three"))]
+    options = [*model, "--device", "cpu"]
+    with open(place / "screen.txt", "a", encoding="utf-8") as screen:
+        screen.write(review_all(folder, dropped, *options, segments=True))
+        screen.write(review_all(place / "made" / "store", dropped, *options))
+    for source in volumes:
+        (folder / source.name).unlink()
+    folder.rename(place / "made" / "reviewed")
+
+
+def found(place: Path) -> list[str]:
+    """Return what `run` and `review_in_browser` left where it must not be."""
+    screen = (place / "screen.txt").read_bytes()
+    on_screen = [f"on the screen: {word}" for word in (WORD, BIRTH, UID) if holds(screen, word)]
+    return on_screen + list(telltales(place / "made"))
 
 
 def summary(place: Path) -> str:
-    """Return what `run` has looked through."""
+    """Return what `found` looks through."""
     made, printed = place / "made", (place / "screen.txt").stat().st_size
     files = [path for path in made.rglob("*") if path.is_file()]
     objects = sum(path.suffix == ".dcm" for path in files)
@@ -127,12 +156,15 @@ def main() -> int:
     model = ["--model", str(args.model)] if args.model else []
     with tempfile.TemporaryDirectory() as folder:
         place = args.keep or Path(folder)
-        found = run(place, model, args.long)
+        sources = run(place, model, args.long)
+        if importlib.util.find_spec("trame_slicer"):
+            review_in_browser(place, sources, model)
+        else:
+            print("the reviewer is left out: trame-slicer is not installed (slicer-mtctl[review])")
         print(summary(place))
-    for line in found:
-        print(line)
-    print(f"{len(found)} telltales found")
-    return 1 if found else 0
+        lines = found(place)
+    print(*lines, f"{len(lines)} telltales found", sep="\n")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -38,6 +38,22 @@ _ODD = ("StudyDate", "StudyTime", "PatientSex", "PatientAge", "PatientWeight", "
         "SeriesNumber", "ImageType", "SpecificCharacterSet", "PregnancyStatus", "EchoTime", "WindowCenter")  # fmt: skip
 
 
+#: What the names of volumes that cannot be read begin with.
+BAD = "bad-"
+
+_NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 2\nspacings: 1 1 1\nencoding: raw\nendian: little\n"
+_META = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementSpacing = 1 1 1\n{}\nElementDataFile = LOCAL\n"
+_BAD_HEADERS = {
+    f"{BAD}line.nrrd": "NRRD0004\nZztell Anna, born 1899\n\n",
+    f"{BAD}origin.nrrd": f"{_NRRD}space: LPS\nspace origin: (Zztell)\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n\n",
+    f"{BAD}twice.nrrd": f"{_NRRD}content: Zztell A\ncontent: Zztell B\n\n",
+    f"{BAD}elsewhere.nrrd": f"{_NRRD}data file: /data/Zztell Anna/x.raw\n",
+    f"{BAD}pattern.nrrd": f"{_NRRD}data file: Zztell%s%d 1 2 1\n",
+    f"{BAD}line.mha": _META.format("Zztell Anna"),
+    f"{BAD}elsewhere.mha": _META.format("ElementType = MET_SHORT").replace("LOCAL", "/data/Zztell Anna/x.raw"),
+}
+
+
 def plant(folder: Path) -> list[Path]:
     """Write sources of every kind, good, odd and unusable ones; return each."""
     array, geometry = dicom_scan()
@@ -52,7 +68,7 @@ def plant(folder: Path) -> list[Path]:
                 content = (place / f"{FILE}-{file.name}").read_bytes()
                 (place / f"{FILE}-{file.name}").write_bytes(content[: len(content) - 300])
         planted.append(place)
-    return [*planted, *_files(folder)]
+    return [*planted, *good_files(folder), *bad_files(folder)]
 
 
 def _planting(kind: int, edit: Callable[[Any, int], None]) -> Callable[[Any, int], None]:
@@ -99,7 +115,7 @@ _KINDS: dict[str, Callable[[Any, int], None]] = {
 }
 
 
-def _files(folder: Path) -> list[Path]:
+def good_files(folder: Path) -> list[Path]:
     """Volumes whose headers name somebody; their own names stand for them everywhere, so they hold nothing."""
     array = np.random.default_rng(6).integers(0, 900, (18, 20, 24)).astype(np.int16)
     found = []
@@ -110,6 +126,15 @@ def _files(folder: Path) -> list[Path]:
         for key in ("PatientName", "comment", "ITK_FileNotes", "aux_file", "descrip", "intent_name", "db_name"):
             image.SetMetaData(key, f"Zztell {key}")
         sitk.WriteImage(image, str(folder / name))
+        found.append(folder / name)
+    return found
+
+
+def bad_files(folder: Path) -> list[Path]:
+    """Volumes that cannot be read, whose headers name somebody in the very line that is wrong."""
+    found = []
+    for name, text in _BAD_HEADERS.items():
+        (folder / name).write_text(text, encoding="utf-8")
         found.append(folder / name)
     return found
 

@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], str]] = {
     "decimal commas": ({"ElementSpacing": "0,7 0,8 1,25"}, "header is damaged"),
     "an infinite origin": ({"Offset": "0 0 nan"}, "no usable origin"),
     "two origins": ({"Position": "1 2 3"}, "twice, differently"),
-    "a line without a sign": ({"Offset": None, "Comment": "x\nOffset 1 2 3"}, "line that is none of a MetaImage"),
+    "a line without a sign": ({"Offset": None, "Comment": "x\nOffset 1 2 3"}, "of its header is none of a MetaImage"),
     "a field twice": ({"ElementSpacing ": "1 1 1"}, "'ElementSpacing' twice"),
     "no type": ({"ElementType": "MET_STRING"}, "of type 'MET_STRING'"),
     "three values a voxel": ({"ElementNumberOfChannels": "3", "DimSize": "6 17 16"}, "3 values a voxel"),

@@ -261,7 +261,7 @@ class ReviewController:
             sentence = reason_of(error)
         elif isinstance(error, TypeError | ValueError | OverflowError):
             sentence = "the page sent something that is no value for this"
-            log.warning("%s: %s", sentence, error)
+            log.warning("%s (%s)", sentence, type(error).__name__)  # its text may quote what a person typed
         else:
             sentence = f"unexpected {type(error).__name__}: {error} (a fault in mtctl)"
             log.exception("in the reviewer")

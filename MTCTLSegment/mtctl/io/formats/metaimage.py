@@ -107,14 +107,12 @@ def _fields(header: TextHeader) -> dict[str, str]:
         raise VolumeError(CUT_OFF)
     fields: dict[str, str] = {}
     text = False
-    for line in header.lines:
+    for number, line in enumerate(header.lines, 1):
         key, value = _key(line)
         if line.strip() and (not key or not any(sign in line for sign in "=:")):
             # A text may have several lines, but one that lost its sign is missed.
             if not text or (key.split() or [""])[0] in _FIELDS:
-                raise VolumeError(
-                    f"its header has a line that is none of a MetaImage file ({line[:40]}); export it again"
-                )
+                raise VolumeError(f"line {number} of its header is none of a MetaImage file; export it again")
             continue
         text = (text and not key) or (bool(key) and key not in _FIELDS)
         if key in _FIELDS or key.startswith("Segment"):

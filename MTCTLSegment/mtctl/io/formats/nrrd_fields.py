@@ -104,7 +104,7 @@ def sort_lines(lines: Iterable[str]) -> NrrdFields:
     fields: dict[str, str] = {}
     pairs: dict[str, str] = {}
     files: list[str] = []
-    for line in lines:
+    for number, line in enumerate(lines, 2):
         key, colon, value = line.partition(":")
         if fields.get("datafile", "").upper().startswith("LIST"):
             if line:
@@ -120,6 +120,6 @@ def sort_lines(lines: Iterable[str]) -> NrrdFields:
             pairs[key] = value
         else:
             if not colon or name not in _FIELDS:
-                raise VolumeError(f"its header has a line that is none of a NRRD file ({line[:40]}); export it again")
+                raise VolumeError(f"line {number} of its header is none of a NRRD file; export it again")
             put_once(fields, _SYNONYMS.get(name, name), value.strip())
     return NrrdFields(fields, pairs, tuple(files))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,13 +104,13 @@ def whole_numbers(text: str) -> list[int]:
 
 
 def beside(path: Path, name: str) -> Path:
-    """Return the second file that a header names.
+    """Return the second file that a header names; errors tell its name, and no folder, which may name a patient.
 
     Raises:
         VolumeError: It lies in another folder, is no file, or is missing.
     """
     plain = name.removeprefix("./").removeprefix(".\\")
-    shown = name[:80]
+    shown = re.split(r"[/\\]", name)[-1][:80]
     if (
         not plain
         or plain in (".", "..")
@@ -143,7 +144,7 @@ def numbered_names(pattern: str, first: int, last: int, step: int) -> list[str]:
     count = (last - first) // step + 1 if step else 0
     if not percent or not letter or "%" in after or not (width.isdigit() or not width) or not 0 < count <= _MOST_LINES:
         raise VolumeError(
-            f"its header names its slices in a way that is not understood ({pattern[:60]}); export it again"
+            "its header names its slices by a pattern that is not understood; export it again, as one file"
         )
     fill = int(width or "0") if len(width) < 3 else 0
     return [
