@@ -60,7 +60,7 @@ from mtctl.review.document import read_review, write_review
 from mtctl.review.session import ReviewSession
 from mtctl.surfaces.openings import Opening, OpeningKind, read_openings, write_openings
 from mtctl.system import locks
-from mtctl.system.documents import read_as
+from mtctl.system.fields import read_as
 from mtctl.system.files import file_sha256
 from mtctl.system.staging import write_sealed
 from mtctl.worker.protocol import DoneMessage, FailedMessage, NoteMessage, StepMessage

@@ -14,7 +14,7 @@ from mtctl.processes.launcher import decode_argument
 from mtctl.processes.messages import encode
 from mtctl.review.answers import OBEYED_MM, Answer, Point, Said, ShownQuestion
 from mtctl.review.places import near
-from mtctl.system.documents import read_as
+from mtctl.system.fields import read_as
 from mtctl.worker.protocol import next_request
 from mtctl.worker.received import read_packed
 

@@ -18,7 +18,8 @@ _EDITS: tuple[tuple[str, object], ...] = (
 
 #: What no page sends.
 _ODD: tuple[tuple[str, object], ...] = (
-    ("threshold", f"{WORD} 1"), ("open", f"{WORD}.nrrd"), ("tool", WORD), ("slice", {WORD: UID}), (f"{WORD}^Anna", None),
+    ("threshold", f"{WORD} 1"), ("open", f"{WORD}.nrrd"), ("tool", WORD), ("slice", {WORD: UID}),
+    (f"{WORD}^Anna", None),
 )  # fmt: skip
 
 

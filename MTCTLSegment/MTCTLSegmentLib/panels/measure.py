@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask
-from mtctl.system.documents import read_as
+from mtctl.system.fields import read_as
 from MTCTLSegmentLib import python_packages
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.jobs.array_request import ArrayRequest

@@ -32,7 +32,8 @@ from mtctl.io.reports import checked_report
 from mtctl.review.case_maps import CaseMaps
 from mtctl.review.knowledge import Knowledge
 from mtctl.review.state import StoredReview
-from mtctl.system.documents import Checksum, DocumentError, FileName
+from mtctl.system.documents import DocumentError
+from mtctl.system.fields import Checksum, FileName
 from mtctl.system.staging import DamagedError, as_stored, checked, read_sealed_as
 
 

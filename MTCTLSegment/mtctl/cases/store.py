@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from mtctl.cases.appending import append_record
 from mtctl.cases.case import Draft, StoredCase, read_case
 from mtctl.cases.history import CaseState
 from mtctl.cases.names import ID, author_of, checked_id, ids_for_scan
-from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind, append_record, write_note
+from mtctl.cases.notes import write_note
+from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind
 from mtctl.cases.reviewed import ReviewedSegmentation
 from mtctl.cases.store_folder import cases_folder, explained_errors, list_ids, make_folder
 from mtctl.cases.verify import Finding, Problem, verify_store

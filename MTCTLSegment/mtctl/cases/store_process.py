@@ -40,7 +40,8 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import answer_with
-from mtctl.system.documents import Matching, read_as, read_object
+from mtctl.system.documents import read_object
+from mtctl.system.fields import Matching, read_as
 from mtctl.system.holds import Holds
 from mtctl.system.temporary import remove_orphans
 

@@ -16,18 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from mtctl.cases.case import StoredCase, read_case
-from mtctl.cases.records import (
-    CASE,
-    RECORD,
-    Record,
-    RecordKind,
-    is_leftover,
-    is_note,
-    note_of,
-    noted_names,
-    noted_records,
-    record_folders,
-)
+from mtctl.cases.notes import is_note, note_of, noted_names
+from mtctl.cases.records import CASE, RECORD, Record, RecordKind, is_leftover, noted_records, record_folders
 from mtctl.system.locks import LOCK_PREFIX
 from mtctl.system.staging import DamagedError, checked
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mtctl.evaluation.uncertainty_metrics import error_auroc
-from mtctl.system.documents import DocumentError, Share, read_any, read_as
+from mtctl.system.documents import DocumentError, read_any
+from mtctl.system.fields import Share, read_as
 
 #: A result with a lower Dice counts as failed.
 FAILED_BELOW = 0.80

@@ -19,7 +19,8 @@ from mtctl.networks.architecture import Filters
 from mtctl.networks.device import to_device
 from mtctl.networks.guidance_net import GuidanceNet
 from mtctl.preprocessing.network_grid import GRID_MM
-from mtctl.system.documents import DocumentError, Longest, Within, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import Longest, Within, read_as
 from mtctl.system.files import write_json
 
 #: What the folder of a guidance network holds. Not `card.json`: it is no model that segments.

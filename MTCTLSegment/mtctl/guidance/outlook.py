@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mtctl.measures.document import IntervalEstimate
 from mtctl.review.answers import ShownQuestion
-from mtctl.system.documents import Share
+from mtctl.system.fields import Share
 
 
 @dataclass(frozen=True)

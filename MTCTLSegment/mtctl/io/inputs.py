@@ -15,10 +15,10 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, VolumeError
 from mtctl.io.dicom.folder import content_of_file
 from mtctl.io.dicom.series import ChosenSeries, choose_series
+from mtctl.io.folders import walk
 from mtctl.io.formats.endings import file_type
 from mtctl.io.results import DICOM_MAP, DICOM_SEGMENTATION, MAPS
 from mtctl.io.volumes import input_stem
-from mtctl.system.folders import walk
 from mtctl.system.regular_files import open_regular
 
 #: How long a scan may take to be read, seconds, and what a slow share gives a second, bytes: a damaged file may hold a

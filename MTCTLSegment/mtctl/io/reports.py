@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from mtctl.geometry import Geometry, Triple
 from mtctl.preprocessing.region_of_interest import Box
-from mtctl.system.documents import Longest, Matching, Share, Within, read_as, read_object
+from mtctl.system.documents import read_object
+from mtctl.system.fields import Longest, Matching, Share, Within, read_as
 
 #: A volume that no organ, and no scan, exceeds.
 _Millilitres = Annotated[float, Within(0.0, 1e6)]

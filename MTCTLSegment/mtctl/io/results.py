@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.io.reports import read_report
-from mtctl.system.documents import DocumentError, read_texts
+from mtctl.system.documents import DocumentError
+from mtctl.system.fields import read_texts
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, sync_folder, with_retries, write_reason
 from mtctl.uncertainty.kinds import BY_OPTION
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from mtctl.measures.uncertain_mask import MeasureError
-from mtctl.system.documents import Matching, Within
+from mtctl.system.fields import Matching, Within
 
 #: DuBois and DuBois, Arch Intern Med 1916;17:863. Mosteller, N Engl J Med 1987;317:1098.
 FORMULAE = ("dubois", "mosteller")

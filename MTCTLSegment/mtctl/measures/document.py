@@ -9,7 +9,8 @@ from typing import Annotated
 from mtctl import __version__
 from mtctl.measures.body_size import BodySize
 from mtctl.measures.uncertain_mask import MeasureError
-from mtctl.system.documents import DocumentError, Longest, Within, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import Longest, Within, read_as
 from mtctl.system.files import write_json
 
 #: Ends the name of the file.

@@ -16,7 +16,8 @@ from mtctl.measures.case import ReadCase, answered_regions
 from mtctl.review.case_maps import CaseMaps, probability_of
 from mtctl.review.document import resume_review, review_document
 from mtctl.review.session import ReviewSession
-from mtctl.system.documents import FileName, Longest, Matching, Within, read_as, read_object
+from mtctl.system.documents import read_object
+from mtctl.system.fields import FileName, Longest, Matching, Within, read_as
 
 #: Kind of the temporary folders in which cases are handed over (`system.temporary`).
 FOLDER = "measure"

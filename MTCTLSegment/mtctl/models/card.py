@@ -13,7 +13,8 @@ from mtctl.errors import MtctlError
 from mtctl.models.model_files import CARD
 from mtctl.models.verdict import ModelName
 from mtctl.networks.architecture import Architecture, Filters
-from mtctl.system.documents import DocumentError, Longest, Share, Within, read_as, read_object, refuse_unknown
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import Longest, Share, Within, read_as, refuse_unknown
 from mtctl.system.files import write_json
 from mtctl.uncertainty.case_score import CaseScore, UsualShape
 from mtctl.uncertainty.voxel_calibration import VoxelCalibration

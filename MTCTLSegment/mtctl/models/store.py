@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.models.card import ModelError, read_card, read_name, write_card
-from mtctl.models.model_files import CARD, LOCATOR, WEIGHTS, model_sum
+from mtctl.models.card import ModelError, read_card
+from mtctl.models.model_files import model_sum
 from mtctl.models.pointer import read_history, set_damaged_aside, write_history
+from mtctl.models.publishing import copy_model, read_version, reasons_against, write_version
 from mtctl.models.shipped import shipped_default
-from mtctl.models.verdict import VERDICT, ModelName, Verdict, read_verdict
+from mtctl.models.site_folder import site_folder
+from mtctl.models.verdict import ModelName, read_verdict
 from mtctl.models.versions import (
     HIGHEST,
     ModelStoreError,
@@ -35,59 +34,17 @@ from mtctl.models.versions import (
     lineage,
 )
 from mtctl.models.weights import check_sums, check_tensors
-from mtctl.system.documents import Checksum, FileName
-from mtctl.system.files import WriteError, replacing, write_reason
+from mtctl.system.files import WriteError, write_reason
 from mtctl.system.locks import locked
-from mtctl.system.machine import user_data
 from mtctl.system.staging import (
-    checked,
-    checksums,
     commit,
     discard,
     now,
-    read_sealed_as,
     remove_leftovers,
     staged,
-    write_sealed,
 )
 
-#: Environment variable that names the site's folder of models; it must exist, so that a share that is not mounted is
-#: noticed. Else they lie in the user's own data folder.
-VARIABLE = "MTCTL_MODELS"
-
-FORMAT = 1
-VERSION = "version.json"
-
-#: What a model folder is made of; nothing else of a candidate (checkpoints, logs) is published.
-_FILES = (CARD, WEIGHTS, LOCATOR, VERDICT)
-
 _NUMBER = re.compile(r"[0-9]{4,18}")
-
-
-@dataclass(frozen=True)
-class _VersionDocument:
-    """What a version.json holds, but for its seal."""
-
-    parent: ModelName
-    published: str
-    override: str
-    files: Mapping[FileName, Checksum]
-
-
-def site_folder() -> Path:
-    """Return where the site's models lie: $MTCTL_MODELS, or `mtctl/models` in the user's data folder.
-
-    Raises:
-        ModelStoreError: $MTCTL_MODELS names a folder that is not there.
-    """
-    named = os.environ.get(VARIABLE)
-    if not named:
-        return user_data() / "mtctl" / "models"
-    if not Path(named).is_dir():
-        raise ModelStoreError(
-            f"{named}: the site's folder of models (${VARIABLE}) is not there; connect the drive, or make the folder"
-        )
-    return Path(named)
 
 
 class ModelStore:
@@ -124,21 +81,7 @@ class ModelStore:
         folder = self.version_folder(number)
         if not folder.is_dir():
             raise ModelStoreError(f"{self.folder}: there is no version {number} (`mtctl models list`)")
-        try:
-            document = read_sealed_as(_VersionDocument, folder / VERSION, FORMAT)
-            for name in (CARD, VERDICT):
-                checked(folder, name, document.files)
-            return Version(
-                folder,
-                number,
-                read_name(folder),
-                document.parent,
-                document.published,
-                document.override,
-                read_verdict(folder),
-            )
-        except MtctlError as error:
-            raise ModelStoreError(str(error)) from error
+        return read_version(folder, number)
 
     def current(self) -> Version | None:
         """Return the version in use; None: the shipped default is.
@@ -196,7 +139,7 @@ class ModelStore:
             ModelStoreError: It is not a model folder with a verdict, or its files are damaged.
             WriteError: The store is not writable or the disk is full; it is as it was before.
         """
-        candidate = Path(candidate)
+        candidate, reason = Path(candidate), override.strip()
         try:
             verdict = read_verdict(candidate)
             card = read_card(candidate)
@@ -206,29 +149,18 @@ class ModelStore:
         try:
             self._versions.mkdir(parents=True, exist_ok=True)
             with staged(self._versions) as hidden:
-                for name in _FILES:
-                    if (candidate / name).exists():
-                        with replacing(hidden / name) as part:
-                            shutil.copyfile(candidate / name, part)
+                copy_model(candidate, hidden)
                 judged = model_sum(hidden) == verdict.candidate if verdict.candidate else None
                 check_tensors(hidden, card)
                 with locked(self.folder) as held:
-                    self._check(candidate, verdict, judged, override)
-                    number = self._next_number()
-                    write_card(hidden, replace(card, id=id_of(number), default=False))
-                    published = now()
-                    document = {
-                        "format": FORMAT,
-                        "parent": asdict(verdict.base),
-                        "published": published,
-                        "override": override.strip(),
-                        "files": checksums(hidden),
-                    }
-                    write_sealed(hidden / VERSION, document)
+                    if not reason and (against := reasons_against(verdict, judged, self._model_in_use())):
+                        raise NotBetterError(candidate, against)
+                    number, published = self._next_number(), now()
+                    write_version(hidden, number, card, verdict.base, published, reason)
                     held.check()
                     commit(hidden, self.version_folder(number))
                     try:
-                        self._point(Step(number, "publish", published, override.strip()))
+                        self._point(Step(number, "publish", published, reason))
                     except (MtctlError, OSError):  # What failed must not look published.
                         discard(self.version_folder(number))
                         raise
@@ -293,31 +225,9 @@ class ModelStore:
             raise ModelStoreError(f"{self.version_folder(last)}: is not of this program; delete it")
         return last + 1
 
-    def _check(self, candidate: Path, verdict: Verdict, judged: bool | None, override: str) -> None:
-        """Raise unless the candidate may be published now.
-
-        Args:
-            candidate: Its folder, for messages.
-            verdict: Its verdict.
-            judged: Whether the verdict is of this very model; None: it does not say of which.
-            override: Why it may even so.
-        """
-        if override.strip():
-            return
-        current, reasons = self.usable().version, verdict.against
-        if judged is None:
-            reasons = (
-                "its verdict does not say of which model it is: an earlier version wrote it",
-                *reasons,
-            )
-        elif not judged:
-            reasons = ("its verdict is of another model: card or weights were changed since", *reasons)
-        used = shipped_default() if current is None else current.model
-        if used and verdict.base.sha256 != used.sha256:
-            old = verdict.base
-            reasons = (f"it was compared with {old.id} {old.version}, but {used.id} {used.version} is in use", *reasons)
-        if reasons:
-            raise NotBetterError(candidate, reasons)
+    def _model_in_use(self) -> ModelName | None:
+        current = self.usable().version
+        return shipped_default() if current is None else current.model
 
     def _point(self, step: Step) -> None:
         write_history(self.folder, (*self.history(), step))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from mtctl.errors import MtctlError
 from mtctl.models.model_files import model_sum
-from mtctl.system.documents import ANY_NUMBER, Longest
+from mtctl.system.fields import ANY_NUMBER, Longest
 from mtctl.system.staging import DamagedError, read_sealed_as, write_sealed
 
 VERDICT = "verdict.json"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from mtctl.errors import MtctlError
 from mtctl.models.verdict import ModelName, Verdict
-from mtctl.system.documents import Matching, Within
+from mtctl.system.fields import Matching, Within
 
 #: No version can follow one of that number, and none ever had it.
 HIGHEST = 10**18 - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from mtctl.system.documents import Within
+from mtctl.system.fields import Within
 
 #: Voxels along each axis must be a multiple of this: four halvings.
 STRIDE = 16

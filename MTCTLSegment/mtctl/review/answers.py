@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Mask, Triple
-from mtctl.system.documents import Longest, Share, Within
+from mtctl.system.fields import Longest, Share, Within
 
 #: What a click says of its place: it belongs to the atrium, or it does not.
 Side = Literal["inside", "outside"]

@@ -22,7 +22,8 @@ from mtctl.review.quantities import Seconds
 from mtctl.review.replies import Reply
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import Edit, RegionMark, ReviewState, Status
-from mtctl.system.documents import DocumentError, Longest, Share, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import Longest, Share, read_as
 from mtctl.system.files import write_json
 from mtctl.uncertainty.regions import RegionMap
 

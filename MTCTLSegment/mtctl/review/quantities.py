@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mtctl.system.documents import Within
+from mtctl.system.fields import Within
 
 Seconds = Annotated[float, Within(0.0, 4e7)]
 Millilitres = Annotated[float, Within(0.0, 1e6)]

@@ -24,7 +24,8 @@ import numpy as np
 from mtctl.geometry import Geometry
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import answer_with
-from mtctl.system.documents import FileName, read_as, read_object
+from mtctl.system.documents import read_object
+from mtctl.system.fields import FileName, read_as
 from mtctl.system.temporary import remove_orphans
 from mtctl.uncertainty.region_search import region_map
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from mtctl.errors import MtctlError
 from mtctl.review.answers import Answer, Clicks, Point, Said, Side
 from mtctl.review.quantities import Millilitres, Seconds
-from mtctl.system.documents import Longest
+from mtctl.system.fields import Longest
 
 
 class ReplyError(MtctlError):

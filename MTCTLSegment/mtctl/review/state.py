@@ -11,7 +11,7 @@ from mtctl.errors import counted
 from mtctl.review.answers import Point
 from mtctl.review.quantities import Millilitres, Seconds
 from mtctl.review.replies import Reply
-from mtctl.system.documents import Longest, Share, Within
+from mtctl.system.fields import Longest, Share, Within
 
 
 class Status(Enum):

@@ -15,7 +15,8 @@ import numpy as np
 from mtctl.geometry import Mask
 from mtctl.scene.nodes import CaseNodes, is_in_scene, record_of
 from mtctl.scene.types import Node
-from mtctl.system.documents import MOST_BYTES, DocumentError, Longest, Within, parse_object, read_as
+from mtctl.system.documents import MOST_BYTES, DocumentError, parse_object
+from mtctl.system.fields import Longest, Within, read_as
 
 # Attributes of the record; a name follows.
 _DOCUMENT = "MTCTL.Document."

@@ -12,7 +12,8 @@ from mtctl.geometry import Triple
 from mtctl.scene.nodes import CaseNodes, is_in_scene, part_of
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan
-from mtctl.system.documents import DocumentError, Share, parse_object, read_as
+from mtctl.system.documents import DocumentError, parse_object
+from mtctl.system.fields import Share, read_as
 
 # Attributes of the record.
 _HIDDEN = "MTCTL.HeatmapHidden"

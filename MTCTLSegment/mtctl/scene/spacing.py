@@ -15,7 +15,8 @@ from mtctl.io.given_spacing import same_spacing
 from mtctl.scene.nodes import CaseNodes, find_case, is_in_scene
 from mtctl.scene.types import Node, Scene
 from mtctl.scene.volume_nodes import follow_scan
-from mtctl.system.documents import DocumentError, Within, parse_object, read_as
+from mtctl.system.documents import DocumentError, parse_object
+from mtctl.system.fields import Within, read_as
 
 #: Attribute of a scan whose spacing was changed by hand: as its file has it. It is saved with the scene.
 _FILED = "MTCTL.FileSpacing"

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
-from mtctl.system.documents import Longest, Matching, Share, Within, read_as, read_object
+from mtctl.system.documents import read_object
+from mtctl.system.fields import Longest, Matching, Share, Within, read_as
 from mtctl.system.files import write_json
 
 #: Ends the name of a case's document of openings.

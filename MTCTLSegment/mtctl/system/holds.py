@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from mtctl.system.documents import DocumentError, Longest, ProcessId, Within, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import Longest, ProcessId, Within, read_as
 from mtctl.system.files import TEMPORARY_PREFIX, WriteError, write_json, write_reason
 from mtctl.system.locks import locked
 from mtctl.system.machine import this_machine

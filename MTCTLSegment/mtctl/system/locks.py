@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.system.documents import DocumentError, ProcessId, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import ProcessId, read_as
 from mtctl.system.files import with_retries
 from mtctl.system.machine import this_machine
 from mtctl.system.process_tree import is_running

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mtctl.errors import MtctlError
-from mtctl.system.documents import DocumentError, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import read_as
 from mtctl.system.files import (
     TEMPORARY_PREFIX,
     WriteError,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Mask, Triple
-from mtctl.system.documents import Share, Within
+from mtctl.system.fields import Share, Within
 
 #: The band around the segmentation in which its probabilities count; farther away other vessels would count as missed.
 BAND_MM = 3.0

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from mtctl.geometry import Map
-from mtctl.system.documents import Within
+from mtctl.system.fields import Within
 
 # Probabilities are kept this far from 0 and 1 before logarithms are taken.
 _SURE = 1e-6

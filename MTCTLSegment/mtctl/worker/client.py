@@ -18,7 +18,8 @@ from typing import Any
 from mtctl.geometry import Mask, Volume
 from mtctl.processes.transport import SubprocessTransport, Transport
 from mtctl.review.answers import Answer, Said
-from mtctl.system.documents import DocumentError, read_as
+from mtctl.system.documents import DocumentError
+from mtctl.system.fields import read_as
 from mtctl.system.files import WriteError, write_reason
 from mtctl.worker.child import Child
 from mtctl.worker.protocol import FailedMessage, NoteMessage, StepMessage, put_request

@@ -28,7 +28,8 @@ from typing import Annotated, Any
 from mtctl.processes.arrays import ArrayPart
 from mtctl.processes.messages import encode
 from mtctl.review.answers import Point, Side
-from mtctl.system.documents import DocumentError, FileName, Longest, Matching, Share, Within, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import FileName, Longest, Matching, Share, Within
 from mtctl.system.files import with_retries
 from mtctl.worker.time_left import STAGES
 

@@ -18,7 +18,7 @@ from mtctl.guidance.session import QuestionSession, looked_at
 from mtctl.networks.device import choose_device
 from mtctl.processes.request import Emit
 from mtctl.review.answers import Answer, Said
-from mtctl.system.documents import Longest, read_as
+from mtctl.system.fields import Longest, read_as
 from mtctl.worker.received import read_packed, read_scan
 
 

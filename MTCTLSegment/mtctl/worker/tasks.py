@@ -15,7 +15,7 @@ from mtctl.guidance.outlook import Outlook
 from mtctl.inference.result import Result
 from mtctl.processes.arrays import read_steps, write_steps
 from mtctl.review.answers import Answer, Said, ShownQuestion
-from mtctl.system.documents import read_as
+from mtctl.system.fields import read_as
 from mtctl.uncertainty.regions import RegionMap
 from mtctl.worker.child import Child
 from mtctl.worker.protocol import SEGMENTATION, AnsweredMessage, DoneMessage, QuestionsMessage

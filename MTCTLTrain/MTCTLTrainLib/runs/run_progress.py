@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from mtctl.system.documents import ANY_NUMBER, DocumentError, Matching, Share, Within, read_as
+from mtctl.system.documents import DocumentError
+from mtctl.system.fields import ANY_NUMBER, Matching, Share, Within, read_as
 from mtctl_train.finetuning.run_folder import PICTURES
 
 

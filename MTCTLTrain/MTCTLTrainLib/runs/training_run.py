@@ -24,7 +24,8 @@ from typing import Annotated, Any
 
 import mtctl_train
 from mtctl.processes.launcher import child_environment, encode_argument, ending_of
-from mtctl.system.documents import DocumentError, Matching, ProcessId, read_as, read_optional
+from mtctl.system.documents import DocumentError, read_optional
+from mtctl.system.fields import Matching, ProcessId, read_as
 from mtctl.system.files import WriteError, make_folder, write_json
 from mtctl.system.process_tree import is_running, kill_tree
 from mtctl.system.regular_files import open_regular, open_to_append

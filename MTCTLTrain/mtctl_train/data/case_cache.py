@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from mtctl.errors import MtctlError, failure_of
 from mtctl.io.labelled import DataError
 from mtctl.networks.tensors import write_tensors
-from mtctl.system.documents import DocumentError, Within, parse_object, read_as
+from mtctl.system.documents import DocumentError, parse_object
+from mtctl.system.fields import Within, read_as
 from mtctl.system.files import make_folder, replacing
 from mtctl.system.regular_files import check_regular
 from mtctl_train.data.cases import Scan, TrainingCase

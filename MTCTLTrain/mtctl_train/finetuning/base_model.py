@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.models.model import Model, find_model, list_models, read_model
-from mtctl.system.documents import DocumentError, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import read_as
 from mtctl.system.files import write_json
 from mtctl_train.finetuning.run_folder import BASE, PLAN, RunError
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from mtctl.cases.store import CaseStore
 from mtctl.errors import counted
-from mtctl.system.documents import DocumentError, FileName, Within, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import FileName, Within, read_as
 from mtctl.system.files import write_json
 from mtctl_train.finetuning.run_folder import PLAN, RunError
 

@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.system.documents import MOST_BYTES, DocumentError, ProcessId, parse_object, read_as, read_object
+from mtctl.system.documents import MOST_BYTES, DocumentError, parse_object, read_object
+from mtctl.system.fields import ProcessId, read_as
 from mtctl.system.files import WriteError, reason_of, remove_dead_parts, replacing
 from mtctl.system.locks import locked
 from mtctl.system.machine import this_machine

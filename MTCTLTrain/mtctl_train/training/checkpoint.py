@@ -19,7 +19,8 @@ from torch.optim import Optimizer
 
 from mtctl.errors import MtctlError
 from mtctl.networks.tensors import write_tensors
-from mtctl.system.documents import DocumentError, Within, parse_object, read_as
+from mtctl.system.documents import DocumentError, parse_object
+from mtctl.system.fields import Within, read_as
 from mtctl.system.files import remove_parts
 from mtctl.system.regular_files import check_regular
 from mtctl_train.training.divergence import Watch

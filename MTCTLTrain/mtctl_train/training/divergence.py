@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from mtctl.system.documents import ANY_NUMBER
+from mtctl.system.fields import ANY_NUMBER
 
 #: Gradient norms of good runs stay under 100.
 _LARGEST_NORM = 1e6

@@ -31,7 +31,8 @@ from mtctl.preprocessing.normalisation import normalise_locally
 from mtctl.preprocessing.resampling import to_grid
 from mtctl.synthetic.full_field import set_into_thorax
 from mtctl.synthetic.phantom import HEIGHT_BOUNDS_MM, HEIGHT_MM, Phantom, make_acquired_field
-from mtctl.system.documents import DocumentError, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import read_as
 from mtctl.system.files import write_json
 from mtctl.system.machine import cores
 from mtctl.system.regular_files import check_regular

@@ -259,13 +259,13 @@ def test_a_case_that_was_deleted_in_the_meantime_is_said_to_be(store: CaseStore)
 def test_a_case_deleted_while_it_is_written_is_said_to_be(store: CaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     case = predicted(store)
     mask, review = reviewed(case)
-    from mtctl.cases import records as case_record
+    from mtctl.cases import appending
 
     def delete_first(folder: Path) -> dict[str, str]:
         shutil.rmtree(case.folder)
         return {}
 
-    monkeypatch.setattr(case_record, "checksums", delete_first)
+    monkeypatch.setattr(appending, "checksums", delete_first)
     with pytest.raises(CaseError, match="was deleted from the store in the meantime"):
         store.accept(case, mask, review)
     assert not case.folder.exists()

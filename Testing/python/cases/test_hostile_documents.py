@@ -13,7 +13,7 @@ from support.documents import pipe
 from support.scans import scan
 from support.stored_cases import contents, predicted, result_for, reviewed, troubles
 
-from mtctl.cases import records
+from mtctl.cases import appending
 from mtctl.cases.case import StoredCase
 from mtctl.cases.exporting import export_monai
 from mtctl.cases.history import CaseState
@@ -202,15 +202,15 @@ def test_after_a_record_of_the_largest_number_the_next_one_is_still_found(store:
 
 def late(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
     """Let the next rename of a record take so long that others take the lock over, and go on, meanwhile."""
-    commit = records.commit
+    commit = appending.commit
 
     def slow(hidden: Path, target: Path) -> None:
-        monkeypatch.setattr(records, "commit", commit)
+        monkeypatch.setattr(appending, "commit", commit)
         meanwhile()
         commit(hidden, target)
 
     monkeypatch.setattr(locks, "EXPIRY", 0.05)
-    monkeypatch.setattr(records, "commit", slow)
+    monkeypatch.setattr(appending, "commit", slow)
 
 
 @pytest.mark.parametrize("kind", ["another kind", "the same kind"])
@@ -236,7 +236,7 @@ def test_where_the_late_one_was_killed_before_it_could_both_are_read_in_their_or
 ) -> None:
     store.accept("c", *reviewed(store.case("c"), 3), "A")
     with monkeypatch.context() as patch:
-        patch.setattr(records, "_alone_of_its_number", lambda folder, kind: folder)
+        patch.setattr(appending, "_alone_of_its_number", lambda folder, kind: folder)
         late(patch, lambda: store.reject("a", "quick"))
         store.accept("a", *reviewed(store.case("a"), 3), "B")
     folder = store.folder / "cases" / "a"

@@ -13,7 +13,7 @@ from support.children import environment
 from support.scans import scan
 from support.stored_cases import predicted, reviewed, troubles
 
-from mtctl.cases.records import note_of
+from mtctl.cases.notes import note_of
 from mtctl.cases.store import CaseStore
 from mtctl.cases.verify import Problem
 

@@ -17,7 +17,7 @@ import mtctl
 from mtctl.commands import main as commandline
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
-from mtctl.models.store import VARIABLE
+from mtctl.models.site_folder import VARIABLE
 from mtctl.synthetic.phantom import SLICE_BOUNDS_MM, SPACING_MM
 
 

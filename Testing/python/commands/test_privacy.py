@@ -21,7 +21,7 @@ from mtctl.models.model import Model
 def test_no_telltale_of_a_patient_is_printed_or_written_by_any_command_on_any_source(
     tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The benchmark, without its browser and with a short training: it finds what stands in what was printed, in a file or in a file's name."""
+    """The benchmark, without its browser and with a short training."""
     be_quick(monkeypatch)
     with capfd.disabled():  # The benchmark itself sends to a file what this process and its children print.
         privacy.run(tmp_path / "kept", ["--model", str(tiny_model.folder)], long=False)

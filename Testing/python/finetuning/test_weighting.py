@@ -10,8 +10,9 @@ import pytest
 import torch
 from support.stored_cases import predicted, result_for, reviewed
 
+from mtctl.cases.appending import append_record
 from mtctl.cases.case import StoredCase
-from mtctl.cases.records import KNOWLEDGE, LOOKED_AT, RecordKind, append_record
+from mtctl.cases.records import KNOWLEDGE, LOOKED_AT, RecordKind
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Mask, Triple, Volume
 from mtctl.io.volumes import write_volume

@@ -31,7 +31,8 @@ from mtctl.models import shipped
 from mtctl.models.card import MOST_VIEWS, Card, ModelError, write_card
 from mtctl.models.model import Model, find_model, list_models, read_model, save_locator, save_model
 from mtctl.models.model_files import CARD
-from mtctl.models.store import ModelStore, site_folder
+from mtctl.models.site_folder import site_folder
+from mtctl.models.store import ModelStore
 from mtctl.models.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
 from mtctl.models.versions import ModelStoreError, NotBetterError, Version
 from mtctl.networks.architecture import Architecture, locator_shapes, network_shapes

@@ -11,7 +11,8 @@ import pytest
 from support.segment_module import load_scan
 
 from mtctl.models.model import Model
-from mtctl.models.store import VARIABLE, ModelStore
+from mtctl.models.site_folder import VARIABLE
+from mtctl.models.store import ModelStore
 from mtctl.models.verdict import ModelName, Verdict, write_verdict
 
 pytestmark = pytest.mark.host

@@ -14,20 +14,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from support.documents import pipe
 
-from mtctl.system.documents import (
-    ANY_NUMBER,
-    MOST_BYTES,
-    Checksum,
-    DocumentError,
-    FileName,
-    Longest,
-    Matching,
-    Within,
-    read_as,
-    read_object,
-    read_optional,
-    refuse_unknown,
-)
+from mtctl.system.documents import MOST_BYTES, DocumentError, read_object, read_optional
+from mtctl.system.fields import ANY_NUMBER, Checksum, FileName, Longest, Matching, Within, read_as, refuse_unknown
 from mtctl.system.files import file_sha256
 from mtctl.system.regular_files import check_regular, open_regular, open_to_append
 from mtctl.system.tables import read_table

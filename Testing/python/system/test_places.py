@@ -17,7 +17,7 @@ from mtctl.cases.names import author_of
 from mtctl.commands.main import main
 from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model, find_model
-from mtctl.models.store import VARIABLE, site_folder
+from mtctl.models.site_folder import VARIABLE, site_folder
 from mtctl.system import caches, temporary
 from mtctl.system.caches import usable_caches
 from mtctl.system.files import WriteError

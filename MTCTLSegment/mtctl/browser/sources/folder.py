@@ -26,7 +26,8 @@ from mtctl.io.volumes import read_scan, write_segmentation, write_volume
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import RemainingWork, Status, StoredReview, summary
-from mtctl.system.documents import DocumentError, read_as, read_object
+from mtctl.system.documents import DocumentError, read_object
+from mtctl.system.fields import read_as
 from mtctl.system.files import write_json
 from mtctl.system.holds import Holder, Holds
 

@@ -22,7 +22,7 @@ from mtctl.processes.launcher import child_environment
 from mtctl.processes.request import Events, RequestProcess
 from mtctl.processes.transport import SubprocessTransport
 from mtctl.review.session import ReviewSession
-from mtctl.system.documents import read_as
+from mtctl.system.fields import read_as
 from mtctl.system.files import reason_of
 from mtctl.system.temporary import make_own_folder
 

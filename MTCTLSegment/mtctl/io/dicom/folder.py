@@ -13,7 +13,7 @@ from mtctl.io.dicom.elements import FRAMES, POSITION, DicomHeader
 from mtctl.io.dicom.multiframe import is_multiframe
 from mtctl.io.dicom.parser import CutOffError, read_elements
 from mtctl.io.dicom.pixels import PixelFormat, pixel_format
-from mtctl.system.folders import walk
+from mtctl.io.folders import walk
 
 _CLASS = 0x00080016
 _MODALITY = 0x00080060

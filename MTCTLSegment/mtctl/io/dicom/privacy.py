@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtctl.system.folders import walk
+from mtctl.io.folders import walk
 
 _LOGGERS = ("pydicom", "highdicom")
 
