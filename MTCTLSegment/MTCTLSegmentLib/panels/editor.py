@@ -238,7 +238,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         effect = self._editor.activeEffect()
         kind = effect.name.lower() if effect else "undo" if self._entered else "elsewhere"
         with errors_shown():
-            if review.note_edit(kind) is not None:
+            if review.note_edit(kind):
                 self._edited()
                 self._current.save_and_notify()
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mtctl.geometry import Geometry, Mask, Triple
     from mtctl.review.answers import Answer, ShownQuestion
     from mtctl.review.proposals import Proposal
-    from mtctl.review.state import Edit
     from mtctl.scene import CaseNodes
     from mtctl.uncertainty.regions import Region, RegionMap
 
@@ -63,6 +62,8 @@ class CaseReview:
     _seen: set[bytes] = field(default_factory=set)
     asked: ShownQuestion | None = None
     key: str = field(default_factory=lambda: uuid4().hex)
+    _noted: int | None = None  # With the segment: how many replies had been given when it became what it is.
+    _given_before: int = 0  # The same where nothing is noted with it: no reply of this session had been given.
 
     @property
     def report(self) -> dict[str, Any]:
@@ -202,8 +203,8 @@ class CaseReview:
             self.preview = self.asked = None
             scene.remove_preview(self.nodes)
 
-    def use(self, save_for_undo: Callable[[], None]) -> Edit | None:
-        """Apply the shown suggestion as one undo step.
+    def use(self, save_for_undo: Callable[[], None]) -> bool:
+        """Apply the shown suggestion as one undo step; return whether anything changed.
 
         Args:
             save_for_undo: Called right before.
@@ -213,7 +214,7 @@ class CaseReview:
         """
         proposal = self.preview
         if proposal is None:
-            return None
+            return False
         self.discard()
         mask = scene.mask_of(self.nodes).copy()
         mask[proposal.box] = proposal.mask
@@ -221,34 +222,49 @@ class CaseReview:
         scene.set_mask(self.nodes, mask)
         return self._record(proposal.name, mask)
 
+    def keep(self, question: ShownQuestion, save_for_undo: Callable[[], None]) -> None:
+        """Record that the segmentation is right where a question was asked, as one undo step.
+
+        Args:
+            question: The question.
+            save_for_undo: Called right before.
+
+        Raises:
+            SceneError: Something was deleted.
+        """
+        self._begin_reply(save_for_undo)
+        self.session.keep(question)
+        self._note_replies()
+
     def answer(
         self,
         voxels: NDArray[np.int64],
         answer: Answer,
         question: ShownQuestion | None,
         save_for_undo: Callable[[], None],
-    ) -> Edit | None:
-        """Change what an answer changes as one undo step, and record both.
+    ) -> None:
+        """Change what an answer changes as one undo step, also where that is nothing, and record both.
 
         Args:
             voxels: Flat indices of the voxels that change side.
             answer, question: See `ReviewSession.answer`.
-            save_for_undo: Called right before; not where nothing changes.
+            save_for_undo: Called right before.
 
         Raises:
             SceneError: Something was deleted.
         """
         self.discard()
         mask = with_changed(scene.mask_of(self.nodes), voxels)
+        self._begin_reply(save_for_undo)
         if len(voxels):
-            save_for_undo()
             scene.set_mask(self.nodes, mask)
         self._seen.add(_digest(mask))
         self._mask = self._before_strokes = mask
-        return self.session.answer(answer, mask, question)
+        self.session.answer(answer, mask, question)
+        self._note_replies()
 
-    def note_edit(self, kind: str) -> Edit | None:
-        """Record a change of the segmentation, if there is one, by a tool or by undo or redo.
+    def note_edit(self, kind: str) -> bool:
+        """Record a change by a tool or by undo or redo, which may bring back replies; return whether there was one.
 
         Raises:
             SceneError: Something was deleted.
@@ -268,9 +284,17 @@ class CaseReview:
         scene.fill_region_table(self.nodes, self.session.regions)
         scene.store_document(self.nodes, _draft_name(self.nodes), self.draft() | {_MASK: _digest(self._mask).hex()})
 
-    def _record(self, kind: str, mask: Mask) -> Edit | None:
-        if np.array_equal(mask, self._mask):
-            return None
+    def _record(self, kind: str, mask: Mask) -> bool:
+        noted, same = scene.replies_given(self.nodes), np.array_equal(mask, self._mask)
+        if same and noted == self._noted:
+            return False
+        given = None  # As before: a new step, unless the history of the editor brought back what was noted with it.
+        if noted != self._noted:
+            known = noted is not None and noted <= len(self.session.state.replies)
+            given, self._noted = noted if known else self._given_before, noted
+        if same:
+            self.session.record("undo", mask, given)
+            return True
         digest = _digest(mask)
         self.discard()  # It was worked out for the segmentation as it was.
         kind = "undo" if digest in self._seen else kind
@@ -278,7 +302,16 @@ class CaseReview:
         self._mask = mask
         if kind not in _STROKES:
             self._before_strokes = mask
-        return self.session.record(kind, mask)
+        self.session.record(kind, mask, given)
+        return True
+
+    def _begin_reply(self, save_for_undo: Callable[[], None]) -> None:
+        scene.set_replies_given(self.nodes, self.session.replies_given)  # What another session noted holds no more.
+        save_for_undo()
+
+    def _note_replies(self) -> None:
+        self._noted = self.session.replies_given
+        scene.set_replies_given(self.nodes, self._noted)
 
 
 def is_own(nodes: CaseNodes) -> bool:
@@ -311,7 +344,9 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
     if session is None:
         session = ReviewSession(maps, mask=mask, all_regions=places)
     scene.fill_region_table(nodes, session.regions)
-    return CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
+    review = CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
+    review._noted, review._given_before = scene.replies_given(nodes), session.replies_given
+    return review
 
 
 def _moved(place: Triple, before: Geometry, now: Geometry) -> Triple:

@@ -70,10 +70,10 @@ class CurrentReview(Observable):
                 review = self._suspended.get(scan.GetID()) or open_review(nodes)
                 review.refresh()
                 # While it was aside nobody watched: it may have been edited in another module.
-                edit = review.note_edit("elsewhere")
+                edited = review.note_edit("elsewhere")
                 self._suspended.pop(scan.GetID(), None)
                 self.review = review
-                if edit is not None:
+                if edited:
                     self.save_draft()
         self.notify()
 

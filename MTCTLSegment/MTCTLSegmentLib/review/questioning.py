@@ -31,7 +31,7 @@ class QuestionsInScene:
             current: The open review.
             worker: Is listened to once it was asked.
             settle: Notes a stroke that was made just now.
-            save_for_undo: Called right before an answer changes the segmentation.
+            save_for_undo: Called right before an answer is recorded.
             answered: Called right after.
             changed: Called when questions have come, or none can.
         """
@@ -76,8 +76,9 @@ class QuestionsInScene:
             self._open().preview_question(question)
 
     def keep(self, question: ShownQuestion) -> None:
-        """Record that the segmentation is right there, and save the draft."""
-        self._open().session.keep(question)
+        """Record that the segmentation is right there, as one undo step, and save the draft."""
+        self._settle()  # A stroke of this very moment is a step of its own, before.
+        self._open().keep(question, self._save_for_undo)
         self._current.save_and_notify()
 
     def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> None:

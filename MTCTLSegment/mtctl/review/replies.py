@@ -58,38 +58,34 @@ def said_in(replies: Sequence[Reply]) -> Said:
 
 
 class ReplyHistory:
-    """Which answers held at each state of the segmentation, so that an undo takes them back, and a redo brings them."""
+    """Which replies held at each step of an editor's history, so that an undo takes them back, and a redo brings them.
+
+    A step is named by the segmentation and by how many replies had been given: a place that was found right changes no
+    voxel, and is a step all the same.
+    """
 
     def __init__(self) -> None:
-        self._held: dict[bytes, frozenset[int]] = {}
+        self._held: dict[tuple[bytes, int], frozenset[int]] = {}
 
-    def note(self, mask_key: bytes, replies: Sequence[Reply]) -> None:
-        """Note that these replies hold at a state of the segmentation.
-
-        Args:
-            mask_key: Names the state.
-            replies: All replies.
-        """
-        self._held[mask_key] = _held(replies)
-
-    def follow(self, mask_key: bytes, replies: tuple[Reply, ...]) -> tuple[Reply, ...]:
-        """Return the replies after the segmentation became what it is: as they held when it was like that before.
-
-        A place that was found right stays so: an undo says nothing of it.
+    def note(self, mask_key: bytes, given: int, replies: Sequence[Reply]) -> None:
+        """Note which replies hold at a step.
 
         Args:
-            mask_key: Names the state.
+            mask_key: Names the segmentation.
+            given: How many replies had been given.
             replies: All replies.
         """
-        held = self._held.get(mask_key)
+        self._held[mask_key, given] = frozenset(number for number, reply in enumerate(replies) if not reply.undone)
+
+    def follow(self, mask_key: bytes, given: int, replies: tuple[Reply, ...]) -> tuple[Reply, ...]:
+        """Return the replies as they held when the history was at this step before; as they are at a new step.
+
+        Args:
+            mask_key, given: Name the step, see `note`.
+            replies: All replies.
+        """
+        held = self._held.get((mask_key, given))
         if held is None:
-            self.note(mask_key, replies)
+            self.note(mask_key, given, replies)
             return replies
-        return tuple(
-            reply if reply.side is None else replace(reply, undone=number not in held)
-            for number, reply in enumerate(replies)
-        )
-
-
-def _held(replies: Sequence[Reply]) -> frozenset[int]:
-    return frozenset(number for number, reply in enumerate(replies) if not reply.undone)
+        return tuple(replace(reply, undone=number not in held) for number, reply in enumerate(replies))

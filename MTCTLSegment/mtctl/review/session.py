@@ -74,8 +74,9 @@ class ReviewSession:
                 raise ReviewError(f"region {number} of the draft is unknown here: start a new review of this case")
         self._changed = self._changes(maps.segmentation if mask is None else mask)
         self._mark_edited()
+        self._replies_given = len(self.state.replies)
         self._history = ReplyHistory()
-        self._history.note(self._mask_key(), self.state.replies)
+        self._history.note(self._mask_key(), self._replies_given, self.state.replies)
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -165,23 +166,35 @@ class ReviewSession:
         self._set_mark(region, replace(self._mark(region), accepted_at=None))
         self.state = replace(self.state, status=Status.DRAFT, reason="")
 
-    def record(self, kind: str, mask: Mask) -> Edit | None:
+    @property
+    def replies_given(self) -> int:
+        """How many replies had been given at this step of the editor's history; the editor keeps it with each step."""
+        return self._replies_given
+
+    def record(self, kind: str, mask: Mask, replies_given: int | None = None) -> Edit | None:
         """Record an edit, an undo or a redo that has just been made.
 
-        Accepted regions that it reaches are open again, and so is the case.
+        Accepted regions that it reaches are open again, and so is the case. An undo takes back the replies that came
+        after its step of the history.
 
         Args:
             kind: See `Edit`.
             mask: The segmentation as it is now, (z, y, x).
+            replies_given: As it was when the history was at this step; None for a new step.
 
         Returns:
-            What changed; None where nothing did.
+            What changed of the segmentation; None where nothing did.
 
         Raises:
             ReviewError: The mask is on another grid.
         """
         self._count_time()
         before, self._changed = self._changed, self._changes(mask)
+        if replies_given is not None:
+            self._replies_given = replies_given
+        replies = self._history.follow(self._mask_key(), self._replies_given, self.state.replies)
+        if replies != self.state.replies:
+            self.state = replace(self.state, replies=replies, status=Status.DRAFT, reason="")
         touched = np.setxor1d(before, self._changed, assume_unique=True)
         if not len(touched):
             return None
@@ -190,10 +203,7 @@ class ReviewSession:
         edit = Edit(kind, self.state.current, self.state.seconds, added * voxel_ml, (len(touched) - added) * voxel_ml)
         self._mark_edited()
         self._reopen(touched)
-        replies = self._history.follow(self._mask_key(), self.state.replies)
-        self.state = replace(
-            self.state, edits=(*self.state.edits, edit), status=Status.DRAFT, reason="", replies=replies
-        )
+        self.state = replace(self.state, edits=(*self.state.edits, edit), status=Status.DRAFT, reason="")
         return edit
 
     def look_at(self, place: Triple) -> None:
@@ -226,9 +236,7 @@ class ReviewSession:
         Raises:
             ReviewError: The mask is on another grid.
         """
-        before = self.state.replies
-        edit = self.record("answer", mask)
-        self.state = replace(self.state, replies=before)  # It is said now, though an earlier one did the same.
+        edit = self.record("answer", mask, len(self.state.replies) + 1)
         name, place = (question.name, question.place) if question else ("", answer.clicks[0])
         added, removed = (edit.added_ml, edit.removed_ml) if edit else (0.0, 0.0)
         reply: Literal["changed", "clicked"] = "changed" if question else "clicked"
@@ -237,7 +245,8 @@ class ReviewSession:
 
     def _reply(self, reply: Reply) -> None:
         self.state = replace(self.state, replies=(*self.state.replies, reply))
-        self._history.note(self._mask_key(), self.state.replies)
+        self._replies_given = len(self.state.replies)
+        self._history.note(self._mask_key(), self._replies_given, self.state.replies)
 
     def accept_case(self) -> None:
         """Record that the person vouches for the segmentation as it is now; the time stops."""

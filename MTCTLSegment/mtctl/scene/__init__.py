@@ -30,7 +30,7 @@ from mtctl.scene.record import load_document, store_document
 from mtctl.scene.region_table import fill_region_table, state_of
 from mtctl.scene.reviewed_segment import case_maps, missing, review_segmentation, show_kind
 from mtctl.scene.scan_nodes import add_label, add_scan
-from mtctl.scene.segments import mask_of, set_mask
+from mtctl.scene.segments import mask_of, replies_given, set_mask, set_replies_given
 from mtctl.scene.slice_layers import (
     composites,
     hide_layers,
@@ -78,10 +78,12 @@ __all__ = [
     "out_of_date",
     "paintable_node",
     "remove_preview",
+    "replies_given",
     "review_segmentation",
     "set_heatmap_visible",
     "set_mask",
     "set_opacity",
+    "set_replies_given",
     "set_spacing",
     "set_surface_visible",
     "set_threshold",

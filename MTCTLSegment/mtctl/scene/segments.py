@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from mtctl.scene.volume_nodes import Matrix, array_of, follow_scan, index_to_ras
 
 #: As in the figures: absent from the heatmap's colours and from grey.
 SEGMENT_COLOR = (1.0, 0.3, 0.3)
+
+#: A tag of the reviewed segment, see `set_replies_given`.
+_REPLIES_GIVEN = "MTCTL.RepliesGiven"
 
 #: Grids of one scan that went through different files differ by less, in voxels.
 _SAME_VOXEL = 1e-3
@@ -46,6 +50,35 @@ def set_mask(nodes: CaseNodes, mask: Mask) -> None:
     if mask.shape != shape:
         raise SceneError(f"The mask has {mask.shape} voxels, the scan {shape} (z, y, x): they do not belong together.")
     set_segment(segmentation, nodes.segment_id, mask, nodes.scan)
+
+
+def set_replies_given(nodes: CaseNodes, number: int) -> None:
+    """Note with the reviewed segment how many replies had been given when its voxels were as they are.
+
+    Here Slicer's own undo and that of the replies meet. The history of the Segment Editor is the only one: a reply is a
+    step of it (`saveStateForUndo`), also one that changes no voxel, and each step holds the segment's tags beside its
+    voxels. So Z and Y go through strokes, kept places and answers in the order in which the person made them, and what
+    comes back says itself which replies it had.
+
+    Raises:
+        SceneError: The segment, its node or the scan was deleted.
+    """
+    _reviewed_segment(nodes).SetTag(_REPLIES_GIVEN, str(number))
+
+
+def replies_given(nodes: CaseNodes) -> int | None:
+    """Return what was noted by `set_replies_given`; None where nothing was.
+
+    Raises:
+        SceneError: The segment, its node or the scan was deleted.
+    """
+    noted = vtk.reference("")
+    found = _reviewed_segment(nodes).GetTag(_REPLIES_GIVEN, noted)
+    return int(str(noted)) if found and re.fullmatch("[0-9]{1,9}", str(noted)) else None
+
+
+def _reviewed_segment(nodes: CaseNodes) -> Any:
+    return reviewed_in(nodes).GetSegmentation().GetSegment(nodes.segment_id)
 
 
 def segment_mask(segmentation: Node, segment_id: str, scan: Node) -> Mask:

@@ -62,6 +62,8 @@ class QuestionDialogue:
         self.at: int | None = None
         self.outlook: Outlook | None = None
         self.problem = ""
+        self._listed: list[ShownQuestion] = []  # As they came; those of places that were kept since are among them.
+        self._kept: tuple[Point, ...] = ()  # As the review had them when it was looked at last.
         self._asked: _QuestionedState | None = None  # What the questions are about, or were asked for last.
         self._given: tuple[Answer, ShownQuestion | None] | None = None  # An answer on its way.
         self._go = True  # Whether the views go to the first question of the list that comes.
@@ -106,15 +108,14 @@ class QuestionDialogue:
         if state.mask is not asked.mask:
             self._go = False  # The person is at work: the views stay where they are.
             self._hide()
-        elif withdrawn := [place for place in asked.said.kept if place not in state.said.kept]:
+        if withdrawn := [place for place in self._kept if place not in state.said.kept]:
             self._wanted = withdrawn[-1]
+            if state.is_still(asked) and not self.running:
+                self._show_list(self._listed)  # As if nothing had been said.
+        self._kept = state.said.kept
 
     def ask(self) -> None:
-        """Ask for the questions of the present state, after an answer where one is on its way.
-
-        Raises:
-            MtctlError: The case cannot be read any more.
-        """
+        """Ask about the present state, after an answer on its way; raises MtctlError where the case cannot be read."""
         self._drop()
         state = self._asked = self._state()
         if state is None:
@@ -153,7 +154,7 @@ class QuestionDialogue:
         self.ask()
 
     def fail(self, message: str) -> None:
-        """Take note that nothing can be heard of what was asked."""
+        """Note that nothing can be heard of what was asked."""
         self._drop()
         self._failed(message)
         self._host.changed()
@@ -243,27 +244,13 @@ class QuestionDialogue:
             self.outlook = outlook
 
     def _came(self, questions: list[ShownQuestion]) -> None:
-        if not self._is_present():
-            return
-        looked_at, shown = self.current, self._host.previews
-        same = [n for n, one in enumerate(questions) if looked_at and one.click == looked_at.click]
-        back = [n for n, one in enumerate(questions) if one.place == self._wanted]
-        self.questions, self.at = questions, None
-        if back:
-            self._look_at(back[0])
-        elif same:
-            self.at = same[0]
-            if shown or self._go:
-                self._preview(questions[same[0]])
-        elif questions and self._go:
-            self._look_at(0)
-        else:
-            self._hide()
-        self._go, self._wanted = False, None
+        if self._is_present():
+            self._listed = questions
+            self._show_list(questions)
 
     def _failed(self, message: str) -> None:
         self._given, self.problem = None, message
-        self.questions, self.at = [], None
+        self._listed, self.questions, self.at = [], [], None
         self._hide()
 
     def _state(self) -> _QuestionedState | None:
@@ -275,9 +262,26 @@ class QuestionDialogue:
 
     def _drop(self) -> None:
         """Hear nothing more of what was asked. A child that is at it goes on: ending it would cost seconds."""
-        number, self._number = self._number, None
-        if number is not None:
-            self._client.withdraw(number)
+        if self._number is not None:
+            self._client.withdraw(self._number)
+        self._number = None
+
+    def _show_list(self, questions: list[ShownQuestion]) -> None:
+        looked_at, shown = self.current, self._host.previews
+        same = [n for n, one in enumerate(questions) if looked_at and one.click == looked_at.click]
+        back = [n for n, one in enumerate(questions) if one.place == self._wanted]
+        self.questions, self.at = list(questions), None
+        if back:
+            self._look_at(back[0])
+        elif same:
+            self.at = same[0]
+            if shown or self._go:
+                self._preview(questions[same[0]])
+        elif questions and self._go:
+            self._look_at(0)
+        else:
+            self._hide()
+        self._go, self._wanted = False, None
 
     def _look_at(self, index: int) -> None:
         review, question = self._host.review, self.questions[index]

@@ -27,26 +27,28 @@ from mtctl.io.volumes import read_volume, write_volume
 pytestmark = pytest.mark.slow
 
 
-@given(st.lists(st.tuples(st.sampled_from(["edit", "undo", "redo"]), st.integers(0, 2**12 - 1)), max_size=30))
+@given(st.lists(st.tuples(st.sampled_from(["edit", "reply", "undo", "redo"]), st.integers(0, 2**12 - 1)), max_size=30))
 def test_undo_and_redo_are_exact_whatever_the_order(actions: list[tuple[str, int]]):
-    history, mask = EditHistory(), np.zeros((3, 4, 1), dtype=bool)
-    done, undone = [mask], []
+    history, mask, replies = EditHistory(), np.zeros((3, 4, 1), dtype=bool), 0
+    done, undone, most = [(mask, replies)], [], 0
     for action, bits in actions:
-        if action == "edit":
+        if action in ("edit", "reply"):
             after = np.array([bits >> i & 1 for i in range(12)], dtype=bool).reshape(3, 4, 1)
-            if history.add("paint", mask, after):
-                mask = after
-                done.append(mask)
+            most += action == "reply"
+            given = most if action == "reply" else replies
+            if history.add(action, mask, after, (replies, given)):
+                mask, replies = after, given
+                done.append((mask, replies))
                 undone.clear()
         elif action == "undo":
-            mask = history.undo(mask)
+            mask, replies = history.undo(mask) or (mask, replies)
             if len(done) > 1:
                 undone.append(done.pop())
         else:
-            mask = history.redo(mask)
+            mask, replies = history.redo(mask) or (mask, replies)
             if undone:
                 done.append(undone.pop())
-        assert (mask == done[-1]).all()
+        assert (mask == done[-1][0]).all() and replies == done[-1][1]
         assert bool(history.can_undo) == (len(done) > 1)
         assert bool(history.can_redo) == bool(undone)
 

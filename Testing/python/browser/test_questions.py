@@ -24,6 +24,7 @@ from mtctl.browser.ui.questions import NO_QUESTIONS, PageQuestions
 from mtctl.browser.ui.tabs import CLIENT
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
+from mtctl.review.answers import Answer
 from mtctl.review.document import review_document
 from mtctl.review.proposals import Proposal
 
@@ -196,6 +197,53 @@ def test_an_answer_is_one_step_of_the_history_and_an_undo_takes_it_back_from_the
     session.run(work)
     assert session.replies() == [("changed", False)] and not case.history.can_redo
     assert case.mask.sum() > before.sum()
+
+
+def test_undo_goes_back_through_strokes_kept_places_and_answers_in_the_order_in_which_they_were_made(
+    session: Session,
+) -> None:
+    case = session.case
+    stops = []
+
+    def stop() -> None:
+        stops.append((case.mask, case.session.said, case.history.can_undo))
+
+    def stroke(voxel: int) -> None:
+        mask = case.mask.copy()
+        mask.flat[voxel] ^= True
+        case.edited("paint", mask)
+        session.page.review_changed()
+
+    async def work(asking: PageQuestions) -> None:
+        stop()
+        for act in (lambda: stroke(5), asking.keep_place, asking.change_place, lambda: stroke(9)):
+            act()
+            await session.settled()
+            stop()
+        assert [kind for *_, kind in stops] == ["", "paint", "keep", "answer", "paint"]
+        for mask, said, kind in reversed(stops[:-1]):
+            assert case.undo()
+            session.page.review_changed()
+            await session.settled()
+            np.testing.assert_array_equal(case.mask, mask)
+            assert (case.session.said, case.history.can_undo) == (said, kind)
+        assert not case.undo() and session.replies() == [("kept", True), ("changed", True)]
+        for mask, said, kind in stops[1:]:
+            assert case.redo()
+            np.testing.assert_array_equal(case.mask, mask)
+            assert (case.session.said, case.history.can_undo) == (said, kind)
+
+    session.run(work)
+    assert session.replies() == [("kept", False), ("changed", False)]
+
+
+def test_an_answer_that_changes_no_voxel_is_taken_back_by_itself(session: Session) -> None:
+    case, geometry = session.case, session.case.session.maps.geometry
+    deep = Answer((tuple(geometry.index_to_physical(np.argwhere(case.mask).mean(0)[::-1]).tolist()),), "inside")
+    mask = case.mask
+    case.answer(np.array([], np.int64), deep, None)
+    assert case.session.said.answers == (deep,) and case.mask is mask and case.undo()
+    assert case.session.said.answers == () and not case.undo()
 
 
 def test_the_review_that_is_saved_holds_the_replies_and_goes_on_with_them(session: Session, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mtctl.review.answers import Answer, Said, ShownQuestion, with_changed
 from mtctl.review.case_maps import CaseMaps, ReviewError
 from mtctl.review.document import read_review, review_document, write_review
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import ReviewState
+from mtctl.review.state import ReviewState, Status
 
 GEOMETRY = Geometry((12, 10, 8), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
 
@@ -34,6 +34,7 @@ MAPS = made_up_maps()
 UNSURE = np.flatnonzero(MAPS.uncertainty == 1)
 VEIN = ShownQuestion("left inferior vein", (20.0, 10.0, 8.0), (20.0, 10.0, 8.0), "inside", 0.2, 0.7, UNSURE)
 ROOF = ShownQuestion("roof", (4.0, 4.0, 4.0), (4.0, 4.0, 4.0), "outside", -0.1, 0.3, np.array([0]))
+FLOOR = ShownQuestion("floor", (4.0, 4.0, 10.0), (4.0, 4.0, 10.0), "outside", -0.1, 0.2, np.array([0]))
 
 
 class StoppedClock:
@@ -90,14 +91,40 @@ def test_a_click_that_nobody_asked_for_is_said_even_where_it_changes_nothing(ses
     assert (reply.name, reply.reply, reply.place) == ("", "clicked", (8.0, 8.0, 8.0))
 
 
-def test_an_undo_takes_the_answer_back_and_a_redo_brings_it(session: ReviewSession) -> None:
+def test_an_undo_takes_replies_back_one_by_one_and_a_redo_brings_them(session: ReviewSession) -> None:
     after = change(session, VEIN, MAPS.segmentation)
     session.keep(ROOF)
-    session.record("undo", MAPS.segmentation)
-    assert session.said == Said((), (ROOF.place,))
-    session.record("redo", after)
+    assert session.replies_given == 2
+    session.accept_case()
+    assert session.record("undo", after, 1) is None, "a kept place changes no voxel"
+    assert session.said == Said((VEIN.answer,)) and session.state.status is Status.DRAFT
+    session.record("undo", MAPS.segmentation, 0)
+    assert session.said == Said()
+    assert [reply.undone for reply in session.state.replies] == [True, True]
+    session.record("redo", after, 1)
+    session.record("redo", after, 2)
     assert session.said == Said((VEIN.answer,), (ROOF.place,))
     assert [reply.undone for reply in session.state.replies] == [False, False]
+
+
+def test_a_reply_after_an_undo_leaves_what_was_taken_back_as_it_is(session: ReviewSession) -> None:
+    session.keep(ROOF)
+    session.record("undo", MAPS.segmentation, 0)
+    session.keep(FLOOR)
+    assert session.said == Said((), (FLOOR.place,)) and session.replies_given == 2
+    session.record("undo", MAPS.segmentation, 0)
+    assert session.said == Said()
+    session.record("redo", MAPS.segmentation, 2)
+    assert session.said == Said((), (FLOOR.place,))
+    assert [reply.undone for reply in session.state.replies] == [True, False]
+
+
+def test_several_steps_that_are_undone_at_once_take_back_all_their_replies(session: ReviewSession) -> None:
+    session.keep(ROOF)
+    change(session, VEIN, MAPS.segmentation)
+    session.keep(FLOOR)
+    session.record("undo", MAPS.segmentation, 0)
+    assert session.said == Said()
 
 
 def test_a_stroke_and_its_undo_leave_the_answers_as_they_are(session: ReviewSession) -> None:
@@ -106,15 +133,34 @@ def test_a_stroke_and_its_undo_leave_the_answers_as_they_are(session: ReviewSess
     painted[0, 0, :3] = True
     session.record("paint", painted)
     assert session.said.answers == (VEIN.answer,)
-    session.record("undo", after)
+    session.record("undo", after, 1)
     assert session.said.answers == (VEIN.answer,)
-    session.record("undo", MAPS.segmentation)
+    session.record("undo", MAPS.segmentation, 0)
     assert session.said.answers == ()
+
+
+def test_a_step_that_nobody_knows_leaves_the_replies_as_they_are(session: ReviewSession) -> None:
+    session.keep(ROOF)
+    painted = MAPS.segmentation.copy()
+    painted[0, 0, :3] = True
+    session.record("elsewhere", painted, 0)
+    assert session.said == Said((), (ROOF.place,))
+
+
+def test_a_draft_says_which_kept_places_were_taken_back(session: ReviewSession, tmp_path: Path) -> None:
+    session.keep(ROOF)
+    session.keep(FLOOR)
+    session.record("undo", MAPS.segmentation, 1)
+    write_review(tmp_path / "review.json", session)
+    written = json.loads((tmp_path / "review.json").read_text(encoding="utf-8"))
+    assert [(one["reply"], one["undone"]) for one in written["questions"]] == [("kept", False), ("kept", True)]
+    assert written["said"]["kept"] == [list(ROOF.place)]
+    assert read_review(tmp_path / "review.json", MAPS).said == session.said
 
 
 def test_an_answer_given_again_after_its_undo_is_said_once(session: ReviewSession) -> None:
     change(session, VEIN, MAPS.segmentation)
-    session.record("undo", MAPS.segmentation)
+    session.record("undo", MAPS.segmentation, 0)
     change(session, VEIN, MAPS.segmentation)
     assert session.said == Said((VEIN.answer,))
     assert [reply.undone for reply in session.state.replies] == [True, False]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from support.question_child import QuestionChild, made_up_questions
 from support.segment_module import arrive, current, load_scan, mask, settle
 
+from mtctl.review.answers import Answer
 from mtctl.worker.client import WorkerClient
 
 pytestmark = pytest.mark.host
@@ -158,6 +161,65 @@ class TestAnswers:
         quiet(host, module)
         assert np.array_equal(mask(asked), states[1]) and asked.session.said.answers == first
 
+    def test_z_goes_back_through_strokes_kept_places_and_answers_in_the_order_in_which_they_were_made(
+        self, host: Any, module: Any, asked: Any
+    ) -> None:
+        module.ui.restrictSelector.currentIndex = 2
+        states = []
+
+        def act(do: Callable[[], object]) -> None:
+            do()
+            quiet(host, module)
+            states.append((mask(asked), asked.session.said))
+
+        keep, change = partial(host.press, "K"), partial(host.press, "C")
+        for do in (lambda: None, partial(paint, module, asked, 3.0), keep, change, keep, partial(erase, module, asked)):
+            act(do)
+        assert [len(said.kept) for _, said in states] == [0, 0, 1, 1, 2, 2]
+        for before, said in reversed(states[:-1]):
+            host.press("Z")
+            quiet(host, module)
+            assert np.array_equal(mask(asked), before) and asked.session.said == said
+        assert [reply.undone for reply in asked.session.state.replies] == [True, True, True]
+        assert not module.ui.takeBackButton.enabled and not host.failures
+        for after, said in states[1:]:
+            host.press("Y")
+            quiet(host, module)
+            assert np.array_equal(mask(asked), after) and asked.session.said == said
+        for _ in states[1:]:
+            host.press("Z")  # Faster than strokes are noted.
+        quiet(host, module)
+        assert np.array_equal(mask(asked), states[0][0]) and asked.session.said.kept == ()
+
+    def test_z_after_k_withdraws_the_kept_place_in_the_draft_and_shows_its_question_again(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild
+    ) -> None:
+        from mtctl import scene
+
+        before = mask(asked)
+        host.press("K")
+        quiet(host, module)
+        assert module.ui.takeBackButton.enabled and strip(module).startswith("Question 1 of 2: roof")
+        host.press("Z")
+        quiet(host, module)
+        assert asked.session.said.kept == () and np.array_equal(mask(asked), before)
+        assert [reply.undone for reply in asked.session.state.replies] == [True]
+        assert scene.load_document(asked.nodes, "review LeftAtrium")["questions"][0]["undone"] is True
+        assert child.requests[-1][1].kept == () and strip(module).startswith(f"Question 1 of 3: {VEIN}")
+        assert asked.asked is module.questionPanel._dialogue.current and not asked.session.state.edits
+
+    def test_an_answer_that_changes_no_voxel_is_taken_back_by_itself(self, host: Any, module: Any, asked: Any) -> None:
+        deep = asked.session.maps.geometry.index_to_physical((28, 24, 20)).tolist()
+        host.press("C")
+        quiet(host, module)
+        after = mask(asked)
+        module.questionPanel._dialogue.give(Answer((tuple(deep),), "inside"))
+        quiet(host, module)
+        assert len(asked.session.said.answers) == 2 and np.array_equal(mask(asked), after)
+        host.press("Z")
+        quiet(host, module)
+        assert len(asked.session.said.answers) == 1 and np.array_equal(mask(asked), after)
+
     def test_the_buttons_do_what_the_keys_do(self, host: Any, module: Any, asked: Any) -> None:
         module.ui.nextQuestionButton.click()
         module.ui.previousQuestionButton.click()
@@ -169,6 +231,9 @@ class TestAnswers:
         module.ui.takeBackButton.click()
         quiet(host, module)
         assert asked.session.said.answers == () and len(asked.session.said.kept) == 1
+        module.ui.takeBackButton.click()
+        quiet(host, module)
+        assert asked.session.said.kept == ()
 
     @pytest.mark.parametrize("side", ["inside", "outside"])
     def test_a_click_in_a_slice_is_an_answer(self, host: Any, module: Any, asked: Any, side: str) -> None:
@@ -377,10 +442,15 @@ class TestTheRecord:
         assert again.session.said.kept[0] == pytest.approx((place[0] - 5, place[1], place[2]), abs=0.01)
 
 
-def paint(module: Any, review: Any, radius_mm: float) -> None:
+def paint(module: Any, review: Any, radius_mm: float, effect: str = "Paint") -> None:
     """A stroke of the brush in the middle of the scan's upper part, where no question is."""
     geometry = review.session.maps.geometry
     x, y, z = geometry.index_to_physical((10, 10, 36)).tolist()
     editor = module.ui.segmentEditor
-    editor.setActiveEffectByName("Paint")
+    editor.setActiveEffectByName(effect)
     editor.activeEffect().paint_at((-x, -y, z), radius_mm)
+
+
+def erase(module: Any, review: Any) -> None:
+    """A smaller stroke at the same place that takes away again."""
+    paint(module, review, 2.0, "Erase")

@@ -49,8 +49,8 @@ class OpenReview:
         self.session.record("paint", mask)
         self.mask = mask
 
-    def turn(self, kind: str, mask: Mask) -> None:
-        self.session.record(kind, mask)
+    def undo(self, mask: Mask, replies_given: int) -> None:
+        self.session.record("undo", mask, replies_given)
         self.mask = mask
 
 
@@ -359,10 +359,45 @@ def test_what_was_asked_before_an_undo_is_not_believed_afterwards(window: Window
     window.dialogue.keep()
     window.worker.held = True
     window.dialogue.ask()
-    window.review.turn("undo", start)
+    window.review.undo(start, 0)
     window.dialogue.follow()
     window.worker.held = False
     window.worker.poll()
     assert window.dialogue.due, "the list that came was of the answered mask"
     window.come()
     assert VEIN in window.names()
+
+
+def test_after_the_undo_of_a_kept_place_the_views_go_back_to_it(window: Window) -> None:
+    start = window.review.mask
+    window.dialogue.keep()
+    window.come()
+    window.dialogue.step(1)
+    assert window.name() == FLOOR
+    window.review.undo(start, 0)
+    window.dialogue.follow()
+    window.come()
+    assert window.said == Said() and window.name() == VEIN == window.host.previewed
+    window.dialogue.keep()
+    window.come()
+    assert window.name() == ROOF and window.said.kept == (PLACES[VEIN][0],)
+
+
+def test_a_kept_place_that_is_taken_back_before_the_list_came_is_asked_again(window: Window) -> None:
+    start = window.review.mask
+    window.dialogue.keep()
+    window.review.undo(start, 0)
+    window.dialogue.follow()
+    assert not window.dialogue.due and window.names() == [VEIN, ROOF, FLOOR]
+    assert window.name() == VEIN == window.host.previewed
+
+
+def test_of_two_places_that_were_kept_in_one_go_the_second_is_taken_back(window: Window) -> None:
+    start = window.review.mask
+    window.dialogue.keep()
+    window.dialogue.keep()
+    assert window.name() == FLOOR
+    window.review.undo(start, 1)
+    window.dialogue.follow()
+    window.come()
+    assert window.names() == [ROOF, FLOOR] and window.name() == ROOF

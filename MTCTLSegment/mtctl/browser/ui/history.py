@@ -1,4 +1,5 @@
-"""Undo and redo of edits of a mask: only the voxels that changed are kept."""
+"""Undo and redo in the order in which a person acted: edits of a mask, of which only the changed voxels are kept, and
+replies, which may change no voxel."""
 
 from __future__ import annotations
 
@@ -12,61 +13,81 @@ from mtctl.geometry import Mask
 
 
 @dataclass(frozen=True)
-class MaskChange:
-    """One edit: its kind, and the flat indices of the voxels that it changed."""
+class HistoryStep:
+    """One edit or reply.
+
+    Attributes:
+        kind: Of the edit; "keep" or "answer" for a reply.
+        voxels: Flat indices of the voxels that it changed.
+        replies_before, replies_after: See `ReviewSession.replies_given`.
+    """
 
     kind: str
     voxels: NDArray[np.int64]
+    replies_before: int
+    replies_after: int
 
 
 class EditHistory:
-    """The edits of a mask in order. It stores what changed, not the mask, which its callers pass in."""
+    """What was done, in order. It stores what changed, not the mask, which its callers pass in."""
 
     def __init__(self) -> None:
-        self._done: list[MaskChange] = []
-        self._undone: list[MaskChange] = []
+        self._done: list[HistoryStep] = []
+        self._undone: list[HistoryStep] = []
 
     @property
     def can_undo(self) -> str:
-        """The kind of edit that `undo` would take back; "" where there is none."""
+        """The kind of step that `undo` would take back; "" where there is none."""
         return self._done[-1].kind if self._done else ""
 
     @property
     def can_redo(self) -> str:
-        """The kind of edit that `redo` would bring back; "" where there is none."""
+        """The kind of step that `redo` would bring back; "" where there is none."""
         return self._undone[-1].kind if self._undone else ""
 
-    def add(self, kind: str, before: Mask, after: Mask) -> bool:
-        """Add an edit; return whether it changed anything. What was undone before cannot be redone any more."""
+    def add(self, kind: str, before: Mask, after: Mask, replies: tuple[int, int] = (0, 0)) -> bool:
+        """Add a step; return whether there was one. What was undone before cannot be redone any more.
+
+        Args:
+            kind: See `HistoryStep`.
+            before, after: The mask; a step that changes neither it nor what was replied is none.
+            replies: How many had been given before and after.
+        """
         voxels = np.flatnonzero(before != after)
-        if not len(voxels):
+        if not len(voxels) and replies[0] == replies[1]:
             return False
-        self._done.append(MaskChange(kind, voxels))
+        self._done.append(HistoryStep(kind, voxels, *replies))
         self._undone.clear()
         return True
 
-    def undo(self, mask: Mask) -> Mask:
-        """Return the mask without the last edit."""
-        return self._move(self._done, self._undone, mask)
+    def undo(self, mask: Mask) -> tuple[Mask, int] | None:
+        """Return the mask without the last step, and how many replies had been given; None where there is no step."""
+        if not self._done:
+            return None
+        step = self._done.pop()
+        self._undone.append(step)
+        return _turned(mask, step), step.replies_before
 
-    def redo(self, mask: Mask) -> Mask:
-        """Return the mask with the edit that was undone last."""
-        return self._move(self._undone, self._done, mask)
+    def redo(self, mask: Mask) -> tuple[Mask, int] | None:
+        """Return the mask with the step that was undone last, and the replies; None where none was undone."""
+        if not self._undone:
+            return None
+        step = self._undone.pop()
+        self._done.append(step)
+        return _turned(mask, step), step.replies_after
 
     def touched(self, kinds: Collection[str], size: int) -> Mask:
         """Return which voxels edits of these kinds changed, flat bool; `size` is the number of voxels."""
         marked = np.zeros(size, dtype=bool)
-        for change in self._done:
-            if change.kind in kinds:
-                marked[change.voxels] = True
+        for step in self._done:
+            if step.kind in kinds:
+                marked[step.voxels] = True
         return marked
 
-    @staticmethod
-    def _move(source: list[MaskChange], target: list[MaskChange], mask: Mask) -> Mask:
-        if not source:
-            return mask
-        change = source.pop()
-        target.append(change)
-        turned = mask.copy()
-        turned.flat[change.voxels] = ~turned.flat[change.voxels]
-        return turned
+
+def _turned(mask: Mask, step: HistoryStep) -> Mask:
+    if not len(step.voxels):
+        return mask  # The same object: nothing that is worked out of it is worked out anew.
+    turned = mask.copy()
+    turned.flat[step.voxels] = ~turned.flat[step.voxels]
+    return turned

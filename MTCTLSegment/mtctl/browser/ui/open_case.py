@@ -56,18 +56,18 @@ class CaseUnderReview:
         Raises:
             ReviewError: The mask is on another grid.
         """
-        edit = self.session.record(kind, mask)
-        if edit and self.history.add(kind, self.mask, mask):
+        edit, given = self.session.record(kind, mask), self.session.replies_given
+        if edit and self.history.add(kind, self.mask, mask, (given, given)):
             self.mask = mask.copy()
         return edit
 
     def undo(self) -> bool:
-        """Undo the last edit; return whether there was one."""
-        return self._replace_mask("undo", self.history.undo(self.mask))
+        """Take back the last edit or reply; return whether there was one."""
+        return self._turn("undo", self.history.undo(self.mask))
 
     def redo(self) -> bool:
-        """Redo what was undone last; return whether there was something."""
-        return self._replace_mask("redo", self.history.redo(self.mask))
+        """Bring back what was undone last; return whether there was something."""
+        return self._turn("redo", self.history.redo(self.mask))
 
     def propose(self, name: str, level: float = 0.5) -> Proposal:
         """Return a proposal for the current region.
@@ -104,17 +104,24 @@ class CaseUnderReview:
         return self.edited(proposal.name, mask)
 
     def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> Edit | None:
-        """Change what an answer changes, as one step of the history; None where nothing changes.
+        """Change what an answer changes, as one step of the history also where that is nothing.
 
         Args:
             voxels: Flat indices of the voxels that change side.
             answer, question: See `ReviewSession.answer`.
         """
-        mask = with_changed(self.mask, voxels)
+        mask = with_changed(self.mask, voxels) if len(voxels) else self.mask
+        before = self.session.replies_given
         edit = self.session.answer(answer, mask, question)
-        if self.history.add("answer", self.mask, mask):
-            self.mask = mask
+        self.history.add("answer", self.mask, mask, (before, self.session.replies_given))
+        self.mask = mask
         return edit
+
+    def keep(self, question: ShownQuestion) -> None:
+        """Record that the segmentation is right at a question, as one step of the history."""
+        before = self.session.replies_given
+        self.session.keep(question)
+        self.history.add("keep", self.mask, self.mask, (before, self.session.replies_given))
 
     def snapshot(self) -> tuple[ReviewSession, Mask]:
         """Return the review and the mask as they are now, to be written by a thread while the person goes on."""
@@ -135,9 +142,9 @@ class CaseUnderReview:
         """Of the segmentation as it is now."""
         return float(np.count_nonzero(self.mask)) * self.session.maps.geometry.voxel_ml
 
-    def _replace_mask(self, kind: str, mask: Mask) -> bool:
-        if mask is self.mask:
+    def _turn(self, kind: str, turned: tuple[Mask, int] | None) -> bool:
+        if turned is None:
             return False
-        self.mask = mask
-        self.session.record(kind, mask)
+        self.mask, given = turned
+        self.session.record(kind, self.mask, given)
         return True

@@ -184,7 +184,7 @@ class PageQuestions:
     def keep(self, question: ShownQuestion) -> None:
         """Record that the segmentation is right there."""
         if self._case:
-            self._case.session.keep(question)
+            self._case.keep(question)
             self._page.review_changed()
 
     def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> None:
