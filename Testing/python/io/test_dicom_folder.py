@@ -268,15 +268,22 @@ def _of_class(uid: str, index: int) -> Callable[[object, int], None]:
     return edit
 
 
-def test_a_mosaic_is_called_so_and_a_real_scan_is_taken_before_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["by its type", "by the scanner's own element", "by that after an archive"])
+def test_a_mosaic_is_called_so_and_a_real_scan_is_taken_before_it(tmp_path: Path, said: str) -> None:
     array, geometry = small_scan()
 
     def mosaic(data: object, number: int) -> None:
-        put(data, "ImageType", ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
         put(data, "SeriesInstanceUID", f"{UID}.5")
+        if said == "by its type":
+            put(data, "ImageType", ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+        else:
+            block = data.private_block(0x0019, "SIEMENS MR HEADER", create=True)  # type: ignore[attr-defined]
+            block.add_new(0x0A, *(("UN", b"\x24\0") if "archive" in said else ("US", 36)))
 
     write_slices(tmp_path / "mosaic", (array, geometry), mosaic)
-    assert refusal(tmp_path / "mosaic").startswith("a Siemens mosaic (all slices of a time point in one picture)")
+    why = refusal(tmp_path / "mosaic")
+    assert why.startswith("a Siemens mosaic (all slices of a time point in one picture")
+    assert "convert it to NIfTI with dcm2niix and name that file" in why
     write_slices(tmp_path / "scan", (array[:6], geometry))
     assert np.array_equal(read_folder(tmp_path).array, array[:6])
     assert "no mosaic" in choose_series(tmp_path).remark

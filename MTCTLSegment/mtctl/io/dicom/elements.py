@@ -79,7 +79,7 @@ class Elements:
     def integer(self, tag: int, otherwise: int) -> int:
         """Return the one whole number in an element of kind US; `otherwise` where there is none."""
         kind, value = self.values.get(tag, (b"", b""))
-        if not kind and len(value) in (2, 4):  # implicit
+        if kind in (b"", b"UN") and len(value) in (2, 4):  # implicit, or from an archive that does not know it
             return int(struct.unpack(self.order + ("H" if len(value) == 2 else "I"), value)[0])
         return self.count(tag, otherwise)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtctl.geometry import VolumeError
-from mtctl.io.dicom.elements import FRAMES, POSITION, DicomHeader
+from mtctl.io.dicom.elements import FRAMES, POSITION, DicomHeader, Elements
 from mtctl.io.dicom.multiframe import is_multiframe
 from mtctl.io.dicom.parser import CutOffError, read_elements
 from mtctl.io.dicom.pixels import PixelFormat, pixel_format
@@ -57,6 +57,7 @@ class ImageFile:
         modality: Such as "MR".
         image_type: In capitals.
         name: What technicians and protocols call the series.
+        mosaic: Whether one picture holds all slices of a time point, as Siemens writes them.
         frames: Number of pictures in it.
         placed: Whether it says where it lies, or may say so frame by frame.
         acquired: Number of images that were taken together with it; 0 where that is not said.
@@ -70,6 +71,7 @@ class ImageFile:
     modality: str
     image_type: str
     name: str
+    mosaic: bool
     frames: int
     placed: bool
     acquired: int
@@ -220,11 +222,20 @@ def _image(path: Path, uid: str, header: DicomHeader, format_: PixelFormat | Non
         modality=elements.text(_MODALITY),
         image_type=elements.text(_IMAGE_TYPE).upper(),
         name=" ".join(elements.text(tag) for tag in _NAMES),
+        mosaic=_is_mosaic(elements),
         frames=max(1, elements.count(FRAMES, 1)),
         placed=POSITION in elements or FRAMES in elements or is_multiframe(header),
         acquired=elements.count(_ACQUIRED, 0),
         remarks=tuple(_oddities(header, format_)) if format_ else (),
     )
+
+
+def _is_mosaic(elements: Elements) -> bool:
+    """Return whether a picture is a Siemens mosaic, by its type or by the scanner's own number of slices in it."""
+    blocks = [tag for tag in elements.values if 0x00190010 <= tag <= 0x001900FF]
+    own = [(tag & 0xFF) << 8 for tag in blocks if elements.text(tag) == "SIEMENS MR HEADER"]
+    slices = [elements.integer(0x0019000A | block, 0) for block in own]  # NumberOfImagesInMosaic
+    return "MOSAIC" in elements.text(_IMAGE_TYPE).upper() or any(count > 1 for count in slices)
 
 
 def _oddities(header: DicomHeader, format_: PixelFormat) -> Iterator[str]:

@@ -63,7 +63,7 @@ _RULES: tuple[tuple[str, Callable[[ImageFile], bool]], ...] = (
     ("the only MR", lambda one: one.modality == "MR"),
     ("no localizer", lambda one: "LOCALIZER" not in one.image_type),
     ("no projection", lambda one: not re.search(r"PROJECTION|\bM(IN)?IP\b", one.image_type)),
-    ("no mosaic", lambda one: "MOSAIC" not in one.image_type),
+    ("no mosaic", lambda one: not one.mosaic),
     ("named as late enhancement", lambda one: bool(_LATE.search(one.name))),
 )
 
@@ -148,10 +148,10 @@ def _remarks(content: FolderContent, chosen: _Candidate) -> list[str]:
     Raises:
         VolumeError: It is no scan, or some of its slices cannot be read.
     """
-    if "MOSAIC" in chosen.first.image_type:
+    if chosen.first.mosaic:
         raise VolumeError(
-            "a Siemens mosaic (all slices of a time point in one picture), which is no scan of the heart; where it is "
-            "one, convert it with dcm2niix"
+            "a Siemens mosaic (all slices of a time point in one picture, as of functional and diffusion imaging), "
+            "which is not read; if it is the scan, convert it to NIfTI with dcm2niix and name that file"
         )
     files = list(chosen.series.files)
     sure, perhaps = missing_from(content, files, chosen.series.uid)
