@@ -223,6 +223,18 @@ def test_a_compressed_file_is_read_to_its_end_and_its_checksum(
         read_scan(path, None)
 
 
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
+@pytest.mark.parametrize("dtype", [">f4", "<f8"])
+def test_voxels_that_are_no_finite_numbers_become_0_as_for_itk_and_are_counted(
+    tmp_path: Path, name: str, dtype: str
+) -> None:
+    array = voxels(dtype)
+    array[0, 0, 0], array[5, 6, 7], array[-1, -1, -1] = np.nan, np.inf, -np.inf
+    scan = read_scan(write_nifti(tmp_path / name, array, order=dtype[0]), None)
+    assert scan.remarks == ("3 voxels are NaN or infinite in the file; they were taken as 0",)
+    assert np.array_equal(scan.volume.array, np.nan_to_num(array.T, nan=0, posinf=0, neginf=0))
+
+
 @pytest.mark.parametrize("padding", [b"\n", b"\r\n", bytes(512), bytes(1 << 19) + b"\n"])
 def test_zeros_and_ends_of_lines_behind_the_packed_voxels_are_left_out_and_remarked_on(
     tmp_path: Path, padding: bytes

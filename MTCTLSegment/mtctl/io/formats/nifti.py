@@ -2,12 +2,13 @@
 
 Seen with ITK 5.4: a zero in pixdim is read as 1 mm; a file that is cut off is read without a word, with zeros or noise
 in the lost part; of the two matrices in a header it takes the qform where it can, other programs the sform. Each would
-end in wrong millilitres or in the wrong place.
+end in wrong millilitres or in the wrong place. Voxels that are no finite numbers are read as 0.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def open_nifti(path: Path) -> VolumeFile:
         VolumeError: Not NIfTI-1, cut off, a header that contradicts itself, or two places for one volume.
     """
     compressed = path.name.lower().endswith(".gz")
-    header, length, padding = _read_to_the_end(path, compressed)
+    header, found = _read_to_the_end(path, compressed)
     size = _size_3d(header)
     check_spacing(header.spacing)
     if min(header.spacing) < 0:
@@ -49,21 +50,40 @@ def open_nifti(path: Path) -> VolumeFile:
     file = ItkFile(path, ".nii.gz" if compressed else ".nii")
     geometry = file.geometry()
     remarks = [*_two_places(header, geometry), *_unit(header)]
-    if length > header.length:
+    if found.not_finite:
         remarks.append(
-            f"the file is {counted(length - header.length, 'byte')} longer than its header says; look whether the "
+            f"{counted(found.not_finite, 'voxel is', 'voxels are')} NaN or infinite in the file; they were taken as 0"
+        )
+    if found.length > header.length:
+        remarks.append(
+            f"the file is {counted(found.length - header.length, 'byte')} longer than its header says; look whether the "
             "whole scan is there"
         )
-    if padding:
-        remarks.append(f"{padding} zeros or ends of lines follow its packed voxels, and were left out")
+    if found.padding:
+        remarks.append(f"{found.padding} zeros or ends of lines follow its packed voxels, and were left out")
     if geometry.size != size:
         raise VolumeError(f"its header says {listed(size)} voxels and is not understood; save it as NRRD")
     oriented = header.qform is not None or header.sform is not None
     return VolumeFile(geometry, oriented, tuple(remarks), file.voxels)
 
 
-def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, int, int]:
-    """Return the header, the number of bytes of the file, inflated where it is compressed, and those behind the stream.
+@dataclass(frozen=True)
+class _Content:
+    """What was found in a file.
+
+    Attributes:
+        length: Bytes, inflated where it is compressed.
+        padding: Bytes behind the packed stream.
+        not_finite: Number of voxels that are NaN or infinite.
+    """
+
+    length: int
+    padding: int
+    not_finite: int
+
+
+def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, _Content]:
+    """Return the header, and what else is in the file.
 
     Raises:
         VolumeError: It is cut off, a checksum is wrong, or something else follows the stream.
@@ -80,13 +100,26 @@ def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, int, in
             content += block
         header, length = parse(content[:HEADER_LENGTH]), len(content)
         check_count(header.size)
+        not_finite, rest = _count_not_finite(header, content[header.offset : header.length])
         for block in blocks:
+            voxels = block[max(0, header.offset - length) : max(0, header.length - length)]
+            more, rest = _count_not_finite(header, rest + voxels)
+            not_finite += more
             length += len(block)
             if length > header.length + _MOST_BEHIND:
                 raise VolumeError("the file holds far more than its header says; copy or export it again")
     if length < header.length:
         raise VolumeError(CUT_OFF)
-    return header, length, packed.padding if packed else 0
+    return header, _Content(length, packed.padding if packed else 0, not_finite)
+
+
+def _count_not_finite(header: NiftiHeader, content: bytes) -> tuple[int, bytes]:
+    """Return how many of the voxels that are wholly in `content` are NaN or infinite, and the bytes after those."""
+    if header.floating is None:
+        return 0, b""
+    whole = len(content) - len(content) % header.floating.itemsize
+    values = np.frombuffer(content[:whole], header.floating)
+    return len(values) - int(np.count_nonzero(np.isfinite(values))), content[whole:]
 
 
 def _size_3d(header: NiftiHeader) -> tuple[int, ...]:

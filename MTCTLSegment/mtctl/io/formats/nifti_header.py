@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ _FIRST_VOXEL = 352
 
 # Bits a voxel of each grey type.
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 64: 64, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
+_FLOATS = {16: "f4", 64: "f8"}
 _COLOUR = {128: 3, 2304: 4}
 _COMPLEX = (32, 1792, 2048)
 #: mm of each unit; 0, unknown, is taken as mm by everybody.
@@ -39,6 +41,7 @@ class NiftiHeader:
         size: Number of voxels along the file's axes.
         spacing: pixdim of the first three, in the header's unit.
         bits: A voxel.
+        floating: Type of a voxel, with its byte order, where that is a floating number; else None.
         offset: Of the first voxel, bytes.
         unit: Code of the unit of lengths.
         slope: Of the line from stored values to the true ones.
@@ -50,6 +53,7 @@ class NiftiHeader:
     size: tuple[int, ...]
     spacing: tuple[float, float, float]
     bits: int
+    floating: np.dtype[Any] | None
     offset: int
     unit: int
     slope: float
@@ -104,6 +108,7 @@ def parse(head: bytes) -> NiftiHeader:
         size=dim[1 : 1 + dim[0]],
         spacing=(pixdim[1], pixdim[2], pixdim[3]),
         bits=bits,
+        floating=np.dtype(order + _FLOATS[datatype]) if datatype in _FLOATS else None,
         offset=int(offset),
         unit=unit,
         slope=slope,
