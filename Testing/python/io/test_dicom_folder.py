@@ -268,6 +268,24 @@ def _of_class(uid: str, index: int) -> Callable[[object, int], None]:
     return edit
 
 
+_ODD_SERIES = {
+    "two patients": ("PatientID", lambda number: f"471{number // 5}", "2 different patient numbers"),
+    "two places on the table": ("FrameOfReferenceUID", lambda number: f"{UID}.8{number // 5}", "2 different frames of"),
+    "a place for each slice": ("FrameOfReferenceUID", lambda number: f"{UID}.8{number}", None),
+    "computed tomography": ("Modality", lambda number: "CT", "pictures are of another kind (CT)"),
+    "of a kind that is not said": ("Modality", lambda number: "OT", None),
+}
+
+
+@pytest.mark.parametrize("case", _ODD_SERIES)
+def test_slices_that_may_not_belong_together_and_other_pictures_are_remarked_on(tmp_path: Path, case: str) -> None:
+    keyword, value, said = _ODD_SERIES[case]
+    write_slices(tmp_path / "scan", small_scan(), lambda data, number: put(data, keyword, value(number)))
+    remark = choose_series(tmp_path / "scan").remark
+    assert said in remark if said else remark == ""
+    assert "471" not in remark
+
+
 @pytest.mark.parametrize("said", ["by its type", "by the scanner's own element", "by that after an archive"])
 def test_a_mosaic_is_called_so_and_a_real_scan_is_taken_before_it(tmp_path: Path, said: str) -> None:
     array, geometry = small_scan()

@@ -17,6 +17,8 @@ from mtctl.io.folders import walk
 
 _CLASS = 0x00080016
 _MODALITY = 0x00080060
+_PATIENT = 0x00100020
+_FRAME_OF_REFERENCE = 0x00200052
 _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _NUMBER = 0x00200011
@@ -61,6 +63,8 @@ class ImageFile:
         frames: Number of pictures in it.
         placed: Whether it says where it lies, or may say so frame by frame.
         acquired: Number of images that were taken together with it; 0 where that is not said.
+        patient: What its patient's number is, as it is in the file; only to be compared.
+        frame_of_reference: UID of the axes in which its place is given, or "".
         remarks: What a person should know of its voxels.
     """
 
@@ -75,6 +79,8 @@ class ImageFile:
     frames: int
     placed: bool
     acquired: int
+    patient: bytes
+    frame_of_reference: str
     remarks: tuple[str, ...]
 
 
@@ -226,6 +232,8 @@ def _image(path: Path, uid: str, header: DicomHeader, format_: PixelFormat | Non
         frames=max(1, elements.count(FRAMES, 1)),
         placed=POSITION in elements or FRAMES in elements or is_multiframe(header),
         acquired=elements.count(_ACQUIRED, 0),
+        patient=elements.raw(_PATIENT).strip(b" \0"),
+        frame_of_reference=elements.text(_FRAME_OF_REFERENCE),
         remarks=tuple(_oddities(header, format_)) if format_ else (),
     )
 

@@ -52,6 +52,10 @@ class ChosenSeries:
     remark: str
 
 
+#: Modalities of pictures that are surely none of MR; a few programs write others or none.
+_OTHER_PICTURES = ("CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF")
+
+
 @dataclass(frozen=True)
 class _Candidate:
     series: Series
@@ -172,4 +176,22 @@ def _remarks(content: FolderContent, chosen: _Candidate) -> list[str]:
             f"{chosen.first.acquired} images were taken together (ImagesInAcquisition), and {len(files)} are here: "
             "look whether slices are missing at an end"
         )
+    remarks += _of_several(content.images[chosen.series.uid])
+    if chosen.first.modality in _OTHER_PICTURES:
+        remarks.append(f"its pictures are of another kind ({chosen.first.modality}) than the MR that the model knows")
     return [*remarks, *chosen.first.remarks]
+
+
+def _of_several(images: list[ImageFile]) -> list[str]:
+    """Return what tells that slices of one series may not belong together; it names nobody."""
+    patients = {one.patient for one in images} - {b""}
+    frames = {one.frame_of_reference for one in images} - {""}
+    remarks = []
+    if len(patients) > 1:
+        remarks.append(f"its slices give {len(patients)} different patient numbers: look whether all are of one person")
+    if 1 < len(frames) <= len(images) // 2:  # Some programs write another for each slice, which says nothing.
+        remarks.append(
+            f"its slices give their places in {len(frames)} different frames of reference: look whether the patient lay "
+            "the same in all"
+        )
+    return remarks
