@@ -26,14 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import Emit, answer
 from mtctl.system.process_tree import lower_priority
 from mtctl.system.temporary import remove_orphans
 from mtctl.worker.protocol import REGIONS
-from mtctl_train.requests.stores import open_case
 
 #: The kind of folder that a window makes for what it wants to have unpacked; see `system.temporary`.
 FOLDER_KIND = "case"
@@ -52,6 +50,8 @@ def main(request: str) -> int:
 
 def look(emit: Emit, store: str, case: str) -> None:
     """Say how a case stands in the store now."""
+    from mtctl.cases.store import CaseStore  # Takes SimpleITK along, which the window need not load for FOLDER_KIND.
+
     here = CaseStore(Path(store)).case(case)
     last = here.records[-1] if here.records else None
     emit(
@@ -67,6 +67,8 @@ def look(emit: Emit, store: str, case: str) -> None:
 
 def open_for_review(emit: Emit, store: str, case: str, to: str) -> None:
     """Unpack a case, and work out what its review lists: half a second, and more for a scan of the whole chest."""
+    from mtctl_train.requests.stores import open_case
+
     look(emit, store, case)
     heard = list[dict[str, Any]]()
 

@@ -191,7 +191,7 @@ def _of_several(images: list[ImageFile]) -> list[str]:
         remarks.append(f"its slices give {len(patients)} different patient numbers: look whether all are of one person")
     if 1 < len(frames) <= len(images) // 2:  # Some programs write another for each slice, which says nothing.
         remarks.append(
-            f"its slices give their places in {len(frames)} different frames of reference: look whether the patient lay "
-            "the same in all"
+            f"its slices give their places in {len(frames)} different frames of reference: look whether the patient "
+            "lay the same in all"
         )
     return remarks

@@ -56,8 +56,8 @@ def open_nifti(path: Path) -> VolumeFile:
         )
     if found.length > header.length:
         remarks.append(
-            f"the file is {counted(found.length - header.length, 'byte')} longer than its header says; look whether the "
-            "whole scan is there"
+            f"the file is {counted(found.length - header.length, 'byte')} longer than its header says; look whether "
+            "the whole scan is there"
         )
     if found.padding:
         remarks.append(f"{found.padding} zeros or ends of lines follow its packed voxels, and were left out")
