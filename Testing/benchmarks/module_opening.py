@@ -95,7 +95,7 @@ def main() -> int:
         loaded = runs[0]["before Apply"]
         good &= min(seconds) <= LIMIT and set(loaded) <= ALLOWED  # type: ignore[arg-type]
         print(
-            f"{name}: opened in {min(seconds):.2f} to {max(seconds):.2f} s ({len(runs)} times; at most {LIMIT} wanted); "
+            f"{name}: opened in {min(seconds):.2f} to {max(seconds):.2f} s in {len(runs)} times (wanted {LIMIT}); "
             f"loaded by then: {listed(runs[0]['opened'])}; before Apply: {listed(loaded)}"
         )
     return 0 if good else 1
