@@ -72,16 +72,22 @@ class Guidance:
         """Size (x, y, z) of the voxels that it sees, mm."""
         return self.card.grid_mm
 
-    def finder(self, device: torch.device) -> QuestionFinder:
+    def network(self) -> GuidanceNet:
         """Load the weights.
 
         Raises:
             ModelError: They are missing, damaged, or not those of the card.
         """
-        network = load_weights(
-            GuidanceNet(self.card.filters), self.folder / WEIGHTS, self.card.sha256, "the guidance network"
-        )  # fmt: skip
-        return QuestionFinder(Refiner(to_device(network, device), device), self.card.chances)
+        network = GuidanceNet(self.card.filters)
+        return load_weights(network, self.folder / WEIGHTS, self.card.sha256, "the guidance network")
+
+    def finder(self, device: torch.device) -> QuestionFinder:
+        """Load the weights, and return what finds questions with them.
+
+        Raises:
+            ModelError: As `network`.
+        """
+        return QuestionFinder(Refiner(to_device(self.network(), device), device), self.card.chances)
 
 
 def find_guidance(folder: Path | None = None) -> Guidance:

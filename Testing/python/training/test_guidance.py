@@ -11,11 +11,13 @@ from support.scans import scan
 from support.training_cases import CASES, CPU
 
 from mtctl.commands.main import main
+from mtctl.geometry import Volume
 from mtctl.guidance.network import find_guidance
 from mtctl.guidance.questions import ChanceModel, QuestionFinder
 from mtctl.guidance.refinement import Refiner
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.labelled import LabelledVolume
+from mtctl.io.volumes import write_volume
 from mtctl.models.model import Model
 from mtctl.networks.guidance_net import GuidanceNet
 from mtctl_train.guidance.chances import fit_chances, segmented
@@ -142,6 +144,35 @@ def test_a_case_cannot_be_learnt_from_and_held_out(tmp_path: Path, capsys: pytes
     arguments = ["models", "guidance", str(tmp_path / "out"), "--data", str(tmp_path), "--model", "mtctl-la16"]
     assert main([*arguments, "--labelled", "a", "b", "--held-out", "b"]) != 0
     assert "--held-out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_network_learns_from_the_errors_of_several_models_and_another_goes_on_from_it(
+    tiny_model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("a", "b")):
+        volume = scan((40, 48, 24), seed)
+        z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in volume.array.shape], indexing="ij")
+        write_volume(volume, tmp_path / f"{name}.image.nrrd")
+        mask = (np.sqrt(z**2 + y**2 + x**2) < 0.6).astype(np.uint8)
+        write_volume(Volume(mask, volume.geometry), tmp_path / f"{name}.label.nrrd")
+    begun, more = tmp_path / "begun", tmp_path / "more"
+    arguments = ["--data", str(tmp_path), "--labelled", "a", "--iterations", "1", "--appearances", "0"]
+    model = str(tiny_model.folder)
+    assert main(["models", "guidance", str(begun), *arguments, "--model", model, model, "--device", "cpu"]) == 0
+    assert find_guidance(begun).card.data == {"drafts_of": ["tiny", "tiny"], "labelled": ["a"], "chances_from": []}
+    going_on = [*arguments, "--model", model, "--base", str(begun), "--device", "cpu"]
+    assert main(["models", "guidance", str(more), *going_on, "--held-out", "a"]) != 0
+    assert main(["models", "guidance", str(more), *going_on, "--held-out", "b"]) == 0
+    before, after = find_guidance(begun), find_guidance(more)
+    assert after.card.recipe["base"]["sha256"] == before.card.sha256
+    old, new = (one.network().encoder.blocks[0][0].weight for one in (before, after))
+    assert 0 < (new - old).abs().max() < 0.01
+    # A network that learnt a case has no honest chances to tell from it.
+    capsys.readouterr()
+    assert main(["models", "guidance", str(more), "--data", str(tmp_path), "--labelled", "b", "--held-out", "a",
+                 "--model", model, "--base", str(begun)]) != 0  # fmt: skip
+    assert "--base" in capsys.readouterr().err
 
 
 def test_the_shipped_network_says_how_it_was_made() -> None:
