@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_unfit(models: list[Model], base: Guidance | None, labelled: list[str], held_out: list[str]) -> None:
+def _refuse_unfit(models: list[Model], base: Guidance | None, labelled: Sequence[str], held_out: Sequence[str]) -> None:
     """Refuse what would teach nothing, or chances that are too good.
 
     Raises:
