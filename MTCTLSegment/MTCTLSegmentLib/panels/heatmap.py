@@ -32,6 +32,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
         self._rest = self.make_timer(_REST_MS, self.list_regions)
         self._recolor = self.make_timer(_SURFACE_MS, self._color_again)
         self._views = self.make_timer(0, self._follow_views)
+        self._surface = self.make_timer(0, self.show_surface)  # Half a second: in a turn of its own, after the slices.
         self._shown = False  # The open case is in the views,
         self._away = False  # or was, until a person looked at another scan.
         self.listen(current, self.refresh)
@@ -48,7 +49,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
             self.hide_cases()
 
     def show_case(self) -> None:
-        """Show the open case: layers, legend, surface, and its own threshold."""
+        """Show the open case: layers, legend, its own threshold, and in a moment its surface."""
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
@@ -61,7 +62,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
         scene.set_heatmap_visible(review.nodes, parameters.heatmap)
         self._show_legend()
         self.take_threshold()
-        self.show_surface()
+        self._surface.start()
         self.removeObservers()
         for view in scene.composites(slicer.mrmlScene):
             self.addObserver(view, vtk.vtkCommand.ModifiedEvent, self._view_changed)
@@ -71,6 +72,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
         """Take all cases of the scene out of the views: heatmap, legend, outline, surface and suggestion."""
         self._rest.stop()
         self._recolor.stop()
+        self._surface.stop()
         self.removeObservers()
         self._shown = self._away = False
         scene.hide_cases(slicer.mrmlScene)
