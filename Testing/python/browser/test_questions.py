@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.browser_case import write_case
-from support.children import wait_for
 from support.question_child import made_up_questions
 from support.question_worker import QuestionWorker
-from support.reviewer_client import Server, hello, trigger
 
 from mtctl.browser.sources.folder import FolderSource
 from mtctl.browser.ui import questions as on_the_page
@@ -389,31 +386,40 @@ def test_a_decision_on_the_case_takes_no_answer_in_afterwards(session: Session) 
     assert session.text.startswith("Question 1 of 2")
 
 
-@pytest.mark.slow
-def test_the_real_child_asks_a_served_page_and_its_answers_are_in_the_file(tmp_path: Path) -> None:
-    folder = tmp_path / "cases"
-    folder.mkdir()
-    write_case(folder)
-    server = Server(folder, asks=True)
+def test_a_click_is_an_answer_once_it_was_asked_for(session: Session) -> None:
+    place = session.places["mitral plane"][0]
 
-    def tell(name: str) -> object:
-        async def give(ws: Any) -> str:
-            await hello(ws)
-            return await trigger(ws, name)
+    async def work(asking: PageQuestions) -> None:
+        asking.click(place)
+        assert session.text.startswith("Question 1 of 2"), "nobody asked for a click"
+        asking.wait_for_click("outside")
+        assert session.page.questions["click"] == "outside"
+        assert session.text == "Click a place in a slice that is outside the atrium (Esc: none)."
+        asking.wait_for_click(None)
+        assert session.page.questions["click"] == "" and session.text.startswith("Question 1 of 2")
+        asking.wait_for_click("outside")
+        asking.click(place)
+        assert session.page.questions["click"] == "" and session.page.questions["busy"]
+        asking.wait_for_click("inside")
+        assert session.page.questions["click"] == "", "one answer at a time"
+        await session.settled()
+        assert session.text.startswith("Question 1 of 1: left inferior vein")
 
-        return server.talk(give)
+    session.run(work)
+    assert session.replies() == [("clicked", False)]
+    assert session.case.session.said.answers == (Answer((place,), "outside"),)
 
-    def replies() -> list[tuple[str, bool]]:
-        path = folder / "ball.review.json"
-        written = json.loads(path.read_text(encoding="utf-8"))["questions"] if path.exists() else []
-        return [(one["reply"], one["undone"]) for one in written]
 
-    try:
-        wait_for(lambda: server.state()["questions"]["at"] == 0, 120)
-        assert tell("change") == ""
-        wait_for(lambda: server.state()["shown"]["undo"] == "answer", 120)
-        wait_for(lambda: replies() == [("changed", False)])
-        assert tell("undo") == ""
-        wait_for(lambda: replies() == [("changed", True)])
-    finally:
-        assert server.stop() == 0
+def test_a_click_out_of_the_scan_is_refused_and_another_case_waits_for_none(session: Session) -> None:
+    async def work(asking: PageQuestions) -> None:
+        asking.wait_for_click("inside")
+        with pytest.raises(MtctlError, match="out of the scan"):
+            asking.click((1e4, 0.0, 0.0))
+        assert session.page.questions["click"] == "" and not session.page.questions["busy"]
+        asking.wait_for_click("inside")
+        asking.follow(None)
+        asking.wait_for_click("inside")
+        assert session.page.questions == NO_QUESTIONS
+
+    session.run(work)
+    assert session.replies() == []

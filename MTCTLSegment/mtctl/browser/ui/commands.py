@@ -57,6 +57,8 @@ class ReviewApplication:
             "next_question": (case, questions.next),
             "previous_question": (case, questions.previous),
             "ask_again": (case, questions.again),
+            "wait_for_click": (case, review.wait_for_click),
+            "click": (change, review.click),
             "accept_region": (change, review.accept_region),
             "reopen_region": (change, review.reopen_region),
             "tool": (case, review.select_tool),

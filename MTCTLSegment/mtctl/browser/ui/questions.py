@@ -15,7 +15,7 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, Volume
 from mtctl.guidance.outlook import outlook_words, question_words
 from mtctl.review import proposals
-from mtctl.review.answers import Answer, ShownQuestion
+from mtctl.review.answers import Answer, ShownQuestion, Side
 from mtctl.review.case_maps import RegionPart
 from mtctl.review.proposals import Proposal
 from mtctl.worker.client import WorkerClient
@@ -29,7 +29,9 @@ _AFTER = 0.3
 _PERIOD = 0.05
 
 #: Nothing is asked; the page's state as it begins.
-NO_QUESTIONS: dict[str, Any] = {"text": "", "outlook": "", "at": None, "count": 0, "busy": False, "failed": False}
+NO_QUESTIONS: dict[str, Any] = {
+    "text": "", "outlook": "", "at": None, "count": 0, "busy": False, "failed": False, "click": "",
+}  # fmt: skip
 
 
 class QuestionPage(Protocol):
@@ -78,6 +80,7 @@ class PageQuestions:
         self._key = ""  # Names the case for the child.
         self._previews = False
         self._tab = ""  # Gave the answer that is on its way.
+        self._side: Side | None = None  # Of the surface, of which a click is waited for.
         self._poller: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._dialogue = QuestionDialogue(self, client)
@@ -132,6 +135,23 @@ class PageQuestions:
         if self._dialogue.problem:
             self._dialogue.ask_again()
             self.changed()
+
+    def wait_for_click(self, side: Side | None) -> None:
+        """Take the next click in a slice for an answer: it lies on this side of the surface; None: wait no more."""
+        self._side = side if self._case and not self._dialogue.answering else None
+        self._show()
+
+    def click(self, place: Triple) -> None:
+        """Answer by a click, LPS mm, where one is waited for: nobody asked about its place.
+
+        Raises:
+            MtctlError: It lies out of the scan.
+        """
+        side, self._side = self._side, None
+        self._show()
+        if side and not self._dialogue.answering:
+            self._tab = CLIENT.get()
+            self._dialogue.give(Answer((place,), side))
 
     # --- for the dialogue ---------------------------------------------------------------------------------------------
 
@@ -203,7 +223,7 @@ class PageQuestions:
 
     def _turn_to(self, case: CaseUnderReview | None) -> None:
         self._stop_timer()
-        self._case, self._key, self._previews = case, uuid4().hex, False
+        self._case, self._key, self._previews, self._side = case, uuid4().hex, False, None
 
     def _stop_timer(self) -> None:
         if self._timer:
@@ -234,6 +254,7 @@ class PageQuestions:
             "count": len(dialogue.questions),
             "busy": dialogue.answering,
             "failed": bool(dialogue.problem),
+            "click": self._side or "",
         }
 
     def _words(self) -> str:
@@ -242,6 +263,8 @@ class PageQuestions:
             return ""
         if dialogue.problem:
             return f"No questions can be asked: {dialogue.problem.rstrip('.')}. All else works as before."
+        if self._side:
+            return f"Click a place in a slice that is {self._side} the atrium (Esc: none)."
         if dialogue.answering:
             return "Working out what the answer changes …"
         if dialogue.current is not None and dialogue.at is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 from mtctl.browser.ui.controller import ReviewController
 from mtctl.browser.ui.views import BRUSHES, SLICES, TOOLS
+from mtctl.review.answers import Side
 from mtctl.uncertainty.regions import Region
 
 #: No position in a scan is farther from its origin, mm.
@@ -73,9 +75,25 @@ class ReviewCommands:
 
     # --- edits --------------------------------------------------------------------------------------------------------
 
+    def wait_for_click(self, side: str) -> None:
+        """Take the next click in a slice for an answer, "inside" or "outside" the atrium; else for none."""
+        wanted = next((one for one in get_args(Side) if one == side), None)
+        if wanted:
+            self._controller.check_own()
+            self.select_tool("look")  # A brush would take the click.
+            self._controller.questions.stay()
+        self._controller.questions.wait_for_click(wanted)
+
+    def click(self, name: str, right: float, down: float) -> None:
+        """Answer by a click in a slice view, where one is waited for; see `Views.place_at`."""
+        if name in SLICES:
+            place = self._controller.views.place_at(name, within(right, 0.0, 1.0), within(down, 0.0, 1.0))
+            self._controller.questions.click(place)
+
     def select_tool(self, tool: str) -> None:
         """Select a tool: look, paint or erase."""
         if tool in TOOLS:
+            self._controller.questions.wait_for_click(None)
             if tool != "look":
                 self._controller.check_own()
                 self._controller.questions.stay()

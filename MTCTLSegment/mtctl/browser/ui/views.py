@@ -18,6 +18,7 @@ from trame_slicer.segmentation import (
 from trame_slicer.views import SliceView, ViewLayoutDefinition
 from vtkmodules.vtkCommonCore import vtkLogger, vtkObject
 
+from mtctl.geometry import Triple
 from mtctl.scene import CaseNodes
 
 #: Names of the views in the page's template.
@@ -117,6 +118,18 @@ class Views:
         view = self._slices[name]
         low, high = view.get_slice_range()
         view.set_slice_value(min(max(view.get_slice_value() + steps * view.get_slice_step(), low), high))
+
+    def place_at(self, name: str, right: float, down: float) -> Triple:
+        """Return the place (LPS mm) under a point of a slice view.
+
+        Args:
+            name: Of the view.
+            right, down: Where the point is from the left upper corner on, as fractions of the view's size.
+        """
+        node = self._slices[name].get_view_node()
+        width, height, _ = node.GetDimensions()
+        r, a, s, _ = node.GetXYToRAS().MultiplyPoint((right * width, (1 - down) * height, 0.0, 1.0))
+        return -r, -a, s
 
     def redraw(self) -> None:
         """Draw all views anew, for a page that has just come."""

@@ -75,6 +75,8 @@
       // Where nothing is asked, they go through the regions.
       n: () => tell(state.questions.count ? "next_question" : "next"),
       p: () => tell(state.questions.count ? "previous_question" : "previous"),
+      i: () => waitFor("inside"),
+      o: () => waitFor("outside"),
       a: () => tell("accept_region"),
       d: () => tell("tool", state.tool === "paint" ? "look" : "paint"),
       e: () => tell("tool", state.tool === "erase" ? "look" : "erase"),
@@ -84,7 +86,7 @@
       f: () => tell("fit"),
       w: () => list(),
       Enter: () => state.preview && tell("apply"),
-      Escape: () => (list(false), ask("mt-taking", false), state.preview ? tell("discard") : tell("tool", "look")),
+      Escape: () => (list(false), ask("mt-taking", false), state.questions.click ? waitFor("") : state.preview ? tell("discard") : tell("tool", "look")),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key in ARROWS) tell("step", view, ARROWS[key]);
@@ -93,6 +95,20 @@
     event.preventDefault();
     if (target.matches?.("button, input[type=range]")) target.blur();
   });
+
+  // Clicks that are answers: a pane over each slice takes them, so that the view beneath does not move.
+  function waitFor(side) {
+    tell("wait_for_click", trame().state.state.questions.click === side ? "" : side);
+  }
+  function aim(event) {
+    const pane = event.currentTarget.getBoundingClientRect();
+    const view = event.currentTarget.closest(".mt-view").dataset.view;
+    tell("click", view, (event.clientX - pane.left) / pane.width, (event.clientY - pane.top) / pane.height);
+  }
+  function turn(event) {
+    event.preventDefault();
+    tell("step", event.currentTarget.closest(".mt-view").dataset.view, event.deltaY < 0 ? 1 : -1);
+  }
 
   // The work list and the questions before a case is rejected or taken over: this tab's alone.
   const open = (id, shown) => document.getElementById(id)?.classList.toggle("mt-open", shown);
@@ -162,5 +178,5 @@
     });
   }
 
-  window.mtctl = { slide, list, ask, reject, takeOver, say };
+  window.mtctl = { slide, list, ask, reject, takeOver, say, aim, turn };
 })();
