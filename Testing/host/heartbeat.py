@@ -16,21 +16,27 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.lateness_ms: list[float] = []
+        self.busy_ms: list[float] = []
         self._timer = QtCore.QTimer()
         self._timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
         self._timer.setInterval(INTERVAL_MS)
         self._timer.timeout.connect(self._beat)
-        self._last = 0.0
+        self._last = self._last_busy = 0.0
 
     @property
     def worst_ms(self) -> float:
         """The longest that the user interface was blocked."""
         return max(self.lateness_ms, default=0.0)
 
+    @property
+    def busiest_ms(self) -> float:
+        """The longest that its thread computed between two beats, whatever else the machine had to do."""
+        return max(self.busy_ms, default=0.0)
+
     @contextmanager
     def beating(self) -> Iterator[Heartbeat]:
         """Measures while the block runs; what is still pending at its end counts, too."""
-        self._last = time.perf_counter()
+        self._last, self._last_busy = time.perf_counter(), time.thread_time()
         self._timer.start()
         try:
             yield self
@@ -42,6 +48,7 @@ class Heartbeat:
         self._note()
 
     def _note(self) -> None:
-        now = time.perf_counter()
+        now, busy = time.perf_counter(), time.thread_time()
         self.lateness_ms.append(max(0.0, (now - self._last) * 1000 - INTERVAL_MS))
-        self._last = now
+        self.busy_ms.append((busy - self._last_busy) * 1000)
+        self._last, self._last_busy = now, busy
