@@ -277,6 +277,7 @@ class TestLoading:
             source = logic.sourceForSampleName(f"LGE phantom {number} (no download)")
             node = SampleData.press(source)
             assert node.GetName() == source.nodeNames[0] == f"LGE phantom {number}"
+            assert node.GetSpacing() == (0.625, 0.625, 1.25)
         (again,) = logic.downloadFromSource(source)
         import slicer
 

@@ -56,6 +56,13 @@ def full_field() -> tuple[Phantom, float]:
     return phantom, peak
 
 
+@pytest.mark.parametrize("seed", [7, 11])  # As in `MTCTLSegmentLib.sample_data`, which needs Slicer.
+def test_slicer_s_sample_data_is_atria_of_ordinary_size_in_true_millimetres(seed: int) -> None:
+    phantom = make_phantom(seed)
+    assert phantom.spacing_mm == (0.625, 0.625, 1.25)
+    assert 68 < millilitres(phantom) < 170  # 80 % of the real ones
+
+
 def look(image: NDArray[Any], mask: NDArray[np.uint8]) -> dict[str, float]:
     """What a scan looks like, in units of the mean level of the atrium's inside."""
     values, inside = image.astype(np.float32), mask > 0
