@@ -2,8 +2,10 @@
 
     PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR            # coverage on names 67-80, phantoms
     PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR --fit      # levels, of names 17-66
+    PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR --second mtctl-la80     # the wall by two models
 
-DIR keeps the segmentations, which are made once. Needs the real scans ($MTCTL_SHARED/data/la2018).
+DIR keeps the segmentations, which are made once. Needs the real scans ($MTCTL_SHARED/data/la2018; --second takes those
+of data/kcl_heart, which no model has learnt).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from support.wall_phantom import wall_phantom
 
 from mtctl.geometry import IDENTITY
 from mtctl.io.labelled import LabelledVolume, load_labelled
+from mtctl.io.volumes import read_volume
 from mtctl.measures.document import IntervalEstimate, WallMeasures
 from mtctl.measures.measuring import AREA_LEVEL, WallRequest, measure, measure_wall
 from mtctl.measures.reading import MaskFile, read_case
@@ -30,7 +33,8 @@ from mtctl.measures.shape import Shape, shape_of
 from mtctl.measures.uncertain_mask import UncertainMask
 
 MODEL = Path(__file__).parents[2] / "Resources" / "Models" / "mtctl-la16"
-DATA = Path(os.environ.get("MTCTL_SHARED", "../shared")) / "data" / "la2018"
+SHARED = Path(os.environ.get("MTCTL_SHARED", "../shared")) / "data"
+DATA, OTHER_HOSPITAL = SHARED / "la2018", SHARED / "kcl_heart"
 
 #: The levels at which the outlines are measured for the fit; between them the measures are interpolated.
 LADDER = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -52,7 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps the segmentations")
     parser.add_argument("--fit", action="store_true", help="fit the levels on names 17-66 instead")
+    parser.add_argument("--second", metavar="ID", help="only compare the wall by mtctl-la16 and by this model")
     args = parser.parse_args()
+    if args.second:
+        two_models(args.work, args.second)
+        return
     names = (DATA / "train.list").read_text(encoding="utf-8").split()
     if args.fit:
         fit(segmented(names[16:66], args.work))
@@ -63,14 +71,51 @@ def main() -> None:
 
 def segmented(names: Sequence[str], work: Path) -> list[tuple[LabelledVolume, UncertainMask]]:
     """Return scans with the expert's masks, and mtctl-la16's segmentations of them."""
-    missing = [name for name in names if not (work / f"{name}.json").is_file()]
-    if missing:
-        scans = [str(DATA / "train" / f"{name}.image.nrrd") for name in missing]
-        command = [sys.executable, "-m", "mtctl", "segment", *scans, "-o", str(work), "--model", str(MODEL)]
-        subprocess.run(command, check=True)
+    segment([DATA / "train" / f"{name}.image.nrrd" for name in names], work, str(MODEL))
     return [
         (load_labelled(DATA / "train", name), read_case(MaskFile.of(work / f"{name}.seg.nrrd")).mask) for name in names
     ]
+
+
+def segment(scans: Sequence[Path], work: Path, model: str) -> None:
+    """Segment those scans whose results are not there yet."""
+    missing = [str(scan) for scan in scans if not (work / scan.name.replace(".image.nrrd", ".json")).is_file()]
+    if missing:
+        command = [sys.executable, "-m", "mtctl", "segment", *missing, "-o", str(work), "--model", model]
+        subprocess.run(command, check=True)
+
+
+def two_models(work: Path, second: str) -> None:
+    """Print how far the wall's percentages by the masks of two models are apart, on scans that neither has learnt."""
+    scans = sorted(OTHER_HOSPITAL.glob("*.image.nrrd"))
+    models = {"mtctl-la16": str(MODEL), second: second}
+    rows: list[list[list[float]]] = []
+    for name, model in models.items():
+        segment(scans, work / name, model)
+    for scan in scans:
+        volume = read_volume(scan)
+        case = scan.name.removesuffix(".image.nrrd")
+        walls = [
+            measure_wall(
+                read_case(MaskFile.of(work / name / f"{case}.seg.nrrd")).mask, WallRequest(volume)
+            ).measures.shares
+            for name in models
+        ]
+        rows.append([[share.percent.value for share in shares] for shares in walls])
+        labels = [share.threshold for share in walls[0]]
+        words = [f"{label} {one:.1f} and {other:.1f}" for label, one, other in zip(labels, *rows[-1], strict=True)]
+        print(f"    {case}: {', '.join(words)}", flush=True)
+    values = np.array(rows)  # scan, model, threshold
+    print(
+        f"the wall by {' and by '.join(models)}, percent of the whole surface, {len(scans)} scans of another hospital:"
+    )
+    for number, label in enumerate(labels):
+        ours, theirs = values[:, 0, number], values[:, 1, number]
+        apart = np.abs(ours - theirs)
+        print(
+            f"    {label:15s} {ours.mean():5.1f} and {theirs.mean():5.1f}; apart {apart.mean():.1f} points, at most "
+            f"{apart.max():.1f}"
+        )
 
 
 def numbers(shape: Shape) -> list[float]:
