@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from mtctl.geometry import Geometry, Mask, Triple, Volume
 from mtctl.guidance.guided_mask import GuidedMask, GuidedScan, guided_mask
@@ -75,8 +76,9 @@ class GuidedCase:
     def become(self, guided: GuidedMask, answer: Answer) -> GuidedCase:
         """Return the case whose mask on the network's grid has become `guided` by an answer."""
         obeyed = near(answer.clicks, OBEYED_MM, self.geometry)
-        mask = np.where(self.settled, self.mask, _onto_scan(self.guided, guided, self.mask, self.geometry))
-        mask = mask | obeyed if answer.side == "inside" else mask & ~obeyed
+        inside = answer.side == "inside"
+        mask = np.where(self.settled, self.mask, _onto_scan(self.guided, guided, self.mask, self.geometry, inside))
+        mask = mask | obeyed if inside else mask & ~obeyed
         return GuidedCase(self.geometry, mask, self.settled | obeyed | (mask != self.mask), guided)
 
     def kept(self, place: Triple) -> GuidedCase:
@@ -89,8 +91,15 @@ class GuidedCase:
         )
 
 
-def _onto_scan(before: GuidedMask, after: GuidedMask, mask: Mask, geometry: Geometry) -> Mask:
-    """Return the scan's mask after an answer: changed where the answer changed it, elsewhere as it was."""
+def _onto_scan(before: GuidedMask, after: GuidedMask, mask: Mask, geometry: Geometry, inside: bool) -> Mask:
+    """Return the scan's mask after an answer: changed where the answer changed it, elsewhere as it was.
+
+    Args:
+        before, after: The mask on the network's grid.
+        mask: (z, y, x) bool on the scan's grid, before.
+        geometry: The scan's.
+        inside: Whether the answer adds; else it takes away.
+    """
     changed = before.mask != after.mask
     if not changed.any():
         return mask
@@ -104,6 +113,11 @@ def _onto_scan(before: GuidedMask, after: GuidedMask, mask: Mask, geometry: Geom
     touched = from_grid(changed.astype(np.float32), after.grid, window, 0.0) > 0
     new = from_grid(after.probability, after.grid, window, 0.0) >= 0.5
     old = from_grid(before.probability, before.grid, window, 0.0) >= 0.5
+    turned = touched & (new != old)
+    # On the finer grid the former border lies beside that of the network's: what is between them would stay behind, as
+    # holes in what was added or crumbs of what was taken away.
+    between = touched & (new == inside) & (mask[part] != inside)
     result = mask.copy()
-    result[part] = np.where(touched & (new != old), new, mask[part])
+    result[part][turned] = new[turned]
+    result[part][between & ndimage.binary_dilation(turned, np.ones((3, 3, 3)))] = inside
     return result

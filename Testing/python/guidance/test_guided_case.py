@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from support.guidance import GRID_MM, arbitrary_refiner, ball_case, turned
 
 from mtctl.geometry import Geometry, Triple, Volume
@@ -77,6 +78,18 @@ def test_an_answer_only_adds_or_only_takes_away_as_it_says(number: int) -> None:
         after = case.answered(arbitrary_refiner(5), Answer((somewhere(case.geometry, rng),), side))
         changed = after.mask != case.mask
         assert (after.mask[changed] == (side == "inside")).all()
+
+
+@pytest.mark.parametrize("side", ["inside", "outside"])
+def test_on_a_finer_scan_an_answer_leaves_neither_holes_nor_crumbs_at_the_former_border(side: Side) -> None:
+    fine = Geometry((44, 40, 11), (0.625, 0.625, 2.5), (0.0, 0.0, 0.0))
+    case = ball_case(fine)
+    flip = side == "inside"  # Holes are the pieces of what is outside.
+    for n, reach in enumerate((6.5, 8.0, 9.5, 11.0)):
+        place = fine.index_to_physical((np.array(fine.size) - 1) / 2) + np.array((np.cos(n), np.sin(n), 0.0)) * reach
+        after = case.answered(arbitrary_refiner(n), Answer((tuple(place.tolist()),), side))
+        assert (after.mask != case.mask).any()
+        assert ndimage.label(after.mask != flip)[1] <= ndimage.label(after.guided.mask != flip)[1]
 
 
 def test_undoing_is_taking_the_case_before_which_no_answer_has_touched() -> None:
