@@ -37,10 +37,10 @@ def main() -> int:
     host.module(ROOT / "MTCTLSegment" / "MTCTLSegment.py")
     module = host.enter("MTCTLSegment")
     segment_a_phantom(host, module)
-    show_the_result(host, module)
-    sizes = [picture(host, args.out / "segment-result.png")]
-    preview_a_suggestion(host, module)
-    sizes.append(picture(host, args.out / "segment-correct.png"))
+    show_a_question(host, module)
+    sizes = [picture(host, args.out / "segment-question.png")]
+    answer_it(host, module)
+    sizes.append(picture(host, args.out / "segment-answer.png"))
     return 0 if max(sizes) <= LARGEST else 1
 
 
@@ -57,43 +57,36 @@ def segment_a_phantom(host: Any, module: Any) -> None:
         raise SystemExit(f"no result: {[message.text for message in host.messages]}")
 
 
-def show_the_result(host: Any, module: Any) -> None:
-    """Two regions accepted, and one in the middle of the scan."""
-    module.ui.nextButton.click()
-    for _ in range(2):
-        host.press("A")
-    module.ui.regionTable.setCurrentCell(central_rows(module)[0], 0)
-    zoom(host)
-    host.wait(1.0)
-
-
-def preview_a_suggestion(host: Any, module: Any) -> None:
-    """The suggestion that changes most in regions amid the scan, and the surface coloured by uncertainty."""
-    review, ui = module.currentReview.review, module.ui
-    sizes = {}
-    for row in central_rows(module)[:8]:
-        ui.regionTable.setCurrentCell(row, 0)
-        host.process_events()
-        for name in ("Distance", "Fill"):
-            getattr(ui, f"proposal{name}Button").click()
-            sizes[review.preview.added_ml + review.preview.removed_ml] = row, name
-            ui.discardProposalButton.click()
-    row, name = sizes[max(sizes)]
-    ui.regionTable.setCurrentCell(row, 0)
+def show_a_question(host: Any, module: Any) -> None:
+    """One question kept, and of the others the one whose answer would change most, with its opposite in the views."""
+    ui, dialogue = module.ui, module.questionPanel._dialogue
+    if not host.wait_until(lambda: dialogue.current is not None, PATIENCE):
+        raise SystemExit(f"no question: {ui.questionLabel.text}")
+    changes = [abs(question.change_ml) for question in dialogue.questions]
+    for _ in range(changes.index(max(changes))):
+        host.press("N")
     ui.surfaceSelector.currentIndex = 1
-    getattr(ui, f"proposal{name}Button").click()
+    ui.heatmapBox.checked = False
     zoom(host)
-    host.window.panel.scroll_to(ui.finishSection._qt)
+    host.window.panel.scroll_to(ui.regionsSection._qt)
     host.wait(1.5)
 
 
-def central_rows(module: Any) -> list[int]:
-    """Rows of the list, those farthest from the scan's border first: there is something to see all around."""
-    session = module.currentReview.review.session
-    geometry = session.maps.geometry
-    places = geometry.physical_to_index([region.centroid_lps for region in session.regions]) / geometry.size
-    off_centre = abs(places - 0.5).max(axis=1)
-    return [int(row) for row in off_centre.argsort()]
+def answer_it(host: Any, module: Any) -> None:
+    """The opposite is right; then the numbers of what came of it, with their intervals."""
+    ui, dialogue = module.ui, module.questionPanel._dialogue
+    place = dialogue.current.place
+    host.press("C")
+    ui.correctSection.collapsed = ui.finishSection.collapsed = ui.uncertaintySection.collapsed = True
+    ui.measureSection.collapsed = False
+    host.wait_until(lambda: not dialogue.asking and not dialogue.answering, PATIENCE)
+    host.wait_until(lambda: ui.measureTable.rowCount > 2, PATIENCE)
+    if dialogue.current is None:  # Nothing more to ask: the views stay where the answer was.
+        from mtctl import scene
+
+        scene.jump(module.currentReview.review.nodes.scene, place)
+    host.window.panel.scroll_to(ui.measureSection._qt)
+    host.wait(1.5)
 
 
 def zoom(host: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support.question_child import QuestionChild, made_up_questions
-from support.segment_module import arrive, current, load_scan, mask, settle
+from support.segment_module import arrive, choose_store, current, load_scan, mask, settle
 
-from mtctl.review.answers import Answer
+from mtctl.cases.store import CaseStore
+from mtctl.geometry import Geometry, Mask
+from mtctl.review.answers import Answer, Said, ShownQuestion
+from mtctl.review.state import Status
 from mtctl.worker.client import WorkerClient
 
 pytestmark = pytest.mark.host
@@ -20,6 +23,15 @@ pytestmark = pytest.mark.host
 ASK = WorkerClient.ask
 PATIENCE = 20
 VEIN, ROOF, FLOOR = "left inferior vein", "roof", "floor"
+
+#: Places on the border of the ball, in voxels (x, y, z).
+CORNERS = {
+    VEIN: (48, 24, 20),
+    ROOF: (28, 24, 30),
+    FLOOR: (28, 24, 6),
+    "right inferior vein": (8, 24, 20),
+    "mitral plane": (28, 44, 20),
+}
 
 
 @pytest.fixture
@@ -40,17 +52,18 @@ def asked(host: Any, module: Any, child: QuestionChild, scan_node: Any) -> Any:
     """A case whose questions have come."""
     from mtctl import scene
 
-    geometry = scene.volume_of(scan_node).geometry
-
-    def at(x: int, y: int, z: int) -> tuple[float, float, float]:
-        place = geometry.index_to_physical((x, y, z)).tolist()
-        return place[0], place[1], place[2]
-
-    places = {VEIN: (at(48, 24, 20), "inside"), ROOF: (at(28, 24, 30), "outside"), FLOOR: (at(28, 24, 6), "inside")}
-    child.asks = made_up_questions(places, geometry)
+    child.asks = questions_at((VEIN, ROOF, FLOOR), scene.volume_of(scan_node).geometry)
     review = arrive(host, module, scan_node)
     assert host.wait_until(lambda: module.ui.questionLabel.text.startswith("Question 1 of 3"), PATIENCE)
     return review
+
+
+def questions_at(names: Iterable[str], geometry: Geometry) -> Callable[[Mask, Said], list[ShownQuestion]]:
+    """Returns what asks about these places: the roof is too far out, all others end too early."""
+    places = {name: tuple(geometry.index_to_physical(CORNERS[name]).tolist()) for name in names}
+    return made_up_questions(
+        {name: (place, "outside" if name == ROOF else "inside") for name, place in places.items()}, geometry
+    )
 
 
 def strip(module: Any) -> str:
@@ -269,6 +282,56 @@ class TestAnswers:
         interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # As the Esc key does.
         host.process_events()
         assert not module.ui.outsideButton.checked and strip(module).startswith("Question 1 of 3")
+
+
+class TestAPerson:
+    @pytest.mark.usefixtures("stored_here")
+    def test_answers_five_questions_by_keys_paints_undoes_accepts_and_reopens(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        child.asks = questions_at(CORNERS, asked.session.maps.geometry)
+        module.questionPanel._dialogue.ask()
+        quiet(host, module)
+        assert strip(module).startswith("Question 1 of 5: left inferior vein")
+        for key in "KCKCC":
+            host.press(key)
+            quiet(host, module)
+        assert strip(module) == "Nothing to ask."
+        answered, said = mask(asked), asked.session.said
+        assert (len(said.kept), len(said.answers)) == (2, 3)
+
+        module.ui.restrictSelector.currentIndex = 2
+        paint(module, asked, 3.0)
+        settle(host, module)
+        assert not np.array_equal(mask(asked), answered)
+        for key, expected in (("Z", said), ("Z", Said(said.answers[:2], said.kept)), ("Y", said)):
+            host.press(key)
+            quiet(host, module)
+            assert asked.session.said == expected
+        assert np.array_equal(mask(asked), answered)
+
+        choose_store(host, module.finishPanel.storeEdit, tmp_path / "store")
+        host.answer(True)  # although regions are open
+        module.ui.acceptCaseButton.click()
+        assert host.wait_until(lambda: not module.storeJob.running, PATIENCE)
+        (case,) = CaseStore(tmp_path / "store").cases()
+        assert np.array_equal(case.corrected_mask(), answered)
+        assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+        slicer.mrmlScene.Clear(0)
+        slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+        host.process_events()
+        again = current(host).currentReview.review
+        assert again.session.state.status is Status.ACCEPTED and again.session.said == said
+        assert [reply.reply for reply in again.session.state.replies] == [
+            "kept",
+            "changed",
+            "kept",
+            "changed",
+            "changed",
+        ]
+        assert np.array_equal(mask(again), answered) and not host.failures
 
 
 class TestWhatChangesMeanwhile:
