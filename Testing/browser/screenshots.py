@@ -2,7 +2,7 @@
 
     PYTHONPATH=Testing python Testing/browser/screenshots.py [-o Resources/Screenshots]
 
-A phantom is made and segmented; one of its questions is shown and answered. Nothing of a real patient is in the pictures.
+A phantom is made and segmented; one of its questions is shown and answered. Nothing of a real patient is in them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def show_a_question(tab: Page) -> None:
     wait(tab, f"{QUESTIONS}.at === 0", PATIENCE)
     tab.click("#mt-measure")
     wait(tab, f"{STATE}.measures.rows.length === 6", PATIENCE)
-    for key in "hn":
+    tab.evaluate("document.querySelector('.mt-panel').scrollTop = 0")
+    for key in "hnf":
         tab.keyboard.press(key)
     settle(tab)
 
@@ -72,6 +73,7 @@ def answer_it(tab: Page) -> None:
     wait(tab, f"{QUESTIONS}.at !== null || {QUESTIONS}.text === 'Nothing to ask.'", PATIENCE)
     for view, place in before.items():
         tab.evaluate(f"window.trame.trigger('slice', [{STATE}.at, '{view}', {place['value']}])")
+    tab.keyboard.press("f")
     settle(tab)
 
 
@@ -79,6 +81,7 @@ def settle(tab: Page) -> None:
     """Wait until numbers and views are there, with the mouse out of the way."""
     tab.mouse.move(900, 20)
     wait(tab, f"!{STATE}.measures.busy", PATIENCE)
+    tab.wait_for_timeout(3000)  # On a busy machine a view may take a second between two of its pictures.
     still(tab)
 
 

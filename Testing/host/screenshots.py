@@ -74,18 +74,19 @@ def show_a_question(host: Any, module: Any) -> None:
 
 def answer_it(host: Any, module: Any) -> None:
     """The opposite is right; then the numbers of what came of it, with their intervals."""
+    from mtctl import scene
+
     ui, dialogue = module.ui, module.questionPanel._dialogue
     place = dialogue.current.place
     host.press("C")
     ui.correctSection.collapsed = ui.finishSection.collapsed = ui.uncertaintySection.collapsed = True
     ui.measureSection.collapsed = False
     host.wait_until(lambda: not dialogue.asking and not dialogue.answering, PATIENCE)
-    host.wait_until(lambda: ui.measureTable.rowCount > 2, PATIENCE)
-    if dialogue.current is None:  # Nothing more to ask: the views stay where the answer was.
-        from mtctl import scene
-
-        scene.jump(module.currentReview.review.nodes.scene, place)
-    host.window.panel.scroll_to(ui.measureSection._qt)
+    host.wait_until(lambda: ui.measureTable.rowCount > 2 and not module.measurePanel._request, PATIENCE)
+    review = module.currentReview.review
+    review.discard()
+    scene.jump(review.nodes.scene, place)  # The next question is elsewhere.
+    host.window.panel.scroll_to(ui.questionLabel._qt)
     host.wait(1.5)
 
 

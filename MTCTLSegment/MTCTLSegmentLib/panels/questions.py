@@ -25,6 +25,12 @@ from MTCTLSegmentLib.review.questioning import QuestionsInScene
 # After the last change: a person who strokes, or keeps several places, goes on.
 _REST_MS = 300
 
+_BOLD = "font-weight: bold;"
+
+# What the opposite answer would change is drawn in this colour in the views (`scene.show_preview`).
+_DRAWN = "border-left: 8px solid {color}; padding-left: 6px;"
+_COLORS: dict[Side, str] = {"inside": "#59bfff", "outside": "#ffffff"}
+
 
 class QuestionPanel(Panel):
     """The strip and its buttons; the keys K, C, N and P call `keep`, `change`, `next` and `previous`."""
@@ -39,7 +45,6 @@ class QuestionPanel(Panel):
         self._side: Side = "inside"
         self._click = ClickPlace(self._clicked, self.refresh)
         self._rest = self.make_timer(_REST_MS, self._ask_if_due)
-        ui.questionLabel.setStyleSheet("font-weight: bold;")
         sides: tuple[tuple[Any, Side], ...] = ((ui.insideButton, "inside"), (ui.outsideButton, "outside"))
         self.connect(
             (ui.keepButton, "clicked()", self.keep),
@@ -85,6 +90,8 @@ class QuestionPanel(Panel):
             button.checked = self._click.waiting and self._side == side
         ui.askAgainButton.setVisible(bool(dialogue.problem))
         ui.questionLabel.text = self._strip()
+        drawn = dialogue.current if self._current.review is not None and self._current.review.asked else None
+        ui.questionLabel.setStyleSheet(_BOLD + (_DRAWN.format(color=_COLORS[drawn.side]) if drawn else ""))
         ui.outlookLabel.text = self._outlook()
         ui.outlookLabel.setVisible(bool(ui.outlookLabel.text))
 

@@ -30,7 +30,7 @@ _PERIOD = 0.05
 
 #: Nothing is asked; the page's state as it begins.
 NO_QUESTIONS: dict[str, Any] = {
-    "text": "", "outlook": "", "at": None, "count": 0, "busy": False, "failed": False, "click": "",
+    "text": "", "outlook": "", "at": None, "count": 0, "busy": False, "failed": False, "click": "", "side": "",
 }  # fmt: skip
 
 
@@ -255,6 +255,7 @@ class PageQuestions:
             "busy": dialogue.answering,
             "failed": bool(dialogue.problem),
             "click": self._side or "",
+            "side": dialogue.current.side if dialogue.current and self._previews else "",
         }
 
     def _words(self) -> str:
