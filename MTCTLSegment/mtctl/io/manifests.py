@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, VolumeError
 from mtctl.io.given_spacing import parse_spacing
+from mtctl.io.table_text import TableRow, TableTextError, lines_of, rows_of, text_of
 
 _INPUT, _SPACING = "input", "spacing"
 
 # What parts the columns, the likeliest first: Excel writes semicolons where a comma is the decimal sign.
 _DELIMITERS = (",", ";", "\t")
 _RARE_DELIMITER = "|"
-# A line that is put after the last one: it is not there as a row of its own where a cell before it has no end.
-_END = "end of the manifest"
 
 # 100,000 cases have 20 MB; a scan that was named by mistake is not read to its end.
 _MOST_BYTES = 64 << 20
-
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
 
 _EXPECTED = "expected is a CSV table with a column 'input', or one input a line"
 
 
 class ManifestError(MtctlError):
     """A manifest that cannot be used."""
-
-
-@dataclass(frozen=True)
-class _Row:
-    line: int
-    cells: list[str]
-
-    def cell(self, column: int | None) -> str:
-        return self.cells[column].strip() if column is not None and column < len(self.cells) else ""
 
 
 def read_manifest(path: Path) -> dict[Path, Triple | None]:
@@ -59,7 +41,7 @@ def read_manifest(path: Path) -> dict[Path, Triple | None]:
     Raises:
         ManifestError: It cannot be read, has no such column, or has a spacing that cannot be used; the line is named.
     """
-    rows = _rows(path, _text(path))
+    rows = _rows(path)
     if not rows:
         raise ManifestError(f"{path}: the manifest is empty; {_EXPECTED}")
     header = [cell.strip().lower() for cell in rows[0].cells]
@@ -89,7 +71,7 @@ def read_manifest(path: Path) -> dict[Path, Triple | None]:
     return listed
 
 
-def _check_list(path: Path, rows: Sequence[_Row]) -> None:
+def _check_list(path: Path, rows: Sequence[TableRow]) -> None:
     """Raise where a list of inputs is none: below a title or a remark a table may begin, with spacings.
 
     Raises:
@@ -112,51 +94,25 @@ def _text(path: Path) -> str:
         raise ManifestError(f"{path}: the manifest cannot be read: {error.strerror or error}") from error
     if len(content) > _MOST_BYTES:
         raise ManifestError(f"{path}: is too large for a manifest; {_EXPECTED}")
+    return text_of(content)
+
+
+def _rows(path: Path) -> list[TableRow]:
+    """Return the rows that hold something."""
     try:
-        text = content.decode(_encoding(content))
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ManifestError(f"{path}: line {line}: is no text; {_EXPECTED}, saved as UTF-8") from error
-    if "\0" in text:
-        raise ManifestError(f"{path}: line {text[: text.index(chr(0))].count(chr(10)) + 1}: is no text; {_EXPECTED}")
-    return text
-
-
-def _encoding(content: bytes) -> str:
-    """Return the encoding of a text: by its mark, else UTF-8, else UTF-16 without a mark, else that of old Windows."""
-    for mark, encoding in _MARKS.items():
-        if content.startswith(mark):
-            return encoding
-    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):  # Nearly every second byte of Latin text is 0.
-        if content[first::2].count(0) > len(content) / 8:
-            return encoding
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
-
-
-def _rows(path: Path, text: str) -> list[_Row]:
-    """Return the rows that hold something, and the line at which each ends."""
-    lines = list(io.StringIO(text, newline=""))
-    delimiter = ","
-    for number, line in enumerate(lines):
-        if line.strip():
-            if sep := re.fullmatch(r'"?sep=(.)"?', line.strip(" \r\n"), re.IGNORECASE):  # What Excel writes and reads.
-                delimiter, lines[number] = sep[1], "\n"
-            else:
-                delimiter = _delimiter(line, path.parent)
-            break
-    reader = csv.reader([*lines, "", _END], delimiter=delimiter, skipinitialspace=True)
-    try:
-        rows = [_Row(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise ManifestError(f"{path}: line {reader.line_num}: {error}; {_EXPECTED}") from error
-    if rows.pop().cells != [_END]:  # It would have taken in all lines that follow.
-        before = rows[-1].line if rows else 0
-        raise ManifestError(f"{path}: line {before + 1}: a quotation mark is never closed; {_EXPECTED}")
-    return [row for row in rows if any(cell.strip() for cell in row.cells)]
+        lines = lines_of(_text(path))
+        delimiter = ","
+        for number, line in enumerate(lines):
+            if line.strip():
+                # What Excel writes and reads.
+                if sep := re.fullmatch(r'"?sep=(.)"?', line.strip(" \r\n"), re.IGNORECASE):
+                    delimiter, lines[number] = sep[1], "\n"
+                else:
+                    delimiter = _delimiter(line, path.parent)
+                break
+        return rows_of(lines, delimiter)
+    except TableTextError as error:
+        raise ManifestError(f"{path}: line {error.line}: {error.why}; {_EXPECTED}, saved as UTF-8") from error
 
 
 def _delimiter(line: str, folder: Path) -> str:
@@ -170,7 +126,7 @@ def _delimiter(line: str, folder: Path) -> str:
     return next((delimiter for delimiter in _DELIMITERS if delimiter in line), _DELIMITERS[0])
 
 
-def _spacing(path: Path, row: _Row, name: str, text: str) -> Triple | None:
+def _spacing(path: Path, row: TableRow, name: str, text: str) -> Triple | None:
     if not text:
         return None
     if re.search(r"\d,\d+\s+\d", text):  # "0,625 0,625 1,25", as where the decimal sign is a comma

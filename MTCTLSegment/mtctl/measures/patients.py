@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.io.table_text import TableTextError, lines_of, rows_of, text_of
 from mtctl.measures.body_size import BodySize
 from mtctl.measures.uncertain_mask import MeasureError
 
@@ -30,31 +30,31 @@ def read_patients(path: Path, formula: str) -> dict[str, BodySize]:
             content = stream.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise MeasureError(f"{path}: is too large for a table of people's sizes")
-        text = content.decode("utf-8-sig")
+        lines = lines_of(text_of(content))
+        first = next((line for line in lines if line.strip()), "")
+        parted = next((sign for sign in ";\t," if sign in first), ",")
+        rows = rows_of(lines, parted)
     except OSError as error:
         raise MeasureError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise MeasureError(f"{path}: is no text in UTF-8; save it as CSV (UTF-8)") from error
-    lines = text.splitlines()
-    parted = next((sign for sign in ";\t," if lines and sign in lines[0]), ",")
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=parted)]
-    header = [cell.lower() for cell in rows[0]] if rows else []
+    except TableTextError as error:
+        raise MeasureError(f"{path}: line {error.line}: {error.why}; save it as CSV (UTF-8)") from error
+    header = [cell.strip().lower() for cell in rows[0].cells] if rows else []
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise MeasureError(f"{path}: has no column '{missing[0]}'; needed are {', '.join(COLUMNS)}")
     places = [header.index(name) for name in COLUMNS]
     found: dict[str, BodySize] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        case, height, weight = (row[place] if place < len(row) else "" for place in places)
+    for row in rows[1:]:
+        case, height, weight = (row.cell(place) for place in places)
         if not case or not (height or weight):
             continue
         if case in found:
-            raise MeasureError(f"{path}: line {number}: '{case}' stands there twice; keep one")
+            raise MeasureError(f"{path}: line {row.line}: '{case}' stands there twice; keep one")
         try:
             found[case] = BodySize(_number(height, parted), _number(weight, parted), formula)
         except (MtctlError, ValueError) as error:
             what = error if isinstance(error, MtctlError) else "height and weight have to be numbers, in cm and kg"
-            raise MeasureError(f"{path}: line {number} ({case}): {what}") from error
+            raise MeasureError(f"{path}: line {row.line} ({case}): {what}") from error
     return found
 
 

@@ -49,6 +49,9 @@ def test_an_unknown_formula_is_refused_with_those_there_are() -> None:
         b"case,height_cm,weight_kg\na,175.5,80\nb,,\n",
         b"\xef\xbb\xbfCase;Height_cm;Weight_kg\r\na;175,5;80\r\n",  # as Excel writes it in Europe
         b"weight_kg\tcase\theight_cm\tsex\n80\ta\t175.5\tf\n",
+        "case\theight_cm\tweight_kg\r\na\t175,5\t80\r\n".encode("utf-16"),  # Excel's "Unicode text"
+        "case;height_cm;weight_kg;gr\u00f6\u00dfe\na;175,5;80;\n".encode("cp1252"),
+        b'\n\ncase,height_cm,weight_kg,remark\na,175.5,80,"two\nlines"\n',
     ],
 )
 def test_a_table_of_patients_is_read_as_spreadsheets_save_it(tmp_path: Path, content: bytes) -> None:
@@ -66,6 +69,9 @@ def test_a_table_of_patients_is_read_as_spreadsheets_save_it(tmp_path: Path, con
         (b"case,height_cm,weight_kg\na,175,\n", "line 2 \\(a\\): height and weight have to be numbers"),
         (b"case,height_cm,weight_kg\na,175,80\na,176,80\n", "line 3: 'a' stands there twice"),
         (b"\xff\xfe\x00", "save it as CSV"),
+        (b'case,height_cm,weight_kg\n"a\nb,170,70\n', "line 2: a quotation mark is never closed"),
+        (b'case,height_cm,weight_kg,x\na,175,80,"' + b"x" * 140_000 + b'"\n', "line 2: field larger"),
+        (b'case,height_cm,weight_kg\nb,170,70\n"c\nd",x,70\n', "line 4"),
     ],
 )
 def test_a_table_of_patients_that_cannot_be_used_is_refused_with_its_line(
