@@ -18,15 +18,14 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.parameters import Binding, Restrict, SearchRegion, ShownUncertainty, Surface
+from MTCTLSegmentLib.parameters import Binding, Painting, SearchRegion, ShownUncertainty, Surface
 
 HELP = _(
     "Segments the left atrium on late gadolinium enhancement MRI and shows where the model is unsure. <ol><li><b>Scan"
     "</b>: choose one and press Apply.</li><li><b>Uncertainty</b>: the heatmap shows what is at least as uncertain as "
     "the threshold.</li><li><b>Questions</b>: the few places that matter. K keeps what is there, C changes it as shown "
     "in blue and white, N and P go on and back; or click a place that is inside or outside. Z takes an answer "
-    "back.</li><li><b>Correct</b>: try a suggestion, or paint; painting is possible only where it is "
-    "uncertain, unless you choose otherwise. Z takes a change back.</li><li><b>Finish</b>: accept the case, or reject "
+    "back.</li><li><b>Correct</b>: paint; Z takes a change back.</li><li><b>Finish</b>: accept the case, or reject "
     "it; either is saved into the case store.</li><li><b>Measure</b>: numbers with their intervals, the late "
     "enhancement of the wall, a report, and surfaces as files.</li></ol>For research only, not for clinical use."
 )
@@ -72,11 +71,10 @@ class MTCTLSegmentParameterNode:
         roi: The box for SearchRegion.box.
         kind: Uncertainty that the heatmap shows.
         heatmap: Whether the heatmap is shown.
-        threshold: Lowest uncertainty that the heatmap shows; for the reviewed kind also that of the regions.
+        threshold: Lowest uncertainty that the heatmap shows; for the reviewed kind kept with the review.
         opacity: Opacity of the heatmap.
         surface: How the atrium is shown in 3-D.
-        consensus: Probability level of the suggestion "consensus".
-        restrict: Where painting is allowed.
+        painting: Where it is allowed; in `restrict` earlier versions kept it, which knew regions.
     """
 
     scan: slicer.vtkMRMLScalarVolumeNode
@@ -93,8 +91,7 @@ class MTCTLSegmentParameterNode:
     threshold: Annotated[float, WithinRange(0, 1)] = 0.5
     opacity: Annotated[float, WithinRange(0, 1)] = 0.7
     surface: Surface = Surface.plain
-    consensus: Annotated[float, WithinRange(0.05, 0.95)] = 0.5
-    restrict: Restrict = Restrict.uncertain
+    painting: Painting = Painting.anywhere
 
 
 class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -124,9 +121,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from MTCTLSegmentLib.panels.heatmap import HeatmapPanel
         from MTCTLSegmentLib.panels.measure import MeasurePanel
         from MTCTLSegmentLib.panels.model import ModelPanel
-        from MTCTLSegmentLib.panels.proposals import ProposalPanel
         from MTCTLSegmentLib.panels.questions import QuestionPanel
-        from MTCTLSegmentLib.panels.regions import RegionPanel
         from MTCTLSegmentLib.panels.scan import ScanPanel
         from MTCTLSegmentLib.panels.status import StatusPanel
         from MTCTLSegmentLib.review.current_review import CurrentReview
@@ -147,10 +142,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelPanel = ModelPanel(ui, current)
         self.scanPanel = ScanPanel(ui, current, self.modelPanel, self.logic.job, self.onResult, self.onSpacingGiven)
         self.heatmapPanel = HeatmapPanel(ui, current)
-        self.regionPanel = RegionPanel(ui, current)
         self.editorPanel = EditorPanel(ui, current, self.heatmapPanel.edited)
         self.questionPanel = QuestionPanel(ui, current, self.logic.worker, self.editorPanel)
-        self.proposalPanel = ProposalPanel(ui, current, self.editorPanel)
         self.storeJob = StoreJob()
         self.draftSaver = DraftSaver(ui, current, self.storeJob)
         self.finishPanel = FinishPanel(ui, current, self.storeJob)
@@ -162,10 +155,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.scanPanel,
             StatusPanel(ui, current),
             self.heatmapPanel,
-            self.regionPanel,
             self.editorPanel,
             self.questionPanel,
-            self.proposalPanel,
             self.draftSaver,
             self.finishPanel,
             self.measurePanel,
@@ -173,7 +164,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             SceneFollower(*events, self.editorPanel.keep_attached),
         )
         asked = self.questionPanel
-        keys = {"N": asked.next, "P": asked.previous, "K": asked.keep, "C": asked.change, "A": self.regionPanel.accept}
+        keys = {"N": asked.next, "P": asked.previous, "K": asked.keep, "C": asked.change}
         self.shortcuts = Shortcuts(keys)
         self.scanPanel.connect((ui.segmentSelector, "activated(int)", self.onSegmentChosen))
         self._reactions = {
@@ -185,8 +176,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             "opacity": self.heatmapPanel.show_opacity,
             "heatmap": self.heatmapPanel.show_heatmap,
             "surface": self.heatmapPanel.show_surface,
-            "consensus": self.proposalPanel.level_changed,
-            "restrict": self.editorPanel.restrict,
+            "painting": self.editorPanel.restrict,
         }
         keep_width(panel)
         if self._isEntered():  # Reloaded: Slicer does not enter again.
@@ -292,7 +282,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Review the chosen segment of that segmentation."""
         with errors_shown():
             if self.currentReview.nodes is not None:
-                self.scanPanel.review_chosen(self.showCase)
+                self.scanPanel.review_chosen()
                 self.showCase()
 
     def onResult(self, scan: Any, result: Any) -> None:
@@ -305,7 +295,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if self._parameterNode is not None:
                 self.openCase(self._parameterNode.scan)
             return
-        self.scanPanel.review_chosen(self.showCase)
+        self.scanPanel.review_chosen()
         self.ui.scanSection.collapsed = True  # What follows now takes the room.
         self.showCase()
         if first:
@@ -347,7 +337,7 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.currentReview.notify()
 
     def onSceneStartImport(self) -> None:
-        self.currentReview.pause()  # What is there already stays in the scene, but no suggestion.
+        self.currentReview.pause()  # What is there already stays in the scene, but no preview.
         self.onSceneLeaves()
 
     def onSceneArrived(self) -> None:

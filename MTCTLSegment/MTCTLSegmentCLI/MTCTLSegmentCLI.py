@@ -87,7 +87,7 @@ def segment(values: Mapping[str, Any], progress: Callable[[float, str], None]) -
         "volumeMl": found.report["volume_ml"],
         "caseScore": found.report["case_score"],
         "flagged": found.report["flagged"],
-        "uncertainRegions": len(found.report["regions"]),
+        "likelyWrongMl": found.report["likely_wrong_ml"],
         "remarks": "; ".join(about["warnings"]),
     }
 

@@ -91,17 +91,15 @@ class Surface(Enum):
         }[self.name]
 
 
-class Restrict(Enum):
+class Painting(Enum):
     """Where painting may change the segmentation."""
 
-    uncertain = "uncertain"
-    region = "region"
     anywhere = "anywhere"
+    uncertain = "uncertain"
 
     def label(self) -> str:
         """Return the text for the list."""
         return {
-            "uncertain": _("Only where it is uncertain"),
-            "region": _("Only in the current region"),
             "anywhere": _("Anywhere"),
+            "uncertain": _("Only where it is uncertain"),
         }[self.name]

@@ -52,12 +52,6 @@ SEGMENTATION = Purpose(
     _("The segmentation"), _("Nothing was installed, so the scan cannot be segmented. Press Apply to be asked again.")
 )
 
-FILLING = Purpose(
-    _("Filling a region"),
-    _("Nothing was installed. The other suggestions do without."),
-    {"skimage": NEEDED["skimage"]},
-)
-
 MEASURING = Purpose(
     _("Measuring"),
     _("Nothing was installed, so the segmentation cannot be measured."),

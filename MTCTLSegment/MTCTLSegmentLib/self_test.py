@@ -9,6 +9,7 @@ import slicer
 
 from mtctl import scene
 from mtctl.inference.result import Result
+from mtctl.review.answers import ShownQuestion
 from mtctl.scene.types import Node
 from mtctl.uncertainty.kinds import NAMES
 from MTCTLSegmentLib.review.case_review import open_review
@@ -52,25 +53,25 @@ def made_up_result(volume: Volume, mask: Mask, seed: int = 0) -> Result:
 
 
 def review_a_phantom(test: TestCase, scan: Node, mask: Mask) -> None:
-    """Turn a result into nodes, step through the regions, apply a suggestion and undo it, and save the draft."""
+    """Turn a result into nodes, answer a question and undo it, find another place right, and save the draft."""
     volume = scene.volume_of(scan)
     nodes = scene.show_result(slicer.mrmlScene, scan, made_up_result(volume, mask))
     scene.show_layers(nodes)
     review = open_review(nodes)
-    test.assertGreater(len(review.session.regions), 1)
-    review.go_to(review.session.next())
-    current = review.session.current
-    assert current is not None and current.visited
     start = scene.mask_of(review.nodes).copy()
-    proposal = review.propose("remove", 0.5)
-    test.assertGreater(proposal.removed_ml, 0)
+    inside = np.argwhere(start)
+    x, y, z = volume.geometry.index_to_physical(inside[len(inside) // 2][::-1].astype(float)).tolist()
+    voxels = np.flatnonzero(start)[: np.count_nonzero(start) // 3]
+    question = ShownQuestion("posterior wall", (x, y, z), (x, y, z), "outside", -1.0, 0.5, voxels)
+    review.look_at(question)
+    review.preview_question(question)
     test.assertTrue(np.array_equal(scene.mask_of(review.nodes), start), "a preview changes nothing")
-    test.assertTrue(review.use(lambda: None))
-    test.assertFalse(np.array_equal(scene.mask_of(review.nodes), start))
+    review.answer(voxels, question.answer, question, lambda: None)
+    test.assertEqual(int((scene.mask_of(review.nodes) != start).sum()), len(voxels))
     scene.set_mask(review.nodes, start)
     test.assertTrue(review.note_edit("paint"))
     test.assertEqual(review.session.state.edits[-1].kind, "undo")
-    review.session.accept_region(current.id)
+    review.keep(question, lambda: None)
     review.save_draft()
     saved = scene.find_case(slicer.mrmlScene, scan)
     assert saved is not None

@@ -10,11 +10,6 @@ if TYPE_CHECKING:
     from mtctl.worker.requests import SegmentationProgress
 
 
-def region_count_text(count: int) -> str:
-    """Return a number of regions, as "1 region" or "3 regions"."""
-    return _("1 region") if count == 1 else _("{count} regions").format(count=count)
-
-
 def stage_text(stage: str) -> str:
     """Return what happens in one of `mtctl.worker.time_left.STAGES`."""
     return {
@@ -46,10 +41,3 @@ def progress_text(progress: SegmentationProgress) -> str:
     """Return stage and time left, as "Segmenting, about 20 seconds left"."""
     text = stage_text(progress.stage)
     return text if progress.seconds_left is None else f"{text}, {time_text(progress.seconds_left)}"
-
-
-def change_text(added_ml: float, removed_ml: float) -> str:
-    """Return what a suggestion changes, as "adds 0.42 mL, removes 0.10 mL"."""
-    parts = [_("adds {ml:.2f} mL").format(ml=added_ml)] if added_ml else []
-    parts += [_("removes {ml:.2f} mL").format(ml=removed_ml)] if removed_ml else []
-    return ", ".join(parts) or _("changes nothing here")

@@ -32,10 +32,10 @@ def printable(text: object) -> str:
 
 
 def counted(count: int, noun: str, nouns: str = "") -> str:
-    """Return a count with what is counted, as "1 region" and "3 regions".
+    """Return a count with what is counted, as "1 case" and "3 cases".
 
     Args:
-        count: How many; or of how many, as in "2 of 3 regions".
+        count: How many; or of how many, as in "2 of 3 cases".
         noun: Of one, with its verb where that follows: "voxel is".
         nouns: Of several, and of none; "": with an s.
     """

@@ -149,7 +149,7 @@ class SegmentWindow:
         return seconds, len(_processes() - self._before_any)
 
     def slide(self, moves: int) -> list[float]:
-        """Moves the slider up and down around a region, as fast as the pictures follow."""
+        """Moves the slider up and down, as fast as the pictures follow."""
         low, high = 0.25, 0.95
         wave = (low + high) / 2 + (high - low) / 2 * np.sin(np.linspace(0, 4 * np.pi, moves, endpoint=False) + 0.1)
         times = []
@@ -158,62 +158,8 @@ class SegmentWindow:
                 times.append(self.host.time_to_paint(lambda value=value: self._slide_to(value)))
         return times
 
-    def list_after_sliding(self, times: int) -> list[float]:
-        """From the slider's last move to the new list on the screen."""
-        found = []
-        for number in range(times):
-            for step in range(4):
-                self._slide_to(0.4 + 0.05 * ((number + step) % 9))
-                self.host.application.processEvents()
-            begin = time.perf_counter()
-            self._slide_to(0.45 + 0.06 * (number % 8))
-            wanted = self.module._parameterNode.threshold
-            while self.session.state.threshold != wanted:
-                self.host.application.processEvents()
-                if time.perf_counter() - begin > 10:
-                    raise SystemExit("the list never followed the slider")
-            self.host.process_events()
-            found.append(1000 * (time.perf_counter() - begin))
-            if self.ui.regionTable.rowCount != len(self.session.regions):
-                raise SystemExit("the table does not show the list")
-        return found
-
-    def jump(self) -> list[float]:
-        """Through the whole list with Next, and back to the middle by a click on a row."""
-        times = []
-        for _ in self.session.regions:
-            before = self.session.state.current
-            times.append(self.host.time_to_paint(self.ui.nextButton.click))
-            if self.session.state.current == before and len(self.session.regions) > 1:
-                raise SystemExit("Next went nowhere")
-        table = self.ui.regionTable
-        for row in range(0, table.rowCount, 3):
-            times.append(self.host.time_to_paint(lambda row=row: self._click_row(row)))
-        return times
-
-    def suggest(self, regions: int) -> Iterator[tuple[str, list[float]]]:
-        """Each kind of suggestion in the first regions, from the click on its button to the picture of it."""
-        for kind in ("Add", "Remove", "Distance", "Fill", "Consensus"):
-            button = getattr(self.ui, f"proposal{kind}Button")
-            times = []
-            for row in range(min(regions, len(self.session.regions))):
-                self.ui.regionTable.setCurrentCell(row, 0)
-                self.host.process_events()
-                times.append(self.host.time_to_paint(button.click))
-                if self.module.currentReview.review.preview is None:
-                    raise SystemExit(f"{kind} showed nothing")
-                self.ui.discardProposalButton.click()
-                self.host.process_events()
-            yield kind.lower(), times
-
     def _slide_to(self, value: float) -> None:
         self.ui.thresholdSlider.value = float(value)
-
-    def _click_row(self, row: int) -> None:
-        table = self.ui.regionTable
-        table.scrollToItem(table.item(row, 1))
-        place = table.visualItemRect(table.item(row, 1)).center()
-        self.host.click(table.viewport(), place.x(), place.y())
 
     @contextmanager
     def _drawn(self, views: tuple[str, ...]) -> Iterator[None]:
@@ -258,13 +204,9 @@ def main() -> int:
         figures.put(f"{words}: heartbeat late until then, at most", before, 100)
         figures.put(f"{words}: window still while the result is taken in", after)
     window.host.wait(LOOKING_SECONDS)
-    figures.spread("jump", window.jump(), 120)
     moves = window.slide(args.moves)
     figures.put(f"slider to three drawn slice views, median of {len(moves)}", float(np.median(moves)), 90)
     figures.put("slider to three drawn slice views, 95th percentile", float(np.percentile(moves, 95)), 140)
-    figures.spread("new list after the slider stops", window.list_after_sliding(20), 150)
-    for kind, times in window.suggest(8):
-        figures.spread(f"preview of '{kind}'", times, 400)
     seconds, left = window.cancel()
     figures.put("cancel in the middle of the network", seconds, CANCEL_SECONDS, "s")
     figures.put("child processes left after it", left, 0, "")

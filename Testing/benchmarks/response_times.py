@@ -14,7 +14,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -22,11 +21,8 @@ from mtctl.evaluation.segmentation_metrics import segmentation_metrics
 from mtctl.evaluation.uncertainty_metrics import ece, error_aupr, error_auroc
 from mtctl.geometry import Geometry, Map, Mask, Triple
 from mtctl.masks import surface_band, voxel_band
-from mtctl.review.case_maps import CaseMaps, RegionPart
-from mtctl.review.proposals import add, consensus, distance_map, random_walk, remove
+from mtctl.review.case_maps import CaseMaps
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import ReviewState
-from mtctl.uncertainty.region_search import region_map
 
 #: x, y, z; of the benchmark's scans.
 SPACING_MM: Triple = (0.625, 0.625, 1.25)
@@ -51,26 +47,17 @@ def main() -> int:
     show("5 voxel band of a crop", lambda: voxel_band(mask))
     for measure in (error_auroc, error_aupr, ece):
         show(f"{measure.__name__} of a crop", lambda measure=measure: measure(uncertainty, mask != moved))
-    regions = region_map(uncertainty, mask, geometry(CROP))
-    for threshold in (0.0, 0.2, 0.9):
-        show(f"regions of a crop at {threshold}", lambda threshold=threshold: regions.regions_at(threshold))
 
     mask, uncertainty, distance = atrium(FIELD)
     maps = CaseMaps(mask, uncertainty, 1 / (1 + np.exp(-20 * distance)), distance, geometry(FIELD))
-    session = ReviewSession(maps, ReviewState(0.9))
-    for threshold in (0.1, 0.5, 0.7):
-        show(f"new threshold {threshold} in a whole field, first region shown", lambda t=threshold: change(session, t))
-    edge = int(np.nonzero(mask[44, 288])[0].max())
-    part = RegionPart((slice(30, 62), slice(272, 304), slice(edge - 5, edge + 5)), np.ones((32, 32, 10), dtype=bool))
-    proposals = {
-        "add": add,
-        "remove": remove,
-        "distance map": distance_map,
-        "consensus": partial(consensus, level=0.6),
-        "random walker": partial(random_walk, threshold=0.5),
-    }
-    for name, propose in proposals.items():
-        show(f"proposal '{name}' in a whole field", lambda propose=propose: propose(maps, part, maps.segmentation))
+    show("a review of a whole field is begun", lambda: ReviewSession(maps))
+    session, painted = ReviewSession(maps), mask.copy()
+
+    def stroke() -> None:
+        painted[44, 280:296, 280:296] ^= True
+        session.record("paint", painted)
+
+    show("a stroke in a whole field is recorded", stroke)
     return 0
 
 
@@ -96,14 +83,6 @@ def atrium(shape: tuple[int, int, int]) -> tuple[Mask, Map, Map]:
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
     depth = 30 * (1 - np.sqrt((z / 36.5) ** 2 + (y / 30) ** 2 + (x / 50) ** 2))
     return depth > 0, np.exp(-((depth / 2) ** 2)).astype(np.float32), np.clip(depth / 20, -1, 1).astype(np.float32)
-
-
-def change(session: ReviewSession, threshold: float) -> None:
-    """Set the threshold and look at the first region, as a reader does who drags the slider."""
-    session.set_threshold(threshold)
-    first = session.regions[0]
-    session.jump(first.id)
-    session.part(first.id)
 
 
 if __name__ == "__main__":

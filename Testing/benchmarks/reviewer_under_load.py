@@ -25,7 +25,7 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 from support.browser_case import write_case
-from support.reviewer_client import Server, hello, state_of, trigger
+from support.reviewer_client import Server, hello, state_of, stroke, trigger
 from support.scans import scan
 
 from mtctl.io.volumes import read_mask, write_volume
@@ -53,8 +53,8 @@ def two_reviewers(scratch: Path) -> tuple[str, bool]:
         held = second.state()["held"]
         give(second, "take_over")
         found = changed(first.folder, "ball")
-        edit(first, "add")  # mostly before it notices
-        edit(second, "add")
+        edit(first, "paint")  # mostly before it notices
+        edit(second, "paint")
         wait(lambda: bool(first.state()["held"]), 60)
         told, beside = first.state()["held"], changed(first.folder, "ball.beside-1")
         lost = [voxels_lost(first, "ball.beside-1") if beside else ours - found, voxels_lost(second, "ball")]
@@ -71,7 +71,7 @@ def two_tabs(scratch: Path) -> tuple[str, bool]:
 
         async def work(first: aiohttp.ClientWebSocketResponse) -> int:
             refused = 0
-            for name in ("accept_case", "undo", "apply", "reject_case"):
+            for name in ("accept_case", "undo", "redo", "reject_case"):
                 await trigger(first, "open", BALL)
                 at = (await state_of(first))["at"]
                 async with tab(server) as second:
@@ -93,7 +93,7 @@ def many_tabs(scratch: Path) -> tuple[str, bool]:
                 tabs = [await stack.enter_async_context(tab(server)) for _ in range(TABS)]
                 begin = time.monotonic()
                 for one in tabs:
-                    await trigger(one, "next")
+                    await trigger(one, "next_question")
                 seconds = (time.monotonic() - begin) / TABS
                 await trigger(tabs[-1], "threshold", 0.41)
                 places = [(await state_of(one))["at"] for one in tabs]
@@ -152,7 +152,7 @@ def full_disk(scratch: Path) -> tuple[str, bool]:
             with contextlib.suppress(OSError), open(disk / "filler", "wb") as filler:
                 while True:
                     filler.write(bytes(4096))
-            give(server, "next", "propose add", "apply")
+            scribble(server, "paint")
             wait(lambda: bool(server.state()["unsaved"]))
             told = server.state()["unsaved"].removeprefix(f"{server.folder}: ")
             whole = changed(server.folder, "ball")
@@ -217,10 +217,18 @@ def give(server: Server, *commands: str) -> None:
     in_a_tab(server, work)
 
 
-def edit(server: Server, proposal: str = "remove") -> None:
-    """Remove the next region from the segmentation, or add it, and wait until that was tried to be saved."""
-    give(server, "next", f"propose {proposal}", "apply")
+def edit(server: Server, tool: str = "erase") -> None:
+    """Erase across the segmentation, or paint, and wait until that was tried to be saved."""
+    scribble(server, tool)
     wait(lambda: server.state()["saved"] in ("saved", "NOT SAVED"))
+
+
+def scribble(server: Server, tool: str) -> None:
+    async def work(ws: aiohttp.ClientWebSocketResponse) -> int:
+        await stroke(ws, tool)
+        return 0
+
+    in_a_tab(server, work)
 
 
 def changed(folder: Path, stem: str) -> int:

@@ -223,7 +223,7 @@ def change(store: Path, chance: random.Random) -> str:
     """Change a store as somebody else; return what was done."""
     what = chance.choice(("corrected", "deleted", "damaged", "gone"))
     if what == "corrected":
-        corrected(CaseStore(store), "d", region_by_region=False)
+        corrected(CaseStore(store), "d", by_answers=False)
     elif what == "deleted":
         shutil.rmtree(store / "cases" / "b")
     elif what == "damaged":

@@ -68,7 +68,7 @@ def show_a_question(host: Any, module: Any) -> None:
     ui.surfaceSelector.currentIndex = 1
     ui.heatmapBox.checked = False
     zoom(host)
-    host.window.panel.scroll_to(ui.regionsSection._qt)
+    host.window.panel.scroll_to(ui.questionsSection._qt)
     host.wait(1.5)
 
 

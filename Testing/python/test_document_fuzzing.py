@@ -249,7 +249,7 @@ def fill(place: SitePlace, model: Model) -> None:
         case = predicted(place.store, scan(SHAPE, seed), id)
         place.store.accept(case, *reviewed(case, 5), "MK")
     report = {**place.store.case("a").report(), "fingerprint": "f", "case_score_interval": [0.8, 0.95]}
-    report |= {"flagged": False, "volume_ml": 60.5, "regions": [{"volume_mm3": 5.5}], "seconds": {"network": 1.5}}
+    report |= {"flagged": False, "volume_ml": 60.5, "likely_wrong_ml": 5.5, "seconds": {"network": 1.5}}
     report |= {"uncertainty": {"kind": "entropy", "in_band_mean": 0.5}, "geometry": scan(SHAPE).geometry.to_json()}
     report |= {"region_of_interest": {"chosen_by": "user", "box_mm_lps": dict.fromkeys(("x0", "y0", "z0"), 0.0)}}
     report["region_of_interest"]["box_mm_lps"] |= dict.fromkeys(("x1", "y1", "z1"), 9.0)  # type: ignore[index]
@@ -259,7 +259,7 @@ def fill(place: SitePlace, model: Model) -> None:
         write(place.folder / "out" / f"{stem}.json", report)
     (place.folder / "out" / "a.uncertainty.nrrd").touch()
     session = ReviewSession(place.store.case("b").maps())
-    session.next()
+    session.look_at((1.0, 2.0, 3.0))
     session.record("paint", session.maps.segmentation ^ np.eye(12, 14, dtype=bool))
     session.answer(Answer(((1.0, 2.0, 3.0),), "inside"), session.maps.segmentation)
     write_review(place.folder / "draft.json", session)
@@ -288,7 +288,7 @@ def fill(place: SitePlace, model: Model) -> None:
     vein = Opening(OpeningKind.VEIN, (1.0, 2.0, 3.0), (0.0, 0.0, 1.0), 5.0, 0.5)
     write_openings([vein, replace(vein, kind=OpeningKind.MITRAL, blood=None)], place.folder / "a.openings.json")
     done = {"event": "done", "id": 1, "report": {}, "arrays": {"entropy": {"start": [0, 0, 0], "outside": 0.0}}}
-    write(place.folder / "message.json", done | {"regions": "r.npz", "stage": "load", "share": 0.5, "text": "t"})
+    write(place.folder / "message.json", done | {"stage": "load", "share": 0.5, "text": "t"})
 
 
 def some_measures() -> CaseMeasures:

@@ -15,7 +15,8 @@ from mtctl.browser.ui.page_state import work_list_state
 from mtctl.errors import MtctlError, counted
 from mtctl.io.scan_checks import check_finite
 from mtctl.io.segments import left_atrium_of
-from mtctl.review.state import RemainingWork, summary
+from mtctl.review.replies import Reply
+from mtctl.review.state import summary
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,12 @@ def labelled(count: int) -> str:
 @pytest.mark.parametrize(
     ("say", "of_one", "of_two"),
     [
-        (lambda n: summary(RemainingWork(n, 1.2), None), "1 region, 1.2 mL", "2 regions, 1.2 mL"),
+        (lambda n: summary([Reply("roof", (0, 0, 0), "kept")] * n), "1 place answered", "2 places answered"),
         (work_list, "1 of 1 case left", "2 of 2 cases left"),
         (not_finite, "1 voxel is NaN or infinite; replace it", "2 voxels are NaN or infinite; replace them"),
         (labelled, "2 (1 voxel)", "2 (2 voxels)"),
     ],
-    ids=["what is left of a review", "the work list of the page", "a damaged scan", "a mask of several labels"],
+    ids=["what was answered in a review", "the work list of the page", "a damaged scan", "a mask of several labels"],
 )
 def test_what_is_said_of_one_is_not_what_is_said_of_two(say: Callable[[int], str], of_one: str, of_two: str) -> None:
     assert of_one in say(1) and of_two in say(2)

@@ -18,7 +18,9 @@ from mtctl.inference.prediction import Options
 from mtctl.inference.report import make_report
 from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import Model
+from mtctl.review.answers import Answer, ShownQuestion
 from mtctl.review.document import review_document
+from mtctl.review.places import near
 from mtctl.review.session import ReviewSession
 from mtctl_train.finetuning import cases as finetune_cases
 from mtctl_train.finetuning import run as finetune
@@ -44,34 +46,34 @@ def truth() -> Mask:
     return np.asarray(np.sqrt(z**2 + y**2 + x**2) < 0.6)
 
 
-def corrected(store: CaseStore, id: str, region_by_region: bool) -> None:
-    """Correct a case, as an imported label or in the first region of the list."""
+def corrected(store: CaseStore, id: str, by_answers: bool) -> None:
+    """Correct a case, as an imported label or by two answers: one place is right, at another the atrium goes on."""
     case = store.case(id)
-    if not region_by_region:
+    if not by_answers:
         store.add_label(case, truth(), "tester")
         return
-    session, mask = ReviewSession(case.maps()), case.prediction().copy()
-    region = session.regions[0]
-    session.jump(region.id)
-    part = session.part(region.id)
-    mask[part.box] = np.where(part.inside, ~mask[part.box], mask[part.box])
-    session.record("paint", mask)
-    session.accept_region(region.id)
+    session, mask, places = ReviewSession(case.maps()), case.prediction().copy(), []
+    for share in (0.25, 0.75):
+        at = case.geometry.index_to_physical(np.multiply(case.geometry.size, share).round()).tolist()
+        places.append((at[0], at[1], at[2]))
+    session.keep(ShownQuestion("roof", places[0], places[0], "inside", 0.1, 0.5, np.zeros(0, np.int64)))
+    mask ^= near(places[1:], 8.0, case.geometry)
+    session.answer(Answer((places[1],), "inside"), mask)
     session.accept_case()
     store.accept(case, mask, review_document(session), "tester")
 
 
 def fill_store(folder: Path, model: Model) -> Path:
-    """Make a store of five predicted cases: three corrected, one of them in one region alone, two not looked at."""
+    """Make a store of five predicted cases: three corrected, one of them by answers alone, two not looked at."""
     store = CaseStore(folder)
     segmenter = Segmenter(model, CPU)
     for seed, id in enumerate(("a", "b", "c", "d", "e")):
         prediction = segmenter.predict(scan(SHAPE, seed))
         report = make_report(prediction, model.card, Options(), "entropy", None).report
         store.add_prediction(store.add(scan(SHAPE, seed), id), result_of(prediction, report))
-    corrected(store, "a", region_by_region=True)
-    corrected(store, "b", region_by_region=False)
-    corrected(store, "c", region_by_region=False)
+    corrected(store, "a", by_answers=True)
+    corrected(store, "b", by_answers=False)
+    corrected(store, "c", by_answers=False)
     return store.folder
 
 

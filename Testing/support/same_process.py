@@ -21,7 +21,6 @@ BY_FILE = (
     "mtctl.cases.store_process",
     "mtctl.measures.process",
     "mtctl.figures.report_process",
-    "mtctl.review.regions_process",
 )
 
 

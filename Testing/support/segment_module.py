@@ -9,6 +9,7 @@ import numpy as np
 from support.scans import scan
 
 from mtctl.geometry import Geometry, Volume
+from mtctl.review.answers import ShownQuestion
 
 
 def choose_store(host: Any, edit: Any, folder: Path) -> None:
@@ -71,19 +72,39 @@ def arrive(host: Any, module: Any, node: Any, seed: int = 0) -> Any:
 
 
 def check(host: Any, module: Any, name: str | None) -> Any:
-    """Choose a segmentation to check by its name, None for the model's own; return its review, which comes later."""
+    """Choose a segmentation to check by its name, None for the model's own; return its review."""
     if name is None:
         module.ui.reviewSelector.setCurrentNode(None)
     else:
         module.ui.reviewSelector.choose(name)
-    return compared(host, module)
-
-
-def compared(host: Any, module: Any) -> Any:
-    """The review once its regions were found."""
     host.process_events()
-    assert host.wait_until(lambda: module.currentReview.preparing is None, 60)
     return module.currentReview.review
+
+
+def border_place(review: Any, number: int = 0) -> tuple[float, float, float]:
+    """A place (LPS mm) on the border of what is segmented now, each number at another side."""
+    inside = np.argwhere(mask(review))[:, ::-1]
+    axis, side = number % 3, number // 3 % 2
+    at = inside[inside[:, axis].argmin() if side else inside[:, axis].argmax()]
+    x, y, z = review.session.maps.geometry.index_to_physical(at.astype(float)).tolist()
+    return x, y, z
+
+
+def dab(host: Any, module: Any, effect: str = "Paint", number: int = 0, millimetres: float = 8.0) -> None:
+    """One click of a brush at a border's place: one step of the history."""
+    x, y, z = border_place(module.currentReview.review, number)
+    module.ui.segmentEditor.setActiveEffectByName(effect)
+    module.ui.segmentEditor.activeEffect().paint_at((-x, -y, z), millimetres)
+    settle(host, module)
+
+
+def keep_place(module: Any, number: int = 0) -> None:
+    """A person finds the segmentation right at a border's place, as K does where it is asked about."""
+    review = module.currentReview.review
+    place = border_place(review, number)
+    question = ShownQuestion("posterior wall", place, place, "inside", 0.3, 0.5, np.zeros(0, np.int64))
+    review.keep(question, module.editorPanel.save_for_undo)
+    module.currentReview.save_and_notify()
 
 
 def mask(review: Any) -> Any:
@@ -93,6 +114,6 @@ def mask(review: Any) -> Any:
 
 
 def settle(host: Any, module: Any) -> None:
-    """Waits until what the person did is noted and the list has followed."""
+    """Waits until what the person did is noted."""
     timers = (module.editorPanel._stroke, module.heatmapPanel._rest)
     assert host.wait_until(lambda: not any(timer.isActive() for timer in timers), 5)

@@ -12,9 +12,11 @@ from support.scans import scan
 from mtctl.cases.case import StoredCase
 from mtctl.cases.store import CaseStore
 from mtctl.cases.verify import Problem
-from mtctl.geometry import Geometry, Mask, Volume
+from mtctl.geometry import Geometry, Mask, Triple, Volume
 from mtctl.inference.result import Result
+from mtctl.review.answers import KEPT_MM
 from mtctl.review.document import review_document
+from mtctl.review.places import near
 from mtctl.review.session import ReviewSession
 
 MODEL = {"id": "mtctl-la16", "version": "2026.11.23", "sha256": "51" * 32}
@@ -51,16 +53,18 @@ def predicted(store: CaseStore, volume: Volume | None = None, id: str | None = N
     return store.add_prediction(store.add(volume, id), result_for(volume))
 
 
+def place_in(case: StoredCase) -> Triple:
+    """A place (LPS mm) on the border of the box that `result_for` makes."""
+    z, y, x = (count // 4 for count in case.geometry.shape)
+    at = case.geometry.index_to_physical((x, y, z)).tolist()
+    return at[0], at[1], at[2]
+
+
 def reviewed(case: StoredCase, voxels: int = 50) -> tuple[Mask, dict[str, Any]]:
-    """A person visits the first region and changes some voxels in it (none with 0); the mask and the review so far."""
+    """A person looks at a place and changes some voxels around it (none with 0); the mask and the review so far."""
     session, mask = ReviewSession(case.maps()), case.prediction()
-    region = session.next()
-    assert region is not None
-    part = session.part(region.id)
-    changed = np.flatnonzero(part.inside)[:voxels]
-    box = mask[part.box].copy()
-    box.ravel()[changed] ^= True
-    mask[part.box] = box
+    session.look_at(place_in(case))
+    mask.flat[np.flatnonzero(near((place_in(case),), KEPT_MM, case.geometry))[:voxels]] ^= True
     session.record("paint", mask)
     return mask, review_document(session)
 

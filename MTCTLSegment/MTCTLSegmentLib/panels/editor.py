@@ -1,4 +1,4 @@
-"""Section 4, lower part: the embedded Segment Editor, which paints only where the user allows it."""
+"""Section 4: the embedded Segment Editor, which paints only where the user allows it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from mtctl import scene
 from mtctl.scene.nodes import is_in_scene
 from mtctl.scene.types import Node
 from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.panel import Panel
-from MTCTLSegmentLib.parameters import Restrict
+from MTCTLSegmentLib.parameters import Painting
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
 _EFFECTS = ("Paint", "Erase", "Draw", "Scissors", "Smoothing", "Islands")
@@ -25,7 +24,7 @@ _SINGLETON = "MTCTLSegment"
 # A stroke modifies the segment several times; so long after the last time it is one edit.
 _STROKE_MS = 30
 
-# End of the ranges of intensities that may be painted: above every uncertainty, and above the 1 of a paintable voxel.
+# End of the ranges of intensities that may be painted: above every uncertainty.
 # Never the beginning itself: the editor takes a range of equal ends for one that was never set, and replaces it.
 _ABOVE_ALL = 2.0
 
@@ -37,7 +36,6 @@ class EditorPanel(Panel, VTKObservationMixin):
         super().__init__()
         self._ui, self._current, self._edited = ui, current, edited
         self._editor = editor = ui.segmentEditor
-        self._masked_region: tuple[Any, ...] = ()
         self._restriction: tuple[Node, tuple[float, float] | None] | None = None
         self._restricting = self._entered = False
         # The node first: the masking section logs errors without one, and the editor wants it before the scene.
@@ -101,7 +99,6 @@ class EditorPanel(Panel, VTKObservationMixin):
         editor.setSegmentationNode(reviewed)
         editor.setCurrentSegmentID(nodes.segment_id)
         self._node().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
-        self._masked_region = ()
         self.restrict()
         segmentation, events = reviewed.GetSegmentation(), slicer.vtkSegmentation
         # An edit fires the second, and not always the first; undo the first alone.
@@ -123,7 +120,6 @@ class EditorPanel(Panel, VTKObservationMixin):
         """Edit nothing. Call this before the scene closes: with a brush in a view Slicer would crash."""
         self.removeObservers()
         self._stroke.stop()
-        self._masked_region = ()
         self._restriction = None
         self._editor.setActiveEffect(None)
         self._editor.setSourceVolumeNode(None)  # First: without a segmentation the editor would keep it.
@@ -135,7 +131,7 @@ class EditorPanel(Panel, VTKObservationMixin):
             node.SetSourceVolumeIntensityMask(False)
 
     def refresh(self) -> None:
-        """Follow the open review and its current region."""
+        """Follow the open review."""
         review = self._current.review
         self._editor.enabled = review is not None
         self._show_history()
@@ -144,19 +140,12 @@ class EditorPanel(Panel, VTKObservationMixin):
             self.restrict()
 
     def restrict(self) -> None:
-        """Allow painting where the parameter `restrict` says."""
+        """Allow painting where the parameter `painting` says."""
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None:
             return
-        current = review.session.current
-        if parameters.restrict == Restrict.anywhere or review.nodes.heatmap is None:
+        if parameters.painting == Painting.anywhere or review.nodes.heatmap is None:
             self._mask(review.nodes.scan, None)
-        elif parameters.restrict == Restrict.region and current is not None:
-            wanted = (current.id, review.session.state.threshold)
-            if self._masked_region != wanted:
-                allowed = review.session.paintable(current.id)
-                self._mask(scene.paintable_node(review.nodes, allowed), (1.0, _ABOVE_ALL))
-                self._masked_region = wanted
         else:
             self._mask(review.nodes.heatmap, (parameters.threshold, _ABOVE_ALL))
 
@@ -165,8 +154,8 @@ class EditorPanel(Panel, VTKObservationMixin):
         self._editor.saveStateForUndo()
         self._show_history()
 
-    def note_proposal(self) -> None:
-        """Save and show that a suggestion was applied."""
+    def note_answer(self) -> None:
+        """Save and show that an answer was applied."""
         self._stroke.stop()
         self._edited()
         self._current.save_and_notify()
@@ -182,7 +171,6 @@ class EditorPanel(Panel, VTKObservationMixin):
         self._show_history()
 
     def _mask(self, source: Node, allowed: tuple[float, float] | None) -> None:
-        self._masked_region = ()
         self._restriction = source, allowed
         self._apply_restriction()
 
@@ -198,7 +186,6 @@ class EditorPanel(Panel, VTKObservationMixin):
         if node.GetSegmentationNode() is not review.nodes.reviewed:
             return
         if not is_in_scene(source):  # Deleted: `detach` follows, unless it can be made again.
-            self._masked_region = ()
             qt.QTimer.singleShot(0, self.refresh)
             return
         self._restricting = True  # Each line below is an event of the node, too.

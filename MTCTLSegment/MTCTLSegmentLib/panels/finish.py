@@ -66,12 +66,11 @@ class FinishPanel(Panel):
         if review is not None and review.nodes.scan is not self._remark_of:
             self._remark_of, ui.reasonEdit.text = review.nodes.scan, ""
         if review is not None and review is not self._saving:
-            left = review.session.remaining.regions
             status = review.session.state.status
             ui.finishLabel.text = {
                 Status.ACCEPTED: _("Accepted and saved. Any change opens the case again."),
                 Status.REJECTED: _("Rejected and saved: {reason}").format(reason=review.session.state.reason),
-                Status.DRAFT: _open_text(left),
+                Status.DRAFT: "",
             }[status]
         else:
             ui.finishLabel.text = self._saving_text if review is not None else ""
@@ -81,11 +80,6 @@ class FinishPanel(Panel):
         with errors_shown():
             review, store = self._current.review, self._chosen_store()
             if review is None or store is None:
-                return
-            left = review.session.remaining
-            if left.regions and not slicer.util.confirmYesNoDisplay(
-                _open_question(left.regions, left.ml), _("Accept case")
-            ):
                 return
             review.discard()
             review.session.accept_case()
@@ -149,16 +143,3 @@ class FinishPanel(Panel):
 
     def _signed(self, name: str) -> None:
         settings.remember("reviewer", name.strip())
-
-
-def _open_question(count: int, ml: float) -> str:
-    if count == 1:
-        return _("1 region ({ml:.1f} mL) was not accepted yet. Accept the case all the same?").format(ml=ml)
-    question = _("{count} regions ({ml:.1f} mL) were not accepted yet. Accept the case all the same?")
-    return question.format(count=count, ml=ml)
-
-
-def _open_text(count: int) -> str:
-    if count == 1:
-        return _("One region is still open.")
-    return _("{count} regions are still open.").format(count=count) if count else ""

@@ -16,7 +16,7 @@ from MTCTLSegmentLib.parameters import ShownUncertainty, Surface
 from MTCTLSegmentLib.review.case_review import REVIEWED_KIND
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
-# The list follows when the slider rests so long: while it moves, only the picture does.
+# The review is saved when the slider rests so long: while it moves, only the picture follows.
 _REST_MS = 60
 
 # The coloured surface follows an edit so much later: it takes a second on a large atrium.
@@ -29,7 +29,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
     def __init__(self, ui: Any, current: CurrentReview) -> None:
         super().__init__()
         self._ui, self._current = ui, current
-        self._rest = self.make_timer(_REST_MS, self.list_regions)
+        self._rest = self.make_timer(_REST_MS, self.keep_threshold)
         self._recolor = self.make_timer(_SURFACE_MS, self._color_again)
         self._views = self.make_timer(0, self._follow_views)
         self._surface = self.make_timer(0, self.show_surface)  # Half a second: in a turn of its own, after the slices.
@@ -69,7 +69,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
         self._shown, self._away = True, False
 
     def hide_cases(self) -> None:
-        """Take all cases of the scene out of the views: heatmap, legend, outline, surface and suggestion."""
+        """Take all cases of the scene out of the views: heatmap, legend, outline, surface and preview."""
         self._rest.stop()
         self._recolor.stop()
         self._surface.stop()
@@ -106,7 +106,7 @@ class HeatmapPanel(Panel, VTKObservationMixin):
             self._current.notify()
 
     def show_threshold(self) -> None:
-        """Show the threshold in the views at once, and in the list when the slider rests."""
+        """Show the threshold in the views at once; it is kept when the slider rests."""
         review, parameters = self._current.review, self._current.parameters
         if review is None:
             return
@@ -114,13 +114,12 @@ class HeatmapPanel(Panel, VTKObservationMixin):
         if review.nodes.kind == REVIEWED_KIND and parameters.threshold != review.session.state.threshold:
             self._rest.start()
 
-    def list_regions(self) -> None:
-        """List the regions at the chosen threshold."""
+    def keep_threshold(self) -> None:
+        """Keep the chosen threshold with the review."""
         self._rest.stop()
         review, parameters = self._current.review, self._current.parameters
         if review is None or parameters is None or review.nodes.kind != REVIEWED_KIND:
             return
-        review.discard()
         review.session.set_threshold(parameters.threshold)
         self._current.save_and_notify()
 

@@ -42,7 +42,7 @@ class _Wanted:
 
     Attributes:
         review, mask: Compared as objects: a mask is never changed in place.
-        settled: Accepted regions and answers (`settled_by_the_person`).
+        settled: Answers (`settled_by_the_person`).
         shell: Outward and inward mm; None: the wall is not measured.
     """
 

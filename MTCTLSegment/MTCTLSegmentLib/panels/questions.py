@@ -39,7 +39,7 @@ class QuestionPanel(Panel):
         super().__init__()
         self._ui, self._current, self._editor = ui, current, editor
         in_scene = QuestionsInScene(
-            current, worker, editor.settle, editor.save_for_undo, editor.note_proposal, self.refresh
+            current, worker, editor.settle, editor.save_for_undo, editor.note_answer, self.refresh
         )
         self._dialogue = QuestionDialogue(in_scene, worker.client)
         self._side: Side = "inside"
@@ -53,7 +53,7 @@ class QuestionPanel(Panel):
             (ui.previousQuestionButton, "clicked()", self.previous),
             (ui.takeBackButton, "clicked()", editor.undo),
             (ui.askAgainButton, "clicked()", self._ask_again),
-            (ui.regionsSection, "contentsCollapsed(bool)", self._opened),
+            (ui.questionsSection, "contentsCollapsed(bool)", self._opened),
             *((button, "clicked()", partial(self._wait_for_click, side)) for button, side in sides),
         )
         self.listen(current, self.refresh)
@@ -120,7 +120,7 @@ class QuestionPanel(Panel):
 
     def _is_due(self) -> bool:
         is_shown = self._current.parameters is not None  # Else the module was left, or the scene closes.
-        return is_shown and self._dialogue.due and not self._ui.regionsSection.collapsed
+        return is_shown and self._dialogue.due and not self._ui.questionsSection.collapsed
 
     def _ask_if_due(self) -> None:
         if self._is_due() and not python_packages.missing():

@@ -213,8 +213,8 @@ class ScanPanel(Panel):
         elif review.nodes.reviewed is not review.nodes.segmentation:  # Else a copy, whose original may be gone.
             parameters.reviewed = review.nodes.reviewed
 
-    def review_chosen(self, opened: Callable[[], None]) -> None:
-        """Review the chosen segment in the open case; `opened` is called when its review is there.
+    def review_chosen(self) -> None:
+        """Review the chosen segment in the open case.
 
         Raises:
             SceneError: It is empty on the scan, or was deleted.
@@ -224,9 +224,9 @@ class ScanPanel(Panel):
             return
         index = self._ui.segmentSelector.currentIndex
         if parameters.reviewed is None or not 0 <= index < len(self._segment_ids):
-            self._current.review_other(nodes.segmentation, scene.SEGMENT_ID, opened)
+            self._current.review_other(nodes.segmentation, scene.SEGMENT_ID)
         else:
-            self._current.review_other(parameters.reviewed, self._segment_ids[index], opened)
+            self._current.review_other(parameters.reviewed, self._segment_ids[index])
 
     # --- box ----------------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from slicer.i18n import tr as _
-
 from MTCTLSegmentLib.panel import Panel
 from MTCTLSegmentLib.review.current_review import CurrentReview
 
@@ -26,8 +24,7 @@ class StatusPanel(Panel):
     def refresh(self) -> None:
         """Show the open case; hide the panel without one."""
         review = self._current.review
-        comparing = _("Comparing the segmentations ...") if self._current.preparing is not None else ""
-        text = review.summary() if review is not None else comparing
+        text = review.summary() if review is not None else ""
         warnings = review.warnings() if review is not None else [self._current.problem] if self._current.problem else []
         self._ui.summaryLabel.text = text[:1].upper() + text[1:]
         self._ui.summaryLabel.setVisible(bool(text))

@@ -13,8 +13,9 @@ import numpy as np
 
 from mtctl import scene
 from mtctl.geometry import Volume
+from mtctl.io.reports import likely_wrong_ml
 from mtctl.review.answers import with_changed
-from mtctl.review.case_maps import RegionPart, ReviewError
+from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review, review_document, with_geometry
 from mtctl.review.session import ReviewSession
 from mtctl.review.state import summary
@@ -26,15 +27,10 @@ if TYPE_CHECKING:
 
     from mtctl.geometry import Geometry, Mask, Triple
     from mtctl.review.answers import Answer, ShownQuestion
-    from mtctl.review.proposals import Proposal
     from mtctl.scene import CaseNodes
-    from mtctl.uncertainty.regions import Region, RegionMap
 
-# The regions were tuned on this kind; the others can be looked at.
+# Reviews go by this kind; the others can be looked at.
 REVIEWED_KIND = NAMES[0]
-
-# Edits that may mark a side for `random_walk`; a suggestion or an undo is no stroke.
-_STROKES = ("paint", "erase", "draw", "scissors")
 
 # In a draft that is kept with the scene: which segmentation it is about.
 _MASK = "mask_digest"
@@ -48,7 +44,6 @@ class CaseReview:
         nodes: The nodes of the case; `refresh` reads them again after some were added or deleted.
         session: The review without a scene.
         note: A warning about how the review began, or "".
-        preview: The shown suggestion, or None.
         asked: The question whose opposite answer is shown, or None.
         key: Names the case for the child process that is asked for questions.
     """
@@ -56,9 +51,7 @@ class CaseReview:
     nodes: CaseNodes
     session: ReviewSession
     note: str = ""
-    preview: Proposal | None = None
     _mask: Mask = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
-    _before_strokes: Mask = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
     _seen: set[bytes] = field(default_factory=set)
     asked: ShownQuestion | None = None
     key: str = field(default_factory=lambda: uuid4().hex)
@@ -81,8 +74,9 @@ class CaseReview:
         return self._mask
 
     def summary(self) -> str:
-        """Return a summary, as "3 regions, 1.2 mL to check; likely Dice 0.90-0.93"."""
-        return summary(self.session.remaining, self.expected_dice)
+        """Return a summary, as "8.1 mL likely wrong; likely Dice 0.90-0.93"."""
+        likely_wrong = likely_wrong_ml(self.report) if self.own else None
+        return summary(self.session.state.replies, likely_wrong, self.expected_dice)
 
     @property
     def expected_dice(self) -> tuple[float, float] | None:
@@ -93,7 +87,7 @@ class CaseReview:
     def warnings(self) -> list[str]:
         """Return the warnings that the person should read first."""
         flagged = self.report.get("flagged") and not self.report.get("warnings") and self.own
-        doubt = ["the model expects a poor result on this scan: look at all of it, not at the regions alone"]
+        doubt = ["the model expects a poor result on this scan: look at all of it, not at the questions alone"]
         return [*([self.note] if self.note else []), *self.report.get("warnings", []), *(doubt if flagged else [])]
 
     def refresh(self) -> str | None:
@@ -108,23 +102,11 @@ class CaseReview:
         self.nodes = nodes
         return scene.missing(nodes)
 
-    def go_to(self, region: Region | None) -> None:
-        """Show a region in the views, and count later strokes as strokes in it.
-
-        Raises:
-            SceneError: The scan was deleted, or is under a warping transform.
-        """
-        self.discard()
-        self._before_strokes = self._mask
-        if region is not None:
-            scene.follow_scan(self.nodes)
-            scene.jump(self.nodes.scene, self._place_in_scene(region.centroid_lps))
-
     def look_at(self, question: ShownQuestion) -> None:
         """Show the place of a question in the views.
 
         Raises:
-            SceneError: As `go_to`.
+            SceneError: The scan was deleted, or is under a warping transform.
         """
         self.discard()
         scene.follow_scan(self.nodes)
@@ -136,12 +118,9 @@ class CaseReview:
         Raises:
             SceneError: Something was deleted.
         """
-        from mtctl.review import proposals
-
-        if self.preview is not None or not len(question.voxels):
+        if not len(question.voxels):
             return
-        part = RegionPart.of(question.voxels, self._mask.shape)
-        self.nodes = scene.show_preview(self.nodes, proposals.opposite(self.session.maps, part, self._mask))
+        self.nodes = scene.show_preview(self.nodes, question.voxels)
         self.asked = question
 
     def questioned(self) -> QuestionedCase:
@@ -165,62 +144,11 @@ class CaseReview:
     def _place_in_scene(self, place: Triple) -> Triple:
         return _moved(place, self.session.maps.geometry, scene.volume_of(self.nodes.scan).geometry)
 
-    def propose(self, kind: str, level: float) -> Proposal:
-        """Compute a suggestion for the current region and show it; the segmentation is not changed.
-
-        Args:
-            kind: "add", "remove", "distance", "consensus" or "fill".
-            level: Probability for "consensus".
-
-        Raises:
-            ReviewError: There is no current region.
-            SceneError: Something was deleted.
-        """
-        from mtctl.review import proposals
-
-        region = self.session.current
-        if region is None:
-            raise ReviewError("choose a region in the list first")
-        self.asked = None
-        maps, part, mask = self.session.maps, self.session.part(region.id), scene.mask_of(self.nodes)
-        if kind == "consensus":
-            proposal = proposals.consensus(maps, part, mask, level)
-        elif kind == "fill":
-            before = self._before_strokes
-            proposal = proposals.random_walk(
-                maps, part, mask, self.session.state.threshold, mask & ~before, before & ~mask
-            )
-        else:
-            simple = {"add": proposals.add, "remove": proposals.remove, "distance": proposals.distance_map}
-            proposal = simple[kind](maps, part, mask)
-        self.nodes = scene.show_preview(self.nodes, proposal)
-        self.preview = proposal
-        return proposal
-
     def discard(self) -> None:
-        """Hide the shown suggestion, or what a question's opposite answer would change."""
-        if self.preview is not None or self.asked is not None:
-            self.preview = self.asked = None
+        """Hide what a question's opposite answer would change."""
+        if self.asked is not None:
+            self.asked = None
             scene.remove_preview(self.nodes)
-
-    def use(self, save_for_undo: Callable[[], None]) -> bool:
-        """Apply the shown suggestion as one undo step; return whether anything changed.
-
-        Args:
-            save_for_undo: Called right before.
-
-        Raises:
-            SceneError: Something was deleted.
-        """
-        proposal = self.preview
-        if proposal is None:
-            return False
-        self.discard()
-        mask = scene.mask_of(self.nodes).copy()
-        mask[proposal.box] = proposal.mask
-        save_for_undo()
-        scene.set_mask(self.nodes, mask)
-        return self._record(proposal.name, mask)
 
     def keep(self, question: ShownQuestion, save_for_undo: Callable[[], None]) -> None:
         """Record that the segmentation is right where a question was asked, as one undo step.
@@ -259,7 +187,7 @@ class CaseReview:
         if len(voxels):
             scene.set_mask(self.nodes, mask)
         self._seen.add(_digest(mask))
-        self._mask = self._before_strokes = mask
+        self._mask = mask
         self.session.answer(answer, mask, question)
         self._note_replies()
 
@@ -276,12 +204,11 @@ class CaseReview:
         return review_document(self.session)
 
     def save_draft(self) -> None:
-        """Save the draft, and the table of regions, with the case in the scene.
+        """Save the draft with the case in the scene.
 
         Raises:
             SceneError: The case's record was deleted.
         """
-        scene.fill_region_table(self.nodes, self.session.regions)
         scene.store_document(self.nodes, _draft_name(self.nodes), self.draft() | {_MASK: _digest(self._mask).hex()})
 
     def _record(self, kind: str, mask: Mask) -> bool:
@@ -300,8 +227,6 @@ class CaseReview:
         kind = "undo" if digest in self._seen else kind
         self._seen.add(digest)
         self._mask = mask
-        if kind not in _STROKES:
-            self._before_strokes = mask
         self.session.record(kind, mask, given)
         return True
 
@@ -319,12 +244,11 @@ def is_own(nodes: CaseNodes) -> bool:
     return nodes.reviewed is nodes.segmentation and nodes.segment_id == scene.SEGMENT_ID
 
 
-def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview:
+def open_review(nodes: CaseNodes) -> CaseReview:
     """Begin the review of a case, or resume its draft.
 
     Args:
         nodes: The case.
-        places: Its regions where they are known, as from a fresh result; None: to be found, which takes half a second.
 
     Raises:
         SceneError: Something that is needed was deleted.
@@ -334,17 +258,16 @@ def open_review(nodes: CaseNodes, places: RegionMap | None = None) -> CaseReview
     if draft:
         try:
             written = _where_the_scan_is(draft, maps.geometry)
-            session = resume_review(written, maps, mask, all_regions=places)
+            session = resume_review(written, maps, mask)
         except ReviewError as error:
             note = str(error)
     if session is not None and draft and draft.get(_MASK, _digest(mask).hex()) != _digest(mask).hex():
-        session.reopen_case()  # What was vouched for is not there any more; of the regions nobody can tell.
+        session.reopen_case()  # What was vouched for is not there any more; of the places nobody can tell.
         session.pause()
         note = "the segmentation was edited outside of this module since the review: look again at what was accepted"
     if session is None:
-        session = ReviewSession(maps, mask=mask, all_regions=places)
-    scene.fill_region_table(nodes, session.regions)
-    review = CaseReview(nodes, session, note, None, mask, mask, {_digest(maps.segmentation), _digest(mask)})
+        session = ReviewSession(maps, mask=mask)
+    review = CaseReview(nodes, session, note, mask, {_digest(maps.segmentation), _digest(mask)})
     review._noted, review._given_before = scene.replies_given(nodes), session.replies_given
     return review
 
@@ -358,7 +281,7 @@ def _moved(place: Triple, before: Geometry, now: Geometry) -> Triple:
 
 
 def forget_draft(nodes: CaseNodes) -> None:
-    """Remove the draft of a case that was segmented again: its regions have changed."""
+    """Remove the draft of a case that was segmented again."""
     scene.store_document(nodes, _draft_name(nodes), {})
 
 

@@ -10,16 +10,12 @@ import slicer
 from mtctl import scene
 from mtctl.scene import SceneError
 from mtctl.scene.types import Node
-from mtctl.system.files import WriteError
-from MTCTLSegmentLib.error_display import errors_shown
-from MTCTLSegmentLib.jobs.regions_job import RegionsJob
 from MTCTLSegmentLib.observable import Observable
-from MTCTLSegmentLib.review.case_review import REVIEWED_KIND, CaseReview, forget_draft, is_own, open_review
+from MTCTLSegmentLib.review.case_review import CaseReview, forget_draft, open_review
 
 if TYPE_CHECKING:
     from mtctl.inference.result import Result
     from mtctl.scene import CaseNodes
-    from mtctl.uncertainty.regions import RegionMap
 
 
 class CurrentReview(Observable):
@@ -29,7 +25,6 @@ class CurrentReview(Observable):
         parameters: The module's parameter node; None while the scene closes or loads, and out of the module.
         review: The open review, or None.
         problem: Why the review cannot go on, or "".
-        preparing: The case whose review is opened in a moment, or None.
     """
 
     def __init__(self) -> None:
@@ -37,14 +32,12 @@ class CurrentReview(Observable):
         self.parameters: Any = None
         self.review: CaseReview | None = None
         self.problem = ""
-        self.preparing: CaseNodes | None = None
-        self._regions = RegionsJob()
         self._suspended: dict[str, CaseReview] = {}
 
     @property
     def nodes(self) -> CaseNodes | None:
-        """The case that is open, or will be in a moment; None where there is none."""
-        return self.preparing if self.review is None else self.review.nodes
+        """The case that is open; None where there is none."""
+        return None if self.review is None else self.review.nodes
 
     def save_and_notify(self) -> None:
         """Save the draft after an action of the user, and notify the panels.
@@ -89,44 +82,27 @@ class CurrentReview(Observable):
         self._suspended.pop(scan.GetID(), None)
         forget_draft(nodes)
         self.problem = ""
-        self.review = open_review(nodes, result.regions if is_own(nodes) else None)
+        self.review = open_review(nodes)
 
-    def review_other(self, segmentation: Node, segment_id: str, opened: Callable[[], None]) -> None:
+    def review_other(self, segmentation: Node, segment_id: str) -> None:
         """Review another segment in the open case, which may be the model's.
 
         Args:
             segmentation, segment_id: See `scene.review_segmentation`.
-            opened: Called when the review is there; where its regions have to be found, that is later.
 
         Raises:
             SceneError: There is no such segment, or it is empty on the scan's grid.
         """
-        nodes, review = self.nodes, self.review
-        if nodes is None or (nodes.reviewed is segmentation and nodes.segment_id == segment_id):
+        review = self.review
+        if review is None or (review.nodes.reviewed is segmentation and review.nodes.segment_id == segment_id):
             return
         self.save_draft()
-        if review is not None:
-            review.discard()
-        nodes = scene.review_segmentation(nodes, segmentation, segment_id)
-        maps = scene.case_maps(nodes, REVIEWED_KIND)
-        self.review, self.preparing = None, nodes
-
-        def found(places: RegionMap | None) -> None:
-            self.preparing = None
-            with errors_shown():
-                self.review = open_review(nodes, places)
-            if self.parameters is not None:  # Else the module was left meanwhile; entered again, it shows the review.
-                opened()
-
-        try:
-            self._regions.start(maps, found)
-        except WriteError:  # No place for temporary files: it is done here, and takes its time.
-            found(None)
+        review.discard()
+        self.review = open_review(scene.review_segmentation(review.nodes, segmentation, segment_id))
 
     def suspend(self) -> None:
         """Suspend the open review; opening its scan again resumes it."""
         review, self.review, self.problem = self.review, None, ""
-        self._stop_preparing()
         if review is None:
             return
         review.session.pause()
@@ -136,7 +112,7 @@ class CurrentReview(Observable):
             self._suspended[review.nodes.scan.GetID()] = review
 
     def pause(self) -> None:
-        """Stop the review's clock, hide the suggestion and save the draft, as the user leaves the module."""
+        """Stop the review's clock, hide what is previewed and save the draft, as the user leaves the module."""
         if self.review is not None:
             self.review.session.pause()
             if self.review.refresh() is None:
@@ -152,10 +128,7 @@ class CurrentReview(Observable):
         for scan_id in [key for key in self._suspended if slicer.mrmlScene.GetNodeByID(key) is None]:
             del self._suspended[scan_id]
         problem = self.review.refresh() if self.review is not None else None
-        if self.preparing is not None and self.review is None:
-            problem = scene.missing(self.preparing)
         if problem:
-            self._stop_preparing()
             self.review, self.problem = None, problem
         return not problem
 
@@ -167,17 +140,12 @@ class CurrentReview(Observable):
     def clear(self) -> None:
         """Drop all reviews, as the scene is about to be closed or replaced."""
         self.review, self.problem = None, ""
-        self._stop_preparing()
         self._suspended.clear()
 
     def close(self) -> None:
         """Save the draft and drop all reviews, as the module is about to be unloaded."""
         self.pause()
         self.clear()
-
-    def _stop_preparing(self) -> None:
-        self.preparing = None
-        self._regions.cancel()
 
     @staticmethod
     def _save(review: CaseReview) -> None:

@@ -166,6 +166,5 @@ def _is_due(watched: _Watched) -> bool:
 
 
 def _work(state: ReviewState) -> Any:
-    """Return the marks, edits and replies of a review, without times of viewing and threshold."""
-    marks = {number: (mark.seen_at, mark.accepted_at, mark.edited) for number, mark in state.marks.items()}
-    return marks, state.edits, state.replies
+    """Return the edits and replies of a review, without what was looked at and the threshold."""
+    return state.edits, state.replies

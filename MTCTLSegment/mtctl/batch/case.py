@@ -1,4 +1,4 @@
-"""One scan from file to files: read, predict, find regions, and put all results in place at once."""
+"""One scan from file to files: read, predict, report, and put all results in place at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtctl import __version__
-from mtctl.errors import MtctlError, cause_of, counted, printable
+from mtctl.errors import MtctlError, cause_of, printable
 from mtctl.geometry import Geometry, Triple, Volume, spacing_text
 from mtctl.inference.prediction import Options, Prediction, ProgressCallback
 from mtctl.inference.report import CaseReport, make_report
@@ -251,7 +251,6 @@ def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, 
     mask = from_grid(prediction.segmentation.astype(np.float32), prediction.source, grid, 0.0) >= 0.5
     uncertainty = from_grid(found.uncertainty.array, prediction.source, grid, 0.0)
     low, high = report["case_score_interval"]
-    left = sum(region["volume_mm3"] for region in report["regions"]) / 1000
     return CasePicture(
         image=image,
         mask=mask,
@@ -259,5 +258,5 @@ def _view(stem: str, volume: Volume, prediction: Prediction, found: CaseReport, 
         scale=_scale(request),
         title=f"{stem}    left atrium {report['volume_ml']:.1f} mL",
         subtitle=f"likely Dice {low:.2f}-{high:.2f}{', please look' if report['flagged'] else ''}    "
-        f"{counted(len(report['regions']), 'uncertain region')}, {left:.1f} mL    research use only",
+        f"{report['likely_wrong_ml']:.1f} mL likely wrong    research use only",
     )

@@ -54,8 +54,7 @@ _COLUMNS = (
     ("State", "text", ""),
     ("Case score", "number", "The Dice that is to be expected, with its 90 % interval"),
     ("Volume, mL", "number", "Of the left atrium"),
-    ("Regions", "number", "Uncertain places to look at"),
-    ("To check, mL", "number", "Volume of these places"),
+    ("Likely wrong, mL", "number", "What of the segmentation is to be expected wrong, mostly within a border's width"),
     ("Uncertainty", "number", "Mean within 3 mm of the surface, 0 to 1"),
     ("Remarks", "text", ""),
 )
@@ -76,7 +75,7 @@ def _row(folder: Path, number: int, row: Row) -> str:
         f"{ {'failed': 'failed', 'flagged': 'look', 'good': 'ok'}[kind] }</span></td>",
         _score(row),
         *(_number(value, digits) for value, digits in (
-            (row.volume_ml, 1), (row.regions, 0), (row.to_check_ml, 1), (row.uncertainty_in_band, 3),
+            (row.volume_ml, 1), (row.likely_wrong_ml, 1), (row.uncertainty_in_band, 3),
         )),
         f"<td class=remarks>{escape(row.error or row.warnings)}</td>",
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtctl.io.inputs import ScanInput
+from mtctl.io.reports import likely_wrong_ml
 
 DONE = "done"
 
@@ -29,8 +30,7 @@ class Row:
         case_score_low, case_score_high: Its 90 % interval.
         volume_ml: Of the atrium.
         volume_ml_low, volume_ml_high: Its 90 % interval; reports of earlier versions have none.
-        regions: Number of uncertain regions.
-        to_check_ml: Their volume.
+        likely_wrong_ml: What of it is likely wrong.
         uncertainty_in_band: Mean within 3 mm of the surface.
         seconds: Time it took.
         model: Id and version.
@@ -47,8 +47,7 @@ class Row:
     volume_ml: float | None = None
     volume_ml_low: float | None = None
     volume_ml_high: float | None = None
-    regions: int | None = None
-    to_check_ml: float | None = None
+    likely_wrong_ml: float | None = None
     uncertainty_in_band: float | None = None
     seconds: float | None = None
     model: str = ""
@@ -85,6 +84,7 @@ def done_row(stem: str, report: dict[str, Any]) -> Row:
             raise KeyError(name)
     low, high = report["case_score_interval"]
     volumes = report.get("volume_ml_interval") or (None, None)
+    wrong = likely_wrong_ml(report)
     smallest, largest = (None if volume is None else round(volume, 1) for volume in volumes)
     return Row(
         case=stem,
@@ -96,8 +96,7 @@ def done_row(stem: str, report: dict[str, Any]) -> Row:
         volume_ml=round(report["volume_ml"], 1),
         volume_ml_low=smallest,
         volume_ml_high=largest,
-        regions=len(report["regions"]),
-        to_check_ml=round(sum(region["volume_mm3"] for region in report["regions"]) / 1000, 2),
+        likely_wrong_ml=None if wrong is None else round(wrong, 2),
         uncertainty_in_band=report["uncertainty"]["in_band_mean"],
         seconds=round(sum(report["seconds"].values()), 2),
         model=f"{report['model']['id']} {report['model']['version']}",

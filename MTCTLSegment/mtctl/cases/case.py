@@ -145,7 +145,7 @@ class StoredCase(CaseHistory):
         """Return where the prediction that was reviewed was uncertain, (z, y, x) bool.
 
         That is at or above the threshold of the review, or, without a review, of the report.
-        `changed_voxels() & uncertain_voxels()` are the voxels that were corrected in uncertain regions.
+        `changed_voxels() & uncertain_voxels()` are the voxels that were corrected where it was uncertain.
 
         Args:
             kind: Of uncertainty; None: what the review went by, or else entropy.

@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=HELP,
         description="Writes <case>.report.pdf for results of `mtctl segment`, as they were corrected, or for other "
         "masks: slices with outline and uncertainty, the surface, volume, area, extents and sphericity with their "
-        "90 %% intervals, and model, expected Dice, regions and warnings. With --scans also the scan and the "
+        "90 %% intervals, and model, expected Dice, answers and warnings. With --scans also the scan and the "
         "enhancement of the wall, without veins and mitral valve. For research, not for a diagnosis.",
     )
     parser.add_argument(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtctl.commands.arguments import SPACING, given_spacing
-from mtctl.errors import counted, printable
+from mtctl.errors import printable
 from mtctl.uncertainty.kinds import BY_OPTION, KINDS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--samples", type=_whole(2, 1000), metavar="N", help="Monte-Carlo samples (default: by model)")
     parser.add_argument(
         "--uncertainty", choices=tuple(BY_OPTION), default=KINDS[0].option,
-        help="which uncertainty to write and to find regions in (%(default)s)",
+        help="which uncertainty to write (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--threshold", type=_share, metavar="T", help="of the uncertainty, 0 to 1 (default: the model's)"
@@ -227,13 +227,14 @@ def _print_case(place: str, outcome: Outcome, pace: str) -> None:
             flush=True,
         )
         return
+    from mtctl.io.reports import likely_wrong_ml
+
     report = outcome.report
     low, high = report["case_score_interval"]
-    regions = report["regions"]
-    to_check = sum(region["volume_mm3"] for region in regions) / 1000
+    wrong = likely_wrong_ml(report)
     print(
-        f"{place} {name}: {report['volume_ml']:.1f} mL, {counted(len(regions), 'region')} with {to_check:.1f} mL to "
-        f"check, likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
+        f"{place} {name}: {report['volume_ml']:.1f} mL, {f'{wrong:.1f} mL likely wrong, ' if wrong is not None else ''}"
+        f"likely Dice {low:.2f}-{high:.2f}{', FLAGGED' if report['flagged'] else ''} "
         f"({sum(report['seconds'].values()):.1f} s){f'; {pace}' if pace else ''}",
         flush=True,
     )

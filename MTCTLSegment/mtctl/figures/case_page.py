@@ -12,6 +12,7 @@ from mtctl import __version__
 from mtctl.errors import counted
 from mtctl.figures.report_page import ReportPage, SurfaceView
 from mtctl.geometry import Geometry, Map, Mask, Volume
+from mtctl.io.reports import likely_wrong_ml
 from mtctl.measures.body_size import BodySize
 from mtctl.measures.case import ReadCase
 from mtctl.measures.document import CaseMeasures
@@ -137,10 +138,11 @@ def _origin(case: ReadCase, measures: CaseMeasures) -> list[str]:
         score = f"Expected Dice before corrections {report['case_score']:.2f}, 90 % interval {low:.2f} to {high:.2f}."
         lines.append(score + (" Below the limit: look at every slice." if report.get("flagged") else ""))
     if report:
-        regions = counted(len(report.get("regions", ())), "uncertain region was", "uncertain regions were")
+        wrong, answered = likely_wrong_ml(report), counted(case.answered, "place was", "places were")
+        expected = "" if wrong is None else f"{wrong:.1f} mL were likely wrong before corrections. "
         lines.append(
-            f"{case.answered} of {regions} answered; "
-            f"{measures.settled_percent:.0f} % of the uncertainty is settled. Intervals narrow as regions are answered."
+            f"{expected}{answered[:1].upper()}{answered[1:]} answered; {measures.settled_percent:.0f} % of the "
+            "uncertainty is settled. Intervals narrow as questions are answered."
         )
     if measures.wall:
         wall = measures.wall

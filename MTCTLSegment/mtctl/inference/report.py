@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mtctl import __version__
 from mtctl.geometry import Map, Mask, Volume
 from mtctl.inference.prediction import Options, Prediction
@@ -19,7 +21,6 @@ from mtctl.review.case_maps import probability_of
 from mtctl.uncertainty.case_score import CaseScore
 from mtctl.uncertainty.kinds import BY_OPTION
 from mtctl.uncertainty.maps import FLAGGED_SHARE, threshold_for_volume
-from mtctl.uncertainty.region_search import region_map
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class CaseReport:
 
 
 def make_report(prediction: Prediction, card: Card, options: Options, kind: str, threshold: float | None) -> CaseReport:
-    """Report on a prediction as the files of a case hold it, with its regions.
+    """Report on a prediction as the files of a case hold it.
 
     Args:
         prediction: Prediction for one scan.
@@ -58,14 +59,13 @@ def make_report(prediction: Prediction, card: Card, options: Options, kind: str,
             f"the model '{card.id}' was never calibrated on validation cases: its case score is a guess "
             "(mtctl models calibrate)"
         )
-    regions = region_map(uncertainty.array, prediction.segmentation, prediction.source).regions_at(chosen)
     report = {
         **_origin(prediction, card, options),
         **_volume_interval(prediction),
         "uncertainty": {"kind": kind, **_means(uncertainty, prediction.segmentation)},
         **score,
         "threshold": chosen,
-        "regions": [dataclasses.asdict(region) for region in regions],
+        **_likely_wrong(prediction),
         "warnings": warnings,
         **_running(prediction),
     }
@@ -73,7 +73,7 @@ def make_report(prediction: Prediction, card: Card, options: Options, kind: str,
 
 
 def summarise(prediction: Prediction, card: Card, options: Options, remarks: Sequence[str] = ()) -> dict[str, Any]:
-    """Report on a prediction to a window, which finds the regions itself at every threshold.
+    """Report on a prediction to a window.
 
     Args:
         prediction: Prediction for one scan.
@@ -88,6 +88,7 @@ def summarise(prediction: Prediction, card: Card, options: Options, remarks: Seq
         **_origin(prediction, card, options),
         **_case_score(prediction, card.score or CaseScore()),
         "threshold": card.threshold,
+        **_likely_wrong(prediction),
         "warnings": [*prediction.warnings, *prediction.remarks, *remarks],
         **_running(prediction),
     }
@@ -117,6 +118,14 @@ def _volume_interval(prediction: Prediction) -> dict[str, list[float]]:
     probability = probability_of(prediction.on_source("entropy").array, mask)
     volume = volume_ml(UncertainMask.of(mask, probability, prediction.source))
     return {"volume_ml_interval": [round(end or 0.0, 3) for end in (volume.low, volume.high)]}
+
+
+def _likely_wrong(prediction: Prediction) -> dict[str, float]:
+    """Return how much of the segmentation is likely wrong, mL: the probability of the other side, summed."""
+    inside, probability = prediction.segmentation[prediction.window], prediction.maps["probability"]
+    # Float64: a thousandth of each of millions of voxels counts, too.
+    wrong = np.where(inside > 0, 1 - probability, probability).sum(dtype=np.float64)
+    return {"likely_wrong_ml": round(float(wrong) * prediction.source.voxel_ml, 3)}
 
 
 def _running(prediction: Prediction) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Map
-from mtctl.uncertainty.regions import RegionMap
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,9 @@ class Result:
         segmentation: uint8, 1 inside.
         maps: float32, by the names of `prediction.OUTSIDE`.
         report: What the case's JSON holds; its "warnings" are meant to be shown.
-        regions: The uncertain regions by entropy; finding them takes half a second, which a window should not wait.
     """
 
     geometry: Geometry
     segmentation: NDArray[np.uint8]
     maps: Mapping[str, Map]
     report: Mapping[str, Any]
-    regions: RegionMap | None = None

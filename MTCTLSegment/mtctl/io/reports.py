@@ -20,7 +20,9 @@ _Seconds = Annotated[float, Within(0.0, 1e9)]
 
 @dataclass(frozen=True)
 class _Place:
-    volume_mm3: _CubicMillimetres
+    """An uncertain region: reports of earlier versions list them."""
+
+    expected_error_mm3: _CubicMillimetres = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class _Report:
     case_score_interval: tuple[Share, Share] | None = None
     flagged: bool | None = None
     threshold: Share | None = None
+    likely_wrong_ml: _Millilitres | None = None
     regions: Annotated[tuple[_Place, ...], Longest(10_000)] = ()
     warnings: Annotated[tuple[str, ...], Longest(1000)] = ()
     seconds: Mapping[str, _Seconds] | None = None
@@ -77,3 +80,15 @@ def checked_report(report: dict[str, Any], source: str) -> dict[str, Any]:
     """
     read_as(_Report, report, source)
     return report
+
+
+def likely_wrong_ml(report: Mapping[str, Any]) -> float | None:
+    """Return how much of the segmentation is likely wrong, mL, by a checked report; None where it does not say so.
+
+    Reports of earlier versions say it of each of their regions.
+    """
+    if report.get("likely_wrong_ml") is not None:
+        return float(report["likely_wrong_ml"])
+    if report.get("regions") is None:
+        return None
+    return sum(float(region.get("expected_error_mm3", 0.0)) for region in report["regions"]) / 1000

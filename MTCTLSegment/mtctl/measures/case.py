@@ -13,6 +13,7 @@ from mtctl.io.given_spacing import given_spacing_of
 from mtctl.measures.uncertain_mask import UncertainMask
 from mtctl.review.case_maps import CaseMaps
 from mtctl.review.places import settled_by
+from mtctl.review.replies import Reply
 from mtctl.review.session import ReviewSession
 
 
@@ -30,7 +31,7 @@ class ReadCase:
         warnings: What the reader should know, in sentences.
         uncertainty: The map that is shown, 0 to 1; None where there is none.
         report: Of the segmentation (`mtctl segment`); empty where there is none.
-        answered: How many regions a person accepted or corrected.
+        answered: How many places a person answered for.
     """
 
     mask: UncertainMask
@@ -76,27 +77,19 @@ class ReadCase:
         )  # fmt: skip
 
 
-def settled_by_the_person(session: ReviewSession) -> tuple[object, ...]:
+def settled_by_the_person(session: ReviewSession) -> tuple[Reply, ...]:
     """Return what the person settled without drawing, to be compared: it narrows intervals as an edit does."""
-    marks = session.state.marks.items()
-    accepted = {number: mark.accepted_at for number, mark in marks if mark.accepted_at is not None}
-    return accepted, session.state.replies
+    return session.state.replies
 
 
 def settled_voxels(session: ReviewSession, current: Mask) -> Mask:
-    """Return which voxels (z, y, x) the person drew, accepted or said something of."""
-    settled = np.asarray(current != session.maps.segmentation) | settled_by(session.said, session.maps.geometry)
-    flat = settled.reshape(-1)
-    for number, mark in session.state.marks.items():
-        if mark.accepted_at is not None:
-            flat[session.all_regions.voxels_at(number, mark.accepted_at)] = True
-    return settled
+    """Return which voxels (z, y, x) the person drew or said something of."""
+    return np.asarray(current != session.maps.segmentation) | settled_by(session.said, session.maps.geometry)
 
 
-def answered_regions(review: Mapping[str, Any]) -> int:
-    """Return how many regions a person accepted or corrected, by the document of a review, which may be damaged."""
-    marks = review.get("regions")
-    if not isinstance(marks, list):
+def answered_places(review: Mapping[str, Any]) -> int:
+    """Return how many places a person answered for, by the document of a review, which may be damaged."""
+    replies = review.get("questions")
+    if not isinstance(replies, list):
         return 0
-    mine = [mark for mark in marks if isinstance(mark, dict)]
-    return sum(mark.get("accepted_at") is not None or mark.get("edited") is True for mark in mine)
+    return sum(isinstance(reply, dict) and reply.get("undone") is not True for reply in replies)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.measures.body_size import BodySize
-from mtctl.measures.case import ReadCase, answered_regions
+from mtctl.measures.case import ReadCase, answered_places
 from mtctl.review.case_maps import CaseMaps, probability_of
 from mtctl.review.document import resume_review, review_document
 from mtctl.review.session import ReviewSession
@@ -134,6 +134,6 @@ def handed_case(request: HandedRequest, folder: Path) -> tuple[ReadCase, Volume 
     maps = CaseMaps(segmentation, uncertainty, probability, probability, request.geometry, outline)
     session = resume_review(request.review, maps, current)
     case = ReadCase.of(
-        maps, session, current, request.report, request.report.get("warnings", ()), answered_regions(request.review)
+        maps, session, current, request.report, request.report.get("warnings", ()), answered_places(request.review)
     )
     return case, Volume(array("scan"), request.geometry) if "scan" in request.arrays else None

@@ -18,7 +18,7 @@ from mtctl.io.inputs import reading_seconds
 from mtctl.io.reports import read_report
 from mtctl.io.results import MAPS, REPORT, SEGMENTATION
 from mtctl.io.volumes import file_stem, input_stem, read_map, read_mask
-from mtctl.measures.case import ReadCase, answered_regions
+from mtctl.measures.case import ReadCase, answered_places
 from mtctl.measures.uncertain_mask import MeasureError, UncertainMask
 from mtctl.review.case_maps import CaseMaps, probability_of
 from mtctl.review.document import read_review
@@ -134,7 +134,7 @@ def read_case(file: MaskFile) -> ReadCase:
     warnings: list[str] = []
     report = _report(file, warnings)
     kind = str((report.get("uncertainty") or {}).get("kind", KINDS[0].option))
-    answered = answered_regions(read_optional(file.beside(REVIEW)))
+    answered = answered_places(read_optional(file.beside(REVIEW)))
     path = file.beside(f".{MAPS[0]}.nrrd")
     uncertainty = read_map(path) if path.is_file() and path != file.path else None
     grid = uncertainty.geometry if uncertainty else None

@@ -1,16 +1,13 @@
-"""What a review looks at: the maps of a case on one grid, and the voxels of one region."""
+"""What a review looks at: the maps of a case on one grid."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Map, Mask
-
-VoxelBox = tuple[slice, slice, slice]
 
 
 class ReviewError(MtctlError):
@@ -63,24 +60,6 @@ class CaseMaps:
         mask = np.asarray(mask, dtype=bool)
         uncertainty = np.where(mask != self.segmentation, np.float32(1), self.uncertainty)
         return replace(self, segmentation=mask, uncertainty=uncertainty, outline=mask | self.segmentation)
-
-
-@dataclass(frozen=True)
-class RegionPart:
-    """The voxels of a region: `inside` (z, y, x) marks them in the `box` of the volume."""
-
-    box: VoxelBox
-    inside: Mask
-
-    @classmethod
-    def of(cls, voxels: NDArray[np.int64], shape: tuple[int, int, int]) -> RegionPart:
-        """Return the part that voxels, given as flat indices, fill in a volume of that shape (z, y, x)."""
-        index = np.stack(np.unravel_index(voxels, shape))
-        low, high = index.min(axis=1), index.max(axis=1) + 1
-        inside = np.zeros(tuple(high - low), dtype=bool)
-        inside[tuple(index - low[:, None])] = True
-        z, y, x = (slice(first, end) for first, end in zip(low.tolist(), high.tolist(), strict=True))
-        return cls((z, y, x), inside)
 
 
 def probability_of(uncertainty: Map, mask: Mask) -> Map:

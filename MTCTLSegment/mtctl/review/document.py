@@ -8,28 +8,27 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtctl import __version__
 from mtctl.geometry import Geometry, Mask, same_grid
 from mtctl.review.answers import Point
 from mtctl.review.case_maps import CaseMaps, ReviewError
+from mtctl.review.knowledge import knowledge_of
 from mtctl.review.quantities import Seconds
-from mtctl.review.replies import Reply
+from mtctl.review.replies import Reply, said_in
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import Edit, RegionMark, ReviewState, Status
+from mtctl.review.state import EarlierRegion, Edit, ReviewState, Status
 from mtctl.system.documents import DocumentError, read_object
 from mtctl.system.fields import Longest, Share, read_as
 from mtctl.system.files import write_json
-from mtctl.uncertainty.regions import RegionMap
 
 FORMAT = 1
-
-_MARK = [field.name for field in fields(RegionMark)]
 
 
 @dataclass(frozen=True)
@@ -41,28 +40,19 @@ class _Writer:
 
 
 @dataclass(frozen=True)
-class _MarkedRegion(RegionMark):
-    """A region and what was done with it."""
-
-    id: int = 0
-
-
-@dataclass(frozen=True)
 class _Document:
     """What a review's file holds, as far as it is read."""
 
     geometry: Geometry
     segmentation_sha256: str
-    regions_sha256: str
     status: Status
     reason: str
     seconds: Seconds
     threshold: Share
-    current: int | None
-    regions: tuple[_MarkedRegion, ...]
     edits: tuple[Edit, ...]
     questions: tuple[Reply, ...] = ()  # Earlier versions asked none.
     visited: Annotated[tuple[Point, ...], Longest(100_000)] = ()
+    regions: tuple[EarlierRegion, ...] = ()  # Earlier versions went through regions.
 
 
 @dataclass(frozen=True)
@@ -81,16 +71,11 @@ def review_document(session: ReviewSession) -> dict[str, Any]:
         "format": FORMAT,
         "version": __version__,
         "geometry": session.maps.geometry.to_json(),
-        "segmentation_sha256": _segmentation_sum(session.maps),
-        "regions_sha256": _regions_sum(session.all_regions),
+        "segmentation_sha256": segmentation_sum(session.maps.segmentation),
         "status": state.status.value,
         "reason": state.reason,
         "seconds": state.seconds,
-        "looked_at_ml": session.looked_at_ml,
-        "left": asdict(session.remaining),
         "threshold": state.threshold,
-        "current": state.current,
-        "regions": [{"id": number} | asdict(mark) for number, mark in sorted(state.marks.items())],
         "edits": [asdict(edit) for edit in state.edits],
         "questions": [asdict(reply) for reply in state.replies],
         "visited": state.visited,
@@ -137,7 +122,6 @@ def resume_review(
     mask: Mask | None = None,
     clock: Callable[[], float] = time.monotonic,
     source: str = "the draft",
-    all_regions: RegionMap | None = None,
 ) -> ReviewSession:
     """Continue a review from what `review_document` gave, wherever that was stored.
 
@@ -145,7 +129,6 @@ def resume_review(
         document: See there.
         maps, mask, clock: As for `read_review`.
         source: Where it was kept, for messages.
-        all_regions: See `ReviewSession`.
 
     Raises:
         ReviewError: It is damaged, or the review of another scan, segmentation or prediction.
@@ -158,24 +141,18 @@ def resume_review(
     except DocumentError as error:
         reason = str(error).removeprefix(f"{source}: ")
         raise ReviewError(f"{source}: not a readable review; start a new one ({reason})") from error
-    state, sums = _state(review), (review.segmentation_sha256, review.regions_sha256)
     if not same_grid(review.geometry, maps.geometry):
         raise ReviewError(
             f"{source}: the review of another scan, whose voxels lie elsewhere; open the one it belongs to"
         )
-    if sums[0] != _segmentation_sum(maps):
+    if review.segmentation_sha256 != segmentation_sum(maps.segmentation):
         raise ReviewError(
             f"{source}: the review of another segmentation of this scan; open that one, or start a new review"
         )
     try:
-        session = ReviewSession(maps, state, mask, clock, all_regions)
+        return ReviewSession(maps, _state(review, maps), mask, clock)
     except ReviewError as error:
         raise ReviewError(f"{source}: {error}") from error
-    if sums[1] != _regions_sum(session.all_regions):
-        raise ReviewError(
-            f"{source}: the uncertainty was computed anew since, and its regions differ; start a new review"
-        )
-    return session
 
 
 def with_geometry(document: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
@@ -205,20 +182,38 @@ def with_geometry(document: Mapping[str, Any], geometry: Geometry) -> dict[str, 
     return {**document, "geometry": geometry.to_json(), "questions": questions, "visited": here(moved.visited)}
 
 
-def _state(review: _Document) -> ReviewState:
-    marks = {region.id: RegionMark(**{name: getattr(region, name) for name in _MARK}) for region in review.regions}
+def knowledge_in(document: Mapping[str, Any], start: Mask, mask: Mask, geometry: Geometry) -> NDArray[np.uint8]:
+    """Return the `Knowledge` of each voxel (z, y, x) that a review tells.
+
+    Args:
+        document: What `review_document` gave.
+        start: The segmentation as it was before the review, (z, y, x).
+        mask: As it is now.
+        geometry: The grid of both.
+
+    Raises:
+        ReviewError: The document is damaged, or the review of another scan or segmentation.
+    """
+    try:
+        review = read_as(_Document, document, "the review")
+    except DocumentError as error:
+        raise ReviewError(str(error)) from error
+    if not same_grid(review.geometry, geometry) or review.segmentation_sha256 != segmentation_sum(start):
+        raise ReviewError("the review is of another scan or segmentation")
+    return knowledge_of(mask != start, said_in(review.questions), review.visited, geometry)
+
+
+def segmentation_sum(mask: Mask) -> str:
+    """Return by what a review knows the segmentation (z, y, x) that it began with."""
+    return hashlib.sha256(np.packbits(mask).data).hexdigest()
+
+
+def _state(review: _Document, maps: CaseMaps) -> ReviewState:
+    visited = review.visited
+    if any(region.seen_at is not None for region in review.regions):
+        from mtctl.review.earlier_regions import places_of  # Here: it takes scipy along, and few reviews need it.
+
+        visited = (*visited, *places_of(review.regions, maps))
     return ReviewState(
-        review.threshold, review.current, marks, review.edits, review.seconds, review.status, review.reason,
-        review.questions, review.visited,
-    )  # fmt: skip
-
-
-def _segmentation_sum(maps: CaseMaps) -> str:
-    return hashlib.sha256(np.packbits(maps.segmentation).data).hexdigest()
-
-
-def _regions_sum(all_regions: RegionMap) -> str:
-    digest = hashlib.sha256()
-    for array in (all_regions.voxel, all_regions.level, all_regions.start):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+        review.threshold, review.edits, review.seconds, review.status, review.reason, review.questions, visited
+    )

@@ -23,7 +23,7 @@ class Knowledge(IntEnum):
     CONFIRMED = 2
     """A person said on which side it is, or that it is right."""
     PAINTED = 3
-    """A stroke, an accepted suggestion or an answer changed it."""
+    """A stroke or an answer changed it."""
 
 
 def knowledge_of(changed: Mask, said: Said, visited: Sequence[Point], geometry: Geometry) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from mtctl.scene.case import close_case, show_result
 from mtctl.scene.displays import set_threshold, show_legend, threshold_of
-from mtctl.scene.editing import paintable_node, remove_preview, show_preview
+from mtctl.scene.editing import remove_preview, show_preview
 from mtctl.scene.nodes import (
     CASE,
     CASE_RECORD,
@@ -27,7 +27,6 @@ from mtctl.scene.nodes import (
     find_case,
 )
 from mtctl.scene.record import load_document, store_document
-from mtctl.scene.region_table import fill_region_table, state_of
 from mtctl.scene.reviewed_segment import case_maps, missing, review_segmentation, show_kind
 from mtctl.scene.scan_nodes import add_label, add_scan
 from mtctl.scene.segments import mask_of, replies_given, set_mask, set_replies_given
@@ -64,7 +63,6 @@ __all__ = [
     "color_surface",
     "composites",
     "file_spacing_of",
-    "fill_region_table",
     "find_case",
     "follow_scan",
     "hide_cases",
@@ -76,7 +74,6 @@ __all__ = [
     "missing",
     "opacity_of",
     "out_of_date",
-    "paintable_node",
     "remove_preview",
     "replies_given",
     "review_segmentation",
@@ -93,7 +90,6 @@ __all__ = [
     "show_preview",
     "show_result",
     "spacing_of",
-    "state_of",
     "store_document",
     "threshold_of",
     "unhide_case",

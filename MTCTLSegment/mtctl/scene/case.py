@@ -84,10 +84,6 @@ def show_result(
     for role, low in (("distance", -1.0), ("probability", 0.0)):
         if role in result.maps:  # the browser reviewer shows none of them
             draw_in_grey(scene, volume(role, result.maps[role], f"{role} map"), low, 1.0)
-    if "regions" not in parts:
-        table = slicer.vtkMRMLTableNode()
-        table.SetName(f"{name}: uncertain regions")
-        add_part(scene, scan, table, "regions")
     _show_segmentation(scene, scan, parts.get("segmentation"), record, result.segmentation != 0, save_for_undo)
     nodes = _found(scene, scan)
     store_document(nodes, "report", result.report)
@@ -133,7 +129,7 @@ def _owned(node: Node, what: str) -> list[Node]:
 def _by_role(nodes: CaseNodes | None) -> dict[str, Node | None]:
     if nodes is None:
         return {}
-    single = ("segmentation", "distance", "probability", "regions", "record")
+    single = ("segmentation", "distance", "probability", "record")
     return {**nodes.uncertainty, **{role: getattr(nodes, role) for role in single}}
 
 

@@ -1,67 +1,31 @@
-"""What editing needs, in nodes that neither undo nor a saved scene knows.
-
-That is where painting is allowed, for the Segment Editor, and what a proposal would change, before it is applied.
-"""
+"""What an answer would change, in a node that neither undo nor a saved scene knows."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
+from numpy.typing import NDArray
 
-from mtctl.geometry import Mask
-from mtctl.scene.nodes import CaseNodes, SceneError, add_part, is_in_scene, part_of
+from mtctl.review.answers import with_changed
+from mtctl.scene.nodes import CaseNodes, add_part, is_in_scene, part_of
 from mtctl.scene.segments import mask_of, set_segment
 from mtctl.scene.types import Node
-from mtctl.scene.volume_nodes import copy_transform, set_voxels
-
-if TYPE_CHECKING:
-    from mtctl.review.proposals import Proposal
+from mtctl.scene.volume_nodes import copy_transform
 
 #: Sky blue and white: neither in the heatmap, nor grey or red as the outline; told apart by the colour-blind too.
 _SEGMENTS = {"added": ("Would be added", (0.35, 0.75, 1.0)), "removed": ("Would be taken away", (1.0, 1.0, 1.0))}
 
 
-def paintable_node(nodes: CaseNodes, allowed: Mask) -> Node:
-    """Return a volume node that is 1 where painting is allowed and 0 elsewhere.
+def show_preview(nodes: CaseNodes, voxels: NDArray[np.int64]) -> CaseNodes:
+    """Show what would be added and taken away; replaces the preview before. The segmentation is not touched.
 
-    For the editor's intensity mask with a range of 1 to 2: whole numbers are compared with the range as whole numbers,
-    so that 0.5 would be 0 and allow everything, and the editor replaces a range of equal ends by one of its own.
-
-    For a region; for a threshold `nodes.heatmap` will do. One node a case, filled anew by every call. It is no part of
-    saved scenes, but selectors know it, since the editor's own does not take hidden nodes.
+    It lives in a segmentation node of its own that is hidden from selectors, from undo and from saved scenes.
 
     Args:
         nodes: The case.
-        allowed: bool (z, y, x) on the scan's grid. Its memory is taken over: do not write to it any more.
-
-    Raises:
-        SceneError: The scan was deleted, or the mask is of another shape.
-    """
-    if not is_in_scene(nodes.scan):
-        raise SceneError("The scan was deleted: close this case.")
-    shape = nodes.scan.GetImageData().GetDimensions()[::-1]
-    if allowed.shape != shape:
-        raise SceneError(
-            f"The mask has {allowed.shape} voxels, the scan {shape} (z, y, x): they do not belong together."
-        )
-    volume = part_of(nodes.scene, nodes.scan, "paintable")
-    made = volume is None
-    if made:
-        volume = slicer.vtkMRMLScalarVolumeNode()
-        volume.SetName(f"{nodes.scan.GetName()}: where painting is allowed")
-        volume.SetSaveWithScene(False)
-        volume.SetUndoEnabled(False)
-    set_voxels(volume, np.ascontiguousarray(allowed, dtype=bool).view(np.uint8), nodes.scan)
-    return add_part(nodes.scene, nodes.scan, volume, "paintable") if made else volume
-
-
-def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
-    """Show what a proposal would add and take away; replaces the preview before. The segmentation is not touched.
-
-    It lives in a segmentation node of its own that is hidden from selectors, from undo and from saved scenes.
+        voxels: Flat indices of the voxels (z, y, x) that would change side.
 
     Returns:
         The nodes with `preview`.
@@ -70,8 +34,7 @@ def show_preview(nodes: CaseNodes, proposal: Proposal) -> CaseNodes:
         SceneError: The segment, its node or the scan was deleted.
     """
     before = mask_of(nodes)
-    after = before.copy()
-    after[proposal.box] = proposal.mask
+    after = with_changed(before, voxels)
     preview = part_of(nodes.scene, nodes.scan, "preview") or _new_preview(nodes)
     copy_transform(preview, nodes.scan)
     for name, mask in {"added": after & ~before, "removed": before & ~after}.items():

@@ -12,8 +12,8 @@ from mtctl.scene.types import Node, Scene
 from mtctl.uncertainty.kinds import NAMES
 
 #: Attribute of all nodes made here; its value is one of "segmentation", "uncertainty", "differences", "distance",
-#: "probability", "regions", "surface", "preview", "paintable", "legend", "record", "colors". A scan selector leaves out
-#: the volumes that have it.
+#: "probability", "surface", "preview", "legend", "record", "colors"; scenes of earlier versions hold "regions", too. A
+#: scan selector leaves out the volumes that have it.
 ROLE = "MTCTL.Role"
 
 #: Attributes of a scan that was opened from a case store: the case's id, the folder of the store, and the number of the
@@ -50,10 +50,8 @@ class CaseNodes:
         kind: That of `heatmap`.
         distance: vtkMRMLScalarVolumeNode.
         probability: vtkMRMLScalarVolumeNode.
-        regions: vtkMRMLTableNode.
         surface: vtkMRMLModelNode, the surface coloured by uncertainty; made by `color_surface`.
-        preview: vtkMRMLSegmentationNode of a proposal; made by `show_preview`.
-        paintable: vtkMRMLScalarVolumeNode; made by `paintable_node`.
+        preview: vtkMRMLSegmentationNode of what an answer would change; made by `show_preview`.
         legend: vtkMRMLColorLegendDisplayNode; made by `show_legend`.
         record: Hidden vtkMRMLScriptedModuleNode with what has no node of its own; see `store_document`.
         folder: Subject hierarchy item of the case; None where the scene has no subject hierarchy.
@@ -69,10 +67,8 @@ class CaseNodes:
     kind: str
     distance: Node | None
     probability: Node | None
-    regions: Node | None
     surface: Node | None
     preview: Node | None
-    paintable: Node | None
     legend: Node | None
     record: Node | None
     folder: int | None
@@ -162,7 +158,7 @@ def parts_of(nodes: CaseNodes) -> list[Node]:
     return list(found.values())
 
 
-_SINGLE = ("legend", "surface", "preview", "paintable", "segmentation", "distance", "probability", "regions", "record")
+_SINGLE = ("legend", "surface", "preview", "segmentation", "distance", "probability", "record")
 
 
 def _case(scene: Scene, scan: Node, parts: list[Node]) -> CaseNodes:

@@ -148,7 +148,7 @@ def follow_scan(nodes: CaseNodes) -> None:
     That is: put under another transform, taken out of one, or the transform hardened. Nothing happens otherwise; a
     segmentation that a person has moved by itself, and somebody else's, stay where they are.
     """
-    volumes = [*nodes.uncertainty.values(), nodes.heatmap, nodes.distance, nodes.probability, nodes.paintable]
+    volumes = [*nodes.uncertainty.values(), nodes.heatmap, nodes.distance, nodes.probability]
     volumes = [volume for volume in volumes if is_in_scene(volume)]
     if not volumes or not is_in_scene(nodes.scan):
         return

@@ -1,1 +1,1 @@
-"""Uncertainty maps, the case score, uncertain regions and plausibility."""
+"""Uncertainty maps, the case score, the uncertain regions of earlier reviews, and plausibility."""

@@ -1,16 +1,14 @@
-"""Cut weighted voxels of a volume into places, each small enough for one view.
-
-scipy takes a second and more to load, and every window imports this file before it is open: the functions import it.
-"""
+"""Cut weighted voxels of a volume into places, each small enough for one view."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from mtctl.uncertainty.convolution import convolved
-from mtctl.uncertainty.regions import SMALLEST_ERROR_MM3
 
+SMALLEST_ERROR_MM3 = 20.0  # a place from which less error is to be expected is none
 RADIUS_MM = 12.0  # no point of a place is farther from its middle: at most about 25 mm across
 CELL_MM = 2.5  # places are looked for on a grid of such cells: fine against RADIUS_MM, and 32 times fewer than voxels
 
@@ -26,8 +24,6 @@ def partition(position: NDArray[np.float64], error: NDArray[np.float32], voxel_m
         error: Weight of each voxel.
         voxel_mm3: Volume of a voxel.
     """
-    from scipy.spatial import KDTree
-
     if not len(error):
         return np.zeros(0, dtype=np.int64)
     corner = position.min(axis=0)

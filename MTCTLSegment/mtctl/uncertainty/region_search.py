@@ -1,21 +1,20 @@
-"""Finds the uncertain regions of a segmentation.
+"""Find the uncertain regions of a segmentation, as earlier versions listed them: their reviews name them by number.
 
 Uncertainty is high in a thin shell along the whole border, so connected components of voxels above a threshold melt
 into one. Here what is uncertain along every border is discounted, and the rest is cut into places.
-
-scipy takes a second and more to load, and every window imports this file before it is open: the functions import it.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, maximum_filter
 
 from mtctl.geometry import Geometry, Mask
+from mtctl.masks import surface_distance
 from mtctl.uncertainty.partition import partition
-from mtctl.uncertainty.regions import RegionMap, rounded
 
 FLOOR = 0.05  # voxels less uncertain than this are in no region, whatever the threshold
 
@@ -32,12 +31,27 @@ OUTER_LAYER_MM = 0.9
 REACH_MM = 10.0
 
 
-def region_map(
+@dataclass(frozen=True)
+class RegionVoxels:
+    """The voxels of all regions.
+
+    Attributes:
+        index: z, y, x of each voxel (n, 3).
+        region: The number of its region, from 1: 1 had the most error to be expected.
+        level: The highest threshold at which it belongs to it: its uncertainty, or less in the first layer outside.
+    """
+
+    index: NDArray[np.int64]
+    region: NDArray[np.int64]
+    level: NDArray[np.float32]
+
+
+def find_regions(
     uncertainty: NDArray[np.float32],
     mask: Mask,
     geometry: Geometry,
     outline: Mask | None = None,
-) -> RegionMap:
+) -> RegionVoxels:
     """Cut the uncertain shell of a segmentation into places.
 
     Args:
@@ -45,28 +59,21 @@ def region_map(
         mask: The segmentation, same shape.
         geometry: Their grid.
         outline: The mask whose surface tells how far outside a voxel lies; None for `mask`.
-
-    Raises:
-        ValueError: The shapes differ.
     """
-    if not uncertainty.shape == mask.shape == geometry.shape:
-        raise ValueError(f"shapes {uncertainty.shape}, {mask.shape} and {geometry.shape} of the grid differ")
-    geometry = rounded(geometry)
-    mask = np.asarray(mask, dtype=bool)
-    outline = mask if outline is None else np.asarray(outline, dtype=bool)
+    x, y, z = (round(step, 6) for step in geometry.spacing)  # Grids from files differ in the last digits.
+    geometry = replace(geometry, spacing=(x, y, z))
+    outline = np.asarray(mask if outline is None else outline, dtype=bool)
     box = _box(outline, uncertainty >= FLOOR, geometry.spacing)
     doubt = uncertainty[box].astype(np.float32)
     level, layer = _levels(doubt, outline[box], geometry)
     index = np.argwhere(level >= FLOOR)
     inside_box = tuple(index.T)
-    doubt, level = doubt[inside_box], level[inside_box]
-    error = np.where(layer[inside_box], np.float32(0), error_probability(doubt))
+    error = np.where(layer[inside_box], np.float32(0), error_probability(doubt[inside_box]))
+    level = level[inside_box]
     index += [part.start for part in box]
     place = partition(index[:, ::-1] * np.array(geometry.spacing), error, 1000.0 * geometry.voxel_ml)
-    order = np.lexsort((-level, place))[np.count_nonzero(place < 0) :]
-    index = index[order]
-    facts = (doubt[order], error[order], mask[tuple(index.T)], index[:, ::-1].astype(np.int32))
-    return _sorted_map(geometry, level[order], place[order], *facts)
+    found = place >= 0
+    return RegionVoxels(index[found], place[found] + 1, level[found])
 
 
 def error_probability(uncertainty: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -103,10 +110,6 @@ def _zones(mask: Mask, geometry: Geometry) -> tuple[Mask, Mask]:
     The layer is what touches the mask (26 neighbours) or lies within OUTER_LAYER_MM of its surface: one voxel on most
     grids, several on fine ones. Without a surface there is no layer, and everything counts.
     """
-    from scipy.ndimage import binary_dilation
-
-    from mtctl.masks import surface_distance
-
     if not mask.any() or mask.all():
         return np.zeros_like(mask), np.ones_like(mask)
     x, y, z = geometry.spacing
@@ -121,34 +124,9 @@ def _levels(uncertainty: NDArray[np.float32], mask: Mask, geometry: Geometry) ->
     The level is the uncertainty; nothing beyond REACH_MM; in the layer no more than that of the most uncertain voxel
     beyond it that is as near as the layer is thick.
     """
-    from scipy.ndimage import maximum_filter
-
     layer, counts = _zones(mask, geometry)
     level = np.where(counts, uncertainty, np.float32(0))
     beyond = np.where(mask | layer, np.float32(0), level)
     thick = [max(int(OUTER_LAYER_MM / step + 0.5), 1) for step in geometry.spacing[::-1]]
     level[layer] = np.minimum(level[layer], maximum_filter(beyond, [2 * voxels + 1 for voxels in thick])[layer])
     return level, layer
-
-
-def _sorted_map(
-    geometry: Geometry,
-    level: NDArray[np.float32],
-    place: NDArray[np.int64],
-    uncertainty: NDArray[np.float32],
-    error: NDArray[np.float32],
-    inside: Mask,
-    index: NDArray[np.int32],
-) -> RegionMap:
-    """Return the map of voxels that are sorted by place (all numbers in use) and falling level; index is x, y, z."""
-    voxel = np.ravel_multi_index(tuple(index.T[::-1]), geometry.shape)
-    total = np.column_stack((uncertainty, error, inside, index)).astype(np.float64)
-    peak, lowest, highest = uncertainty.copy(), index.copy(), index.copy()
-    start = np.append(np.flatnonzero(np.diff(place, prepend=-1)), len(place))
-    for first, end in pairwise(start):
-        part = slice(first, end)
-        np.cumsum(total[part], axis=0, out=total[part])
-        np.maximum.accumulate(peak[part], out=peak[part])
-        np.minimum.accumulate(lowest[part], axis=0, out=lowest[part])
-        np.maximum.accumulate(highest[part], axis=0, out=highest[part])
-    return RegionMap(geometry, voxel, level, peak, start, total, lowest, highest)

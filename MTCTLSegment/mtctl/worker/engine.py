@@ -16,8 +16,7 @@ from mtctl.networks.device import choose_device, describe
 from mtctl.preprocessing.region_of_interest import Box
 from mtctl.processes.arrays import write_trimmed
 from mtctl.processes.request import Emit
-from mtctl.uncertainty.region_search import region_map
-from mtctl.worker.protocol import REGIONS, SEGMENTATION
+from mtctl.worker.protocol import SEGMENTATION
 from mtctl.worker.question_engine import QuestionEngine
 from mtctl.worker.received import read_scan
 from mtctl.worker.requests import Settings
@@ -75,12 +74,10 @@ class Engine:
             array = prediction.on_source(name).array.astype(np.float32, copy=False)
             arrays[name] = write_trimmed(array, outside, folder / f"{name}.npy")
             progress("save", (len(arrays) - 1) / len(OUTSIDE))
-        entropy = prediction.on_source("entropy").array.astype(np.float32, copy=False)
-        region_map(entropy, prediction.segmentation, prediction.source).save(folder / REGIONS)
         if segmenter.device.type == "cuda":
             torch.cuda.empty_cache()  # Between cases the GPU's memory is for others: Slicer draws with it.
         report = summarise(prediction, segmenter.model.card, options, notes)
-        self.emit("done", id=number, report=report, arrays=arrays, regions=REGIONS)
+        self.emit("done", id=number, report=report, arrays=arrays)
 
     def _load(self, settings: Settings) -> tuple[Segmenter, list[str]]:
         model, device = find_model(settings.model), choose_device(settings.device)

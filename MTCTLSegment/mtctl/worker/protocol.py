@@ -9,13 +9,13 @@ Events, one a line, on its standard output:
     {"event": "ready", "pid", "device"}
     {"event": "progress", "id", "stage", "share"}
     {"event": "note", "id", "text"}
-    {"event": "done", "id", "report", "arrays", "regions"}
+    {"event": "done", "id", "report", "arrays"}
     {"event": "answered", "id", "changed"}, {"event": "outlook", "id", "volume_ml", "doubt_left"},
     {"event": "done", "id", "questions"}
     {"event": "failed", "id", "message"}
 Volumes travel as .npy files (z, y, x) beside the request; the scan's geometry travels in the request, and "arrays"
-says where on it the parts lie that the result's files hold (`processes.arrays.ArrayPart` by name), "regions" in which
-file the uncertain regions are. Masks of questions travel as packed bits, what would change as flat indices of voxels.
+says where on it the parts lie that the result's files hold (`processes.arrays.ArrayPart` by name). Masks of questions
+travel as packed bits, what would change as flat indices of voxels.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ EXCHANGE_PREFIX = "mtctl-exchange-"
 
 SEGMENTATION = "segmentation"
 
-#: File with the regions beside the arrays of a result.
-REGIONS = "regions.npz"
 
 _REQUEST = "request.json"
 
@@ -73,12 +71,10 @@ class DoneMessage:
     Attributes:
         report: The content of the case's report.
         arrays: The parts of the volumes, by the names of their files.
-        regions: The file with the regions; None: there is none.
     """
 
     report: dict[str, Any]
     arrays: dict[FileName, ArrayPart]
-    regions: FileName | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from mtctl.inference.result import Result
 from mtctl.processes.arrays import read_steps, write_steps
 from mtctl.review.answers import Answer, Said, ShownQuestion
 from mtctl.system.fields import read_as
-from mtctl.uncertainty.regions import RegionMap
 from mtctl.worker.child import Child
 from mtctl.worker.protocol import SEGMENTATION, AnsweredMessage, DoneMessage, QuestionsMessage
 from mtctl.worker.requests import Handlers, QuestionedCase, QuestionHandlers, Settings
@@ -89,9 +88,8 @@ class SegmentationTask:
     def succeed(self, folder: Path) -> Callable[[], None]:
         assert self._answer
         geometry, answer = self.volume.geometry, self._answer
-        regions = RegionMap.load(folder / answer.regions, geometry) if answer.regions else None
         segmentation = self._arrays.pop(SEGMENTATION)
-        result = Result(geometry, segmentation, self._arrays, answer.report, regions)
+        result = Result(geometry, segmentation, self._arrays, answer.report)
         return lambda: self.handlers.done(result)
 
 

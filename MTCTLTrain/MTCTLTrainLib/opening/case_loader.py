@@ -19,7 +19,6 @@ from mtctl.processes.request import Events
 from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import resume_review
 from mtctl.scene.types import Node
-from mtctl.uncertainty.regions import RegionMap
 from MTCTLSegmentLib.parameters import Surface
 from MTCTLSegmentLib.review.case_review import CaseReview, open_review
 from MTCTLSegmentLib.widgets.scan_selector_filter import LISTED
@@ -58,7 +57,6 @@ class CaseLoader:
         self.scan: Node = None
         self.label: Node = None
         self.review: CaseReview | None = None
-        self._places: RegionMap | None = None
 
     def steps(self) -> Iterator[None]:
         """Read the files and make the nodes; most steps take a few milliseconds.
@@ -112,14 +110,11 @@ class CaseLoader:
             raise CaseLoadError(_("The case was not opened: the scene was closed, or its scan deleted, meanwhile."))
 
     def _read(self, arrays: dict[str, NDArray[Any]]) -> Iterator[None]:
-        """Read the arrays into `arrays`, and the regions."""
+        """Read the arrays into `arrays`."""
         whole = {name: ArrayPart(start=[0, 0, 0], outside=0.0) for name in self._names()}
         try:
             yield from read_steps(self._folder, whole, self._geometry.shape, arrays)
             yield
-            if self._prepared is not None:
-                self._places = RegionMap.load(Path(self._prepared["regions"]), self._geometry)
-                yield
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise CaseLoadError(_("The case could not be handed over: {reason}").format(reason=reason)) from error
@@ -159,11 +154,11 @@ class CaseLoader:
         if "corrected" in arrays:
             scene.set_mask(nodes, arrays["corrected"] != 0)
             yield from self._pause()
-        review, document = open_review(nodes, self._places), self._opened["review"]
+        review, document = open_review(nodes), self._opened["review"]
         if document is not None:
             try:
                 mask = scene.mask_of(nodes)
-                review.session = resume_review(document, review.session.maps, mask, all_regions=self._places)
+                review.session = resume_review(document, review.session.maps, mask)
             except ReviewError as error:
                 review.note = str(error)
         self.review = review

@@ -29,7 +29,7 @@ _CHILD = "mtctl_train.requests.case_opening"
 
 
 class CaseOpener:
-    """Open one case at a time; a child process checks and unpacks the files, and finds the regions."""
+    """Open one case at a time; a child process checks and unpacks the files."""
 
     def __init__(self, ui: Any, page: PageState) -> None:
         self._ui, self._page = ui, page

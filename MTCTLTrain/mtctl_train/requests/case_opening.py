@@ -8,11 +8,11 @@ REQUEST is a JSON object; one line of JSON comes back for every thing found, and
         {"event": "stands", "record", "state", "reviewer", "changed", "version", "segmentation_sha256"}
     {"do": "open", "store": FOLDER, "case": ID, "to": FOLDER}
         the same, as it stood before anything else was read; then what `requests.stores` says to "open", and
-        {"event": "review", "maps": [NAME], "start": FILE or null, "regions": FILE}, where the case can be reviewed
+        {"event": "review", "maps": [NAME], "start": FILE or null}, where the case can be reviewed
 
 "record" is the number of the last record, 0 where there is none; "segmentation_sha256" is that of its mask, or null.
-Arrays (z, y, x) lie as <name>.npy in the folder, the regions as `RegionMap.save` writes them; "start" is
-the mask that a review of somebody else's segmentation begins with.
+Arrays (z, y, x) lie as <name>.npy in the folder; "start" is the mask that a review of somebody else's segmentation
+begins with.
 
 Needs no torch.
 """
@@ -26,12 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.geometry import Geometry
 from mtctl.processes.launcher import decode_argument
 from mtctl.processes.request import Emit, answer
 from mtctl.system.process_tree import lower_priority
 from mtctl.system.temporary import remove_orphans
-from mtctl.worker.protocol import REGIONS
 
 #: The kind of folder that a window makes for what it wants to have unpacked; see `system.temporary`.
 FOLDER_KIND = "case"
@@ -66,7 +64,7 @@ def look(emit: Emit, store: str, case: str) -> None:
 
 
 def open_for_review(emit: Emit, store: str, case: str, to: str) -> None:
-    """Unpack a case, and work out what its review lists: half a second, and more for a scan of the whole chest."""
+    """Unpack a case, and what its review needs."""
     from mtctl_train.requests.stores import open_case
 
     look(emit, store, case)
@@ -91,26 +89,20 @@ def _prepared(folder: Path, opened: dict[str, Any]) -> dict[str, Any] | None:
     names = list(opened["maps"])
     if opened["report"] is None or not {"entropy", "distance"} <= set(names):
         return None
-    # They take scipy along, for which a look need not wait.
-    from mtctl.review.case_maps import CaseMaps, probability_of
-    from mtctl.uncertainty.region_search import region_map
+    from mtctl.review.case_maps import probability_of  # A look need not wait for it.
 
     mask, entropy = array("segmentation") != 0, array("entropy")
     if "probability" not in names:  # `mtctl segment` leaves it out: nothing is lost, as the entropy tells it.
         np.save(folder / "probability.npy", probability_of(entropy, mask))
         names.append("probability")
-    maps = CaseMaps(mask, entropy, array("probability"), array("distance"), Geometry.from_json(opened["geometry"]))
     start = opened.get("start")
     corrected = folder / "corrected.npy"
     if start is None and opened["review"] is None and corrected.is_file():
         start = str(corrected)  # An imported label: reviewed as it is, where it differs from the prediction.
     begun = None if start is None else np.load(start, allow_pickle=False) != 0
-    if begun is not None and begun.any():
-        maps = maps.reviewing(begun)
-    else:
+    if begun is None or not begun.any():
         start = None  # Nothing is there that could be reviewed as somebody else's.
-    region_map(maps.uncertainty, maps.segmentation, maps.geometry, maps.outline).save(folder / REGIONS)
-    return {"maps": names, "start": start, "regions": str(folder / REGIONS)}
+    return {"maps": names, "start": start}
 
 
 HANDLERS: Mapping[str, Callable[..., None]] = {"look": look, "open": open_for_review}

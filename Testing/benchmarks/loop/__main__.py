@@ -10,13 +10,13 @@
 The base must have seen names 1-8 of `train.list` below $MTCTL_SHARED/data/la2018 at most. Every step is kept in --out
 and not done again; a training that was stopped goes on. Experiments:
 
-- pays: the reviewer, an oracle that answers only inside the flagged regions, the first of the list first and 10 mL a
-  scan at most, corrects 8 of names 17-66 (the others are unlabelled); validation on 67-80 before, after fine-tuning,
-  and after fine-tuning on the labelled cases alone in the same time. Wanted: + 1.0, and more than supervised alone.
-- shift: another scanner (see `another_scanner`): 5 corrected scans shall bring back half of what it costs; corrected in
-  the flagged regions, and, as a person does who sees that the model fails there, everywhere.
-- effort: corrected in the flagged regions against corrected everywhere, paired by seed and case. Wanted: at most 0.3
-  below; printed with its bootstrap interval.
+- pays: the reviewer, a simulated reader who answers five of our questions a scan at most, corrects 8 of names 17-66
+  (the others are unlabelled); validation on 67-80 before, after fine-tuning, and after fine-tuning on the labelled
+  cases alone in the same time. Wanted: + 1.0, and more than supervised alone.
+- shift: another scanner (see `another_scanner`): 5 corrected scans shall bring back half of what it costs; corrected by
+  answers, and, as a person does who sees that the model fails there, everywhere.
+- effort: corrected by answers against corrected everywhere, paired by seed and case. Wanted: at most 0.3 below; printed
+  with its bootstrap interval.
 - arms: the same 8 scans, fine-tuned with any options of `mtctl finetune`; for choosing settings, which was done with
   the names that the example shows and never on 67-80.
 
@@ -53,7 +53,7 @@ def pays(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
     gain = mean(arms["fine-tuned"]) - mean(arms["base"])
     more = mean(arms["fine-tuned"]) - mean(arms["labelled-only"])
     return ExperimentOutcome(
-        "The loop pays: 8 scans corrected in their flagged regions",
+        "The loop pays: 8 scans corrected by answers",
         arms,
         [
             f"gain {gain:+.2f} >= {WANTED_GAIN:g}: {_yes(gain >= WANTED_GAIN)}",
@@ -65,7 +65,7 @@ def pays(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
 def shift(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
     """Experiment 2."""
     tuned = {}
-    for words, fully in (("corrected in flagged regions", False), ("corrected everywhere", True)):
+    for words, fully in (("corrected by answers", False), ("corrected everywhere", True)):
         store = reviewed_store(setting, "other", 5, fully)
         tuned[words] = [fine_tuned(setting, store, "fine-tuned", seed) for seed in seeds]
     arms = {"base, other scanner": [scores(setting, setting.base, "other")]}
@@ -93,7 +93,7 @@ def shift(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
 def effort(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
     """Experiment 3."""
     arms = {}
-    for name, fully in (("8 scans corrected everywhere", True), ("8 scans corrected in flagged regions", False)):
+    for name, fully in (("8 scans corrected everywhere", True), ("8 scans corrected by answers", False)):
         store = reviewed_store(setting, "own", 8, fully)
         models = [fine_tuned(setting, store, "fine-tuned", seed) for seed in seeds]
         arms[name] = [scores(setting, model, "own") for model in models]
@@ -116,7 +116,7 @@ def compare(setting: Setting, seeds: Sequence[int]) -> ExperimentOutcome:
         folder = name.replace(" ", "-")
         models = [fine_tuned(setting, store, folder, seed, *shlex.split(options)) for seed in seeds]
         arms[name] = [scores(setting, model, "own") for model in models]
-    return ExperimentOutcome("Settings of a fine-tuning on 8 scans corrected in their flagged regions", arms, [])
+    return ExperimentOutcome("Settings of a fine-tuning on 8 scans corrected by answers", arms, [])
 
 
 EXPERIMENTS = {"pays": pays, "shift": shift, "effort": effort, "arms": compare}
@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--pool", default="17-66", help="names that are corrected or unlabelled (%(default)s)")
     parser.add_argument("--test", default="67-80", help="names that are measured on (%(default)s)")
     parser.add_argument("--replay", default="1-8", help="names of the base's training to show again, or none")
-    parser.add_argument("--budget", type=float, default=10.0, help="mL that the reviewer looks at (%(default)s)")
+    parser.add_argument("--answers", type=int, default=5, help="of the reviewer a scan, at most (%(default)s)")
     parser.add_argument("--draw", default="0", help=f"a number, or {NEXT_BEST} (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--arm", action="append", default=[], metavar="NAME: OPTIONS", help="of `arms`")
@@ -158,7 +158,7 @@ def main() -> int:
             out=args.out,
             pool=names(args.pool),
             test=names(args.test),
-            budget_ml=args.budget,
+            answers=args.answers,
             draw=args.draw,
             replay=names(args.replay),
             length=("--iterations", args.iterations) if args.iterations else ("--minutes", args.minutes),

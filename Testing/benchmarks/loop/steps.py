@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmarks.review import exact
 
 from mtctl.cases.importing import result_of
 from mtctl.cases.ranking import by_expected_gain
-from mtctl.cases.store import CaseStore
+from mtctl.cases.store import CaseStore, StoredCase
 from mtctl.evaluation.segmentation_metrics import dice
 from mtctl.geometry import Mask, Volume
+from mtctl.guidance.guided_mask import guided_scan
+from mtctl.guidance.network import find_guidance
+from mtctl.guidance.questions import PLACE_MM
+from mtctl.guidance.session import QuestionSession, looked_at
+from mtctl.guidance.simulated_reader import SimulatedReader
 from mtctl.inference.prediction import Options
 from mtctl.inference.report import make_report
 from mtctl.inference.segmenter import Segmenter
@@ -26,7 +30,6 @@ from mtctl.io.volumes import read_mask, read_volume
 from mtctl.models.model import find_model
 from mtctl.models.verdict import read_verdict
 from mtctl.networks.device import choose_device
-from mtctl.review.case_maps import CaseMaps
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.synthetic.corruptions import bias_field, low_resolution, noise
@@ -66,7 +69,7 @@ class Setting:
     out: Path
     pool: tuple[str, ...]
     test: tuple[str, ...]
-    budget_ml: float
+    answers: int
     draw: str
     replay: tuple[str, ...]
     length: tuple[str, ...]
@@ -80,17 +83,25 @@ class Setting:
         return read_mask(SHARED / "train" / f"{name}.label.nrrd").array.astype(bool)
 
 
-def corrected(maps: CaseMaps, truth: Mask, budget_ml: float) -> tuple[ReviewSession, Mask]:
-    """The review of the oracle, and the mask that it leaves."""
-    session, mask = ReviewSession(maps), maps.segmentation.copy()
-    for region in session.regions:
-        if session.looked_at_ml + region.volume_mm3 / 1000 > budget_ml:
+def corrected(case: StoredCase, truth: Mask, answers: int) -> tuple[ReviewSession, Mask]:
+    """The review of a simulated reader who answers so many questions at most, and the mask that it leaves."""
+    guidance, maps = find_guidance(), case.maps()
+    session, mask, volume = ReviewSession(maps), maps.segmentation, case.scan()
+    box = looked_at(mask, volume.geometry)
+    scan = guided_scan(volume, maps.probability, guidance.grid_mm, box)
+    asked = QuestionSession(scan, mask, guidance.finder(choose_device("auto")))
+    reader = SimulatedReader(truth, volume.geometry, np.random.default_rng(0))
+    for _ in range(answers):
+        questions = asked.shown(mask, session.said)
+        if not questions:
             break
-        session.jump(region.id)
-        part = session.part(region.id)
-        mask[part.box], _ = exact(maps, part, mask, truth)
-        session.record("oracle", mask)
-        session.accept_region(region.id)
+        session.look_at(questions[0].place)
+        answer = reader.at_place(mask, questions[0].place, PLACE_MM)
+        if answer is None:
+            session.keep(questions[0])
+        else:
+            mask = asked.answer(mask, session.said, answer)
+            session.answer(answer, mask, questions[0])
     session.accept_case()
     return session, mask
 
@@ -113,8 +124,8 @@ def predicted_store(setting: Setting, scanner: str) -> CaseStore:
 
 
 def reviewed_store(setting: Setting, scanner: str, count: int, fully: bool) -> CaseStore:
-    """The pool with `count` corrected scans: in their flagged regions, or `fully`; the same scans."""
-    folder = setting.out / f"{scanner}-{count}-{'full' if fully else 'flagged'}"
+    """The pool with `count` corrected scans: by answers, or `fully`; the same scans."""
+    folder = setting.out / f"{scanner}-{count}-{'full' if fully else 'answered'}"
     if not folder.exists():
         predicted = predicted_store(setting, scanner)
         part = folder.with_name(f".{folder.name}")
@@ -123,9 +134,9 @@ def reviewed_store(setting: Setting, scanner: str, count: int, fully: bool) -> C
         store, lines = CaseStore(part), []
         for name in chosen(predicted, count, setting.draw):
             case, truth = store.case(name), setting.truth(name)
-            session, mask = corrected(case.maps(), truth, setting.budget_ml)
+            session, mask = corrected(case, truth, setting.answers)
             before, after = dice(case.prediction(), truth), dice(mask, truth)
-            lines.append(f"{name}: {100 * before:.2f} -> {100 * after:.2f}, {session.looked_at_ml:.1f} mL looked at")
+            lines.append(f"{name}: {100 * before:.2f} -> {100 * after:.2f}, {len(session.state.replies)} answers")
             if fully:
                 store.add_label(case, truth, "oracle")
             else:

@@ -25,7 +25,7 @@ from mtctl.io.results import ResultFiles
 
 REPORT = {
     "case_score": 0.9, "case_score_interval": [0.85, 0.94], "flagged": False, "volume_ml": 61.04,
-    "regions": [{"volume_mm3": 1500.0}, {"volume_mm3": 250.0}], "uncertainty": {"in_band_mean": 0.31},
+    "likely_wrong_ml": 1.754, "uncertainty": {"in_band_mean": 0.31},
     "seconds": {"network": 1.5, "maps": 0.25}, "model": {"id": "m", "version": "1"}, "warnings": [], "fingerprint": "f",
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_the_worst_comes_first_and_what_failed_before_all(out: Path, tmp_path: P
     assert table(out)[0]["error"] == "the file is cut off" and table(out)[0]["case_score"] == ""
     assert table(out)[2]["warnings"] == "unlike a left atrium; check it"
     good = table(out)[3]
-    assert (good["volume_ml"], good["regions"], good["to_check_ml"], good["seconds"]) == ("61.0", "2", "1.75", "1.75")
+    assert (good["volume_ml"], good["likely_wrong_ml"], good["seconds"]) == ("61.0", "1.75", "1.75")
     assert (good["volume_ml_low"], good["volume_ml_high"]) == ("50.3", "70.5")
     assert table(out)[2]["volume_ml_low"] == ""  # a report of an earlier version
     assert (good["status"], good["flagged"], good["model"]) == ("done", "false", "m 1")

@@ -19,7 +19,7 @@ from mtctl.io.results import ResultFiles
 
 REPORT: dict[str, Any] = {
     "case_score": 0.9, "case_score_interval": [0.85, 0.94], "flagged": False, "volume_ml": 61.04,
-    "regions": [{"volume_mm3": 1500.0}], "uncertainty": {"in_band_mean": 0.31}, "seconds": {"network": 1.5},
+    "likely_wrong_ml": 1.5, "uncertainty": {"in_band_mean": 0.31}, "seconds": {"network": 1.5},
     "model": {"id": "m", "version": "1"}, "warnings": [], "fingerprint": "f",
 }  # fmt: skip
 
@@ -42,7 +42,8 @@ CHANGES = [
     ({"flagged": "no"}, "'flagged' is no; true or false is needed"),
     ({"volume_ml": math.inf}, "'volume_ml' is Infinity; a finite number is needed"),
     ({"regions": {"a": 1}}, "'regions' is an object; a list is needed"),
-    ({"regions": [{"volume_mm3": -5}]}, "'regions[0].volume_mm3' is -5"),
+    ({"likely_wrong_ml": -5}, "'likely_wrong_ml' is -5"),
+    ({"regions": [{"expected_error_mm3": -5}]}, "'regions[0].expected_error_mm3' is -5"),
     ({"regions": [[]]}, "'regions[0]' is a list of 0; an object is needed"),
     ({"uncertainty": [1]}, "'uncertainty' is a list of 1; an object is needed"),
     ({"seconds": {"a": "long"}}, "'seconds.a' is long; a number is needed"),

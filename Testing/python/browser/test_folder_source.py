@@ -18,7 +18,6 @@ from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.cases.history import CaseState
 from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
-from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.io.volumes import read_mask, read_scan, read_volume, write_segmentation, write_volume
@@ -41,7 +40,7 @@ def opened(source: FolderSource | CaseStoreSource, key: str) -> CaseUnderReview:
 
 def erased(case: CaseUnderReview) -> np.ndarray:
     """The mask without the uncertain voxels."""
-    return case.mask & ~case.session.paintable()
+    return case.mask & (case.session.maps.uncertainty < case.session.state.threshold)
 
 
 def test_results_beside_the_scan_or_in_another_folder_are_found(folder: Path):
@@ -122,19 +121,16 @@ def test_without_the_probability_it_follows_from_the_entropy():
     assert np.abs(probability_of(entropy.astype(np.float32), p >= 0.5) - p).max() < 2e-3
 
 
-def test_what_is_missing_is_said_and_switches_its_proposals_off(folder: Path):
+def test_a_case_without_distance_and_probability_can_be_reviewed_all_the_same(folder: Path):
     (folder / "ball.distance.nrrd").unlink()
     (folder / "ball.probability.nrrd").unlink()
     source = source_of(folder)
     source.entries()
-    case = opened(source, "ball.image.nrrd")
-    case.session.jump(case.session.regions[0].id)
-    with pytest.raises(MtctlError, match="distance map is missing"):
-        case.propose("distance map")
-    assert case.propose("consensus").mask.shape  # derived from the entropy
+    maps = opened(source, "ball.image.nrrd").session.maps
+    assert np.array_equal(maps.probability, probability_of(maps.uncertainty, maps.segmentation))
     (folder / "ball.json").write_text(json.dumps({"uncertainty": {"kind": "disagreement"}}), encoding="utf-8")
-    with pytest.raises(MtctlError, match="--maps all"):
-        opened(source, "ball.image.nrrd").propose("consensus")
+    maps = opened(source, "ball.image.nrrd").session.maps
+    assert np.array_equal(maps.probability, maps.segmentation), "disagreement tells no probability"
 
 
 def test_results_on_another_grid_are_refused(folder: Path):
@@ -149,13 +145,13 @@ def test_results_on_another_grid_are_refused(folder: Path):
 def test_a_review_is_kept_with_its_mask_and_gone_on_with(folder: Path):
     source = source_of(folder)
     case = opened(source, "ball.image.nrrd")
-    case.session.jump(case.session.regions[0].id)
+    case.session.look_at((1.0, 2.0, 3.0))
     assert case.edited("erase", erased(case))
     source.save(case.key, *case.snapshot())
     again = opened(source_of(folder), "ball.image.nrrd")
     assert (again.mask == case.mask).all()
     assert again.session.state.edits == case.session.state.edits
-    assert again.session.state.current == case.session.state.current
+    assert again.session.state.visited == case.session.state.visited == ((1.0, 2.0, 3.0),)
     (entry,) = source.entries()
     assert entry.stage is WorkStage.IN_REVIEW
 
@@ -256,7 +252,6 @@ def test_a_store_is_reviewed_in_the_store(folder: Path):
     source.add_result(key, Result(scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9}))
     assert source.entries()[0].stage is WorkStage.TO_REVIEW
     case = opened(source, key)
-    case.session.jump(case.session.regions[0].id)
     case.edited("erase", erased(case))
     source.save(key, *case.snapshot())
     assert source.entries()[0].stage is WorkStage.IN_REVIEW

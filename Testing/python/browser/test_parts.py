@@ -53,15 +53,6 @@ def test_undo_and_redo_are_exact_whatever_the_order(actions: list[tuple[str, int
         assert bool(history.can_redo) == bool(undone)
 
 
-def test_strokes_are_told_from_other_edits():
-    history, mask = EditHistory(), np.zeros((2, 2, 2), dtype=bool)
-    painted, filled = mask.copy(), mask.copy()
-    painted[0, 0, 0] = filled[0, 0, 0] = filled[1, 1, 1] = True
-    history.add("paint", mask, painted)
-    history.add("add", painted, filled)
-    assert np.flatnonzero(history.touched(("paint", "erase"), 8)).tolist() == [0]
-
-
 def test_a_large_map_waits_on_the_disk_unchanged(monkeypatch: pytest.MonkeyPatch):
     array = np.random.default_rng(1).random((5, 6, 7), dtype=np.float32)[:, ::-1]
     assert reading.memory_mapped(array) is array

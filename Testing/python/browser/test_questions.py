@@ -23,7 +23,6 @@ from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.review.answers import Answer
 from mtctl.review.document import review_document
-from mtctl.review.proposals import Proposal
 
 KEY = "ball.image.nrrd"
 
@@ -33,7 +32,7 @@ class ShownPage:
 
     Attributes:
         places: Where the views went.
-        preview: What is drawn.
+        preview: The voxels that are drawn.
         saved: How often the review was to be saved.
         tabs: Which tabs' answers came.
     """
@@ -43,7 +42,7 @@ class ShownPage:
         self.questions: dict[str, Any] = NO_QUESTIONS
         self.asking: PageQuestions | None = None
         self.places: list[Any] = []
-        self.preview: Proposal | None = None
+        self.preview: np.ndarray | None = None
         self.saved = 0
         self.tabs: list[str] = []
 
@@ -59,8 +58,8 @@ class ShownPage:
     def look_at(self, place: Any) -> None:
         self.places.append(place)
 
-    def preview_question(self, proposal: Proposal | None) -> None:
-        self.preview = proposal
+    def preview_question(self, voxels: np.ndarray | None) -> None:
+        self.preview = voxels
 
     def review_changed(self) -> None:
         self.saved += 1
@@ -134,7 +133,7 @@ def test_a_case_that_opens_is_asked_about_and_the_views_go_to_the_first_question
         assert session.text.startswith("Question 1 of 2: left inferior vein: does it go on? (+ ")
         assert session.page.questions["outlook"].startswith("Volume ")
         assert session.page.places == [session.places["left inferior vein"][0]]
-        assert session.page.preview is not None and session.page.preview.added_ml > 0
+        assert session.page.preview is not None and len(session.page.preview)
         asking.next()
         assert session.text.startswith("Question 2 of 2: mitral plane: does it end here? (- ")
         asking.next()

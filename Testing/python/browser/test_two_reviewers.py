@@ -53,7 +53,7 @@ def opened(source: FolderSource | CaseStoreSource, key: str) -> CaseUnderReview:
 
 def with_edit(case: CaseUnderReview, kind: str) -> CaseUnderReview:
     """Erase or paint all that is uncertain."""
-    paintable = case.session.paintable()
+    paintable = case.session.maps.uncertainty >= case.session.state.threshold
     case.edited(kind, case.mask & ~paintable if kind == "erase" else case.mask | paintable)
     return case
 

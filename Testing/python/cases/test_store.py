@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.scans import scan
-from support.stored_cases import MODEL, OBLIQUE, contents, predicted, result_for, reviewed
+from support.stored_cases import MODEL, OBLIQUE, contents, place_in, predicted, result_for, reviewed
 
 from mtctl.cases.history import CaseState
 from mtctl.cases.records import CaseError, RecordKind
 from mtctl.cases.store import CaseStore
 from mtctl.cases.store_process import carry_out
 from mtctl.geometry import Volume
+from mtctl.review.answers import KEPT_MM
 from mtctl.review.document import review_document
+from mtctl.review.places import near
 
 
 def test_a_case_goes_from_unlabelled_through_review_to_corrected(store: CaseStore) -> None:
@@ -80,7 +82,7 @@ def test_what_was_corrected_where_it_was_uncertain_and_what_was_looked_at_can_be
     assert case.changed_voxels().sum() == 40
     assert (case.uncertain_voxels() == (case.map("entropy") >= review["threshold"])).all()
     looked = case.looked_at()
-    assert looked.sum() * case.geometry.voxel_ml == pytest.approx(review["looked_at_ml"])
+    assert (looked == near(review["visited"], KEPT_MM, case.geometry) | case.changed_voxels()).all()
     assert looked[case.changed_voxels()].all()
     assert not looked.all()
 
@@ -115,7 +117,7 @@ def test_the_review_of_somebody_elses_segmentation_keeps_what_it_began_with(stor
     case = predicted(store)
     theirs = np.roll(case.prediction(), 2, axis=0)
     session = ReviewSession(case.maps().reviewing(theirs))
-    session.next()
+    session.look_at(place_in(case))
     mask = theirs.copy()
     mask[5, 5, 5:9] ^= True
     session.record("paint", mask)
@@ -282,7 +284,7 @@ def test_what_is_not_there_is_said_in_words(store: CaseStore) -> None:
 def test_the_work_of_a_person_is_stored_although_the_prediction_was_damaged(store: CaseStore) -> None:
     case = predicted(store)
     mask, review = reviewed(case)
-    (case.folder / "0001-prediction" / "entropy.nrrd").write_bytes(b"torn")
+    (case.folder / "0001-prediction" / "segmentation.seg.nrrd").write_bytes(b"torn")
     case = store.accept(case, mask, review)
     assert case.state is CaseState.CORRECTED and (case.corrected_mask() == mask).all()
     with pytest.raises(CaseError, match="what was looked at is unknown"):

@@ -19,6 +19,7 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.measures.document import NOTE, CaseMeasures, read_measures
+from mtctl.review.answers import ShownQuestion
 from mtctl.review.document import write_review
 from mtctl.review.session import ReviewSession
 
@@ -91,14 +92,13 @@ def test_the_map_of_the_wall_opens_in_vtk_with_its_values_and_in_lps(results: Pa
     assert surface.GetFieldData().GetAbstractArray("SPACE").GetValue(0) == "LPS"
 
 
-def test_accepted_regions_and_corrections_narrow_the_interval(
-    results: Path, tmp_path: Path, phantom: WallPhantom
-) -> None:
+def test_answers_and_corrections_narrow_the_interval(results: Path, tmp_path: Path, phantom: WallPhantom) -> None:
     run(results, "-o", tmp_path / "before")
     maps = write_results(phantom, results)
     session = ReviewSession(maps)
-    session.set_threshold(0.05)
-    session.accept_region(session.regions[0].id)
+    unsure = np.argwhere(maps.uncertainty > 0.5)[::40, ::-1]
+    for place in maps.geometry.index_to_physical(unsure).tolist():
+        session.keep(ShownQuestion("wall", tuple(place), tuple(place), "inside", 0.1, 0.5, np.zeros(0, np.int64)))
     mask = phantom.mask.copy()
     mask[2:4, 2:6, 2:6] = True
     session.record("paint", mask)

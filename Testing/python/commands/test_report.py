@@ -54,7 +54,7 @@ def results(tmp_path: Path) -> Path:
     write_volume(Volume(np.where(shell, 0.6, 0.02).astype(np.float32), grid), folder / "case $1_ä.uncertainty.nrrd")
     summary = {
         "fingerprint": "a", "model": {"id": "mtctl-x", "version": "7"}, "case_score": 0.91,
-        "case_score_interval": [0.88, 0.94], "flagged": True, "regions": [{"volume_mm3": 5.0}, {"volume_mm3": 9.0}],
+        "case_score_interval": [0.88, 0.94], "flagged": True, "likely_wrong_ml": 7.25,
         "warnings": ["the upper border is near"], "uncertainty": {"kind": "entropy"},
     }  # fmt: skip
     (folder / "case $1_ä.json").write_text(json.dumps(summary))
@@ -63,7 +63,7 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_page_says_numbers_intervals_model_score_regions_and_warnings(
+def test_the_page_says_numbers_intervals_model_score_answers_and_warnings(
     results: Path, tmp_path: Path, pages: list[ReportPage]
 ) -> None:
     assert run(results, "-o", tmp_path / "out", "--scans", tmp_path / "scan.nrrd") == 0
@@ -72,7 +72,17 @@ def test_the_page_says_numbers_intervals_model_score_regions_and_warnings(
     assert volume.value.endswith("mL") and " to " in volume.interval
     assert any(row.name.startswith("Enhanced wall") for row in page.rows)
     words = " ".join(page.origin)
-    assert all(part in words for part in ("mtctl-x, version 7", "0.91", "0.88 to 0.94", "0 of 2", "For research"))
+    assert all(
+        part in words
+        for part in (
+            "mtctl-x, version 7",
+            "0.91",
+            "0.88 to 0.94",
+            "7.2 mL were likely",
+            "0 places were answered",
+            "For research",
+        )
+    )
     assert "the upper border is near" in page.warnings
     assert page.image is not None and page.uncertainty is not None and page.mask.any()
 

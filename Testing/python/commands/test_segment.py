@@ -51,7 +51,8 @@ def test_a_scan_gives_segmentation_maps_report_and_picture_on_its_own_grid(
     report = json.loads((out / "a.json").read_text(encoding="utf-8"))
     assert {
         "input", "geometry", "model", "device", "samples", "seed", "seconds", "volume_ml", "uncertainty", "case_score",
-        "case_score_interval", "self_dice", "sample_dice", "flagged", "threshold", "regions", "warnings", "version",
+        "case_score_interval", "self_dice", "sample_dice", "flagged", "threshold", "likely_wrong_ml",
+        "warnings", "version",
     } <= set(report)  # fmt: skip
     assert report["model"] == {"id": "tiny", "version": "1", "sha256": tiny_model.card.sha256}
     assert set(report["uncertainty"]) == {"kind", "mean", "in_band_mean"}
@@ -59,7 +60,8 @@ def test_a_scan_gives_segmentation_maps_report_and_picture_on_its_own_grid(
     assert smallest <= report["volume_ml"] <= largest
     low, high = report["case_score_interval"]
     assert 0 <= low <= report["case_score"] <= high <= 1
-    assert "1 of 1 done" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 of 1 done" in printed and f"{report['likely_wrong_ml']:.1f} mL likely wrong" in printed
 
 
 def test_what_the_model_is_unsure_of_or_shaped_like_no_atrium_is_flagged_and_the_report_says_why(

@@ -157,7 +157,7 @@ def test_ctk_cli_reads_the_description_and_says_nothing_is_wrong_with_what_it_kn
     assert not [line for line in warnings if not any(words in line for words in known)]
     if xml == XML:
         assert last.startswith("['inputVolume', 'outputSegmentation'] ")
-        assert last.endswith("['volumeMl', 'caseScore', 'flagged', 'uncertainRegions', 'remarks']")
+        assert last.endswith("['volumeMl', 'caseScore', 'flagged', 'likelyWrongMl', 'remarks']")
 
 
 def test_ctk_clis_arguments_are_ours(tiny_model: Model, oblique: Path, tmp_path: Path) -> None:

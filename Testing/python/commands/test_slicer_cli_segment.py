@@ -69,9 +69,9 @@ def test_a_scan_gives_all_results_with_its_geometry_progress_and_a_silent_standa
     report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert report["samples"] == 3 and report["input"] == "it's a scan.nrrd"
     values = returned(tmp_path / "back.txt")
-    assert list(values) == ["volumeMl", "caseScore", "flagged", "uncertainRegions", "remarks"]
+    assert list(values) == ["volumeMl", "caseScore", "flagged", "likelyWrongMl", "remarks"]
     assert float(values["volumeMl"]) == report["volume_ml"] and values["flagged"] in ("true", "false")
-    assert int(values["uncertainRegions"]) == len(report["regions"])
+    assert float(values["likelyWrongMl"]) == report["likely_wrong_ml"]
     assert values["remarks"] == "; ".join(report["warnings"]) != ""
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(TEMPORARY_PREFIX)]
 

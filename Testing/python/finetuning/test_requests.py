@@ -145,10 +145,7 @@ class TestRequests:
             assert opened["start"] == str(to / "start.npy")
             began = np.load(opened["start"]) != 0
             assert np.array_equal(began, start) and np.array_equal(np.load(to / "corrected.npy") != 0, mask)
-            resumed = resume_review(opened["review"], case.maps().reviewing(began), mask).regions
-            # The stroke at the corner lies in one of them.
-            assert [replace(region, edited=False) for region in resumed] == list(session.regions)
-            assert any(region.edited for region in resumed)
+            assert resume_review(opened["review"], case.maps().reviewing(began), mask).state == session.state
 
     def test_a_review_of_the_prediction_has_no_start_of_its_own(self, tmp_path: Path) -> None:
         store = CaseStore(tmp_path / "store")
@@ -196,7 +193,6 @@ class TestRequests:
 
 
 def test_the_next_case_is_the_one_that_promises_least_and_nobody_has_begun(tmp_path: Path) -> None:
-    from dataclasses import replace
 
     from mtctl.cases.records import Record, RecordKind
 

@@ -122,7 +122,7 @@ def test_a_run_that_was_interrupted_in_its_second_training_goes_on_bit_for_bit_t
     status = read_status(job.out)
     assert status is not None and status.state is RunState.STOPPED
     assert not (job.out / "candidate").exists()
-    corrected(CaseStore(job.store), "d", region_by_region=False)
+    corrected(CaseStore(job.store), "d", by_answers=False)
     fine_tune(job)
     first, second = weights(finished.job.out / "candidate"), weights(job.out / "candidate")
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -77,7 +77,7 @@ def test_every_number_lies_in_its_interval_and_so_does_the_truth(measured: Measu
     assert volume.low < 4 / 3 * math.pi * math.prod(RADII_MM) / 1000 < volume.high
 
 
-def test_intervals_narrow_as_regions_are_settled_and_vanish_when_all_are(
+def test_intervals_narrow_as_voxels_are_settled_and_vanish_when_all_are(
     phantom: WallPhantom, measured: MeasuredCase
 ) -> None:
     half = np.zeros_like(phantom.mask)

@@ -38,7 +38,7 @@ from mtctl.io.volumes import write_segmentation  # noqa: E402
 from mtctl.scene.segments import segment_mask  # noqa: E402
 from mtctl.uncertainty.kinds import NAMES  # noqa: E402
 
-PARTS = ["segmentation", "distance", "probability", "regions", "record", *NAMES]
+PARTS = ["segmentation", "distance", "probability", "record", *NAMES]
 
 
 def part(nodes: scene.CaseNodes, name: str) -> Any:
@@ -201,7 +201,7 @@ class TestAResult:
 
     def test_it_is_in_a_folder_beside_the_scan(self, case: scene.CaseNodes) -> None:
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(case.scene)
-        for node in (case.segmentation, case.heatmap, case.distance, case.regions):
+        for node in (case.segmentation, case.heatmap, case.distance):
             assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == case.folder
         scan = hierarchy.GetItemByDataNode(case.scan)
         assert hierarchy.GetItemParent(scan) == hierarchy.GetItemParent(case.folder)
@@ -438,7 +438,6 @@ class TestDeletions:
             scene.show_layers(current)
             scene.set_heatmap_visible(current, False)
             scene.set_surface_visible(current, True)
-            scene.fill_region_table(current, [])
             scene.hide_layers(current)
             scene.remove_preview(current)
         scene.close_case(nodes)
@@ -460,7 +459,6 @@ class TestDeletions:
         scene.hide_layers(case)
         scene.set_heatmap_visible(case, False)
         scene.set_surface_visible(case, True)
-        scene.fill_region_table(case, [])
         scene.remove_preview(case)
         scene.close_case(case)
         for refused in (scene.mask_of, scene.case_maps, scene.color_surface, scene.threshold_of):

@@ -19,10 +19,9 @@ import vtk
 from support.scene_example import BALL, BULGE, SHAPE, result_for, scan_image
 
 from mtctl import scene
-from mtctl.review.proposals import Proposal
+from mtctl.review.answers import with_changed
 from mtctl.scene.displays import heatmap_colors
 from mtctl.scene.segments import segment_mask, set_segment
-from mtctl.uncertainty.region_search import region_map
 
 pytestmark = pytest.mark.host
 
@@ -259,38 +258,21 @@ class TestLayers:
         assert {each.GetForegroundVolumeID() for each in self.composites()} == {case.heatmap.GetID()}
 
 
-class TestTheRegionTable:
-    def test_holds_the_list(self, host: Any, case: scene.CaseNodes) -> None:
-        maps = scene.case_maps(case)
-        regions = region_map(maps.uncertainty, maps.segmentation, maps.geometry).regions_at(0.9)
-        assert regions
-        scene.fill_region_table(case, regions)
-        table = case.regions.GetTable()
-        assert table.GetNumberOfRows() == len(regions)
-        names = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
-        assert names[:3] == ["Region", "State", "Volume (mL)"]
-        first = [table.GetValue(0, column).ToString() for column in range(3)]
-        assert first == [str(regions[0].id), "open", f"{round(regions[0].volume_mm3 / 1000, 3):g}"]
-        scene.fill_region_table(case, [])
-        assert case.regions.GetTable().GetNumberOfRows() == 0
-
-
 class TestThePreview:
-    def proposal(self, case: scene.CaseNodes) -> Proposal:
-        box = (slice(10, 16), slice(24, 33), slice(12, 21))
-        mask = scene.mask_of(case)[box]
-        changed = mask.copy()
-        changed[:, 4:, :] = True
-        changed[:, :2, :] = False
-        return Proposal("add", box, changed, 1.0, 1.0)
+    def voxels(self, case: scene.CaseNodes) -> np.ndarray:
+        """What would change: added along one side of a box, taken away along the other."""
+        before = scene.mask_of(case)
+        after = before.copy()
+        after[10:16, 28:33, 12:21] = True
+        after[10:16, 24:26, 12:21] = False
+        return np.flatnonzero(before != after)
 
     def test_shows_what_would_change_and_touches_nothing(self, host: Any, case: scene.CaseNodes) -> None:
-        before, proposal = scene.mask_of(case), self.proposal(case)
+        before, voxels = scene.mask_of(case), self.voxels(case)
         scene.set_heatmap_visible(case, False)
         clean = host.view_pixels("Red")
-        nodes = scene.show_preview(case, proposal)
-        after = before.copy()
-        after[proposal.box] = proposal.mask
+        nodes = scene.show_preview(case, voxels)
+        after = with_changed(before, voxels)
         assert np.array_equal(scene.mask_of(nodes), before)
         assert np.array_equal(segment_mask(nodes.preview, "added", case.scan), after & ~before)
         assert np.array_equal(segment_mask(nodes.preview, "removed", case.scan), before & ~after)
@@ -306,7 +288,7 @@ class TestThePreview:
     ) -> None:
         count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
         for _ in range(3):
-            case = scene.show_preview(case, self.proposal(case))
+            case = scene.show_preview(case, self.voxels(case))
         assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count + 1
         assert case.preview.GetHideFromEditors()
         slicer.util.saveScene(str(tmp_path / "case.mrb"))

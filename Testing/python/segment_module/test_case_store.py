@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paths import ROOT
-from support.segment_module import arrive, check, choose_store, current, load_scan, mask, settle
+from support.segment_module import arrive, check, choose_store, current, dab, keep_place, load_scan, mask, settle
 
 from mtctl.cases.case import StoredCase
 from mtctl.cases.history import CaseState
@@ -56,16 +56,13 @@ def draft_saved(host: Any, module: Any) -> bool:
 
 
 def accept(host: Any, module: Any) -> None:
-    host.answer(True)  # although regions are open
     module.ui.acceptCaseButton.click()
     assert saved(host, module)
 
 
-def add(module: Any) -> None:
-    """Goes to the next region and uses the suggestion to add what is missing."""
-    module.ui.nextButton.click()
-    module.ui.proposalAddButton.click()
-    module.ui.applyProposalButton.click()
+def add(host: Any, module: Any) -> None:
+    """A stroke."""
+    dab(host, module)
 
 
 def the_case(store: CaseStore) -> StoredCase:
@@ -80,7 +77,7 @@ def kinds(store: CaseStore) -> list[str]:
 class TestADecision:
     @pytest.mark.usefixtures("stored_here")
     def test_brings_the_prediction_with_all_its_maps(self, host: Any, module: Any, case: Any, store: CaseStore) -> None:
-        add(module)
+        add(host, module)
         accept(host, module)
         stored = the_case(store)
         assert stored.uncertainties == ("entropy", "mutual_information", "disagreement")
@@ -94,27 +91,15 @@ class TestADecision:
     ) -> None:
         (tmp_path / "Zo\u00eb M\u00fcller").mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "Zo\u00eb M\u00fcller"))
-        add(module)
+        add(host, module)
         accept(host, module)
         assert kinds(store) == ["prediction", "corrected"]
-
-    def test_of_a_case_with_one_open_region_asks_of_one(
-        self, host: Any, module: Any, scan_node: Any, store: CaseStore
-    ) -> None:
-        module.onResult(scan_node, sure_result(scan_node))
-        host.process_events()
-        assert module.ui.leftLabel.text.startswith("0 of 1 region accepted")
-        assert module.ui.finishLabel.text == "One region is still open."
-        host.answer(False)
-        module.ui.acceptCaseButton.click()
-        question = host.messages[-1].text
-        assert "1 region (" in question and " was not accepted yet" in question
 
     @pytest.mark.usefixtures("stored_here")
     def test_is_as_good_in_a_second_store(
         self, host: Any, module: Any, case: Any, store: CaseStore, tmp_path: Path
     ) -> None:
-        add(module)
+        add(host, module)
         accept(host, module)
         choose_store(host, module.finishPanel.storeEdit, tmp_path / "second")
         accept(host, module)
@@ -126,7 +111,7 @@ class TestADecision:
     def test_is_as_good_after_the_case_was_deleted_from_the_store(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
-        add(module)
+        add(host, module)
         accept(host, module)
         folder = the_case(store).folder
         shutil.rmtree(folder)
@@ -148,7 +133,7 @@ class TestADecision:
         slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.astype(np.uint8), theirs, "LA", case.nodes.scan)
         host.process_events()
         check(host, module, "theirs")
-        add(module)
+        add(host, module)
         accept(host, module)
         stored = the_case(store)
         assert np.array_equal(stored.prediction(), case.session.maps.segmentation)
@@ -177,13 +162,13 @@ class TestADraft:
     def test_is_in_the_store_a_while_after_a_change(self, host: Any, module: Any, case: Any, store: CaseStore) -> None:
         soon(module)
         module.ui.reviewerEdit.text = "MK"
-        add(module)
+        add(host, module)
         assert draft_saved(host, module) and not host.messages
         assert kinds(store) == ["prediction", "draft"]
         draft = the_case(store).draft()
         assert draft is not None and np.array_equal(draft.mask, mask(case)) and draft.reviewer == "MK"
         assert len(draft.review["edits"]) == 1
-        add(module)
+        add(host, module)
         assert host.wait_until(lambda: the_case(store).draft().review["edits"][1:], PATIENCE)
         assert saved(host, module) and kinds(store) == ["prediction", "draft"], "in place of the one before"
         assert np.array_equal(the_case(store).draft().mask, mask(case))
@@ -192,10 +177,10 @@ class TestADraft:
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
         soon(module)
-        add(module)
+        add(host, module)
         assert draft_saved(host, module) and "open" not in module.ui.draftLabel.text
         Holds("JS").take(store.folder, the_case(store).id)
-        add(module)
+        add(host, module)
         assert host.wait_until(lambda: "another person has" in module.ui.draftLabel.text.lower(), PATIENCE)
         assert "JS, since" in module.ui.draftLabel.text
         assert draft_saved(host, module) and len(the_case(store).draft().review["edits"]) == 2
@@ -212,14 +197,14 @@ class TestADraft:
 
     def test_is_not_made_where_no_store_is_chosen(self, host: Any, module: Any, case: Any) -> None:
         soon(module)
-        add(module)
+        add(host, module)
         host.wait(0.3)
         assert not module.storeJob.running and not module.ui.draftLabel.isVisible() and not host.messages
 
     @pytest.mark.usefixtures("stored_here")
     def test_begins_when_a_store_is_chosen_later(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
         soon(module)
-        add(module)
+        add(host, module)
         choose_store(host, module.finishPanel.storeEdit, tmp_path / "later")
         assert draft_saved(host, module)
         assert kinds(CaseStore(tmp_path / "later")) == ["prediction", "draft"]
@@ -231,7 +216,7 @@ class TestADraft:
         rest = module.finishPanel.storeEdit._rest
         rest.setInterval(60_000)  # whatever the machine is busy with
         soon(module)
-        add(module)
+        add(host, module)
         path = str(tmp_path / "typed")
         for end in range(len(str(tmp_path)), len(path) + 1):
             module.ui.storeEdit.currentPath = path[:end]
@@ -264,18 +249,17 @@ class TestADraft:
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
         soon(module)
-        add(module)
-        module.ui.nextButton.click()
-        module.ui.acceptRegionButton.click()
-        marks = {number: (mark.seen_at, mark.accepted_at) for number, mark in case.session.state.marks.items()}
+        add(host, module)
+        keep_place(module, 1)
+        replies = case.session.state.replies
         assert draft_saved(host, module) and saved(host, module)
         assert host.wait_until(lambda: not module.draftSaver._timer.isActive(), PATIENCE) and saved(host, module)
         left = mask(case)
         host.clear()
         again = open_from_store(host, the_case(store).id)
         assert not again.note and np.array_equal(mask(again), left)
-        assert {number: (mark.seen_at, mark.accepted_at) for number, mark in again.session.state.marks.items()} == marks
-        add(current(host))
+        assert again.session.state.replies == replies
+        add(host, current(host))
         assert host.wait_until(lambda: the_case(store).draft().review["edits"][1:], PATIENCE)
         assert saved(host, current(host)) and kinds(store) == ["prediction", "draft"]
 
@@ -284,20 +268,20 @@ class TestADraft:
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
         soon(module)
-        add(module)
+        add(host, module)
         assert draft_saved(host, module)
         accept(host, module)
         host.wait(0.3)
         assert saved(host, module)
         assert kinds(store) == ["prediction", "corrected"] and the_case(store).state is CaseState.CORRECTED
-        add(module)
+        add(host, module)
         assert host.wait_until(lambda: the_case(store).state is CaseState.IN_REVIEW, PATIENCE)
 
     def test_under_way_makes_a_decision_wait_for_its_turn(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
         soon(module)
-        add(module)
+        add(host, module)
         assert host.wait_until(lambda: module.storeJob.running, PATIENCE)
         assert module.ui.acceptCaseButton.enabled
         accept(host, module)
@@ -309,7 +293,7 @@ class TestADraft:
     def test_of_a_case_that_was_put_aside_is_saved_all_the_same(
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
-        add(module)
+        add(host, module)
         arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
         soon(module)
         module.draftSaver._timer.start()
@@ -318,7 +302,7 @@ class TestADraft:
         assert not module.ui.draftLabel.isVisible(), "the other case has none"
 
     def test_is_handed_over_when_the_scene_is_closed(self, host: Any, module: Any, case: Any, store: CaseStore) -> None:
-        add(module)
+        add(host, module)
         left = mask(case)
         host.clear()
         assert module.storeJob.running and saved(host, module)
@@ -329,10 +313,10 @@ class TestADraft:
         self, host: Any, module: Any, case: Any, store: CaseStore
     ) -> None:
         soon(module)
-        add(module)
+        add(host, module)
         assert draft_saved(host, module) and saved(host, module)
         shutil.rmtree(store.folder)
-        add(module)
+        add(host, module)
         assert host.wait_until(store.ids, PATIENCE) and saved(host, module)
         assert kinds(store) == ["prediction", "draft"] and not host.messages
         assert module.ui.draftLabel.text.startswith("Draft saved")
@@ -343,7 +327,7 @@ class TestADraft:
     ) -> None:
         store.folder.write_text("not a folder")
         soon(module)
-        add(module)
+        add(host, module)
         assert host.wait_until(lambda: "could not be saved" in module.ui.draftLabel.text, PATIENCE)
         assert str(store.folder) in module.ui.draftLabel.text and not host.messages
         store.folder.unlink()
@@ -355,10 +339,10 @@ class TestADraft:
         from mtctl.system.process_tree import kill_tree
 
         soon(module)
-        add(module)
+        add(host, module)
         assert draft_saved(host, module) and saved(host, module)
         before = the_case(store).draft()
-        add(module)
+        add(host, module)
         assert host.wait_until(lambda: child_of(module), PATIENCE)
         kill_tree(child_of(module))
         assert the_case(store).draft().review["edits"][:1] == before.review["edits"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.segment_module import arrive, load_scan, mask, settle
+from support.segment_module import arrive, border_place, load_scan, mask, settle
 
 pytestmark = pytest.mark.host
 
@@ -21,11 +21,11 @@ def mask_range(module: Any) -> tuple[float, float] | None:
 
 
 def paint_large(host: Any, module: Any, case: Any) -> np.ndarray:
-    """A click of a very large brush at the current region; the voxels that changed."""
+    """A click of a very large brush at the border; the voxels that changed."""
     before = mask(case)
     editor = module.ui.segmentEditor
     editor.setActiveEffectByName("Paint")
-    x, y, z = case.session.current.centroid_lps
+    x, y, z = border_place(case)
     editor.activeEffect().paint_at((-x, -y, z), 12.0)
     settle(host, module)
     return before != mask(case)
@@ -43,49 +43,28 @@ def three_segments(host: Any, module: Any, case: Any) -> Any:
 
 
 class TestWhereTheEditorPaints:
-    def test_in_the_current_region_holds_when_the_editor_looks_at_its_node_again(
-        self, host: Any, module: Any, case: Any
-    ) -> None:
-        module.ui.restrictSelector.currentIndex = 1
-        module.ui.nextButton.click()
-        assert mask_range(module) == (1.0, 2.0)
-        changed = paint_large(host, module, case)
-        assert changed.any() and case.session.paintable(case.session.current.id)[changed].all()
-
     def test_holds_at_the_end_of_the_slider(self, host: Any, module: Any, case: Any) -> None:
-        module.ui.nextButton.click()
+        module.ui.paintingSelector.currentIndex = 1
         module.ui.thresholdSlider.value = 1.0
         assert mask_range(module) == (1.0, 2.0)
         changed = paint_large(host, module, case)
         assert (case.session.maps.uncertainty[changed] >= 1).all()
 
     def test_follows_the_slider_up_to_the_most_uncertain_voxel(self, module: Any, case: Any) -> None:
+        module.ui.paintingSelector.currentIndex = 1
         module.ui.thresholdSlider.value = 0.6
         low, high = mask_range(module) or (0.0, 0.0)
         assert low == pytest.approx(0.6) and high > case.session.maps.uncertainty.max()
 
-    def test_is_said_anew_when_the_volume_that_says_it_was_deleted(self, host: Any, module: Any, case: Any) -> None:
-        import slicer
-
-        module.ui.restrictSelector.currentIndex = 1
-        module.ui.nextButton.click()
-        source = module.ui.segmentEditor.sourceVolumeNode()
-        slicer.mrmlScene.RemoveNode(source)
-        host.process_events()
-        assert module.ui.segmentEditor.sourceVolumeNode() is not case.nodes.scan
-        changed = paint_large(host, module, case)
-        assert changed.any() and case.session.paintable(case.session.current.id)[changed].all()
-
 
 class TestTheEditorsKeys:
-    @pytest.mark.parametrize("restriction", [0, 1, 2])
+    @pytest.mark.parametrize("restriction", [0, 1])
     def test_leave_the_restriction_as_it_was_chosen(
         self, host: Any, module: Any, case: Any, three_segments: Any, restriction: int
     ) -> None:
-        module.ui.restrictSelector.currentIndex = restriction
-        module.ui.nextButton.click()
+        module.ui.paintingSelector.currentIndex = restriction
         chosen, source = mask_range(module), module.ui.segmentEditor.sourceVolumeNode()
-        assert (chosen is None) == (restriction == 2)
+        assert (chosen is None) == (restriction == 0)
         for key in KEYS:
             host.press(key)
             assert mask_range(module) == chosen, key
@@ -94,7 +73,6 @@ class TestTheEditorsKeys:
     def test_leave_the_reviewed_segment_selected_so_that_each_stroke_is_in_the_review(
         self, host: Any, module: Any, case: Any, three_segments: Any
     ) -> None:
-        module.ui.nextButton.click()
         for key in KEYS:
             host.press(key)
             assert module.ui.segmentEditor.currentSegmentID() == case.nodes.segment_id, key
@@ -102,6 +80,7 @@ class TestTheEditorsKeys:
         assert case.session.state.edits[-1].kind == "paint"
 
     def test_leave_the_restriction_of_the_next_scan_too(self, host: Any, module: Any, case: Any) -> None:
+        module.ui.paintingSelector.currentIndex = 1
         other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
         host.press("I")
         assert mask_range(module) is not None
@@ -113,6 +92,7 @@ class TestTheEditorsKeys:
         assert not module.ui.segmentEditor.findChild(qt.QWidget, "SegmentsTableView").isVisible()
 
     def test_another_range_or_volume_that_something_sets_does_not_stay(self, host: Any, module: Any, case: Any) -> None:
+        module.ui.paintingSelector.currentIndex = 1
         chosen, node = mask_range(module), module.ui.segmentEditor.mrmlSegmentEditorNode()
         node.SetSourceVolumeIntensityMaskRange(0.0, 500.0)
         module.ui.segmentEditor.setSourceVolumeNode(case.nodes.scan)
@@ -132,10 +112,9 @@ class TestWhatAnEditIsCalled:
     def test_is_the_tool_also_for_a_stroke_right_before_the_module_is_left(
         self, host: Any, module: Any, case: Any
     ) -> None:
-        module.ui.nextButton.click()
         editor = module.ui.segmentEditor
         editor.setActiveEffectByName("Paint")
-        x, y, z = case.session.current.centroid_lps
+        x, y, z = border_place(case)
         editor.activeEffect().paint_at((-x, -y, z), 12.0)
         host.leave()
         settle(host, module)

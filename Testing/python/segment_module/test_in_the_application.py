@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paths import ROOT
-from support.segment_module import add_scan, arrive, ball, check, compared, load_scan, mask, settle
+from support.segment_module import add_scan, arrive, ball, border_place, check, dab, keep_place, load_scan, mask, settle
 
 pytestmark = pytest.mark.host
 
 
 def ras_of(review: Any) -> tuple[float, float, float]:
-    x, y, z = review.session.current.centroid_lps
+    x, y, z = border_place(review)
     return -x, -y, z
 
 
@@ -44,6 +44,9 @@ class TestASceneThatIsLoadedInTheModule:
     def test_can_be_painted_in_with_the_mouse(self, host: Any, module: Any, case: Any, tmp_path: Path) -> None:
         import slicer
 
+        from mtctl import scene
+
+        module.ui.paintingSelector.currentIndex = 1
         path = tmp_path / "review.mrb"
         assert slicer.util.saveScene(str(path))
         host.clear()
@@ -52,7 +55,7 @@ class TestASceneThatIsLoadedInTheModule:
         review, editor = module.currentReview.review, module.ui.segmentEditor
         assert editor.segmentationNode() is review.nodes.reviewed
         assert editor.sourceVolumeNode() is review.nodes.heatmap
-        module.ui.nextButton.click()
+        scene.jump(slicer.mrmlScene, border_place(review))
         before = mask(review)
         editor.setActiveEffectByName("Paint")
         r, a, s = ras_of(review)
@@ -145,15 +148,12 @@ class TestTheWholeSession:
         host.clear()
         node = load_scan(host, module, "a scan with a name as long as hospitals give them, LGE 3D nav MV whole heart")
         review = arrive(host, module, node)
-        module.ui.advancedBox.collapsed = False
-        module.ui.nextButton.click()
+        module.ui.advancedBox.collapsed = module.ui.paintingBox.collapsed = False
         for effect in ("Paint", "Erase", ""):
             module.ui.segmentEditor.setActiveEffectByName(effect)
             host.process_events()
-        for name in ("Add", "Remove", "Distance", "Consensus"):
-            getattr(module.ui, f"proposal{name}Button").click()
-            host.process_events()
-        module.ui.applyProposalButton.click()
+        keep_place(module)
+        dab(host, module)
         module.ui.warningLabel.text = "a warning that takes several lines to say what was found, " * 5
         module.ui.progressLabel.text = "a text of a length that nobody has foreseen " * 4
         module.ui.progressLabel.show()
@@ -219,15 +219,17 @@ class TestTheBox:
 
 
 class TestTheViews:
-    def test_mark_a_region_with_thick_lines_and_keep_another_choice(self, host: Any, module: Any, case: Any) -> None:
+    def test_mark_a_place_with_thick_lines_and_keep_another_choice(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
+        from mtctl import scene
+
         crosshair = slicer.util.getNode("vtkMRMLCrosshairNodedefault")
-        module.ui.nextButton.click()
+        scene.jump(slicer.mrmlScene, border_place(case))
         assert crosshair.GetCrosshairMode() == crosshair.ShowSmallBasic
         assert crosshair.GetCrosshairThickness() == crosshair.Thick
         crosshair.SetCrosshairMode(crosshair.ShowHashmarks)
-        module.ui.nextButton.click()
+        scene.jump(slicer.mrmlScene, border_place(case, 1))
         assert crosshair.GetCrosshairMode() == crosshair.ShowHashmarks
 
     @pytest.mark.usefixtures("stored_here")
@@ -237,7 +239,7 @@ class TestTheViews:
         other = scene.add_label(case.nodes.scene, case.nodes.scan, np.roll(mask(case), 4, 2), "by hand")
         host.process_events()
         module.ui.reviewSelector.setCurrentNode(other)
-        compared(host, module)
+        host.process_events()
         legend = case_of(module.currentReview.review).legend
         assert legend.GetTitleText() == "Differences and uncertainty"
         check(host, module, None)
@@ -253,10 +255,7 @@ class TestUndoAndRedo:
         ui = module.ui
         assert ui.segmentEditor.findChild(qt.QWidget, "UndoRedoGroupBox").isHidden()
         assert not ui.undoButton.enabled and not ui.redoButton.enabled
-        ui.nextButton.click()
-        ui.proposalAddButton.click()
-        ui.applyProposalButton.click()
-        settle(host, module)
+        dab(host, module)
         assert ui.undoButton.enabled and not ui.redoButton.enabled
         ui.undoButton.click()
         settle(host, module)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.segment_module import arrive, load_scan
+from support.segment_module import arrive, dab, keep_place, load_scan
 
 from mtctl.geometry import Volume
 from mtctl.io.volumes import write_segmentation, write_volume
@@ -93,8 +93,7 @@ class TestTheNumbers:
     def test_are_those_of_mtctl_measure_for_the_corrected_case(
         self, host: Any, module: Any, measured: Any, tmp_path: Path
     ) -> None:
-        module.ui.nextButton.click()
-        module.ui.acceptRegionButton.click()
+        keep_place(module)
         assert done(host, module)
         here, files = numbers(module), read_case(as_files(measured, tmp_path))
         there = measure("a", files.mask, settled_percent=files.settled_percent).measures
@@ -116,9 +115,7 @@ class TestTheNumbers:
 
     def test_follow_an_edit_without_being_asked(self, host: Any, module: Any, measured: Any) -> None:
         before = numbers(module).volume_ml.value
-        module.ui.nextButton.click()
-        module.ui.proposalAddButton.click()
-        module.ui.applyProposalButton.click()
+        dab(host, module)
         assert done(host, module) and numbers(module).volume_ml.value > before
 
     def test_are_not_made_while_the_section_is_closed(self, host: Any, module: Any, case: Any) -> None:

@@ -92,8 +92,7 @@ class TestTheQuestions:
         question = module.questionPanel._dialogue.current
         assert crosshair() == pytest.approx(question.place, abs=0.01)
         preview = part_of(asked.nodes.scene, asked.nodes.scan, "preview")
-        assert preview is not None and asked.asked is question and asked.preview is None
-        assert not module.ui.proposalFrame.isVisible()
+        assert preview is not None and asked.asked is question
         assert np.array_equal(mask(asked), asked.session.maps.segmentation)
 
     def test_the_strip_says_what_is_to_be_expected(self, module: Any, asked: Any) -> None:
@@ -108,7 +107,7 @@ class TestTheQuestions:
             seen.append(strip(module).split(":")[1].strip())
         assert seen == [ROOF, FLOOR, VEIN, FLOOR]
         assert crosshair() == pytest.approx(module.questionPanel._dialogue.current.place, abs=0.01)
-        assert asked.session.current is None
+        assert len(asked.session.state.visited) == 3
 
     def test_nothing_to_ask_is_said_with_what_is_expected(
         self, host: Any, module: Any, child: QuestionChild, scan_node: Any
@@ -120,16 +119,6 @@ class TestTheQuestions:
         for key in "KCNP":
             host.press(key)
         assert not host.failures and module.currentReview.review.session.state.replies == ()
-
-    def test_all_uncertain_regions_are_below_and_folded_away(self, host: Any, module: Any, asked: Any) -> None:
-        assert module.ui.allRegionsBox.collapsed and module.ui.regionTable.rowCount > 0
-        module.ui.allRegionsBox.collapsed = False
-        module.ui.regionTable.setCurrentCell(1, 0)
-        assert asked.asked is None and asked.session.current is not None
-        host.press("A")
-        assert asked.session.regions[1].accepted
-        host.press("N")
-        assert asked.asked is module.questionPanel._dialogue.current
 
 
 class TestAnswers:
@@ -177,7 +166,6 @@ class TestAnswers:
     def test_z_goes_back_through_strokes_kept_places_and_answers_in_the_order_in_which_they_were_made(
         self, host: Any, module: Any, asked: Any
     ) -> None:
-        module.ui.restrictSelector.currentIndex = 2
         states = []
 
         def act(do: Callable[[], object]) -> None:
@@ -342,7 +330,6 @@ class TestWhatChangesMeanwhile:
 
         host.press("N")
         scene.jump(asked.nodes.scene, (0.0, 40.0, 50.0))
-        module.ui.restrictSelector.currentIndex = 2
         paint(module, asked, 3.0)
         quiet(host, module)
         assert crosshair() == pytest.approx((0.0, 40.0, 50.0))
@@ -356,7 +343,6 @@ class TestWhatChangesMeanwhile:
         child.held = True
         host.press("C")
         assert strip(module) == "Working out what the answer changes ..." and not module.ui.changeButton.enabled
-        module.ui.restrictSelector.currentIndex = 2
         paint(module, asked, 3.0)
         settle(host, module)
         painted = mask(asked)
@@ -433,9 +419,8 @@ class TestWithoutTheNetwork:
         assert host.wait_until(lambda: "install the program again" in strip(module), PATIENCE)
         assert strip(module).startswith("No questions can be asked: guidance: holds no") and not host.messages
         assert module.ui.outlookLabel.text == "Likely Dice 0.88-0.94"
-        module.ui.nextButton.click()
-        module.ui.proposalRemoveButton.click()
-        module.ui.applyProposalButton.click()
+        paint(module, review, 3.0)
+        settle(host, module)
         assert len(review.session.state.edits) == 1
         host.wait(0.2)
         assert module.ui.askAgainButton.isVisible() and child.started == 1  # It is not asked again by itself.

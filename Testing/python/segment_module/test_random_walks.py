@@ -31,7 +31,6 @@ SEQUENCES = int(os.environ.get("MTCTL_SEQUENCES", "4"))
 STEPS = 30
 MOST_EDITS = 20  # the history of the embedded editor is as long
 SCANS = {"scan": (40, 48, 56), "other": (36, 52, 50)}
-PROPOSALS = ("Add", "Remove", "Distance", "Fill", "Consensus")
 
 
 class Person(RuleBasedStateMachine):
@@ -71,7 +70,6 @@ class Person(RuleBasedStateMachine):
         add_scan(ball(SCANS[name]), name)
         self.host.process_events()
         self.ui.scanSelector.choose(name)
-        self.ui.allRegionsBox.collapsed = False
         arrive(self.host, self.module, self.review_scan(name), seed)
         self.history_begins()
 
@@ -108,24 +106,9 @@ class Person(RuleBasedStateMachine):
         self.ui.thresholdSlider.value = percent / 100
         self.host.process_events()
 
-    @rule(key=st.sampled_from("NKCPA"))
+    @rule(key=st.sampled_from("NKCP"))
     def press(self, key: str) -> None:
         self.host.press(key)
-
-    @rule(button=st.sampled_from(("nextButton", "previousButton", "acceptRegionButton")))
-    def click(self, button: str) -> None:
-        getattr(self.ui, button).click()
-        self.host.process_events()
-
-    @rule(row=st.integers(0, 30), twice=st.booleans())
-    def jump(self, row: int, twice: bool) -> None:
-        table = self.ui.regionTable
-        if table.rowCount:
-            for _ in range(1 + twice):
-                item = table.item(row % table.rowCount, 1)  # afresh: a jump may fill the table anew
-                table.scrollToItem(item)
-                place = table.visualItemRect(item).center()
-                self.host.click(table.viewport(), place.x(), place.y())
 
     @precondition(lambda self: self.edits < MOST_EDITS)
     @rule(
@@ -137,8 +120,8 @@ class Person(RuleBasedStateMachine):
     def stroke(self, effect: str, view: str, aside: tuple[int, int, int], millimetres: int) -> None:
         self.ui.segmentEditor.setActiveEffectByName(effect)
         self.ui.segmentEditor.activeEffect().setCommonParameter("BrushAbsoluteDiameter", str(millimetres))
-        region, geometry = self.review.session.current, self.review.session.maps.geometry
-        lps = geometry.index_to_physical(np.array(geometry.size) / 2) if region is None else region.centroid_lps
+        geometry = self.review.session.maps.geometry
+        lps = geometry.index_to_physical(np.array(geometry.size) / 2)
         ras = np.array((-lps[0], -lps[1], lps[2]))
         before, allowed = mask(self.review), self.allowed()
         self.host.stroke(view, [tuple(ras + step * np.array(aside)) for step in (0.0, 0.5, 1.0)])
@@ -150,39 +133,9 @@ class Person(RuleBasedStateMachine):
         import slicer
 
         parameters, session = self.module._parameterNode, self.review.session
-        if parameters.restrict.name == "anywhere":
+        if parameters.painting.name == "anywhere":
             return np.ones(session.maps.geometry.shape, bool)
-        if parameters.restrict.name == "region" and session.current is not None:
-            return session.paintable(session.current.id)
         return slicer.util.arrayFromVolume(self.review.nodes.heatmap) >= parameters.threshold
-
-    @rule(name=st.sampled_from(PROPOSALS))
-    def propose(self, name: str) -> None:
-        before = mask(self.review)
-        getattr(self.ui, f"proposal{name}Button").click()
-        self.host.process_events()
-        assert np.array_equal(mask(self.review), before), "a preview changes nothing"
-
-    @rule(percent=st.integers(5, 95))
-    def choose_level(self, percent: int) -> None:
-        self.ui.consensusSlider.value = percent / 100
-        self.host.process_events()
-
-    @precondition(lambda self: self.edits < MOST_EDITS and self.review.preview is not None)
-    @rule()
-    def use_proposal(self) -> None:
-        preview, before = self.review.preview, mask(self.review)
-        if self.ui.applyProposalButton.enabled:
-            self.ui.applyProposalButton.click()
-            wanted = before.copy()
-            wanted[preview.box] = preview.mask
-            assert np.array_equal(mask(self.review), wanted)
-            self.edited()
-            self.host.process_events()
-
-    @rule()
-    def discard(self) -> None:
-        self.ui.discardProposalButton.click()
 
     @rule(times=st.integers(1, 3))
     def undo(self, times: int) -> None:
@@ -198,8 +151,8 @@ class Person(RuleBasedStateMachine):
         assert np.array_equal(mask(self.review), self.past[self.at])
 
     @rule(
-        what=st.sampled_from(("kindSelector", "surfaceSelector", "restrictSelector")),
-        index=st.integers(0, 2),
+        what=st.sampled_from(("kindSelector", "surfaceSelector", "paintingSelector")),
+        index=st.integers(0, 1),
     )
     def choose(self, what: str, index: int) -> None:
         getattr(self.ui, what).currentIndex = index
@@ -253,20 +206,19 @@ class Person(RuleBasedStateMachine):
         if self.once("save and load"):
             before, path = mask(self.review), self.folder / f"{self.sequences}.mrb"
             self.settle()
-            marks = self.memory()
+            known = self.memory()
             assert slicer.util.saveScene(str(path))
             slicer.mrmlScene.Clear(0)
             self.host.process_events()
             slicer.util.loadScene(str(path))
             self.host.process_events()
-            assert np.array_equal(mask(self.review), before) and self.memory() == marks
+            assert np.array_equal(mask(self.review), before) and self.memory() == known
             self.history_begins()
 
     def memory(self) -> Any:
         """What a review remembers, without its times."""
         state = self.review.session.state
-        marks = {key: (mark.seen_at, mark.accepted_at, mark.edited) for key, mark in sorted(state.marks.items())}
-        return state.threshold, state.current, marks, [(edit.kind, edit.added_ml) for edit in state.edits]
+        return state.threshold, state.visited, [(edit.kind, edit.added_ml) for edit in state.edits]
 
     @rule(seed=st.integers(0, 3))
     def close_the_scene(self, seed: int) -> None:
@@ -275,7 +227,7 @@ class Person(RuleBasedStateMachine):
         if self.once("close"):
             slicer.mrmlScene.Clear(0)
             self.host.process_events()
-            assert self.review is None and self.ui.regionTable.rowCount == 0
+            assert self.review is None
             self.new_case("scan", seed)
 
     @rule()
@@ -289,7 +241,7 @@ class Person(RuleBasedStateMachine):
     # --- what must hold -----------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """A moment's rest: strokes are noted, the list has followed the slider."""
+        """A moment's rest: strokes are noted, the threshold is kept."""
         timers = (self.module.editorPanel._stroke, self.module.heatmapPanel._rest)
         assert self.host.wait_until(lambda: not any(timer.isActive() for timer in timers), 10)
 
@@ -320,17 +272,14 @@ class Person(RuleBasedStateMachine):
         assert nodes is not None and scene.missing(nodes) is None
         assert nodes.heatmap is review.nodes.heatmap and nodes.segmentation is review.nodes.segmentation
         assert review.nodes.scan is parameters.scan and review.nodes.kind == parameters.kind.value
-        assert (nodes.preview is not None) == (review.preview is not None) == self.ui.proposalFrame.isVisible()
+        assert (nodes.preview is not None) == (review.asked is not None)
         assert scene.threshold_of(nodes) == parameters.threshold
         if nodes.kind == "entropy":
             assert session.state.threshold == parameters.threshold
-        assert self.ui.regionTable.rowCount == len(session.regions)
-        row = [region.id for region in session.regions].index(session.current.id) if session.current else -1
-        assert self.ui.regionTable.currentRow() == row
         red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
         assert red.GetBackgroundVolumeID() == nodes.scan.GetID()
         kept, draft = scene.load_document(nodes, "review LeftAtrium"), review.draft()
-        for name in ("threshold", "current", "edits"):
+        for name in ("threshold", "edits"):
             assert not kept or kept[name] == draft[name], name
 
     def teardown(self) -> None:
@@ -362,7 +311,6 @@ def test_random_sequences_leave_a_consistent_scene(host: Any, module: Any, tmp_p
 
 
 def test_twenty_edits_can_all_be_taken_back_and_made_again(host: Any, module: Any, case: Any) -> None:
-    module.ui.restrictSelector.currentIndex = 2
     module.ui.segmentEditor.setActiveEffectByName("Paint")
     past = [mask(case)]
     for number in range(MOST_EDITS):

@@ -7,35 +7,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.segment_module import arrive, check, compared, current, load_scan, mask, settle
+from support.segment_module import arrive, border_place, check, current, dab, keep_place, load_scan, mask, settle
+
+from mtctl.review.answers import ShownQuestion
 
 pytestmark = pytest.mark.host
 
 
 def in_mid_review(host: Any, module: Any, case: Any) -> None:
-    """One region accepted, one changed, the threshold moved."""
+    """One place found right, one changed, the threshold moved."""
     module.ui.thresholdSlider.value = 0.77
     settle(host, module)
-    module.ui.nextButton.click()
-    module.ui.acceptRegionButton.click()
-    module.ui.proposalAddButton.click()
-    module.ui.applyProposalButton.click()
+    keep_place(module)
+    dab(host, module, number=1)
 
 
 class TestClosingTheScene:
     def test_with_the_brush_in_a_view_does_no_harm(self, host: Any, module: Any, case: Any) -> None:
         import slicer
 
-        module.ui.nextButton.click()
         module.ui.segmentEditor.setActiveEffectByName("Paint")
-        r, a, s = (-case.session.current.centroid_lps[0], -case.session.current.centroid_lps[1], 0)
+        r, a, s = (-border_place(case)[0], -border_place(case)[1], 0)
         host.stroke("Red", [(r, a, s), (r + 2, a, s)])
         slicer.mrmlScene.Clear(0)
         host.process_events()
-        assert module.currentReview.review is None and module.ui.regionTable.rowCount == 0
+        assert module.currentReview.review is None
         assert not module.ui.applyButton.enabled and not module.ui.summaryLabel.isVisible()
         review = arrive(host, module, load_scan(host, module, "another"))
-        assert module.ui.regionTable.rowCount == len(review.session.regions) > 0
+        assert module.currentReview.review is review and module.ui.acceptCaseButton.enabled
 
     def test_during_a_segmentation_ends_it(self, host: Any, module: Any, scan_node: Any) -> None:
         import slicer
@@ -69,55 +68,44 @@ class TestSavingAndLoading:
         assert review is not None and review is not case
         assert np.array_equal(mask(review), segmentation)
         left, right = review.session.state, state
-        assert (left.threshold, left.current, left.edits) == (right.threshold, right.current, right.edits)
-        assert {key: (each.seen_at, each.accepted_at, each.edited) for key, each in left.marks.items()} == {
-            key: (each.seen_at, each.accepted_at, each.edited) for key, each in right.marks.items()
-        }
+        assert (left.threshold, left.edits, left.replies) == (right.threshold, right.edits, right.replies)
         assert module.ui.thresholdSlider.value == pytest.approx(0.77)
-        assert module.ui.regionTable.item(0, 1).text() == "✓ accepted"
-        module.ui.nextButton.click()
-        module.ui.proposalRemoveButton.click()
-        module.ui.applyProposalButton.click()
+        dab(host, module, "Erase")
         assert not np.array_equal(mask(review), segmentation)
 
     def test_a_draft_is_in_the_scene_after_each_action(self, host: Any, module: Any, case: Any) -> None:
         from mtctl import scene
 
-        module.ui.nextButton.click()
-        assert scene.load_document(case.nodes, "review LeftAtrium")["current"] == case.session.current.id
+        keep_place(module)
+        (kept,) = scene.load_document(case.nodes, "review LeftAtrium")["questions"]
+        assert kept["place"] == pytest.approx(border_place(case))
 
 
 class TestDeletingNodes:
-    @pytest.mark.parametrize(
-        "name", ["scan", "segmentation", "heatmap", "probability", "distance", "record", "regions"]
-    )
+    @pytest.mark.parametrize("name", ["scan", "segmentation", "heatmap", "probability", "distance", "record"])
     def test_in_mid_review_is_told_and_does_no_harm(self, host: Any, module: Any, case: Any, name: str) -> None:
         import slicer
 
         in_mid_review(host, module, case)
         module.ui.segmentEditor.setActiveEffectByName("Paint")
-        module.ui.proposalDistanceButton.click()
         slicer.mrmlScene.RemoveNode(getattr(case.nodes, name))
         host.wait(0.2)
-        for button in (module.ui.nextButton, module.ui.proposalAddButton, module.ui.undoButton):
+        for button in (module.ui.insideButton, module.ui.undoButton):
             if button.enabled:
                 button.click()
         host.press("N")
         host.wait(1.2)
-        if name == "regions":  # A table for others: the review needs it not.
-            assert module.currentReview.review is not None
-        elif name == "scan":
-            assert module.currentReview.review is None and not module.ui.nextButton.enabled
+        if name == "scan":
+            assert module.currentReview.review is None and not module.ui.insideButton.enabled
         else:
             assert module.currentReview.review is None and "again" in module.ui.warningLabel.text
             arrive(host, module, case.nodes.scan)
             assert module.currentReview.review is not None and not module.ui.warningLabel.isVisible()
 
     def test_the_reviewed_segment_in_another_module_is_told(self, host: Any, module: Any, case: Any) -> None:
-        module.ui.nextButton.click()
         case.nodes.reviewed.GetSegmentation().RemoveSegment("LeftAtrium")
         assert host.wait_until(lambda: module.currentReview.review is None, 5)
-        assert not module.ui.nextButton.enabled
+        assert not module.ui.insideButton.enabled
         assert "reviewed segment" in module.ui.warningLabel.text and "again" in module.ui.warningLabel.text
 
     def test_painting_is_off_when_the_uncertainty_is_gone(self, host: Any, module: Any, case: Any) -> None:
@@ -133,16 +121,12 @@ class TestDeletingNodes:
 class TestReloading:
     def test_goes_on_with_the_review_and_leaves_no_old_key_behind(self, host: Any, module: Any, case: Any) -> None:
         in_mid_review(host, module, case)
-        state = case.session.state
+        state, steps = case.session.state, len(case.session.state.visited)
         again = host.reload("MTCTLSegment")
         assert again is not module and again.currentReview.review is not case
-        assert again.currentReview.review.session.state.marks.keys() == state.marks.keys()
-        before = again.currentReview.review.session.current.id
-        accepted = again.currentReview.review.session.current.accepted
-        host.press("A")
-        region = next(region for region in again.currentReview.review.session.regions if region.id == before)
-        assert region.accepted is not accepted
-        assert case.session.state.current == state.current
+        assert again.currentReview.review.session.state.replies == state.replies
+        host.press("N")
+        assert len(case.session.state.visited) == steps and not host.failures
 
     def test_in_mid_segmentation_ends_the_child(self, host: Any, module: Any, scan_node: Any) -> None:
         from mtctl.system.process_tree import is_running
@@ -160,7 +144,6 @@ class TestReloading:
         self, host: Any, module: Any, case: Any, tmp_path: Path
     ) -> None:
         module.ui.storeEdit.currentPath = str(tmp_path / "store")
-        host.answer(True)
         module.ui.acceptCaseButton.click()
         job = module.finishPanel._job
 
@@ -170,7 +153,7 @@ class TestReloading:
 
         assert host.wait_until(writing, 20)
         host.reload("MTCTLSegment")
-        assert [message.kind for message in host.messages] == ["question"]
+        assert not host.messages
         assert not job.running and case.session.state.status.value == "draft"
 
     def test_after_the_main_window_took_the_keys_along_cleans_up_all_the_same(
@@ -182,9 +165,8 @@ class TestReloading:
         again = host.reload("MTCTLSegment")
         assert not host.failures and again.currentReview not in panels and module._parameterNode is None
         assert not module.Observations and not module.shortcuts._shortcuts
-        again.ui.nextButton.click()
-        host.press("A")
-        assert again.currentReview.review.session.regions[0].accepted
+        host.press("N")
+        assert again.currentReview.review is not None and not host.failures
 
 
 class TestTwoCases:
@@ -199,12 +181,10 @@ class TestTwoCases:
         assert red.GetBackgroundVolumeID() == other.nodes.scan.GetID()
         assert red.GetForegroundVolumeID() == other.nodes.heatmap.GetID()
         assert not case.nodes.reviewed.GetDisplayVisibility() and other.nodes.reviewed.GetDisplayVisibility()
-        module.ui.nextButton.click()
-        module.ui.proposalRemoveButton.click()
-        module.ui.applyProposalButton.click()
+        dab(host, module, "Erase")
         module.ui.scanSelector.choose("scan")
         host.process_events()
-        assert module.currentReview.review is case and case.session.state.marks.keys() == state.marks.keys()
+        assert module.currentReview.review is case and case.session.state.replies == state.replies
         assert np.array_equal(mask(case), first)
         assert module.ui.thresholdSlider.value == pytest.approx(0.77)
         assert red.GetForegroundVolumeID() == case.nodes.heatmap.GetID()
@@ -232,15 +212,12 @@ class TestTwoCases:
 class TestEditsInAnotherModule:
     def test_of_a_case_that_was_put_aside_open_it_again(self, host: Any, module: Any, case: Any) -> None:
         in_mid_review(host, module, case)
-        accepted = case.session.regions[0]
         case.session.accept_case()
         arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
         empty_the_segment(case)
         module.ui.scanSelector.choose("scan")
         host.process_events()
-        assert module.currentReview.review is case and accepted.accepted
-        region = next(each for each in case.session.regions if each.id == accepted.id)
-        assert region.edited and not region.accepted
+        assert module.currentReview.review is case
         assert case.session.state.status.value == "draft" and case.session.state.edits[-1].kind == "elsewhere"
 
     def test_before_the_module_was_opened_are_told_and_open_the_case_again(
@@ -269,17 +246,16 @@ class TestEditsInAnotherModule:
 
 
 class TestAScanThatIsMovedInMidReview:
-    def test_the_views_go_where_the_region_is_now_and_the_draft_is_gone_on_with(
+    def test_the_views_go_where_the_place_is_now_and_the_draft_is_gone_on_with(
         self, host: Any, module: Any, case: Any, tmp_path: Path
     ) -> None:
         import slicer
 
-        module.ui.nextButton.click()
-        module.ui.acceptRegionButton.click()
-        marks, origin = case.session.state.marks, case.nodes.scan.GetOrigin()
+        keep_place(module)
+        origin, place = case.nodes.scan.GetOrigin(), border_place(case, 1)
         case.nodes.scan.SetOrigin(origin[0] + 10, origin[1], origin[2] - 4)
-        module.ui.nextButton.click()
-        left, posterior, superior = case.session.current.centroid_lps
+        case.look_at(ShownQuestion("roof", place, place, "inside", 0.3, 0.5, np.zeros(0, np.int64)))
+        left, posterior, superior = place
         crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS()
         assert crosshair == pytest.approx((10 - left, -posterior, superior - 4), abs=1e-6)
         assert case.nodes.heatmap.GetOrigin() == case.nodes.scan.GetOrigin()
@@ -288,24 +264,10 @@ class TestAScanThatIsMovedInMidReview:
         host.clear()
         slicer.util.loadScene(str(path))
         host.process_events()
-        assert (
-            not module.currentReview.review.note
-            and module.currentReview.review.session.state.marks.keys() >= marks.keys()
-        )
-
-
-class TestComparingWithSomebodyElsesSegmentation:
-    def test_is_prepared_in_a_child_process_while_the_page_says_so(self, host: Any, module: Any, case: Any) -> None:
-        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
-        module.ui.reviewSelector.choose("theirs")
-        assert module.currentReview.review is None and not module.ui.nextButton.enabled
-        assert module.ui.summaryLabel.text == "Comparing the segmentations ..." and not module.ui.warningLabel.text
-        assert module.ui.scanSection.collapsed, "nothing is gone, so that nothing is unfolded"
-        review = compared(host, module)
-        assert not review.own and module.ui.nextButton.enabled
-        found = review.session.all_regions
-        anew = open_anew(review)
-        assert np.array_equal(found.voxel, anew.voxel) and np.array_equal(found.total, anew.total)
+        assert not module.currentReview.review.note
+        (kept,) = module.currentReview.review.session.state.replies
+        x, y, z = case.session.state.replies[0].place
+        assert kept.place == pytest.approx((x - 10, y, z - 4))
 
 
 @pytest.mark.usefixtures("stored_here")
@@ -313,20 +275,18 @@ class TestReviewingSomebodyElsesSegmentation:
     def test_with_the_models_segment_id_leaves_the_models_review_as_it_was(
         self, host: Any, module: Any, case: Any
     ) -> None:
-        module.ui.nextButton.click()
-        module.ui.acceptRegionButton.click()
-        marks = case.session.state.marks
+        keep_place(module)
+        replies = case.session.state.replies
         somebody_elses(host, case, "a written file", {"LeftAtrium": np.roll(mask(case), 4, axis=1)})
         check(host, module, "a written file")
-        module.ui.nextButton.click()
-        at = module.currentReview.review.session.state.current
+        keep_place(module, 2)
+        others = module.currentReview.review.session.state.replies
+        assert len(others) == 1 and others != replies
         check(host, module, None)
         assert module.currentReview.review.own and not module.currentReview.review.note
-        assert {key: each.accepted_at for key, each in module.currentReview.review.session.state.marks.items()} == {
-            key: each.accepted_at for key, each in marks.items()
-        }
+        assert module.currentReview.review.session.state.replies == replies
         check(host, module, "a written file")
-        assert not module.currentReview.review.note and module.currentReview.review.session.state.current == at
+        assert not module.currentReview.review.note and module.currentReview.review.session.state.replies == others
 
     def test_is_reviewed_in_place_of_the_models(self, host: Any, module: Any, case: Any) -> None:
         import slicer
@@ -339,9 +299,7 @@ class TestReviewingSomebodyElsesSegmentation:
         assert review is not case and not review.own
         assert "Dice" not in module.ui.summaryLabel.text
         assert review.session.maps.uncertainty[drawn != case.session.maps.segmentation].min() == 1
-        module.ui.nextButton.click()
-        module.ui.proposalDistanceButton.click()
-        module.ui.applyProposalButton.click()
+        dab(host, module, "Erase")
         after = slicer.util.arrayFromSegmentBinaryLabelmap(theirs, "LA", case.nodes.scan)
         assert not np.array_equal(after != 0, drawn)
         module.ui.undoButton.click()
@@ -357,21 +315,22 @@ class TestReviewingSomebodyElsesSegmentation:
         assert module.currentReview.review.nodes.segment_id == "left ventricle"
         module.ui.segmentSelector.currentIndex = 1
         module.ui.segmentSelector.activated.emit(1)
-        compared(host, module)
+        host.process_events()
         assert module.currentReview.review.nodes.segment_id == "left atrium"
         assert np.array_equal(module.currentReview.review.session.maps.segmentation, drawn != 0)
 
     def test_the_choice_belongs_to_the_scan(self, host: Any, module: Any, case: Any) -> None:
         theirs = somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
         check(host, module, "theirs")
-        module.ui.nextButton.click()
-        at = module.currentReview.review.session.state.current
+        keep_place(module)
+        replies = module.currentReview.review.session.state.replies
         other = arrive(host, module, load_scan(host, module, "other", shape=(36, 52, 50)), seed=5)
         assert other.own and module.ui.reviewSelector.currentNode() is None
         module.ui.scanSelector.choose("scan")
         host.process_events()
         assert module.ui.reviewSelector.currentNode() is theirs
-        assert not module.currentReview.review.own and module.currentReview.review.session.state.current == at
+        assert not module.currentReview.review.own
+        assert module.currentReview.review.session.state.replies == replies
 
     def test_chosen_one_after_the_other_the_last_one_is_reviewed(self, host: Any, module: Any, case: Any) -> None:
         for name, shift in (("first", 4), ("second", 6)):
@@ -379,32 +338,6 @@ class TestReviewingSomebodyElsesSegmentation:
         module.ui.reviewSelector.choose("first")
         review = check(host, module, "second")
         assert review.nodes.reviewed.GetName() == "second"
-
-    @pytest.mark.parametrize("leave", ["another scan", "the scene", "the scan is deleted"])
-    def test_that_is_left_before_it_was_prepared_comes_no_more(
-        self, host: Any, module: Any, case: Any, leave: str
-    ) -> None:
-        import slicer
-
-        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
-        module.ui.reviewSelector.choose("theirs")
-        if leave == "another scan":
-            load_scan(host, module, "other", shape=(36, 52, 50))
-        elif leave == "the scene":
-            slicer.mrmlScene.Clear(0)
-        else:
-            slicer.mrmlScene.RemoveNode(case.nodes.scan)
-        assert compared(host, module) is None
-        host.wait(0.3)
-        assert module.currentReview.review is None and not errors(host)
-
-    def test_is_compared_in_the_window_where_the_child_process_fails(
-        self, host: Any, module: Any, case: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("mtctl.review.regions_process.region_map", None)
-        somebody_elses(host, case, "theirs", {"LA": np.roll(mask(case), 4, axis=1)})
-        review = check(host, module, "theirs")
-        assert not review.own and review.session.regions and not errors(host)
 
     def test_an_empty_segment_is_refused_and_the_review_goes_on(self, host: Any, module: Any, case: Any) -> None:
         import slicer
@@ -414,18 +347,7 @@ class TestReviewingSomebodyElsesSegmentation:
         host.process_events()
         check(host, module, "empty")
         assert host.messages[-1].kind == "error"
-        assert module.currentReview.review is case and module.ui.nextButton.enabled
-
-
-def errors(host: Any) -> list[str]:
-    return [message.text for message in host.messages if message.kind == "error"]
-
-
-def open_anew(review: Any) -> Any:
-    """The regions of a review as the window itself finds them."""
-    from MTCTLSegmentLib.review.case_review import open_review
-
-    return open_review(review.nodes).session.all_regions
+        assert module.currentReview.review is case and module.ui.insideButton.enabled
 
 
 class TestADecisionThatCannotBeSaved:
@@ -438,7 +360,6 @@ class TestADecisionThatCannotBeSaved:
         case.nodes.scan.SetAndObserveTransformNodeID(
             slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "warp").GetID()
         )
-        host.answer(True)
         getattr(module.ui, button).click()
         assert host.messages[-1].kind == "error" and "warping" in host.messages[-1].text
         assert case.session.state.status.value == "draft" and "saved" not in module.ui.finishLabel.text

@@ -54,7 +54,7 @@ def without(result: Result, *names: str) -> Result:
 
 
 def real_case(store: CaseStore) -> None:
-    """A case as large, and with as many regions, as a real one."""
+    """A case as large, and as uncertain along its border, as a real one."""
     volume = scan(REAL_SHAPE)
     result = result_for(volume)
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, count) for count in REAL_SHAPE], indexing="ij")
@@ -92,7 +92,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     case = predicted(store, scan(SHAPE, 6), "begun")
     start = ball(8)
     session = ReviewSession(case.maps().reviewing(start))
-    session.next()
+    session.look_at((1.0, 2.0, 3.0))
     store.save_draft(case, start ^ ball(2), review_document(session), "MK", start)
     real_case(store)
     return store.folder
@@ -108,10 +108,9 @@ def reviewed_without_probability(case: Any) -> tuple[Mask, dict[str, Any]]:
 
     mask, entropy = case.prediction(), case.map("entropy")
     session = ReviewSession(CaseMaps(mask, entropy, mask.astype(np.float32), case.map("distance"), case.geometry))
-    region = session.next()
-    assert region is not None
-    part, changed = session.part(region.id), mask.copy()
-    changed[part.box] ^= part.inside
+    session.look_at((1.0, 2.0, 3.0))
+    changed = mask.copy()
+    changed[8:11, 8:12, 8:12] ^= True
     session.record("paint", changed)
     return changed, review_document(session)
 
@@ -153,7 +152,6 @@ def test_the_grid_of_an_oblique_scan_stays_what_the_file_says_and_accepting_adds
 
     page = opened("oblique")
     assert scene.volume_of(page.currentReview.review.nodes.scan).geometry == store.case("oblique").geometry
-    host.answer(True)
     page.ui.acceptCaseButton.click()
     assert host.wait_until(lambda: store.case("oblique").version == 1, 60), host.messages
     host.wait_until(lambda: not page.finishPanel._job.running, 30)
@@ -170,12 +168,10 @@ def test_a_label_without_a_prediction_is_shown_and_checked_as_soon_as_the_scan_i
     page.onResult(page._parameterNode.scan, result_for(case.scan()))
     assert host.wait_until(lambda: bool(store.case("expert").uncertainties), 60), host.messages
     assert store.case("expert").version == 1 and store.case("expert").draft() is None
-    # Its regions are found by a child process.
     assert host.wait_until(lambda: page.currentReview.review is not None, 60), host.messages
     review = page.currentReview.review
     assert not review.own and review.nodes.reviewed.GetName() == "expert: corrected"
     assert np.array_equal(review.session.maps.segmentation, ball(6))
-    host.answer(True)
     page.ui.acceptCaseButton.click()
     assert host.wait_until(lambda: store.case("expert").version == 2, 60), host.messages
     host.wait_until(lambda: not page.finishPanel._job.running, 30)
@@ -190,8 +186,9 @@ def test_a_label_beside_a_prediction_is_reviewed_where_they_differ(opened: Any, 
     review, case = page.currentReview.review, store.case("expert-predicted")
     assert not review.own and page._parameterNode.reviewed is review.nodes.reviewed
     assert np.array_equal(scene.mask_of(review.nodes), ball(8))
-    wanted = ReviewSession(case.maps().reviewing(ball(8)))
-    assert review.session.regions == wanted.regions, "as when it had been worked out in the window"
+    wanted = case.maps().reviewing(ball(8)).uncertainty
+    assert np.array_equal(review.session.maps.uncertainty, wanted)
+    assert (wanted[ball(8) != case.prediction()] == 1).all()
 
 
 @pytest.mark.usefixtures("answered_here")
@@ -200,7 +197,7 @@ def test_a_correction_whose_prediction_has_no_probability_opens_with_its_review(
 
     review, case = opened("no-probability").currentReview.review, store.case("no-probability")
     assert np.array_equal(scene.mask_of(review.nodes), case.corrected_mask())
-    assert not review.note and review.own and review.session.looked_at_ml > 0
+    assert not review.note and review.own and len(review.session.state.visited) == 1
     assert np.array_equal(review.session.maps.probability, probability_of(case.map("entropy"), case.prediction()))
 
 
@@ -220,7 +217,7 @@ def test_a_review_of_somebody_else_s_segmentation_goes_on_where_it_was_left(open
     assert draft is not None and not review.note and not review.own
     assert np.array_equal(scene.mask_of(review.nodes), draft.mask)
     assert np.array_equal(review.session.maps.segmentation, ball(8))
-    assert review.session.state.current == draft.review["current"] and review.session.looked_at_ml > 0
+    assert len(review.session.state.visited) == 1
 
 
 def test_every_step_of_opening_a_case_has_a_turn_of_the_window_of_its_own(
@@ -257,7 +254,7 @@ def test_every_step_of_opening_a_case_has_a_turn_of_the_window_of_its_own(
     assert list(steps) == ["add_scan", "show_result", "set_mask", "set_surface_visible"]
     assert len(set(steps.values())) == len(steps), steps
     review = slicer.util.getModuleWidget("MTCTLSegment").currentReview.review
-    assert len(review.session.regions) > 5 and review.session.looked_at_ml > 0
+    assert len(review.session.state.visited) == 1
     assert slicer.util.getNode("real") is review.nodes.scan
 
 
@@ -336,15 +333,13 @@ def test_a_file_that_is_lost_on_the_way_leaves_nothing_in_the_scene(
 ) -> None:
     import slicer
 
-    from mtctl.uncertainty.regions import RegionMap
+    def lost(*_: object) -> None:
+        raise ValueError("entropy.npy is damaged")
 
-    def lost(path: Path, _: object) -> None:
-        raise ValueError(f"{path.name} is damaged")
-
-    monkeypatch.setattr(RegionMap, "load", lost)
+    monkeypatch.setattr("MTCTLTrainLib.opening.case_loader.read_steps", lost)
     module.caseOpener.open("corrected")
     assert host.wait_until(lambda: host.messages, 60)
-    assert host.messages[-1].text == "The case could not be handed over: regions.npz is damaged"
+    assert host.messages[-1].text == "The case could not be handed over: entropy.npy is damaged"
     assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") and module.caseOpener._folder is None
 
 

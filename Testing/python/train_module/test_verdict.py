@@ -197,7 +197,7 @@ class TestCasesOfTheVerdict:
             assert host.wait_until(lambda: slicer.util.selectedModule() == "MTCTLSegment", 60)
             review = slicer.util.getModuleWidget("MTCTLSegment").currentReview.review
             assert np.array_equal(scene.mask_of(review.nodes), store.case("case-0").corrected_mask())
-            assert review.session.looked_at_ml > 0
+            assert review.session.state.visited
             host.enter("MTCTLTrain")
             host.wait_until(lambda: not module.page.listing, 60)
         assert len([node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")

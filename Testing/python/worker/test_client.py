@@ -26,7 +26,6 @@ from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import Model
 from mtctl.processes.transport import SubprocessTransport
 from mtctl.system.process_tree import family_of, is_running
-from mtctl.uncertainty.region_search import region_map
 from mtctl.worker.client import WorkerClient
 from mtctl.worker.requests import Handlers, SegmentationProgress, Settings
 
@@ -137,14 +136,13 @@ def test_a_case_is_answered_as_in_process_bit_for_bit_on_the_scan_s_own_grid(
     assert np.array_equal(answer.result.segmentation, expected.segmentation)
     assert answer.result.segmentation.dtype == np.uint8
     assert set(answer.result.maps) == set(OUTSIDE)
-    places = region_map(answer.result.maps["entropy"], answer.result.segmentation > 0, answer.result.geometry)
-    assert answer.result.regions is not None and answer.result.regions.geometry == places.geometry
-    for name in ("voxel", "level", "peak", "start", "total", "lowest", "highest"):
-        assert np.array_equal(getattr(answer.result.regions, name), getattr(places, name)), name
     for name, array in answer.result.maps.items():
         assert array.dtype == np.float32
         assert np.array_equal(array, expected.on_source(name).array), name
     assert answer.result.report["samples"] == 3
+    inside, probability = expected.segmentation, answer.result.maps["probability"].astype(float)
+    wrong = np.where(inside, 1 - probability, probability).sum() * volume.geometry.voxel_ml
+    assert answer.result.report["likely_wrong_ml"] == pytest.approx(wrong, abs=2e-3)
     assert answer.result.report["warnings"] == [*expected.warnings, *expected.remarks]
 
 

@@ -18,7 +18,8 @@ from mtctl.geometry import Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.review.document import read_review, review_document
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import RemainingWork, summary
+from mtctl.review.state import StoredReview, summary
+from mtctl.system.fields import read_as
 from mtctl.system.holds import Holder, Holds
 
 _STAGES = {
@@ -69,7 +70,7 @@ class CaseStoreSource:
             return OpenedCase(scan, None, None, None, notes, holder)
         maps = case.maps()
         maps = replace(maps, probability=memory_mapped(maps.probability), distance=memory_mapped(maps.distance))
-        data = CaseData(scan, maps, dict(case.report()), {})
+        data = CaseData(scan, maps, dict(case.report()))
         session, mask, more = _resume(case, data)
         return OpenedCase(scan, data, session, mask, (*notes, *more), holder)
 
@@ -189,7 +190,7 @@ def _entry(case: StoredCase) -> WorkListEntry:
             text = case.reason()
         elif stage is WorkStage.IN_REVIEW:
             draft = case.draft()
-            text = summary(RemainingWork(**draft.review["left"])) if draft else text
+            text = (draft and summary(read_as(StoredReview, draft.review, case.id).questions)) or text
         elif stage is WorkStage.TO_REVIEW:
             text = "please look: the model is unsure" if report.get("flagged") else "not looked at yet"
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,11 @@ from mtctl.errors import MtctlError
 from mtctl.geometry import Mask, Volume
 from mtctl.inference.result import Result
 from mtctl.io.given_spacing import with_spacing_of
+from mtctl.io.reports import likely_wrong_ml
 from mtctl.io.volumes import read_scan, write_segmentation, write_volume
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
-from mtctl.review.state import RemainingWork, Status, StoredReview, summary
+from mtctl.review.state import Status, StoredReview, summary
 from mtctl.system.documents import DocumentError, read_object
 from mtctl.system.fields import read_as
 from mtctl.system.files import write_json
@@ -220,33 +221,31 @@ def _entry(key: str, case: FolderCase) -> WorkListEntry:
         return WorkListEntry(key, case.stem, WorkStage.TO_SEGMENT, "not segmented yet")
     report = report_of(case)
     urgency = 1.0 - _number(report.get("case_score"), 0.5) + (1.0 if report.get("flagged") else 0.0)
-    document = _review(case)
-    if document is None:
-        regions = report.get("regions")
-        volumes = [_number(r.get("volume_mm3"), 0.0) for r in regions] if isinstance(regions, list) else []
-        text = summary(RemainingWork(len(volumes), sum(volumes) / 1000)) if volumes else "not looked at yet"
+    try:
+        review = _review(case)
+    except DocumentError:
+        return WorkListEntry(key, case.stem, WorkStage.TO_REVIEW, "its review file is damaged", urgency)
+    if review is None:
+        text = summary((), likely_wrong_ml(report)) or "not looked at yet"
         flag = "please look, " if report.get("flagged") else ""
         return WorkListEntry(key, case.stem, WorkStage.TO_REVIEW, flag + text, urgency)
-    try:
-        stage = _STAGES[Status(document["status"])]
-        left = RemainingWork(int(document["left"]["regions"]), float(document["left"]["ml"]))
-    except (KeyError, TypeError, ValueError):
-        return WorkListEntry(key, case.stem, WorkStage.TO_REVIEW, "its review file is damaged", urgency)
-    text = str(document.get("reason", "")) if stage is WorkStage.REJECTED else summary(left)
+    stage = _STAGES[review.status]
+    text = review.reason if stage is WorkStage.REJECTED else summary(review.questions) or stage.value
     return WorkListEntry(key, case.stem, stage, text, urgency)
 
 
-def _review(case: FolderCase) -> Mapping[str, Any] | None:
+def _review(case: FolderCase) -> StoredReview | None:
+    """Return what is read of a review without its maps; None where there is none.
+
+    Raises:
+        DocumentError: It is damaged.
+    """
     if case.review.is_symlink():
         return None
     try:
-        document = read_object(case.review)
-        read_as(StoredReview, document, case.review.name)
-        return document
+        return read_as(StoredReview, read_object(case.review), case.review.name)
     except FileNotFoundError:
         return None
-    except DocumentError:
-        return {}
 
 
 def _number(value: Any, otherwise: float) -> float:

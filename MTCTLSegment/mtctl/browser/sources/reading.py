@@ -1,4 +1,4 @@
-"""Read a case from its files: the maps that its review needs, and which proposals cannot be made without others."""
+"""Read a case from its files: the maps that its review needs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ class CaseData:
         scan: The scan.
         maps: What a review needs.
         report: The case's JSON; empty where there is none.
-        without: Proposals that cannot be made, by name, and why.
         remarks: What a person should know of the scan's file, in sentences, where the report does not say it.
     """
 
     scan: Volume
     maps: CaseMaps
     report: dict[str, Any]
-    without: dict[str, str]
     remarks: tuple[str, ...] = ()
 
 
@@ -53,24 +51,20 @@ def read_case(case: FolderCase) -> CaseData:
     scan, said = loaded.volume, report.get("warnings", [])
     mask = _on_grid(read_mask(case.results["seg"], scan.geometry), scan.geometry, case.results["seg"]) != 0
     uncertainty = _map(case, "uncertainty", scan.geometry)
-    without: dict[str, str] = {}
     if "probability" in case.results:
         probability = _map(case, "probability", scan.geometry)
     elif report.get("uncertainty", {}).get("kind", "entropy") == "entropy":
         probability = probability_of(uncertainty, mask)
     else:
         probability = mask.astype(np.float32)
-        why = "the probability map is missing: segment with --maps all"
-        without |= {"consensus": why, "random walker": why}
     if "distance" in case.results:
         distance = _map(case, "distance", scan.geometry)
     else:
         distance = np.where(mask, np.float32(1), np.float32(-1))
-        without["distance map"] = "the distance map is missing: segment the scan again"
     maps = CaseMaps(
         mask, np.clip(uncertainty, 0, 1), memory_mapped(probability), memory_mapped(distance), scan.geometry
     )
-    return CaseData(scan, maps, report, without, tuple(one for one in loaded.remarks if one not in said))
+    return CaseData(scan, maps, report, tuple(one for one in loaded.remarks if one not in said))
 
 
 def read_corrected(case: FolderCase, geometry: Geometry) -> Mask | None:

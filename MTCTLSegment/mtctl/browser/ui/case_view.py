@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtctl import scene
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.browser.ui.views import Brush, Views
 from mtctl.geometry import Mask, Triple, Volume
 from mtctl.inference.result import Result
-from mtctl.review.proposals import Proposal
 
 
 class CaseDisplay:
@@ -86,11 +86,11 @@ class CaseDisplay:
         """Centre all views on a place, LPS mm."""
         scene.jump(self._views.scene, place)
 
-    def preview(self, proposal: Proposal | None) -> None:
-        """Show what a proposal would change; None: remove the preview."""
+    def preview(self, voxels: NDArray[np.int64] | None) -> None:
+        """Show which voxels (flat indices) would change side; None: remove the preview."""
         if self._nodes is None:
             return
-        if proposal is None:
+        if voxels is None:
             scene.remove_preview(self._nodes)
         else:
-            self._nodes = scene.show_preview(self._nodes, proposal)
+            self._nodes = scene.show_preview(self._nodes, voxels)

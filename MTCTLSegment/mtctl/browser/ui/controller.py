@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mtctl.browser.sources.base import CaseSource, HeldError, WorkListEntry
 from mtctl.browser.ui import page_state
 from mtctl.browser.ui.case_view import CaseDisplay
@@ -23,13 +26,12 @@ from mtctl.browser.ui.tabs import Tabs
 from mtctl.browser.ui.views import SLICES, Brush, Views
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, Volume
-from mtctl.review.proposals import Proposal
 from mtctl.system.files import reason_of
 from mtctl.system.holds import Holder
 
 log = logging.getLogger(__name__)
 
-#: Seconds after the last change until the list and the surface follow: a slider or a stroke goes on.
+#: Seconds after the last change until the page and the surface follow: a slider or a stroke goes on.
 _LIST_AFTER, _SURFACE_AFTER = 0.08, 0.5
 
 #: The page's state as it begins; the template's names.
@@ -39,14 +41,11 @@ _BEGINNING: dict[str, Any] = {
     "cases": [],
     "remaining": "",
     "shown": None,
-    "regions": [],
     "threshold": 0.5,
     "opacity": 0.7,
     "heatmap": True,
     "tool": "look",
     "brush": 6.0,
-    "level": 0.5,
-    "preview": None,
     "progress": None,
     "saved": "",
     "unsaved": "",
@@ -71,7 +70,6 @@ class ReviewController:
         entries: The work list by key.
         key: Of the case on the screen; None: there is none.
         scan: Its scan.
-        proposal: What is previewed.
         holder: Who else has the case open: then it is to be looked at only.
         tabs: What each tab shows.
         saver: Saves the review.
@@ -84,7 +82,6 @@ class ReviewController:
         self.entries: dict[str, WorkListEntry] = {}
         self.key: str | None = None
         self.scan: Volume | None = None
-        self.proposal: Proposal | None = None
         self.holder: Holder | None = None
         self.tabs = Tabs()
         self._server = server
@@ -133,7 +130,7 @@ class ReviewController:
 
     def show_case(self, key: str, scan: Volume, case: CaseUnderReview | None, holder: Holder | None) -> None:
         """Put another case on the screen; None for one that was not segmented yet."""
-        self.key, self.scan, self._case, self.proposal = key, scan, case, None
+        self.key, self.scan, self._case = key, scan, case
         self.saver.clear()
         self.tabs.opened(key)
         self.show_holder(holder)
@@ -141,9 +138,7 @@ class ReviewController:
             self.display.show_scan(scan, self.entry(key).name)
         else:
             self.display.show(case, scan)
-            if case.session.current:
-                self.display.jump(case.session.current.centroid_lps)
-        self.state.update({"preview": None, "disputed": ""})
+        self.state.disputed = ""
         self.update_page()
         gc.collect()  # nodes, signals and their callbacks hold each other: the case before would stay for long
 
@@ -174,25 +169,22 @@ class ReviewController:
         self.questions.follow(case if self._asks and not self.holder else None)
         if case is None:
             name = self.entry(self.key).name if self.key else ""
-            state.update({"shown": page_state.unsegmented_state(self.key or "", name), "regions": []})
+            state.update({"shown": page_state.unsegmented_state(self.key or "", name)})
             return
-        state.update({"shown": page_state.case_state(case), "regions": page_state.regions_state(case)})
+        state.update({"shown": page_state.case_state(case)})
         state.threshold = case.session.state.threshold
 
     def discard(self) -> None:
-        """Drop the proposal and its preview."""
-        self.proposal = None
+        """Preview nothing any more."""
         self.display.preview(None)
-        self.state.preview = None
 
     def look_at(self, place: Triple) -> None:
         """Centre all views on a place, LPS mm."""
         self.display.jump(place)
 
-    def preview_question(self, proposal: Proposal | None) -> None:
-        """Show what the opposite answer to a question would change; a proposal that is previewed stays."""
-        if self.proposal is None:
-            self.display.preview(proposal)
+    def preview_question(self, voxels: NDArray[np.int64] | None) -> None:
+        """Show which voxels (flat indices) the opposite answer to a question would change; None: none."""
+        self.display.preview(voxels)
 
     # --- what follows from a change -----------------------------------------------------------------------------------
 
@@ -202,12 +194,12 @@ class ReviewController:
         self.mark_unsaved()
 
     def threshold_changed(self) -> None:
-        """Do the same while a slider moves: the region list follows when it rests."""
+        """Do the same while a slider moves: the page follows when it rests."""
         self._schedule(self._update_list, _LIST_AFTER)
         self.mark_unsaved()
 
     def mask_changed(self) -> None:
-        """Do the same after undo, redo or a proposal, and show the mask in the views."""
+        """Do the same after undo, redo or an answer, and show the mask in the views."""
         self.display.set_mask(self.case.mask)
         self.review_changed()
         self._schedule(self.display.color_surface, _SURFACE_AFTER)

@@ -3,7 +3,6 @@ replies, which may change no voxel."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,14 +74,6 @@ class EditHistory:
         step = self._undone.pop()
         self._done.append(step)
         return _turned(mask, step), step.replies_after
-
-    def touched(self, kinds: Collection[str], size: int) -> Mask:
-        """Return which voxels edits of these kinds changed, flat bool; `size` is the number of voxels."""
-        marked = np.zeros(size, dtype=bool)
-        for step in self._done:
-            if step.kind in kinds:
-                marked[step.voxels] = True
-        return marked
 
 
 def _turned(mask: Mask, step: HistoryStep) -> Mask:

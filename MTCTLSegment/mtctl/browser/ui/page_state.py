@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mtctl.browser.sources.base import WorkListEntry
-from mtctl.browser.ui.open_case import PROPOSALS, CaseUnderReview
+from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.errors import counted
-from mtctl.scene import state_of
-from mtctl.uncertainty.regions import Region
 from mtctl.worker.requests import SegmentationProgress
 
 #: Of `time_left.STAGES`.
@@ -43,32 +41,12 @@ def case_state(case: CaseUnderReview) -> dict[str, Any]:
         "minutes": f"{state.seconds / 60:.0f} min",
         "undo": case.history.can_undo,
         "redo": case.history.can_redo,
-        "current": state.current,
-        "proposals": [{"name": name, "why": case.without.get(name, "")} for name in PROPOSALS],
     }
 
 
 def unsegmented_state(key: str, name: str) -> dict[str, Any]:
     """Return the state of a scan that was not segmented yet."""
     return {"key": key, "name": name, "segmented": False, "text": "not segmented yet", "warnings": []}
-
-
-def regions_state(case: CaseUnderReview) -> list[dict[str, Any]]:
-    """Return the region list, most expected error first."""
-    return [_region_state(rank, region) for rank, region in enumerate(case.session.regions, 1)]
-
-
-def _region_state(rank: int, region: Region) -> dict[str, Any]:
-    inside = region.voxels_inside / max(1, region.voxels_inside + region.voxels_outside)
-    return {
-        "id": region.id,
-        "rank": rank,
-        "state": state_of(region),
-        "volume": f"{region.volume_mm3 / 1000:.2f} mL",
-        "error": f"{region.expected_error_mm3 / 1000:.2f} mL likely wrong",
-        "mean": round(region.mean_uncertainty, 3),
-        "side": "mostly inside" if inside > 0.65 else "mostly outside" if inside < 0.35 else "on the border",
-    }
 
 
 def work_list_state(entries: list[WorkListEntry]) -> dict[str, Any]:

@@ -14,10 +14,7 @@ from mtctl.browser.ui.tabs import CLIENT
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, Volume
 from mtctl.guidance.outlook import outlook_words, question_words
-from mtctl.review import proposals
 from mtctl.review.answers import Answer, ShownQuestion, Side
-from mtctl.review.case_maps import RegionPart
-from mtctl.review.proposals import Proposal
 from mtctl.worker.client import WorkerClient
 from mtctl.worker.question_dialogue import QuestionDialogue
 from mtctl.worker.requests import QuestionedCase
@@ -51,8 +48,8 @@ class QuestionPage(Protocol):
     def look_at(self, place: Triple) -> None:
         """Centre the views on a place, LPS mm."""
 
-    def preview_question(self, proposal: Proposal | None) -> None:
-        """Show what the opposite answer would change; None: nothing. A proposal that is previewed stays."""
+    def preview_question(self, voxels: NDArray[np.int64] | None) -> None:
+        """Show which voxels (flat indices) the opposite answer would change; None: none."""
 
     def review_changed(self) -> None:
         """Show the review and save it soon."""
@@ -194,12 +191,7 @@ class PageQuestions:
     def preview(self, question: ShownQuestion | None) -> None:
         """Show what the opposite answer would change; None: show that no more."""
         self._previews = question is not None
-        if question is None or self._case is None:
-            self._page.preview_question(None)
-            return
-        mask = self._case.mask
-        part = RegionPart.of(question.voxels, mask.shape)
-        self._page.preview_question(proposals.opposite(self._case.session.maps, part, mask))
+        self._page.preview_question(None if question is None else question.voxels)
 
     def keep(self, question: ShownQuestion) -> None:
         """Record that the segmentation is right there."""

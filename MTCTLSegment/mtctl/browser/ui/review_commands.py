@@ -1,4 +1,4 @@
-"""Commands of the page about the case on the screen: heatmap, regions, edits, views."""
+"""Commands of the page about the case on the screen: heatmap, edits, views."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import get_args
 from mtctl.browser.ui.controller import ReviewController
 from mtctl.browser.ui.views import BRUSHES, SLICES, TOOLS
 from mtctl.review.answers import Side
-from mtctl.uncertainty.regions import Region
 
 #: No position in a scan is farther from its origin, mm.
 _FAR = 1e5
@@ -29,7 +28,7 @@ class ReviewCommands:
     # --- heatmap ------------------------------------------------------------------------------------------------------
 
     def set_threshold(self, threshold: float) -> None:
-        """Show and list what is at least as uncertain."""
+        """Show what is at least as uncertain."""
         controller, value = self._controller, within(threshold, 0.0, 1.0)
         session = controller.case.session
         controller.display.set_threshold(value)
@@ -46,32 +45,6 @@ class ReviewCommands:
         """Show or hide the heatmap."""
         self._controller.state.heatmap = bool(visible)
         self._show_heatmap()
-
-    # --- regions ------------------------------------------------------------------------------------------------------
-
-    def jump(self, region: int) -> None:
-        """Go to a region."""
-        self._go(self._controller.case.session.jump(int(region)))
-
-    def next(self) -> None:
-        """Go to the next region."""
-        self._go(self._controller.case.session.next())
-
-    def previous(self) -> None:
-        """Go to the region before."""
-        self._go(self._controller.case.session.previous())
-
-    def accept_region(self) -> None:
-        """Accept the current region, and go to the next open one."""
-        session = self._controller.case.session
-        if session.current:
-            session.accept_region(session.current.id)
-            self._go(session.next_open())
-
-    def reopen_region(self, region: int) -> None:
-        """Withdraw the acceptance of a region."""
-        self._controller.case.session.reopen_region(int(region))
-        self._controller.review_changed()
 
     # --- edits --------------------------------------------------------------------------------------------------------
 
@@ -117,36 +90,6 @@ class ReviewCommands:
         if self._controller.case.redo():
             self._controller.mask_changed()
 
-    def set_level(self, level: float) -> None:
-        """Set the level of the consensus; its preview follows."""
-        self._controller.state.level = within(level, 0.0, 1.0)
-        if self._controller.proposal and self._controller.proposal.name == "consensus":
-            self.propose("consensus")
-
-    def propose(self, name: str) -> None:
-        """Preview a proposal for the current region."""
-        controller = self._controller
-        controller.proposal = proposal = controller.case.propose(name, controller.state.level)
-        controller.display.preview(proposal)
-        controller.state.preview = {
-            "name": name,
-            "added": f"{proposal.added_ml:.2f} mL",
-            "removed": f"{proposal.removed_ml:.2f} mL",
-            "nothing": not proposal.added_ml and not proposal.removed_ml,
-        }
-
-    def apply(self) -> None:
-        """Make the proposal the segmentation."""
-        controller = self._controller
-        proposal, case = controller.proposal, controller.case
-        controller.discard()
-        if proposal and case.apply(proposal):
-            controller.mask_changed()
-
-    def discard(self) -> None:
-        """Drop the proposal and its preview."""
-        self._controller.discard()
-
     # --- numbers ------------------------------------------------------------------------------------------------------
 
     def measure(self) -> None:
@@ -178,13 +121,6 @@ class ReviewCommands:
     def _show_heatmap(self) -> None:
         state = self._controller.state
         self._controller.display.set_opacity(state.opacity if state.heatmap else 0.0)
-
-    def _go(self, region: Region | None) -> None:
-        self._controller.discard()
-        if region:
-            self._controller.questions.stay()
-            self._controller.display.jump(region.centroid_lps)
-        self._controller.review_changed()
 
 
 def within(value: object, low: float, high: float) -> float:

@@ -72,12 +72,10 @@
     const keys = {
       k: () => tell("keep"),
       c: () => tell("change"),
-      // Where nothing is asked, they go through the regions.
-      n: () => tell(state.questions.count ? "next_question" : "next"),
-      p: () => tell(state.questions.count ? "previous_question" : "previous"),
+      n: () => tell("next_question"),
+      p: () => tell("previous_question"),
       i: () => waitFor("inside"),
       o: () => waitFor("outside"),
-      a: () => tell("accept_region"),
       d: () => tell("tool", state.tool === "paint" ? "look" : "paint"),
       e: () => tell("tool", state.tool === "erase" ? "look" : "erase"),
       z: () => tell("undo"),
@@ -85,8 +83,7 @@
       h: () => tell("heatmap", !state.heatmap),
       f: () => tell("fit"),
       w: () => list(),
-      Enter: () => state.preview && tell("apply"),
-      Escape: () => (list(false), ask("mt-taking", false), state.questions.click ? waitFor("") : state.preview ? tell("discard") : tell("tool", "look")),
+      Escape: () => (list(false), ask("mt-taking", false), state.questions.click ? waitFor("") : tell("tool", "look")),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key in ARROWS) tell("step", view, ARROWS[key]);
