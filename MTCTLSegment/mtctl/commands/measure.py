@@ -36,10 +36,10 @@ def add_parser(subparsers: Any) -> None:
         help=HELP,
         description="Measures results of `mtctl segment`, as they were corrected where they were reviewed, or other "
         "masks. Per case: <case>.measures.json; of all: measures.csv. Each number has the 90 %% interval that the "
-        "segmentation's uncertainty gives; it narrows as questions are answered and errors corrected. With --scans "
-        "also the late enhancement of the wall, and its map on the surface, <case>.wall.vtp. Vein ends and mitral valve are no wall; "
-        "where they were found is written as <case>.openings.json: change it there, and run again. For research, not "
-        "for a diagnosis.",
+        "segmentation's uncertainty gives; it narrows as questions are answered and errors corrected. With "
+        "--scans also the late enhancement of the wall, and its map on the surface, <case>.wall.vtp. Vein ends "
+        "and mitral valve are no wall; where they were found is written as <case>.openings.json: change it there,"
+        " and run again. For research, not for a diagnosis.",
     )
     parser.add_argument(
         "input", nargs="+", type=Path, metavar="RESULT", help="folder of results, or file of a segmentation or mask"
