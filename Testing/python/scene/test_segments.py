@@ -152,35 +152,6 @@ class TestAScanThatIsMovedAfterwards:
         assert case.segmentation.GetTransformNodeID() == mover.GetID()
 
 
-class TestWherePaintingIsAllowed:
-    def test_is_a_volume_on_the_scan_filled_anew_by_every_call(self, case: scene.CaseNodes) -> None:
-        rng = np.random.default_rng(5)
-        made = set()
-        for _ in range(2):
-            allowed = rng.random(SHAPE) > 0.5
-            node = scene.paintable_node(case, allowed.copy())
-            made.add(node.GetID())
-            volume = scene.volume_of(node)
-            assert np.array_equal(volume.array, allowed) and volume.array.dtype == np.uint8
-            assert volume.geometry == scene.volume_of(case.scan).geometry
-        assert len(made) == 1
-        assert not node.GetSaveWithScene()
-        assert node.GetAttribute(scene.ROLE) == "paintable"
-        with pytest.raises(scene.SceneError, match="do not belong together"):
-            scene.paintable_node(case, np.zeros((2, 2, 2), dtype=bool))
-        scene.close_case(case)
-        assert node.GetScene() is None
-
-    def test_what_is_made_on_demand_is_made_once_for_who_holds_the_nodes_of_before(self, case: scene.CaseNodes) -> None:
-        for _ in range(2):
-            scene.color_surface(case)
-            scene.show_legend(case, [])
-        for name in ("vtkMRMLModelNode", "vtkMRMLColorLegendDisplayNode"):
-            assert case.scene.GetNumberOfNodesByClass(name) == 1
-        scene.set_surface_visible(case, True)
-        assert not scene.find_case(case.scene, case.scan).surface.GetDisplayNode().GetVisibility()
-
-
 class TestSomebodyElsesSegmentation:
     @pytest.fixture
     def drawn(self, case: scene.CaseNodes) -> np.ndarray:
