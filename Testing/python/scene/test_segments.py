@@ -279,3 +279,13 @@ class TestSomebodyElsesSegmentation:
         assert again == nodes
         assert np.array_equal(scene.mask_of(again), drawn)
         assert np.array_equal(scene.volume_of(again.heatmap).array, scene.case_maps(again).uncertainty)
+
+
+def test_what_is_made_on_demand_is_made_once_for_who_holds_the_nodes_of_before(case: scene.CaseNodes) -> None:
+    for _ in range(2):
+        scene.color_surface(case)
+        scene.show_legend(case, [])
+    for name in ("vtkMRMLModelNode", "vtkMRMLColorLegendDisplayNode"):
+        assert case.scene.GetNumberOfNodesByClass(name) == 1
+    scene.set_surface_visible(case, True)
+    assert not scene.find_case(case.scene, case.scan).surface.GetDisplayNode().GetVisibility()

@@ -162,7 +162,7 @@ class Brush:
         self._editor.deactivate_effect()
 
     def restrict(self, threshold: float) -> None:
-        """Paint only where the uncertainty is at least that: compared as float32, like `ReviewSession.paintable`."""
+        """Paint only where the uncertainty is at least that: compared as float32, as the map is."""
         if self._attached:
             self._editor.editor_node.SetSourceVolumeIntensityMaskRange(float(np.float32(threshold)), 1.01)
 
