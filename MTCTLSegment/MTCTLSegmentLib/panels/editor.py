@@ -133,7 +133,7 @@ class EditorPanel(Panel, VTKObservationMixin):
     def refresh(self) -> None:
         """Follow the open review."""
         review = self._current.review
-        self._editor.enabled = review is not None
+        self._ui.correctSection.enabled = self._editor.enabled = review is not None
         self._show_history()
         self._history.start()  # Once more when the editor has noted what was changed just now.
         if review is not None and self._editor.segmentationNode() is review.nodes.reviewed:

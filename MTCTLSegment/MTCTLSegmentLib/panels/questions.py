@@ -73,6 +73,7 @@ class QuestionPanel(Panel):
     def refresh(self) -> None:
         """Show the questions of the open case; ask for them anew after a change."""
         dialogue, ui = self._dialogue, self._ui
+        ui.questionsSection.enabled = self._current.review is not None
         dialogue.follow()
         if self._current.review is None and self._click.waiting:
             self._click.stop()

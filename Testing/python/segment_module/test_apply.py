@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paths import shared_names, shared_scans
-from support.segment_module import arrive, border_place, dab, load_scan, mask, settle
+from support.segment_module import arrive, dab, load_scan, mask, settle
 
 from mtctl.models.model import Model
 from mtctl.system.process_tree import family_of, is_running
@@ -308,7 +308,8 @@ def test_a_real_scan_with_the_shipped_model_has_its_outline_on_the_atrium(host: 
     dice = 2 * np.count_nonzero(drawn & right) / (np.count_nonzero(drawn) + np.count_nonzero(right))
     assert dice > 0.85
     module.ui.heatmapBox.click()
-    scene.jump(slicer.mrmlScene, border_place(review, 1))
+    middle = review.session.maps.geometry.index_to_physical(np.argwhere(drawn).mean(axis=0)[::-1]).tolist()
+    scene.jump(slicer.mrmlScene, tuple(middle))
     pixels = host.view_pixels("Red").astype(int)
     red = (pixels[..., 0] > 200) & (pixels[..., 1] < 120) & (pixels[..., 2] < 120)
     rows, columns = np.nonzero(red)

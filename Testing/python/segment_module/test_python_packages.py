@@ -277,12 +277,12 @@ node = sample_data.phantom(3)
 host.process_events()
 widget.ui.scanSelector.setCurrentNode(node)
 widget.onResult(node, made_up_result(scene.volume_of(node), make_phantom(3).mask != 0))
+host.process_events()
 review = widget.currentReview.review
 widget.ui.segmentEditor.setActiveEffectByName("Erase")
 x, y, z = review.session.maps.geometry.index_to_physical(np.argwhere(review.mask)[0][::-1].astype(float))
 widget.ui.segmentEditor.activeEffect().paint_at((-x, -y, z), 8.0)
-host.wait(0.2)
-assert review.session.state.edits
+assert host.wait_until(lambda: review.session.state.edits, 10)
 """
 
 AT_THE_END = """
