@@ -61,7 +61,7 @@ class OpenedCases:
         self.module.ui.scanSelector.choose(name)
 
     def is_open(self) -> bool:
-        return self.module.currentReview.review is not None and self.module.currentReview.preparing is None
+        return self.module.currentReview.review is not None
 
 
 def made_up(geometry: Geometry) -> tuple[Volume, Result]:
