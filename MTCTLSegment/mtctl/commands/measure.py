@@ -70,7 +70,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure all; 0 all done, 1 some failed, 2 wrong usage."""
-    from mtctl.errors import printable
     from mtctl.measures.reading import find_masks, without_namesakes
     from mtctl.processes.readers import NotRead, each_input
     from mtctl.system.files import make_folder
@@ -96,8 +95,7 @@ def run(args: argparse.Namespace) -> int:
     with closing(each_input(apart, work)) as results:
         for number, (file, measures) in enumerate(results, start=1 + len(failures)):
             if isinstance(measures, NotRead):
-                cause = measures.failure
-                failures.append(cause if file.path.name in cause else f"{printable(file.path)}: {cause}")
+                failures.append(measures.failure)
                 print(f"mtctl: error: {failures[-1]}", file=sys.stderr, flush=True)
                 continue
             rows.append(measures)

@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out)
     apart, failures = without_namesakes(files)
     for failure in failures:
-        print(f"mtctl report: {failure}", file=sys.stderr, flush=True)
+        print(f"mtctl: error: {failure}", file=sys.stderr, flush=True)
     with closing(each_input(apart, partial(_write_page, args.out, args.openings))) as results:
         for number, (_, path) in enumerate(results, start=1 + len(failures)):
             if isinstance(path, NotRead):
                 failures.append(path.failure)
-                print(f"mtctl report: {path.failure}", file=sys.stderr, flush=True)
+                print(f"mtctl: error: {path.failure}", file=sys.stderr, flush=True)
                 continue
             print(f"[{number}/{len(files)}] {path}", flush=True)
     return 1 if failures else 0

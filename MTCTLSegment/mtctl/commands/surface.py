@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out)
     apart, failures = without_namesakes(files)
     for failure in failures:
-        print(f"mtctl surface: {failure}", file=sys.stderr, flush=True)
+        print(f"mtctl: error: {failure}", file=sys.stderr, flush=True)
     work = partial(_write_case, args.out, tuple(dict.fromkeys(args.format)), args.space.upper(), args.openings)
     with closing(each_input(apart, work)) as results:
         for number, (file, words) in enumerate(results, start=1 + len(failures)):
             if isinstance(words, NotRead):
                 failures.append(words.failure)
-                print(f"mtctl surface: {words.failure}", file=sys.stderr, flush=True)
+                print(f"mtctl: error: {words.failure}", file=sys.stderr, flush=True)
                 continue
             print(f"[{number}/{len(files)}] {file.case}: {words}", flush=True)
     done = len(files) - len(failures)

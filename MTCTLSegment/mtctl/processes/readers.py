@@ -110,4 +110,5 @@ def _attempt(work: Callable[[Item, WasRead], Result], item: Item, was_read: WasR
     try:
         return work(item, was_read)
     except Exception as error:
-        return NotRead(failure_of(error, item.path))
+        failure, name = failure_of(error, item.path), printable(item.path)
+        return NotRead(failure if printable(item.path.name) in failure else f"{name}: {failure}")

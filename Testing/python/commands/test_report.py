@@ -111,7 +111,7 @@ def test_an_empty_mask_and_a_scan_that_is_not_there_are_said(
     empty = tmp_path / "empty.seg.nrrd"
     write_segmentation(Volume(np.zeros((5, 6, 7), dtype=np.uint8), grid), empty)
     assert run(empty, "-o", tmp_path / "out") == 1
-    assert "empty" in capsys.readouterr().err
+    assert "mtctl: error: " + f"{empty}: the mask is empty" in capsys.readouterr().err
     assert run(results, "-o", tmp_path / "out", "--scans", tmp_path / "none") == 1
     assert "none" in capsys.readouterr().err
     assert not pages and not list((tmp_path / "out").iterdir())

@@ -91,7 +91,8 @@ def test_what_cannot_be_written_or_ends_its_reader_costs_its_own_case_alone(
         write_segmentation(empty, results / f"{name}.seg.nrrd")
     assert run(results, "-o", tmp_path / "out", "--format", "stl") == 1
     said = capsys.readouterr()
-    assert "empty" in said.err and "crash.seg.nrrd: its process ended while it read it" in said.err
+    assert "nothing.seg.nrrd: the mask is empty" in said.err
+    assert "crash.seg.nrrd: its process ended while it read it" in said.err
     assert "1 of 3 written" in said.out
     assert (tmp_path / "out" / "case 1.closed.stl").is_file()
     assert not list((tmp_path / "out").glob("nothing*"))
