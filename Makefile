@@ -47,9 +47,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# The pictures of the module for the README, from phantoms.
+# The pictures of the module and of the page for the README, from phantoms.
 screenshots: $(INSTALLED)
 	PYTHONPATH=Testing $(BIN)/python Testing/host/screenshots.py
+	PYTHONPATH=Testing $(BIN)/python Testing/browser/screenshots.py
 
 # Every package that mtctl needs on this system, with its one version and its hash: dist/requirements-hashed.txt.
 requirements-hashed: $(INSTALLED)

@@ -21,7 +21,7 @@ LARGEST = 500_000
 
 PATIENCE = 600.0  # seconds for the segmentation on a busy machine
 ZOOM = 0.7  # of the slice views' field of view: the atrium fills them
-CLOSER = 1.4  # the 3-D view's camera
+CLOSER = 1.15  # the 3-D view's camera
 
 
 def main() -> int:
@@ -73,19 +73,14 @@ def show_a_question(host: Any, module: Any) -> None:
 
 
 def answer_it(host: Any, module: Any) -> None:
-    """The opposite is right; then the numbers of what came of it, with their intervals."""
-    from mtctl import scene
-
+    """The opposite is right; the views stay there, and below are the numbers with their intervals."""
     ui, dialogue = module.ui, module.questionPanel._dialogue
-    place = dialogue.current.place
     host.press("C")
+    dialogue.stay()
     ui.correctSection.collapsed = ui.finishSection.collapsed = ui.uncertaintySection.collapsed = True
     ui.measureSection.collapsed = False
     host.wait_until(lambda: not dialogue.asking and not dialogue.answering, PATIENCE)
     host.wait_until(lambda: ui.measureTable.rowCount > 2 and not module.measurePanel._request, PATIENCE)
-    review = module.currentReview.review
-    review.discard()
-    scene.jump(review.nodes.scene, place)  # The next question is elsewhere.
     host.window.panel.scroll_to(ui.questionLabel._qt)
     host.wait(1.5)
 

@@ -28,7 +28,7 @@ _REST_MS = 300
 _BOLD = "font-weight: bold;"
 
 # What the opposite answer would change is drawn in this colour in the views (`scene.show_preview`).
-_DRAWN = "border-left: 8px solid {color}; padding-left: 6px;"
+_DRAWN = " border: 0px solid {color}; border-left-width: 8px; padding-left: 6px;"
 _COLORS: dict[Side, str] = {"inside": "#59bfff", "outside": "#ffffff"}
 
 

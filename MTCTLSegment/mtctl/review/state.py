@@ -89,7 +89,7 @@ class StoredReview:
 def summary(
     replies: Sequence[Reply], likely_wrong_ml: float | None = None, likely_dice: tuple[float, float] | None = None
 ) -> str:
-    """Return how a review stands as a sentence: "3 places answered; likely Dice 0.90-0.93".
+    """Return how a review stands as a sentence: "3 places answered; likely Dice 0.90-0.93 at first".
 
     Args:
         replies: To questions about the case.
@@ -101,5 +101,6 @@ def summary(
     if not answered and likely_wrong_ml is not None:
         words.append(f"{likely_wrong_ml:.1f} mL likely wrong")
     if likely_dice is not None:
-        words.append(f"likely Dice {likely_dice[0]:.2f}-{likely_dice[1]:.2f}")
+        # What is likely with the answers stands beside the questions (`outlook_words`).
+        words.append(f"likely Dice {likely_dice[0]:.2f}-{likely_dice[1]:.2f}" + (" at first" if answered else ""))
     return "; ".join(words)

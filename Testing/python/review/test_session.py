@@ -300,7 +300,7 @@ KEPT = Reply("roof", (0.0, 0.0, 0.0), "kept")
     [
         ((), 8.13, (0.9, 0.93), "8.1 mL likely wrong; likely Dice 0.90-0.93"),
         ((KEPT,), 8.13, None, "1 place answered"),
-        ((KEPT, KEPT), 8.13, (0.8, 0.9), "2 places answered; likely Dice 0.80-0.90"),
+        ((KEPT, KEPT), 8.13, (0.8, 0.9), "2 places answered; likely Dice 0.80-0.90 at first"),
         ((dataclasses.replace(KEPT, undone=True),), None, None, ""),
     ],
 )

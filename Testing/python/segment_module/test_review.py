@@ -32,7 +32,7 @@ class TestTheResult:
         module.currentReview.notify()
         assert module.ui.summaryLabel.text == "8.1 mL likely wrong; likely Dice 0.88-0.94"
         keep_place(module)
-        assert module.ui.summaryLabel.text == "1 place answered; likely Dice 0.88-0.94"
+        assert module.ui.summaryLabel.text == "1 place answered; likely Dice 0.88-0.94 at first"
 
     def test_warnings_are_shown_and_a_poor_case_is_flagged_in_words(self, host: Any, module: Any, case: Any) -> None:
         from mtctl import scene

@@ -87,7 +87,7 @@ class Views:
         manager.set_current_view_ids([*SLICES, VOLUME])
         crosshair = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
         crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
-        crosshair.SetCrosshairColor(0.35, 0.66, 1.0)
+        crosshair.SetCrosshairColor(1.0, 0.8, 0.1)  # as in Slicer; blue is what an answer would add
 
     @property
     def scene(self) -> Any:
