@@ -140,8 +140,9 @@ def show_kind(nodes: CaseNodes, kind: str) -> CaseNodes:
         SceneError: The case has no map of that kind.
     """
     _check_kind(nodes, kind)
+    shown = _updated(nodes)
     remember_kind(nodes, kind)
-    return update_heatmap(nodes)
+    return shown if shown.kind == kind and is_in_scene(shown.heatmap) else update_heatmap(nodes)
 
 
 def update_heatmap(nodes: CaseNodes) -> CaseNodes:
