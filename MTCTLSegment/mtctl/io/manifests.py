@@ -11,7 +11,7 @@ from pathlib import Path
 from mtctl.errors import MtctlError
 from mtctl.geometry import Triple, VolumeError
 from mtctl.io.given_spacing import parse_spacing
-from mtctl.io.table_text import TableRow, TableTextError, lines_of, rows_of, text_of
+from mtctl.io.table_text import TableTextError, TextRow, lines_of, rows_of, text_of
 
 _INPUT, _SPACING = "input", "spacing"
 
@@ -71,7 +71,7 @@ def read_manifest(path: Path) -> dict[Path, Triple | None]:
     return listed
 
 
-def _check_list(path: Path, rows: Sequence[TableRow]) -> None:
+def _check_list(path: Path, rows: Sequence[TextRow]) -> None:
     """Raise where a list of inputs is none: below a title or a remark a table may begin, with spacings.
 
     Raises:
@@ -97,7 +97,7 @@ def _text(path: Path) -> str:
     return text_of(content)
 
 
-def _rows(path: Path) -> list[TableRow]:
+def _rows(path: Path) -> list[TextRow]:
     """Return the rows that hold something."""
     try:
         lines = lines_of(_text(path))
@@ -126,7 +126,7 @@ def _delimiter(line: str, folder: Path) -> str:
     return next((delimiter for delimiter in _DELIMITERS if delimiter in line), _DELIMITERS[0])
 
 
-def _spacing(path: Path, row: TableRow, name: str, text: str) -> Triple | None:
+def _spacing(path: Path, row: TextRow, name: str, text: str) -> Triple | None:
     if not text:
         return None
     if re.search(r"\d,\d+\s+\d", text):  # "0,625 0,625 1,25", as where the decimal sign is a comma

@@ -30,7 +30,7 @@ class TableTextError(Exception):
 
 
 @dataclass(frozen=True)
-class TableRow:
+class TextRow:
     """A row that holds something.
 
     Attributes:
@@ -66,7 +66,7 @@ def lines_of(text: str) -> list[str]:
     return list(io.StringIO(text, newline=""))
 
 
-def rows_of(lines: list[str], delimiter: str) -> list[TableRow]:
+def rows_of(lines: list[str], delimiter: str) -> list[TextRow]:
     """Return the rows that hold something.
 
     Raises:
@@ -74,7 +74,7 @@ def rows_of(lines: list[str], delimiter: str) -> list[TableRow]:
     """
     reader = csv.reader([*lines, "", _END], delimiter=delimiter, skipinitialspace=True)
     try:
-        rows = [TableRow(reader.line_num, row) for row in reader]
+        rows = [TextRow(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise TableTextError(reader.line_num, str(error)) from error
     if rows.pop().cells != [_END]:  # It would have taken in all lines that follow.

@@ -68,7 +68,7 @@ def open_nifti(path: Path) -> VolumeFile:
 
 
 @dataclass(frozen=True)
-class _Content:
+class _FileContent:
     """What was found in a file.
 
     Attributes:
@@ -82,7 +82,7 @@ class _Content:
     not_finite: int
 
 
-def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, _Content]:
+def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, _FileContent]:
     """Return the header, and what else is in the file.
 
     Raises:
@@ -110,7 +110,7 @@ def _read_to_the_end(path: Path, compressed: bool) -> tuple[NiftiHeader, _Conten
                 raise VolumeError("the file holds far more than its header says; copy or export it again")
     if length < header.length:
         raise VolumeError(CUT_OFF)
-    return header, _Content(length, packed.padding if packed else 0, not_finite)
+    return header, _FileContent(length, packed.padding if packed else 0, not_finite)
 
 
 def _count_not_finite(header: NiftiHeader, content: bytes) -> tuple[int, bytes]:
