@@ -118,7 +118,7 @@ class NotedHost:
         self.times_changed += 1
 
 
-class Window:
+class QuestionWindow:
     """The host, the client and the dialogue between them; the first questions have come."""
 
     def __init__(self) -> None:
@@ -153,17 +153,17 @@ class Window:
 
 
 @pytest.fixture
-def window() -> Window:
-    return Window()
+def window() -> QuestionWindow:
+    return QuestionWindow()
 
 
-def test_the_views_go_to_the_first_question_of_an_opened_review_and_show_its_opposite(window: Window) -> None:
+def test_the_views_go_to_the_first_question_of_an_opened_review_and_show_its_opposite(window: QuestionWindow) -> None:
     assert window.names() == [VEIN, ROOF, FLOOR] and window.name() == VEIN
     assert window.host.looked_at == [VEIN] and window.host.previewed == VEIN
     assert window.dialogue.outlook is not None and not window.dialogue.asking
 
 
-def test_stepping_goes_round_in_both_directions_and_asks_nothing(window: Window) -> None:
+def test_stepping_goes_round_in_both_directions_and_asks_nothing(window: QuestionWindow) -> None:
     seen = []
     for by in (1, 1, 1, -1):
         window.dialogue.step(by)
@@ -173,7 +173,7 @@ def test_stepping_goes_round_in_both_directions_and_asks_nothing(window: Window)
     assert len(window.worker.requests) == 1 and not window.dialogue.due
 
 
-def test_from_no_question_a_step_forward_is_to_the_first_and_one_back_to_the_last(window: Window) -> None:
+def test_from_no_question_a_step_forward_is_to_the_first_and_one_back_to_the_last(window: QuestionWindow) -> None:
     for by, name in ((1, VEIN), (-1, FLOOR)):
         window.dialogue.at = None
         window.dialogue.step(by)
@@ -181,7 +181,7 @@ def test_from_no_question_a_step_forward_is_to_the_first_and_one_back_to_the_las
 
 
 def test_a_kept_place_is_said_and_the_next_question_is_shown_before_the_list_is_worked_out_anew(
-    window: Window,
+    window: QuestionWindow,
 ) -> None:
     window.dialogue.keep()
     assert window.said.kept == (PLACES[VEIN][0],) and window.names() == [ROOF, FLOOR]
@@ -190,7 +190,7 @@ def test_a_kept_place_is_said_and_the_next_question_is_shown_before_the_list_is_
     assert window.names() == [ROOF, FLOOR] and window.name() == ROOF and window.host.looked_at == [VEIN, ROOF]
 
 
-def test_after_the_last_kept_place_nothing_is_shown(window: Window) -> None:
+def test_after_the_last_kept_place_nothing_is_shown(window: QuestionWindow) -> None:
     for _ in PLACES:
         window.dialogue.keep()
     assert window.name() is None and window.host.previewed is None
@@ -199,7 +199,7 @@ def test_after_the_last_kept_place_nothing_is_shown(window: Window) -> None:
     assert window.names() == [] and len(window.said.kept) == 3
 
 
-def test_the_opposite_answer_changes_the_mask_and_the_views_go_to_what_comes_first_then(window: Window) -> None:
+def test_the_opposite_answer_changes_the_mask_and_the_views_go_to_what_comes_first_then(window: QuestionWindow) -> None:
     before, question = window.review.mask, window.dialogue.current
     assert question is not None
     window.dialogue.change()
@@ -212,7 +212,7 @@ def test_the_opposite_answer_changes_the_mask_and_the_views_go_to_what_comes_fir
     assert [answer for _, _, answer in window.worker.requests] == [None, question.answer], "asked in one request"
 
 
-def test_a_click_that_nobody_asked_for_leaves_the_question_that_is_looked_at(window: Window) -> None:
+def test_a_click_that_nobody_asked_for_leaves_the_question_that_is_looked_at(window: QuestionWindow) -> None:
     window.dialogue.step(1)
     window.dialogue.give(Answer(((14.0, 14.0, 10.0),), "outside"))
     window.come()
@@ -221,13 +221,13 @@ def test_a_click_that_nobody_asked_for_leaves_the_question_that_is_looked_at(win
 
 
 @pytest.mark.parametrize("place", [(-2.0, 4.0, 4.0), (4.0, 4.0, 16.0), (23.1, 4.0, 4.0)])
-def test_a_click_out_of_the_scan_is_refused_in_words(window: Window, place: Triple) -> None:
+def test_a_click_out_of_the_scan_is_refused_in_words(window: QuestionWindow, place: Triple) -> None:
     with pytest.raises(ReviewError, match="out of the scan"):
         window.dialogue.give(Answer((place,), "inside"))
     assert not window.dialogue.answering and len(window.worker.requests) == 1
 
 
-def test_while_an_answer_is_worked_out_no_other_is_taken(window: Window) -> None:
+def test_while_an_answer_is_worked_out_no_other_is_taken(window: QuestionWindow) -> None:
     window.worker.held = True
     window.dialogue.change()
     window.dialogue.keep()
@@ -235,7 +235,7 @@ def test_while_an_answer_is_worked_out_no_other_is_taken(window: Window) -> None
     assert window.said == Said() and len(window.worker.requests) == 2
 
 
-def test_a_stroke_asks_anew_keeps_the_question_and_moves_no_view(window: Window) -> None:
+def test_a_stroke_asks_anew_keeps_the_question_and_moves_no_view(window: QuestionWindow) -> None:
     window.dialogue.step(1)
     window.review.paint((7, 9, 11))
     window.dialogue.follow()
@@ -246,7 +246,7 @@ def test_a_stroke_asks_anew_keeps_the_question_and_moves_no_view(window: Window)
     assert window.name() == FLOOR and window.host.looked_at == [VEIN, ROOF, FLOOR] and window.host.previewed is None
 
 
-def test_the_preview_of_the_question_that_is_looked_at_follows_the_list(window: Window) -> None:
+def test_the_preview_of_the_question_that_is_looked_at_follows_the_list(window: QuestionWindow) -> None:
     window.dialogue.keep()
     window.worker.asks = made_up_questions({ROOF: PLACES[ROOF]}, GEOMETRY)
     window.come()
@@ -257,7 +257,9 @@ def test_the_preview_of_the_question_that_is_looked_at_follows_the_list(window: 
     assert window.names() == [] and window.host.previewed is None
 
 
-def test_an_answer_about_a_mask_that_was_painted_meanwhile_is_asked_again_for_the_present_one(window: Window) -> None:
+def test_an_answer_about_a_mask_that_was_painted_meanwhile_is_asked_again_for_the_present_one(
+    window: QuestionWindow,
+) -> None:
     window.worker.held = True
     window.dialogue.change()
     window.review.paint((7, 9, 11))
@@ -268,7 +270,7 @@ def test_an_answer_about_a_mask_that_was_painted_meanwhile_is_asked_again_for_th
     assert [edit.kind for edit in window.review.session.state.edits] == ["paint", "answer"]
 
 
-def test_a_stroke_of_the_very_moment_in_which_the_answer_comes_counts_first(window: Window) -> None:
+def test_a_stroke_of_the_very_moment_in_which_the_answer_comes_counts_first(window: QuestionWindow) -> None:
     window.dialogue.change()
     window.host.unsettled = (7, 9, 11)
     window.worker.poll()
@@ -277,14 +279,14 @@ def test_a_stroke_of_the_very_moment_in_which_the_answer_comes_counts_first(wind
     assert window.review.mask[7, 9, 11] and len(window.said.answers) == 1
 
 
-def test_who_looks_at_something_else_is_not_taken_to_the_questions_that_come(window: Window) -> None:
+def test_who_looks_at_something_else_is_not_taken_to_the_questions_that_come(window: QuestionWindow) -> None:
     window.dialogue.change()
     window.dialogue.stay()
     window.come()
     assert window.name() is None and window.names() == [ROOF, FLOOR] and window.host.looked_at == [VEIN]
 
 
-def test_another_review_begins_without_what_was_asked_of_the_one_before(window: Window) -> None:
+def test_another_review_begins_without_what_was_asked_of_the_one_before(window: QuestionWindow) -> None:
     first = window.review
     window.worker.held = True
     window.dialogue.change()
@@ -295,7 +297,7 @@ def test_another_review_begins_without_what_was_asked_of_the_one_before(window: 
     assert first.session.said == Said() == window.said and window.names() == [VEIN, ROOF, FLOOR]
 
 
-def test_without_a_review_nothing_is_asked(window: Window) -> None:
+def test_without_a_review_nothing_is_asked(window: QuestionWindow) -> None:
     window.host.review = None
     window.dialogue.follow()
     for act in (window.dialogue.keep, window.dialogue.change, window.dialogue.ask, window.dialogue.leave):
@@ -305,7 +307,7 @@ def test_without_a_review_nothing_is_asked(window: Window) -> None:
     assert window.names() == [] and not window.dialogue.asking and len(window.worker.requests) == 1
 
 
-def test_after_leaving_the_answer_on_its_way_is_dropped_and_the_list_asked_for_again(window: Window) -> None:
+def test_after_leaving_the_answer_on_its_way_is_dropped_and_the_list_asked_for_again(window: QuestionWindow) -> None:
     window.worker.held = True
     window.dialogue.change()
     window.dialogue.leave()
@@ -317,7 +319,7 @@ def test_after_leaving_the_answer_on_its_way_is_dropped_and_the_list_asked_for_a
     assert not window.dialogue.due and len(window.worker.requests) == requests, "what is there stays"
 
 
-def test_a_failure_is_said_and_not_tried_again_until_told(window: Window) -> None:
+def test_a_failure_is_said_and_not_tried_again_until_told(window: QuestionWindow) -> None:
     window.worker.failure = "out of memory"
     window.dialogue.change()
     window.come()
@@ -332,7 +334,7 @@ def test_a_failure_is_said_and_not_tried_again_until_told(window: Window) -> Non
     assert window.dialogue.problem == "" and len(window.names()) == 3
 
 
-def test_a_client_that_breaks_fails_what_was_asked(window: Window) -> None:
+def test_a_client_that_breaks_fails_what_was_asked(window: QuestionWindow) -> None:
     window.worker.held = True
     window.dialogue.change()
     window.dialogue.fail("no room for temporary files")
@@ -341,7 +343,7 @@ def test_a_client_that_breaks_fails_what_was_asked(window: Window) -> None:
     assert window.dialogue.problem == "no room for temporary files" and window.said == Said()
 
 
-def test_a_case_that_cannot_be_read_takes_no_answer_and_the_next_one_is_taken(window: Window) -> None:
+def test_a_case_that_cannot_be_read_takes_no_answer_and_the_next_one_is_taken(window: QuestionWindow) -> None:
     window.host.unreadable = ReviewError("the scan was deleted")
     with pytest.raises(ReviewError):
         window.dialogue.change()
@@ -352,7 +354,7 @@ def test_a_case_that_cannot_be_read_takes_no_answer_and_the_next_one_is_taken(wi
     assert len(window.said.answers) == 1
 
 
-def test_what_was_asked_before_an_undo_is_not_believed_afterwards(window: Window) -> None:
+def test_what_was_asked_before_an_undo_is_not_believed_afterwards(window: QuestionWindow) -> None:
     start = window.review.mask
     window.dialogue.change()
     window.come()
@@ -368,7 +370,7 @@ def test_what_was_asked_before_an_undo_is_not_believed_afterwards(window: Window
     assert VEIN in window.names()
 
 
-def test_after_the_undo_of_a_kept_place_the_views_go_back_to_it(window: Window) -> None:
+def test_after_the_undo_of_a_kept_place_the_views_go_back_to_it(window: QuestionWindow) -> None:
     start = window.review.mask
     window.dialogue.keep()
     window.come()
@@ -383,7 +385,7 @@ def test_after_the_undo_of_a_kept_place_the_views_go_back_to_it(window: Window) 
     assert window.name() == ROOF and window.said.kept == (PLACES[VEIN][0],)
 
 
-def test_a_kept_place_that_is_taken_back_before_the_list_came_is_asked_again(window: Window) -> None:
+def test_a_kept_place_that_is_taken_back_before_the_list_came_is_asked_again(window: QuestionWindow) -> None:
     start = window.review.mask
     window.dialogue.keep()
     window.review.undo(start, 0)
@@ -392,7 +394,7 @@ def test_a_kept_place_that_is_taken_back_before_the_list_came_is_asked_again(win
     assert window.name() == VEIN == window.host.previewed
 
 
-def test_of_two_places_that_were_kept_in_one_go_the_second_is_taken_back(window: Window) -> None:
+def test_of_two_places_that_were_kept_in_one_go_the_second_is_taken_back(window: QuestionWindow) -> None:
     start = window.review.mask
     window.dialogue.keep()
     window.dialogue.keep()
