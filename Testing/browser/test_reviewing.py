@@ -105,6 +105,8 @@ def saved(tab: Page) -> None:
 
 def erase_in_the_middle(tab: Page) -> None:
     """Erase across the middle of the axial view, over both borders of the atrium."""
+    tab.keyboard.press("Escape")  # All cases have one tool: E where it is chosen already puts it away.
+    wait(tab, f"{STATE}.tool === 'look'")
     tab.keyboard.press("e")
     wait(tab, f"{STATE}.tool === 'erase'")
     still(tab)
