@@ -95,8 +95,6 @@ class QuestionDialogue:
         state = self._state()
         return state is not None and not self.problem and not state.is_still(self._asked)
 
-    # --- what the host does -------------------------------------------------------------------------------------------
-
     def follow(self) -> None:
         """Take note of the open review, which may be another, or have changed."""
         if self._host.review is not self._review:
@@ -166,8 +164,6 @@ class QuestionDialogue:
             self._asked = None
         self._given = None
 
-    # --- what the person does -----------------------------------------------------------------------------------------
-
     def stay(self) -> None:
         """Leave the views where they are when questions come: the person looks at something else."""
         self._go = False
@@ -223,8 +219,6 @@ class QuestionDialogue:
         self.problem = ""
         self.ask()
         self._host.changed()
-
-    # --- what the child says ------------------------------------------------------------------------------------------
 
     def _answered(self, voxels: NDArray[np.int64]) -> None:
         self._host.settle()  # A stroke of this very moment counts, too.
