@@ -177,16 +177,26 @@ def test_keys_move_the_slices_and_open_the_work_list(case_tab: Page):
     wait(tab, "document.querySelector('#mt-list em')?.innerText === 'in review'")
 
 
-def test_erasing_touches_only_uncertain_voxels_and_undo_and_redo_are_exact(case_tab: Page, case: ReviewedCase):
+def test_erasing_touches_only_uncertain_voxels_when_told_so_and_undo_and_redo_are_exact(
+    case_tab: Page, case: ReviewedCase
+):
     tab = case_tab
+    start, uncertainty = case.predicted(), case.uncertainty()
+    sure = uncertainty < np.float32(tab.evaluate(f"{STATE}.threshold"))
     erase_in_the_middle(tab)
     saved(tab)
-    start, after = case.predicted(), case.corrected()
-    uncertainty = case.uncertainty()
+    assert (start & ~case.corrected() & sure).any()
+    tab.keyboard.press("z")
+    wait(tab, f"{STATE}.shown.redo === 'erase'")
+    tab.click("#mt-only-uncertain")
+    wait(tab, f"{STATE}.only_uncertain")
+    erase_in_the_middle(tab)
+    saved(tab)
+    after = case.corrected()
     changed = start != after
     assert changed.sum() > 5
     assert not after[changed].any()
-    assert (uncertainty[changed] >= np.float32(tab.evaluate(f"{STATE}.threshold"))).all()
+    assert not (changed & sure).any()
     tab.keyboard.press("z")
     wait(tab, f"{STATE}.shown.redo === 'erase'")
     saved(tab)
@@ -195,6 +205,8 @@ def test_erasing_touches_only_uncertain_voxels_and_undo_and_redo_are_exact(case_
     wait(tab, f"{STATE}.shown.undo === 'erase'")
     saved(tab)
     assert (case.corrected() == after).all()
+    tab.click("#mt-only-uncertain")
+    wait(tab, f"!{STATE}.only_uncertain")
 
 
 def test_reload_second_tab_and_restart_show_the_same_review(

@@ -157,19 +157,6 @@ def test_a_folder_without_reports_of_foreign_scans_is_named(
         assert f"--foreign {folder}: give the folder" in printed.err and not printed.out
 
 
-@pytest.mark.parametrize("threshold", ["NaN", "Infinity", "true", "50", "1" + 400 * "0", '"0.5"'])
-def test_a_threshold_that_is_none_is_named_and_the_other_cases_are_reviewed(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: str
-) -> None:
-    results_for(data, tmp_path / "results")
-    report = tmp_path / "results" / "a.json"
-    report.write_text(report.read_text(encoding="utf-8").replace("0.5}", threshold + "}"), encoding="utf-8")
-    assert main(["evaluate", "--prediction", str(tmp_path / "results"), "--truth", str(data), "--no-questions"]) == 1
-    printed = capsys.readouterr()
-    assert f"{report}: its threshold" in printed.err and "segment the case again" in printed.err
-    assert "Review, mean of 1:" in printed.out
-
-
 def test_a_flag_that_is_neither_true_nor_false_is_named(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

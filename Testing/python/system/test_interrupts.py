@@ -260,11 +260,11 @@ def test_every_command_is_ended_by_every_signal_that_asks_it_to(
     assert capsys.readouterr().err == "mtctl: interrupted\n"
 
 
-def child(tmp_path: Path, body: str) -> subprocess.Popen[str]:
-    """Start a program that is interrupted in `body`; it hears after 0.3 s what a person has to wait 20 s for."""
+def child(tmp_path: Path, body: str, deafness: float) -> subprocess.Popen[str]:
+    """Start a program that is interrupted in `body` and may be deaf for so many seconds; impatience begins at 0.3 s."""
     program = (
         "import hashlib, pathlib, sys, time; from mtctl.system import interrupts\n"
-        "interrupts._DEAFNESS = interrupts._IMPATIENCE = 0.3\n"
+        f"interrupts._DEAFNESS, interrupts._IMPATIENCE = {deafness}, 0.3\n"
         "with interrupts.ended_by_signals():\n"
         "    try:\n"
         "        pathlib.Path(sys.argv[1]).touch()\n"
@@ -283,7 +283,7 @@ def child(tmp_path: Path, body: str) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
 def test_a_program_that_computes_in_c_and_never_looks_up_is_ended_after_a_while(tmp_path: Path) -> None:
-    process = child(tmp_path, "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)")
+    process = child(tmp_path, "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)", deafness=0.3)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (INTERRUPTED, "mtctl: interrupted\n")
@@ -291,7 +291,7 @@ def test_a_program_that_computes_in_c_and_never_looks_up_is_ended_after_a_while(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
 def test_a_person_who_interrupts_again_does_not_wait_for_what_is_put_in_order(tmp_path: Path) -> None:
-    process = child(tmp_path, "time.sleep(60)")
+    process = child(tmp_path, "time.sleep(60)", deafness=60.0)
     os.kill(process.pid, signal.SIGINT)
     wait_for(lambda: not (tmp_path / "mark").exists())
     time.sleep(0.5)

@@ -58,6 +58,7 @@ class ReviewApplication:
             "click": (change, review.click),
             "tool": (case, review.select_tool),
             "brush": (free, review.set_brush),
+            "only_uncertain": (free, review.limit_brush),
             "undo": (change, review.undo),
             "redo": (change, review.redo),
             "measure": (case, review.measure),

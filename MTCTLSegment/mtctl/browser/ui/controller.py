@@ -46,6 +46,7 @@ _BEGINNING: dict[str, Any] = {
     "heatmap": True,
     "tool": "look",
     "brush": 6.0,
+    "only_uncertain": False,
     "progress": None,
     "saved": "",
     "unsaved": "",

@@ -78,6 +78,11 @@ class ReviewCommands:
         self._controller.state.brush = within(diameter, *BRUSHES)
         self._controller.brush.resize(self._controller.state.brush)
 
+    def limit_brush(self, only_uncertain: bool) -> None:
+        """Paint uncertain voxels alone, or anywhere."""
+        self._controller.state.only_uncertain = bool(only_uncertain)
+        self._controller.brush.limit(bool(only_uncertain))
+
     def undo(self) -> None:
         """Undo the last edit."""
         self._controller.discard()

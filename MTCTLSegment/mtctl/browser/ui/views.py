@@ -138,20 +138,19 @@ class Views:
 
 
 class Brush:
-    """Paints and erases in the views, only where the uncertainty reaches the threshold."""
+    """Paints and erases in the views: anywhere, or only where the uncertainty reaches the threshold."""
 
     def __init__(self, views: Views, on_stroke: Callable[[str], None]) -> None:
         """Call `on_stroke` with the tool's name whenever the segment may have changed."""
         self._views, self._editor = views, views.app.segmentation_editor
         self._attached = False
         self._editor.segmentation_modified.connect(lambda: on_stroke(views.tool) if self._attached else None)
-        self._diameter = 6.0
+        self._diameter, self._only_uncertain = 6.0, False
 
     def attach(self, nodes: CaseNodes, threshold: float) -> None:
         """Paint in a case."""
         self._editor.set_active_segmentation(nodes.reviewed, nodes.heatmap)
         self._editor.set_active_segment_id(nodes.segment_id)
-        self._editor.editor_node.SetSourceVolumeIntensityMask(True)
         self._attached = True
         self.restrict(threshold)
         self.select_tool(self._views.tool)
@@ -162,9 +161,16 @@ class Brush:
         self._editor.deactivate_effect()
 
     def restrict(self, threshold: float) -> None:
-        """Paint only where the uncertainty is at least that: compared as float32, as the map is."""
+        """Set from which uncertainty on a voxel counts as uncertain: compared as float32, as the map is."""
         if self._attached:
+            self._editor.editor_node.SetSourceVolumeIntensityMask(self._only_uncertain)
             self._editor.editor_node.SetSourceVolumeIntensityMaskRange(float(np.float32(threshold)), 1.01)
+
+    def limit(self, only_uncertain: bool) -> None:
+        """Paint uncertain voxels alone, or anywhere."""
+        self._only_uncertain = only_uncertain
+        if self._attached:
+            self._editor.editor_node.SetSourceVolumeIntensityMask(only_uncertain)
 
     def select_tool(self, tool: str) -> None:
         """Select one of TOOLS."""
