@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
+import gc
 import gzip
 import ipaddress
 import socket
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from support.scans import scan
 
 from mtctl.browser import graphics
+from mtctl.browser.server.connections import forget_who_left
 from mtctl.browser.sources import reading
 from mtctl.browser.ui.history import EditHistory
 from mtctl.commands.main import main
@@ -230,3 +233,19 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path):
         done = subprocess.run([*command, "--check"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "another --port" in done.stderr
+
+
+def test_a_tab_that_has_just_gone_is_no_fault_to_log_and_any_other_is(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def two() -> None:
+        asyncio.get_running_loop().set_exception_handler(forget_who_left)
+        for error in (ConnectionResetError("closed"), ValueError("wrong")):
+            task = asyncio.create_task(fail(error))
+            await asyncio.sleep(0)
+            del task
+        gc.collect()
+
+    asyncio.run(two())
+    assert "wrong" in caplog.text and "closed" not in caplog.text

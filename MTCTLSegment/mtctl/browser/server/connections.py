@@ -174,3 +174,9 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _abort(transport: asyncio.BaseTransport) -> None:
     transport.abort() if isinstance(transport, asyncio.Transport) else transport.close()
+
+
+def forget_who_left(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what no task awaits: wslink sends on to a tab that has just gone, which is no fault to log."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
