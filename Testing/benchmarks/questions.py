@@ -20,9 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mtctl.evaluation.review_curve import FAR_MM, READERS, WORTH_ML, ReviewCurve, mean_figures, unanswered
+from mtctl.evaluation.review_curve import READERS, WORTH_ML, ReviewCurve, mean_figures, unanswered
 from mtctl.evaluation.review_table import review_table
+from mtctl.evaluation.simulated_review import learnt_note
 from mtctl.guidance.network import find_guidance
+from mtctl.guidance.questions import BORDER_MM
 from mtctl.guidance.simulated_reader import SimulatedReader
 from mtctl.inference.segmenter import Segmenter
 from mtctl.io.labelled import load_labelled
@@ -71,6 +73,8 @@ def main() -> int:
             print(f"{name} {reader}: Dice " + " ".join(f"{100 * f.dice:.2f}" for f in figures), flush=True)
     print(f"\n{review_table(curves, counts)}")
     _print_questions(curves["questions"])
+    if note := learnt_note(guidance, names):
+        print(note)
     if args.json:
         args.json.write_text(json.dumps(_document(curves, counts), indent=1), encoding="utf-8")
     return 0
@@ -83,7 +87,7 @@ def _print_questions(curves: Sequence[ReviewCurve]) -> None:
     again = [second for curve in curves for second in curve.seconds_again]
     print(f"questions a case: median {np.median(asked):g}, most {max(asked)}")
     if hits:
-        error = f"an error of more than {WORTH_ML:g} mL beyond {FAR_MM:g} mm"
+        error = f"an error of more than {WORTH_ML:g} mL beyond {BORDER_MM:g} mm"
         print(f"of the first three questions {np.mean(hits):.0%} hold {error}")
     if seconds:
         print(f"seconds an answer: median {np.median(seconds):.2f}, longest {max(seconds):.2f}; "

@@ -195,7 +195,7 @@ def _evaluate_folder(
                 print(row(one.case, cases[one.case].figures(), SEGMENTATION_COLUMNS), flush=True)
                 failures += [read.scan_problem] if read.scan_problem else []
                 if review:
-                    review.review(read)
+                    review.review(one.case, read)
             except Exception as error:
                 failures.append(failure_of(error, one.path))
     method = MethodResult(name, folder, cases, training_cases(folder))

@@ -20,16 +20,13 @@ from mtctl.evaluation.segmentation_metrics import segmentation_metrics
 from mtctl.geometry import Map, Mask, Triple, Volume
 from mtctl.guidance.guided_case import GuidedCase
 from mtctl.guidance.guided_mask import guided_scan
-from mtctl.guidance.questions import PLACE_MM, QuestionFinder
+from mtctl.guidance.questions import BORDER_MM, PLACE_MM, QuestionFinder
 from mtctl.guidance.session import looked_at
 from mtctl.guidance.simulated_reader import SimulatedReader
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.review.places import near
 
-#: Errors nearer to the true surface than this are the border's, mm.
-FAR_MM = 2.0
-
-#: A place with more wrong volume than that beyond FAR_MM is worth a question, mL.
+#: A place with more wrong volume than that beyond BORDER_MM is worth a question, mL.
 WORTH_ML = 0.1
 
 
@@ -49,7 +46,7 @@ class ReviewCurve:
     Attributes:
         figures: By number of answers, from none on.
         asked: Number of questions at first.
-        hits: Of the first three questions, how many hold an error of more than WORTH_ML beyond FAR_MM.
+        hits: Of the first three questions, how many hold an error of more than WORTH_ML beyond BORDER_MM.
         seconds: For each answer.
         seconds_again: For each new list of questions.
     """
@@ -144,9 +141,9 @@ def _figures(case: GuidedCase, reader: SimulatedReader) -> AnsweredFigures:
 
 
 def far_ml(wrong: Mask, reader: SimulatedReader) -> float:
-    """Return how much of what is wrong (z, y, x) lies farther than FAR_MM from the true surface, mL."""
+    """Return how much of what is wrong (z, y, x) lies farther than BORDER_MM from the true surface, mL."""
     x, y, z = reader.geometry.spacing
-    far = np.abs(signed_distance_mm(reader.truth, (z, y, x))) > FAR_MM
+    far = np.abs(signed_distance_mm(reader.truth, (z, y, x))) > BORDER_MM
     return float(np.count_nonzero(wrong & far)) * reader.geometry.voxel_ml
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,12 +27,14 @@ class SimulatedReview:
     Attributes:
         model_grid_mm: Grid (x, y, z) of the model that made the results, mm; None: nobody knows.
         curves: Of the cases that were reviewed.
+        names: Theirs.
     """
 
     model_grid_mm: Triple | None
     curves: list[ReviewCurve] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
-    def review(self, case: ComparedCase) -> None:
+    def review(self, name: str, case: ComparedCase) -> None:
         """Let the reader answer about a case that has a scan and a probability; leave out any other."""
         if case.scan is None or case.likely is None or not case.prediction.any() or self.problem:
             return
@@ -39,6 +42,7 @@ class SimulatedReview:
         began = unanswered(case.scan, case.likely, case.prediction, self._guidance.grid_mm)
         reader = SimulatedReader(case.truth, case.geometry, np.random.default_rng(len(self.curves)))
         self.curves.append(by_questions(began, self._finder, reader, max(ANSWERS)))
+        self.names.append(name)
 
     @property
     def problem(self) -> str:
@@ -60,8 +64,10 @@ class SimulatedReview:
                 "No questions were asked: that needs <stem>.image.nrrd beside the expert mask, and beside the result "
                 "<stem>.probability.nrrd or the entropy that mtctl segment writes."
             )
+        assert self._guidance is not None
+        note = learnt_note(self._guidance, self.names)
         title = f"Answers of a simulated reader to our questions, mean of {counted(len(self.curves), 'case')}"
-        return f"{title}\n{review_table({'questions': self.curves}, ANSWERS)}"
+        return "\n".join([title, review_table({"questions": self.curves}, ANSWERS), *([note] if note else [])])
 
     @cached_property
     def _guidance(self) -> Guidance | None:
@@ -74,3 +80,11 @@ class SimulatedReview:
     def _finder(self) -> QuestionFinder:
         assert self._guidance is not None
         return self._guidance.finder(choose_device("auto"))
+
+
+def learnt_note(guidance: Guidance, names: Collection[str]) -> str:
+    """Return a sentence that says of how many cases the guidance network knew the truth; "" where it knew none."""
+    known = guidance.card.known_cases & {*names}
+    if not known:
+        return ""
+    return f"The guidance network knew the truth of {len(known)} of {counted(len(names), 'case')}: this is too good."

@@ -43,7 +43,8 @@ class GuidanceCard:
         filters: Number of filters at its first level.
         grid_mm: Size (x, y, z) of the voxels that it sees, mm.
         chances: How likely a reader says "change".
-        data: The cases that it learnt from, and the model whose drafts they were.
+        data: The cases that it, or one before it, learnt from (`labelled`), those that its chances were fitted on
+            (`chances_from`), and the models whose drafts they were.
         recipe: Training settings.
         command: Command that made it.
         validation: Figures, and the command that prints them.
@@ -58,6 +59,12 @@ class GuidanceCard:
     recipe: dict[str, Any] = field(default_factory=dict)
     command: str = ""
     validation: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def known_cases(self) -> set[str]:
+        """Names of the cases that it learnt from or that its chances were fitted on: its figures there are too good."""
+        named = (self.data.get(key) for key in ("labelled", "chances_from"))
+        return {str(name) for names in named if isinstance(names, list) for name in names}
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if recipe.iterations < 1 or not labelled:
         raise MtctlError("--iterations must be at least 1, and --labelled must name a case")
     model, grid_mm = models[0], models[0].card.grid_mm
+    known = sorted({*labelled, *(base.card.data.get("labelled", ()) if base else ())})
     (args.folder / "training").mkdir(parents=True, exist_ok=True)
 
     def tell(line: str) -> None:
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         filters=model.card.architecture.filters,
         grid_mm=grid_mm,
         chances=fit_chances(finder, unseen),
-        data={"drafts_of": [one.id for one in models], "labelled": labelled, "chances_from": held_out},
+        data={"drafts_of": [one.id for one in models], "labelled": known, "chances_from": held_out},
         recipe={**asdict(recipe), "appearances": args.appearances, "base": asdict(base.card) if base else None},
         command=f"mtctl models guidance FOLDER --model {' '.join(one.id for one in models)} "
         f"--iterations {args.iterations} --learning-rate {args.learning_rate} --seed {args.seed}",

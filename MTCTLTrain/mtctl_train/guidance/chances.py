@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from mtctl.evaluation.review_curve import WORTH_ML
 from mtctl.geometry import Map, Volume
 from mtctl.guidance.guided_mask import GuidedMask, guided_mask, guided_scan
 from mtctl.guidance.questions import BORDER_MM, PLACE_MM, ChanceModel, QuestionFinder
@@ -17,9 +18,6 @@ from mtctl.inference.segmenter import Segmenter
 from mtctl.io.labelled import LabelledVolume
 from mtctl.networks.distance_map import signed_distance_mm
 from mtctl.preprocessing.resampling import to_grid
-
-#: A place holds an error that a reader would mend where so much is wrong beyond the border, mL.
-WORTH_ML = 0.1
 
 #: Pull of the slope towards 1 (Gaussian prior): few cases cannot tell a steep curve from a step.
 _PRIOR = 0.1

@@ -16,7 +16,9 @@ from mtctl.evaluation import simulated_review
 from mtctl.evaluation.review_curve import AnsweredFigures, ReviewCurve, by_questions, mean_figures, unanswered
 from mtctl.evaluation.review_table import ANSWERS, review_table
 from mtctl.evaluation.segmentation_metrics import dice
+from mtctl.evaluation.simulated_review import learnt_note
 from mtctl.geometry import Map, Mask, Triple, Volume
+from mtctl.guidance.network import GuidanceCard, find_guidance
 from mtctl.guidance.simulated_reader import SimulatedReader
 from mtctl.io.volumes import write_segmentation, write_volume
 from mtctl.models.card import ModelError
@@ -95,7 +97,7 @@ def evaluate(folder: Path, *options: str) -> int:
 
 
 def with_guidance(monkeypatch: pytest.MonkeyPatch, grid_mm: Triple = GRID_MM) -> None:
-    guidance = SimpleNamespace(grid_mm=grid_mm, finder=lambda device: doubtful_finder())
+    guidance = SimpleNamespace(card=GuidanceCard("1", ""), grid_mm=grid_mm, finder=lambda device: doubtful_finder())
     monkeypatch.setattr(simulated_review, "find_guidance", lambda: guidance)
 
 
@@ -160,3 +162,10 @@ def test_a_scan_that_cannot_be_read_is_named_and_costs_the_answers_alone(
     assert evaluate(tmp_path / "copy") == 1
     printed = capsys.readouterr()
     assert "a.image.nrrd" in printed.err and "mean" in printed.out
+
+
+def test_figures_on_cases_that_the_guidance_network_knew_are_said_to_be_too_good() -> None:
+    guidance = find_guidance()
+    learnt, fitted = guidance.card.data["labelled"][0], guidance.card.data["chances_from"][0]
+    assert "2 of 3 cases" in learnt_note(guidance, [learnt, fitted, "new"])
+    assert learnt_note(guidance, ["new"]) == ""

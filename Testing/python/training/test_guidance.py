@@ -166,6 +166,8 @@ def test_a_network_learns_from_the_errors_of_several_models_and_another_goes_on_
     assert main(["models", "guidance", str(more), *going_on, "--held-out", "b"]) == 0
     before, after = find_guidance(begun), find_guidance(more)
     assert after.card.recipe["base"]["sha256"] == before.card.sha256
+    # A third would not hold out what the first learnt, whatever the second learnt from.
+    assert after.card.known_cases == {"a", "b"}
     old, new = (one.network().encoder.blocks[0][0].weight for one in (before, after))
     assert 0 < (new - old).abs().max() < 0.01
     # A network that learnt a case has no honest chances to tell from it.
