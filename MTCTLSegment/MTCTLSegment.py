@@ -74,7 +74,7 @@ class MTCTLSegmentParameterNode:
         threshold: Lowest uncertainty that the heatmap shows; for the reviewed kind kept with the review.
         opacity: Opacity of the heatmap.
         surface: How the atrium is shown in 3-D.
-        painting: Where it is allowed; in `restrict` earlier versions kept it, which knew regions.
+        painting: Where it is allowed. Earlier versions kept that as `restrict`, which is not read.
     """
 
     scan: slicer.vtkMRMLScalarVolumeNode

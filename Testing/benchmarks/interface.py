@@ -3,8 +3,8 @@
     PYTHONPATH=Testing python Testing/benchmarks/interface.py [--model mtctl-la16] [--scan FILE] [--moves 60]
 
 The scan is name 67 of `train.list` below $MTCTL_SHARED/data/la2018, or a phantom where that is absent. It is segmented
-by Apply, as a person does it, and once more when the child process is warm; then the review is used: regions, slider,
-suggestions. A third segmentation is cancelled in the middle of the network. Rendering is in software, off screen.
+by Apply, as a person does it, and once more when the child process is warm; then the slider is moved.
+A third segmentation is cancelled in the middle of the network. Rendering is in software, off screen.
 
 Every time runs from the action to the event loop being idle with all views drawn that it touches. A limit without
 "median" or "95th percentile" holds for the slowest. The heartbeat is a timer of 20 ms in the window's thread; how late

@@ -58,7 +58,7 @@ def segment_a_phantom(host: Any, module: Any) -> None:
 
 
 def show_a_question(host: Any, module: Any) -> None:
-    """One question kept, and of the others the one whose answer would change most, with its opposite in the views."""
+    """Show the question whose answer would change most, with the opposite answer in the views."""
     ui, dialogue = module.ui, module.questionPanel._dialogue
     if not host.wait_until(lambda: dialogue.current is not None, PATIENCE):
         raise SystemExit(f"no question: {ui.questionLabel.text}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import qt
 
 from mtctl.worker.client import WorkerClient
+from MTCTLSegmentLib.error_display import errors_shown
 from MTCTLSegmentLib.jobs.qprocess_transport import ProcessTransport
 
 # Twenty looks a second: what the child says is on the screen after 25 ms on average.
@@ -22,7 +23,11 @@ class WarmWorker:
         self.client = WorkerClient(ProcessTransport)
         self._timer = qt.QTimer()
         self._timer.setInterval(_LOOK_MS)
-        self._timer.connect("timeout()", self.client.poll)
+        self._timer.connect("timeout()", self._look)
+
+    def _look(self) -> None:
+        with errors_shown():  # Such as a scan that was put under a warping transform while the child was at work.
+            self.client.poll()
 
     def listen(self) -> None:
         """Listen to the child from now on."""
@@ -31,5 +36,5 @@ class WarmWorker:
     def close(self) -> None:
         """End the child process: the module is reloaded, or the application ends."""
         self._timer.stop()
-        self._timer.disconnect("timeout()", self.client.poll)
+        self._timer.disconnect("timeout()", self._look)
         self.client.close()

@@ -1,4 +1,4 @@
-"""Section 3, upper part: the questions that are worth asking, one at a time."""
+"""Section 3: the questions that are worth asking, one at a time."""
 
 from __future__ import annotations
 

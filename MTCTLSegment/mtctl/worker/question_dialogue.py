@@ -63,6 +63,7 @@ class QuestionDialogue:
         self.outlook: Outlook | None = None
         self.problem = ""
         self._listed: list[ShownQuestion] = []  # As they came; those of places that were kept since are among them.
+        self._listed_mask: Mask | None = None  # What they are about.
         self._kept: tuple[Point, ...] = ()  # As the review had them when it was looked at last.
         self._asked: _QuestionedState | None = None  # What the questions are about, or were asked for last.
         self._given: tuple[Answer, ShownQuestion | None] | None = None  # An answer on its way.
@@ -126,8 +127,10 @@ class QuestionDialogue:
                     return
                 if last:
                     self._number = None
-                then(content)
-                self._host.changed()
+                try:
+                    then(content)
+                finally:
+                    self._host.changed()
 
             return call
 
@@ -239,7 +242,7 @@ class QuestionDialogue:
 
     def _came(self, questions: list[ShownQuestion]) -> None:
         if self._is_present():
-            self._listed = questions
+            self._listed, self._listed_mask = questions, self._asked.mask if self._asked else None
             self._show_list(questions)
 
     def _failed(self, message: str) -> None:
@@ -284,7 +287,7 @@ class QuestionDialogue:
         self.at = index
         review.session.look_at(question.place)
         self._host.look_at(question)
-        if self._asked is not None and review.mask is self._asked.mask:
+        if review.mask is self._listed_mask:
             self._preview(question)  # Else it would change something else now.
 
     def _preview(self, question: ShownQuestion) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from support.scans import scan
 
 from mtctl.browser import graphics
-from mtctl.browser.server.connections import forget_who_left
+from mtctl.browser.server.connections import ignore_lost_connections
 from mtctl.browser.sources import reading
 from mtctl.browser.ui.history import EditHistory
 from mtctl.commands.main import main
@@ -240,7 +240,7 @@ def test_a_tab_that_has_just_gone_is_no_fault_to_log_and_any_other_is(caplog: py
         raise error
 
     async def two() -> None:
-        asyncio.get_running_loop().set_exception_handler(forget_who_left)
+        asyncio.get_running_loop().set_exception_handler(ignore_lost_connections)
         for error in (ConnectionResetError("closed"), ValueError("wrong")):
             task = asyncio.create_task(fail(error))
             await asyncio.sleep(0)

@@ -52,9 +52,6 @@ class ShownPage:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def discard(self) -> None:
-        self.preview = None
-
     def look_at(self, place: Any) -> None:
         self.places.append(place)
 

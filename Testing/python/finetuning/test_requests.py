@@ -136,8 +136,11 @@ class TestRequests:
         start = case.prediction().copy()
         start[5:8, 5:8, 5:8] ^= True
         session = ReviewSession(case.maps().reviewing(start))
-        mask, review = start.copy(), review_document(session)
+        mask = start.copy()
         mask[0, 0, 0] = True
+        session.look_at((1.0, 2.0, 3.0))
+        session.record("paint", mask)
+        review = review_document(session)
         to.mkdir()
         for keep in (store.save_draft, store.accept):
             keep(case, mask, review, "MK", start)
@@ -193,7 +196,6 @@ class TestRequests:
 
 
 def test_the_next_case_is_the_one_that_promises_least_and_nobody_has_begun(tmp_path: Path) -> None:
-
     from mtctl.cases.records import Record, RecordKind
 
     store = CaseStore(tmp_path)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from support.reviewed_atria import GEOMETRY, doubtful_atrium
 
-from mtctl.geometry import Mask
+from mtctl.geometry import Geometry, Mask
+from mtctl.review.case_maps import ReviewError
 from mtctl.review.document import knowledge_in, read_review, review_document, segmentation_sum, with_geometry
 from mtctl.review.earlier_regions import places_of
 from mtctl.review.knowledge import Knowledge
@@ -100,3 +101,12 @@ def test_the_voxels_of_a_region_that_was_looked_at_count_as_seen(path: Path) -> 
     x, y, z = (round(at) for at in GEOMETRY.physical_to_index(WERE_AT[2][1]).tolist())
     assert known[z, y, x] == Knowledge.SEEN and known[0, 0, 0] == Knowledge.PAINTED
     assert (known == Knowledge.UNTOUCHED).any()
+
+
+def test_what_a_review_of_another_scan_or_segmentation_tells_is_not_taken(path: Path) -> None:
+    document = json.loads(json.dumps(review_document(read_review(path, MAPS))))
+    other = np.roll(MAPS.segmentation, 1, axis=2)
+    moved = Geometry(GEOMETRY.size, GEOMETRY.spacing, (0.0, 0.0, 99.0))
+    for start, geometry in ((other, GEOMETRY), (MAPS.segmentation, moved)):
+        with pytest.raises(ReviewError, match="of another scan or segmentation"):
+            knowledge_in(document, start, start, geometry)

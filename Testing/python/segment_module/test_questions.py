@@ -95,6 +95,22 @@ class TestTheQuestions:
         assert preview is not None and asked.asked is question
         assert np.array_equal(mask(asked), asked.session.maps.segmentation)
 
+    def test_what_is_drawn_is_what_the_present_question_would_change_and_goes_with_the_last(
+        self, host: Any, module: Any, asked: Any
+    ) -> None:
+        from mtctl.scene.nodes import part_of
+        from mtctl.scene.segments import segment_mask
+
+        for key in "NP":
+            host.press(key)
+            preview = part_of(asked.nodes.scene, asked.nodes.scan, "preview")
+            assert preview is not None, module.ui.questionLabel.text
+            drawn = [segment_mask(preview, name, asked.nodes.scan) for name in ("added", "removed")]
+            assert np.array_equal(np.flatnonzero(drawn[0] | drawn[1]), module.questionPanel._dialogue.current.voxels)
+        for _ in range(3):
+            host.press("K")
+        assert part_of(asked.nodes.scene, asked.nodes.scan, "preview") is None and asked.asked is None
+
     def test_the_strip_says_what_is_to_be_expected(self, module: Any, asked: Any) -> None:
         volume = asked.session.maps.segmentation.sum() * asked.session.maps.geometry.voxel_ml
         expected = f"Likely Dice 0.94-0.97, volume {volume - 4:.0f}-{volume + 4:.0f} mL"
@@ -389,6 +405,15 @@ class TestWhatChangesMeanwhile:
         host.enter("MTCTLSegment")
         quiet(host, module)
         assert len(module.questionPanel._dialogue.questions) == 3 and asked.session.state.replies == ()
+
+    def test_keys_are_dead_out_of_the_module(self, host: Any, module: Any, asked: Any) -> None:
+        before, state = mask(asked), asked.session.state
+        host.leave()
+        for key in "NPKCZ":
+            host.press(key)
+        host.wait(0.3)
+        assert np.array_equal(mask(asked), before) and not host.failures
+        assert (asked.session.state.replies, asked.session.state.visited) == (state.replies, state.visited)
 
     def test_the_segmentation_deleted_while_it_is_asked_is_no_failure(
         self, host: Any, module: Any, asked: Any, child: QuestionChild

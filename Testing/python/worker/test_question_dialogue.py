@@ -403,3 +403,16 @@ def test_of_two_places_that_were_kept_in_one_go_the_second_is_taken_back(window:
     window.dialogue.follow()
     window.come()
     assert window.names() == [ROOF, FLOOR] and window.name() == ROOF
+
+
+def test_until_the_new_list_comes_nothing_of_the_old_one_is_drawn(window: QuestionWindow) -> None:
+    window.review.paint((0, 0, 0))
+    window.host.followed()
+    window.worker.held = True
+    window.dialogue.ask()
+    window.dialogue.step(1)
+    assert window.host.looked_at[-1] == ROOF and not window.host.previews
+    window.worker.held = False
+    window.come()
+    window.dialogue.step(1)
+    assert window.host.previews

@@ -176,7 +176,7 @@ def _abort(transport: asyncio.BaseTransport) -> None:
     transport.abort() if isinstance(transport, asyncio.Transport) else transport.close()
 
 
-def forget_who_left(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle what no task awaits: wslink sends on to a tab that has just gone, which is no fault to log."""
+def ignore_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what failed in a task that nothing awaits, except that a tab has gone: wslink sends on to it for a moment."""
     if not isinstance(context.get("exception"), ConnectionError):
         loop.default_exception_handler(context)

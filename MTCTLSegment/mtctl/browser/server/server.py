@@ -17,7 +17,7 @@ from trame.app import get_server
 from trame_slicer import module as views_module
 
 from mtctl.browser.server.access import AccessControl
-from mtctl.browser.server.connections import Connections, forget_who_left, watch
+from mtctl.browser.server.connections import Connections, ignore_lost_connections, watch
 from mtctl.browser.server.opening import RedirectPage
 from mtctl.browser.server.page import make_page
 from mtctl.browser.server.rpc_guard import guard
@@ -86,7 +86,7 @@ def serve(source: CaseSource, options: ServerOptions) -> int:
 
 
 async def _serve(source: CaseSource, options: ServerOptions) -> int:
-    asyncio.get_running_loop().set_exception_handler(forget_who_left)
+    asyncio.get_running_loop().set_exception_handler(ignore_lost_connections)
     server = _make_server()
     application = ReviewApplication(server, source, SegmentationRunner(options.settings, asks=options.asks))
     make_page(server)

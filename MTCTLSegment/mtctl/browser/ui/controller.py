@@ -56,6 +56,7 @@ _BEGINNING: dict[str, Any] = {
     "slices": {},
     "measures": NOTHING,
     "questions": NO_QUESTIONS,
+    "asks": True,
 }
 
 
@@ -92,7 +93,7 @@ class ReviewController:
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
         self.saver, self.measurer = Saver(self.state, self._write), CaseMeasurer(self.state)
-        self._asks = segmentation.asks
+        self._asks = self.state.asks = segmentation.asks
         self.questions = PageQuestions(self, segmentation.client, segmentation.settings.device)
         self.views = Views(server, self._moved)
         self.brush = Brush(self.views, self._stroke)

@@ -42,9 +42,6 @@ class QuestionPage(Protocol):
     state: Any
     scan: Volume | None
 
-    def discard(self) -> None:
-        """Remove every preview."""
-
     def look_at(self, place: Triple) -> None:
         """Centre the views on a place, LPS mm."""
 
@@ -185,7 +182,7 @@ class PageQuestions:
 
     def look_at(self, question: ShownQuestion) -> None:
         """Go to the place of a question."""
-        self._page.discard()
+        self.preview(None)
         self._page.look_at(question.place)
 
     def preview(self, question: ShownQuestion | None) -> None:
@@ -202,7 +199,7 @@ class PageQuestions:
     def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> None:
         """Change what an answer changes, and record both."""
         if self._case:
-            self._page.discard()
+            self.preview(None)
             self._case.answer(voxels, answer, question)
             self._page.answered(self._tab)
 

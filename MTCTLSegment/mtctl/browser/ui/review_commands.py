@@ -85,13 +85,11 @@ class ReviewCommands:
 
     def undo(self) -> None:
         """Undo the last edit."""
-        self._controller.discard()
         if self._controller.case.undo():
             self._controller.mask_changed()
 
     def redo(self) -> None:
         """Redo the edit that was undone last."""
-        self._controller.discard()
         if self._controller.case.redo():
             self._controller.mask_changed()
 

@@ -30,7 +30,7 @@ COLORS = {"Axial": "#F34A33", "Coronal": "#6DAD4A", "Sagittal": "#EFD64D"}
 #: Tools of the mouse: the names are those of the edits that they make.
 TOOLS = ("look", "paint", "erase")
 
-#: Millimetres; a voxel is 0.625 or more, a region at most 25.
+#: Millimetres; a voxel is 0.625 or more.
 BRUSHES = (1.0, 20.0)
 
 _EFFECTS = {"look": SegmentationEffectNoTool, "paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}
