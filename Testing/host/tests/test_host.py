@@ -718,14 +718,16 @@ class TestViews:
         from host import heartbeat
 
         clock = [0.0]
-        monkeypatch.setattr(heartbeat, "time", types.SimpleNamespace(perf_counter=lambda: clock[0]))
+        monkeypatch.setattr(
+            heartbeat, "time", types.SimpleNamespace(perf_counter=lambda: clock[0], thread_time=lambda: clock[0])
+        )
         with host.heartbeat() as beat:
             host.wait(0.1)
         assert beat.worst_ms == 0
         with host.heartbeat() as beat:
             qt.QTimer.singleShot(0, lambda: clock.append(clock.pop() + 0.5))
             host.wait(0.1)
-        assert beat.worst_ms == pytest.approx(500 - heartbeat.INTERVAL_MS)
+        assert beat.worst_ms == pytest.approx(500 - heartbeat.INTERVAL_MS) and beat.busiest_ms == pytest.approx(500)
 
 
 class TestSegmentEditor:

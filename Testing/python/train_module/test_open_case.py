@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 import tempfile
@@ -142,7 +143,7 @@ def segmentation_of(name: str) -> Mask:
 
 
 def leftovers() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("mtctl-case-*"))
+    return set(Path(tempfile.gettempdir()).glob(f"mtctl-case-{os.getpid()}-*"))  # Of this process: others test, too.
 
 
 def test_the_grid_of_an_oblique_scan_stays_what_the_file_says_and_accepting_adds_to_its_case(
