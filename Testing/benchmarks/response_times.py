@@ -49,7 +49,7 @@ def main() -> int:
         show(f"{measure.__name__} of a crop", lambda measure=measure: measure(uncertainty, mask != moved))
 
     mask, uncertainty, distance = atrium(FIELD)
-    maps = CaseMaps(mask, uncertainty, 1 / (1 + np.exp(-20 * distance)), distance, geometry(FIELD))
+    maps = CaseMaps(mask, uncertainty, 1 / (1 + np.exp(-20 * distance)), geometry(FIELD))
     show("a review of a whole field is begun", lambda: ReviewSession(maps))
     session, painted = ReviewSession(maps), mask.copy()
 

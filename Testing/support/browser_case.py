@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from support.scans import scan
 
 from mtctl.commands.main import main
 from mtctl.geometry import Volume
-from mtctl.io.volumes import write_segmentation, write_volume
+from mtctl.inference.result import Result
+from mtctl.io.volumes import read_map, read_mask, read_scan, write_segmentation, write_volume
 
 
 def write_case(folder: Path, name: str = "ball") -> None:
@@ -29,6 +31,15 @@ def write_case(folder: Path, name: str = "ball") -> None:
     (folder / f"{name}.json").write_text(
         json.dumps({"input": f"{name}.image.nrrd", "case_score": 0.9}), encoding="utf-8"
     )
+
+
+def result_in(folder: Path, report: dict[str, Any], name: str = "ball") -> Result:
+    """The results that `write_case` wrote, with a report, as a segmentation hands them over."""
+    scan, files = read_scan(folder / f"{name}.image.nrrd", None).volume, {"entropy": "uncertainty"}
+    kinds = ("entropy", "distance", "probability")
+    maps = {kind: read_map(folder / f"{name}.{files.get(kind, kind)}.nrrd").array for kind in kinds}
+    mask = read_mask(folder / f"{name}.seg.nrrd", scan.geometry).array
+    return Result(scan.geometry, mask.astype(np.uint8), maps, report)
 
 
 def segmented_phantom(folder: Path, results: str = "", *options: str) -> Path:

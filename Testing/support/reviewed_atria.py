@@ -25,4 +25,4 @@ def doubtful_atrium() -> CaseMaps:
     probability = (1 / (1 + np.exp(-2 * depth / thickness))).astype(np.float32)
     p = np.clip(probability.astype(float), 1e-7, 1 - 1e-7)
     entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p)).astype(np.float32)
-    return CaseMaps(depth > 0, entropy, probability, (depth / 20).clip(-1, 1).astype(np.float32), GEOMETRY)
+    return CaseMaps(depth > 0, entropy, probability, GEOMETRY)

@@ -30,4 +30,4 @@ def write_results(phantom: WallPhantom, folder: Path, case: str = "a", kind: str
     write_volume(Volume(entropy, geometry), folder / f"{case}.uncertainty.nrrd")
     report = {"input": f"{case}.image.nrrd", "uncertainty": {"kind": kind}, "warnings": [], "fingerprint": "0"}
     (folder / f"{case}.json").write_text(json.dumps(report), encoding="utf-8")
-    return CaseMaps(phantom.mask, entropy, phantom.probability, phantom.probability, geometry)
+    return CaseMaps(phantom.mask, entropy, phantom.probability, geometry)

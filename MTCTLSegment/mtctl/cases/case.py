@@ -97,9 +97,9 @@ class StoredCase(CaseHistory):
 
     def maps_of(self, prediction: Record, kind: str) -> CaseMaps:
         """Read of a prediction what a review needs."""
-        uncertainty, probability, distance = (self._map(prediction, name) for name in (kind, "probability", "distance"))
+        uncertainty, probability = self._map(prediction, kind), self._map(prediction, "probability")
         mask = stored_mask(prediction, SEGMENTATION, self.geometry)
-        return CaseMaps(mask, uncertainty, probability, distance, self.geometry)
+        return CaseMaps(mask, uncertainty, probability, self.geometry)
 
     def corrected_mask(self, version: int | None = None) -> Mask:
         """Read what a person vouched for, (z, y, x) bool; None: the last version."""

@@ -131,7 +131,7 @@ def handed_case(request: HandedRequest, folder: Path) -> tuple[ReadCase, Volume 
     outline = array("outline").astype(bool) if "outline" in request.arrays else None
     uncertainty = np.clip(array("uncertainty"), 0, 1)
     probability = probability_of(uncertainty, segmentation)
-    maps = CaseMaps(segmentation, uncertainty, probability, probability, request.geometry, outline)
+    maps = CaseMaps(segmentation, uncertainty, probability, request.geometry, outline)
     session = resume_review(request.review, maps, current)
     case = ReadCase.of(
         maps, session, current, request.report, request.report.get("warnings", ()), answered_places(request.review)

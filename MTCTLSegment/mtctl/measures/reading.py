@@ -157,7 +157,7 @@ def read_case(file: MaskFile) -> ReadCase:
             certain, geometry, False, 0.0, str(report.get("input", "")), given_spacing_of(report), tuple(warnings),
             uncertainty, report, answered,
         )  # fmt: skip
-    maps = CaseMaps(mask, np.clip(uncertainty.array, 0, 1), probability, probability, geometry)
+    maps = CaseMaps(mask, np.clip(uncertainty.array, 0, 1), probability, geometry)
     session, current = _reviewed(file, maps, warnings)
     return ReadCase.of(maps, session, current, report, warnings, answered)
 

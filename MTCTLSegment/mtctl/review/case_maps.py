@@ -22,7 +22,6 @@ class CaseMaps:
         segmentation: The mask under review, as it is before the review.
         uncertainty: 0 to 1.
         probability: Of the atrium, by the samples' consensus.
-        distance: f2, positive inside.
         geometry: The grid.
         outline: The mask from whose surface distances count; None for `segmentation`.
 
@@ -33,12 +32,11 @@ class CaseMaps:
     segmentation: Mask
     uncertainty: Map
     probability: Map
-    distance: Map
     geometry: Geometry
     outline: Mask | None = None
 
     def __post_init__(self) -> None:
-        for name in ("segmentation", "uncertainty", "probability", "distance", "outline"):
+        for name in ("segmentation", "uncertainty", "probability", "outline"):
             array = getattr(self, name)
             if array is not None and array.shape != self.geometry.shape:
                 raise ReviewError(f"{name}: {array.shape} voxels on a grid of {self.geometry.shape} (z, y, x)")

@@ -49,12 +49,11 @@ def case_maps(nodes: CaseNodes, kind: str | None = None) -> CaseMaps:
     kind = nodes.kind if kind is None else kind
     _check_kind(nodes, kind)
     prediction, start = load_mask(nodes.record, "prediction"), load_mask(nodes.record, _START)
-    assert prediction is not None and nodes.distance is not None and nodes.probability is not None
+    assert prediction is not None and nodes.probability is not None
     maps = CaseMaps(
         segmentation=prediction,
         uncertainty=voxels_of(nodes.uncertainty[kind]),
         probability=voxels_of(nodes.probability),
-        distance=voxels_of(nodes.distance),
         geometry=geometry_of(nodes.scan),
     )
     return maps if start is None else maps.reviewing(start)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.browser_case import write_case
+from support.browser_case import result_in, write_case
 
 from mtctl.browser.sources.base import WorkStage
 from mtctl.browser.sources.case_store import CaseStoreSource
@@ -19,7 +19,6 @@ from mtctl.cases.history import CaseState
 from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
 from mtctl.geometry import Geometry, Volume
-from mtctl.inference.result import Result
 from mtctl.io.volumes import read_mask, read_scan, read_volume, write_segmentation, write_volume
 from mtctl.review.case_maps import probability_of
 
@@ -97,9 +96,7 @@ def test_a_linked_scan_is_segmented_and_reviewed_beside_its_link(
     (folder / "far.nrrd").symlink_to(elsewhere / "ball.image.nrrd")
     source = source_of(folder)
     source.entries()
-    data = read_case(find_cases(elsewhere)["ball.image.nrrd"])
-    maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
-    source.add_result("far.nrrd", Result(data.scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {}))
+    source.add_result("far.nrrd", result_in(elsewhere, {}))
     source.entries()
     case = opened(source, "far.nrrd")
     source.save(case.key, *case.snapshot())
@@ -131,6 +128,30 @@ def test_a_case_without_distance_and_probability_can_be_reviewed_all_the_same(fo
     (folder / "ball.json").write_text(json.dumps({"uncertainty": {"kind": "disagreement"}}), encoding="utf-8")
     maps = opened(source, "ball.image.nrrd").session.maps
     assert np.array_equal(maps.probability, maps.segmentation), "disagreement tells no probability"
+
+
+@pytest.mark.parametrize("damage", [b"", b"NRRD0004\n"], ids=["missing", "damaged"])
+def test_a_distance_map_that_cannot_be_used_stops_neither_the_review_nor_its_decision(folder: Path, damage: bytes):
+    file = folder / "ball.distance.nrrd"
+    file.write_bytes(damage) if damage else file.unlink()
+    source = source_of(folder)
+    source.entries()
+    case = opened(source, "ball.image.nrrd")
+    case.session.accept_case()
+    source.accept(case.key, *case.snapshot())
+    (stored,) = source.store.cases()
+    assert stored.state is CaseState.ACCEPTED
+    assert np.array_equal(stored.map("distance"), np.where(case.session.maps.segmentation, 1, -1))
+
+
+def test_the_store_gets_the_maps_of_the_prediction_as_they_are(folder: Path):
+    source = source_of(folder)
+    case = opened(source, "ball.image.nrrd")
+    case.session.accept_case()
+    source.accept(case.key, *case.snapshot())
+    (stored,) = source.store.cases()
+    for kind, array in result_in(folder, {}).maps.items():
+        np.testing.assert_allclose(stored.map(kind), array, atol=1e-6, err_msg=kind)
 
 
 def test_results_on_another_grid_are_refused(folder: Path):
@@ -242,14 +263,12 @@ def test_rejecting_stores_the_reason(folder: Path):
 
 def test_a_store_is_reviewed_in_the_store(folder: Path):
     scan = read_volume(folder / "ball.image.nrrd")
-    data = read_case(next(iter(find_cases(folder).values())))
     source = CaseStoreSource(CaseStore(folder / "store"))
     key = source.add_scan(scan, "Jane Doe")
     assert "Jane" not in key
     assert source.entries()[0].stage is WorkStage.TO_SEGMENT
     assert source.open(key).data is None
-    maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
-    source.add_result(key, Result(scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9}))
+    source.add_result(key, result_in(folder, {"case_score": 0.9}))
     assert source.entries()[0].stage is WorkStage.TO_REVIEW
     case = opened(source, key)
     case.edited("erase", erased(case))
@@ -274,10 +293,8 @@ def test_the_reviewer_s_pseudonym_is_recorded_with_every_draft_and_decision(
     from mtctl.browser.server import server
 
     store = CaseStore(folder / "store")
-    data = read_case(next(iter(find_cases(folder).values())))
-    maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
-    result = Result(data.scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9})
-    id = store.add_prediction(store.add(data.scan), result).id
+    scan = read_volume(folder / "ball.image.nrrd")
+    id = store.add_prediction(store.add(scan), result_in(folder, {"case_score": 0.9})).id
     seen: list[FolderSource | CaseStoreSource] = []
     monkeypatch.setattr(server, "serve", lambda source, _: seen.append(source) or 0)
     command = ["review", str(folder / target), "--store", str(folder / "store"), "--reviewer", " MK "]
@@ -300,12 +317,7 @@ def test_new_results_replace_no_review_and_the_report_comes_last(folder: Path):
     case = opened(source, "ball.image.nrrd")
     case.edited("erase", erased(case))
     source.save(case.key, *case.snapshot())
-    maps = {"entropy": case.session.maps.uncertainty, "distance": case.session.maps.distance}
-    maps["probability"] = case.session.maps.probability
-    result = Result(
-        case.session.maps.geometry, case.session.maps.segmentation.astype(np.uint8), maps, {"flagged": True}
-    )
-    source.add_result(case.key, result)
+    source.add_result(case.key, result_in(folder, {"flagged": True}))
     assert (folder / "ball.before-1.review.json").is_file()
     assert json.loads((folder / "ball.json").read_text(encoding="utf-8"))["flagged"] is True
     assert opened(source, case.key).session.state.edits == ()

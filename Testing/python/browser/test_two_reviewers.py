@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.browser_case import write_case
+from support.browser_case import result_in, write_case
 
 from mtctl.browser.sources.base import HeldError
 from mtctl.browser.sources.case_store import CaseStoreSource
 from mtctl.browser.sources.folder import FolderSource
-from mtctl.browser.sources.reading import read_case
 from mtctl.browser.sources.result_folder import find_cases
 from mtctl.browser.ui.open_case import CaseUnderReview
 from mtctl.cases.records import RecordKind
 from mtctl.cases.store import CaseStore
 from mtctl.errors import MtctlError
 from mtctl.geometry import Mask
-from mtctl.inference.result import Result
-from mtctl.io.volumes import read_mask
+from mtctl.io.volumes import read_mask, read_volume
 
 KEY = "ball.image.nrrd"
 
@@ -34,11 +31,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(folder: Path) -> CaseStore:
     """A store with the case of the folder, segmented."""
-    data = read_case(next(iter(find_cases(folder).values())))
-    maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
     store = CaseStore(folder / "store")
-    result = Result(data.scan.geometry, data.maps.segmentation.astype(np.uint8), maps, {"case_score": 0.9})
-    store.add_prediction(store.add(data.scan), result)
+    store.add_prediction(store.add(read_volume(folder / KEY)), result_in(folder, {"case_score": 0.9}))
     return store
 
 
@@ -172,8 +166,7 @@ def test_new_results_do_not_push_anothers_review_aside(folder: Path):
     case = with_edit(opened(first, KEY), "erase")
     first.save(KEY, *case.snapshot())
     second.entries()
-    maps = {"entropy": case.session.maps.uncertainty, "distance": case.session.maps.distance}
-    result = Result(case.session.maps.geometry, case.mask.astype(np.uint8), maps, {})
+    result = result_in(folder, {})
     with pytest.raises(HeldError, match="open elsewhere"):
         second.add_result(KEY, result)
     assert (stored_mask(folder) == case.mask).all()

@@ -27,7 +27,7 @@ def made_up_maps() -> CaseMaps:
     probability = np.where(mask, np.float32(0.99), np.float32(0.01))
     probability[2:6, 2:8, 9:11] = 0.5
     uncertainty = np.where(probability == 0.5, np.float32(1), np.float32(0.05))
-    return CaseMaps(mask, uncertainty, probability, probability * 2 - 1, GEOMETRY)
+    return CaseMaps(mask, uncertainty, probability, GEOMETRY)
 
 
 MAPS = made_up_maps()

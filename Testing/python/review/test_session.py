@@ -284,7 +284,7 @@ def test_somebody_elses_segmentation_on_another_grid_is_refused() -> None:
 def flat(uncertainty: float, mask: bool) -> CaseMaps:
     """The same everywhere."""
     empty = np.zeros(GEOMETRY.shape, dtype=np.float32)
-    return CaseMaps(np.full(GEOMETRY.shape, mask), empty + np.float32(uncertainty), empty, empty, GEOMETRY)
+    return CaseMaps(np.full(GEOMETRY.shape, mask), empty + np.float32(uncertainty), empty, GEOMETRY)
 
 
 def test_arrays_of_different_shapes_are_refused() -> None:

@@ -59,7 +59,7 @@ class TestTheResult:
         geometry, uncertainty = case.session.maps.geometry, case.session.maps.uncertainty
         sure = doubtful = 0
         z = round(float(geometry.physical_to_index(place)[2]))
-        outside_outline = np.abs(case.session.maps.distance[z]) > 0.1
+        outside_outline = np.abs(scene.volume_of(case.nodes.distance).array[z]) > 0.1
         for y in range(4, 44, 2):
             for x in range(4, 52, 2):
                 column, row = host.pixel_of("Red", to_ras(tuple(geometry.index_to_physical((x, y, z)))))

@@ -108,7 +108,7 @@ def reviewed_without_probability(case: Any) -> tuple[Mask, dict[str, Any]]:
     from mtctl.review.case_maps import CaseMaps
 
     mask, entropy = case.prediction(), case.map("entropy")
-    session = ReviewSession(CaseMaps(mask, entropy, mask.astype(np.float32), case.map("distance"), case.geometry))
+    session = ReviewSession(CaseMaps(mask, entropy, mask.astype(np.float32), case.geometry))
     session.look_at((1.0, 2.0, 3.0))
     changed = mask.copy()
     changed[8:11, 8:12, 8:12] ^= True

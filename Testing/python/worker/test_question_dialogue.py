@@ -33,7 +33,7 @@ def box_of_an_atrium() -> CaseMaps:
     mask = np.zeros(GEOMETRY.shape, bool)
     mask[2:6, 2:8, 2:10] = True
     level = np.where(mask, np.float32(0.9), np.float32(0.1))
-    return CaseMaps(mask, level, level, level * 2 - 1, GEOMETRY)
+    return CaseMaps(mask, level, level, GEOMETRY)
 
 
 class OpenReview:

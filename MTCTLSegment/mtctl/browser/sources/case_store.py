@@ -69,7 +69,7 @@ class CaseStoreSource:
         if not is_predicted(case):
             return OpenedCase(scan, None, None, None, notes, holder)
         maps = case.maps()
-        maps = replace(maps, probability=memory_mapped(maps.probability), distance=memory_mapped(maps.distance))
+        maps = replace(maps, probability=memory_mapped(maps.probability))
         data = CaseData(scan, maps, dict(case.report()))
         session, mask, more = _resume(case, data)
         return OpenedCase(scan, data, session, mask, (*notes, *more), holder)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mtctl.browser.sources.base import HeldError, OpenedCase, WorkListEntry, WorkStage, in_order
 from mtctl.browser.sources.case_store import is_predicted
-from mtctl.browser.sources.reading import read_case
+from mtctl.browser.sources.reading import read_case, read_distance
 from mtctl.browser.sources.result_folder import FolderCase, FolderError, find_cases, report_of
 from mtctl.browser.sources.review_files import ReviewFiles, set_aside, write_whole
 from mtctl.cases.records import RecordKind
@@ -182,12 +182,14 @@ class FolderSource:
 
         It is returned without drafts: those in the store are of other reviews of the scan, which stay.
         """
-        data = read_case(self._case(key))
+        files = self._case(key)
+        data = read_case(files)
         case = self.store.add(data.scan)
         mask = data.maps.segmentation
         if is_predicted(case) and np.array_equal(case.prediction(), mask):
             return _without_drafts(case)
-        maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": data.maps.distance}
+        distance = read_distance(files, data.maps)
+        maps = {"entropy": data.maps.uncertainty, "probability": data.maps.probability, "distance": distance}
         result = Result(data.scan.geometry, mask.astype(np.uint8), maps, data.report)
         return _without_drafts(self.store.add_prediction(case, result))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from mtctl.browser.sources.result_folder import FolderCase, FolderError, report_of
+from mtctl.errors import MtctlError
 from mtctl.geometry import Geometry, Map, Mask, Volume, same_grid
 from mtctl.io.given_spacing import given_spacing_of
 from mtctl.io.volumes import read_map, read_mask, read_scan
 from mtctl.review.case_maps import CaseMaps, probability_of
+
+log = logging.getLogger(__name__)
 
 #: Bytes of a map that is worth the detour; one of 640 x 640 x 88 voxels has 144 MB, one of the training data's crops 9.
 _LARGE = 1 << 26
@@ -57,14 +61,21 @@ def read_case(case: FolderCase) -> CaseData:
         probability = probability_of(uncertainty, mask)
     else:
         probability = mask.astype(np.float32)
-    if "distance" in case.results:
-        distance = _map(case, "distance", scan.geometry)
-    else:
-        distance = np.where(mask, np.float32(1), np.float32(-1))
-    maps = CaseMaps(
-        mask, np.clip(uncertainty, 0, 1), memory_mapped(probability), memory_mapped(distance), scan.geometry
-    )
+    maps = CaseMaps(mask, np.clip(uncertainty, 0, 1), memory_mapped(probability), scan.geometry)
     return CaseData(scan, maps, report, tuple(one for one in loaded.remarks if one not in said))
+
+
+def read_distance(case: FolderCase, maps: CaseMaps) -> Map:
+    """Read the prediction's signed distance map, (z, y, x); 1 in the mask and -1 around it where there is none.
+
+    No review needs it: a file that cannot be used is as good as none.
+    """
+    if "distance" in case.results:
+        try:
+            return _map(case, "distance", maps.geometry)
+        except MtctlError as error:
+            log.warning("the distance map is left out: %s", error)
+    return np.where(maps.segmentation, np.float32(1), np.float32(-1))
 
 
 def read_corrected(case: FolderCase, geometry: Geometry) -> Mask | None:

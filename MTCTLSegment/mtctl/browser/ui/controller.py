@@ -31,8 +31,8 @@ from mtctl.system.holds import Holder
 
 log = logging.getLogger(__name__)
 
-#: Seconds after the last change until the page and the surface follow: a slider or a stroke goes on.
-_LIST_AFTER, _SURFACE_AFTER = 0.08, 0.5
+#: Seconds after the last change until the surface follows: a person who strokes goes on.
+_SURFACE_AFTER = 0.5
 
 #: The page's state as it begins; the template's names.
 _BEGINNING: dict[str, Any] = {
@@ -89,7 +89,7 @@ class ReviewController:
         self._server = server
         self._case: CaseUnderReview | None = None
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
-        self._scheduled: dict[Callable[[], None], asyncio.TimerHandle] = {}
+        self._surface_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[str]] = set()
         self.state.update(_BEGINNING)
         self.saver, self.measurer = Saver(self.state, self._write), CaseMeasurer(self.state)
@@ -195,16 +195,11 @@ class ReviewController:
         self.update_page()
         self.mark_unsaved()
 
-    def threshold_changed(self) -> None:
-        """Do the same while a slider moves: the page follows when it rests."""
-        self._schedule(self._update_list, _LIST_AFTER)
-        self.mark_unsaved()
-
     def mask_changed(self) -> None:
         """Do the same after undo, redo or an answer, and show the mask in the views."""
         self.display.set_mask(self.case.mask)
         self.review_changed()
-        self._schedule(self.display.color_surface, _SURFACE_AFTER)
+        self._color_surface_soon()
 
     def answered(self, tab: str) -> None:
         """Do the same after an answer that a tab gave some time ago."""
@@ -286,16 +281,12 @@ class ReviewController:
             with self.state:
                 self.tabs.stroked()
                 self.review_changed()
-            self._schedule(self.display.color_surface, _SURFACE_AFTER)
-
-    def _update_list(self) -> None:
-        with self.state:
-            self.update_page()
+            self._color_surface_soon()
 
     def _moved(self, name: str, position: dict[str, float]) -> None:
         self.state.slices = {**self.state.slices, name: position}
 
-    def _schedule(self, what: Callable[[], None], seconds: float) -> None:
-        if handle := self._scheduled.pop(what, None):
-            handle.cancel()
-        self._scheduled[what] = asyncio.get_running_loop().call_later(seconds, what)
+    def _color_surface_soon(self) -> None:
+        if self._surface_timer:
+            self._surface_timer.cancel()
+        self._surface_timer = asyncio.get_running_loop().call_later(_SURFACE_AFTER, self.display.color_surface)

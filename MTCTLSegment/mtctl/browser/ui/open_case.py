@@ -56,7 +56,7 @@ class CaseUnderReview:
         """Bring back what was undone last; return whether there was something."""
         return self._turn("redo", self.history.redo(self.mask))
 
-    def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> Edit | None:
+    def answer(self, voxels: NDArray[np.int64], answer: Answer, question: ShownQuestion | None) -> None:
         """Change what an answer changes, as one step of the history also where that is nothing.
 
         Args:
@@ -65,10 +65,9 @@ class CaseUnderReview:
         """
         mask = with_changed(self.mask, voxels) if len(voxels) else self.mask
         before = self.session.replies_given
-        edit = self.session.answer(answer, mask, question)
+        self.session.answer(answer, mask, question)
         self.history.add("answer", self.mask, mask, (before, self.session.replies_given))
         self.mask = mask
-        return edit
 
     def keep(self, question: ShownQuestion) -> None:
         """Record that the segmentation is right at a question, as one step of the history."""
@@ -81,7 +80,7 @@ class CaseUnderReview:
         return copy.copy(self.session), self.mask
 
     def summary_text(self) -> str:
-        """Return a sentence: what is left, and how good the segmentation is likely to be."""
+        """Return how the review stands, in words: see `review.state.summary`."""
         return summary(self.session.state.replies, likely_wrong_ml(self.report), self.likely_dice)
 
     @property

@@ -25,20 +25,16 @@ _STAGE_TITLES = {
 def case_state(case: CaseUnderReview) -> dict[str, Any]:
     """Return the state of the case on the screen."""
     state, report = case.session.state, case.report
-    score, interval = report.get("case_score"), report.get("case_score_interval")
     return {
         "key": case.key,
         "name": case.name,
         "segmented": True,
         "text": case.summary_text(),
         "volume": f"{case.volume_ml:.1f} mL",
-        "score": f"{score:.2f}" if isinstance(score, int | float) else "",
-        "interval": f"{interval[0]:.2f}-{interval[1]:.2f}" if isinstance(interval, list) else "",
         "flagged": bool(report.get("flagged")),
         "warnings": [str(warning) for warning in report.get("warnings", [])],
         "status": state.status.value,
         "reason": state.reason,
-        "minutes": f"{state.seconds / 60:.0f} min",
         "undo": case.history.can_undo,
         "redo": case.history.can_redo,
     }

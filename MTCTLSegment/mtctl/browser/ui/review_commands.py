@@ -34,7 +34,7 @@ class ReviewCommands:
         controller.display.set_threshold(value)
         session.set_threshold(value)
         controller.state.threshold = value
-        controller.threshold_changed()
+        controller.mark_unsaved()
 
     def set_opacity(self, opacity: float) -> None:
         """Set the opacity of the heatmap."""
