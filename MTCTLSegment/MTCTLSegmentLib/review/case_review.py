@@ -4,7 +4,7 @@ as the panels do."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -38,7 +38,7 @@ _MASK = "mask_digest"
 
 @dataclass
 class CaseReview:
-    """A person's review of one case. Make one with `open_review`.
+    """A person's review of one case. Make one with `open_review` or `open_stored_review`.
 
     Attributes:
         nodes: The nodes of the case; `refresh` reads them again after some were added or deleted.
@@ -50,13 +50,17 @@ class CaseReview:
 
     nodes: CaseNodes
     session: ReviewSession
+    _mask: Mask
     note: str = ""
-    _mask: Mask = field(default_factory=lambda: np.zeros((0, 0, 0), bool))
-    _seen: set[bytes] = field(default_factory=set)
     asked: ShownQuestion | None = None
     key: str = field(default_factory=lambda: uuid4().hex)
-    _noted: int | None = None  # With the segment: how many replies had been given when it became what it is.
-    _given_before: int = 0  # The same where nothing is noted with it: no reply of this session had been given.
+    _seen: set[bytes] = field(init=False)
+    _noted: int | None = field(init=False)  # With the segment: replies that had been given when it became what it is.
+    _given_before: int = field(init=False)  # The same where nothing is noted with it: none of this session was given.
+
+    def __post_init__(self) -> None:
+        self._seen = {_digest(self.session.maps.segmentation), _digest(self._mask)}
+        self._noted, self._given_before = scene.replies_given(self.nodes), self.session.replies_given
 
     @property
     def report(self) -> dict[str, Any]:
@@ -267,9 +271,24 @@ def open_review(nodes: CaseNodes) -> CaseReview:
         note = "the segmentation was edited outside of this module since the review: look again at what was accepted"
     if session is None:
         session = ReviewSession(maps, mask=mask)
-    review = CaseReview(nodes, session, note, mask, {_digest(maps.segmentation), _digest(mask)})
-    review._noted, review._given_before = scene.replies_given(nodes), session.replies_given
-    return review
+    return CaseReview(nodes, session, mask, note)
+
+
+def open_stored_review(nodes: CaseNodes, document: Mapping[str, Any]) -> CaseReview:
+    """Go on with the review of a case that was loaded from a store; begin one where it cannot be used (see `note`).
+
+    Args:
+        nodes: The case.
+        document: The review as the store has it.
+
+    Raises:
+        SceneError: Something that is needed was deleted.
+    """
+    maps, mask = scene.case_maps(nodes, REVIEWED_KIND), scene.mask_of(nodes)
+    try:
+        return CaseReview(nodes, resume_review(document, maps, mask), mask)
+    except ReviewError as error:
+        return CaseReview(nodes, ReviewSession(maps, mask=mask), mask, str(error))
 
 
 def _moved(place: Triple, before: Geometry, now: Geometry) -> Triple:

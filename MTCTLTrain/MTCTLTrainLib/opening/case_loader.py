@@ -16,11 +16,9 @@ from mtctl.geometry import Geometry, Volume
 from mtctl.inference.result import Result
 from mtctl.processes.arrays import ArrayPart, read_steps
 from mtctl.processes.request import Events
-from mtctl.review.case_maps import ReviewError
-from mtctl.review.document import resume_review
 from mtctl.scene.types import Node
 from MTCTLSegmentLib.parameters import Surface
-from MTCTLSegmentLib.review.case_review import CaseReview, open_review
+from MTCTLSegmentLib.review.case_review import CaseReview, open_review, open_stored_review
 from MTCTLSegmentLib.widgets.scan_selector_filter import LISTED
 
 SEGMENT_MODULE = "MTCTLSegment"
@@ -154,14 +152,8 @@ class CaseLoader:
         if "corrected" in arrays:
             scene.set_mask(nodes, arrays["corrected"] != 0)
             yield from self._pause()
-        review, document = open_review(nodes), self._opened["review"]
-        if document is not None:
-            try:
-                mask = scene.mask_of(nodes)
-                review.session = resume_review(document, review.session.maps, mask)
-            except ReviewError as error:
-                review.note = str(error)
-        self.review = review
+        document = self._opened["review"]
+        self.review = open_review(nodes) if document is None else open_stored_review(nodes, document)
 
 
 def show_scan(scan: Node, label: Node = None) -> None:

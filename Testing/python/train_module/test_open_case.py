@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from support.scans import scan
-from support.stored_cases import predicted, result_for, reviewed
+from support.segment_module import dab, keep_place, settle
+from support.stored_cases import place_in, predicted, result_for, reviewed
 
 from mtctl.cases.store import CaseStore
 from mtctl.geometry import Geometry, Mask, Volume
 from mtctl.inference.result import Result
-from mtctl.review.case_maps import probability_of
+from mtctl.review.answers import ShownQuestion
+from mtctl.review.case_maps import CaseMaps, probability_of
 from mtctl.review.document import review_document
 from mtctl.review.session import ReviewSession
 from mtctl.system.process_tree import kill_tree
@@ -95,6 +97,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     session = ReviewSession(case.maps().reviewing(start))
     session.look_at((1.0, 2.0, 3.0))
     store.save_draft(case, start ^ ball(2), review_document(session), "MK", start)
+    case = predicted(store, scan(SHAPE, 7), "answered")
+    session, place = ReviewSession(case.maps()), place_in(case)
+    session.keep(ShownQuestion("roof", place, place, "inside", 0.2, 0.7, np.zeros(0, np.int64)))
+    store.save_draft(case, case.prediction(), review_document(session), "MK")
     real_case(store)
     return store.folder
 
@@ -105,8 +111,6 @@ def with_entropy_of_its_mask(volume: Volume) -> Result:
 
 
 def reviewed_without_probability(case: Any) -> tuple[Mask, dict[str, Any]]:
-    from mtctl.review.case_maps import CaseMaps
-
     mask, entropy = case.prediction(), case.map("entropy")
     session = ReviewSession(CaseMaps(mask, entropy, mask.astype(np.float32), case.geometry))
     session.look_at((1.0, 2.0, 3.0))
@@ -219,6 +223,26 @@ def test_a_review_of_somebody_else_s_segmentation_goes_on_where_it_was_left(open
     assert np.array_equal(scene.mask_of(review.nodes), draft.mask)
     assert np.array_equal(review.session.maps.segmentation, ball(8))
     assert len(review.session.state.visited) == 1
+
+
+@pytest.mark.usefixtures("answered_here")
+def test_undo_takes_back_what_was_done_since_the_case_was_opened_and_no_reply_of_before(
+    host: Any, opened: Any, store: CaseStore
+) -> None:
+    from mtctl import scene
+
+    page = opened("answered")
+    review = page.currentReview.review
+    (before,) = review.session.state.replies
+    dab(host, page, millimetres=2.0)
+    keep_place(page)
+    assert len(review.session.said.kept) == 2
+    page.editorPanel.undo()
+    page.editorPanel.undo()
+    settle(host, page)
+    assert np.array_equal(scene.mask_of(review.nodes), store.case("answered").prediction())
+    first, second = review.session.state.replies
+    assert first == before and not first.undone and second.undone
 
 
 def test_every_step_of_opening_a_case_has_a_turn_of_the_window_of_its_own(
