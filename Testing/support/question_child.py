@@ -72,7 +72,7 @@ class QuestionChildTransport:
         self._child.started += 1
         self._exchange = Path(decode_argument(arguments[-1]))
         self._say, self._end = on_output, on_finished
-        on_output(encode({"event": "ready", "device": "made up"}))
+        on_output(encode({"event": "ready"}))
         self._timer.connect("timeout()", self._look)
         self._timer.start()
 

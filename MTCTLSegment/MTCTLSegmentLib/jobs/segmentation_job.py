@@ -26,11 +26,6 @@ class SegmentationJob:
         """Whether a result is still to come."""
         return self._number is not None
 
-    @property
-    def device(self) -> str:
-        """What the child computes on, in words; "" before it has said so."""
-        return self._client.device
-
     def start(
         self,
         volume: Volume,

@@ -8,6 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from mtctl import scene
 from mtctl.errors import counted
 from mtctl.geometry import Triple
 from mtctl.guidance.outlook import outlook_words, question_words
@@ -25,11 +26,8 @@ from MTCTLSegmentLib.review.questioning import QuestionsInScene
 # After the last change: a person who strokes, or keeps several places, goes on.
 _REST_MS = 300
 
-_BOLD = "font-weight: bold;"
-
-# What the opposite answer would change is drawn in this colour in the views (`scene.show_preview`).
-_DRAWN = " border: 0px solid {color}; border-left-width: 8px; padding-left: 6px;"
-_COLORS: dict[Side, str] = {"inside": "#59bfff", "outside": "#ffffff"}
+# A grey frame is seen on light and on dark windows, whatever is in it.
+_SWATCH = "background: {color}; border: 1px solid #808080; border-radius: 2px;"
 
 
 class QuestionPanel(Panel):
@@ -92,7 +90,9 @@ class QuestionPanel(Panel):
         ui.askAgainButton.setVisible(bool(dialogue.problem))
         ui.questionLabel.text = self._strip()
         drawn = dialogue.current if self._current.review is not None and self._current.review.asked else None
-        ui.questionLabel.setStyleSheet(_BOLD + (_DRAWN.format(color=_COLORS[drawn.side]) if drawn else ""))
+        ui.questionColor.setVisible(drawn is not None)
+        if drawn is not None:
+            ui.questionColor.setStyleSheet(_SWATCH.format(color=scene.preview_color(drawn.side)))
         ui.outlookLabel.text = self._outlook()
         ui.outlookLabel.setVisible(bool(ui.outlookLabel.text))
 

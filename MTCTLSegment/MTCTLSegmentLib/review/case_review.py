@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mtctl.review.answers import Answer, ShownQuestion
     from mtctl.scene import CaseNodes
 
-# Reviews go by this kind; the others can be looked at.
+# A review keeps the map and the threshold of this kind; the others can be looked at.
 REVIEWED_KIND = NAMES[0]
 
 # In a draft that is kept with the scene: which segmentation it is about.

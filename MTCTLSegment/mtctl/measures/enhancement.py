@@ -137,13 +137,11 @@ class Enhancement:
         mesh: The surface.
         body: Whether a vertex (n,) belongs to the atrium's body: not to a vein's end or the mitral plane.
         ratio: Of each vertex (n,) the largest intensity along its normal, divided by the mean of the blood.
-        blood: That blood.
     """
 
     mesh: TriangleMesh
     body: NDArray[np.bool_]
     ratio: NDArray[np.float32]
-    blood: BloodPool
 
     @property
     def areas(self) -> NDArray[np.float64]:
@@ -231,4 +229,4 @@ def wall_enhancement(
     for depth in shell.depths():
         index = scan.geometry.physical_to_index(mesh.points + depth * normals)[:, ::-1].T
         np.maximum(brightest, ndimage.map_coordinates(array, index, order=1, mode="nearest"), out=brightest)
-    return Enhancement(mesh, counted, (brightest / blood.mean).astype(np.float32), blood)
+    return Enhancement(mesh, counted, (brightest / blood.mean).astype(np.float32))

@@ -18,9 +18,6 @@ _Dropout = Annotated[float, Within(0.0, 0.99)]
 
 Shape = tuple[int, ...]
 
-#: What a network that takes answers in sees: the scan, clicks inside, clicks outside, and the answer so far.
-GUIDANCE_CHANNELS = 4
-
 #: Convolutions at each level of the encoder, finest first.
 _CONVOLUTIONS = (1, 2, 3, 3, 3)
 
@@ -59,13 +56,8 @@ def locator_shapes(filters: int) -> dict[str, Shape]:
     return _encoder("encoder", filters) | _decoder("segmentation_decoder", filters)
 
 
-def guidance_shapes(filters: int) -> dict[str, Shape]:
-    """Return the same for a `guidance_net.GuidanceNet`."""
-    return _encoder("encoder", filters, GUIDANCE_CHANNELS) | _decoder("segmentation_decoder", filters)
-
-
-def _encoder(name: str, filters: int, channels: int = 1) -> dict[str, Shape]:
-    shapes = _block(f"{name}.blocks.0", channels, filters, 1)
+def _encoder(name: str, filters: int) -> dict[str, Shape]:
+    shapes = _block(f"{name}.blocks.0", 1, filters, 1)
     for level in range(1, 5):
         wide = filters * 2**level
         shapes |= _layer(f"{name}.downs.{level - 1}", 0, (wide, wide // 2, 2, 2, 2), wide)

@@ -9,16 +9,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mtctl.networks.architecture import GUIDANCE_CHANNELS
 from mtctl.networks.mtctl_net import Decoder, Encoder, MTCTLNet
+
+#: What it sees: the scan, clicks inside, clicks outside, and the answer so far.
+_CHANNELS = 4
 
 
 class GuidanceNet(nn.Module):
-    """Encoder and segmentation decoder f1; (n, `GUIDANCE_CHANNELS`, z, y, x) to logits (n, 1, z, y, x)."""
+    """Encoder and segmentation decoder f1; (n, 4 channels, z, y, x) to logits (n, 1, z, y, x)."""
 
     def __init__(self, filters: int) -> None:
         super().__init__()
-        self.encoder = Encoder(filters, GUIDANCE_CHANNELS)
+        self.encoder = Encoder(filters, _CHANNELS)
         self.segmentation_decoder = Decoder(filters)
 
     @classmethod

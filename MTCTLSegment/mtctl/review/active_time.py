@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-#: A longer pause between two actions counts as this much: a person studies a region, or was called away.
+#: A longer pause between two actions counts as this much: a person studies a place, or was called away.
 IDLE_SECONDS = 60.0
 
 

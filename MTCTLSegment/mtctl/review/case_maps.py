@@ -44,8 +44,8 @@ class CaseMaps:
     def reviewing(self, mask: Mask) -> CaseMaps:
         """Return the maps for the review of somebody else's segmentation.
 
-        Where it and the prediction differ, one of them is wrong: the uncertainty is 1 there. What either holds
-        counts as inside, so that no difference is too far from the mask, or too near, to become a region.
+        Where it and the prediction differ, one of them is wrong: the uncertainty is 1 there. Distances count from the
+        border of what either holds.
 
         Raises:
             ReviewError: The mask is on another grid.

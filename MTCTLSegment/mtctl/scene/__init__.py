@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from mtctl.scene.case import close_case, show_result
 from mtctl.scene.displays import set_threshold, show_legend, threshold_of
-from mtctl.scene.editing import remove_preview, show_preview
+from mtctl.scene.editing import preview_color, remove_preview, show_preview
 from mtctl.scene.nodes import (
     CASE,
     CASE_RECORD,
@@ -74,6 +74,7 @@ __all__ = [
     "missing",
     "opacity_of",
     "out_of_date",
+    "preview_color",
     "remove_preview",
     "replies_given",
     "review_segmentation",

@@ -8,14 +8,22 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
-from mtctl.review.answers import with_changed
+from mtctl.review.answers import Side, with_changed
 from mtctl.scene.nodes import CaseNodes, add_part, is_in_scene, part_of
 from mtctl.scene.segments import mask_of, set_segment
 from mtctl.scene.types import Node
 from mtctl.scene.volume_nodes import copy_transform
 
-#: Sky blue and white: neither in the heatmap, nor grey or red as the outline; told apart by the colour-blind too.
-_SEGMENTS = {"added": ("Would be added", (0.35, 0.75, 1.0)), "removed": ("Would be taken away", (1.0, 1.0, 1.0))}
+#: What would be on either side: neither in the heatmap, nor grey or red as the outline; told apart by the colour-blind.
+_SKY_BLUE, _WHITE = (0.35, 0.75, 1.0), (1.0, 1.0, 1.0)
+_COLORS: dict[Side, tuple[float, float, float]] = {"inside": _SKY_BLUE, "outside": _WHITE}
+
+_SEGMENTS = {"added": ("Would be added", _COLORS["inside"]), "removed": ("Would be taken away", _COLORS["outside"])}
+
+
+def preview_color(side: Side) -> str:
+    """Return the colour in which `show_preview` draws what would be on a side, as style sheets write it: "#59bfff"."""
+    return "#" + "".join(f"{round(255 * part):02x}" for part in _COLORS[side])
 
 
 def show_preview(nodes: CaseNodes, voxels: NDArray[np.int64]) -> CaseNodes:

@@ -57,14 +57,10 @@ class LikelySpacing:
     """A header's spacing that cannot be true, and one that can.
 
     Attributes:
-        axes: The file's axes (0, 1, 2 for x, y, z of the array) along which it is off.
-        factor: Factor for the spacing along these axes; where they need different ones, that of the first axis.
         spacing: The likely one, mm along the file's axes.
         sentence: Text for the person, with the command-line option that corrects the spacing.
     """
 
-    axes: tuple[int, ...]
-    factor: float
     spacing: Triple
     sentence: str
 
@@ -110,7 +106,7 @@ def likely_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) ->
     sentence = _sentence(geometry, spacing, axes, factors[axes[0]])
     if turned < badness + _RARE:
         sentence += " (or is the scan stored turned?)"
-    return LikelySpacing(axes, factors[axes[0]], spacing, sentence)
+    return LikelySpacing(spacing, sentence)
 
 
 def suspected_spacing(mask: Mask, geometry: Geometry, atria: UsualShape = ATRIA) -> Triple | None:

@@ -69,13 +69,6 @@ class WorkerClient:
         self._current: _Underway | None = None
         self._times = TimeEstimator()
         self._number = 0
-        self.device = ""
-        """What the child computes on when nothing is said, in words; "" until one was ready."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a request is under way or waiting."""
-        return self._current is not None or bool(self._waiting)
 
     def start(self) -> None:
         """Start the child ahead of the first request, which is then some seconds quicker.
@@ -172,7 +165,7 @@ class WorkerClient:
                 if request:
                     self._fail(child.exit_message(message["ending"]))
             elif kind == "ready":
-                child.ready, self.device = True, str(message.get("device", ""))
+                child.ready = True
             elif request and message.get("id") == request.number:
                 try:
                     self._hear(request, kind, message)
@@ -223,7 +216,7 @@ class WorkerClient:
         if request.run:
             left = request.run.seconds_left(now)
             run = request.run
-            request.task.handlers.progress(SegmentationProgress(run.stage, run.fraction, run.overall(now), left))
+            request.task.handlers.progress(SegmentationProgress(run.stage, run.overall(now), left))
 
     def _fail(self, message: str) -> None:
         request = self._current

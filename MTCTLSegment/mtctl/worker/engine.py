@@ -12,7 +12,7 @@ from mtctl.inference.prediction import OUTSIDE, Options
 from mtctl.inference.report import summarise
 from mtctl.inference.segmenter import Segmenter
 from mtctl.models.model import find_model
-from mtctl.networks.device import choose_device, describe
+from mtctl.networks.device import choose_device
 from mtctl.preprocessing.region_of_interest import Box
 from mtctl.processes.arrays import write_trimmed
 from mtctl.processes.request import Emit
@@ -29,11 +29,6 @@ class Engine:
         self.emit = emit
         self._segmenter: Segmenter | None = None
         self._questions = QuestionEngine(emit)
-
-    @staticmethod
-    def default_device() -> str:
-        """Return the device used when none is asked for, in words."""
-        return describe(choose_device("auto"))
 
     def answer(self, request: dict[str, Any]) -> None:
         """Answer a request.

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
 
     # A launcher may have printed half a line before.
     os.write(events, b"\n")
-    emit("ready", pid=os.getpid(), device=Engine.default_device())
+    emit("ready")
     engine = Engine(emit)
     answered = 0
     while True:

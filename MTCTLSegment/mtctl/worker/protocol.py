@@ -6,7 +6,7 @@ Requests, each a file in a folder of its own (its number) in the exchange folder
 Not on the child's standard input: Slicer's Python is a launcher that does not pass its own on (ctkAppLauncher.cpp sets
 no input channel mode, so what it launches reads from an empty pipe). The end of that input still ends the child.
 Events, one a line, on its standard output:
-    {"event": "ready", "pid", "device"}
+    {"event": "ready"}
     {"event": "progress", "id", "stage", "share"}
     {"event": "note", "id", "text"}
     {"event": "done", "id", "report", "arrays"}

@@ -39,13 +39,11 @@ class SegmentationProgress:
 
     Attributes:
         stage: One of `time_left.STAGES`.
-        fraction: Fraction of the stage that is done.
         overall: Fraction of the whole that is done; never falls.
         seconds_left: Until the result is there; None as long as nobody can know.
     """
 
     stage: str
-    fraction: float
     overall: float
     seconds_left: float | None
 

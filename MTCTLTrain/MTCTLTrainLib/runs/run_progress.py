@@ -34,10 +34,6 @@ def thinned(points: list[Point]) -> list[Point]:
     return points[::every]
 
 
-#: A picture lies in its folder and nowhere else.
-_PICTURE = rf"{PICTURES}/[A-Za-z0-9_-]{{1,100}}\.png"
-
-
 @dataclass(frozen=True)
 class _Told:
     """What any event may say, within what a run can have."""
@@ -50,6 +46,7 @@ class _Told:
     share: Share = 0.0
     seconds_left: Annotated[float, Within(0.0, 1e9)] = 0.0
     losses: Mapping[str, Annotated[float, ANY_NUMBER]] | None = None
+    # A picture lies in its folder and nowhere else.
     file: (
         Annotated[str, Matching(rf"{PICTURES}/(?!\.{{1,2}}$)[^/\\:\x00-\x1f]{{1,255}}", "a picture of the run")] | None
     ) = None

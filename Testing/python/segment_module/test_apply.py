@@ -162,7 +162,7 @@ class TestThePanel:
     def test_time_left_is_told_as_a_person_would(self, module: Any, seconds: float | None, words: str) -> None:
         from MTCTLSegmentLib.text import progress_text
 
-        assert progress_text(SegmentationProgress("network", 0.5, 0.5, seconds)) == words
+        assert progress_text(SegmentationProgress("network", 0.5, seconds)) == words
 
     def test_everything_that_can_be_used_has_a_tooltip(self, module: Any) -> None:
         kinds = ("QPushButton", "QToolButton", "QComboBox", "QCheckBox", "QSpinBox", "QLineEdit", "QTableWidget")

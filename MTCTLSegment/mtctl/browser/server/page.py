@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from trame.widgets import html
 from trame_client.ui.core import AbstractLayout  # type: ignore[import-untyped]
 
+from mtctl.review.answers import Side
 from mtctl.scene.displays import heatmap_colors
+from mtctl.scene.editing import preview_color
 
 STATIC = Path(__file__).with_name("static")
 
@@ -33,12 +35,16 @@ def make_page(server: Any) -> None:
 class _Page(AbstractLayout):  # type: ignore[misc]
     def __init__(self, server: Any) -> None:
         template = (STATIC / "page.html").read_text(encoding="utf-8")
-        super().__init__(
-            server, html.Div(template, trame_server=server, id="reviewer", style=f"--heat: {_heatmap_css()}")
-        )
+        super().__init__(server, html.Div(template, trame_server=server, id="reviewer", style=_colors_css()))
+
+
+def _colors_css() -> str:
+    """Return the colours that the views draw with as variables of the style."""
+    sides = (f"--{side}: {preview_color(side)}" for side in get_args(Side))
+    return "; ".join((f"--heat: {_heatmap_css()}", *sides))
 
 
 def _heatmap_css() -> str:
-    """Return the heatmap's colours for the style: the values of a CSS gradient."""
+    """Return the heatmap's colours: the values of a CSS gradient."""
     colors = (255 * heatmap_colors()[::15]).round().astype(int).tolist()
     return ", ".join(f"rgb({red}, {green}, {blue})" for red, green, blue in colors)

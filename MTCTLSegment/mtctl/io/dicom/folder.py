@@ -53,7 +53,6 @@ class ImageFile:
 
     Attributes:
         path: Where it is.
-        uid: Series instance UID.
         study: Study instance UID.
         number: Series number.
         modality: Such as "MR".
@@ -69,7 +68,6 @@ class ImageFile:
     """
 
     path: Path
-    uid: str
     study: str
     number: str
     modality: str
@@ -204,7 +202,7 @@ def _look_at(path: Path, content: FolderContent) -> None:
         return
     except VolumeError:
         pass  # In colour, for example: said where it is the scan that was asked for.
-    content.images.setdefault(uid, []).append(_image(path, uid, header, format_))
+    content.images.setdefault(uid, []).append(_image(path, header, format_))
 
 
 def _no_scan(header: DicomHeader) -> str | None:
@@ -218,11 +216,10 @@ def _no_scan(header: DicomHeader) -> str | None:
     return None
 
 
-def _image(path: Path, uid: str, header: DicomHeader, format_: PixelFormat | None) -> ImageFile:
+def _image(path: Path, header: DicomHeader, format_: PixelFormat | None) -> ImageFile:
     elements = header.elements
     return ImageFile(
         path=path,
-        uid=uid,
         study=elements.text(_STUDY),
         number=elements.text(_NUMBER) or "unknown",
         modality=elements.text(_MODALITY),

@@ -44,14 +44,12 @@ class DicomSource:
             They hold what is needed only, in a valid form, and every slice at its place on the grid of the results.
         classes: SOP class of each file of the source, by its SOP instance UID.
         order: For each frame of the results the slice of the volume that it is.
-        geometry: Grid of the results.
         remarks: What the reader should know, such as that a value of the source is not valid DICOM.
     """
 
     sets: tuple[Any, ...]
     classes: Mapping[str, str]
     order: NDArray[np.int64]
-    geometry: Geometry
     remarks: tuple[str, ...]
 
 
@@ -110,7 +108,6 @@ def _source(series: Series, geometry: Geometry) -> DicomSource:
         tuple(_reference(shared, data, geometry, number, series.frames) for number, data in enumerate(sets)),
         {text_of(data, "SOPInstanceUID"): _sop_class(data, series.frames) for data in sets},
         order,
-        geometry,
         tuple(remarks),
     )
 

@@ -96,15 +96,6 @@ def text_of(source: Any, keyword: str) -> str:
         return ""
 
 
-def numbers_of(source: Any, keyword: str, count: int) -> list[float] | None:
-    """Return the finite numbers of an element, whatever its VR; None where there are not `count` of them."""
-    try:
-        values = [float(part) for part in text_of(source, keyword).split("\\")]
-    except ValueError:
-        return None
-    return values if len(values) == count and all(map(math.isfinite, values)) else None
-
-
 def _valid(source: Any, texts: _Texts) -> tuple[Any, list[str]]:
     """Return the valid elements of a data set, and the keywords of those that were not."""
     import pydicom
