@@ -146,7 +146,8 @@ class MTCTLSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.questionPanel = QuestionPanel(ui, current, self.logic.worker, self.editorPanel)
         self.storeJob = StoreJob()
         self.draftSaver = DraftSaver(ui, current, self.storeJob)
-        self.finishPanel = FinishPanel(ui, current, self.storeJob)
+        decided = self.questionPanel.leave
+        self.finishPanel = FinishPanel(ui, current, self.storeJob, self.editorPanel.settle, decided)
         self.measurePanel, self.exportPanel = MeasurePanel(ui, current), ExportPanel(ui, current)
         events = self.onSceneLeaves, self.onSceneStartImport, self.onSceneArrived, self.onNodeRemoved
         self.panels = (  # Each is closed before those above it, which it may use.

@@ -33,8 +33,17 @@ class EditorPanel(Panel, VTKObservationMixin):
     """Connect the editor to the open review, and record its edits there."""
 
     def __init__(self, ui: Any, current: CurrentReview, edited: Callable[[], None]) -> None:
+        """Edit nothing yet.
+
+        Args:
+            ui: The module's widgets.
+            current: The open review.
+            edited: Called when the segmentation was changed.
+        """
         super().__init__()
         self._ui, self._current, self._edited = ui, current, edited
+        self._has_answer: Callable[[], bool] = lambda: False
+        self._take_back: Callable[[], bool] = lambda: False
         self._editor = editor = ui.segmentEditor
         self._restriction: tuple[Node, tuple[float, float] | None] | None = None
         self._restricting = self._entered = False
@@ -53,7 +62,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         editor.maximumNumberOfUndoStates = _UNDO_STATES
         editor.autoShowSourceVolumeNode = False
         self._stroke = self.make_timer(_STROKE_MS, self._note_edit)
-        self._history = self.make_timer(_STROKE_MS, self._show_history)
+        self._history = self.make_timer(_STROKE_MS, self.show_history)
         self.connect((ui.undoButton, "clicked()", self.undo), (ui.redoButton, "clicked()", self.redo))
         self.listen(current, self.refresh)
 
@@ -98,6 +107,8 @@ class EditorPanel(Panel, VTKObservationMixin):
         editor.setMRMLSegmentEditorNode(self._node())
         editor.setSegmentationNode(reviewed)
         editor.setCurrentSegmentID(nodes.segment_id)
+        # A loaded scene sets the segmentation without an event; without one the history stays that of the scene before.
+        self._node().Modified()
         self._node().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
         self.restrict()
         segmentation, events = reviewed.GetSegmentation(), slicer.vtkSegmentation
@@ -105,7 +116,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         for event in (events.SegmentModified, events.SourceRepresentationModified, events.SegmentRemoved):
             self.addObserver(segmentation, event, self._modified)
         self.addObserver(self._node(), vtk.vtkCommand.ModifiedEvent, self._apply_restriction)
-        self._show_history()
+        self.show_history()
 
     def keep_attached(self) -> None:
         """Attach again what the editor has let go of by itself: it does so at the end of a batch of changes."""
@@ -134,7 +145,7 @@ class EditorPanel(Panel, VTKObservationMixin):
         """Follow the open review."""
         review = self._current.review
         self._ui.correctSection.enabled = self._editor.enabled = review is not None
-        self._show_history()
+        self.show_history()
         self._history.start()  # Once more when the editor has noted what was changed just now.
         if review is not None and self._editor.segmentationNode() is review.nodes.reviewed:
             self.restrict()
@@ -149,10 +160,19 @@ class EditorPanel(Panel, VTKObservationMixin):
         else:
             self._mask(review.nodes.heatmap, (parameters.threshold, _ABOVE_ALL))
 
+    def take_back_first(self, has_answer: Callable[[], bool], take_back: Callable[[], bool]) -> None:
+        """Have Undo take back an answer on its way before any step of the history.
+
+        Args:
+            has_answer: Whether there is one.
+            take_back: Lets go of it, and returns whether there was one.
+        """
+        self._has_answer, self._take_back = has_answer, take_back
+
     def save_for_undo(self) -> None:
         """Begin a new step in the editor's history."""
         self._editor.saveStateForUndo()
-        self._show_history()
+        self.show_history()
 
     def note_answer(self) -> None:
         """Save and show that an answer was applied."""
@@ -162,13 +182,14 @@ class EditorPanel(Panel, VTKObservationMixin):
 
     def undo(self) -> None:
         """Undo the last change."""
-        self._editor.undo()
-        self._show_history()
+        if not self._take_back():
+            self._editor.undo()
+        self.show_history()
 
     def redo(self) -> None:
         """Redo the last change that was undone."""
         self._editor.redo()
-        self._show_history()
+        self.show_history()
 
     def _mask(self, source: Node, allowed: tuple[float, float] | None) -> None:
         self._restriction = source, allowed
@@ -200,16 +221,16 @@ class EditorPanel(Panel, VTKObservationMixin):
         finally:
             self._restricting = False
 
-    def _show_history(self) -> None:
+    def show_history(self) -> None:
         """Enable Undo and Redo where there is something to undo and redo."""
         ui = self._ui
-        for button, name in (
-            (ui.undoButton, "UndoButton"),
-            (ui.takeBackButton, "UndoButton"),
-            (ui.redoButton, "RedoButton"),
+        for button, name, more in (
+            (ui.undoButton, "UndoButton", self._has_answer()),
+            (ui.takeBackButton, "UndoButton", self._has_answer()),
+            (ui.redoButton, "RedoButton", False),
         ):
             known = self._editor.findChild(qt.QAbstractButton, name)
-            button.enabled = self._current.review is not None and (known is None or bool(known.enabled))
+            button.enabled = self._current.review is not None and (known is None or bool(known.enabled) or more)
 
     def _modified(self, *_event: Any) -> None:
         self._stroke.start()
@@ -225,7 +246,9 @@ class EditorPanel(Panel, VTKObservationMixin):
         effect = self._editor.activeEffect()
         kind = effect.name.lower() if effect else "undo" if self._entered else "elsewhere"
         with errors_shown():
-            if review.note_edit(kind):
+            if noted := review.note_edit(kind):
+                if noted == "undo" and self._take_back():
+                    self._editor.redo()  # The editor's own key Z knows of nothing else, and went a step too far back.
                 self._edited()
                 self._current.save_and_notify()
 

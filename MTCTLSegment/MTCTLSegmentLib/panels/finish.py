@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,21 @@ class FinishPanel(Panel):
         storeEdit: The field with the case store.
     """
 
-    def __init__(self, ui: Any, current: CurrentReview, job: StoreJob) -> None:
+    def __init__(
+        self, ui: Any, current: CurrentReview, job: StoreJob, settle: Callable[[], None], decided: Callable[[], None]
+    ) -> None:
+        """Decide nothing yet.
+
+        Args:
+            ui: The module's widgets.
+            current: The open review.
+            job: Writes into the store.
+            settle: Notes a stroke that was made just now.
+            decided: Called right after a decision: what is under way must not change the case any more.
+        """
         super().__init__()
         self._ui, self._current, self._job = ui, current, job
+        self._settle, self._decided = settle, decided
         self._saving: CaseReview | None = None
         self._saving_text = ""
         self._remark_of: Any = None  # The scan that the typed remark is about.
@@ -81,8 +94,10 @@ class FinishPanel(Panel):
             review, store = self._current.review, self._chosen_store()
             if review is None or store is None:
                 return
+            self._settle()
             review.discard()
             review.session.accept_case()
+            self._decided()
             self._save(review, store, "accept")
 
     def reject(self) -> None:
@@ -91,8 +106,10 @@ class FinishPanel(Panel):
             review, store = self._current.review, self._chosen_store()
             if review is None or store is None:
                 return
+            self._settle()
             review.discard()
             review.session.reject_case(self._ui.reasonEdit.text)
+            self._decided()
             self._save(review, store, "reject")
 
     def _save(self, review: CaseReview, store: Path, operation: str) -> None:

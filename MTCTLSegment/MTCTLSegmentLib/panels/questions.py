@@ -54,6 +54,7 @@ class QuestionPanel(Panel):
             (ui.questionsSection, "contentsCollapsed(bool)", self._opened),
             *((button, "clicked()", partial(self._wait_for_click, side)) for button, side in sides),
         )
+        editor.take_back_first(lambda: self._dialogue.answering, self._dialogue.take_back)
         self.listen(current, self.refresh)
 
     def close(self) -> None:
@@ -63,7 +64,7 @@ class QuestionPanel(Panel):
         super().close()
 
     def leave(self) -> None:
-        """Let go of what is under way, as the module is left or the scene goes."""
+        """Let go of what is under way, as the module is left, the scene goes, or the case is decided on."""
         self._rest.stop()
         self._click.stop()
         self._dialogue.leave()
@@ -95,6 +96,7 @@ class QuestionPanel(Panel):
             ui.questionColor.setStyleSheet(_SWATCH.format(color=scene.preview_color(drawn.side)))
         ui.outlookLabel.text = self._outlook()
         ui.outlookLabel.setVisible(bool(ui.outlookLabel.text))
+        self._editor.show_history()
 
     def keep(self) -> None:
         """Record that the segmentation is right here, and go to the next question."""

@@ -195,8 +195,14 @@ class CaseReview:
         self.session.answer(answer, mask, question)
         self._note_replies()
 
-    def note_edit(self, kind: str) -> bool:
-        """Record a change by a tool or by undo or redo, which may bring back replies; return whether there was one.
+    def note_edit(self, kind: str) -> str:
+        """Record a change by a tool or by undo or redo, which may bring back replies.
+
+        Args:
+            kind: See `Edit`.
+
+        Returns:
+            The kind that it was: "undo" where it led back to what was there before; "": there was no change.
 
         Raises:
             SceneError: Something was deleted.
@@ -215,24 +221,24 @@ class CaseReview:
         """
         scene.store_document(self.nodes, _draft_name(self.nodes), self.draft() | {_MASK: _digest(self._mask).hex()})
 
-    def _record(self, kind: str, mask: Mask) -> bool:
+    def _record(self, kind: str, mask: Mask) -> str:
         noted, same = scene.replies_given(self.nodes), np.array_equal(mask, self._mask)
         if same and noted == self._noted:
-            return False
+            return ""
         given = None  # As before: a new step, unless the history of the editor brought back what was noted with it.
         if noted != self._noted:
             known = noted is not None and noted <= len(self.session.state.replies)
             given, self._noted = noted if known else self._given_before, noted
         if same:
             self.session.record("undo", mask, given)
-            return True
+            return "undo"
         digest = _digest(mask)
         self.discard()  # It was worked out for the segmentation as it was.
         kind = "undo" if digest in self._seen else kind
         self._seen.add(digest)
         self._mask = mask
         self.session.record(kind, mask, given)
-        return True
+        return kind
 
     def _begin_reply(self, save_for_undo: Callable[[], None]) -> None:
         scene.set_replies_given(self.nodes, self.session.replies_given)  # What another session noted holds no more.

@@ -65,8 +65,9 @@ class QuestionsInScene:
         self._settle()
 
     def look_at(self, question: ShownQuestion) -> None:
-        """Go to the place of a question."""
+        """Go to the place of a question, and save that it was looked at."""
         self._open().look_at(question)
+        self._current.save_draft()
 
     def preview(self, question: ShownQuestion | None) -> None:
         """Show what the opposite answer would change; None: show that no more."""

@@ -124,7 +124,7 @@ class ReviewSession:
         return said_in(self.state.replies)
 
     def keep(self, question: ShownQuestion) -> None:
-        """Record that the person finds the segmentation right where a question was asked."""
+        """Record that the person finds the segmentation right where a question was asked; the case is open again."""
         self._count_time()
         self._reply(Reply(question.name, question.place, "kept", seconds=self.state.seconds))
 
@@ -150,7 +150,7 @@ class ReviewSession:
         return edit
 
     def _reply(self, reply: Reply) -> None:
-        self.state = replace(self.state, replies=(*self.state.replies, reply))
+        self.state = replace(self.state, replies=(*self.state.replies, reply), status=Status.DRAFT, reason="")
         self._replies_given = len(self.state.replies)
         self._history.note(self._mask_key(), self._replies_given, self.state.replies)
 

@@ -64,7 +64,8 @@ class QuestionDialogue:
         self.problem = ""
         self._listed: list[ShownQuestion] = []  # As they came; those of places that were kept since are among them.
         self._listed_mask: Mask | None = None  # What they are about.
-        self._kept: tuple[Point, ...] = ()  # As the review had them when it was looked at last.
+        self._kept: tuple[Point, ...] = ()  # As the review had them when it was looked at last,
+        self._mask: Mask | None = None  # and the segmentation then.
         self._asked: _QuestionedState | None = None  # What the questions are about, or were asked for last.
         self._given: tuple[Answer, ShownQuestion | None] | None = None  # An answer on its way.
         self._go = True  # Whether the views go to the first question of the list that comes.
@@ -104,6 +105,8 @@ class QuestionDialogue:
         state, asked = self._state(), self._asked
         if state is None or asked is None:
             return
+        if state.mask is not self._mask:
+            self._wanted = None
         if state.mask is not asked.mask:
             self._go = False  # The person is at work: the views stay where they are.
             self._hide()
@@ -111,7 +114,7 @@ class QuestionDialogue:
             self._wanted = withdrawn[-1]
             if state.is_still(asked) and not self.running:
                 self._show_list(self._listed)  # As if nothing had been said.
-        self._kept = state.said.kept
+        self._kept, self._mask = state.said.kept, state.mask
 
     def ask(self) -> None:
         """Ask about the present state, after an answer on its way; raises MtctlError where the case cannot be read."""
@@ -167,12 +170,21 @@ class QuestionDialogue:
             self._asked = None
         self._given = None
 
+    def take_back(self) -> bool:
+        """Let go of an answer on its way, which is what the person did last; return whether there was one."""
+        if not self.answering:
+            return False
+        self.leave()
+        self._host.changed()
+        return True
+
     def stay(self) -> None:
         """Leave the views where they are when questions come: the person looks at something else."""
-        self._go = False
+        self._go, self._wanted = False, None
 
     def step(self, by: int) -> None:
         """Go to another question, after the last to the first."""
+        self._wanted = None
         if self.questions:
             start = self.at if self.at is not None else min(-by, 0)
             self._look_at((start + by) % len(self.questions))
@@ -185,7 +197,7 @@ class QuestionDialogue:
             return
         self._host.keep(question)
         self.questions = [one for one in self.questions if one is not question]
-        self._go = True
+        self._go, self._wanted = True, None
         if self.questions:
             self._look_at(at % len(self.questions))
         else:
@@ -218,7 +230,7 @@ class QuestionDialogue:
             if not all(0 <= at < size for at, size in zip(index, geometry.size, strict=True)):
                 raise ReviewError("that place lies out of the scan: click on it")
         self._host.settle()
-        self._given = answer, question
+        self._given, self._wanted = (answer, question), None
         self.problem = ""
         self.ask()
         self._host.changed()

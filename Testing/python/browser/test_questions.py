@@ -366,6 +366,22 @@ def test_an_answer_that_fails_changes_nothing(session: Session) -> None:
     assert session.text.startswith("No questions can be asked: out of memory.")
 
 
+def test_an_answer_on_its_way_is_taken_back_alone(session: Session) -> None:
+    async def work(asking: PageQuestions) -> None:
+        asking.keep_place()
+        session.worker.held = True
+        asking.change_place()
+        assert asking.take_back() and not session.page.questions["busy"]
+        session.worker.held = False
+        await session.settled()
+        assert not asking.take_back(), "what was done before is the history's"
+
+    before = session.case.mask
+    session.run(work)
+    assert session.case.mask is before and session.replies() == [("kept", False)]
+    assert session.text.startswith("Question 1 of 1") and session.case.history.can_undo == "keep"
+
+
 def test_a_decision_on_the_case_takes_no_answer_in_afterwards(session: Session) -> None:
     before = session.case.mask
 

@@ -107,6 +107,17 @@ def test_an_undo_takes_replies_back_one_by_one_and_a_redo_brings_them(session: R
     assert [reply.undone for reply in session.state.replies] == [False, False]
 
 
+@pytest.mark.parametrize("reply", ["kept", "clicked where nothing changes"])
+def test_a_reply_to_a_case_that_was_decided_on_opens_it_again(session: ReviewSession, reply: str) -> None:
+    for decide in (session.accept_case, lambda: session.reject_case("motion")):
+        decide()
+        if reply == "kept":
+            session.keep(ROOF)
+        else:
+            session.answer(Answer(((8.0, 8.0, 8.0),), "inside"), MAPS.segmentation)
+        assert session.state.status is Status.DRAFT and session.state.reason == ""
+
+
 def test_a_reply_after_an_undo_leaves_what_was_taken_back_as_it_is(session: ReviewSession) -> None:
     session.keep(ROOF)
     session.record("undo", MAPS.segmentation, 0)

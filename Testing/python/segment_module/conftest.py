@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.asked_module import FLOOR, PATIENCE, ROOF, VEIN, let_ask, let_ask_no_more, questions_at, strip
 from support.paths import ROOT
+from support.question_child import QuestionChild
 from support.same_process import answer_here
 from support.segment_module import arrive, current, load_scan
 
@@ -52,3 +54,24 @@ def scan_node(host: Any, module: Any) -> Any:
 def case(host: Any, module: Any, scan_node: Any) -> Any:
     """The review of a scan whose result has just arrived."""
     return arrive(host, module, scan_node)
+
+
+@pytest.fixture
+def child(host: Any, module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[QuestionChild]:
+    """The child that is asked for questions; it has none unless the test says so."""
+    made = QuestionChild()
+    let_ask(module, made, monkeypatch)
+    yield made
+    made.held = False
+    let_ask_no_more(current(host))
+
+
+@pytest.fixture
+def asked(host: Any, module: Any, child: QuestionChild, scan_node: Any) -> Any:
+    """A case whose questions, about three places on the border of the ball, have come."""
+    from mtctl import scene
+
+    child.asks = questions_at((VEIN, ROOF, FLOOR), scene.volume_of(scan_node).geometry)
+    review = arrive(host, module, scan_node)
+    assert host.wait_until(lambda: strip(module).startswith("Question 1 of 3"), PATIENCE)
+    return review

@@ -2,86 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.question_child import QuestionChild, made_up_questions
+from support.asked_module import CORNERS, FLOOR, PATIENCE, ROOF, VEIN, crosshair, questions_at, quiet, strip
+from support.question_child import QuestionChild
 from support.segment_module import arrive, choose_store, current, load_scan, mask, settle
 
 from mtctl.cases.store import CaseStore
-from mtctl.geometry import Geometry, Mask
-from mtctl.review.answers import Answer, Said, ShownQuestion
+from mtctl.review.answers import Answer, Said
 from mtctl.review.state import Status
-from mtctl.worker.client import WorkerClient
 
 pytestmark = pytest.mark.host
-
-ASK = WorkerClient.ask
-PATIENCE = 20
-VEIN, ROOF, FLOOR = "left inferior vein", "roof", "floor"
-
-#: Places on the border of the ball, in voxels (x, y, z).
-CORNERS = {
-    VEIN: (48, 24, 20),
-    ROOF: (28, 24, 30),
-    FLOOR: (28, 24, 6),
-    "right inferior vein": (8, 24, 20),
-    "mitral plane": (28, 44, 20),
-}
-
-
-@pytest.fixture
-def child(module: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The child that is asked; it asks about three places on the border of the ball."""
-    made = QuestionChild()
-    monkeypatch.setattr(WorkerClient, "ask", ASK)
-    module.logic.worker.client.close()
-    monkeypatch.setattr(module.logic.worker.client, "_make_transport", made.transport)
-    module.questionPanel._rest.setInterval(0)
-    yield made
-    made.held = False
-    module.logic.worker.client.close()
-
-
-@pytest.fixture
-def asked(host: Any, module: Any, child: QuestionChild, scan_node: Any) -> Any:
-    """A case whose questions have come."""
-    from mtctl import scene
-
-    child.asks = questions_at((VEIN, ROOF, FLOOR), scene.volume_of(scan_node).geometry)
-    review = arrive(host, module, scan_node)
-    assert host.wait_until(lambda: module.ui.questionLabel.text.startswith("Question 1 of 3"), PATIENCE)
-    return review
-
-
-def questions_at(names: Iterable[str], geometry: Geometry) -> Callable[[Mask, Said], list[ShownQuestion]]:
-    """Returns what asks about these places: the roof is too far out, all others end too early."""
-    places = {name: tuple(geometry.index_to_physical(CORNERS[name]).tolist()) for name in names}
-    return made_up_questions(
-        {name: (place, "outside" if name == ROOF else "inside") for name, place in places.items()}, geometry
-    )
-
-
-def strip(module: Any) -> str:
-    return str(module.ui.questionLabel.text)
-
-
-def quiet(host: Any, module: Any) -> None:
-    """Waits until the list is of the present state."""
-    settle(host, module)
-    panel = module.questionPanel
-    assert host.wait_until(lambda: not panel._dialogue.asking and not panel._dialogue.answering, PATIENCE)
-
-
-def crosshair() -> tuple[float, float, float]:
-    import slicer
-
-    place = slicer.util.getNode("vtkMRMLCrosshairNodedefault").GetCrosshairRAS()
-    return -place[0], -place[1], place[2]
 
 
 class TestTheQuestions:
@@ -224,6 +160,27 @@ class TestAnswers:
         assert scene.load_document(asked.nodes, "review LeftAtrium")["questions"][0]["undone"] is True
         assert child.requests[-1][1].kept == () and strip(module).startswith(f"Question 1 of 3: {VEIN}")
         assert asked.asked is module.questionPanel._dialogue.current and not asked.session.state.edits
+
+    @pytest.mark.parametrize("how", ["key", "button"])
+    def test_z_while_an_answer_is_worked_out_takes_that_answer_back_and_no_more(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild, how: str
+    ) -> None:
+        host.press("K")
+        paint(module, asked, 3.0)
+        quiet(host, module)
+        painted, said = mask(asked), asked.session.said
+        child.held = True
+        host.press("C")
+        host.press("Z") if how == "key" else module.ui.takeBackButton.click()
+        settle(host, module)
+        assert not module.questionPanel._dialogue.answering
+        child.held = False
+        quiet(host, module)
+        assert np.array_equal(mask(asked), painted) and asked.session.said == said
+        assert strip(module).startswith("Question 1 of 2: roof") and not module.ui.redoButton.enabled
+        host.press("Z")
+        quiet(host, module)
+        assert np.array_equal(mask(asked), asked.session.maps.segmentation) and asked.session.said == said
 
     def test_an_answer_that_changes_no_voxel_is_taken_back_by_itself(self, host: Any, module: Any, asked: Any) -> None:
         deep = asked.session.maps.geometry.index_to_physical((28, 24, 20)).tolist()
@@ -406,6 +363,28 @@ class TestWhatChangesMeanwhile:
         quiet(host, module)
         assert len(module.questionPanel._dialogue.questions) == 3 and asked.session.state.replies == ()
 
+    @pytest.mark.usefixtures("stored_here")
+    @pytest.mark.parametrize("button", ["acceptCaseButton", "rejectCaseButton"])
+    def test_a_decision_counts_the_stroke_of_this_moment_and_takes_no_answer_in_afterwards(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild, tmp_path: Path, button: str
+    ) -> None:
+        choose_store(host, module.finishPanel.storeEdit, tmp_path / "store")
+        module.ui.reasonEdit.text = "motion"
+        child.held = True
+        host.press("C")
+        paint(module, asked, 3.0)
+        painted = mask(asked)
+        getattr(module.ui, button).click()
+        child.held = False
+        assert host.wait_until(lambda: not module.storeJob.running, PATIENCE)
+        quiet(host, module)
+        assert np.array_equal(mask(asked), painted) and asked.session.said == Said()
+        assert [edit.kind for edit in asked.session.state.edits] == ["paint"]
+        assert asked.session.state.status is (Status.ACCEPTED if button == "acceptCaseButton" else Status.REJECTED)
+        assert strip(module).startswith("Question 1 of 3"), "there are questions all the same"
+        host.press("K")
+        assert asked.session.state.status is Status.DRAFT and module.ui.finishLabel.text == ""
+
     def test_keys_are_dead_out_of_the_module(self, host: Any, module: Any, asked: Any) -> None:
         before, state = mask(asked), asked.session.state
         host.leave()
@@ -470,6 +449,38 @@ class TestWithoutTheNetwork:
 
 
 class TestTheRecord:
+    def test_a_place_that_was_looked_at_is_in_the_scene_at_once(self, host: Any, module: Any, asked: Any) -> None:
+        from mtctl import scene
+
+        host.press("N")
+        visited = scene.load_document(asked.nodes, "review LeftAtrium")["visited"]
+        assert [tuple(place) for place in visited] == [
+            pytest.approx(question.place) for question in module.questionPanel._dialogue.questions[:2]
+        ]
+
+    def test_z_takes_back_what_was_answered_since_the_scene_was_loaded_and_nothing_of_before(
+        self, host: Any, module: Any, asked: Any, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        host.press("C")
+        quiet(host, module)
+        assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+        slicer.mrmlScene.Clear(0)
+        slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+        host.process_events()
+        quiet(host, module)
+        review = module.currentReview.review
+        loaded, said = mask(review), review.session.said
+        assert len(said.answers) == 1 and not module.ui.takeBackButton.enabled
+        host.press("C")
+        quiet(host, module)
+        assert len(review.session.said.answers) == 2 and module.ui.takeBackButton.enabled
+        host.press("Z")
+        quiet(host, module)
+        assert np.array_equal(mask(review), loaded) and review.session.said == said
+        assert not module.ui.takeBackButton.enabled
+
     def test_a_saved_scene_goes_on_with_what_was_said(
         self, host: Any, module: Any, asked: Any, child: QuestionChild, tmp_path: Path
     ) -> None:

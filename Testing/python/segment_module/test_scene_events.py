@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.asked_module import ROOF, VEIN, quiet, strip
 from support.segment_module import arrive, border_place, check, current, dab, keep_place, load_scan, mask, settle
 
 from mtctl.review.answers import ShownQuestion
@@ -83,23 +84,24 @@ class TestSavingAndLoading:
 
 class TestDeletingNodes:
     @pytest.mark.parametrize("name", ["scan", "segmentation", "heatmap", "probability", "distance", "record"])
-    def test_in_mid_review_is_told_and_does_no_harm(self, host: Any, module: Any, case: Any, name: str) -> None:
+    def test_in_mid_review_is_told_and_does_no_harm(self, host: Any, module: Any, asked: Any, name: str) -> None:
         import slicer
 
-        in_mid_review(host, module, case)
+        in_mid_review(host, module, asked)
         module.ui.segmentEditor.setActiveEffectByName("Paint")
-        slicer.mrmlScene.RemoveNode(getattr(case.nodes, name))
+        slicer.mrmlScene.RemoveNode(getattr(asked.nodes, name))
         host.wait(0.2)
         for button in (module.ui.insideButton, module.ui.undoButton):
             if button.enabled:
                 button.click()
-        host.press("N")
+        for key in "NKC":
+            host.press(key)
         host.wait(1.2)
         if name == "scan":
             assert module.currentReview.review is None and not module.ui.insideButton.enabled
         else:
             assert module.currentReview.review is None and "again" in module.ui.warningLabel.text
-            arrive(host, module, case.nodes.scan)
+            arrive(host, module, asked.nodes.scan)
             assert module.currentReview.review is not None and not module.ui.warningLabel.isVisible()
 
     def test_the_reviewed_segment_in_another_module_is_told(self, host: Any, module: Any, case: Any) -> None:
@@ -119,14 +121,20 @@ class TestDeletingNodes:
 
 
 class TestReloading:
-    def test_goes_on_with_the_review_and_leaves_no_old_key_behind(self, host: Any, module: Any, case: Any) -> None:
-        in_mid_review(host, module, case)
-        state, steps = case.session.state, len(case.session.state.visited)
+    def test_goes_on_with_the_review_and_leaves_no_old_key_behind(self, host: Any, module: Any, asked: Any) -> None:
+        in_mid_review(host, module, asked)
+        quiet(host, module)
+        state, before = asked.session.state, strip(module)
+        visited = len(state.visited)
         again = host.reload("MTCTLSegment")
-        assert again is not module and again.currentReview.review is not case
-        assert again.currentReview.review.session.state.replies == state.replies
+        review = again.currentReview.review
+        assert again is not module and review is not asked
+        assert review.session.state.replies == state.replies and review.session.said == asked.session.said
+        quiet(host, again)
+        assert strip(again).startswith(f"Question 1 of 3: {VEIN}")
         host.press("N")
-        assert len(case.session.state.visited) == steps and not host.failures
+        assert strip(again).startswith(f"Question 2 of 3: {ROOF}"), "with an old key beside it neither would act"
+        assert len(asked.session.state.visited) == visited and strip(module) == before and not host.failures
 
     def test_in_mid_segmentation_ends_the_child(self, host: Any, module: Any, scan_node: Any) -> None:
         from mtctl.system.process_tree import is_running
@@ -157,7 +165,7 @@ class TestReloading:
         assert not job.running and case.session.state.status.value == "draft"
 
     def test_after_the_main_window_took_the_keys_along_cleans_up_all_the_same(
-        self, host: Any, module: Any, case: Any
+        self, host: Any, module: Any, asked: Any
     ) -> None:
         panels = module.currentReview, module.scanFilter
         for shortcut, _ in module.shortcuts._shortcuts:
@@ -165,8 +173,9 @@ class TestReloading:
         again = host.reload("MTCTLSegment")
         assert not host.failures and again.currentReview not in panels and module._parameterNode is None
         assert not module.Observations and not module.shortcuts._shortcuts
+        quiet(host, again)
         host.press("N")
-        assert again.currentReview.review is not None and not host.failures
+        assert strip(again).startswith(f"Question 2 of 3: {ROOF}") and not host.failures
 
 
 class TestTwoCases:

@@ -416,3 +416,41 @@ def test_until_the_new_list_comes_nothing_of_the_old_one_is_drawn(window: Questi
     window.come()
     window.dialogue.step(1)
     assert window.host.previews
+
+
+@pytest.mark.parametrize("act", ["stroke", "slice", "next question", "keep", "click"])
+def test_who_does_something_else_after_an_undo_is_not_taken_back_to_the_place_when_the_list_comes(
+    window: QuestionWindow, act: str
+) -> None:
+    start = window.review.mask
+    window.dialogue.keep()
+    window.come()
+    window.review.undo(start, 0)
+    window.dialogue.follow()
+    assert window.dialogue.due and window.name() == ROOF
+    do: dict[str, Callable[[], None]] = {
+        "stroke": lambda: window.review.paint((7, 9, 11)),
+        "slice": window.dialogue.stay,
+        "next question": lambda: window.dialogue.step(1),
+        "keep": window.dialogue.keep,
+        "click": lambda: window.dialogue.give(Answer(((14.0, 14.0, 10.0),), "outside")),
+    }
+    do[act]()
+    window.dialogue.follow()
+    looked_at = list(window.host.looked_at)
+    window.come()
+    assert VEIN in window.names() and window.host.looked_at == looked_at
+
+
+def test_an_answer_on_its_way_is_taken_back_alone(window: QuestionWindow) -> None:
+    window.dialogue.keep()
+    window.come()
+    before = window.review.mask
+    window.worker.held = True
+    window.dialogue.change()
+    assert window.dialogue.take_back() and not window.dialogue.answering
+    window.worker.held = False
+    window.come()
+    assert window.review.mask is before and window.said == Said((), (PLACES[VEIN][0],))
+    assert window.name() == ROOF == window.host.previewed and window.names() == [ROOF, FLOOR]
+    assert not window.dialogue.take_back(), "the rest is the editor's to undo"

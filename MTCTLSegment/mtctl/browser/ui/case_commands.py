@@ -179,10 +179,10 @@ class CaseCommands:
         controller.discard()
         async with self._one:
             await controller.save()
-            controller.questions.leave()
             case = controller.case
             before = case.session.state
             decide(case)
+            controller.questions.leave()
             decided = case.session.state
             session, mask = case.snapshot()
             with controller.busy("Writing to the case store …"):

@@ -100,6 +100,13 @@ class PageQuestions:
         """Let go of an answer that is on its way, as the case is decided on; questions are asked for again."""
         self._dialogue.leave()
 
+    def take_back(self) -> bool:
+        """Let go of an answer on its way, and ask for the questions again; return whether there was one."""
+        taken = self._dialogue.take_back()
+        if taken:
+            self.follow(self._case)
+        return taken
+
     def stay(self) -> None:
         """Leave the views where they are when questions come: the person looks at something else."""
         self._dialogue.stay()

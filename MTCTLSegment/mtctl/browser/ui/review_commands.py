@@ -84,8 +84,8 @@ class ReviewCommands:
         self._controller.brush.limit(bool(only_uncertain))
 
     def undo(self) -> None:
-        """Undo the last edit."""
-        if self._controller.case.undo():
+        """Take back an answer on its way, or else undo the last step."""
+        if not self._controller.questions.take_back() and self._controller.case.undo():
             self._controller.mask_changed()
 
     def redo(self) -> None:
