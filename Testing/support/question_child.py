@@ -116,6 +116,18 @@ class QuestionChildTransport:
         self._say(encode({"event": "done", "id": number, "questions": listed}))
 
 
+def at_either_side(mask: Mask, geometry: Geometry) -> dict[str, tuple[Triple, str]]:
+    """Return two places on the border of a mask (z, y, x): at one it ends too early, at the other too late."""
+    z, y, x = np.argwhere(mask).T
+    middle = int(y.mean()), int(z.mean())
+    outside = geometry.index_to_physical((int(x.min()) - 1, *middle)).tolist()
+    inside = geometry.index_to_physical((int(x.max()), *middle)).tolist()
+    return {
+        "left inferior vein": ((outside[0], outside[1], outside[2]), "inside"),
+        "mitral plane": ((inside[0], inside[1], inside[2]), "outside"),
+    }
+
+
 def made_up_questions(
     places: Mapping[str, tuple[Triple, str]], geometry: Geometry
 ) -> Callable[[Mask, Said], list[ShownQuestion]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 from support.chromium import program, wait
+from support.paths import TESTING
 
 #: The page's state, for scripts.
 STATE = "window.trame.state.state"
@@ -39,15 +40,23 @@ class Served:
         lines: What it printed.
     """
 
-    def __init__(self, target: Path, *options: str, asks: bool = False) -> None:
-        """Start it; without `asks` no child process looks for questions, which takes seconds of each case."""
+    def __init__(self, target: Path, *options: str, asks: bool = False, program: str = "mtctl") -> None:
+        """Start it; without `asks` no child process looks for questions, which takes seconds of each case.
+
+        Args:
+            target: What to review.
+            options: Further ones of `mtctl review`.
+            asks: Whether there are questions.
+            program: The module that is run: `mtctl`, or one of `support` in its place.
+        """
         options = options if asks else (*options, "--no-questions")
+        paths = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(TESTING)]))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mtctl", "review", str(target), "--no-browser", *options],
+            [sys.executable, "-m", program, "review", str(target), "--no-browser", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "PYTHONPATH": paths},
         )
         self.lines: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.browser_case import write_case
-from support.question_child import made_up_questions
+from support.question_child import at_either_side, made_up_questions
 from support.question_worker import QuestionWorker
 
 from mtctl.browser.sources.folder import FolderSource
@@ -81,13 +81,8 @@ class Session:
         self.case = CaseUnderReview(KEY, "ball", opened)
         self.page, self.worker = ShownPage(self.case, opened.scan), QuestionWorker()
         geometry = self.case.session.maps.geometry
-        z, y, x = np.argwhere(self.case.mask).T
-        low, high, middle = int(x.min()), int(x.max()), (int(y.mean()), int(z.mean()))
-        self.places = {
-            "left inferior vein": (tuple(geometry.index_to_physical((low - 1, *middle)).tolist()), "inside"),
-            "mitral plane": (tuple(geometry.index_to_physical((high, *middle)).tolist()), "outside"),
-        }
-        self.worker.asks = made_up_questions(self.places, geometry)  # type: ignore[arg-type]
+        self.places = at_either_side(self.case.mask, geometry)
+        self.worker.asks = made_up_questions(self.places, geometry)
 
     def run(self, work: Callable[[PageQuestions], Awaitable[None]]) -> None:
         """Opens the case, waits for its questions unless answers are held, and does something with them."""
