@@ -1,4 +1,4 @@
-"""The program `mtctl` whose reviewer asks about two places on the border of the segmentation, without a child process."""
+"""`mtctl` whose reviewer asks about two places on the border of the segmentation, without a child process."""
 
 from __future__ import annotations
 
