@@ -84,3 +84,17 @@ def crosshair() -> Triple:
 
     right, front, up = slicer.util.getNode("vtkMRMLCrosshairNodedefault").GetCrosshairRAS()
     return -right, -front, up
+
+
+def paint(module: Any, review: Any, radius_mm: float, effect: str = "Paint") -> None:
+    """A stroke of the brush in the middle of the scan's upper part, where no question is."""
+    geometry = review.session.maps.geometry
+    x, y, z = geometry.index_to_physical((10, 10, 36)).tolist()
+    editor = module.ui.segmentEditor
+    editor.setActiveEffectByName(effect)
+    editor.activeEffect().paint_at((-x, -y, z), radius_mm)
+
+
+def erase(module: Any, review: Any) -> None:
+    """A smaller stroke at the same place that takes away again."""
+    paint(module, review, 2.0, "Erase")

@@ -3,8 +3,9 @@
 A voxel's error is likely where both the model's map and the guidance network's own opinion, which learnt from other
 scans, doubt the mask. Candidates are where most volume is likely wrong close together; for each the network is asked
 what the mask would become if the reader said the opposite. Dropped is a question whose opposite answer would change no
-more than a border. Of what one click each can mend, on cases 57-66 of the benchmark's training list, the five likeliest
-places hold 84 % of what the five thickest errors hold; by the model's map alone, or without the border, it is less.
+more than a border. Of what one click each can mend, on cases 57-66 of the benchmark's training list with the guidance
+network 2026.11.29, the five likeliest places hold 84 % of what the five thickest errors hold; by the model's map alone,
+or without the border, it is less.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _TOGETHER_MM = 8.0
 _CLICK_MM = 5.0
 
 #: Where less volume than this is likely wrong, nothing is asked, mL. On cases 57-66 of the benchmark's training list
-#: that leaves 1 to 8 questions a case, 4.5 in the median.
+#: that leaves 1 to 8 questions a case, 4.5 in the median (guidance network 2026.11.29).
 LEAST_EXPECTED_ML = 0.115
 
 
@@ -186,7 +187,7 @@ def worth_asking(candidates: Sequence[Question]) -> tuple[Question, ...]:
     """Return the questions to ask, by falling product of their chance and of what the opposite answer changes.
 
     Of what the network changes by the first five opposite answers, a quarter more is right than in the order of the
-    volume expected (cases 57-66 of the benchmark's training list).
+    volume expected (cases 57-66 of the benchmark's training list, guidance network 2026.11.29).
     """
     worth = [question for question in candidates if question.expected_ml >= LEAST_EXPECTED_ML]
     return tuple(sorted(worth, key=lambda question: -question.chance * question.change_ml)[:MOST_QUESTIONS])

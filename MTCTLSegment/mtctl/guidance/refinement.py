@@ -20,7 +20,8 @@ from mtctl.review.answers import Answer
 
 #: A change belongs to an answer where it comes this near to one of its clicks, and within this distance of them, mm. On
 #: cases 57-66 of the benchmark's training list, which neither network has learnt, five answers a case mend 2.2 mL with
-#: 15 or 20 mm, 1.9 with 10, 2.0 without a limit: farther away more is made wrong than right.
+#: 15 or 20 mm, 1.9 with 10, 2.0 without a limit (guidance network 2026.11.29): farther away more is made wrong than
+#: right.
 _TOUCH_MM = 5.0
 REACH_MM = 18.0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from support.evaluated_folders import ball, write
 from support.scans import scan
 
 from mtctl.geometry import Geometry, Volume
@@ -21,3 +22,12 @@ def oblique(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cli") / "it's a scan.nrrd"
     write_volume(Volume(scan((28, 40, 44)).array, geometry), path)
     return path
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Three cases, segmented a little wrong, and their expert masks."""
+    for number in range(3):
+        write(tmp_path / "truth" / f"case{number}.label.nrrd", ball(5))
+        write(tmp_path / "results" / f"case{number}.seg.nrrd", ball(5, (7, 8, 9 + 0.5 * (number + 1))))
+    return tmp_path / "results", tmp_path / "truth"

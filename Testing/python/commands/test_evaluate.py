@@ -1,24 +1,19 @@
-"""`mtctl evaluate` on small synthetic cases: figures, tables, and what cannot be compared."""
+"""`mtctl evaluate` on small synthetic cases: figures and tables."""
 
 from __future__ import annotations
 
-import argparse
-import csv
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from scipy import stats
-from support.deadly_inputs import DeadlyCase
-from support.segmentations import LEFT_VENTRICLE, DrawnSegment, write_segments
+from support.evaluated_folders import SHAPE, SPACING, add_maps, ball, evaluate_command, rows_of, write
+from support.segmentations import DrawnSegment, write_segments
 
 from mtctl.commands import evaluate
 from mtctl.commands.main import main
-from mtctl.evaluation.case_files import CaseFiles, ComparedCase, read_case
+from mtctl.evaluation.case_files import CaseFiles, read_case
 from mtctl.evaluation.paired_tests import METRICS, compare
 from mtctl.evaluation.results import CaseResult, MethodResult, TrainingCases, evaluate_case, training_cases
 from mtctl.evaluation.segmentation_metrics import segmentation_metrics
@@ -29,51 +24,6 @@ from mtctl.io.volumes import read_mask, write_segmentation, write_volume
 from mtctl.masks import surface_band, voxel_band
 from mtctl.models.catalogue import shipped_models
 from mtctl.models.model import list_models
-
-SHAPE = (16, 17, 18)
-SPACING = (0.7, 0.8, 2.0)  # x, y, z
-
-
-def ball(radius: float, centre: tuple[float, float, float] = (7, 8, 9)) -> np.ndarray:
-    offsets = np.indices(SHAPE) - np.reshape(centre, (3, 1, 1, 1))
-    return np.sqrt((offsets**2).sum(axis=0)) <= radius
-
-
-def write(path: Path, array: np.ndarray, origin: tuple[float, float, float] = (5.0, -3.0, 1.0)) -> None:
-    path.parent.mkdir(exist_ok=True)
-    image = sitk.GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
-    image.SetSpacing(SPACING)
-    image.SetOrigin(origin)
-    sitk.WriteImage(image, str(path))
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Three cases, segmented a little wrong, and their expert masks."""
-    for number in range(3):
-        write(tmp_path / "truth" / f"case{number}.label.nrrd", ball(5))
-        write(tmp_path / "results" / f"case{number}.seg.nrrd", ball(5, (7, 8, 9 + 0.5 * (number + 1))))
-    return tmp_path / "results", tmp_path / "truth"
-
-
-def evaluate_command(*arguments: str | Path) -> int:
-    parser = argparse.ArgumentParser()
-    evaluate.add_parser(parser.add_subparsers())
-    args = parser.parse_args(["evaluate", *map(str, arguments)])
-    return int(args.run(args))
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def add_maps(results: Path, number: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(number)
-    uncertainty, probability = (rng.random(SHAPE, dtype=np.float32) for _ in range(2))
-    write(results / f"case{number}.uncertainty.nrrd", uncertainty)
-    write(results / f"case{number}.probability.nrrd", probability)
-    return uncertainty, probability
 
 
 def test_every_case_its_mean_and_sd_are_printed_and_status_is_0(
@@ -303,112 +253,6 @@ def test_names_are_the_fewest_parts_of_the_paths_that_tell_folders_apart(tmp_pat
     assert evaluate.method_names(paths, ["V-Net", "ours"]) == ["V-Net", "ours"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--names", "a", "b"], "2 names for 1 prediction folder;"),
-        (["--names", "a", "a"], "--names a: given twice"),
-        (["--case", "case0"], "--case needs --figures"),
-        (["--figures", "figures", "--case", "nobody"], "--case nobody: no result has this name"),
-    ],
-)
-def test_options_that_do_not_fit_are_wrong_usage(
-    arguments: list[str], message: str, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert evaluate_command("--prediction", folders[0], "--truth", folders[1], *arguments) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_a_folder_given_twice_is_wrong_usage(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    again = folders[0].parent / "truth" / ".." / "results"
-    assert evaluate_command("--prediction", folders[0], "--prediction", again, "--truth", folders[1]) == 2
-    assert "given twice" in capsys.readouterr().err
-
-
-def test_figures_without_the_scan_say_which_file_is_needed_after_the_tables(
-    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("--prediction", folders[0], "--truth", folders[1], "--figures", tmp_path / "figures")
-    assert evaluate_command(*command, "--case", "case1") == 1
-    printed = capsys.readouterr()
-    assert "case1.image.nrrd: the picture of a case needs its scan" in printed.err
-    assert "mean of 3" in printed.out and f"written: {tmp_path / 'figures' / 'metrics.png'}" in printed.out
-    assert (tmp_path / "figures" / "metrics.png").is_file()
-
-
-def test_one_common_case_is_too_few_for_a_test_and_said_so(
-    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-    write(tmp_path / "other" / "case0.seg.nrrd", ball(4.6))
-    assert evaluate_command("--prediction", results, "--prediction", tmp_path / "other", "--truth", truth) == 1
-    assert "two common cases" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("option", "content"), [("--prediction", "no such folder"), ("--truth", "no such folder")])
-def test_a_folder_that_is_not_there_is_wrong_usage(
-    option: str, content: str, folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = {"--prediction": folders[0], "--truth": folders[1], option: tmp_path / "nowhere"}
-    assert evaluate_command(*(part for pair in given.items() for part in pair)) == 2
-    assert f"nowhere: {content}" in capsys.readouterr().err
-
-
-def test_a_folder_without_results_is_wrong_usage(
-    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert evaluate_command("--prediction", folders[1], "--truth", folders[1]) == 2
-    assert "holds no <stem>.seg.nrrd" in capsys.readouterr().err
-
-
-def test_another_grid_is_refused_with_both_files_named(
-    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-    write(truth / "case0.label.nrrd", ball(5), origin=(5.0, -3.0, 3.0))
-    write(truth / "case1.label.nrrd", ball(5)[1:])
-    assert evaluate_command("--prediction", results, "--truth", truth) == 1
-    moved, smaller = capsys.readouterr().err.splitlines()
-    assert "case0.label.nrrd: its origin" in moved and "case0.seg.nrrd" in moved
-    assert "case1.label.nrrd: its size" in smaller and "case1.seg.nrrd" in smaller
-
-
-def test_a_truncated_file_is_named_and_the_others_are_done(
-    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-    broken = results / "case1.seg.nrrd"
-    broken.write_bytes(broken.read_bytes()[:-40])
-    assert evaluate_command("--prediction", results, "--truth", truth) == 1
-    printed = capsys.readouterr()
-    assert "case1.seg.nrrd" in printed.err and len(printed.err.splitlines()) == 1
-    assert "mean of 2" in printed.out
-
-
-def test_logits_are_refused_as_probabilities(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    results, truth = folders
-    write(results / "case0.probability.nrrd", np.random.default_rng(0).normal(size=SHAPE).astype(np.float32))
-    assert evaluate_command("--prediction", results, "--truth", truth) == 1
-    assert "case0.probability.nrrd" in capsys.readouterr().err
-
-
-def test_uncertainties_beyond_0_to_1_are_refused_and_the_other_cases_are_done(
-    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-    for number in range(3):
-        add_maps(results, number)
-    of_grey_values = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)
-    write(results / "case0.uncertainty.nrrd", of_grey_values)
-    write(results / "case1.uncertainty.nrrd", np.full(SHAPE, -0.5, np.float32))
-    assert evaluate_command("--prediction", results, "--truth", truth) == 1
-    printed = capsys.readouterr()
-    too_high, too_low = printed.err.splitlines()
-    assert "case0.uncertainty.nrrd: values from 0 to 255 are no uncertainties (0 to 1)" in too_high
-    assert "case1.uncertainty.nrrd: values from -0.5 to -0.5" in too_low
-    assert "mean of 1" in printed.out
-
-
 def test_maps_that_reach_0_and_1_are_taken(folders: tuple[Path, Path]) -> None:
     results, truth = folders
     for ending in (".uncertainty.nrrd", ".probability.nrrd"):
@@ -425,14 +269,6 @@ def test_an_empty_result_counts_with_the_worst_distance(
     empty = rows_of(tmp_path / "f.csv")[0]
     assert float(empty["dice"]) == 0
     assert float(empty["hd95_voxel"]) == pytest.approx(np.linalg.norm([15, 16, 17]))
-
-
-def test_a_csv_that_cannot_be_written_is_an_error_after_the_tables(
-    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert evaluate_command("--prediction", folders[0], "--truth", folders[1], "--csv", tmp_path / "no" / "f.csv") == 1
-    printed = capsys.readouterr()
-    assert "f.csv" in printed.err and "mean of 3" in printed.out
 
 
 def test_the_case_scores_of_reports_beside_the_results_are_judged(
@@ -459,40 +295,6 @@ def test_the_case_scores_of_reports_beside_the_results_are_judged(
     assert "flagged              1" in printed and "in its 90 % interval 1.000" in printed
 
 
-def test_a_torn_report_is_named_and_everything_else_is_done(
-    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-    for number in range(3):
-        write(tmp_path / "other" / f"case{number}.seg.nrrd", ball(4.6 + 0.3 * number))
-        report = json.dumps({"case_score": 0.9, "case_score_interval": [0.5, 1.0], "flagged": False})
-        (results / f"case{number}.json").write_text(report, encoding="utf-8")
-    torn = results / "case1.json"
-    torn.write_bytes(torn.read_bytes()[:20])
-    both = ("--prediction", results, "--prediction", tmp_path / "other")
-    assert evaluate_command(*both, "--truth", truth, "--csv", tmp_path / "figures.csv") == 1
-    printed = capsys.readouterr()
-    (said,) = printed.err.splitlines()
-    assert f"{torn}: not a readable report" in said and said.endswith("segment the case again")
-    assert "Case score of 2 reports" in printed.out  # of the two that are whole
-    assert printed.out.count("mean of 3") == 2 and "Paired over 3 common cases" in printed.out
-    assert len(rows_of(tmp_path / "figures.csv")) == 6
-
-
-def test_an_empty_expert_mask_and_another_structure_are_named_and_the_other_cases_compared(
-    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-    write(truth / "case0.label.nrrd", np.zeros(SHAPE, bool))
-    grid = Geometry(SHAPE[::-1], SPACING, (5.0, -3.0, 1.0))
-    write_segments(truth / "case1.label.nrrd", [ball(5).astype(np.uint8)], grid, [DrawnSegment("LV", LEFT_VENTRICLE)])
-    assert evaluate_command("--prediction", results, "--truth", truth) == 1
-    said = capsys.readouterr()
-    assert "case0.label.nrrd: the expert mask is empty: there is no atrium to compare with" in said.err
-    assert "case1.label.nrrd: the segmentation is of 'LV' (Left ventricle)" in said.err
-    assert "case2 " in said.out and "case0 " not in said.out
-
-
 @pytest.mark.parametrize("cropped", ["truth/case1.label.nrrd", "results/case1.seg.nrrd"])
 def test_a_mask_that_slicer_has_cropped_gives_the_figures_of_the_whole_one(
     folders: tuple[Path, Path], cropped: str
@@ -508,38 +310,3 @@ def test_a_mask_that_slicer_has_cropped_gives_the_figures_of_the_whole_one(
     (results / "case1.uncertainty.nrrd").unlink()
     (results / "case1.probability.nrrd").unlink()
     assert evaluate_case(read_case(files)).segmentation == whole.segmentation
-
-
-def test_whatever_one_case_raises_costs_that_case_alone(
-    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-
-    counted = iter(range(3))
-
-    def fail_once(case: ComparedCase) -> CaseResult:
-        if next(counted) == 1:
-            raise IndexError("list index out of range")
-        return evaluate_case(case)
-
-    monkeypatch.setattr("mtctl.evaluation.results.evaluate_case", fail_once)
-    assert evaluate_command("--prediction", results, "--truth", truth) == 1
-    said = capsys.readouterr()
-    assert "case1.seg.nrrd: unexpected IndexError: list index out of range" in said.err
-    assert "case0 " in said.out and "case2 " in said.out
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a process ends itself in another way there")
-def test_a_case_that_ends_or_holds_its_reader_costs_that_case_alone(
-    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results, truth = folders
-    for name in ("crash", "hang"):
-        shutil.copyfile(results / "case0.seg.nrrd", results / f"{name}.seg.nrrd")
-        shutil.copyfile(truth / "case0.label.nrrd", truth / f"{name}.label.nrrd")
-    monkeypatch.setattr("mtctl.evaluation.case_files.CaseFiles", DeadlyCase)
-    assert evaluate_command("--prediction", results, "--truth", truth) == 1
-    said = capsys.readouterr()
-    assert [f"case{number} " in said.out for number in range(3)] == [True] * 3
-    assert "crash.seg.nrrd: its process ended while it read it (SIGSEGV)" in said.err
-    assert "hang.seg.nrrd: it could not be read within" in said.err

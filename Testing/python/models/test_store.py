@@ -7,7 +7,6 @@ import errno
 import json
 import math
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,115 +15,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
+from support.candidates import candidate, name_of
 from support.scans import scan
 from support.stored_cases import contents
 
 from mtctl.commands.main import main
 from mtctl.errors import MtctlError
-from mtctl.inference.prediction import Options
-from mtctl.inference.report import make_report
-from mtctl.inference.segmenter import Segmenter
 from mtctl.inference.test_time_augmentation import VIEWS
-from mtctl.models import shipped
-from mtctl.models.card import MOST_VIEWS, Card, ModelError, write_card
-from mtctl.models.model import Model, find_model, list_models, read_model, save_locator, save_model
+from mtctl.models.card import MOST_VIEWS, ModelError, write_card
+from mtctl.models.model import find_model, list_models, read_model, save_locator
 from mtctl.models.model_files import CARD
-from mtctl.models.site_folder import site_folder
 from mtctl.models.store import ModelStore
-from mtctl.models.verdict import Compared, ModelName, Verdict, VerdictError, read_verdict, write_verdict
-from mtctl.models.versions import ModelStoreError, NotBetterError, Version
+from mtctl.models.verdict import VerdictError, read_verdict, write_verdict
+from mtctl.models.versions import ModelStoreError, NotBetterError
 from mtctl.networks.architecture import Architecture, locator_shapes, network_shapes
 from mtctl.networks.mtctl_net import LocatorNet, MTCTLNet
 from mtctl.system.files import WriteError, file_sha256
 from mtctl.system.staging import read_sealed, write_sealed
 from mtctl.worker.engine import Engine
-
-
-@pytest.fixture
-def store(tmp_path: Path, tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
-    """An empty store of a site whose shipped model is the tiny one."""
-    came = tmp_path / "shipped"
-    shutil.copytree(tiny_model.folder, came / "tiny")
-    write_card(came / "tiny", dataclasses.replace(tiny_model.card, default=True))
-    monkeypatch.setattr(shipped, "MODEL_FOLDERS", (came,))
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.setenv("MTCTL_MODELS", str(site))
-    return ModelStore()
-
-
-def name_of(card: Card) -> ModelName:
-    return ModelName(card.id, card.version, card.sha256)
-
-
-def better(base: ModelName, **changes: object) -> Verdict:
-    cases = (Compared("a", 0.90, 0.92, {"hd95_mm": (4.0, 3.0)}), Compared("b", 0.88, 0.87))
-    return dataclasses.replace(Verdict(base, cases, calibration=(0.05, 0.04), data={"a": "f" * 64}), **changes)  # type: ignore[arg-type]
-
-
-def candidate(folder: Path, seed: int = 1, **changes: object) -> Path:
-    """A model that differs from the one in use, with its verdict against that."""
-    used = find_model(None).card
-    torch.manual_seed(seed)
-    card = dataclasses.replace(used, id="candidate", version=f"2026.{seed}")
-    save_model(folder, card, MTCTLNet(used.architecture).state_dict())
-    write_verdict(folder, better(name_of(used), **changes))
-    return folder
-
-
-# The rule
-
-
-BASE = ModelName("base", "1", "0" * 64)
-
-
-@pytest.mark.parametrize(
-    ("cases", "calibration", "reason"),
-    [
-        ([(0.90, 0.90)], (0.05, 0.05), None),
-        ([(0.90, 0.88), (0.80, 0.82)], (0.05, 0.05), None),
-        ([(0.90, 0.8999)], (0.05, 0.05), "mean Dice is lower: 89.99, was 90.00"),
-        ([(0.90, 0.8799), (0.80, 0.90)], (0.05, 0.05), r"case 0 loses 2\.0 points of Dice"),
-        ([(0.90, math.nan)], (0.05, 0.05), "mean Dice is lower"),
-        ([(0.90, 0.92)], (0.05, 0.051), "its probabilities are off by 0.051, were by 0.050"),
-        ([(0.90, 0.92)], (0.05, math.nan), "its probabilities are off"),
-        ([(0.90, 0.92)], None, "its calibration was not measured"),
-        ([], (0.05, 0.05), "it was compared on no case"),
-    ],
-)
-def test_a_candidate_may_be_published_when_it_is_not_worse(
-    cases: list[tuple[float, float]], calibration: tuple[float, float] | None, reason: str | None
-) -> None:
-    compared = tuple(Compared(str(number), old, new) for number, (old, new) in enumerate(cases))
-    against = Verdict(BASE, compared, calibration).against
-    if reason is None:
-        assert against == ()
-    else:
-        with pytest.raises(AssertionError, match=reason):
-            raise AssertionError(against)
-
-
-def test_a_verdict_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    verdict = better(BASE, p_value=0.03, held_out="2 folds", recipe={"minutes": 20}, uncertainty={"auroc": (0.8, 0.9)})
-    write_verdict(tmp_path, verdict)
-    assert read_verdict(tmp_path) == verdict
-
-
-def test_a_verdict_that_was_changed_by_hand_or_torn_or_is_missing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(VerdictError, match=r"holds no verdict\.json: the model was never compared"):
-        read_verdict(tmp_path)
-    write_verdict(tmp_path, better(BASE))
-    path = tmp_path / "verdict.json"
-    text = path.read_text()
-    path.write_text(text.replace("0.87", "0.97"))
-    with pytest.raises(VerdictError, match="was changed by hand"):
-        read_verdict(tmp_path)
-    path.write_text(text[:50])
-    with pytest.raises(VerdictError, match="cut off or damaged"):
-        read_verdict(tmp_path)
-
 
 # Publishing and going back
 
@@ -383,93 +292,6 @@ def test_a_folder_of_a_number_that_no_version_has_is_named(store: ModelStore, tm
     assert find_model(None).id == "site-1000000000"
 
 
-# Damage
-
-
-def test_where_the_version_in_use_is_damaged_the_one_before_it_stands_in_and_every_report_says_so(
-    store: ModelStore, tmp_path: Path
-) -> None:
-    store.publish(candidate(tmp_path / "a"))
-    version = store.publish(candidate(tmp_path / "b", 2))
-    card = version.folder / "card.json"
-    card.write_text(card.read_text().replace("0.5", "0.6"))
-    with pytest.raises(ModelStoreError, match=r"card\.json: is damaged .*mtctl models rollback"):
-        store.current()
-    used = find_model(None)
-    assert used.id == "site-0001"
-    said = r"site-0002 cannot be used, so site-0001, .*card\.json: is damaged .*mtctl models rollback"
-    assert re.search(said, used.remark)
-    options = Options(region="none")
-    prediction = Segmenter(used, torch.device("cpu")).predict(scan((32, 32, 32)), options)
-    assert used.remark in make_report(prediction, used.card, options, "entropy", None).report["warnings"]
-    assert [one.number for one in store.versions()] == [1]
-    assert find_model("tiny").id == "tiny"
-    assert store.rollback() == store.version(1)
-    assert find_model(None).id == "site-0001"
-
-
-def test_going_back_passes_over_what_is_damaged(store: ModelStore, tmp_path: Path) -> None:
-    for seed in (1, 2, 3):
-        store.publish(candidate(tmp_path / str(seed), seed))
-    shutil.rmtree(store.version(2).folder)
-    assert store.rollback().number == 1  # type: ignore[union-attr]
-    assert store.rollback() is None
-
-
-def test_weights_that_were_changed_are_noticed_before_they_are_used(store: ModelStore, tmp_path: Path) -> None:
-    version = store.publish(candidate(tmp_path / "a"))
-    weights = version.folder / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(ModelError, match="damaged or not the one of this model"):
-        find_model("site-0001").load_network()
-    used = find_model(None)
-    assert used.id == "tiny" and "weights.safetensors: is not the file of this model's card" in used.remark
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"{", b"[" * 200_000, b'{"history": [{"version": -1}]}', None],
-    ids=["torn", "deep", "another document", "a folder"],
-)
-def test_where_nobody_can_tell_which_model_is_in_use_it_is_the_shipped_one_and_going_back_is_possible(
-    store: ModelStore, tmp_path: Path, content: bytes | None
-) -> None:
-    version = store.publish(candidate(tmp_path / "a"))
-    pointer = store.folder / "current.json"
-    pointer.unlink()
-    pointer.write_bytes(content) if content is not None else pointer.mkdir()
-    used = find_model(None)
-    assert used.id == "tiny" and "current.json: " in used.remark
-    assert store.rollback("complaints") is None
-    assert find_model(None).remark == "" and (store.folder / "current.damaged-1.json").exists()
-    assert [step.reason for step in store.history()] == ["complaints; current.damaged-1.json was damaged"]
-    assert store.versions() == [version]
-    assert store.publish(candidate(tmp_path / "b", 2)).number == 2
-    assert store.rollback() is None
-
-
-def test_a_site_folder_that_is_not_there_is_an_error_and_not_the_shipped_model(
-    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MTCTL_MODELS", str(tmp_path / "not mounted"))
-    with pytest.raises(ModelStoreError, match=r"\$MTCTL_MODELS\) is not there; connect the drive"):
-        find_model(None)
-    assert find_model("tiny").id == "tiny"
-
-
-@pytest.mark.parametrize(
-    ("platform", "variable", "place"),
-    [("linux", "XDG_DATA_HOME", ""), ("win32", "LOCALAPPDATA", ""), ("darwin", "HOME", "Library/Application Support")],
-)
-def test_without_a_site_folder_models_lie_in_the_users_data(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str, variable: str, place: str
-) -> None:
-    monkeypatch.delenv("MTCTL_MODELS")
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setenv(variable, str(tmp_path))
-    assert site_folder() == tmp_path / place / "mtctl" / "models"
-
-
 # At once
 
 
@@ -530,66 +352,6 @@ def test_list_names_a_damaged_version_and_shows_the_others(
     out, err = capsys.readouterr()
     assert "tiny" in out and "site-0001" not in out
     assert "verdict.json: is missing" in err
-
-
-def with_the_old_geometry(folder: Path) -> Path:
-    """Make the card in `folder` one of an older program."""
-    values = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    del values["grid_mm"]
-    (folder / CARD).write_text(json.dumps(values | {"spacing_mm": 1.25}), encoding="utf-8")
-    return folder
-
-
-def published_before_the_true_geometry(store: ModelStore, source: Path) -> Version:
-    """A version of the site whose card is one of an older program."""
-    version = store.publish(source)
-    with_the_old_geometry(version.folder)
-    document = read_sealed(version.folder / "version.json", 1)
-    document["files"][CARD] = file_sha256(version.folder / CARD)
-    write_sealed(version.folder / "version.json", document)
-    return store.version(version.number)
-
-
-def test_a_candidate_of_the_old_geometry_is_refused_with_the_reason_that_reading_it_gives(
-    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = with_the_old_geometry(candidate(tmp_path / "a"))
-    with pytest.raises(ModelError, match="it fails on correctly stored scans") as read:
-        read_model(source)
-    for override in ("", "tried on the ward"):
-        with pytest.raises(ModelError) as published:
-            store.publish(source, override)
-        assert str(published.value) == str(read.value)
-    assert main(["models", "publish", str(source)]) == 1
-    assert str(read.value) in capsys.readouterr().err
-    assert contents(store.folder) == {} and find_model(None).id == "tiny"
-
-
-def test_a_site_s_model_of_the_old_geometry_is_listed_as_refused_and_the_others_as_ever(
-    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    second = candidate(tmp_path / "b", 2)
-    published_before_the_true_geometry(store, candidate(tmp_path / "a"))
-    store.publish(second, override="the first of this version")
-    assert [model.id for model in list_models()] == ["site-0002", "tiny"]
-    assert main(["models", "list"]) == 0
-    out, err = capsys.readouterr()
-    rows = {words[0]: words[2] for words in map(str.split, out.splitlines()[1:])}
-    assert rows == {"site-0002": "default", "tiny": "-", "site-0001": "refused"}
-    assert "it fails on correctly stored scans" in err and str(store.folder) in err
-    with pytest.raises(ModelError, match="it fails on correctly stored scans"):
-        find_model("site-0001")
-
-
-def test_where_the_model_in_use_is_of_the_old_geometry_it_is_said_how_to_go_back(
-    store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    published_before_the_true_geometry(store, candidate(tmp_path / "a"))
-    assert re.search(r"it fails on correctly stored scans.*mtctl models rollback", find_model(None).remark)
-    assert main(["models", "list"]) == 0
-    assert "site-0001" in capsys.readouterr().out
-    assert main(["models", "rollback"]) == 0
-    assert find_model(None).id == "tiny"
 
 
 def test_another_folder_can_be_named(store: ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,47 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from support.blob_scans import CENTRE, GEOMETRIES, SIGMA, around_the_blob, blob, noise, points, turned
 
 from mtctl.geometry import Geometry, Volume
 from mtctl.io.volumes import read_volume, write_volume
 from mtctl.preprocessing.network_grid import GRID_MM, canonical_geometry, pad_to_multiple
-from mtctl.preprocessing.normalisation import intensity_remark, measured_window, normalise
-from mtctl.preprocessing.padding import measured_voxels
-from mtctl.preprocessing.region_of_interest import Box, RegionError, window_of
+from mtctl.preprocessing.normalisation import normalise
+from mtctl.preprocessing.region_of_interest import Box
 from mtctl.preprocessing.resampling import from_grid, to_grid
-from mtctl.synthetic.phantom import make_phantom
 
-CENTRE = np.array([11.3, -42.7, 75.1])  # of the blob, LPS mm
-SIGMA = 5.0  # mm
 BLUR_MM = 5.0  # how far around itself a voxel of the network's grid looks
 BLOB_ML = (2 * np.pi) ** 1.5 * SIGMA**3 / 1000
-
-
-def turned(*degrees: float) -> NDArray[np.float64]:
-    return np.asarray(Rotation.from_euler("xyz", degrees, degrees=True).as_matrix())
-
-
-def around_the_blob(
-    size: tuple[int, int, int],
-    spacing: tuple[float, float, float],
-    matrix: NDArray[np.float64] | None = None,
-    shift: tuple[float, float, float] = (0.0, 0.0, 0.0),
-) -> Geometry:
-    """A grid with the blob near its middle, `shift` mm off."""
-    matrix = np.eye(3) if matrix is None else matrix
-    origin = CENTRE + shift - matrix @ ((np.array(size) - 1) / 2 * spacing)
-    return Geometry(size, spacing, (origin[0], origin[1], origin[2]), tuple(matrix.ravel().tolist()))
-
-
-def points(geometry: Geometry) -> NDArray[np.float64]:
-    """LPS place of every voxel, (z, y, x, 3)."""
-    z, y, x = np.indices(geometry.shape)
-    return geometry.index_to_physical(np.stack([x, y, z], axis=-1))
-
-
-def blob(geometry: Geometry) -> Volume:
-    squares = ((points(geometry) - CENTRE) ** 2).sum(axis=-1)
-    return Volume(np.exp(-squares / (2 * SIGMA**2)).astype(np.float32), geometry)
 
 
 def ramp(geometry: Geometry) -> NDArray[np.float32]:
@@ -65,28 +35,6 @@ def centre_and_ml(array: NDArray[np.float32], geometry: Geometry) -> tuple[NDArr
     total = array.sum(dtype=np.float64)
     centre = (points(geometry) * array[..., None]).sum(axis=(0, 1, 2)) / total
     return centre, float(total * geometry.voxel_ml)
-
-
-FLIP = np.diag([-1.0, 1.0, -1.0])
-TURN = np.array([[0, 0, 1.0], [1.0, 0, 0], [0, 1.0, 0]])
-GEOMETRIES = {
-    "network's own": around_the_blob((36, 34, 20), GRID_MM),
-    "sub-voxel offset": around_the_blob((36, 34, 20), GRID_MM, shift=(0.42, -0.26, 0.9)),
-    "the benchmark's": around_the_blob((72, 68, 40), (0.625, 0.625, 1.25)),
-    "isotropic": around_the_blob((72, 68, 70), (0.7, 0.7, 0.7)),
-    "anisotropic": around_the_blob((60, 90, 40), (0.75, 0.5, 1.1)),
-    "own along one axis": around_the_blob((60, 34, 16), (0.75, 1.25, 3.0)),
-    "thick slices": around_the_blob((72, 72, 14), (0.625, 0.625, 4.0)),
-    "flipped": around_the_blob((60, 64, 24), (0.7, 0.7, 2.0), FLIP, shift=(0.2, 0.3, 0.4)),
-    "sagittal": around_the_blob((66, 60, 24), (0.625, 0.7, 2.0), TURN),
-    "left-handed": around_the_blob((36, 34, 20), GRID_MM, np.diag([1.0, 1.0, -1.0])),
-    "oblique": around_the_blob((64, 64, 64), (0.7, 0.7, 0.7), turned(20, 20, 0)),
-    "oblique thick": around_the_blob((72, 72, 24), (0.625, 0.625, 2.0), turned(-20, 0, 20), shift=(0.2, 0.3, 0.4)),
-    "oblique flipped": around_the_blob((60, 60, 60), (0.75, 0.75, 0.75), turned(20, -20, 0) @ FLIP),
-    "diagonal": around_the_blob((64, 64, 64), (0.7, 0.7, 0.7), turned(45, 35.26, 0)),
-    "fine": around_the_blob((120, 120, 60), (0.35, 0.35, 0.7)),
-}
-ALONG_LPS = [name for name in GEOMETRIES if "oblique" not in name and name != "diagonal"]
 
 
 # --- there and back -------------------------------------------------------------------------------------------------
@@ -200,10 +148,6 @@ def rearranged(volume: Volume, order: tuple[int, ...], signs: tuple[int, ...]) -
         (size[0], size[1], size[2]), (spacing[0], spacing[1], spacing[2]), (x, y, z), tuple(matrix.ravel().tolist())
     )
     return Volume(np.ascontiguousarray(array), geometry)
-
-
-def noise(geometry: Geometry) -> Volume:
-    return Volume(np.random.default_rng(5).normal(100, 20, geometry.shape).astype(np.float32), geometry)
 
 
 @pytest.mark.parametrize(
@@ -407,152 +351,6 @@ def test_a_thorax_goes_there_and_back_in_less_than_a_gigabyte() -> None:
     assert float(done.stdout) < 1.0
 
 
-# --- z-score --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def phantom() -> Volume:
-    """A scan as it should be, with the voxels and about the size of the benchmark's."""
-    made = make_phantom(3)
-    z, y, x = made.image.shape
-    return Volume(made.image, Geometry((x, y, z), made.spacing_mm, (0.0, 0.0, 0.0)))
-
-
-def normalised(volume: Volume) -> NDArray[np.float32]:
-    return normalise(*to_grid(volume, canonical_geometry(volume.geometry)))
-
-
-def damaged(volume: Volume, where: object, value: float) -> Volume:
-    array = volume.array.astype(np.float32)
-    array[where] = value  # type: ignore[index]
-    return Volume(array, volume.geometry)
-
-
-def test_for_normally_distributed_values_the_z_score_is_the_benchmarks() -> None:
-    array = np.random.default_rng(7).normal(120, 30, (30, 40, 50)).astype(np.float32)
-    assert np.allclose(normalise(array), (array - np.mean(array)) / np.std(array), atol=0.05)
-    assert normalise(array).dtype == np.float32
-
-
-def test_a_scan_in_other_units_gives_the_same_input(phantom: Volume) -> None:
-    array = phantom.array.astype(np.float32)
-    for gain, offset in ((7.0, -1000.0), (0.01, 3.0)):
-        np.testing.assert_allclose(normalise(gain * array + offset), normalise(array), atol=2e-3)
-
-
-def test_the_z_score_is_exact_on_large_values() -> None:
-    array = (1e5 + np.random.default_rng(7).normal(0, 3, (20, 300, 300))).astype(np.float32)
-    scored = normalise(array)
-    assert scored.mean(dtype=np.float64) == pytest.approx(0, abs=0.01)
-    assert scored.std(dtype=np.float64) == pytest.approx(1, abs=0.01)
-
-
-def test_a_constant_region_has_no_z_score() -> None:
-    with pytest.raises(RegionError, match="same value"):
-        normalise(np.full((4, 4, 4), 3, np.float32))
-
-
-def test_a_region_that_holds_nothing_of_the_scan_has_no_z_score() -> None:
-    with pytest.raises(RegionError, match="holds nothing of the scan"):
-        normalise(np.ones((4, 4, 4), np.float32), np.zeros((4, 4, 4), bool))
-
-
-def test_a_scan_of_which_nearly_all_is_one_value_is_scaled_by_the_rest() -> None:
-    array = np.zeros((30, 30, 30), np.float32)
-    array[12:18, 12:18, 12:18] = np.random.default_rng(0).normal(100, 5, (6, 6, 6))
-    scored = normalise(array)
-    assert np.isfinite(scored).all()
-    assert scored[array > 0].min() > scored[array == 0].max() + 1
-    assert np.ptp(scored[array > 0]) > 0.1
-
-
-FIVE_VOXELS = tuple(np.random.default_rng(2).integers(10, 80, (3, 5)))
-WILD = {
-    "five voxels of 65535": (FIVE_VOXELS, 65535.0),
-    "six columns of -1000": (np.s_[:, :, 60:66], -1000.0),
-    "three slices of -2000": (np.s_[40:43], -2000.0),
-}
-
-
-@pytest.mark.parametrize(("where", "value"), WILD.values(), ids=WILD)
-def test_wild_values_in_a_few_places_hardly_change_what_the_network_sees_elsewhere(
-    phantom: Volume, where: object, value: float
-) -> None:
-    whole, spoilt = normalised(phantom), normalised(damaged(phantom, where, value))
-    hit = np.zeros(phantom.array.shape, np.float32)
-    hit[where] = 1  # type: ignore[index]
-    grid = canonical_geometry(phantom.geometry)
-    elsewhere = to_grid(Volume(hit, phantom.geometry), grid)[0] < 1e-6
-    assert 0.8 < elsewhere.mean() < 1
-    assert np.abs(spoilt - whole)[elsewhere].max() < 0.15
-    assert np.abs(spoilt).max() < 8  # standard deviations; 65535 would be a thousand of them
-
-
-@pytest.mark.parametrize(("where", "value"), list(WILD.values())[1:], ids=list(WILD)[1:])
-def test_many_wild_values_are_told(phantom: Volume, where: object, value: float) -> None:
-    def remark(volume: Volume) -> tuple[float, float]:
-        found = intensity_remark(*to_grid(volume, canonical_geometry(volume.geometry)))
-        return found.padding, found.cut_off
-
-    sound, spoilt = remark(phantom), remark(damaged(phantom, where, value))
-    assert sum(sound) < 0.002
-    assert 0.02 < sum(spoilt) < 0.1
-
-
-@pytest.mark.parametrize("value", [0.0, -2000.0, 4095.0])
-def test_padding_is_found_and_does_not_count(phantom: Volume, value: float) -> None:
-    array = phantom.array.astype(np.float32)
-    padded = np.pad(array, ((0, 0), (30, 30), (20, 40)), constant_values=value)
-    kept = np.s_[1:-1, 31:-31, 21:-41]
-    plain, scored = normalise(array)[1:-1, 1:-1, 1:-1], normalise(padded)[kept]
-    assert np.abs(scored - plain).max() < 0.1
-    found = intensity_remark(padded)
-    assert found.padding == pytest.approx(1 - array.size / padded.size, abs=0.03)
-    assert intensity_remark(array).padding < 0.002
-
-
-@pytest.mark.parametrize(
-    ("spacing", "size"),
-    [(GRID_MM, (48, 40, 24)), ((0.625, 0.625, 1.25), (96, 80, 48)), ((1.5, 0.9, 3.0), (40, 56, 20))],
-)
-def test_no_frame_of_values_between_padding_and_tissue_is_left_around_a_turned_scan(
-    spacing: tuple[float, float, float], size: tuple[int, int, int]
-) -> None:
-    scan = around_the_blob(size, spacing)
-    noise = np.random.default_rng(4).normal(1000, 20, scan.shape).astype(np.float32)
-    larger = (size[0] * 3 // 2, size[1] * 3 // 2, size[2] * 3 // 2)
-    around = around_the_blob(larger, spacing, turned(10, 10, 15))
-    padded, inside = to_grid(Volume(noise, scan), around)
-    assert inside is not None
-    padded[~inside] = 0
-    volume, grid = Volume(padded, around), canonical_geometry(around)
-    array, inside = to_grid(volume, grid)
-    measured = measured_voxels(volume, grid, array, inside)
-    assert measured is not None and array[measured].min() > 900
-    window = measured_window(array, measured)
-    assert np.mean(array[window] > 900) > 0.9
-    assert array[window].size * np.prod(GRID_MM) > 0.7 * noise.size * np.prod(spacing)
-
-
-def test_a_scan_without_padding_is_measured_all_over() -> None:
-    for geometry in GEOMETRIES.values():
-        scan = noise(geometry)
-        grid = canonical_geometry(geometry)
-        array, inside = to_grid(scan, grid)
-        assert measured_voxels(scan, grid, array, inside) is inside
-
-
-def test_what_lies_outside_is_scaled_like_the_rest_but_does_not_count() -> None:
-    rng = np.random.default_rng(3)
-    array = rng.normal(100, 10, (20, 30, 40)).astype(np.float32)
-    inside = np.zeros(array.shape, bool)
-    inside[:, :, :25] = True
-    array[~inside] += 60
-    scored = normalise(array, inside)
-    assert scored[inside].mean() == pytest.approx(0, abs=0.02)
-    assert scored[~inside].mean() == pytest.approx(6, abs=0.3)
-
-
 # --- padding to whole patches ---------------------------------------------------------------------------------------
 
 
@@ -565,113 +363,3 @@ def test_padding_is_even_and_can_be_undone(shape: tuple[int, int, int]) -> None:
     assert padded[0, 0, 0] == array[0, 0, 0] and padded[-1, -1, -1] == array[-1, -1, -1]
     for cut, count, old in zip(inner, padded.shape, shape, strict=True):
         assert abs(cut.start - (count - old - cut.start)) <= 1
-
-
-# --- regions --------------------------------------------------------------------------------------------------------
-
-
-def test_a_region_is_read_from_six_numbers() -> None:
-    assert Box.parse("-10,20, 0,30.5,-5,40") == Box(-10, 20, 0, 30.5, -5, 40)
-    assert Box.parse(str(Box(-10, 20, 0, 30.5, -5, 40))) == Box(-10, 20, 0, 30.5, -5, 40)
-
-
-@pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        ("", "expected six numbers"),
-        ("1,2,3,4,5", "expected six numbers"),
-        ("1,2,3,4,5,6,7", "expected six numbers"),
-        ("1,2,3,4,5,x", "expected six numbers"),
-        ("1,2,3,4,5,nan", "expected six numbers"),
-        ("1,2,3,4,5,inf", "expected six numbers"),
-        ("2,1,3,4,5,6", "x0 = 2 must be below x1 = 1"),
-        ("1,2,3,4,5,5", "z0 = 5 must be below z1 = 5"),
-    ],
-)
-def test_a_bad_region_is_named_with_what_is_wrong(text: str, cause: str) -> None:
-    with pytest.raises(RegionError, match=cause) as caught:
-        Box.parse(text)
-    assert "region" in str(caught.value) and "\n" not in str(caught.value)
-
-
-SCAN = Geometry((50, 45, 20), GRID_MM, (-30.0, 20.0, 5.0))
-
-
-def test_the_planes_of_a_region_are_the_outer_edges_of_its_voxels() -> None:
-    assert Box.of(SCAN) == Box(-30.625, 31.875, 19.375, 75.625, 3.75, 53.75)
-    assert canonical_geometry(SCAN, box=Box.of(SCAN)) == SCAN
-    window = SCAN.window((5, 10, 6), (20, 16, 8))
-    assert canonical_geometry(SCAN, box=Box.of(window)) == window
-    assert canonical_geometry(SCAN, box=Box.of(window).expanded(2.5)).size == (24, 20, 10)
-
-
-@pytest.mark.parametrize("name", ALONG_LPS)
-def test_the_region_around_a_mask_holds_it_and_no_more(name: str) -> None:
-    geometry = GEOMETRIES[name]
-    mask = np.zeros(geometry.shape, bool)
-    mask[3:10, 10:30, 5:35] = True
-    box = Box.around(mask, geometry)
-    index = points(geometry)[mask]
-    half = np.abs(geometry.matrix @ np.diag(geometry.spacing)).sum(axis=1) / 2
-    assert np.allclose(box.low, index.min(axis=0) - half)
-    assert np.allclose(box.high, index.max(axis=0) + half)
-
-
-def test_there_is_no_region_around_an_empty_mask() -> None:
-    with pytest.raises(RegionError):
-        Box.around(np.zeros((4, 4, 4), bool), Geometry((4, 4, 4), (1, 1, 1), (0, 0, 0)))
-
-
-def test_a_region_is_clipped_to_the_scan() -> None:
-    box = Box(-100, 0, 30, 60, -100, 100)
-    assert box.clipped(SCAN) == Box(-30.625, 0, 30, 60, 3.75, 53.75)
-    assert canonical_geometry(SCAN, box=box).size == (25, 25, 20)
-
-
-def test_a_region_outside_the_scan_is_told_where_the_scan_is() -> None:
-    with pytest.raises(RegionError, match=r"lies outside the scan, which spans -30\.625,31\.875,19\.375"):
-        canonical_geometry(SCAN, box=Box(200, 300, 30, 60, 0, 50))
-
-
-@pytest.mark.parametrize("y0", [45.0, 59.9, 59.99999])
-def test_a_region_too_small_for_an_atrium_is_refused(y0: float) -> None:
-    with pytest.raises(RegionError, match="less than 20 mm of the scan along y"):
-        canonical_geometry(SCAN, box=Box(-30, 30, y0, 60, 5, 50))
-
-
-@pytest.mark.parametrize("name", ALONG_LPS)
-def test_a_box_around_voxels_leads_back_to_them(name: str) -> None:
-    geometry = GEOMETRIES[name]
-    wanted = (slice(2, 9), slice(10, 25), slice(5, 30))
-    mask = np.zeros(geometry.shape, bool)
-    mask[wanted] = True
-    assert window_of(Box.around(mask, geometry), geometry) == wanted
-
-
-@pytest.mark.parametrize("name", GEOMETRIES)
-def test_the_window_of_a_box_holds_every_voxel_in_it_and_never_nothing(name: str) -> None:
-    geometry = GEOMETRIES[name]
-    box = Box(*(c + d for c in CENTRE.tolist() for d in (-7.0, 11.0)))
-    place = points(geometry)
-    inside = ((place >= box.low) & (place <= box.high)).all(axis=-1)
-    window = window_of(box, geometry)
-    assert inside[window].sum() == inside.sum() > 0
-    for mm in (0.01, 400.0):  # smaller than a voxel; beside the scan
-        low = CENTRE + (mm if mm > 1 else 0)
-        tiny = Box(*(v for c in low.tolist() for v in (c, c + 0.01)))
-        cut = window_of(tiny, geometry)
-        assert all(0 <= part.start < part.stop <= n for part, n in zip(cut, geometry.shape, strict=True))
-
-
-def test_of_an_oblique_scan_that_fills_its_box_by_half_only_what_was_measured_is_seen() -> None:
-    rng = np.random.default_rng(0)
-    array = np.zeros((40, 50, 60), np.float32)
-    array[8:32, 10:45, 20:50] = rng.normal(100, 20, (24, 35, 30))
-    z, y, x = measured_window(array, None)
-    assert (z.start, z.stop) == (8, 32) and (y.start, y.stop) == (10, 45) and (x.start, x.stop) == (20, 50)
-    assert measured_window(rng.normal(100, 20, (40, 50, 60)).astype(np.float32), None) == (
-        slice(0, 40), slice(0, 50), slice(0, 60),
-    )  # fmt: skip
-    thin = np.zeros((40, 50, 60), np.float32)
-    thin[18:22] = rng.normal(100, 20, (4, 50, 60))
-    assert measured_window(thin, None) == (slice(None), slice(None), slice(None))

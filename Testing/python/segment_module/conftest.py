@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from support.asked_module import FLOOR, PATIENCE, ROOF, VEIN, let_ask, let_ask_n
 from support.paths import ROOT
 from support.question_child import QuestionChild
 from support.same_process import answer_here
-from support.segment_module import arrive, current, load_scan
+from support.segment_module import arrive, choose_store, current, load_scan
+
+from mtctl.cases.store import CaseStore
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +57,13 @@ def scan_node(host: Any, module: Any) -> Any:
 def case(host: Any, module: Any, scan_node: Any) -> Any:
     """The review of a scan whose result has just arrived."""
     return arrive(host, module, scan_node)
+
+
+@pytest.fixture
+def store(host: Any, module: Any, tmp_path: Path) -> CaseStore:
+    """The store that is chosen in the panel; nothing is in it yet."""
+    choose_store(host, module.finishPanel.storeEdit, tmp_path / "store")
+    return CaseStore(tmp_path / "store")
 
 
 @pytest.fixture
