@@ -248,7 +248,7 @@ def test_a_rejection_needs_a_reason_and_can_be_taken_back_and_an_accepted_case_i
     wait(tab, f"{STATE}.shown.status === 'rejected'", 60)
     (case,) = CaseStore(folder / "case-store").cases()
     assert (case.state, case.reason()) == (CaseState.REJECTED, "motion artefact")
-    wait(tab, "document.querySelector('#mt-reopen')")
+    wait(tab, "document.querySelector('#mt-verdict')?.title === 'motion artefact'")
     tab.click("#mt-reopen")
     wait(tab, f"{STATE}.shown.status === 'draft'")
     erase_in_the_middle(tab)

@@ -7,13 +7,13 @@ REQUEST is a JSON object; one line of JSON comes back for every thing found, and
     {"do": "list", "store": FOLDER}
         {"event": "models", "published": null or {"model", "published", "override", "damage"},
          "models": [{"name", "title", "details"}]}
-        {"event": "case", "id", "state", "reviewer", "changed", "version", "score", "rank"}
+        {"event": "case", "id", "state", "labelled", "reviewer", "changed", "version", "score", "rank"}
         {"event": "trouble", "reason"}
         {"event": "unlisted", "reason"}: instead of cases
     {"do": "open", "store": FOLDER, "case": ID, "to": FOLDER}
-        {"event": "opened", "geometry", "state", "report", "review", "start", "maps": [NAME]}; TO/<array>.npy
+        {"event": "opened", "case", "geometry", "report", "review", "start", "maps": [NAME]}; TO/<array>.npy
     {"do": "publish", "candidate": FOLDER, "override": REASON}
-        {"event": "published", "model", "number"} or {"event": "refused", "reasons": [...]}
+        {"event": "published", "model"} or {"event": "refused", "reasons": [...]}
     {"do": "rollback", "reason": REASON}
         {"event": "rolled back", "model"}
     {"do": "tidy", "run": FOLDER}
@@ -74,13 +74,13 @@ def list_all(emit: Emit, store: str) -> None:
         try:
             found.append(cases.case(id))
         except (CaseError, DamagedError) as error:
-            emit("trouble", case=id, reason=str(error))
+            emit("trouble", reason=str(error))
     ranks = {case.id: rank for rank, case in enumerate(by_expected_gain(found), 1)}
     for case in found:
         emit("case", **_line(case), rank=ranks.get(case.id))
         for record in case.records:
             if record.damage:
-                emit("trouble", case=case.id, reason=record.damage)
+                emit("trouble", reason=record.damage)
 
 
 def open_case(emit: Emit, store: str, case: str, to: str) -> None:
@@ -103,8 +103,8 @@ def open_case(emit: Emit, store: str, case: str, to: str) -> None:
                 _write(folder / f"{name}.npy", here.map(name))
                 maps.append(name)
     review, start = _write_review(here, folder)
-    geometry, about = scan.geometry.to_json(), {"state": here.state.value, "report": report, "maps": maps}
-    emit("opened", case=case, geometry=geometry, review=review, start=start, **about)
+    geometry = scan.geometry.to_json()
+    emit("opened", case=case, geometry=geometry, report=report, review=review, start=start, maps=maps)
 
 
 def publish(emit: Emit, candidate: str, override: str = "") -> None:
@@ -114,7 +114,7 @@ def publish(emit: Emit, candidate: str, override: str = "") -> None:
     except NotBetterError as error:
         emit("refused", reasons=list(error.reasons))
         return
-    emit("published", model=version.model.id, number=version.number)
+    emit("published", model=version.model.id)
 
 
 def roll_back(emit: Emit, reason: str = "") -> None:
@@ -150,7 +150,7 @@ def _list_models(emit: Emit) -> None:
     in_use = catalogue.in_use
     trouble = catalogue.fault or (in_use.fault if in_use else "")
     if trouble:
-        emit("trouble", case="", reason=trouble)
+        emit("trouble", reason=trouble)
     models = [_model_line(model) for model in catalogue.models if model.card or model == in_use]
     if catalogue.fault:
         models.insert(0, {"name": "", "title": "unknown", "details": catalogue.fault})
