@@ -15,7 +15,7 @@ case is added first where it is not in the store yet. A draft takes the place of
 another window of the same person may have saved one meanwhile; without it, and with accept, of those of the author
 whose edits the review goes on with. Whatever is not needed may be left out. One line of JSON comes back:
 
-    {"event": "done", "case": ID, "state": ..., "version": N, "record": N, "held": WHO}
+    {"event": "done", "case": ID, "version": N, "record": N, "held": WHO}
     or {"event": "failed", "reason": ...}
 
 "record" is the number of the case's last record, 0: it has none. "held" is who else has the case open, "": nobody.
@@ -58,7 +58,7 @@ def main(request: Path) -> int:
         case = carry_out(document, request.parent)
         record = case.records[-1].number if case.records else 0
         holder = Holds().holder(Path(document["store"]), case.id)
-        answer = {"case": case.id, "state": case.state.value, "version": case.version, "record": record}
+        answer = {"case": case.id, "version": case.version, "record": record}
         return {**answer, "held": holder.words() if holder else ""}
 
     return answer_with(work)

@@ -16,6 +16,7 @@ from support.paths import ROOT
 from support.scans import scan
 from support.stored_cases import contents, predicted, result_for, reviewed
 
+from mtctl.cases.history import CaseState
 from mtctl.cases.store import CaseStore
 from mtctl.commands.main import main
 from mtctl.io.volumes import read_mask, read_volume, write_volume
@@ -176,18 +177,20 @@ def test_a_window_stores_a_case_from_scan_to_acceptance_through_a_child(store: C
     geometry = volume.geometry.to_json()
     arrays = {"scan": volume.array, "segmentation": result.segmentation, **result.maps}
     first = ask(tmp_path / "1", store, arrays, operation="prediction", geometry=geometry, report=dict(result.report))
-    case = {"event": "done", "case": store.ids()[0], "state": "predicted"}
-    assert first == case | {"version": 0, "record": 1, "held": ""}
+    assert first == {"event": "done", "case": store.ids()[0], "version": 0, "record": 1, "held": ""}
     case = store.case(first["case"])
+    assert case.state is CaseState.PREDICTED
     mask, review = reviewed(case)
     common = {"case": case.id, "review": review, "reviewer": "reader-1"}
-    assert ask(tmp_path / "2", store, {"segmentation": mask}, operation="draft", **common)["state"] == "in review"
+    ask(tmp_path / "2", store, {"segmentation": mask}, operation="draft", **common)
+    assert store.case(case.id).state is CaseState.IN_REVIEW
     last = ask(tmp_path / "3", store, {"segmentation": mask}, operation="accept", **common)
-    assert (last["state"], last["version"]) == ("corrected", 1)
     case = store.case(case.id)
+    assert (case.state, last["version"]) == (CaseState.CORRECTED, 1)
     assert (case.corrected_mask() == mask).all() and case.changed_voxels().sum() == 50
     assert len(case.records) == 2 and store.verify() == []
-    assert ask(tmp_path / "4", store, {}, operation="reject", case=case.id, reason="blurred")["state"] == "rejected"
+    ask(tmp_path / "4", store, {}, operation="reject", case=case.id, reason="blurred")
+    assert store.case(case.id).state is CaseState.REJECTED
 
 
 def test_a_child_that_cannot_do_it_says_why(store: CaseStore, tmp_path: Path) -> None:
