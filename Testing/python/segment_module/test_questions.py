@@ -56,6 +56,28 @@ class TestTheQuestions:
             host.press("K")
         assert part_of(asked.nodes.scene, asked.nodes.scan, "preview") is None and asked.asked is None
 
+    def test_the_colour_beside_the_question_is_that_of_the_views_in_a_frame_that_is_seen_on_any_window(
+        self, host: Any, module: Any, asked: Any
+    ) -> None:
+        from mtctl.scene.nodes import part_of
+
+        sides = set()
+        for _ in range(2):
+            side = module.questionPanel._dialogue.current.side
+            preview = part_of(asked.nodes.scene, asked.nodes.scan, "preview")
+            drawn = preview.GetSegmentation().GetSegment("added" if side == "inside" else "removed").GetColor()
+            picture = module.ui.questionColor._qt.grab().toImage()
+            inner, frame = (picture.pixelColor(x, picture.height() // 2) for x in (picture.width() // 2, 0))
+            assert inner.getRgbF()[:3] == pytest.approx(drawn, abs=0.01)
+            assert 0.3 < frame.lightnessF() < 0.7, "neither as a light window nor as a dark one"
+            assert module.ui.questionColor.isVisible()
+            sides.add(side)
+            host.press("N")
+        assert sides == {"inside", "outside"}
+        for _ in range(3):
+            host.press("K")
+        assert not module.ui.questionColor.isVisible()
+
     def test_the_strip_says_what_is_to_be_expected(self, module: Any, asked: Any) -> None:
         volume = asked.session.maps.segmentation.sum() * asked.session.maps.geometry.voxel_ml
         expected = f"Likely Dice 0.94-0.97, volume {volume - 4:.0f}-{volume + 4:.0f} mL"
