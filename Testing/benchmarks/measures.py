@@ -1,7 +1,7 @@
 """How often the intervals of `mtctl measure` hold the expert's values, how wide they are, and what the wall gives.
 
     PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR            # coverage on names 67-80, phantoms
-    PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR --fit      # levels, of names 17-66
+    PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR --fit      # levels and coverage, names 17-66
     PYTHONPATH=Testing python Testing/benchmarks/measures.py --work DIR --second mtctl-la80     # the wall by two models
 
 DIR keeps the segmentations, which are made once. Needs the real scans ($MTCTL_SHARED/data/la2018; --second takes those
@@ -134,10 +134,22 @@ def fit(cases: Sequence[tuple[LabelledVolume, UncertainMask]]) -> None:
         within = [np.interp(level, LADDER, rows[:, 1]) for level in (-AREA_LEVEL, 0, AREA_LEVEL)]
         half = (max(within) - min(within)) / 2 / here[1]
         levels[-1].append(abs(truth[5] / here[5] - 1) / half)
-    print(f"{len(cases)} scans, the {rank + 1}th of them:")
+    print(f"{len(cases)} scans, the {rank + 1}th of them; how many are held by the level of all others:")
     for column, name in enumerate(NAMES):
-        ordered = sorted(row[column] for row in levels)
-        print(f"    {name:14s} {ordered[rank]:.3f}")
+        needed = [row[column] for row in levels]
+        print(f"    {name:14s} {sorted(needed)[rank]:.3f}   {_share(held_by_others(needed), len(needed))}")
+
+
+def held_by_others(needed: Sequence[float]) -> int:
+    """Return how many cases lie within the level that is fitted on all but them.
+
+    Args:
+        needed: The level that each case's interval needs.
+    """
+    rank = math.ceil(0.9 * len(needed)) - 1
+    return sum(
+        level <= sorted([*needed[:case], *needed[case + 1 :]])[rank] for case, level in enumerate(needed)
+    )  # fmt: skip
 
 
 def _level(values: np.ndarray, truth: float) -> float:
