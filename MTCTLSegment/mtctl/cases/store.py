@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from mtctl.cases.appending import append_record
-from mtctl.cases.case import Draft, StoredCase, read_case
+from mtctl.cases.case import StoredCase, read_case
 from mtctl.cases.history import CaseState
 from mtctl.cases.names import ID, author_of, checked_id, ids_for_scan
 from mtctl.cases.notes import write_note
 from mtctl.cases.records import CASE, FORMAT, REVIEW, SCAN, CaseError, Record, RecordKind
 from mtctl.cases.reviewed import ReviewedSegmentation
 from mtctl.cases.store_folder import cases_folder, explained_errors, list_ids, make_folder
-from mtctl.cases.verify import Finding, Problem, verify_store
+from mtctl.cases.verify import Finding, verify_store
 from mtctl.cases.volumes import check_mask, write_mask, write_prediction
 from mtctl.geometry import Mask, Volume, same_grid
 from mtctl.inference.result import Result
@@ -46,7 +46,7 @@ from mtctl.system.staging import (
     write_sealed,
 )
 
-__all__ = ["CaseError", "CaseState", "CaseStore", "DamagedError", "Draft", "Finding", "Problem", "StoredCase"]
+__all__ = ["CaseError", "CaseState", "CaseStore", "DamagedError", "StoredCase"]
 
 
 class CaseStore:

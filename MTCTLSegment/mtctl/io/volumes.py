@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from mtctl.geometry import Geometry, Triple, Volume, VolumeError, from_image, same_place, to_image, with_spacing
+from mtctl.geometry import Geometry, Triple, Volume, VolumeError, same_place, to_image, with_spacing
 from mtctl.io.case_names import safe_stem
 from mtctl.io.dicom import reader as dicom
 from mtctl.io.dicom.series import ChosenSeries, choose_series
@@ -27,13 +27,11 @@ __all__ = [
     "LoadedScan",
     "Volume",
     "VolumeError",
-    "from_image",
     "input_stem",
     "read_map",
     "read_mask",
     "read_scan",
     "read_volume",
-    "to_image",
     "write_segmentation",
     "write_volume",
 ]

@@ -41,7 +41,7 @@ from mtctl.scene.slice_layers import (
 )
 from mtctl.scene.spacing import file_spacing_of, out_of_date, set_spacing, spacing_of
 from mtctl.scene.surface import color_surface, set_surface_visible
-from mtctl.scene.types import Node, Scene
+from mtctl.scene.types import Node
 from mtctl.scene.visible_cases import hide_cases, is_in_views, unhide_case
 from mtctl.scene.volume_nodes import follow_scan, volume_of
 
@@ -53,7 +53,6 @@ __all__ = [
     "SEGMENT_ID",
     "CaseNodes",
     "Node",
-    "Scene",
     "SceneError",
     "add_label",
     "add_scan",
