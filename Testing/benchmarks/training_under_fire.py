@@ -392,8 +392,7 @@ def main() -> int:
             told = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
             took = f"{time.monotonic() - began:.0f} s"
             print(f"{kind}: {args.rounds} rounds ({told}), amiss: {len(rounds.amiss) - before}, {took}", flush=True)
-    for fault in rounds.amiss:
-        print(f"    {fault}")
+    print("".join(f"    {fault}\n" for fault in rounds.amiss), end="")
     return 1 if rounds.amiss else 0
 
 
