@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
-from mtctl.models.versions import ModelStoreError, Step, lineage
+from mtctl.models.versions import ModelChange, ModelStoreError, lineage
 from mtctl.system.files import with_retries
 from mtctl.system.staging import DamagedError, read_sealed_as, write_sealed
 
@@ -19,10 +19,10 @@ CURRENT = "current.json"
 class _Pointer:
     """What the file holds, but for its seal."""
 
-    history: tuple[Step, ...]
+    history: tuple[ModelChange, ...]
 
 
-def read_history(folder: Path) -> tuple[Step, ...]:
+def read_history(folder: Path) -> tuple[ModelChange, ...]:
     """Return what was in use, oldest first; empty where nothing was published yet.
 
     Raises:
@@ -41,7 +41,7 @@ def read_history(folder: Path) -> tuple[Step, ...]:
         raise ModelStoreError(f"{path}: goes back to what was not in use; restore it from a backup") from error
 
 
-def write_history(folder: Path, steps: tuple[Step, ...]) -> None:
+def write_history(folder: Path, steps: tuple[ModelChange, ...]) -> None:
     """Write it, under the lock of the folder.
 
     Raises:

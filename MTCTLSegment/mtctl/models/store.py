@@ -25,9 +25,9 @@ from mtctl.models.site_folder import site_folder
 from mtctl.models.verdict import ModelName, read_verdict
 from mtctl.models.versions import (
     HIGHEST,
+    ModelChange,
     ModelStoreError,
     NotBetterError,
-    Step,
     UsableModel,
     Version,
     id_of,
@@ -117,7 +117,7 @@ class ModelStore:
         steps = self.history()
         return steps[-1].version if steps else None
 
-    def history(self) -> tuple[Step, ...]:
+    def history(self) -> tuple[ModelChange, ...]:
         """Return what was in use, oldest first.
 
         Raises:
@@ -160,7 +160,7 @@ class ModelStore:
                     held.check()
                     commit(hidden, self.version_folder(number))
                     try:
-                        self._point(Step(number, "publish", published, reason))
+                        self._point(ModelChange(number, "publish", published, reason))
                     except (MtctlError, OSError):  # What failed must not look published.
                         discard(self.version_folder(number))
                         raise
@@ -191,13 +191,13 @@ class ModelStore:
             with locked(self.folder) as held:
                 if aside := set_damaged_aside(self.folder):
                     words = f"{reason.strip()}; " if reason.strip() else ""
-                    self._point(Step(None, "rollback", now(), f"{words}{aside} was damaged"))
+                    self._point(ModelChange(None, "rollback", now(), f"{words}{aside} was damaged"))
                     return None
                 if self.in_use() is None:
                     raise _nothing_to_go_back_to()
                 target = self._earlier()
                 held.check()
-                self._point(Step(target.number if target else None, "rollback", now(), reason.strip()))
+                self._point(ModelChange(target.number if target else None, "rollback", now(), reason.strip()))
         except OSError as error:
             raise WriteError(f"{self.folder}: cannot be written: {write_reason(error)}") from error
         return target
@@ -229,7 +229,7 @@ class ModelStore:
         current = self.usable().version
         return shipped_default() if current is None else current.model
 
-    def _point(self, step: Step) -> None:
+    def _point(self, step: ModelChange) -> None:
         write_history(self.folder, (*self.history(), step))
 
     def version_folder(self, number: int) -> Path:

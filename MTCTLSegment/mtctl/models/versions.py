@@ -54,8 +54,8 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One line of the history of what was in use.
+class ModelChange:
+    """One change of the model in use, a line of its history.
 
     Attributes:
         version: The number, or None for the shipped default.
@@ -88,7 +88,7 @@ def id_of(number: int) -> str:
     return f"site-{number:04d}"
 
 
-def lineage(steps: tuple[Step, ...]) -> list[int | None]:
+def lineage(steps: tuple[ModelChange, ...]) -> list[int | None]:
     """Return what was in use, from the shipped default to what is now, without what was rolled back.
 
     Raises:
