@@ -145,11 +145,6 @@ class Person(RuleBasedStateMachine):
         """The next action comes before the module has noted this one."""
         self.hurried = True
 
-    @rule(percent=st.integers(5, 100))
-    def slide(self, percent: int) -> None:
-        self.ui.thresholdSlider.value = percent / 100
-        self.host.process_events()
-
     @precondition(lambda self: self.edits < MOST_EDITS)
     @rule(
         effect=st.sampled_from(("Paint", "Erase")),
@@ -215,13 +210,9 @@ class Person(RuleBasedStateMachine):
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
-    @rule()
-    def the_child_becomes_slow(self) -> None:
-        self.child.held = True
-
-    @rule()
-    def the_child_comes_back(self) -> None:
-        self.child.held = False
+    @rule(slow=st.booleans())
+    def child_is_slow(self, slow: bool) -> None:
+        self.child.held = slow
         self.hear()
 
     def hear(self) -> None:
@@ -291,22 +282,43 @@ class Person(RuleBasedStateMachine):
     # --- how things are shown -----------------------------------------------------------------------------------------
 
     @rule(
-        what=st.sampled_from(("kindSelector", "surfaceSelector", "paintingSelector")),
-        index=st.integers(0, 1),
+        what=st.sampled_from(("threshold", "opacity", "kindSelector", "surfaceSelector", "paintingSelector")),
+        percent=st.integers(5, 100),
+        second=st.booleans(),
     )
-    def choose(self, what: str, index: int) -> None:
-        getattr(self.ui, what).currentIndex = index
-        self.host.process_events()
-
-    @rule(percent=st.integers(0, 100), show=st.booleans())
-    def look(self, percent: int, show: bool) -> None:
-        self.ui.opacitySlider.value = percent / 100
-        self.ui.heatmapBox.checked = show
+    def show(self, what: str, percent: int, second: bool) -> None:
+        if what == "threshold":
+            self.ui.thresholdSlider.value = percent / 100
+        elif what == "opacity":
+            self.ui.opacitySlider.value = percent / 100
+            self.ui.heatmapBox.checked = second
+        else:
+            getattr(self.ui, what).currentIndex = int(second)
         self.host.process_events()
 
     # --- what happens to a case ---------------------------------------------------------------------------------------
 
-    @rule()
+    @rule(
+        what=st.sampled_from(
+            ("leave", "accept", "other case", "save and load", "reload", "segment again", "close", "leave", "accept")
+        ),
+        seed=st.integers(0, 3),
+    )
+    def happen(self, what: str, seed: int) -> None:
+        if what == "other case":
+            self.go_to_the_other_case(seed)
+        elif what == "segment again":
+            self.segment_again(seed + 4)
+        elif what == "close":
+            self.close_the_scene(seed)
+        else:
+            {
+                "leave": self.leave_and_come_back,
+                "accept": self.accept,
+                "save and load": self.save_and_load,
+                "reload": self.reload,
+            }[what]()
+
     def leave_and_come_back(self) -> None:
         before = mask(self.review)
         self.host.leave()
@@ -314,7 +326,6 @@ class Person(RuleBasedStateMachine):
         self.pending = None
         assert np.array_equal(mask(self.review), before)
 
-    @rule(seed=st.integers(0, 3))
     def go_to_the_other_case(self, seed: int) -> None:
         import slicer
 
@@ -337,10 +348,8 @@ class Person(RuleBasedStateMachine):
         assert np.array_equal(mask(suspended), before.mask), "the case put aside is untouched"
         assert suspended.session.said == before.said
 
-    @precondition(lambda self: self.edits < MOST_EDITS)
-    @rule(seed=st.integers(4, 7))
     def segment_again(self, seed: int) -> None:
-        if self.once("segment again"):
+        if self.edits < MOST_EDITS and self.once("segment again"):
             self.settle()
             before = mask(self.review)
             arrive(self.host, self.module, self.review.nodes.scan, seed)
@@ -349,10 +358,7 @@ class Person(RuleBasedStateMachine):
                 self.did(mask(self.review), Said())
             self.past = [*(Step(step.mask, Said()) for step in self.past[:-1]), Step(self.past[-1].mask, Said())]
 
-    @rule()
     def accept(self) -> None:
-        if not self.once("accept"):
-            return
         store = self.folder / f"store-{self.sequences}"
         choose_store(self.host, self.module.finishPanel.storeEdit, store)
         self.ui.acceptCaseButton.click()
@@ -361,7 +367,6 @@ class Person(RuleBasedStateMachine):
         (case,) = [case for case in CaseStore(store).cases() if case.geometry.size == self.geometry.size]
         assert np.array_equal(case.corrected_mask(), self.step.mask)
 
-    @rule()
     def save_and_load(self) -> None:
         import slicer
 
@@ -383,7 +388,6 @@ class Person(RuleBasedStateMachine):
         edits = [(edit.kind, edit.added_ml) for edit in state.edits]
         return state.threshold, state.visited, state.status, state.replies, edits
 
-    @rule(seed=st.integers(0, 3))
     def close_the_scene(self, seed: int) -> None:
         import slicer
 
@@ -393,7 +397,6 @@ class Person(RuleBasedStateMachine):
             assert self.review is None
             self.new_case("scan", seed)
 
-    @rule()
     def reload(self) -> None:
         if self.once("reload"):
             before = self.step
