@@ -244,6 +244,18 @@ class TestWhatChangesMeanwhile:
         host.press("K")
         assert asked.session.state.status is Status.DRAFT and module.ui.finishLabel.text == ""
 
+    def test_a_rejection_without_a_reason_is_none_and_leaves_the_answer_on_its_way(
+        self, host: Any, module: Any, asked: Any, child: QuestionChild, tmp_path: Path
+    ) -> None:
+        choose_store(host, module.finishPanel.storeEdit, tmp_path / "store")
+        child.held = True
+        host.press("C")
+        module.ui.rejectCaseButton.click()
+        assert "why" in host.messages[-1].text and asked.session.state.status is Status.DRAFT
+        child.held = False
+        quiet(host, module)
+        assert len(asked.session.said.answers) == 1 and not (tmp_path / "store").exists()
+
     def test_keys_are_dead_out_of_the_module(self, host: Any, module: Any, asked: Any) -> None:
         before, state = mask(asked), asked.session.state
         host.leave()
