@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mtctl.networks.device import autocast, to_device
-from mtctl.system.memory import keep_freed_memory
 from mtctl_train.data.sampler import Batch
 from mtctl_train.distributed import average_gradients, average_values, synchronised
 from mtctl_train.errors import TrainingError
@@ -45,7 +44,6 @@ class TrainingState(Generic[Student]):
     def begin(
         cls, recipe: Recipe, method: Method[Student], device: torch.device, base: dict[str, Tensor] | None
     ) -> TrainingState[Student]:
-        keep_freed_memory()
         torch.manual_seed(recipe.seed)
         student = method.build(recipe.architecture)
         if base is not None:
