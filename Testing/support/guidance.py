@@ -49,12 +49,13 @@ class DoubtfulRefiner(ArbitraryRefiner):
 
     def _run(self, channels: Map) -> Map:
         _, inside, outside, probability = channels
-        return np.clip(probability + 0.5 + (inside > 0.3) - (outside > 0.3), 0, 1).astype(np.float32)
+        return np.clip(probability + 0.5 + (inside > 0.1) - (outside > 0.1), 0, 1).astype(np.float32)
 
 
 def doubtful_finder() -> QuestionFinder:
     """Return a finder whose network doubts what the model doubts."""
-    return QuestionFinder(DoubtfulRefiner(_NETWORK, torch.device("cpu"), np.random.default_rng(0)), ChanceModel())
+    refiner = DoubtfulRefiner(_NETWORK, torch.device("cpu"), np.random.default_rng(0))
+    return QuestionFinder(refiner, ChanceModel(offset=4.0))
 
 
 def turned(size: tuple[int, int, int], spacing: Triple, degrees: float) -> Geometry:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from mtctl.geometry import Map, Mask, Triple
@@ -41,9 +43,17 @@ _TOGETHER_MM = 8.0
 #: Around the place with most likely error the click goes to the likeliest voxel within this distance, mm.
 _CLICK_MM = 5.0
 
-#: Where less volume than this is likely wrong, nothing is asked, mL. On cases 57-66 of the benchmark's training list
-#: that leaves 1 to 8 questions a case, 4.5 in the median (guidance network 2026.11.29).
-LEAST_EXPECTED_ML = 0.115
+#: Where less volume than this is likely wrong, nothing is looked into, mL: the doubt of a sharp border alone comes to
+#: 0.03 to 0.05.
+_LEAST_EXPECTED_ML = 0.06
+
+#: A change of more counts as this much, mL: of the largest that the network offers, less comes true.
+_MOST_CHANGE_ML = 1.0
+
+#: Patience falls: the first question has to be worth this much, mL, the second twice, the tenth ten times as much. On
+#: cases 37-66 of the benchmark's training list that leaves 4 to 8 questions a case, 5 in the median (guidance network
+#: 2026.11.29.2, which had learnt cases 37-56).
+LEAST_WORTH_ML = 0.05
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,11 @@ class Question:
         """The opposite answer."""
         return Answer((self.click,), self.side)
 
+    @property
+    def worth_ml(self) -> float:
+        """How much a reader's look at the place is likely to change, mL."""
+        return self.chance * min(self.change_ml, _MOST_CHANGE_ML)
+
 
 @dataclass(frozen=True)
 class Inquiry:
@@ -112,7 +127,8 @@ class Inquiry:
     @property
     def questions(self) -> tuple[Question, ...]:
         """The questions worth asking, in order; none: nothing is worth asking."""
-        return worth_asking([question for question in self.candidates.values() if question])
+        said_before = len(self.state.answers) + len(self.state.kept)
+        return worth_asking([question for question in self.candidates.values() if question], said_before)
 
 
 @dataclass(frozen=True)
@@ -137,16 +153,16 @@ class QuestionFinder:
         if not touched.any():
             return inquiry
         voxels = np.argwhere(touched)
-        low, high = voxels.min(axis=0), voxels.max(axis=0)
         # An undo or strokes may touch more than the inner half of what one window shows.
-        near = (2 * (high - low + 1) <= WINDOW).all()
+        near = (2 * (np.ptp(voxels, axis=0) + 1) <= WINDOW).all()
         opinion = (
             self.refiner.opinion_near(state, touched, inquiry.opinion) if near else self.refiner.opinion(state)
         )  # fmt: skip
+        nearest = cKDTree(voxels * state.voxel_mm)
         known = {
             click: question
             for click, question in inquiry.candidates.items()
-            if _outside_mm(click, low, high, state.voxel_mm) > REACH_MM
+            if nearest.query(np.multiply(click, state.voxel_mm))[0] > REACH_MM
         }
         return self._look(state, opinion, known)
 
@@ -183,14 +199,24 @@ class QuestionFinder:
         )
 
 
-def worth_asking(candidates: Sequence[Question]) -> tuple[Question, ...]:
-    """Return the questions to ask, by falling product of their chance and of what the opposite answer changes.
+def worth_asking(candidates: Sequence[Question], said_before: int) -> tuple[Question, ...]:
+    """Return the questions to ask, by falling worth, as long as each is worth its number times `LEAST_WORTH_ML`.
 
-    Of what the network changes by the first five opposite answers, a quarter more is right than in the order of the
-    volume expected (cases 57-66 of the benchmark's training list, guidance network 2026.11.29).
+    A list that ended where less than 0.115 mL was likely wrong had 2 to 8 questions, and brought 0.1 less Dice after
+    five answers (cases 57-66 of the benchmark's training list, guidance network 2026.11.29.2).
+
+    Args:
+        candidates: Questions about places that nobody has settled.
+        said_before: How many places a reader has answered or kept already; their questions count.
     """
-    worth = [question for question in candidates if question.expected_ml >= LEAST_EXPECTED_ML]
-    return tuple(sorted(worth, key=lambda question: -question.chance * question.change_ml)[:MOST_QUESTIONS])
+    ordered = sorted(candidates, key=lambda question: -question.worth_ml)[: max(0, MOST_QUESTIONS - said_before)]
+    numbered = enumerate(ordered, said_before + 1)
+    return tuple(question for _, question in takewhile(_is_worth_its_number, numbered))
+
+
+def _is_worth_its_number(numbered: tuple[int, Question]) -> bool:
+    number, question = numbered
+    return question.worth_ml >= number * LEAST_WORTH_ML
 
 
 def error_likelihood(state: GuidedMask, opinion: Map) -> Map:
@@ -220,7 +246,7 @@ def likely_places(likely: Map, state: GuidedMask) -> dict[tuple[int, ...], float
     for _ in range(MOST_QUESTIONS):
         peak = np.array(np.unravel_index(int(score.argmax()), score.shape))
         expected = float(score[tuple(peak)])
-        if expected < LEAST_EXPECTED_ML:
+        if expected < _LEAST_EXPECTED_ML:
             break
         box = tuple(slice(max(0, a - n), a + n + 1) for a, n in zip(peak, near, strict=True))
         best = np.unravel_index(int(likely[box].argmax()), likely[box].shape)
@@ -242,9 +268,3 @@ def _error(probability: Map, mask: Mask) -> Map:
 def _place(state: GuidedMask, index: Sequence[int] | NDArray[np.floating]) -> Triple:
     x, y, z = state.grid.index_to_physical(np.asarray(index, float)[::-1]).tolist()
     return x, y, z
-
-
-def _outside_mm(click: Sequence[int], low: NDArray[np.int64], high: NDArray[np.int64], voxel_mm: Triple) -> float:
-    """Return how far a voxel lies outside a box of voxels, mm; 0 within it."""
-    at = np.array(click)
-    return float(np.linalg.norm(np.maximum(np.maximum(low - at, at - high), 0) * np.array(voxel_mm)))
