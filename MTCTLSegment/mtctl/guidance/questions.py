@@ -11,7 +11,7 @@ or without the border, it is less.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import numpy as np
@@ -149,10 +149,9 @@ class QuestionFinder:
         """
         before = inquiry.state
         touched = (before.probability != state.probability) | (before.settled != state.settled)
-        touched |= before.seen(_APART_MM) != state.seen(_APART_MM)
-        if not touched.any():
-            return inquiry
         voxels = np.argwhere(touched)
+        if not len(voxels):
+            return self._look(state, inquiry.opinion, inquiry.candidates)
         # An undo or strokes may touch more than the inner half of what one window shows.
         near = (2 * (np.ptp(voxels, axis=0) + 1) <= WINDOW).all()
         opinion = (
@@ -174,10 +173,16 @@ class QuestionFinder:
         places = likely_places(likely, state)
         new = [click for click in places if click not in known]
         answers = [Answer((_place(state, click),), "outside" if state.mask[click] else "inside") for click in new]
-        candidates = dict(known)
+        candidates = {
+            click: self._as_likely(known[click], expected) for click, expected in places.items() if click in known
+        }
         for click, answer, after in zip(new, answers, self.refiner.answered_each(state, answers), strict=True):
             candidates[click] = self._question(state, answer, after, depth, places[click])
         return Inquiry(state, opinion, {click: candidates[click] for click in places})
+
+    def _as_likely(self, known: Question | None, expected_ml: float) -> Question | None:
+        """Return a question that is known, about a place where now so much is likely wrong."""
+        return known and replace(known, expected_ml=expected_ml, chance=self.chances.chance(expected_ml))
 
     def _question(
         self, state: GuidedMask, answer: Answer, after: GuidedMask, depth: Map, expected_ml: float
