@@ -12,6 +12,7 @@ from support.guidance import GRID_MM, doubtful_finder, turned
 from mtctl.geometry import Geometry, Triple, Volume
 from mtctl.guidance.guided_mask import GuidedScan, guided_scan
 from mtctl.guidance.questions import MOST_QUESTIONS
+from mtctl.guidance.refinement import Refiner
 from mtctl.guidance.session import QuestionSession, looked_at
 from mtctl.review.answers import Answer, Said, ShownQuestion, with_changed
 
@@ -101,6 +102,25 @@ def test_what_is_known_near_an_answer_is_as_good_as_looked_into_anew(
     fresh = QuestionSession(scan, mask, doubtful_finder())
     places = [sorted(one.place for one in each.shown(after, Said((answer,)))) for each in (session, fresh)]
     assert places[0] == places[1]
+
+
+def test_after_a_kept_place_only_what_is_near_it_or_new_is_looked_into(
+    scan: GuidedScan, mask: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_into: list[Answer] = []
+    answered_each = Refiner.answered_each
+    monkeypatch.setattr(
+        Refiner, "answered_each",
+        lambda refiner, state, answers: looked_into.extend(answers) or answered_each(refiner, state, answers),
+    )  # fmt: skip
+    session = QuestionSession(scan, mask, doubtful_finder())
+    asked = session.shown(mask, Said())
+    before = {answer.clicks for answer in looked_into}
+    looked_into.clear()
+    later = session.shown(mask, Said(kept=(asked[0].place,)))
+    far = {(one.click,) for one in later if np.linalg.norm(np.array(one.click) - np.array(asked[0].click)) > 25}
+    assert len(far) == 2 and far <= before
+    assert not far & {answer.clicks for answer in looked_into}
 
 
 def test_after_an_undo_of_strokes_far_apart_the_questions_are_those_of_before(
