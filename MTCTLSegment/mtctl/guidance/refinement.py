@@ -66,12 +66,13 @@ class Refiner:
         return self._run(np.stack(padded))[pad_to_multiple(state.image)[1]]
 
     def opinion_near(self, state: GuidedMask, touched: Mask, known: Map) -> Map:
-        """Return `opinion`, computed anew in a window around what was touched (z, y, x); elsewhere it is `known`."""
+        """Return `opinion`, anew within `REACH_MM` of what was touched (z, y, x); elsewhere it is `known`."""
         window = Window.around(np.argwhere(touched).mean(axis=0), state.image.shape)
         channels = guidance_channels(
             window.cut(state.image), window.cut(state.probability), [], [], state.voxel_mm
         )  # fmt: skip
-        return window.put(self._run(channels), known)
+        near = ndimage.distance_transform_edt(~touched, sampling=state.voxel_mm) <= REACH_MM
+        return np.where(near, window.put(self._run(channels), known), known)
 
     @torch.inference_mode()
     def _run(self, channels: Map) -> Map:
