@@ -87,7 +87,8 @@ def test_five_answers_by_keys_a_stroke_undo_a_click_acceptance_and_a_second_look
         keys.press("k")
         replies.append(("kept", False))
         recorded(tab, folder, replies)
-    last = tab.evaluate(f"{STATE}.shown.undo")
+    last = {"kept": "keep", "changed": "answer"}[replies[-1][0]]
+    wait(tab, f"{STATE}.shown.undo === '{last}'", PATIENCE)
 
     keys.press("d")
     wait(tab, f"{STATE}.tool === 'paint'", PATIENCE)

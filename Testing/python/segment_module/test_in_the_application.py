@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +143,22 @@ class TestNothingOfAFormerPatientLiesOverAnotherScan:
 
 
 class TestTheWholeSession:
+    @pytest.fixture
+    def unfolded(self, module: Any) -> Iterator[None]:
+        """Open what is folded away; afterwards it is folded again, as the module is that of the other tests, too."""
+        boxes = module.ui.advancedBox, module.ui.paintingBox
+        for box in boxes:
+            box.collapsed = False
+        yield
+        for box in boxes:
+            box.collapsed = True
+
     def test_leaves_the_panel_as_wide_as_it_was_and_nothing_in_the_log(
-        self, host: Any, module: Any, scan_node: Any
+        self, host: Any, module: Any, scan_node: Any, unfolded: None
     ) -> None:
         host.clear()
         node = load_scan(host, module, "a scan with a name as long as hospitals give them, LGE 3D nav MV whole heart")
         review = arrive(host, module, node)
-        module.ui.advancedBox.collapsed = module.ui.paintingBox.collapsed = False
         for effect in ("Paint", "Erase", ""):
             module.ui.segmentEditor.setActiveEffectByName(effect)
             host.process_events()
@@ -208,6 +218,7 @@ class TestTheBox:
         from MTCTLSegmentLib import python_packages
 
         monkeypatch.setattr(python_packages, "ensure", lambda *_: True)
+        module.ui.advancedBox.collapsed = False
         module.ui.centerRoiButton.click()
         display = module._parameterNode.roi.GetDisplayNode()
         assert display.GetVisibility() and not display.GetFillVisibility()
