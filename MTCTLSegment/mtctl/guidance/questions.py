@@ -47,7 +47,7 @@ _CLICK_MM = 5.0
 #: 0.03 to 0.05.
 _LEAST_EXPECTED_ML = 0.06
 
-#: A change of more counts as this much, mL: of the largest that the network offers, less comes true.
+#: A change of more counts as this much, mL: that the network would change more is no sign that an answer mends more.
 _MOST_CHANGE_ML = 1.0
 
 #: Patience falls: the first question has to be worth this much, mL, the second twice, the tenth ten times as much. On
@@ -207,12 +207,12 @@ class QuestionFinder:
 def worth_asking(candidates: Sequence[Question], said_before: int) -> tuple[Question, ...]:
     """Return the questions to ask, by falling worth, as long as each is worth its number times `LEAST_WORTH_ML`.
 
-    A list that ended where less than 0.115 mL was likely wrong had 2 to 8 questions, and brought 0.1 less Dice after
-    five answers (cases 57-66 of the benchmark's training list, guidance network 2026.11.29.2).
+    A list that ended where less than 0.115 mL was likely wrong had 2 to 8 questions, this one has 4 to 6 and brings as
+    much after five answers (cases 57-66 of the benchmark's training list, guidance network 2026.11.29.2).
 
     Args:
         candidates: Questions about places that nobody has settled.
-        said_before: How many places a reader has answered or kept already; their questions count.
+        said_before: How many places a reader has answered, clicked or kept already; they count as asked.
     """
     ordered = sorted(candidates, key=lambda question: -question.worth_ml)[: max(0, MOST_QUESTIONS - said_before)]
     numbered = enumerate(ordered, said_before + 1)

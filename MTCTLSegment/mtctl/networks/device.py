@@ -54,7 +54,8 @@ def autocast(device: torch.device) -> torch.autocast:
 def to_device(network: Network, device: torch.device) -> Network:
     """`network`, moved to `device` in the memory layout that is quick there (channels last: 1.3 times on a CPU).
 
-    The process keeps the memory that it frees from now on: all processes that compute with networks are our own.
+    The process keeps the memory that it frees from now on (`keep_freed_memory`), also one of somebody else that
+    computes with a `Segmenter`.
     """
     keep_freed_memory()
     # Else CUDA may choose other algorithms, and so other last digits, from run to run.

@@ -34,7 +34,8 @@ def keep_freed_memory() -> None:
     A network allocates and frees gigabytes in blocks of tens of megabytes. glibc gives each back to the system, which
     has to clear every page when it hands it out again. On a machine whose kernel is busy reclaiming pages that was half
     the time of a training step (Testing/benchmarks/training_speed.py: plain UA-MT 40 s without this, 15 s with it, for
-    a third more memory), a third of an answer's, and a sixth of a segmentation's for 0.2 GB more.
+    a third more memory), two fifths of a guidance network's pass, and a sixth of the processor time of a segmentation
+    in one thread, for 0.2 GB more (both by scripts that are not kept).
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # Another C library than glibc.
